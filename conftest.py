@@ -1,0 +1,3 @@
+"""Loads the suite's pytest plugin, and does nothing else."""
+
+pytest_plugins = ["perfsuite.plugin"]

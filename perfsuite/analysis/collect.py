@@ -1,0 +1,185 @@
+"""pytest-benchmark JSON files -> data frames: a row per benchmark, a row per round, a row per cell without a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from perfsuite.analysis.result_file import Benchmark, ResultFile, read_result_file
+from perfsuite.analysis.statistics import relative_margin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+ENVIRONMENT_COLUMNS = (
+    "device",
+    "torch",
+    "torchvision",
+    "cuda",
+    "cudnn",
+    "driver",
+    "power_limit_watts",
+    "python",
+    "cpu",
+    "num_threads",
+    "perfsuite",
+    "commit",
+)
+"""What may tell two files apart, the most telling first."""
+
+WORKLOAD_COLUMNS = (
+    "model",
+    "precision",
+    "phase",
+    "batch_size",
+    "image_size",
+    "memory_format",
+    "compiled",
+    "gradients",
+    "device_type",
+)
+PAIRING_COLUMNS = tuple(column for column in WORKLOAD_COLUMNS if column != "precision")
+"""The workload but for its precision: what FP32 and AMP must share to be set against each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What a set of files holds.
+
+    Attributes:
+        benchmarks: A row per benchmark: workload, metrics in base units, environment, file. In files that are not
+            ours the workload and environment columns are None.
+        times_s: The raw rounds of each row [num_rounds] float64 seconds, or None; in the order of `benchmarks`.
+        outcomes: A row per cell that did not become a number: file, nodeid, outcome, reason.
+        ours: Whether every benchmark has a record of ours.
+        notes: What a reader should know of the files, in words.
+    """
+
+    benchmarks: pd.DataFrame
+    times_s: list[np.ndarray[Any, np.dtype[np.float64]] | None]
+    outcomes: pd.DataFrame
+    ours: bool
+    notes: tuple[str, ...]
+
+    def rounds(self) -> pd.DataFrame:
+        """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
+        kept = [(row, times) for row, times in enumerate(self.times_s) if times is not None]
+        return pd.DataFrame(
+            {
+                "row": np.concatenate([np.full(len(times), row) for row, times in kept]) if kept else np.array([], int),
+                "round": np.concatenate([np.arange(len(times)) for _, times in kept]) if kept else np.array([], int),
+                "time_s": np.concatenate([times for _, times in kept]) if kept else np.array([], float),
+            }
+        )
+
+
+def collect(paths: Iterable[Path]) -> Results:
+    """Read any pytest-benchmark JSON files, ours or not.
+
+    A file that holds the same process as one before it is left out with a note: a copy is not a second run.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    files, notes = _without_copies([read_result_file(path) for path in paths])
+    labels = _labels(files)
+    rows: list[dict[str, Any]] = []
+    times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
+    outcomes: list[dict[str, Any]] = []
+    for file, label in zip(files, labels, strict=True):
+        environment = _environment(file)
+        for benchmark in file.benchmarks:
+            rows.append({**_row(benchmark), **environment, "file": label})
+            times.append(benchmark.times_s)
+        outcomes += [
+            {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
+            for outcome in file.outcomes
+        ]
+        if not file.complete:
+            notes.append(f"{label}: the run was cut short; these are the cells that were finished")
+    return Results(
+        benchmarks=pd.DataFrame(rows, columns=None if rows else [*WORKLOAD_COLUMNS, "file"]),
+        times_s=times,
+        outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
+        ours=all(benchmark.record is not None for file in files for benchmark in file.benchmarks),
+        notes=tuple(notes),
+    )
+
+
+def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:
+    kept: list[ResultFile] = []
+    notes: list[str] = []
+    seen: dict[str, ResultFile] = {}
+    for file in files:
+        run_ids = {benchmark.record.process.run_id for benchmark in file.benchmarks if benchmark.record is not None}
+        copies = [seen[run_id] for run_id in run_ids if run_id in seen]
+        if copies:
+            notes.append(f"{file.path}: left out, it holds the same run as {copies[0].path}")
+            continue
+        seen.update(dict.fromkeys(run_ids, file))
+        kept.append(file)
+    return kept, notes
+
+
+def _labels(files: list[ResultFile]) -> list[str]:
+    """Name files by their last part, or by their whole path where two would have the same name."""
+    names = [file.path.name for file in files]
+    return [name if names.count(name) == 1 else str(file.path) for name, file in zip(names, files, strict=True)]
+
+
+def _environment(file: ResultFile) -> dict[str, Any]:
+    ours = file.environment
+    if ours is not None:
+        values = {column: getattr(ours, column) for column in ENVIRONMENT_COLUMNS}
+        if values["commit"] is not None and ours.commit_dirty:
+            values["commit"] += "+dirty"
+        return values
+    cpu = file.machine.get("cpu")
+    brand = cpu.get("brand_raw") or cpu.get("brand") if isinstance(cpu, dict) else None
+    values = dict.fromkeys(ENVIRONMENT_COLUMNS)
+    found = {"cpu": brand, "python": file.machine.get("python_version"), "commit": file.commit}
+    return {**values, **{key: value for key, value in found.items() if isinstance(value, str)}}
+
+
+def _row(benchmark: Benchmark) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "fullname": benchmark.fullname,
+        "name": benchmark.name,
+        "group": benchmark.group,
+        **dict.fromkeys(WORKLOAD_COLUMNS),
+        "images_per_second": None,
+        **dict.fromkeys(("time_median_s", "time_mean_s", "time_min_s", "time_max_s", "time_stddev_s")),
+        **benchmark.stats,
+        "time_p90_s": None,
+        "time_margin_ratio": None,
+        "num_rounds": benchmark.num_rounds,
+        "num_iterations": benchmark.num_iterations,
+    }
+    if benchmark.times_s is not None:
+        row["time_p90_s"] = float(np.percentile(benchmark.times_s, 90))
+        row["time_margin_ratio"] = relative_margin(benchmark.times_s)
+    record = benchmark.record
+    if record is not None:
+        row.update({column: getattr(record.workload, column) for column in WORKLOAD_COLUMNS})
+        row.update(record.metrics)
+        row.update(run_id=record.process.run_id, started=record.process.started)
+        row["findings"] = "; ".join(record.findings)
+        if row["time_median_s"]:
+            row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
+    return row
+
+
+def differing_columns(benchmarks: pd.DataFrame) -> list[str]:
+    """Return the columns that tell the files apart: what differs between environments, else the file's name."""
+    if benchmarks.empty or benchmarks["file"].nunique() < 2:  # noqa: PLR2004 - one file need not be told apart
+        return []
+    found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=False) > 1]
+    if "device" in found and "cpu" in found:
+        found.remove("cpu")
+    if benchmarks.groupby(found, dropna=False)["file"].nunique().gt(1).any() if found else True:
+        found.append("file")
+    return found

@@ -1,0 +1,225 @@
+"""One result file: any pytest-benchmark JSON, checked field by field, since it may come from anywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from perfsuite.errors import RecordError, ResultFileError
+from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record
+
+STATS_FIELDS = {
+    "min": "time_min_s",
+    "max": "time_max_s",
+    "mean": "time_mean_s",
+    "median": "time_median_s",
+    "stddev": "time_stddev_s",
+}
+"""pytest-benchmark's statistics by our names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One entry of a result file.
+
+    Attributes:
+        fullname: pytest's node id.
+        name: The last part of it.
+        group: pytest-benchmark's group, or None.
+        stats: Values in seconds by our metric names; those that the file does not have are missing.
+        num_rounds: How many rounds.
+        num_iterations: Passes in a round.
+        times_s: Every round's time per pass in seconds [num_rounds] float64, or None where the file has no raw data.
+        record: Our record, or None in a file that is not ours.
+    """
+
+    fullname: str
+    name: str
+    group: str | None
+    stats: dict[str, float]
+    num_rounds: int | None
+    num_iterations: int | None
+    times_s: np.ndarray[Any, np.dtype[np.float64]] | None
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """A result file as read.
+
+    Attributes:
+        path: Where it was read.
+        written: pytest-benchmark's `datetime`, as it stands there.
+        version: Version of pytest-benchmark that wrote it.
+        machine: `machine_info` as it stands there.
+        commit: Commit id, or None.
+        environment: Our environment, or None in a file that is not ours.
+        benchmarks: What was measured.
+        outcomes: What did not become a number.
+        complete: Whether the run came to its end before the file was written.
+    """
+
+    path: Path
+    written: str | None
+    version: str | None
+    machine: dict[str, Any]
+    commit: str | None
+    environment: Environment | None
+    benchmarks: tuple[Benchmark, ...]
+    outcomes: tuple[Outcome, ...]
+    complete: bool
+
+
+def read_result_file(path: Path) -> ResultFile:
+    """Read one file.
+
+    Raises:
+        ResultFileError: Missing, empty, cut off, not JSON, NaN in it, not a pytest-benchmark file, of a newer schema,
+            or a field of the wrong type; one line naming file and reason.
+    """
+    content = _parse(path, _read_text(path))
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        raise ResultFileError(f"{path}: JSON, but not of pytest-benchmark (no list 'benchmarks')")
+    try:
+        return _read_content(path, content)
+    except RecordError as error:
+        raise ResultFileError(f"{path}: {error}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ResultFileError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ResultFileError(f"{path}: a folder; name the files in it, {path}/*.json for instance") from None
+    except UnicodeDecodeError:
+        raise ResultFileError(f"{path}: not JSON (not UTF-8 text)") from None
+    except (OSError, ValueError) as error:
+        raise ResultFileError(f"{path}: cannot be read: {error}") from None
+    if not text.strip():
+        raise ResultFileError(f"{path}: empty")
+    return text
+
+
+def _parse(path: Path, text: str) -> Any:
+    def refuse(constant: str) -> NoReturn:
+        raise ResultFileError(f"{path}: {constant} in it, which is no number; nothing can be concluded from this file")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        at_end = error.pos >= len(text.rstrip())
+        reason = "cut off" if at_end or error.msg.startswith("Unterminated string") else "not JSON"
+        raise ResultFileError(f"{path}: {reason} (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except (RecursionError, ValueError) as error:
+        raise ResultFileError(f"{path}: not readable JSON ({type(error).__name__}: {str(error)[:80]})") from None
+
+
+def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:
+    machine = content.get("machine_info")
+    machine = machine if isinstance(machine, dict) else {}
+    commit = content.get("commit_info")
+    commit_id = commit.get("id") if isinstance(commit, dict) else None
+    ours = content.get(KEY, {})
+    if not isinstance(ours, dict):
+        raise RecordError(f"{KEY} is not an object")
+    _check_schema(ours)
+    outcomes = ours.get("outcomes", [])
+    if not isinstance(outcomes, list):
+        raise RecordError(f"{KEY}.outcomes is not a list")
+    return ResultFile(
+        path=path,
+        written=_text_or_none(content.get("datetime")),
+        version=_text_or_none(content.get("version")),
+        machine=machine,
+        commit=_text_or_none(commit_id),
+        environment=Environment.from_json(machine[KEY], f"machine_info.{KEY}") if KEY in machine else None,
+        benchmarks=tuple(_benchmark(entry, f"benchmarks[{i}]") for i, entry in enumerate(content["benchmarks"])),
+        outcomes=tuple(Outcome.from_json(entry, f"{KEY}.outcomes[{i}]") for i, entry in enumerate(outcomes)),
+        complete=ours.get("complete", True) is not False,
+    )
+
+
+def _check_schema(ours: dict[str, Any]) -> None:
+    version = ours.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise RecordError(f"{KEY}.schema_version is {version!r}, a whole number is needed")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{KEY} has schema version {version}, this perfsuite reads up to {SCHEMA_VERSION}: upgrade perfsuite"
+        )
+
+
+def _benchmark(entry: object, where: str) -> Benchmark:
+    if not isinstance(entry, dict):
+        raise RecordError(f"{where} is not an object")
+    stats = entry.get("stats")
+    if not isinstance(stats, dict):
+        raise RecordError(f"{where}.stats is not an object")
+    fullname = entry.get("fullname") or entry.get("name")
+    if not isinstance(fullname, str):
+        raise RecordError(f"{where} has no fullname")
+    extra = entry.get("extra_info")
+    ours = extra.get(KEY) if isinstance(extra, dict) else None
+    name = entry.get("name")
+    return Benchmark(
+        fullname=fullname,
+        name=name if isinstance(name, str) else fullname,
+        group=_text_or_none(entry.get("group")),
+        stats={
+            ours_name: _seconds(stats[theirs], f"{where}.stats.{theirs}")
+            for theirs, ours_name in STATS_FIELDS.items()
+            if theirs in stats
+        },
+        num_rounds=_count(stats.get("rounds"), f"{where}.stats.rounds"),
+        num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
+        times_s=_times(stats.get("data"), f"{where}.stats.data"),
+        record=None if ours is None else Record.from_json(ours, f"{where}.extra_info.{KEY}"),
+    )
+
+
+def _seconds(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_time(value):
+        raise RecordError(f"{where} is {str(value)[:40]!r}, a time in seconds is needed")
+    return float(value)
+
+
+def _is_time(value: float) -> bool:
+    try:
+        return math.isfinite(value) and value >= 0
+    except OverflowError:
+        return False
+
+
+def _count(value: object, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_time(value) or value != int(value):
+        raise RecordError(f"{where} is {str(value)[:40]!r}, a whole number is needed")
+    return int(value)
+
+
+def _times(value: object, where: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    if value is None or value == []:
+        return None
+    if not isinstance(value, list):
+        raise RecordError(f"{where} is not a list")
+    if not all(type(item) is float or type(item) is int for item in value):
+        raise RecordError(f"{where} holds something that is not a number")
+    try:
+        times = np.asarray(value, dtype=np.float64)
+    except OverflowError:
+        raise RecordError(f"{where} holds a number that is no time in seconds") from None
+    if not (np.isfinite(times).all() and (times >= 0).all()):
+        raise RecordError(f"{where} holds a number that is no time in seconds")
+    return times
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None

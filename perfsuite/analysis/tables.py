@@ -1,0 +1,177 @@
+"""Data frames -> tables for a terminal, Markdown, CSV and JSON. Computes nothing: whoever renders has decided already."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import pandas as pd
+
+NO_TERMINAL_WIDTH = 200
+"""Columns where the output is no terminal: nothing is to be folded in a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column for people.
+
+    Attributes:
+        heading: What stands above it, unit included.
+        show: Turns a row of the frame (a dict) into text.
+        numeric: Whether to align to the right.
+    """
+
+    heading: str
+    show: Callable[[dict[str, Any]], str]
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table, computed and not yet rendered.
+
+    Attributes:
+        title: One line.
+        frame: All values in base units; CSV and JSON have every column of it.
+        columns: What people are shown.
+        notes: What stands below it, in words.
+    """
+
+    title: str
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows as dicts of plain values, absent ones None."""
+        names = [str(name) for name in self.frame.columns]
+        columns = [self.frame[name].tolist() for name in self.frame.columns]
+        return [
+            {name: _plain(value) for name, value in zip(names, values, strict=True)}
+            for values in zip(*columns, strict=True)
+        ]
+
+
+def text_column(key: str, heading: str | None = None) -> Column:
+    """Show a column as it is; a dash where it is absent."""
+    return Column(heading=heading or key.replace("_", " "), show=lambda row: "-" if row[key] is None else str(row[key]))
+
+
+def metric_column(key: str, *, source: str | None = None, heading: str | None = None) -> Column:
+    """Show a registered metric in its unit for people.
+
+    Args:
+        key: The metric.
+        source: The frame's column, if it is named otherwise.
+        heading: Another heading than the metric's own.
+    """
+    metric = METRICS[key]
+    return Column(
+        heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True
+    )
+
+
+def ratio_column(ratio: str, low: str, high: str, heading: str) -> Column:
+    """Show a ratio with its interval; a ratio never travels without one, so its absence is said."""
+
+    def show(row: dict[str, Any]) -> str:
+        if row[ratio] is None:
+            return "-"
+        if row[low] is None or row[high] is None:
+            return f"{row[ratio]:.2f}x [no interval]"
+        return f"{row[ratio]:.2f}x [{row[low]:.2f}, {row[high]:.2f}]"
+
+    return Column(heading=heading, show=show, numeric=True)
+
+
+def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
+    """Return the table for a terminal of that width (None: no terminal)."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    rich_table = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns:
+        rich_table.add_column(
+            Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", no_wrap=column.numeric
+        )
+    for row in table.rows():
+        rich_table.add_row(*(Text(printable(column.show(row))) for column in table.columns))
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=width or NO_TERMINAL_WIDTH,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    console.print(rich_table)
+    for note in table.notes:
+        console.print(Text(printable(note)), soft_wrap=width is None)
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
+
+
+def render_markdown(table: Table) -> str:
+    """Return the table as GitHub-flavoured Markdown; nothing in a name is read as markup."""
+    lines = [
+        f"**{_markdown(table.title)}**",
+        "",
+        _markdown_row(column.heading for column in table.columns),
+        _markdown_row(("---:" if column.numeric else "---" for column in table.columns), escape=False),
+        *(_markdown_row(column.show(row) for column in table.columns) for row in table.rows()),
+    ]
+    if table.notes:
+        lines += ["", *(f"- {_markdown(note)}" for note in table.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def render_csv(table: Table) -> str:
+    """Return every column of the frame in base units, one line per row; absent values are empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.frame.columns)
+    writer.writerows(row.values() for row in table.rows())
+    return stream.getvalue()
+
+
+def render_json(table: Table) -> str:
+    """Return a list of objects, one per row, every column in base units; absent values are null."""
+    return json.dumps(table.rows(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would act on: names come from files, and files from anywhere."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if hasattr(value, "item"):  # a numpy scalar
+        return _plain(value.item())
+    return value
+
+
+def _markdown(text: str) -> str:
+    escaped = printable(text)
+    for character in "\\`*_[]<>|~#@":
+        escaped = escaped.replace(character, f"\\{character}" if character not in "<>@" else _ENTITIES[character])
+    return escaped
+
+
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "@": "&#64;"}
+
+
+def _markdown_row(cells: Iterable[str], *, escape: bool = True) -> str:
+    return "| " + " | ".join(_markdown(cell) if escape else cell for cell in cells) + " |"

@@ -1,0 +1,158 @@
+"""Which tables there are: results -> a Table by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.speedup import BASELINE, speedup_frame
+from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
+from perfsuite.errors import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.analysis.collect import Results
+
+ALWAYS_SHOWN = ("model", "phase", "batch_size")
+"""Parts of the workload that people see even where they do not vary."""
+
+SHORT_HEADINGS = {"batch_size": "batch"}
+
+
+def build_table(name: str, results: Results) -> Table:
+    """Return a table by name.
+
+    Files that are not all ours have no workloads: whatever was asked for, they give the plain table, with a note.
+
+    Raises:
+        InvalidChoiceError: An unknown name.
+    """
+    build = choose(TABLES, name, kind="table")
+    return build(results) if results.ours else _plain_table(results)
+
+
+def _steps_table(results: Results) -> Table:
+    frame = results.benchmarks
+    shown = _varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
+    columns = [
+        *_apart(frame),
+        *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+        *(metric_column(key) for key in ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")),
+        *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes")),
+        *(metric_column(key) for key in ("peak_reserved_bytes", "num_skipped_steps") if _any(frame, key)),
+    ]
+    return Table(
+        title=f"Training steps{_on(frame)}",
+        frame=_without(frame, ("name", "group", "run_id", "started")),
+        columns=tuple(columns),
+        notes=_notes(results),
+    )
+
+
+def _speedup_table(results: Results) -> Table:
+    frame = speedup_frame(results)
+    if frame.empty:
+        table = _steps_table(results)
+        note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
+        return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes))
+    shown = _varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)
+    other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
+    columns = [
+        *_apart(results.benchmarks, but="file"),
+        *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+        *([text_column("precision")] if frame["precision"].nunique() > 1 else []),
+        metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
+        metric_column("images_per_second", heading=f"{other} images/s"),
+        ratio_column("speedup_ratio", "speedup_low", "speedup_high", "speed-up"),
+        metric_column("peak_allocated_bytes", source="baseline_peak_allocated_bytes", heading="FP32 peak MiB"),
+        metric_column("peak_allocated_bytes", heading=f"{other} peak MiB"),
+        metric_column("memory_ratio", heading="memory"),
+    ]
+    names = ", ".join(sorted(frame["precision"].unique()))
+    return Table(
+        title=f"{names} against {BASELINE}{_on(results.benchmarks)}",
+        frame=frame,
+        columns=tuple(columns),
+        notes=(_basis_note(frame), *_notes(results)),
+    )
+
+
+def _basis_note(frame: pd.DataFrame) -> str:
+    fewest = int(frame["num_processes"].min())
+    if (frame["speedup_basis"] == "processes").all():
+        return f"[low, high]: 95% interval over {fewest} or more processes"
+    return (
+        "[low, high]: 95% interval over the rounds of one process; what differs from process to process is not in it "
+        "(give several files of the same machine for that)"
+    )
+
+
+def _plain_table(results: Results) -> Table:
+    frame = results.benchmarks
+    keys = ("time_min_s", "time_median_s", "time_mean_s", "time_max_s", "time_stddev_s", "num_rounds", "num_iterations")
+    shown = [key for key in keys if key in frame and _any(frame, key, zero=True)]
+    mixed = "run_id" in frame
+    return Table(
+        title=f"{len(frame)} benchmarks",
+        frame=_without(frame, ("run_id", "started", *(() if mixed else WORKLOAD_COLUMNS), "images_per_second")),
+        columns=(*_apart(frame), text_column("fullname", "benchmark"), *(metric_column(key) for key in shown)),
+        notes=(*(("not all of these files are perfsuite's: a plain table",) if mixed else ()), *_notes(results)),
+    )
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {"steps": _steps_table, "speedup": _speedup_table}
+
+
+def _without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    return frame.drop(columns=[column for column in columns if column in frame])
+
+
+def _varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
+    return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
+
+
+def _any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
+    """Whether a column has anything to show: a value, and one other than 0 unless zero counts."""
+    if key not in frame:
+        return False
+    values = pd.to_numeric(frame[key]).dropna()
+    return not values.empty and (zero or bool((values != 0).any()))
+
+
+def _apart(frame: pd.DataFrame, but: str | None = None) -> list[Column]:
+    columns = []
+    for name in differing_columns(frame):
+        if name == "commit":
+            columns.append(Column(heading="commit", show=lambda row: _short_commit(row["commit"])))
+        elif name != but:
+            columns.append(text_column(name))
+    return columns
+
+
+def _short_commit(commit: str | None) -> str:
+    if commit is None:
+        return "-"
+    return commit[:10] + ("+dirty" if commit.endswith("+dirty") else "")
+
+
+def _on(frame: pd.DataFrame) -> str:
+    """What all rows share of the environment, for the title."""
+    parts = [
+        f"{label}{frame[column].iloc[0]}"
+        for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver "))
+        if not frame.empty and column in ENVIRONMENT_COLUMNS and frame[column].notna().all()
+        and frame[column].nunique() == 1
+    ]
+    return f" on {', '.join(parts)}" if parts else ""
+
+
+def _notes(results: Results) -> tuple[str, ...]:
+    notes = list(results.notes)
+    frame = results.benchmarks
+    if "findings" in frame:
+        notes += [f"{row.name}: {row.findings}" for row in frame.itertuples() if row.findings]
+    notes += [f"{row.outcome.replace('_', ' ')}: {row.nodeid}: {row.reason}" for row in results.outcomes.itertuples()]
+    return tuple(notes)

@@ -1,0 +1,129 @@
+"""Time on the device: a timer that waits for the device before it reads, and warm-up until times are steady."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def device_synchronizer(device: torch.device) -> Callable[[], None]:
+    """Return a function that waits until the device has done everything asked of it; nothing to wait for on a CPU."""
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
+
+
+class DeviceClock:
+    """The timer given to pytest-benchmark: synchronises the device, then reads the host's clock.
+
+    pytest-benchmark reads its timer once before and once after a round, never between the iterations of one. So the
+    device is idle when a round begins, and all that the round asked of it is done when it ends. One call costs one
+    synchronisation of an idle device (about 10 us on CUDA), which rounds of 50 ms and more do not feel.
+    """
+
+    __name__ = "perfsuite.measure.clock.DeviceClock"
+
+    def __init__(self, synchronize: Callable[[], None], now: Callable[[], float] = time.perf_counter) -> None:
+        """Build a clock.
+
+        Args:
+            synchronize: Waits for the device.
+            now: Reads seconds.
+        """
+        self._synchronize = synchronize
+        self._now = now
+        self._num_passes: Callable[[], int] = lambda: 0
+        self._round_ended: Callable[[], None] = lambda: None
+        self._passes_seen = 0
+
+    def __call__(self) -> float:
+        """Wait for the device and return the time in seconds."""
+        self._synchronize()
+        reading = self._now()
+        passes = self._num_passes()
+        if passes != self._passes_seen:
+            # Work was done since the last reading, so this one ends a round: its value is taken, and nothing is timed
+            # until the next reading.
+            self._passes_seen = passes
+            self._round_ended()
+        return reading
+
+    def watch(self, num_passes: Callable[[], int], round_ended: Callable[[], None]) -> None:
+        """Call something back at the end of every round, outside the timed window.
+
+        Args:
+            num_passes: Counts the passes of the timed body so far, on the host.
+            round_ended: Called after the reading that ends a round.
+        """
+        self._num_passes = num_passes
+        self._round_ended = round_ended
+        self._passes_seen = num_passes()
+
+    def unwatch(self) -> None:
+        """Stop calling back."""
+        self.watch(lambda: 0, lambda: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """How a cell was warmed up.
+
+    Attributes:
+        num_steps: Passes done.
+        seconds: How long it took.
+        steady: Whether times had stopped falling at its end.
+    """
+
+    num_steps: int
+    seconds: float
+    steady: bool
+
+
+def warm_up(
+    run: Callable[[], object],
+    clock: Callable[[], float],
+    *,
+    settled: Callable[[], bool],
+    min_seconds: float,
+    max_seconds: float,
+    window: int = 5,
+    tolerance: float = 0.05,
+) -> WarmUp:
+    """Run until steady: the last `window` passes no faster than the `window` before them, by their medians.
+
+    First passes load kernels, choose algorithms, raise the GPU's clock from idle and grow the allocator's pools.
+
+    Args:
+        run: One pass.
+        clock: Reads seconds, device synchronised.
+        settled: Asked along with the times; False keeps warming up (a loss scale that still falls).
+        min_seconds: Never less.
+        max_seconds: Never more, but at least two passes.
+        window: Passes that are compared with as many before them.
+        tolerance: By how much faster the later ones may be and still count as no faster, as a ratio.
+    """
+    begin = last = clock()
+    times: list[float] = []
+    steady = False
+    while True:
+        run()
+        now = clock()
+        times.append(now - last)
+        last = now
+        elapsed = now - begin
+        if len(times) >= 2 * window:
+            earlier, later = times[-2 * window : -window], times[-window:]
+            steady = settled() and statistics.median(later) >= (1 - tolerance) * statistics.median(earlier)
+            if steady and elapsed >= min_seconds:
+                break
+        if elapsed >= max_seconds and len(times) > 1:
+            break
+        last = clock()
+    return WarmUp(num_steps=len(times), seconds=last - begin, steady=steady)

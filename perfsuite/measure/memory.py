@@ -1,0 +1,154 @@
+"""Peak memory of one steady pass of a phase."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from perfsuite.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_WINDOW = "perfsuite memory window"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeakMemory:
+    """Peak memory of one pass.
+
+    Attributes:
+        allocated_bytes: Peak of what tensors held, resident ones included.
+        reserved_bytes: Peak of what the allocator held from the device; None where it holds nothing back.
+        reserved_absent: The reason for None.
+    """
+
+    allocated_bytes: int
+    reserved_bytes: int | None
+    reserved_absent: str | None
+
+
+def release_cached_memory(device: torch.device) -> None:
+    """Collect garbage and hand cached device memory back, so that one cell's memory never leaks into the next."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        clear_workspaces = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)  # noqa: SLF001 - has no public name
+        if clear_workspaces is not None:
+            clear_workspaces()
+        torch.cuda.empty_cache()
+
+
+def left_behind_bytes(device: torch.device) -> int:
+    """Return what is still allocated on a CUDA device; on a CPU nobody keeps that account, and the answer is 0."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
+def measure_peak_memory(
+    *,
+    prepare: Callable[[], object],
+    run: Callable[[], object],
+    device: torch.device,
+    resident: Callable[[], Iterable[torch.Tensor]],
+) -> PeakMemory:
+    """Return the peak of one pass, measured on the second of two passes.
+
+    The first one brings allocator and libraries into their steady state. `prepare` runs before each pass and outside
+    the window; what it allocates and what stays resident count, as they do on a GPU in training.
+
+    Args:
+        prepare: Makes the state in which the pass begins.
+        run: The pass; its result is held until it ends.
+        device: Where it runs.
+        resident: Every tensor that is alive before `prepare`; asked for on a CPU only, where no allocator knows.
+    """
+    release_cached_memory(device)
+    if device.type == "cuda":
+        return _peak_on_cuda(prepare, run, device)
+    return _peak_on_cpu(prepare, run, resident())
+
+
+def _peak_on_cuda(prepare: Callable[[], object], run: Callable[[], object], device: torch.device) -> PeakMemory:
+    prepare()
+    run()
+    prepare()
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    torch.cuda.synchronize(device)
+    return PeakMemory(
+        allocated_bytes=torch.cuda.max_memory_allocated(device),
+        reserved_bytes=torch.cuda.max_memory_reserved(device),
+        reserved_absent=None,
+    )
+
+
+def _peak_on_cpu(
+    prepare: Callable[[], object], run: Callable[[], object], resident: Iterable[torch.Tensor]
+) -> PeakMemory:
+    """Peak of live tensor bytes, the counterpart of CUDA's `max_memory_allocated`.
+
+    The profiler reports every allocation and release of the CPU allocator, temporaries inside operators included, but
+    no release of what was allocated before it started. So it starts where nothing is alive that will be released, and
+    the bytes alive then are counted from the resident tensors.
+    """
+    before = resident_bytes(resident)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        prepare()
+        run()
+        prepare()
+        with record_function(_WINDOW):
+            run()
+    return PeakMemory(
+        allocated_bytes=before + peak_of_events(_memory_events(profiler)),
+        reserved_bytes=None,
+        reserved_absent="torch's CPU allocator holds no memory in reserve",
+    )
+
+
+def resident_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    """Return the bytes of the storages of these tensors, a shared storage counted once."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryEvent:
+    """An allocation (positive bytes) or release (negative), and whether it lay in the window."""
+
+    time_ns: int
+    num_bytes: int
+    in_window: bool
+
+
+def peak_of_events(events: list[MemoryEvent]) -> int:
+    """Return the highest running sum of bytes within the window, the sum at its start included.
+
+    Raises:
+        MeasurementError: No event lies in the window.
+    """
+    ordered = sorted(events, key=lambda event: event.time_ns)
+    inside = [index for index, event in enumerate(ordered) if event.in_window]
+    if not inside:
+        raise MeasurementError("the profiler saw no allocation in the measured pass; peak memory is unknown")
+    running = [0, *itertools.accumulate(event.num_bytes for event in ordered)]
+    return max(running[inside[0] : inside[-1] + 2])
+
+
+def _memory_events(profiler: Any) -> list[MemoryEvent]:
+    events = list(profiler.profiler.kineto_results.events())
+    windows = [event for event in events if event.name() == _WINDOW]
+    if not windows:
+        raise MeasurementError("the profiler lost the mark of the measured pass; peak memory is unknown")
+    begin = windows[0].start_ns()
+    end = begin + windows[0].duration_ns()
+    return [
+        MemoryEvent(time_ns=event.start_ns(), num_bytes=event.nbytes(), in_window=begin <= event.start_ns() <= end)
+        for event in events
+        if event.name() == "[memory]"
+    ]

@@ -1,0 +1,94 @@
+"""The registry of every number that is reported: key, unit, better direction, heading, and how it is printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+MIB_BYTES = 1024**2
+"""Bytes in a mebibyte. Source: IEC 80000-13."""
+
+Direction = Literal["lower", "higher", "neither"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One reported number.
+
+    Attributes:
+        key: Name in records, frames and files; its ending is the unit.
+        unit: The unit as printed.
+        better: Which direction is the better one.
+        heading: Column heading, unit included.
+        format_value: Turns a finite value into text for people, in the unit of the heading.
+    """
+
+    key: str
+    unit: str
+    better: Direction
+    heading: str
+    format_value: Callable[[float], str]
+
+    def show(self, value: float | None) -> str:
+        """Return the value as people read it; an absent one (None or NaN) is a dash, never 0."""
+        if value is None or math.isnan(value):
+            return "-"
+        return self.format_value(value)
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Return `value` with `digits` significant digits and no exponent for the sizes that occur here."""
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def _milliseconds(value: float) -> str:
+    return significant(value * 1e3)
+
+
+def _seconds(value: float) -> str:
+    return significant(value, 3)
+
+
+def _mebibytes(value: float) -> str:
+    return f"{value / MIB_BYTES:,.1f}"
+
+
+def _count(value: float) -> str:
+    return f"{int(value):,}"
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}x"
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.2f}"
+
+
+_ALL = (
+    Metric(key="images_per_second", unit="images/s", better="higher", heading="images/s", format_value=significant),
+    Metric(key="time_median_s", unit="s", better="lower", heading="median ms", format_value=_milliseconds),
+    Metric(key="time_mean_s", unit="s", better="lower", heading="mean ms", format_value=_milliseconds),
+    Metric(key="time_min_s", unit="s", better="lower", heading="min ms", format_value=_milliseconds),
+    Metric(key="time_max_s", unit="s", better="lower", heading="max ms", format_value=_milliseconds),
+    Metric(key="time_stddev_s", unit="s", better="lower", heading="std dev ms", format_value=_milliseconds),
+    Metric(key="time_p90_s", unit="s", better="lower", heading="p90 ms", format_value=_milliseconds),
+    Metric(key="time_margin_ratio", unit="%", better="lower", heading="margin 99% +-%", format_value=_percent),
+    Metric(key="num_rounds", unit="", better="neither", heading="rounds", format_value=_count),
+    Metric(key="num_iterations", unit="", better="neither", heading="iterations", format_value=_count),
+    Metric(key="peak_allocated_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(key="peak_reserved_bytes", unit="MiB", better="lower", heading="reserved MiB", format_value=_mebibytes),
+    Metric(key="num_skipped_steps", unit="", better="lower", heading="skipped steps", format_value=_count),
+    Metric(key="num_timed_steps", unit="", better="neither", heading="timed steps", format_value=_count),
+    Metric(key="num_warm_up_steps", unit="", better="neither", heading="warm-up steps", format_value=_count),
+    Metric(key="warm_up_s", unit="s", better="neither", heading="warm-up s", format_value=_seconds),
+    Metric(key="speedup_ratio", unit="x", better="higher", heading="speed-up", format_value=_times),
+    Metric(key="memory_ratio", unit="x", better="lower", heading="memory", format_value=_times),
+)
+
+METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}

@@ -1,0 +1,15 @@
+"""The suite as pytest sees it: options, cells and fixtures, progress, outcomes, summary. The only code that imports pytest.
+
+Loaded by the root conftest.py. Rests on public hooks, the public fixture and, in `session.py` alone, on three attributes
+of pytest-benchmark's session object.
+"""
+
+pytest_plugins = (
+    "perfsuite.plugin.options",
+    "perfsuite.plugin.selection",
+    "perfsuite.plugin.cells",
+    "perfsuite.plugin.outcomes",
+    "perfsuite.plugin.results",
+    "perfsuite.plugin.progress",
+    "perfsuite.plugin.summary",
+)

@@ -1,0 +1,163 @@
+"""The suite's command-line options: read once, checked before anything is collected, frozen."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_MODELS = "resnet18,resnet34,resnet50"
+DEFAULT_PRECISIONS = "fp32,amp"
+MAX_BATCH_SIZE = 65_536
+"""Larger than any batch of 32x32 images that fits a GPU today; beyond it lies a typing error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asked for.
+
+    Attributes:
+        device: `auto`, `cuda` or `cpu`.
+        models: Names of networks.
+        precisions: Names of precisions, `amp` not yet resolved.
+        batch_sizes: N, or empty for the default of the device.
+        memory_formats: Names of memory formats.
+        compiled: Whether networks go through `torch.compile`.
+    """
+
+    device: str
+    models: tuple[str, ...]
+    precisions: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    memory_formats: tuple[str, ...]
+    compiled: bool
+
+
+OPTIONS = pytest.StashKey[Options]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options, all with the prefix `--perf-`."""
+    group = parser.getgroup("perfsuite", "performance suite")
+    group.addoption(
+        "--perf-device", default="auto", metavar="DEVICE", help="auto (CUDA, else the CPU), cuda or cpu; default: auto"
+    )
+    group.addoption(
+        "--perf-models",
+        default=DEFAULT_MODELS,
+        metavar="NAMES",
+        help=f"comma-separated; also resnet101, resnet152; default: {DEFAULT_MODELS}",
+    )
+    group.addoption(
+        "--perf-precisions",
+        default=DEFAULT_PRECISIONS,
+        metavar="NAMES",
+        help="comma-separated of fp32, tf32, amp-fp16, amp-bf16, amp (amp-fp16 on CUDA, amp-bf16 on the CPU); "
+        f"default: {DEFAULT_PRECISIONS}",
+    )
+    group.addoption(
+        "--perf-batch-size",
+        default=None,
+        metavar="N[,N...]",
+        help="images in a batch; default: 128 on CUDA, 8 on the CPU",
+    )
+    group.addoption(
+        "--perf-memory-format",
+        default="contiguous",
+        metavar="NAMES",
+        help="comma-separated of contiguous (NCHW), channels_last (NHWC); default: contiguous",
+    )
+    group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read and check the options; one bad value gives one line."""
+    if not hasattr(config.option, "benchmark_json"):
+        raise pytest.UsageError("perfsuite needs the plugin pytest-benchmark (5.1 or newer), which is not loaded")
+    try:
+        config.stash[OPTIONS] = read_options(config.getoption)
+    except PerfsuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def read_options(get: Callable[[str], object]) -> Options:
+    """Return the options as a frozen record.
+
+    Args:
+        get: Gives an option's raw value by its destination.
+
+    Raises:
+        InvalidChoiceError: A value that is not allowed; the message names the option.
+    """
+    options = Options(
+        device=str(get("perf_device")),
+        models=_names("--perf-models", get("perf_models")),
+        precisions=_names("--perf-precisions", get("perf_precisions")),
+        batch_sizes=_batch_sizes(get("perf_batch_size")),
+        memory_formats=_names("--perf-memory-format", get("perf_memory_format")),
+        compiled=bool(get("perf_compile")),
+    )
+    # The tables stand beside the code that uses them, which imports torch; a plain run need not wait for that here.
+    if options.models != tuple(DEFAULT_MODELS.split(",")) or options.memory_formats != ("contiguous",):
+        from perfsuite.workloads.models import MEMORY_FORMATS, MODELS
+
+        for name in options.models:
+            _at("--perf-models", lambda name=name: choose(MODELS, name, kind="model"))  # type: ignore[misc]
+        for name in options.memory_formats:
+            _at("--perf-memory-format", lambda name=name: choose(MEMORY_FORMATS, name, kind="memory format"))  # type: ignore[misc]
+    if options.precisions != tuple(DEFAULT_PRECISIONS.split(",")):
+        from perfsuite.workloads.precision import resolve_precision
+
+        for name in options.precisions:
+            _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
+    if options.device not in {"auto", "cuda", "cpu"}:
+        raise InvalidChoiceError(f"--perf-device: unknown device {options.device!r}; choose from auto, cuda, cpu")
+    return options
+
+
+def given(config: pytest.Config, option: str) -> bool:
+    """Whether the user set a long option: on the command line, in `PYTEST_ADDOPTS` or in the ini-file's `addopts`."""
+    import os
+
+    arguments = [
+        *config.invocation_params.args,
+        *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
+        *config.getini("addopts"),
+    ]
+    return any(str(argument).partition("=")[0] == option for argument in arguments)
+
+
+def _at(option: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except InvalidChoiceError as error:
+        raise InvalidChoiceError(f"{option}: {error}") from None
+
+
+def _names(option: str, value: object) -> tuple[str, ...]:
+    names = [name.strip() for name in str(value).split(",")]
+    if not all(names):
+        raise InvalidChoiceError(f"{option}: {value!r} has an empty name in it; give names separated by commas")
+    return tuple(dict.fromkeys(names))
+
+
+def _batch_sizes(value: object) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    sizes = []
+    for part in _names("--perf-batch-size", value):
+        if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= MAX_BATCH_SIZE:
+            raise InvalidChoiceError(
+                f"--perf-batch-size: {part!r} is not a batch size; whole numbers from 1 to {MAX_BATCH_SIZE}, "
+                "separated by commas, are allowed"
+            )
+        sizes.append(int(part))
+    return tuple(dict.fromkeys(sizes))

@@ -1,0 +1,100 @@
+"""What became of every cell: those that did not become a number are remembered with the reason."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.plugin.session import has_cells, suite
+from perfsuite.records import Outcome, OutcomeKind, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+OUTCOME_KIND = pytest.StashKey[OutcomeKind]()
+"""What a failed cell died of, set by whoever knows."""
+
+WORKLOAD = pytest.StashKey[Workload]()
+"""What a cell measures, on its item; pytest forgets an item's fixtures when it has ended."""
+
+BENCHMARK = pytest.StashKey[Any]()
+"""pytest-benchmark's fixture of a cell, on its item."""
+
+_OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
+_STARTED = pytest.StashKey[set[str]]()
+_FINISHED = pytest.StashKey[set[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with nothing."""
+    config.stash[_OUTCOMES] = {}
+    config.stash[_STARTED] = set()
+    config.stash[_FINISHED] = set()
+
+
+def outcomes(config: pytest.Config) -> list[Outcome]:
+    """Return what became of the cells that are no numbers, those still to come included, in the order of the cells."""
+    known = config.stash[_OUTCOMES]
+    finished = config.stash[_FINISHED]
+    found = []
+    for item in suite(config).cells if has_cells(config) else []:
+        if item.nodeid in known:
+            found.append(known[item.nodeid])
+        elif item.nodeid in finished:
+            continue
+        elif item.nodeid in config.stash[_STARTED]:
+            reason = "the run was stopped while this cell was measured"
+            found.append(
+                Outcome(nodeid=item.nodeid, outcome="interrupted", reason=reason, workload=item.stash.get(WORKLOAD, None))
+            )
+        else:
+            reason = "the run was stopped before this cell began"
+            found.append(Outcome(nodeid=item.nodeid, outcome="not_run", reason=reason))
+    return found
+
+
+def is_complete(config: pytest.Config) -> bool:
+    """Whether every cell came to its end, one way or another."""
+    return all(item.nodeid in config.stash[_FINISHED] for item in suite(config).cells)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note that a cell begins; that it ends is noted with its last report, which an interrupt leaves out."""
+    item.config.stash[_STARTED].add(item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember a cell that was skipped or failed, and let go of the memory that its traceback holds."""
+    report = yield
+    if "workload" not in getattr(item, "fixturenames", ()):
+        return report
+    if report.when == "teardown":
+        item.config.stash[_FINISHED].add(item.nodeid)
+    if call.excinfo is not None:
+        traceback.clear_frames(call.excinfo.tb)
+    if report.skipped or report.failed:
+        kind: OutcomeKind = "skipped" if report.skipped else item.stash.get(OUTCOME_KIND, "failed")
+        item.config.stash[_OUTCOMES][item.nodeid] = Outcome(
+            nodeid=item.nodeid, outcome=kind, reason=_reason(report), workload=item.stash.get(WORKLOAD, None)
+        )
+        if BENCHMARK in item.stash:
+            item.stash[BENCHMARK].has_error = True  # also what was measured and then did not end well is no result
+    return report
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Return the last words of a report in one line."""
+    if isinstance(report.longrepr, tuple):
+        text = report.longrepr[2].removeprefix("Skipped: ")
+    else:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = crash.message if crash is not None else str(report.longrepr)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0][:500] if lines else "no reason given"
+

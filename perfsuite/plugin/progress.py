@@ -1,0 +1,179 @@
+"""While it runs: which cell of how many, what it gave, and the time left."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.metrics import METRICS
+from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, outcomes
+from perfsuite.plugin.session import has_cells, suite
+from perfsuite.records import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+PHASE_COST = {"forward": 1.0, "backward": 2.0, "train_step": 3.0}
+"""Relative cost of a phase: backward computes two products for each one of forward."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TimeLeft:
+    """Estimates the time left from the cells that are done.
+
+    Attributes:
+        weights: Expected relative duration of each cell, by name.
+        prior_s: What a cell of average weight is expected to take before any is done.
+        now: Reads seconds.
+    """
+
+    weights: dict[str, float]
+    prior_s: float
+    now: Callable[[], float] = time.monotonic
+    _done: dict[str, float] = field(default_factory=dict)
+    _begun: dict[str, float] = field(default_factory=dict)
+
+    def begin(self, name: str) -> None:
+        """Note that a cell begins."""
+        self._begun[name] = self.now()
+
+    def end(self, name: str) -> None:
+        """Note that it has ended; a cell that ended at once (skipped) teaches nothing about the others."""
+        self._done[name] = self.now() - self._begun.get(name, self.now())
+
+    def seconds(self) -> float:
+        """Return the expected time left, the running cell's included."""
+        measured = {name: taken for name, taken in self._done.items() if taken > 0.05 * self.prior_s}
+        average = sum(self.weights.values()) / max(len(self.weights), 1)
+        # The prior counts as one cell of average weight.
+        rate = (self.prior_s + sum(measured.values())) / (average + sum(self.weights[name] for name in measured))
+        left = sum(weight for name, weight in self.weights.items() if name not in self._done) * rate
+        running = [begun for name, begun in self._begun.items() if name not in self._done]
+        return max(left - sum(self.now() - begun for begun in running), 0.0)
+
+
+def duration_in_words(seconds: float) -> str:
+    """Return a duration as people say it: `50 s`, `2 min 10 s`, `3 h 20 min`."""
+    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:  # noqa: PLR2004 - minutes in an hour
+        return f"{minutes} min {seconds % 60 // 10 * 10:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+class Progress:
+    """Writes a line per cell: overwritten while it runs on a terminal, written once where the output is a file."""
+
+    def __init__(self, config: pytest.Config, reporter: Any, items: Sequence[pytest.Item], *, num_items: int) -> None:
+        from perfsuite.workloads.models import MODELS
+
+        budget = suite(config).budget
+        self._config = config
+        self._reporter = reporter
+        self._numbers = {item.nodeid: number for number, item in enumerate(items, start=1)}
+        weights = {item.nodeid: 1.0 + MODELS[_model(item)].forward_gmacs * _phase_cost(item) / 2 for item in items}
+        self._left = TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
+        self._label = ""
+        self._live = bool(reporter.isatty) and reporter.verbosity == 0
+        self._shown = 0
+        if reporter.verbosity <= 0 and len(items) == num_items:
+            reporter.showfspath = False  # the lines name their cells themselves
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Show the cell before it begins and when it has ended."""
+        if item.nodeid not in self._numbers:
+            return (yield)
+        self._left.begin(item.nodeid)
+        width = len(str(len(self._numbers)))
+        self._label = f"[{self._numbers[item.nodeid]:{width}}/{len(self._numbers)}] {_name(item)}"
+        result = yield
+        self._left.end(item.nodeid)
+        self._replace(self._line(self._result(item)), newline=True)
+        return result
+
+    def stage(self, stage: str) -> None:
+        """Show what is being done now; called while the output is captured."""
+        if not self._live:
+            return
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+            self._replace(self._line(stage), newline=False)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
+        """Leave out pytest's own letter: the line says more. With -v, pytest writes as ever."""
+        if self._reporter.verbosity > 0 or report.nodeid not in self._numbers:
+            return None
+        if report.failed:
+            return ("failed" if report.when == "call" else "error"), "", ""
+        if report.skipped:
+            return "skipped", "", ""
+        return ("passed" if report.when == "call" else ""), "", ""
+
+    def _line(self, what: str) -> str:
+        remaining = self._left.seconds()
+        left = f"about {duration_in_words(remaining)} left" if remaining > 0 else ""
+        return f"{self._label:<46} {what:<34}  {left}".rstrip()
+
+    def _replace(self, line: str, *, newline: bool) -> None:
+        """Write a line over the one that stands there."""
+        if not self._shown:
+            self._reporter.ensure_newline()
+        columns = self._reporter._tw.fullwidth  # noqa: SLF001 - the terminal writer has no public name
+        if self._live and not newline:
+            line = line[: columns - 1]
+        erase = "\r" if self._live and self._shown else ""
+        padding = " " * max(self._shown - len(line), 0)
+        self._reporter.write(erase + line + padding + ("\n" if newline else ""), flush=True)
+        self._shown = 0 if newline else len(line)
+
+    def _result(self, item: pytest.Item) -> str:
+        for outcome in outcomes(self._config):
+            if outcome.nodeid == item.nodeid:
+                return f"{outcome.outcome.replace('_', ' ')}: {outcome.reason}"
+        benchmark = item.stash.get(BENCHMARK, None)
+        if benchmark is None or KEY not in benchmark.extra_info:
+            return "ran once, not timed"
+        rate = METRICS["images_per_second"].show(item.stash[WORKLOAD].batch_size / benchmark.stats["median"])
+        peak = benchmark.extra_info[KEY]["metrics"]["peak_allocated_bytes"]
+        return f"{rate:>8} images/s  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB"
+
+
+def _model(item: pytest.Item) -> str:
+    return str(item.callspec.params["model"])  # type: ignore[attr-defined]
+
+
+def _phase_cost(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("step")
+    return PHASE_COST.get(marker.kwargs.get("phase", ""), 1.0) if marker else 1.0
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.removeprefix("test_").replace("[", " ").rstrip("]")
+
+
+_PROGRESS = pytest.StashKey[Progress]()
+
+
+def report_stage(config: pytest.Config, stage: str) -> None:
+    """Tell the user what is being done in the running cell."""
+    if _PROGRESS in config.stash:
+        config.stash[_PROGRESS].stage(stage)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to show progress, if there is anything to measure."""
+    config = session.config
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if has_cells(config) and not config.option.collectonly and reporter is not None and reporter.verbosity > -2:  # noqa: PLR2004 - -qq is silence
+        progress = config.stash[_PROGRESS] = Progress(
+            config, reporter, suite(config).cells, num_items=len(session.items)
+        )
+        config.pluginmanager.register(progress, "perfsuite-progress")

@@ -1,0 +1,179 @@
+"""The result file: checked before the first cell, written after every cell, whole at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.plugin.outcomes import is_complete, outcomes
+from perfsuite.plugin.session import finished_benchmarks, has_cells, is_recording, suite, take_over_json
+from perfsuite.records import KEY, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from perfsuite.records import Environment
+
+_PATH = pytest.StashKey[Path]()
+_ENVIRONMENT = pytest.StashKey["Environment"]()
+_MACHINE_INFO = pytest.StashKey[dict[str, Any]]()
+_COMMIT_INFO = pytest.StashKey[dict[str, Any]]()
+_ERROR = pytest.StashKey[str]()
+
+
+def result_path(config: pytest.Config) -> Path | None:
+    """Return where the results of this run are, or None if it makes none."""
+    return config.stash.get(_PATH, None)
+
+
+def write_error(config: pytest.Config) -> str | None:
+    """Return why the results could not be written where they belong, or None."""
+    return config.stash.get(_ERROR, None)
+
+
+def environment(config: pytest.Config) -> Environment:
+    """Return what machine and which versions this is; read once."""
+    if _ENVIRONMENT not in config.stash:
+        from perfsuite.measure.environment import read_environment
+
+        config.stash[_ENVIRONMENT] = read_environment(suite(config).device, folder=config.rootpath)
+    return config.stash[_ENVIRONMENT]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Settle where the results go, and see that they can be written, before anything is measured."""
+    config = session.config
+    if not is_recording(config):
+        return
+    path = take_over_json(config) or _default_path(config)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise pytest.UsageError(f"--benchmark-json {path}: a folder; name a file")
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"--benchmark-json {path}: cannot be written ({error.strerror}); name a file in a folder that can"
+        ) from None
+    config.stash[_PATH] = path
+
+
+def _default_path(config: pytest.Config) -> Path:
+    where = environment(config)
+    started = re.sub(r"[^0-9T]", "", suite(config).process.started.partition("+")[0])
+    device = re.sub(r"[^a-z0-9]+", "-", where.device.lower()).strip("-") or where.device_type
+    stem = f"{started}Z_{device}_torch-{where.torch}"
+    folder = config.rootpath / "results"
+    path, number = folder / f"{stem}.json", 2
+    while path.exists():
+        path, number = folder / f"{stem}_{number}.json", number + 1
+    return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Write what there is after every cell, so that nothing finished can be lost, whatever happens later."""
+    result = yield
+    if result_path(item.config) is not None and "workload" in getattr(item, "fixturenames", ()):
+        _write(item.config)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Write the results for good, then let pytest-benchmark save, compare and group what is left to it."""
+    if result_path(session.config) is not None:
+        _write(session.config)
+        if write_error(session.config) is not None and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+    return (yield)
+
+
+def _write(config: pytest.Config) -> None:
+    """Write atomically; where that fails (a full disk), to the folder for temporary files, and say so."""
+    path = config.stash[_PATH]
+    try:
+        # The last thing written was this run's: the whole list is written again, so the last write holds everything.
+        text = json.dumps(_content(config), indent=1, allow_nan=False, default=str)
+        write_atomically(path, text)
+    except (OSError, ValueError) as error:
+        if _ERROR in config.stash:
+            return
+        config.stash[_ERROR] = f"{path}: cannot be written: {error}"
+        if isinstance(error, OSError):
+            config.stash[_PATH] = Path(tempfile.mkdtemp(prefix="perfsuite-")) / path.name
+            _write(config)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
+
+    Raises:
+        OSError: It cannot be written; the old file is untouched.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _content(config: pytest.Config) -> dict[str, Any]:
+    """Return the file's content as pytest-benchmark makes it, through its own hooks."""
+    benchmarks = finished_benchmarks(config)
+    if _MACHINE_INFO not in config.stash:
+        info = config.hook.pytest_benchmark_generate_machine_info(config=config)
+        config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=info)
+        commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
+        config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit)
+        config.stash[_MACHINE_INFO], config.stash[_COMMIT_INFO] = info, commit
+    content: dict[str, Any] = config.hook.pytest_benchmark_generate_json(
+        config=config,
+        benchmarks=benchmarks,
+        include_data=True,
+        machine_info=config.stash[_MACHINE_INFO],
+        commit_info=config.stash[_COMMIT_INFO],
+    )
+    config.hook.pytest_benchmark_update_json(config=config, benchmarks=benchmarks, output_json=content)
+    return content
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any] | None:
+    """Give pytest-benchmark what it has found out before: asking the processor takes it a second each time."""
+    return config.stash.get(_MACHINE_INFO, None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add our environment, if this run measures anything of ours."""
+    if has_cells(config):
+        machine_info[KEY] = environment(config).to_json()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Add what did not become a number."""
+    if has_cells(config):
+        output_json[KEY] = {
+            "schema_version": SCHEMA_VERSION,
+            "complete": is_complete(config),
+            "outcomes": [outcome.to_json() for outcome in outcomes(config)],
+        }

@@ -1,0 +1,123 @@
+"""What is shared by the hooks of one pytest run, and the one place that knows pytest-benchmark's session object."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.errors import PerfsuiteError
+from perfsuite.plugin.options import OPTIONS, Options, given
+from perfsuite.records import Process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from perfsuite.measure.clock import DeviceClock
+    from perfsuite.measure.harness import Budget
+
+
+@dataclass(slots=True, kw_only=True)
+class Suite:
+    """One run of the suite.
+
+    Attributes:
+        options: What the user asked for.
+        device: What is measured; the CPU while `error` says why it cannot be told.
+        clock: The timer of all cells.
+        process: Which process this is.
+        error: Why the device asked for cannot be used.
+        cells: The selected cells, in order.
+    """
+
+    options: Options
+    device: torch.device
+    clock: DeviceClock
+    process: Process
+    error: PerfsuiteError | None
+    cells: list[pytest.Item] = field(default_factory=list)
+
+    @property
+    def budget(self) -> Budget:
+        """How cells are measured on this type of device."""
+        from perfsuite.measure.harness import BUDGETS
+
+        return BUDGETS[self.device.type]
+
+
+_SUITE = pytest.StashKey[Suite]()
+
+
+def suite(config: pytest.Config) -> Suite:
+    """Return the run's shared state; the first call imports torch and chooses the device."""
+    if _SUITE not in config.stash:
+        import torch
+
+        from perfsuite.measure.clock import DeviceClock, device_synchronizer
+        from perfsuite.measure.device import choose_device
+
+        options = config.stash[OPTIONS]
+        error: PerfsuiteError | None = None
+        try:
+            device = choose_device(options.device)
+        except PerfsuiteError as caught:
+            device, error = torch.device("cpu"), caught
+        now = datetime.datetime.now(datetime.UTC)
+        config.stash[_SUITE] = Suite(
+            options=options,
+            device=device,
+            clock=DeviceClock(device_synchronizer(device)),
+            process=Process(run_id=uuid.uuid4().hex, pid=os.getpid(), started=now.isoformat(timespec="seconds")),
+            error=error,
+        )
+    return config.stash[_SUITE]
+
+
+def has_cells(config: pytest.Config) -> bool:
+    """Whether this run measures anything of ours; cheap where it does not."""
+    return _SUITE in config.stash and bool(config.stash[_SUITE].cells)
+
+
+def is_recording(config: pytest.Config) -> bool:
+    """Whether this run makes results: cells are selected, and neither collected only nor with benchmarks disabled."""
+    return has_cells(config) and not config.option.collectonly and not _benchmark_session(config).disabled
+
+
+def _benchmark_session(config: pytest.Config) -> Any:
+    # pytest-benchmark 5.1 to 5.3 keep their session there, and register it as a plugin by this name.
+    return config.pluginmanager.get_plugin("pytest-benchmark")
+
+
+def take_over_json(config: pytest.Config) -> Path | None:
+    """Return the path of `--benchmark-json`, and keep pytest-benchmark from writing it.
+
+    It would write only at the very end, in place, and nothing at all if no cell succeeded; `results.py` writes it
+    after every cell, atomically, through pytest-benchmark's own hooks.
+    """
+    session = _benchmark_session(config)
+    path: Path | None = session.json
+    session.json = None
+    return path
+
+
+def finished_benchmarks(config: pytest.Config) -> list[Any]:
+    """Return pytest-benchmark's results, those of failed and interrupted cells dropped from its session as well.
+
+    It registers a result before the first round, and would show an interrupted one as a good one with few rounds.
+    """
+    session = _benchmark_session(config)
+    session.benchmarks[:] = [bench for bench in session.benchmarks if bench and not bench.has_error]
+    return list(session.benchmarks)
+
+
+def hide_benchmark_table(config: pytest.Config) -> None:
+    """Keep pytest-benchmark's own table from the terminal, unless the user asked for anything about it."""
+    about_it = ("sort", "group-by", "columns", "name", "time-unit", "histogram", "verbose", "compare", "cprofile")
+    if not any(given(config, f"--benchmark-{option}") for option in about_it):
+        _benchmark_session(config).quiet = True

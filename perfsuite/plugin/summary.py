@@ -1,0 +1,96 @@
+"""What the user sees before the first cell and after the last: how it is measured, and what AMP gives here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.errors import PerfsuiteError
+from perfsuite.plugin.results import environment, result_path, write_error
+from perfsuite.plugin.session import has_cells, is_recording, suite
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.tables import Table
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say on what and how it is measured."""
+    if not has_cells(config):
+        return []
+    state, where = suite(config), environment(config)
+    budget = state.budget
+    head = f"perfsuite {where.perfsuite}: {where.device}, torch {where.torch}"
+    if where.gpu is None:
+        head += f", {where.num_threads} threads"
+    else:
+        head += f", CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
+    lines = [head]
+    if not state.options.batch_sizes:
+        note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
+        lines.append(f"batch size {budget.batch_size}{note}")
+    path = result_path(config)
+    if path is not None:
+        lines.append(f"results go to {shown_path(path)}, after every cell")
+    return lines
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Answer the user's question: what does AMP give me here, in time and in memory?"""
+    path = result_path(config)
+    if not is_recording(config) or path is None:
+        return
+    terminalreporter.section("perfsuite", sep="=")
+    error = write_error(config)
+    if error is not None:
+        terminalreporter.write_line(f"ERROR: {error}", red=True)
+    if not path.exists():
+        return
+    writer = terminalreporter._tw  # noqa: SLF001 - the terminal writer has no public name
+    try:
+        text = _render(path, width=writer.fullwidth if terminalreporter.isatty else None, color=writer.hasmarkup)
+    except PerfsuiteError as problem:
+        terminalreporter.write_line(f"ERROR: {problem}", red=True)
+        return
+    terminalreporter.write(text)
+    terminalreporter.write_line("")
+    terminalreporter.write_line(f"Results: {shown_path(path)}")
+    terminalreporter.write_line(f"Again:   {_command()} collect --table speedup {shlex.quote(shown_path(path))}")
+
+
+def _render(path: Path, *, width: int | None, color: bool) -> str:
+    from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.tables import render_terminal
+    from perfsuite.analysis.views import build_table
+
+    results = collect([path])
+    if results.benchmarks.empty:
+        notes = [f"{row.outcome.replace('_', ' ')}: {row.nodeid}: {row.reason}" for row in results.outcomes.itertuples()]
+        return "No cell became a number.\n" + "".join(f"{note}\n" for note in notes)
+    table: Table = build_table("speedup", results)
+    if table.frame.empty:
+        table = build_table("steps", results)
+    return render_terminal(table, width=width, color=color)
+
+
+def _command() -> str:
+    """Return how the command is called here: by its name where the package is installed, else through Python."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution("perfsuite")
+    except PackageNotFoundError:
+        return "python -m perfsuite"
+    return "perfsuite"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path relative to the working folder where it lies below it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(path)

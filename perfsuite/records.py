@@ -1,0 +1,345 @@
+"""What a result is: Workload, Recipe, Environment, Record; their schema version; to and from strict JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, TypeVar
+
+from perfsuite.errors import RecordError
+from perfsuite.metrics import METRICS
+
+SCHEMA_VERSION = 1
+"""Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it."""
+
+KEY = "perfsuite"
+"""The one key under which all of ours stands in `extra_info`, in `machine_info` and at the top of a result file."""
+
+PHASES = ("forward", "backward", "train_step")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is measured: the identity under which results are compared.
+
+    Attributes:
+        model: Name of the network, `resnet18`.
+        precision: Name of the precision policy, `amp-fp16`.
+        phase: `forward`, `backward` or `train_step`.
+        batch_size: N, images in a batch.
+        image_size: H and W in pixels.
+        memory_format: `contiguous` (NCHW) or `channels_last` (NHWC).
+        compiled: Whether the network went through `torch.compile`.
+        gradients: `freed` (set to None by zero_grad) or `kept` (zeroed in place).
+        device_type: `cuda` or `cpu`.
+    """
+
+    model: str
+    precision: str
+    phase: str
+    batch_size: int
+    image_size: int = 32
+    memory_format: str = "contiguous"
+    compiled: bool = False
+    gradients: str = "freed"
+    device_type: str
+
+    @property
+    def label(self) -> str:
+        """The workload in words, the defaults left out: `resnet18 amp-fp16 train_step b128`."""
+        extra = [self.memory_format] if self.memory_format != "contiguous" else []
+        extra += ["compiled"] if self.compiled else []
+        extra += [f"gradients {self.gradients}"] if self.gradients != "freed" else []
+        return " ".join([self.model, self.precision, self.phase, f"b{self.batch_size}", *extra])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a full training is done.
+
+    Attributes:
+        dataset: Name of the data set.
+        epochs: Passes over the training images.
+        optimizer: Name and constants of the optimizer, in words.
+        schedule: Learning rate and how it changes, in words.
+        batch_size: N, images in a batch.
+        seed: Seed of the split, the initial weights and the order of the images.
+        target_accuracy: Test accuracy to be reached, as a ratio, or None if there is no target.
+        source: Where the recipe stands.
+    """
+
+    dataset: str
+    epochs: int
+    optimizer: str
+    schedule: str
+    batch_size: int
+    seed: int
+    target_accuracy: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """Which process measured, so that a copied file can be told from a second run.
+
+    Attributes:
+        run_id: Random, one per pytest run (a process id alone repeats between containers).
+        pid: The operating system's process id.
+        started: UTC time at which the run started, ISO 8601.
+    """
+
+    run_id: str
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Which machine and which versions; what could not be read is None and has its reason in `absent`."""
+
+    perfsuite: str
+    python: str
+    torch: str
+    torchvision: str | None
+    device_type: str
+    device: str
+    gpu: str | None
+    gpu_memory_bytes: int | None
+    num_gpus: int
+    compute_capability: str | None
+    driver: str | None
+    cuda: str | None
+    cudnn: str | None
+    power_limit_watts: float | None
+    max_sm_clock_mhz: int | None
+    max_memory_clock_mhz: int | None
+    cpu: str
+    num_cpus: int
+    num_threads: int
+    memory_bytes: int | None
+    cpu_capability: str | None
+    system: str
+    commit: str | None
+    commit_dirty: bool | None
+    variables: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `machine_info["perfsuite"]`."""
+        return to_strict_json({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, value: object, where: str = "environment") -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            RecordError: A newer schema, a field missing or of the wrong type.
+        """
+        return _read(cls, _versioned(value, where), where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofReading:
+    """One numerical probe of a precision.
+
+    Attributes:
+        probe: What was computed, `conv2d forward` for instance.
+        relative_error: ||out - reference|| / ||reference|| against float64.
+        dtype: Type of the output.
+        low: Smallest error that is consistent with the precision, or 0.
+        high: Largest error that is consistent with the precision.
+    """
+
+    probe: str
+    relative_error: float
+    dtype: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One result: a cell of the matrix that became numbers. Times stay where pytest-benchmark keeps them.
+
+    Attributes:
+        workload: What was measured.
+        metrics: Values by registered metric key; None where one is absent.
+        absent: The reason for every metric that is None.
+        settings: What was pinned while measuring, by name.
+        proof: The probes that showed the precision to be in force.
+        findings: What a reader should know before trusting the numbers, in words.
+        process: Which process measured.
+        recipe: How it was trained; None for anything but a full training.
+        outcome: Always `measured`: what did not become a number has no record but an outcome.
+    """
+
+    workload: Workload
+    metrics: dict[str, int | float | None]
+    absent: dict[str, str]
+    settings: dict[str, str | int | float | bool]
+    proof: tuple[ProofReading, ...]
+    findings: tuple[str, ...]
+    process: Process
+    recipe: Recipe | None = None
+    outcome: Literal["measured"] = "measured"
+
+    def __post_init__(self) -> None:
+        for key, value in self.metrics.items():
+            if key not in METRICS:
+                raise RecordError(f"metric {key!r} is not registered; register it in perfsuite.metrics")
+            if value is None and key not in self.absent:
+                raise RecordError(f"metric {key!r} is absent without a reason")
+            if value is not None and not math.isfinite(value):
+                raise RecordError(f"metric {key!r} is {value!r}; a finite number is needed, or None with a reason")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `extra_info["perfsuite"]`.
+
+        Raises:
+            RecordError: A value that JSON cannot carry without loss.
+        """
+        return to_strict_json({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, value: object, where: str = "record") -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            RecordError: A newer schema, a field missing or of the wrong type.
+        """
+        return _read(cls, _versioned(value, where), where)
+
+
+OutcomeKind = Literal["skipped", "failed", "out_of_memory", "interrupted", "not_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A cell that did not become a number.
+
+    Attributes:
+        nodeid: pytest's name of the cell.
+        outcome: What became of it.
+        reason: Why, in one line.
+        workload: What it would have measured, if it came to be known.
+    """
+
+    nodeid: str
+    outcome: OutcomeKind
+    reason: str
+    workload: Workload | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for the list under the top-level key `perfsuite.outcomes`."""
+        return to_strict_json(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, value: object, where: str = "outcome") -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            RecordError: A field missing or of the wrong type.
+        """
+        return _read(cls, value, where)
+
+
+def to_strict_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value` as JSON would give it back: tuples as lists, nothing but plain and finite values.
+
+    Raises:
+        RecordError: NaN, infinity, or an object that is not plain.
+    """
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"cannot be written as strict JSON: {error}") from error
+    return plain
+
+
+def _versioned(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RecordError(f"{where} is {_kind(value)}, an object is needed")
+    version = value.get("schema_version")
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise RecordError(f"{where}.schema_version is {version!r}, a whole number is needed")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{where} has schema version {version}, this perfsuite reads up to {SCHEMA_VERSION}: upgrade perfsuite"
+        )
+    return {key: item for key, item in value.items() if key != "schema_version"}
+
+
+def _kind(value: object) -> str:
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), f"{type(value).__name__} {value!r}"[:60])
+
+
+def _read(cls: type[T], value: object, where: str) -> T:
+    """Build a dataclass from plain values, every field checked; unknown fields are ignored (a newer minor writer)."""
+    if not isinstance(value, dict):
+        raise RecordError(f"{where} is {_kind(value)}, an object is needed")
+    hints = _hints(cls)
+    arguments: dict[str, Any] = {}
+    for spec in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if spec.name in value:
+            arguments[spec.name] = _convert(hints[spec.name], value[spec.name], f"{where}.{spec.name}")
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise RecordError(f"{where}.{spec.name} is missing")
+    return cls(**arguments)
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+def _convert(hint: Any, value: object, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is types.UnionType:
+        return _convert_union(typing.get_args(hint), value, where)
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            raise RecordError(f"{where} is {value!r}, one of {', '.join(map(str, typing.get_args(hint)))} is needed")
+        return value
+    if origin is tuple and isinstance(value, list):
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, part, f"{where}[{index}]") for index, part in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        item = typing.get_args(hint)[1]
+        return {key: _convert(item, part, f"{where}.{key}") for key, part in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return _read(typing.cast("type[Any]", hint), value, where)
+    if _fits(hint, value):
+        return value
+    raise RecordError(f"{where} is {_kind(value)}, {getattr(hint, '__name__', str(hint))} is needed")
+
+
+def _convert_union(options: tuple[Any, ...], value: object, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    classes = [option for option in options if dataclasses.is_dataclass(option)]
+    if classes:
+        return _convert(classes[0], value, where)
+    if any(_fits(option, value) for option in options):
+        return value
+    wanted = " or ".join("null" if option is type(None) else option.__name__ for option in options)
+    raise RecordError(f"{where} is {_kind(value)}, {wanted} is needed")
+
+
+def _fits(hint: Any, value: object) -> bool:
+    """Whether `value` is of the plain type; a whole number fits a float, a boolean is never a number."""
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(hint, type) and isinstance(value, hint)

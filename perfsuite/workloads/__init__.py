@@ -1,0 +1,1 @@
+"""What is measured: networks, precisions, data and the training step. Knows torch, never pytest or pandas."""

@@ -1,0 +1,77 @@
+"""The CIFAR ResNets, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from perfsuite.errors import choose
+from perfsuite.workloads.torchvision_import import import_torchvision
+
+NUM_CLASSES = 10
+"""K. Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, section 3.1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A network of the suite.
+
+    Attributes:
+        name: Its name, which is torchvision's.
+        num_parameters: Parameters in CIFAR form with 10 classes.
+        forward_gmacs: Multiply-accumulates of one 3x32x32 image, in 1e9; only ever used to guess the time left.
+    """
+
+    name: str
+    num_parameters: int
+    forward_gmacs: float
+
+
+# Source of the parameter counts and of the multiply-accumulates (convolutions and the linear layer): counted on the
+# built networks, `torch.utils.flop_counter` divided by two for the latter; tests/workloads/test_models.py counts again.
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(name="resnet18", num_parameters=11_173_962, forward_gmacs=0.556),
+        ModelSpec(name="resnet34", num_parameters=21_282_122, forward_gmacs=1.159),
+        ModelSpec(name="resnet50", num_parameters=23_520_842, forward_gmacs=1.298),
+        ModelSpec(name="resnet101", num_parameters=42_512_970, forward_gmacs=2.510),
+        ModelSpec(name="resnet152", num_parameters=58_156_618, forward_gmacs=3.722),
+    )
+}
+
+MEMORY_FORMATS: dict[str, torch.memory_format] = {
+    "contiguous": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+}
+
+
+def build_model(name: str, *, device: torch.device, memory_format: str = "contiguous", seed: int = 0) -> nn.Module:
+    """Build a torchvision ResNet in CIFAR form, in training mode, float32, with seeded initial weights.
+
+    The CIFAR form has a 3x3 stem of stride 1 with 64 channels, no max-pool, and 10 classes. Input [N, 3, 32, 32]
+    float32, output [N, 10].
+    Source: ../README.md, "Which networks"; the study's peak memory fits no other form.
+
+    Args:
+        name: A name from `MODELS`.
+        device: Where the parameters live.
+        memory_format: A name from `MEMORY_FORMATS`.
+        seed: Seed of the initial weights; the global random state is left as it was.
+
+    Raises:
+        InvalidChoiceError: An unknown name or memory format.
+        NotSupportedError: torchvision does not import.
+    """
+    choose(MODELS, name, kind="model")
+    layout = choose(MEMORY_FORMATS, memory_format, kind="memory format")
+    constructor = getattr(import_torchvision().models, name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = constructor(weights=None, num_classes=NUM_CLASSES)
+        model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    model.maxpool = nn.Identity()
+    return cast("nn.Module", model.to(device=device, memory_format=layout).train())

@@ -1,0 +1,282 @@
+"""Precision policies, by name: how each is applied, and how it is proved to be in force."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotInForceError, choose
+from perfsuite.records import ProofReading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorBand:
+    """Relative errors against float64 that are consistent with a number format.
+
+    Attributes:
+        low: Smallest; less means that a finer format was used. Asked of forward passes only, since a library may
+            well do a backward pass in a finer format.
+        high: Largest; more means that a coarser format was used.
+    """
+
+    low: float
+    high: float
+
+
+# Norm-wise error of a product of random operands, each rounded to a format of p fraction bits, is about 2**-p * 0.4:
+# 5e-8 for IEEE FP32 (p = 23, plus what accumulation adds), 4e-4 for TF32 and FP16 (p = 10), 3e-3 for BF16 (p = 7). The
+# bands reach from about an eighth of that to about six times that; IEEE FP32 gets room for Winograd transforms.
+# Source of p: NVIDIA A100 whitepaper, "TF32 Tensor Cores"; IEEE 754-2019 table 3.5.
+IEEE_BAND = ErrorBand(low=0.0, high=1.5e-5)
+TF32_BAND = ErrorBand(low=5e-5, high=2.5e-3)
+FP16_BAND = ErrorBand(low=5e-5, high=2.5e-3)
+BF16_BAND = ErrorBand(low=4e-4, high=2e-2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionPolicy:
+    """In which formats a network is trained.
+
+    Attributes:
+        name: Its name.
+        autocast_dtype: Type that autocast casts to, or None for no autocast.
+        loss_scaling: Whether a GradScaler scales the loss.
+        allow_tf32: Whether FP32 convolutions and matrix products may run in TF32.
+        band: Errors that show the policy to be in force.
+    """
+
+    name: str
+    autocast_dtype: torch.dtype | None
+    loss_scaling: bool
+    allow_tf32: bool
+    band: ErrorBand
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Type of the output of a convolution under this policy."""
+        return self.autocast_dtype or torch.float32
+
+
+POLICIES: dict[str, PrecisionPolicy] = {
+    policy.name: policy
+    for policy in (
+        PrecisionPolicy(name="fp32", autocast_dtype=None, loss_scaling=False, allow_tf32=False, band=IEEE_BAND),
+        PrecisionPolicy(name="tf32", autocast_dtype=None, loss_scaling=False, allow_tf32=True, band=TF32_BAND),
+        PrecisionPolicy(
+            name="amp-fp16", autocast_dtype=torch.float16, loss_scaling=True, allow_tf32=False, band=FP16_BAND
+        ),
+        PrecisionPolicy(
+            name="amp-bf16", autocast_dtype=torch.bfloat16, loss_scaling=False, allow_tf32=False, band=BF16_BAND
+        ),
+    )
+}
+
+
+def resolve_precision(name: str, device_type: str) -> str:
+    """Return the policy's own name: "amp" alone means amp-fp16 on CUDA, and amp-bf16 on a CPU, which emulates FP16.
+
+    Raises:
+        InvalidChoiceError: An unknown name.
+    """
+    if name == "amp":
+        return "amp-fp16" if device_type == "cuda" else "amp-bf16"
+    if name not in POLICIES:
+        raise InvalidChoiceError(f"unknown precision {name!r}; choose from amp, {', '.join(sorted(POLICIES))}")
+    return name
+
+
+def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
+    """Check that the hardware computes in this precision itself.
+
+    Raises:
+        NotSupportedError: It does not; the message says what it lacks.
+    """
+    if device.type == "cpu":
+        if policy.allow_tf32:
+            raise NotSupportedError("tf32 is a format of NVIDIA GPUs from compute capability 8.0; this is the CPU")
+        return
+    capability = torch.cuda.get_device_capability(device)
+    where = f"{torch.cuda.get_device_name(device)} has compute capability {capability[0]}.{capability[1]}"
+    if policy.allow_tf32 and capability < (8, 0):
+        raise NotSupportedError(f"tf32 needs compute capability 8.0 or newer; {where}")
+    if policy.autocast_dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise NotSupportedError(f"amp-bf16 needs native bfloat16 (compute capability 8.0 or newer); {where}")
+
+
+@contextlib.contextmanager
+def applied(policy: PrecisionPolicy) -> Iterator[None]:
+    """Set torch's global precision flags for the policy, and put them back whatever happens.
+
+    Uses the per-backend `fp32_precision` settings where torch has them (from 2.9 on, where the older flags warn and
+    mixing both kinds can raise), else the `allow_tf32` flags.
+    """
+    flags = _flags(policy)
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
+    try:
+        for owner, name, value in flags:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value in reversed(before):
+            setattr(owner, name, value)
+
+
+def _flags(policy: PrecisionPolicy) -> list[tuple[Any, str, Any]]:
+    """Return the flags to set as (owner, attribute, value)."""
+    backends: Any = torch.backends
+    pinned: list[tuple[Any, str, Any]] = [(backends.cudnn, "benchmark", False)]
+    if hasattr(backends.cuda.matmul, "fp32_precision"):
+        gpu = "tf32" if policy.allow_tf32 else "ieee"
+        return [
+            *pinned,
+            (backends.cudnn.conv, "fp32_precision", gpu),
+            (backends.cuda.matmul, "fp32_precision", gpu),
+            (backends.mkldnn.conv, "fp32_precision", "ieee"),
+            (backends.mkldnn.matmul, "fp32_precision", "ieee"),
+        ]
+    return [
+        *pinned,
+        (backends.cudnn, "allow_tf32", policy.allow_tf32),
+        (backends.cuda.matmul, "allow_tf32", policy.allow_tf32),
+    ]
+
+
+def autocast(policy: PrecisionPolicy, device_type: str) -> torch.autocast:
+    """Return a fresh autocast region of the policy; the autocast weight cache lives as long as one region."""
+    return torch.autocast(device_type, dtype=policy.autocast_dtype, enabled=policy.autocast_dtype is not None)
+
+
+def prove(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading, ...]:
+    """Show by numbers that the policy is in force: a convolution and a matrix product against float64.
+
+    To be called inside `applied(policy)`. Each is computed forward and backward on random operands, and its norm-wise
+    relative error must lie in the policy's band: IEEE FP32 errs by about 1e-7, TF32 and FP16 by 4e-4, BF16 by 3e-3.
+
+    Returns:
+        Six readings: forward, input gradient and weight gradient of either operation.
+
+    Raises:
+        PrecisionNotInForceError: An error outside the band, or an output of another type.
+    """
+    generator = torch.Generator().manual_seed(0)
+    conv_operands = (
+        torch.randn(8, 64, 16, 16, generator=generator),  # N C H W
+        torch.randn(64, 64, 3, 3, generator=generator),
+        torch.randn(8, 64, 16, 16, generator=generator),
+    )
+    matmul_operands = (
+        torch.randn(128, 512, generator=generator),
+        torch.randn(256, 512, generator=generator),
+        torch.randn(128, 256, generator=generator),
+    )
+    readings = []
+    for operation, operands in (("conv2d", conv_operands), ("matmul", matmul_operands)):
+        on_device = tuple(operand.to(device) for operand in operands)
+        outputs = _forward_backward(operation, on_device, autocast(policy, device.type))
+        references = _forward_backward(
+            operation, tuple(operand.double() for operand in on_device), contextlib.nullcontext()
+        )
+        for index, part in enumerate(("forward", "input gradient", "weight gradient")):
+            error = float((outputs[index].double() - references[index]).norm() / references[index].norm())
+            readings.append(
+                ProofReading(
+                    probe=f"{operation} {part}",
+                    relative_error=error,
+                    dtype=_dtype_name(outputs[index].dtype),
+                    low=policy.band.low if part == "forward" else 0.0,
+                    high=policy.band.high,
+                )
+            )
+    check_readings(policy, tuple(readings))
+    return tuple(readings)
+
+
+def _forward_backward(
+    operation: str, operands: tuple[torch.Tensor, ...], region: contextlib.AbstractContextManager[Any]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    x, weight = operands[0].requires_grad_(), operands[1].requires_grad_()
+    with region:
+        out = nn.functional.conv2d(x, weight, padding=1) if operation == "conv2d" else nn.functional.linear(x, weight)
+    grad_x, grad_weight = torch.autograd.grad(out, (x, weight), operands[2].to(out.dtype))
+    return out.detach(), grad_x, grad_weight
+
+
+def check_readings(policy: PrecisionPolicy, readings: tuple[ProofReading, ...]) -> None:
+    """Check probes against what the policy promises.
+
+    Raises:
+        PrecisionNotInForceError: An error outside its band (NaN is), or a forward output of another type.
+    """
+    for reading in readings:
+        if reading.probe.endswith("forward") and reading.dtype != _dtype_name(policy.compute_dtype):
+            raise PrecisionNotInForceError(
+                f"{policy.name} is not in force: {reading.probe} gave {reading.dtype}, "
+                f"not {_dtype_name(policy.compute_dtype)}"
+            )
+        if not reading.low <= reading.relative_error <= reading.high:
+            raise PrecisionNotInForceError(
+                f"{policy.name} is not in force: {reading.probe} is off by {reading.relative_error:.1e} from float64, "
+                f"{reading.low:.0e} to {reading.high:.1e} is consistent with it"
+            )
+
+
+def check_model(policy: PrecisionPolicy, model: nn.Module, images: torch.Tensor) -> None:
+    """Show that the network itself computes in the policy's type: one forward pass, every convolution looked at.
+
+    Args:
+        policy: The policy that is applied.
+        model: The network, not compiled, with float32 parameters.
+        images: [N, 3, H, W] float32 on the network's device.
+
+    Raises:
+        PrecisionNotInForceError: Parameters that are not float32 (no master weights), or a convolution or linear
+            layer whose output is of another type.
+    """
+    wrong = {_dtype_name(parameter.dtype) for parameter in model.parameters()} - {"float32"}
+    if wrong:
+        raise PrecisionNotInForceError(f"{policy.name} is not in force: parameters are {', '.join(sorted(wrong))}")
+    seen: dict[str, torch.dtype] = {}
+
+    def note(name: str, output: torch.Tensor) -> None:
+        seen[name] = output.dtype
+
+    handles = [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        with autocast(policy, images.device.type), torch.no_grad():
+            model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
+    for name, dtype in seen.items():
+        if dtype != policy.compute_dtype:
+            raise PrecisionNotInForceError(
+                f"{policy.name} is not in force: layer {name} computed in {_dtype_name(dtype)}, "
+                f"not {_dtype_name(policy.compute_dtype)}"
+            )
+
+
+def policy_named(name: str) -> PrecisionPolicy:
+    """Return the policy of that name.
+
+    Raises:
+        InvalidChoiceError: An unknown name.
+    """
+    return choose(POLICIES, name, kind="precision")
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

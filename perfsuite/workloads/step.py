@@ -1,0 +1,234 @@
+"""One training step and its phases: forward, backward, whole step."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from perfsuite.errors import InvalidChoiceError, MeasurementError
+from perfsuite.records import PHASES
+from perfsuite.workloads.data import synthetic_batch
+from perfsuite.workloads.models import build_model
+from perfsuite.workloads.precision import autocast, policy_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.records import Workload
+
+MOMENTUM = 0.9
+"""Source: the study's recipe (SGD with momentum 0.9)."""
+
+LEARNING_RATE = 1e-6
+"""So small that thousands of steps on one batch leave the network as it was initialised. With the recipe's 0.1 it would
+have learnt the batch by heart after some dozen steps, gradients would fade into subnormals and zeros, and a step on
+those takes another time and another power than a step of real training. The value itself costs no time."""
+
+GRADIENT_TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "amp-fp16": 5e-2, "amp-bf16": 2e-1}
+"""Largest ||difference|| / ||gradient|| between two backward passes over the same batch. Far above what reordered sums
+do (0 on a CPU), far below what a graph that is not the same one would do (about 1)."""
+
+
+class TrainingStep:
+    """A network, one batch and an optimizer on a device, and the three phases that are timed.
+
+    Everything inside a phase is inside the timed window; nothing in it waits for the device.
+
+    Attributes:
+        workload: What this is.
+        model: The network as built, float32 parameters.
+        images: [N, 3, H, W] float32 on the device.
+        labels: [N] int64 on the device.
+        num_passes: How many phases were run, counted on the host.
+        num_skipped: How many optimizer steps the scaler skipped, counted on the device: [] float32.
+    """
+
+    def __init__(self, workload: Workload, *, device: torch.device, seed: int = 0) -> None:
+        """Build everything, in the state of a network in training: momentum allocated, gradients as the workload says.
+
+        Args:
+            workload: What to build.
+            device: Where.
+            seed: Seed of weights and batch.
+
+        Raises:
+            InvalidChoiceError: A name in the workload is unknown.
+            NotSupportedError: torchvision does not import.
+        """
+        if workload.phase not in PHASES:
+            raise InvalidChoiceError(f"unknown phase {workload.phase!r}; choose from {', '.join(PHASES)}")
+        self.workload = workload
+        self.policy = policy_named(workload.precision)
+        self.device = device
+        self.model = build_model(workload.model, device=device, memory_format=workload.memory_format, seed=seed)
+        self.images, self.labels = synthetic_batch(
+            workload.batch_size,
+            device=device,
+            image_size=workload.image_size,
+            memory_format=workload.memory_format,
+            seed=seed,
+        )
+        # Fused: one kernel for all parameters, and the only form in which the scaler never asks the device for its
+        # overflow flag on the host (https://github.com/pytorch/pytorch/issues/80167). On a CPU it is fused as well.
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
+        self.num_passes = 0
+        self.num_skipped = torch.zeros((), device=device)
+        if self.policy.loss_scaling:
+            self.optimizer.register_step_pre_hook(self._count_skipped)
+        self._set_to_none = workload.gradients == "freed"
+        self._stack = contextlib.ExitStack()
+        self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
+        if workload.compiled:
+            # A graph that is to be walked many times must not give its buffers away.
+            functorch_config: Any = __import__("torch._functorch.config", fromlist=["config"])
+            self._stack.enter_context(functorch_config.patch(donated_buffer=False))
+            self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
+        self._retained: torch.Tensor | None = None
+
+    @property
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """What is pinned in every step, by name, for the record."""
+        return {
+            "optimizer": "sgd",
+            "optimizer_implementation": "fused",
+            "momentum": MOMENTUM,
+            "learning_rate": LEARNING_RATE,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "loss_scaling": "dynamic" if self.policy.loss_scaling else "none",
+            "data": "synthetic, standard normal",
+        }
+
+    @property
+    def phase(self) -> Callable[[], object]:
+        """The timed body of the workload's phase: no arguments, no waiting for the device."""
+        bodies: dict[str, Callable[[], object]] = {
+            "forward": self.forward,
+            "backward": self.backward,
+            "train_step": self.train_step,
+        }
+        return bodies[self.workload.phase]
+
+    def forward(self) -> torch.Tensor:
+        """Run network and loss in training mode, the graph for backward built.
+
+        Inside the window: autocast region, casts of the weights, network, cross-entropy, and the release of the graph
+        when the caller drops the loss. Outside: everything else.
+
+        Returns:
+            The unscaled loss, [] float32.
+        """
+        self.num_passes += 1
+        with autocast(self.policy, self.device.type):
+            return nn.functional.cross_entropy(self._network(self.images), self.labels)
+
+    def retain_graph(self) -> None:
+        """Build the one graph that `backward` walks again and again."""
+        self._retained = self.scaler.scale(self.forward())
+
+    def release_graph(self) -> None:
+        """Drop the retained graph and its activations."""
+        self._retained = None
+
+    def backward(self) -> None:
+        """Compute the gradients of the scaled loss on the retained graph, into gradients that are None.
+
+        Inside the window: setting the gradients to None, the backward pass with fresh gradient tensors. Outside: the
+        forward pass, loss scaling, freeing the activations (the graph is kept, which is what lets this be looped).
+
+        Raises:
+            MeasurementError: There is no retained graph.
+        """
+        self.num_passes += 1
+        if self._retained is None:
+            raise MeasurementError("backward was asked for without a retained graph")
+        self.optimizer.zero_grad(set_to_none=True)
+        self._retained.backward(retain_graph=True)
+
+    def train_step(self) -> None:
+        """Do one whole training step.
+
+        Inside the window: zero_grad, forward, loss, loss scaling, backward with the graph freed as it is consumed,
+        optimizer step (unscaling included), scaler update, counting of a skipped step. Outside: loading of data.
+        """
+        self.num_passes += 1
+        self.optimizer.zero_grad(set_to_none=self._set_to_none)
+        with autocast(self.policy, self.device.type):
+            loss = nn.functional.cross_entropy(self._network(self.images), self.labels)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _count_skipped(self, optimizer: torch.optim.Optimizer, _args: object, _kwargs: object) -> None:
+        # GradScaler.step gives a fused optimizer its overflow flag, a tensor on the device: 1.0 skips the step.
+        found_inf = getattr(optimizer, "found_inf", None)
+        if found_inf is not None:
+            self.num_skipped += found_inf
+
+    def scale_is_dynamic(self) -> bool:
+        """Whether the loss is really being scaled now; reads the device, so never to be called in a timed body."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() > 0
+
+    def zero_gradients(self) -> None:
+        """Bring the gradients into the state in which a step begins: None if freed, zero if kept."""
+        self.optimizer.zero_grad(set_to_none=self._set_to_none)
+
+    def gradients(self) -> list[torch.Tensor]:
+        """Return copies of the gradients, in the order of the parameters, float32."""
+        return [parameter.grad.detach().clone() for parameter in self.model.parameters() if parameter.grad is not None]
+
+    def check_retained_backward(self) -> float:
+        """Check that walking the retained graph again gives what a fresh graph gives.
+
+        Runs two backward passes on the retained graph and one on a fresh graph over the same batch, and compares the
+        gradients of the second with those of the third.
+
+        Returns:
+            ||difference|| / ||gradient|| over all parameters.
+
+        Raises:
+            MeasurementError: It is beyond `GRADIENT_TOLERANCE`, or a gradient is missing.
+        """
+        self.retain_graph()
+        scale = self.scaler.get_scale()
+        self.backward()
+        self.backward()
+        retained = self.gradients()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(self.forward()).backward()  # type: ignore[no-untyped-call]
+        fresh = self.gradients()
+        if len(retained) != len(fresh) or not fresh or scale != self.scaler.get_scale():
+            raise MeasurementError("backward on the retained graph and on a fresh one gave different sets of gradients")
+        error = float(_norm([a - b for a, b in zip(retained, fresh, strict=True)]) / _norm(fresh))
+        limit = GRADIENT_TOLERANCE[self.policy.name]
+        if not error <= limit:
+            raise MeasurementError(
+                f"backward on the retained graph differs from a fresh one by {error:.1e}; at most {limit:.0e} is sound"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        return error
+
+    def resident_tensors(self) -> list[torch.Tensor]:
+        """Return what lives between two steps: parameters, buffers, gradients, optimizer state, scaler, batch."""
+        found: list[torch.Tensor] = [*self.model.parameters(), *self.model.buffers(), self.images, self.labels]
+        found += [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        for state in self.optimizer.state.values():
+            found += [value for value in state.values() if isinstance(value, torch.Tensor)]
+        return [*found, self.num_skipped]
+
+    def close(self) -> None:
+        """Let go of everything on the device, and of what was compiled."""
+        self._retained = None
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
+        if self.workload.compiled:
+            dynamo: Any = __import__("torch._dynamo", fromlist=["reset"])
+            dynamo.reset()
+        self._stack.close()
+
+
+def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([tensor.double().norm() for tensor in tensors]).norm()
