@@ -22,6 +22,10 @@ class DeviceUnavailableError(PerfsuiteError):
     """The device that was asked for cannot be used, or none can be chosen without guessing."""
 
 
+class InstallationError(PerfsuiteError):
+    """A package that is needed is missing or broken; a cell that meets it fails."""
+
+
 class NotSupportedError(PerfsuiteError):
     """This hardware or this torch lacks what was asked for; a cell that meets it is skipped with the reason."""
 

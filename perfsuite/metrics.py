@@ -46,6 +46,14 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time with four significant digits in the unit that suits it: `12.34 us`, `1.500 s`."""
+    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * scale >= 1:
+            return f"{significant(seconds * scale)} {unit}"
+    return f"{significant(seconds * 1e9)} ns"
+
+
 def _milliseconds(value: float) -> str:
     return significant(value * 1e3)
 
@@ -55,7 +63,8 @@ def _seconds(value: float) -> str:
 
 
 def _mebibytes(value: float) -> str:
-    return f"{value / MIB_BYTES:,.1f}"
+    mebibytes = value / MIB_BYTES
+    return f"{mebibytes:,.0f}" if mebibytes >= 1000 else f"{mebibytes:.1f}"  # noqa: PLR2004 - four digits or more
 
 
 def _count(value: float) -> str:
@@ -78,7 +87,7 @@ _ALL = (
     Metric(key="time_max_s", unit="s", better="lower", heading="max ms", format_value=_milliseconds),
     Metric(key="time_stddev_s", unit="s", better="lower", heading="std dev ms", format_value=_milliseconds),
     Metric(key="time_p90_s", unit="s", better="lower", heading="p90 ms", format_value=_milliseconds),
-    Metric(key="time_margin_ratio", unit="%", better="lower", heading="margin 99% +-%", format_value=_percent),
+    Metric(key="time_margin_ratio", unit="%", better="lower", heading="+-% of mean", format_value=_percent),
     Metric(key="num_rounds", unit="", better="neither", heading="rounds", format_value=_count),
     Metric(key="num_iterations", unit="", better="neither", heading="iterations", format_value=_count),
     Metric(key="peak_allocated_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pandas as pd
+    from rich.table import Table as RichTable
 
 NO_TERMINAL_WIDTH = 200
 """Columns where the output is no terminal: nothing is to be folded in a file."""
+
+
+FOLDED_WIDTH = 28
+"""Columns that a text which may be folded keeps at the least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +33,13 @@ class Column:
         heading: What stands above it, unit included.
         show: Turns a row of the frame (a dict) into text.
         numeric: Whether to align to the right.
+        foldable: Whether its text may go on in the next line of a terminal that is too narrow.
     """
 
     heading: str
     show: Callable[[dict[str, Any]], str]
     numeric: bool = False
+    foldable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +68,13 @@ class Table:
         ]
 
 
-def text_column(key: str, heading: str | None = None) -> Column:
+def text_column(key: str, heading: str | None = None, *, foldable: bool = False) -> Column:
     """Show a column as it is; a dash where it is absent."""
-    return Column(heading=heading or key.replace("_", " "), show=lambda row: "-" if row[key] is None else str(row[key]))
+
+    def show(row: dict[str, Any]) -> str:
+        return "-" if row[key] is None else str(row[key])
+
+    return Column(heading=heading or key.replace("_", " "), show=show, foldable=foldable)
 
 
 def metric_column(key: str, *, source: str | None = None, heading: str | None = None) -> Column:
@@ -94,19 +105,13 @@ def ratio_column(ratio: str, low: str, high: str, heading: str) -> Column:
 
 
 def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
-    """Return the table for a terminal of that width (None: no terminal)."""
-    from rich.box import SIMPLE_HEAD
+    """Return the table for a terminal of that width (None: no terminal).
+
+    Nothing is ever cut: where not even folding makes it fit, its lines are longer than the terminal is wide.
+    """
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich_table = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns:
-        rich_table.add_column(
-            Text(column.heading), justify="right" if column.numeric else "left", overflow="fold", no_wrap=column.numeric
-        )
-    for row in table.rows():
-        rich_table.add_row(*(Text(printable(column.show(row))) for column in table.columns))
     stream = io.StringIO()
     console = Console(
         file=stream,
@@ -116,10 +121,46 @@ def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
         highlight=False,
         legacy_windows=False,
     )
-    console.print(rich_table)
+    console.print(Text(printable(table.title), style="bold"), soft_wrap=width is None)
+    if table.columns:
+        rich_table, least = _rich_table(table, padding=1)
+        if least > console.width:
+            rich_table, least = _rich_table(table, padding=0)
+        console.print()
+        console.print(rich_table, width=max(console.width, least), crop=False)
+    if table.columns and table.notes:
+        console.print()
     for note in table.notes:
         console.print(Text(printable(note)), soft_wrap=width is None)
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
+
+
+def _rich_table(table: Table, *, padding: int) -> tuple[RichTable, int]:
+    """Return the table for rich, and how wide it is where everything that may be folded is."""
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    rich_table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
+    rows = table.rows()
+    least = 0
+    for column in table.columns:
+        heading = column.heading.replace(" ", "\n") if column.numeric else column.heading
+        texts = [printable(column.show(row)) for row in rows]
+        width = max(cell_len(line) for line in [*heading.split("\n"), *texts])
+        width = min(width, FOLDED_WIDTH) if column.foldable else width
+        least += width + padding + 1
+        rich_table.add_column(
+            Text(heading),
+            justify="right" if column.numeric else "left",
+            vertical="bottom",
+            overflow="fold",
+            min_width=width,
+        )
+    for row in rows:
+        rich_table.add_row(*(Text(printable(column.show(row))) for column in table.columns))
+    return rich_table, least
 
 
 def render_markdown(table: Table) -> str:

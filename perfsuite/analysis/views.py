@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -10,16 +11,20 @@ from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, WOR
 from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.errors import choose
+from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfsuite.analysis.collect import Results
 
-ALWAYS_SHOWN = ("model", "phase", "batch_size")
+ALWAYS_SHOWN = ("model", "phase")
 """Parts of the workload that people see even where they do not vary."""
 
 SHORT_HEADINGS = {"batch_size": "batch"}
+
+
+_COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
 
 def build_table(name: str, results: Results) -> Table:
@@ -92,15 +97,38 @@ def _basis_note(frame: pd.DataFrame) -> str:
 
 def _plain_table(results: Results) -> Table:
     frame = results.benchmarks
-    keys = ("time_min_s", "time_median_s", "time_mean_s", "time_max_s", "time_stddev_s", "num_rounds", "num_iterations")
-    shown = [key for key in keys if key in frame and _any(frame, key, zero=True)]
+    times = [key for key in _PLAIN_TIMES if key in frame and _any(frame, key, zero=True)]
+    counts = [key for key in ("num_rounds", "num_iterations") if key in frame and _any(frame, key, zero=True)]
     mixed = "run_id" in frame
     return Table(
         title=f"{len(frame)} benchmarks",
         frame=_without(frame, ("run_id", "started", *(() if mixed else WORKLOAD_COLUMNS), "images_per_second")),
-        columns=(*_apart(frame), text_column("fullname", "benchmark"), *(metric_column(key) for key in shown)),
+        columns=(
+            *_apart(frame),
+            text_column("fullname", "benchmark", foldable=True),
+            *(_duration_column(key) for key in times),
+            *(metric_column(key) for key in counts),
+        ),
         notes=(*(("not all of these files are perfsuite's: a plain table",) if mixed else ()), *_notes(results)),
     )
+
+
+_PLAIN_TIMES = {
+    "time_min_s": "min",
+    "time_median_s": "median",
+    "time_mean_s": "mean",
+    "time_max_s": "max",
+    "time_stddev_s": "std dev",
+}
+
+
+def _duration_column(key: str) -> Column:
+    """Show a time in the unit that suits it: foreign benchmarks reach from nanoseconds to hours."""
+
+    def show(row: dict[str, Any]) -> str:
+        return "-" if row[key] is None else duration(row[key])
+
+    return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True)
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {"steps": _steps_table, "speedup": _speedup_table}
@@ -128,14 +156,15 @@ def _apart(frame: pd.DataFrame, but: str | None = None) -> list[Column]:
         if name == "commit":
             columns.append(Column(heading="commit", show=lambda row: _short_commit(row["commit"])))
         elif name != but:
-            columns.append(text_column(name))
+            columns.append(text_column(name, foldable=name == "file"))
     return columns
 
 
 def _short_commit(commit: str | None) -> str:
     if commit is None:
         return "-"
-    return commit[:10] + ("+dirty" if commit.endswith("+dirty") else "")
+    found = _COMMIT_ID.match(commit)
+    return commit if found is None else found[1] + found[2]
 
 
 def _on(frame: pd.DataFrame) -> str:
@@ -146,7 +175,9 @@ def _on(frame: pd.DataFrame) -> str:
         if not frame.empty and column in ENVIRONMENT_COLUMNS and frame[column].notna().all()
         and frame[column].nunique() == 1
     ]
-    return f" on {', '.join(parts)}" if parts else ""
+    on = f" on {', '.join(parts)}" if parts else ""
+    one_batch = not frame.empty and frame["batch_size"].nunique() == 1
+    return f", batch {frame['batch_size'].iloc[0]}{on}" if one_batch else on
 
 
 def _notes(results: Results) -> tuple[str, ...]:

@@ -169,14 +169,16 @@ class _Cell:
         self._report_stage("proving precision")
         self._proof = prove(step.policy, self._device)
         check_model(step.policy, step.model, step.images)
+        if self._benchmark.disabled:  # run once to see that it runs
+            self._prepare_phase(step)
+            self._benchmark(step.phase)
+            return
         self._report_stage("warming up")
         step.train_step()  # allocates the momentum, which a forward pass in training has beside it
         if step.policy.loss_scaling and not step.scale_is_dynamic():
             raise PrecisionNotInForceError(f"{step.policy.name} is not in force: the loss is not scaled")
         step.zero_gradients()
-        if self._workload.phase == "backward":
-            self._settings["retained_backward_error"] = step.check_retained_backward()
-            step.retain_graph()
+        self._prepare_phase(step)
         self._warm_up = warm_up(
             step.phase,
             self._clock,
@@ -197,6 +199,11 @@ class _Cell:
             self._clock.unwatch()
         self._report_stage("measuring memory")
         self._peak = self._measure_memory(step)
+
+    def _prepare_phase(self, step: TrainingStep) -> None:
+        if self._workload.phase == "backward":
+            self._settings["retained_backward_error"] = step.check_retained_backward()
+            step.retain_graph()
 
     def _no_new_skips(self, step: TrainingStep) -> Callable[[], bool]:
         """Whether the loss scale has found its level: no step skipped since the last time this was asked."""

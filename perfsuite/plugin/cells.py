@@ -52,7 +52,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not cells:
         return
     state = suite(config)
-    state.cells = cells
     if state.error is not None:
         raise pytest.UsageError(str(state.error))
     if given(config, "--benchmark-timer"):
@@ -60,6 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             "--benchmark-timer cannot be used with the suite's cells: their timer has to wait for the device before it "
             "reads; leave the option out"
         )
+    state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     defaults = _benchmark_defaults(config, state)
     for item in cells:
         marker = item.get_closest_marker("benchmark")
@@ -125,6 +125,9 @@ def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workloa
                 process=state.process,
                 report_stage=lambda stage: report_stage(request.config, stage),
             )
+        except (KeyboardInterrupt, SystemExit):
+            benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
+            raise
         except NotSupportedError as error:
             reason = str(error)
         except PerfsuiteError as error:

@@ -79,6 +79,7 @@ class Progress:
         weights = {item.nodeid: 1.0 + MODELS[_model(item)].forward_gmacs * _phase_cost(item) / 2 for item in items}
         self._left = TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
         self._label = ""
+        self._label_width = len(self._label_of(items[-1])) - len(_name(items[-1])) + max(map(len, map(_name, items)))
         self._live = bool(reporter.isatty) and reporter.verbosity == 0
         self._shown = 0
         if reporter.verbosity <= 0 and len(items) == num_items:
@@ -90,8 +91,7 @@ class Progress:
         if item.nodeid not in self._numbers:
             return (yield)
         self._left.begin(item.nodeid)
-        width = len(str(len(self._numbers)))
-        self._label = f"[{self._numbers[item.nodeid]:{width}}/{len(self._numbers)}] {_name(item)}"
+        self._label = self._label_of(item)
         result = yield
         self._left.end(item.nodeid)
         self._replace(self._line(self._result(item)), newline=True)
@@ -116,10 +116,14 @@ class Progress:
             return "skipped", "", ""
         return ("passed" if report.when == "call" else ""), "", ""
 
+    def _label_of(self, item: pytest.Item) -> str:
+        width = len(str(len(self._numbers)))
+        return f"[{self._numbers[item.nodeid]:{width}}/{len(self._numbers)}] {_name(item)}"
+
     def _line(self, what: str) -> str:
         remaining = self._left.seconds()
         left = f"about {duration_in_words(remaining)} left" if remaining > 0 else ""
-        return f"{self._label:<46} {what:<34}  {left}".rstrip()
+        return f"{self._label:<{self._label_width}}  {what:<32}  {left}".rstrip()
 
     def _replace(self, line: str, *, newline: bool) -> None:
         """Write a line over the one that stands there."""

@@ -99,18 +99,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 def _write(config: pytest.Config) -> None:
     """Write atomically; where that fails (a full disk), to the folder for temporary files, and say so."""
-    path = config.stash[_PATH]
+    text = json.dumps(_content(config), indent=1, default=str)
     try:
-        # The last thing written was this run's: the whole list is written again, so the last write holds everything.
-        text = json.dumps(_content(config), indent=1, allow_nan=False, default=str)
-        write_atomically(path, text)
-    except (OSError, ValueError) as error:
+        write_atomically(config.stash[_PATH], text)
+    except OSError as error:
         if _ERROR in config.stash:
+            config.stash[_ERROR] += f"; neither can {config.stash[_PATH]}: {error.strerror}"
             return
-        config.stash[_ERROR] = f"{path}: cannot be written: {error}"
-        if isinstance(error, OSError):
-            config.stash[_PATH] = Path(tempfile.mkdtemp(prefix="perfsuite-")) / path.name
-            _write(config)
+        config.stash[_ERROR] = f"{config.stash[_PATH]}: cannot be written: {error.strerror}"
+        config.stash[_PATH] = Path(tempfile.mkdtemp(prefix="perfsuite-")) / config.stash[_PATH].name
+        _write(config)
 
 
 def write_atomically(path: Path, text: str) -> None:

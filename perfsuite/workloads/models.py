@@ -64,7 +64,7 @@ def build_model(name: str, *, device: torch.device, memory_format: str = "contig
 
     Raises:
         InvalidChoiceError: An unknown name or memory format.
-        NotSupportedError: torchvision does not import.
+        InstallationError: torchvision does not import.
     """
     choose(MODELS, name, kind="model")
     layout = choose(MEMORY_FORMATS, memory_format, kind="memory format")

@@ -56,7 +56,7 @@ class TrainingStep:
 
         Raises:
             InvalidChoiceError: A name in the workload is unknown.
-            NotSupportedError: torchvision does not import.
+            InstallationError: torchvision does not import.
         """
         if workload.phase not in PHASES:
             raise InvalidChoiceError(f"unknown phase {workload.phase!r}; choose from {', '.join(PHASES)}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from perfsuite.errors import NotSupportedError
+from perfsuite.errors import InstallationError
 
 _DECLARED: list[torch.library.Library] = []  # a declaration lives as long as its Library object
 
@@ -23,15 +23,15 @@ def import_torchvision() -> Any:
     """Import torchvision, declaring the operators that its Python code asks for where they are missing.
 
     Raises:
-        NotSupportedError: torchvision is not installed, or fails to import for another reason.
+        InstallationError: torchvision is not installed, or fails to import for another reason.
     """
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
-            raise NotSupportedError(f"torchvision does not import: {_first_line(error)}") from error
+            raise InstallationError(f"torchvision does not import: {_first_line(error)}") from error
     except ImportError as error:
-        raise NotSupportedError(
+        raise InstallationError(
             f"torchvision does not import: {_first_line(error)}; install the release that fits torch {torch.__version__}"
         ) from error
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:

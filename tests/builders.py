@@ -1,0 +1,115 @@
+"""Builds records and result files as the suite writes them."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Process, ProofReading, Record, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ENVIRONMENT = Environment(
+    perfsuite="0.1.0",
+    python="3.12.3",
+    torch="2.13.0+cu130",
+    torchvision="0.28.0",
+    device_type="cuda",
+    device="Tesla T4",
+    gpu="Tesla T4",
+    gpu_memory_bytes=15_843_721_216,
+    num_gpus=1,
+    compute_capability="7.5",
+    driver="580.95.05",
+    cuda="13.0",
+    cudnn="91002",
+    power_limit_watts=70.0,
+    max_sm_clock_mhz=1590,
+    max_memory_clock_mhz=5001,
+    cpu="Intel(R) Xeon(R) CPU @ 2.20GHz",
+    num_cpus=2,
+    num_threads=1,
+    memory_bytes=13_609_435_136,
+    cpu_capability="AVX2",
+    system="Linux 6.6.105 x86_64",
+    commit="0123456789012345678901234567890123456789",
+    commit_dirty=False,
+)
+
+
+def make_workload(**changes: Any) -> Workload:
+    values: dict[str, Any] = {
+        "model": "resnet18",
+        "precision": "fp32",
+        "phase": "train_step",
+        "batch_size": 128,
+        "device_type": "cuda",
+    }
+    return Workload(**{**values, **changes})
+
+
+def make_record(workload: Workload | None = None, *, run_id: str = "run-1", peak: int = 700 * 1024**2) -> Record:
+    return Record(
+        workload=workload or make_workload(),
+        metrics={
+            "peak_allocated_bytes": peak,
+            "peak_reserved_bytes": None,
+            "num_skipped_steps": 0,
+            "num_timed_steps": 30,
+            "num_warm_up_steps": 10,
+            "warm_up_s": 1.0,
+        },
+        absent={"peak_reserved_bytes": "the allocator holds nothing in reserve"},
+        settings={"optimizer": "sgd"},
+        proof=(ProofReading(probe="conv2d forward", relative_error=2e-7, dtype="float32", low=0.0, high=1.5e-5),),
+        findings=(),
+        process=Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
+    )
+
+
+def make_entry(record: Record, times_s: Iterable[float]) -> dict[str, Any]:
+    """Build an entry of `benchmarks` as pytest-benchmark writes it."""
+    data = list(times_s)
+    workload = record.workload
+    name = f"test_{workload.phase}[{workload.model}-{workload.precision}-b{workload.batch_size}]"
+    return {
+        "group": f"{workload.model} {workload.phase}",
+        "name": name,
+        "fullname": f"benchmarks/test_step.py::{name}",
+        "params": {"model": workload.model},
+        "param": workload.model,
+        "extra_info": {KEY: record.to_json()},
+        "options": {},
+        "stats": {
+            "min": min(data),
+            "max": max(data),
+            "mean": statistics.mean(data),
+            "stddev": statistics.stdev(data) if len(data) > 1 else 0,
+            "median": statistics.median(data),
+            "rounds": len(data),
+            "iterations": 1,
+            "data": data,
+        },
+    }
+
+
+def make_content(
+    entries: list[dict[str, Any]], *, environment: Environment = ENVIRONMENT, outcomes: Iterable[Outcome] = ()
+) -> dict[str, Any]:
+    """Build the content of a result file."""
+    return copy.deepcopy(
+        {
+            "machine_info": {"node": "host", KEY: environment.to_json()},
+            "commit_info": {"id": environment.commit, "dirty": False},
+            "benchmarks": entries,
+            "datetime": "2026-01-05T10:00:00+00:00",
+            "version": "5.3.1",
+            KEY: {
+                "schema_version": SCHEMA_VERSION,
+                "complete": True,
+                "outcomes": [outcome.to_json() for outcome in outcomes],
+            },
+        }
+    )

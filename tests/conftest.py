@@ -1,0 +1,24 @@
+"""What tests share."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def write_result(tmp_path: Path) -> Callable[..., Path]:
+    """Write content as a result file and return its path."""
+
+    def write(content: object, name: str = "result.json") -> Path:
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from perfsuite.errors import DeviceUnavailableError, InvalidChoiceError
+from perfsuite.measure.device import choose_device
+from perfsuite.measure.nvml import NvmlGpu, NvmlReading
+
+T4 = NvmlGpu(
+    name="Tesla T4",
+    uuid="GPU-1",
+    memory_bytes=None,
+    power_limit_watts=None,
+    max_sm_clock_mhz=None,
+    max_memory_clock_mhz=None,
+)
+WITH_GPU = NvmlReading(gpus=(T4,), driver="470.82", cuda="11.4", reason=None)
+WITHOUT_GPU = NvmlReading(gpus=(), driver=None, cuda=None, reason="NVML sees no GPU")
+
+
+@pytest.fixture(autouse=True)
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_auto_takes_cuda_where_torch_can_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert choose_device("auto", nvml=WITH_GPU) == torch.device("cuda", 0)
+
+
+def test_auto_takes_the_cpu_of_a_machine_without_a_gpu() -> None:
+    assert choose_device("auto", nvml=WITHOUT_GPU) == torch.device("cpu")
+
+
+def test_auto_never_hides_a_gpu_behind_a_build_without_cuda() -> None:
+    with pytest.raises(DeviceUnavailableError) as caught:
+        choose_device("auto", nvml=WITH_GPU)
+    message = str(caught.value)
+    for part in ("Tesla T4", "driver 470.82", torch.__version__, "without CUDA", "--perf-device cpu"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_auto_names_driver_and_cuda_where_the_driver_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with pytest.raises(DeviceUnavailableError, match=r"built for CUDA 13.0, the driver supports up to CUDA 11.4"):
+        choose_device("auto", nvml=WITH_GPU)
+
+
+def test_auto_names_the_variable_that_hides_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(DeviceUnavailableError, match="CUDA_VISIBLE_DEVICES='' hides it"):
+        choose_device("auto", nvml=WITH_GPU)
+
+
+def test_the_cpu_can_always_be_asked_for() -> None:
+    assert choose_device("cpu", nvml=WITH_GPU) == torch.device("cpu")
+
+
+def test_cuda_without_a_gpu_is_one_line() -> None:
+    with pytest.raises(DeviceUnavailableError, match=r"no CUDA device.*NVML sees no GPU"):
+        choose_device("cuda", nvml=WITHOUT_GPU)
+
+
+def test_an_unknown_device_is_refused_by_name() -> None:
+    with pytest.raises(InvalidChoiceError, match="unknown device 'tpu'; choose from auto, cuda, cpu"):
+        choose_device("tpu", nvml=WITHOUT_GPU)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from perfsuite.measure.environment import read_environment
+from perfsuite.measure.nvml import NvmlGpu, NvmlReading
+from perfsuite.records import Environment
+
+NO_NVML = NvmlReading(gpus=(), driver=None, cuda=None, reason="NVML does not start: Driver Not Loaded")
+PROPERTIES = SimpleNamespace(name="Tesla T4", total_memory=15 * 1024**3, major=7, minor=5, uuid="abcd")
+T4 = NvmlGpu(
+    name="Tesla T4",
+    uuid="GPU-abcd",
+    memory_bytes=16 * 1024**3,
+    power_limit_watts=70.0,
+    max_sm_clock_mhz=1590,
+    max_memory_clock_mhz=None,
+)
+
+
+def test_the_cpu_is_described_and_what_it_lacks_has_a_reason(tmp_path: Path) -> None:
+    environment = read_environment(torch.device("cpu"), folder=tmp_path, nvml=NO_NVML)
+    assert environment.torch == torch.__version__
+    assert environment.device == environment.cpu
+    assert environment.num_threads == torch.get_num_threads()
+    assert Environment.from_json(environment.to_json()) == environment
+    for name in ("gpu", "driver", "cuda", "power_limit_watts", "commit"):
+        assert getattr(environment, name) is None
+        assert environment.absent[name]
+
+
+def test_a_gpu_is_described_by_torch_and_nvml_together(tmp_path: Path) -> None:
+    nvml = NvmlReading(gpus=(T4,), driver="580.95.05", cuda="13.0", reason=None)
+    environment = read_environment(torch.device("cuda", 0), folder=tmp_path, nvml=nvml, properties=PROPERTIES)
+    assert (environment.device, environment.compute_capability, environment.driver) == ("Tesla T4", "7.5", "580.95.05")
+    assert (environment.power_limit_watts, environment.max_sm_clock_mhz) == (70.0, 1590)
+    assert environment.absent["max_memory_clock_mhz"] == "NVML does not tell"
+
+
+def test_a_gpu_without_nvml_says_so(tmp_path: Path) -> None:
+    environment = read_environment(torch.device("cuda", 0), folder=tmp_path, nvml=NO_NVML, properties=PROPERTIES)
+    assert environment.gpu == "Tesla T4"
+    assert environment.absent["driver"] == "NVML does not start: Driver Not Loaded"
+
+
+def test_the_commit_of_the_checkout_is_recorded(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-q", "-m", "one")
+    clean = read_environment(torch.device("cpu"), folder=tmp_path, nvml=NO_NVML)
+    assert (clean.commit, clean.commit_dirty) == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "file").write_text("2")
+    assert read_environment(torch.device("cpu"), folder=tmp_path, nvml=NO_NVML).commit_dirty
+
+
+def test_variables_that_change_the_measurement_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("HOME_SECRET", "x")
+    variables = read_environment(torch.device("cpu"), folder=tmp_path, nvml=NO_NVML).variables
+    assert variables["OMP_NUM_THREADS"] == "2"
+    assert "HOME_SECRET" not in variables
+
+
+def test_a_system_that_tells_little_is_described_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_arguments: object, **_options: object) -> None:
+        raise importlib.metadata.PackageNotFoundError
+
+    def unreadable(*_arguments: object, **_options: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    monkeypatch.setattr(os, "sysconf", unreadable)
+    environment = read_environment(torch.device("cpu"), folder=tmp_path, nvml=NO_NVML)
+    assert environment.cpu
+    assert {"torchvision", "memory_bytes"} <= set(environment.absent)

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from builders import make_workload
+
+from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotInForceError
+from perfsuite.measure import harness
+from perfsuite.measure.clock import DeviceClock
+from perfsuite.records import KEY, Process, Record
+from perfsuite.workloads import precision
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CPU = torch.device("cpu")
+PROCESS = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")
+
+
+class Counter:
+    """A clock without time: each reading is a millisecond after the one before."""
+
+    def __init__(self) -> None:
+        self.readings = 0
+
+    def __call__(self) -> float:
+        self.readings += 1
+        return self.readings / 1000
+
+
+class FakeBenchmark:
+    """pytest-benchmark's fixture: one reading of calibration, three rounds of two iterations, one more run."""
+
+    def __init__(self, clock: DeviceClock, *, disabled: bool = False, rounds: int = 3) -> None:
+        self.clock = clock
+        self.disabled = disabled
+        self.has_error = False
+        self.group: str | None = None
+        self.extra_info: dict[str, Any] = {}
+        self.stats: Any = None
+        self.rounds = rounds
+
+    def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
+        if not self.disabled:
+            data = []
+            for iterations in (1, *[2] * self.rounds):
+                begin = self.clock()
+                for _ in range(iterations):
+                    function_to_benchmark()
+                data.append(self.clock() - begin)
+            self.stats = {"rounds": self.rounds, "iterations": 2, "data": data[1:]}
+        return function_to_benchmark()
+
+
+@pytest.fixture(autouse=True)
+def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = dataclasses.replace(harness.BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    monkeypatch.setitem(harness.BUDGETS, "cpu", budget)
+
+
+def run(
+    phase: str = "train_step", precision: str = "fp32", *, disabled: bool = False, **changes: Any
+) -> tuple[Record | None, FakeBenchmark]:
+    clock = DeviceClock(lambda: None, Counter())
+    benchmark = FakeBenchmark(clock, disabled=disabled)
+    workload = make_workload(phase=phase, precision=precision, batch_size=2, device_type="cpu", **changes)
+    return harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS), benchmark
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward", "train_step"])
+def test_every_phase_gives_a_record_with_every_metric(phase: str) -> None:
+    record, benchmark = run(phase)
+    assert record is not None
+    assert Record.from_json(benchmark.extra_info[KEY]) == record
+    assert record.metrics["num_timed_steps"] == 6
+    assert record.metrics["num_skipped_steps"] == 0
+    allocated = record.metrics["peak_allocated_bytes"]
+    assert allocated is not None
+    copies = {"forward": 2, "backward": 3, "train_step": 3}[phase]  # parameters, momentum, and gradients if any
+    assert allocated > copies * 11_173_962 * 4
+    assert record.absent == {"peak_reserved_bytes": "torch's CPU allocator holds no memory in reserve"}
+    assert len(record.proof) == 6
+    assert benchmark.group == f"resnet18 {phase}"
+    assert ("retained_backward_error" in record.settings) == (phase == "backward")
+
+
+def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the passes overflow that are timed, and some before: only the timed ones count."""
+    original = TrainingStep.train_step
+
+    def overflow(self: TrainingStep) -> None:
+        if self.num_passes == 9:
+            with torch.no_grad():
+                self.images[0, 0, 0, 0] = float("inf")
+        original(self)
+
+    monkeypatch.setattr(TrainingStep, "train_step", overflow)
+    monkeypatch.setattr(
+        harness, "warm_up", lambda *_arguments, **_options: harness.WarmUp(num_steps=0, seconds=0.0, steady=True)
+    )
+    # Passes: 1 for the momentum, 1 of calibration, 6 timed (2 .. 7), 1 for the result: shift by starting at 4.
+    build = TrainingStep.__init__
+
+    def start_later(self: TrainingStep, *arguments: Any, **options: Any) -> None:
+        build(self, *arguments, **options)
+        self.num_passes = 4
+
+    monkeypatch.setattr(TrainingStep, "__init__", start_later)
+    record, _ = run(precision="amp-fp16")
+    assert record is not None
+    assert record.metrics["num_skipped_steps"] == 3
+    assert record.findings == ("3 of 6 timed steps skipped the optimizer (overflow) and were faster",)
+
+
+def test_a_cell_that_never_got_steady_says_so() -> None:
+    record, _ = run()
+    assert record is not None
+    assert "not steady after 0.0 s of warm-up" in record.findings[0]
+
+
+def test_memory_that_was_there_before_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "left_behind_bytes", lambda _device: 100 * 1024**2)
+    record, _ = run("forward")
+    assert record is not None
+    assert "100 MiB were allocated before this cell began" in record.findings[-1]
+
+
+def test_a_disabled_benchmark_runs_the_phase_once_and_records_nothing() -> None:
+    record, benchmark = run("backward", disabled=True)
+    assert record is None
+    assert benchmark.extra_info == {}
+    assert not benchmark.has_error
+
+
+def test_a_broken_precision_policy_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "autocast", lambda _policy, _device: contextlib.nullcontext())
+    clock = DeviceClock(lambda: None, Counter())
+    benchmark = FakeBenchmark(clock)
+    workload = make_workload(precision="amp-bf16", batch_size=2, device_type="cpu")
+    with pytest.raises(PrecisionNotInForceError):
+        harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+    assert benchmark.has_error
+    assert (benchmark.stats, benchmark.extra_info) == (None, {})
+
+
+def test_loss_scaling_that_is_not_in_force_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingStep, "scale_is_dynamic", lambda _self: False)
+    with pytest.raises(PrecisionNotInForceError, match="the loss is not scaled"):
+        run(precision="amp-fp16")
+
+
+def test_what_the_hardware_lacks_is_told_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingStep, "__init__", lambda *_arguments, **_options: pytest.fail("was built"))
+    with pytest.raises(NotSupportedError):
+        run(precision="tf32")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_out_of_memory_is_one_line_and_lets_go_of_the_cell(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    alive: list[weakref.ref[TrainingStep]] = []
+
+    def fail(self: TrainingStep) -> None:
+        alive.append(weakref.ref(self))
+        raise error
+
+    monkeypatch.setattr(TrainingStep, "train_step", fail)
+    with pytest.raises(OutOfMemoryError) as caught:
+        run()
+    assert str(caught.value).startswith("out of memory: resnet18 fp32 train_step b2 does not fit: ")
+    assert "\n" not in str(caught.value)
+    gc.collect()
+    assert alive[0]() is None
+
+
+def test_an_interrupt_in_the_rounds_marks_the_benchmark_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+
+    def interrupt(self: TrainingStep) -> None:
+        passes.append(self.num_passes)
+        if len(passes) == 5:
+            raise KeyboardInterrupt
+        TrainingStep.forward(self)
+
+    monkeypatch.setattr(TrainingStep, "train_step", interrupt)
+    clock = DeviceClock(lambda: None, Counter())
+    benchmark = FakeBenchmark(clock)
+    workload = make_workload(batch_size=2, device_type="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+    assert benchmark.has_error
+
+
+def test_rounds_that_the_clock_did_not_see_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeviceClock, "watch", lambda *_arguments: None)
+    with pytest.raises(MeasurementError, match="the clock saw 0 end"):
+        run()
+
+
+def test_the_stages_are_told_in_order() -> None:
+    clock = DeviceClock(lambda: None, Counter())
+    stages: list[str] = []
+    workload = make_workload(phase="forward", batch_size=2, device_type="cpu")
+    harness.measure(
+        workload, FakeBenchmark(clock), device=CPU, clock=clock, process=PROCESS, report_stage=stages.append
+    )
+    assert stages == ["building", "proving precision", "warming up", "timing", "measuring memory"]

@@ -1,0 +1,111 @@
+"""Runs the suite through pytester, in this process and with little time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd  # noqa: F401 - imported before any run inside pytester
+import pytest
+import rich.table  # noqa: F401 - the same
+import scipy.special  # noqa: F401 - the same
+import torch
+from builders import make_workload
+
+from perfsuite.analysis import views  # noqa: F401 - the same
+from perfsuite.measure import environment, harness  # noqa: F401 - the same
+from perfsuite.measure.memory import measure_peak_memory
+from perfsuite.measure.nvml import read_nvml
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPOSITORY = Path(__file__).parents[2]
+QUICK = ("--perf-device=cpu", "--perf-batch-size=2", "--benchmark-min-rounds=2", "--benchmark-max-time=0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run: what pytest said, and what it left behind."""
+
+    result: pytest.RunResult
+    folder: Path
+
+    @property
+    def text(self) -> str:
+        return self.result.stdout.str() + self.result.stderr.str()
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted((self.folder / "results").glob("*"))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        assert len(self.files) == 1, self.text
+        loaded: dict[str, Any] = json.loads(self.files[0].read_text())
+        return loaded
+
+    @property
+    def names(self) -> list[str]:
+        return [benchmark["name"] for benchmark in self.content["benchmarks"]]
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        return [
+            (outcome["nodeid"].partition("::")[2], outcome["outcome"])
+            for outcome in self.content["perfsuite"]["outcomes"]
+        ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def everything_imported() -> None:
+    """Import what a cell imports: pytester forgets modules that a run inside it was the first to import, and torch
+    cannot be imported twice."""
+    for phase in ("backward", "train_step"):
+        for precision in ("fp32", "amp-bf16"):
+            workload = make_workload(phase=phase, precision=precision, batch_size=1, device_type="cpu")
+            step = TrainingStep(workload, device=torch.device("cpu"))
+            step.train_step()
+            measure_peak_memory(
+                prepare=lambda: None, run=step.train_step, device=step.device, resident=step.resident_tensors
+            )
+            step.close()
+    read_nvml()
+
+
+@pytest.fixture
+def suite_folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A checkout in small: the root conftest, the benchmarks, and no time to lose."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    quick = dataclasses.replace(harness.BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    monkeypatch.setitem(harness.BUDGETS, "cpu", quick)
+    pytester.makeconftest((REPOSITORY / "conftest.py").read_text())
+    pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config\ntestpaths = benchmarks\n")
+    folder = pytester.mkdir("benchmarks")
+    (folder / "test_step.py").write_text((REPOSITORY / "benchmarks" / "test_step.py").read_text())
+    return pytester
+
+
+@pytest.fixture
+def run_suite(suite_folder: pytest.Pytester) -> Callable[..., Run]:
+    """Run the suite with these arguments beside those that make it quick."""
+
+    def run(*arguments: str, quick: bool = True) -> Run:
+        result = suite_folder.runpytest_inprocess(*(QUICK if quick else ()), *arguments, no_reraise_ctrlc=True)
+        return Run(result, suite_folder.path)
+
+    return run
+
+
+@pytest.fixture
+def add_conftest(suite_folder: pytest.Pytester) -> Callable[[str], None]:
+    """Put code into the conftest of the benchmarks, run before anything is measured."""
+
+    def add(code: str) -> None:
+        (suite_folder.path / "benchmarks" / "conftest.py").write_text(code)
+
+    return add

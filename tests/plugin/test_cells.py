@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from perfsuite.measure import device as device_module
+from perfsuite.measure.nvml import NvmlGpu, NvmlReading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Run
+
+REAL = ("-k", "resnet18 and forward")
+
+
+def test_the_default_matrix_is_three_models_two_precisions_three_phases(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("--collect-only", "-q", "--perf-device=cpu", quick=False)
+    cells = [line for line in run.text.splitlines() if "::" in line]
+    assert len(cells) == 18
+    assert "benchmarks/test_step.py::test_train_step[resnet50-amp-bf16-b8]" in cells
+    assert run.files == []
+
+
+def test_options_span_the_matrix(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(
+        "--collect-only",
+        "-q",
+        *("--perf-models=resnet18", "--perf-precisions=fp32", "--perf-batch-size=1,4"),
+        *("--perf-memory-format=contiguous,channels_last", "--perf-compile", "-k", "forward"),
+    )
+    names = [line.partition("[")[2] for line in run.text.splitlines() if "::" in line]
+    assert names == [
+        "resnet18-fp32-b1-compiled]",
+        "resnet18-fp32-b1-channels_last-compiled]",
+        "resnet18-fp32-b4-compiled]",
+        "resnet18-fp32-b4-channels_last-compiled]",
+    ]
+
+
+def test_a_run_leaves_its_results_and_shows_what_amp_gives(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL)
+    assert run.result.ret == pytest.ExitCode.OK
+    assert run.names == ["test_forward[resnet18-fp32-b2]", "test_forward[resnet18-amp-bf16-b2]"]
+    benchmark = run.content["benchmarks"][0]
+    assert benchmark["params"]["model"] == "resnet18"
+    assert benchmark["group"] == "resnet18 forward"
+    assert "UNSERIALIZABLE" not in run.files[0].read_text()
+    assert benchmark["options"]["timer"] == "perfsuite.measure.clock.DeviceClock"
+    assert len(benchmark["stats"]["data"]) == benchmark["stats"]["rounds"] >= 2
+    assert run.content["machine_info"]["perfsuite"]["torch"] == torch.__version__
+    assert run.content["perfsuite"] == {"schema_version": 1, "complete": True, "outcomes": []}
+    for expected in ("1/2] forward resnet18-fp32-b2", "amp-bf16 against fp32, batch 2", "Results: results/", "Again:"):
+        assert expected in run.text
+    assert "min_rounds" not in run.text.partition("collected")[2]  # pytest-benchmark's own table stays away
+
+
+def test_the_file_is_named_after_time_device_and_torch(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL, "--perf-precisions=fp32")
+    time, device, version = run.files[0].stem.split("_")
+    assert len(time) == len("20260105T100000Z")
+    assert time.endswith("Z")
+    assert device == device.lower()
+    assert version == f"torch-{torch.__version__}"
+
+
+def test_one_precision_alone_gives_the_table_of_steps(run_suite: Callable[..., Run]) -> None:
+    assert "Training steps, batch 2" in run_suite(*REAL, "--perf-precisions=fp32").text
+
+
+def test_pytest_benchmark_s_own_table_comes_when_it_is_asked_for(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL, "--perf-precisions=fp32", "--benchmark-columns=min,rounds")
+    assert "Name (time in" in run.text
+
+
+def test_options_of_pytest_benchmark_beat_our_defaults(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL, "--perf-precisions=fp32", "--benchmark-min-time=0.001")
+    options = run.content["benchmarks"][0]["options"]
+    assert (options["min_rounds"], options["max_time"], options["min_time"]) == (2, 0.01, 0.001)
+    if "precision" in options:
+        assert (options["precision"], options["confidence"]) == (0.01, 0.99)
+
+
+def test_options_in_the_environment_beat_our_defaults(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-min-rounds=3 --benchmark-max-time 0.01")
+    run = run_suite(*REAL, "--perf-precisions=fp32", "--perf-batch-size=2", "--perf-device=cpu", quick=False)
+    assert run.content["benchmarks"][0]["options"]["min_rounds"] == 3
+
+
+def test_our_defaults_stand_where_nothing_is_said(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL, "--perf-precisions=fp32", "--perf-batch-size=1", "--perf-device=cpu", quick=False)
+    options = run.content["benchmarks"][0]["options"]
+    assert (options["min_rounds"], options["max_time"]) == (20, 3.0)
+    assert run.content["benchmarks"][0]["stats"]["rounds"] >= 20
+
+
+def test_another_timer_is_refused_by_name_with_the_reason(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("--benchmark-timer=time.time")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: --benchmark-timer cannot be used" in run.text
+    assert run.files == []
+
+
+def test_disabled_benchmarks_run_once_and_leave_no_file(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL, "--benchmark-disable")
+    assert run.result.ret == pytest.ExitCode.OK
+    assert run.files == []
+    assert "ran once, not timed" in run.text
+
+
+def test_skipped_benchmarks_stand_in_the_file_as_skipped(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*REAL, "--benchmark-skip")
+    assert run.names == []
+    assert {outcome for _, outcome in run.outcomes} == {"skipped"}
+
+
+def test_profiling_and_saving_by_pytest_benchmark_still_work(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    run = run_suite(*REAL, "--perf-precisions=fp32", "--benchmark-cprofile=tottime", "--benchmark-save=kept")
+    assert "cProfile (time in s)" in run.text
+    assert len(list(suite_folder.path.glob(".benchmarks/*/*_kept.json"))) == 1
+    assert run.names == ["test_forward[resnet18-fp32-b2]"]
+
+
+def test_a_gpu_that_torch_cannot_use_stops_the_run_with_one_line(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = NvmlGpu(
+        name="Tesla T4",
+        uuid=None,
+        memory_bytes=None,
+        power_limit_watts=None,
+        max_sm_clock_mhz=None,
+        max_memory_clock_mhz=None,
+    )
+    reading = NvmlReading(gpus=(gpu,), driver="470.82", cuda="11.4", reason=None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device_module, "read_nvml", lambda: reading)
+    run = run_suite(quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: NVML sees Tesla T4 (driver 470.82) but torch" in run.text
+    assert run.files == []
+
+
+def test_other_tests_are_left_alone_by_the_plugin(suite_folder: pytest.Pytester) -> None:
+    suite_folder.makepyfile(test_other="def test_it():\n    pass\n")
+    result = suite_folder.runpytest_inprocess("test_other.py")
+    assert result.ret == pytest.ExitCode.OK
+    assert not (suite_folder.path / "results").exists()
+    assert "perfsuite" not in result.stdout.str().partition("collected")[2]
+
+
+def test_a_workload_without_a_phase_is_an_error_of_the_test(suite_folder: pytest.Pytester) -> None:
+    (suite_folder.path / "benchmarks" / "test_own.py").write_text("def test_it(workload):\n    pass\n")
+    result = suite_folder.runpytest_inprocess("benchmarks/test_own.py", "--perf-device=cpu", "-k", "resnet18 and fp32")
+    assert "needs @pytest.mark.step(phase=...)" in result.stdout.str() + result.stderr.str()
+
+
+def test_the_plugin_does_not_import_torch_or_pandas_before_it_is_needed() -> None:
+    code = (
+        "import sys, pytest\n"
+        "pytest.main(['--help', '-p', 'perfsuite.plugin'])\n"
+        "assert not {'torch', 'pandas', 'perfsuite.workloads'} & set(sys.modules), 'imported'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

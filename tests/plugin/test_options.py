@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.plugin.options import read_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Run
+
+DEFAULTS: dict[str, object] = {
+    "perf_device": "auto",
+    "perf_models": "resnet18,resnet34,resnet50",
+    "perf_precisions": "fp32,amp",
+    "perf_batch_size": None,
+    "perf_memory_format": "contiguous",
+    "perf_compile": False,
+}
+
+
+def test_the_defaults_are_the_study_s_matrix() -> None:
+    options = read_options(DEFAULTS.__getitem__)
+    assert options.models == ("resnet18", "resnet34", "resnet50")
+    assert options.precisions == ("fp32", "amp")
+    assert options.batch_sizes == ()
+
+
+def test_lists_are_split_and_doubles_are_dropped() -> None:
+    values = {**DEFAULTS, "perf_models": "resnet152, resnet18,resnet152", "perf_batch_size": "64,128"}
+    options = read_options(values.__getitem__)
+    assert options.models == ("resnet152", "resnet18")
+    assert options.batch_sizes == (64, 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("perf_models", "vgg16", "--perf-models: unknown model 'vgg16'; choose from resnet101, resnet152, resnet18"),
+        ("perf_models", "resnet18,,resnet50", "--perf-models: 'resnet18,,resnet50' has an empty name"),
+        ("perf_precisions", "fp8", "--perf-precisions: unknown precision 'fp8'; choose from amp, amp-bf16"),
+        ("perf_batch_size", "0", "--perf-batch-size: '0' is not a batch size; whole numbers from 1 to 65536"),
+        ("perf_batch_size", "-4", "--perf-batch-size: '-4' is not a batch size"),
+        ("perf_batch_size", "12.5", "--perf-batch-size: '12.5' is not a batch size"),
+        ("perf_batch_size", "99999999", "--perf-batch-size: '99999999' is not a batch size"),
+        ("perf_memory_format", "nhwc", "--perf-memory-format: unknown memory format 'nhwc'; choose from channels_last"),
+        ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_option_value_and_choices(name: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidChoiceError) as caught:
+        read_options({**DEFAULTS, name: value}.__getitem__)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_pytest_shows_a_bad_value_in_one_line_and_stops(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("--perf-precisions=fp8")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    run.result.stderr.fnmatch_lines(["ERROR: --perf-precisions: unknown precision 'fp8'; choose from amp, *"])
+    assert len(run.result.stderr.str().strip().splitlines()) == 1
+
+
+def test_a_run_without_pytest_benchmark_says_what_is_missing(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("-p", "no:benchmark", quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: perfsuite needs the plugin pytest-benchmark" in run.text

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import QUICK
+
+from perfsuite.plugin import results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Run
+
+ONE_CELL = ("-k", "resnet18 and forward", "--perf-precisions=fp32")
+
+
+def test_the_user_s_path_is_taken_and_its_folders_are_made(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    run = run_suite(*ONE_CELL, "--benchmark-json=new/folder/mine.json")
+    assert run.result.ret == pytest.ExitCode.OK
+    assert run.files == []
+    content = json.loads((suite_folder.path / "new/folder/mine.json").read_text())
+    assert len(content["benchmarks"]) == 1
+    assert os.listdir(suite_folder.path / "new/folder") == ["mine.json"]  # noqa: PTH208 - hidden files too
+
+
+@pytest.mark.parametrize("path", ["taken/x.json", "folder"])
+def test_a_path_that_cannot_be_written_is_refused_before_the_first_cell(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester, path: str
+) -> None:
+    (suite_folder.path / "taken").write_text("a file, not a folder")
+    (suite_folder.path / "folder").mkdir()
+    run = run_suite(*ONE_CELL, f"--benchmark-json={path}")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: --benchmark-json {path}: " in run.text
+    assert "images/s" not in run.text
+
+
+def test_a_second_run_in_the_same_second_gets_a_name_of_its_own(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_suite(*ONE_CELL)
+    original = results._default_path
+    monkeypatch.setattr(results, "_default_path", lambda config: original(config))
+    first = run_suite(*ONE_CELL)
+    assert len(first.files) == 2
+
+
+def test_a_disk_that_fills_up_loses_nothing(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = results.write_atomically
+    spare = suite_folder.mkdir("spare")
+
+    def full(path: Path, text: str) -> None:
+        if path.parent.name == "results":
+            raise OSError(28, "No space left on device")
+        original(path, text)
+
+    monkeypatch.setattr(results, "write_atomically", full)
+    monkeypatch.setattr(results.tempfile, "mkdtemp", lambda **_options: str(spare))
+    run = run_suite(*ONE_CELL)
+    assert run.result.ret != pytest.ExitCode.OK
+    assert "No space left on device" in run.text
+    saved = list(spare.glob("*_torch-*.json"))
+    assert len(json.loads(saved[0].read_text())["benchmarks"]) == 1
+    assert f"Results: spare/{saved[0].name}" in run.text
+
+
+def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    results.write_atomically(path, "old")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results.os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        results.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_process_that_is_killed_leaves_the_cells_that_were_finished(suite_folder: pytest.Pytester) -> None:
+    """kill -9 gives no time for anything: what was finished must lie on the disk already."""
+    (suite_folder.path / "benchmarks" / "conftest.py").write_text(
+        "import time\n"
+        "from perfsuite.workloads.step import TrainingStep\n"
+        "original = TrainingStep.forward\n"
+        "def forward(self):\n"
+        "    if self.workload.precision == 'amp-bf16':\n"
+        "        open('reached', 'w').close()\n"
+        "        time.sleep(60)\n"
+        "    return original(self)\n"
+        "TrainingStep.forward = forward\n"
+    )
+    command = [sys.executable, "-m", "pytest", *QUICK, "-k", "resnet18 and forward", "-q"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        command, cwd=suite_folder.path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(1200):
+            if (suite_folder.path / "reached").exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    files = list((suite_folder.path / "results").glob("*.json"))
+    content = json.loads(files[0].read_text())
+    assert [benchmark["name"] for benchmark in content["benchmarks"]] == ["test_forward[resnet18-fp32-b2]"]
+    assert content["perfsuite"]["complete"] is False
+    assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["not_run"]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from builders import ENVIRONMENT, make_record, make_workload
+
+from perfsuite.errors import RecordError
+from perfsuite.records import Environment, Outcome, Record
+
+
+def test_a_record_survives_the_way_through_json() -> None:
+    record = make_record()
+    assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_an_environment_survives_the_way_through_json() -> None:
+    assert Environment.from_json(json.loads(json.dumps(ENVIRONMENT.to_json()))) == ENVIRONMENT
+
+
+def test_an_outcome_survives_the_way_through_json() -> None:
+    outcome = Outcome(nodeid="a::b", outcome="skipped", reason="no TF32", workload=make_workload())
+    assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
+
+
+def test_records_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_workload().model = "resnet34"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "absent", "complaint"),
+    [
+        ({"speed": 1.0}, {}, "not registered"),
+        ({"peak_reserved_bytes": None}, {}, "absent without a reason"),
+        ({"warm_up_s": float("nan")}, {}, "finite number"),
+        ({"warm_up_s": float("inf")}, {}, "finite number"),
+    ],
+)
+def test_a_record_refuses_metrics_that_are_no_numbers(
+    metrics: dict[str, Any], absent: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(RecordError, match=complaint):
+        dataclasses.replace(make_record(), metrics=metrics, absent=absent)
+
+
+def test_objects_that_json_cannot_carry_are_refused() -> None:
+    settings: Any = {"dtype": object()}
+    with pytest.raises(RecordError, match="strict JSON"):
+        dataclasses.replace(make_record(), settings=settings).to_json()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (("schema_version",), 2, "schema version 2, this perfsuite reads up to 1: upgrade"),
+        (("schema_version",), "1", "a whole number is needed"),
+        (("schema_version",), True, "a whole number is needed"),
+        (("workload",), None, "record.workload is null, an object is needed"),
+        (("workload", "batch_size"), "128", "record.workload.batch_size is a text, int is needed"),
+        (("workload", "batch_size"), True, "record.workload.batch_size is a boolean"),
+        (("metrics", "warm_up_s"), [1], "record.metrics.warm_up_s is a list"),
+        (("outcome",), "great", "one of measured is needed"),
+        (("proof",), {}, "record.proof is an object"),
+        (("findings",), [1], r"record.findings\[0\]"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_the_place_of_the_damage(
+    path: tuple[str, ...], value: object, complaint: str
+) -> None:
+    content = make_record().to_json()
+    inner: Any = content
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(RecordError, match=complaint):
+        Record.from_json(content)
+
+
+def test_a_missing_field_is_named() -> None:
+    content = make_record().to_json()
+    del content["workload"]["model"]
+    with pytest.raises(RecordError, match="record.workload.model is missing"):
+        Record.from_json(content)
+
+
+def test_something_that_is_no_object_is_refused() -> None:
+    with pytest.raises(RecordError, match="an object is needed"):
+        Record.from_json([])
+
+
+def test_the_label_leaves_out_what_is_the_default() -> None:
+    assert make_workload().label == "resnet18 fp32 train_step b128"
+    changed = make_workload(memory_format="channels_last", compiled=True, gradients="kept")
+    assert changed.label == "resnet18 fp32 train_step b128 channels_last compiled gradients kept"

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.workloads.models import MODELS, build_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_have_the_parameters_and_the_arithmetic_that_the_table_says(name: str) -> None:
+    model = build_model(name, device=CPU)
+    assert sum(parameter.numel() for parameter in model.parameters()) == MODELS[name].num_parameters
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 32, 32))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(MODELS[name].forward_gmacs, rel=2e-3)
+
+
+def test_the_network_is_in_cifar_form_and_in_training_mode() -> None:
+    model = build_model("resnet18", device=CPU)
+    assert model.training
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert isinstance(model.maxpool, torch.nn.Identity)
+    stem = model.conv1
+    assert isinstance(stem, torch.nn.Conv2d)
+    assert (stem.kernel_size, stem.stride, stem.out_channels) == ((3, 3), (1, 1), 64)
+
+
+def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    one, same, other = (build_model("resnet18", device=CPU, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    weights = [next(model.parameters()) for model in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_channels_last_is_applied_to_the_weights() -> None:
+    model = build_model("resnet18", device=CPU, memory_format="channels_last")
+    assert model.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[index,union-attr]
+
+
+def test_unknown_names_are_refused_by_name() -> None:
+    with pytest.raises(InvalidChoiceError, match="unknown model 'vgg16'; choose from resnet101"):
+        build_model("vgg16", device=CPU)
+    with pytest.raises(InvalidChoiceError, match="unknown memory format 'nhwc'"):
+        build_model("resnet18", device=CPU, memory_format="nhwc")

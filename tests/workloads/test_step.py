@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from builders import make_workload
+
+from perfsuite.errors import InvalidChoiceError, MeasurementError
+from perfsuite.workloads import step as module
+from perfsuite.workloads.data import synthetic_batch
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small_step() -> Iterator[TrainingStep]:
+    step = build("train_step")
+    yield step
+    step.close()
+
+
+def build(phase: str, precision: str = "fp32", **changes: Any) -> TrainingStep:
+    return TrainingStep(
+        make_workload(phase=phase, precision=precision, batch_size=2, device_type="cpu", **changes), device=CPU
+    )
+
+
+def gradients_are_none(step: TrainingStep) -> bool:
+    return all(parameter.grad is None for parameter in step.model.parameters())
+
+
+def test_forward_gives_a_loss_with_its_graph() -> None:
+    loss = build("forward").forward()
+    assert loss.shape == ()
+    assert loss.grad_fn is not None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16"])
+def test_backward_can_walk_its_graph_again_and_again(precision: str) -> None:
+    step = build("backward", precision)
+    step.retain_graph()
+    step.backward()
+    first = step.gradients()
+    step.backward()
+    assert all(torch.equal(a, b) for a, b in zip(first, step.gradients(), strict=True))  # and nothing was added up
+
+
+def test_backward_without_a_graph_is_refused() -> None:
+    with pytest.raises(MeasurementError, match="without a retained graph"):
+        build("backward").backward()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16"])
+def test_a_retained_graph_gives_the_gradients_of_a_fresh_one(precision: str) -> None:
+    assert build("backward", precision).check_retained_backward() < 1e-6
+
+
+def test_a_retained_graph_that_is_not_the_same_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = build("backward")
+
+    def on_other_images() -> None:
+        images = step.images
+        step.images = torch.randn_like(images)
+        step._retained = step.forward()
+        step.images = images
+
+    monkeypatch.setattr(step, "retain_graph", on_other_images)
+    with pytest.raises(MeasurementError, match="differs from a fresh one"):
+        step.check_retained_backward()
+
+
+def test_a_train_step_moves_the_weights_and_allocates_momentum(small_step: TrainingStep) -> None:
+    before = [parameter.detach().clone() for parameter in small_step.model.parameters()]
+    small_step.train_step()
+    assert any(not torch.equal(a, b) for a, b in zip(before, small_step.model.parameters(), strict=True))
+    assert len(small_step.optimizer.state) == len(before)
+    assert small_step.num_passes == 1
+
+
+def test_gradients_are_freed_or_kept_as_the_workload_says() -> None:
+    for kept in ("freed", "kept"):
+        step = build("train_step", gradients=kept)
+        step.train_step()
+        step.zero_gradients()
+        assert gradients_are_none(step) == (kept == "freed")
+
+
+def test_a_step_whose_gradients_overflow_is_counted_on_the_device() -> None:
+    step = build("train_step", "amp-fp16")
+    step.train_step()
+    assert step.scale_is_dynamic()
+    assert float(step.num_skipped) == 0
+    scale = step.scaler.get_scale()
+    with torch.no_grad():
+        step.images[0, 0, 0, 0] = float("inf")
+    step.train_step()
+    assert float(step.num_skipped) == 1
+    assert step.scaler.get_scale() == scale / 2
+
+
+def test_resident_tensors_grow_by_the_momentum(small_step: TrainingStep) -> None:
+    before = len(small_step.resident_tensors())
+    small_step.train_step()
+    small_step.zero_gradients()
+    assert len(small_step.resident_tensors()) == before + len(list(small_step.model.parameters()))
+
+
+def test_settings_say_what_is_pinned() -> None:
+    settings = build("train_step", "amp-fp16").settings
+    assert settings["optimizer_implementation"] == "fused"
+    assert settings["momentum"] == module.MOMENTUM
+    assert settings["loss_scaling"] == "dynamic"
+
+
+def test_an_unknown_phase_is_refused_by_name() -> None:
+    with pytest.raises(InvalidChoiceError, match="unknown phase 'sideways'; choose from forward, backward, train_step"):
+        build("sideways")
+
+
+def test_synthetic_batches_are_seeded_and_shaped_like_cifar() -> None:
+    images, labels = synthetic_batch(4, device=CPU, memory_format="channels_last")
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((4, 3, 32, 32), torch.float32, (4,), torch.int64)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, synthetic_batch(4, device=CPU)[0])
+    assert not torch.equal(images, synthetic_batch(4, device=CPU, seed=1)[0])
