@@ -13,7 +13,8 @@ def test_numbers_are_shown_with_four_significant_digits(value: float, text: str)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(2.5, "2.500 s"), (0.0125, "12.50 ms"), (3.2e-6, "3.200 us"), (1.5e-9, "1.500 ns"), (0, "0 ns")]
+    ("seconds", "text"),
+    [(2.5, "2.500 s"), (0.0125, "12.50 ms"), (3.2e-6, "3.200 us"), (1.5e-9, "1.500 ns"), (0, "0 ns")],
 )
 def test_durations_are_shown_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text

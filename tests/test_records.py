@@ -82,7 +82,7 @@ def test_a_damaged_record_is_refused_with_the_place_of_the_damage(
 def test_a_missing_field_is_named() -> None:
     content = make_record().to_json()
     del content["workload"]["model"]
-    with pytest.raises(RecordError, match="record.workload.model is missing"):
+    with pytest.raises(RecordError, match=r"record\.workload\.model is missing"):
         Record.from_json(content)
 
 

@@ -76,6 +76,11 @@ class Results:
             }
         )
 
+    def outcomes_in_words(self) -> list[str]:
+        """Return a line for each cell that did not become a number."""
+        rows = self.outcomes.to_dict("records")
+        return [f"{row['outcome'].replace('_', ' ')}: {row['nodeid']}: {row['reason']}" for row in rows]
+
 
 def collect(paths: Iterable[Path]) -> Results:
     """Read any pytest-benchmark JSON files, ours or not.

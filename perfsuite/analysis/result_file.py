@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STATS_FIELDS = {
     "min": "time_min_s",

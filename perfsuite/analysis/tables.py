@@ -1,4 +1,4 @@
-"""Data frames -> tables for a terminal, Markdown, CSV and JSON. Computes nothing: whoever renders has decided already."""
+"""Data frames -> tables for a terminal, Markdown, CSV and JSON. Only renders: all has been computed before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table as RichTable
 
-NO_TERMINAL_WIDTH = 200
+NO_TERMINAL_WIDTH = 10_000
 """Columns where the output is no terminal: nothing is to be folded in a file."""
 
 
@@ -86,9 +86,7 @@ def metric_column(key: str, *, source: str | None = None, heading: str | None = 
         heading: Another heading than the metric's own.
     """
     metric = METRICS[key]
-    return Column(
-        heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True
-    )
+    return Column(heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True)
 
 
 def ratio_column(ratio: str, low: str, high: str, heading: str) -> Column:

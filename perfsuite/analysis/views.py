@@ -172,7 +172,9 @@ def _on(frame: pd.DataFrame) -> str:
     parts = [
         f"{label}{frame[column].iloc[0]}"
         for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver "))
-        if not frame.empty and column in ENVIRONMENT_COLUMNS and frame[column].notna().all()
+        if not frame.empty
+        and column in ENVIRONMENT_COLUMNS
+        and frame[column].notna().all()
         and frame[column].nunique() == 1
     ]
     on = f" on {', '.join(parts)}" if parts else ""
@@ -184,6 +186,6 @@ def _notes(results: Results) -> tuple[str, ...]:
     notes = list(results.notes)
     frame = results.benchmarks
     if "findings" in frame:
-        notes += [f"{row.name}: {row.findings}" for row in frame.itertuples() if row.findings]
-    notes += [f"{row.outcome.replace('_', ' ')}: {row.nodeid}: {row.reason}" for row in results.outcomes.itertuples()]
+        notes += [f"{row.name}: {row.findings}" for row in frame[frame["findings"].fillna("") != ""].itertuples()]
+    notes += results.outcomes_in_words()
     return tuple(notes)

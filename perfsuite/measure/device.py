@@ -54,9 +54,7 @@ def why_cuda_fails(nvml: NvmlReading) -> str:
         )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and hidden.strip() in {"", "-1"}:
-        return head + (
-            f"CUDA_VISIBLE_DEVICES={hidden!r} hides it; unset it, or measure the CPU with --perf-device cpu"
-        )
+        return head + (f"CUDA_VISIBLE_DEVICES={hidden!r} hides it; unset it, or measure the CPU with --perf-device cpu")
     return head + (
         f"it is built for CUDA {torch.version.cuda}, the driver supports up to CUDA {nvml.cuda or 'unknown'}; "
         "install a newer driver or a torch built for an older CUDA, or measure the CPU with --perf-device cpu"

@@ -94,7 +94,7 @@ def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent
     seen = nvml.gpu_with_uuid(str(uuid)) if uuid is not None else None
     if seen is None and len(nvml.gpus) == 1:
         seen = nvml.gpus[0]
-    cudnn = torch.backends.cudnn.version()
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     fields.update(
         gpu=properties.name,
         gpu_memory_bytes=int(properties.total_memory),

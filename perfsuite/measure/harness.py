@@ -267,9 +267,13 @@ class _Cell:
         if not self._warm_up.steady:
             findings.append(f"not steady after {self._warm_up.seconds:.1f} s of warm-up: times were still falling")
         if num_skipped:
-            findings.append(f"{num_skipped} of {num_timed} timed steps skipped the optimizer (overflow) and were faster")
+            findings.append(
+                f"{num_skipped} of {num_timed} timed steps skipped the optimizer (overflow) and were faster"
+            )
         if left_behind > LEFT_BEHIND_LIMIT_BYTES:
-            findings.append(f"{left_behind / MIB_BYTES:.0f} MiB were allocated before this cell began: peaks include it")
+            findings.append(
+                f"{left_behind / MIB_BYTES:.0f} MiB were allocated before this cell began: peaks include it"
+            )
         return findings
 
     def close(self) -> None:
@@ -284,7 +288,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return False
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "CUDA out of memory" in str(error))
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in str(error) or "CUDA out of memory" in str(error)
+    )
 
 
 def _first_line(error: BaseException) -> str:

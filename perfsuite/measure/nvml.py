@@ -64,9 +64,10 @@ def read_nvml(library: Any = None) -> NvmlReading:
     """
     if library is None:
         try:
-            import pynvml as library
+            import pynvml
         except ImportError:
             return _nothing("nvidia-ml-py is not installed")
+        library = pynvml
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_session(library))

@@ -1,7 +1,7 @@
-"""The suite as pytest sees it: options, cells and fixtures, progress, outcomes, summary. The only code that imports pytest.
+"""The suite as pytest sees it: options, cells and fixtures, progress, outcomes, summary. Only this imports pytest.
 
-Loaded by the root conftest.py. Rests on public hooks, the public fixture and, in `session.py` alone, on three attributes
-of pytest-benchmark's session object.
+Loaded by the root conftest.py. Rests on public hooks, the public fixture and, in `session.py` alone, on four
+attributes of pytest-benchmark's session object.
 """
 
 pytest_plugins = (

@@ -88,8 +88,13 @@ def _benchmark_defaults(config: pytest.Config, state: Suite) -> dict[str, Any]:
 
 
 @pytest.fixture
-def workload(  # noqa: PLR0913 - one argument per part of the identity
-    request: pytest.FixtureRequest, model: str, precision: str, batch_size: int, memory_format: str, compiled: bool  # noqa: FBT001 - a parameter of the matrix
+def workload(
+    request: pytest.FixtureRequest,
+    model: str,
+    precision: str,
+    batch_size: int,
+    memory_format: str,
+    compiled: bool,  # noqa: FBT001 - a parameter of the matrix
 ) -> Workload:
     """The identity of the cell, from the test's parameters and the phase in its marker `step`."""
     marker = request.node.get_closest_marker("step")

@@ -47,7 +47,9 @@ def outcomes(config: pytest.Config) -> list[Outcome]:
         elif item.nodeid in config.stash[_STARTED]:
             reason = "the run was stopped while this cell was measured"
             found.append(
-                Outcome(nodeid=item.nodeid, outcome="interrupted", reason=reason, workload=item.stash.get(WORKLOAD, None))
+                Outcome(
+                    nodeid=item.nodeid, outcome="interrupted", reason=reason, workload=item.stash.get(WORKLOAD, None)
+                )
             )
         else:
             reason = "the run was stopped before this cell began"
@@ -97,4 +99,3 @@ def _reason(report: pytest.TestReport) -> str:
         text = crash.message if crash is not None else str(report.longrepr)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0][:500] if lines else "no reason given"
-

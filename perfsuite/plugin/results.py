@@ -107,8 +107,12 @@ def _write(config: pytest.Config) -> None:
             config.stash[_ERROR] += f"; neither can {config.stash[_PATH]}: {error.strerror}"
             return
         config.stash[_ERROR] = f"{config.stash[_PATH]}: cannot be written: {error.strerror}"
-        config.stash[_PATH] = Path(tempfile.mkdtemp(prefix="perfsuite-")) / config.stash[_PATH].name
+        config.stash[_PATH] = _spare_folder() / config.stash[_PATH].name
         _write(config)
+
+
+def _spare_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="perfsuite-"))
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import uuid
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ def suite(config: pytest.Config) -> Suite:
             device = choose_device(options.device)
         except PerfsuiteError as caught:
             device, error = torch.device("cpu"), caught
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         config.stash[_SUITE] = Suite(
             options=options,
             device=device,

@@ -69,8 +69,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> str:
 
     results = collect([path])
     if results.benchmarks.empty:
-        notes = [f"{row.outcome.replace('_', ' ')}: {row.nodeid}: {row.reason}" for row in results.outcomes.itertuples()]
-        return "No cell became a number.\n" + "".join(f"{note}\n" for note in notes)
+        return "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
     table: Table = build_table("speedup", results)
     if table.frame.empty:
         table = build_table("steps", results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -84,7 +85,7 @@ class TrainingStep:
         self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
         if workload.compiled:
             # A graph that is to be walked many times must not give its buffers away.
-            functorch_config: Any = __import__("torch._functorch.config", fromlist=["config"])
+            functorch_config: Any = importlib.import_module("torch._functorch.config")
             self._stack.enter_context(functorch_config.patch(donated_buffer=False))
             self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
         self._retained: torch.Tensor | None = None
@@ -146,7 +147,7 @@ class TrainingStep:
         if self._retained is None:
             raise MeasurementError("backward was asked for without a retained graph")
         self.optimizer.zero_grad(set_to_none=True)
-        self._retained.backward(retain_graph=True)
+        self._retained.backward(retain_graph=True)  # type: ignore[no-untyped-call]
 
     def train_step(self) -> None:
         """Do one whole training step.
@@ -225,10 +226,11 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
         if self.workload.compiled:
-            dynamo: Any = __import__("torch._dynamo", fromlist=["reset"])
+            dynamo: Any = importlib.import_module("torch._dynamo")
             dynamo.reset()
         self._stack.close()
 
 
 def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
-    return torch.stack([tensor.double().norm() for tensor in tensors]).norm()
+    norm: torch.Tensor = torch.stack([tensor.double().norm() for tensor in tensors]).norm()
+    return norm

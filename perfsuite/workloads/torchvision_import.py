@@ -32,7 +32,8 @@ def import_torchvision() -> Any:
             raise InstallationError(f"torchvision does not import: {_first_line(error)}") from error
     except ImportError as error:
         raise InstallationError(
-            f"torchvision does not import: {_first_line(error)}; install the release that fits torch {torch.__version__}"
+            f"torchvision does not import: {_first_line(error)}; "
+            f"install the release that fits torch {torch.__version__}"
         ) from error
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]  # what a failed import leaves behind is only half there
@@ -42,7 +43,7 @@ def import_torchvision() -> Any:
 
 def _declare_operators() -> None:
     # Source of the schema: torchvision/csrc/ops/nms.cpp and quantized/cpu/qnms_kernel.cpp.
-    library = torch.library.Library("torchvision", "DEF")
+    library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _DECLARED.append(library)

@@ -5,13 +5,16 @@ import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import pytest
 import torch
 
 from perfsuite.measure.environment import read_environment
 from perfsuite.measure.nvml import NvmlGpu, NvmlReading
 from perfsuite.records import Environment
+
+if TYPE_CHECKING:
+    import pytest
 
 NO_NVML = NvmlReading(gpus=(), driver=None, cuda=None, reason="NVML does not start: Driver Not Loaded")
 PROPERTIES = SimpleNamespace(name="Tesla T4", total_memory=15 * 1024**3, major=7, minor=5, uuid="abcd")

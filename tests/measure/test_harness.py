@@ -12,7 +12,7 @@ from builders import make_workload
 
 from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotInForceError
 from perfsuite.measure import harness
-from perfsuite.measure.clock import DeviceClock
+from perfsuite.measure.clock import DeviceClock, WarmUp
 from perfsuite.records import KEY, Process, Record
 from perfsuite.workloads import precision
 from perfsuite.workloads.step import TrainingStep
@@ -103,7 +103,7 @@ def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.
 
     monkeypatch.setattr(TrainingStep, "train_step", overflow)
     monkeypatch.setattr(
-        harness, "warm_up", lambda *_arguments, **_options: harness.WarmUp(num_steps=0, seconds=0.0, steady=True)
+        harness, "warm_up", lambda *_arguments, **_options: WarmUp(num_steps=0, seconds=0.0, steady=True)
     )
     # Passes: 1 for the momentum, 1 of calibration, 6 timed (2 .. 7), 1 for the result: shift by starting at 4.
     build = TrainingStep.__init__

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd  # noqa: F401 - imported before any run inside pytester
 import pytest
@@ -14,6 +11,7 @@ import rich.table  # noqa: F401 - the same
 import scipy.special  # noqa: F401 - the same
 import torch
 from builders import make_workload
+from suite_run import QUICK, REPOSITORY, Run
 
 from perfsuite.analysis import views  # noqa: F401 - the same
 from perfsuite.measure import environment, harness  # noqa: F401 - the same
@@ -24,47 +22,13 @@ from perfsuite.workloads.step import TrainingStep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REPOSITORY = Path(__file__).parents[2]
-QUICK = ("--perf-device=cpu", "--perf-batch-size=2", "--benchmark-min-rounds=2", "--benchmark-max-time=0.01")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A finished run: what pytest said, and what it left behind."""
-
-    result: pytest.RunResult
-    folder: Path
-
-    @property
-    def text(self) -> str:
-        return self.result.stdout.str() + self.result.stderr.str()
-
-    @property
-    def files(self) -> list[Path]:
-        return sorted((self.folder / "results").glob("*"))
-
-    @property
-    def content(self) -> dict[str, Any]:
-        assert len(self.files) == 1, self.text
-        loaded: dict[str, Any] = json.loads(self.files[0].read_text())
-        return loaded
-
-    @property
-    def names(self) -> list[str]:
-        return [benchmark["name"] for benchmark in self.content["benchmarks"]]
-
-    @property
-    def outcomes(self) -> list[tuple[str, str]]:
-        return [
-            (outcome["nodeid"].partition("::")[2], outcome["outcome"])
-            for outcome in self.content["perfsuite"]["outcomes"]
-        ]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def everything_imported() -> None:
-    """Import what a cell imports: pytester forgets modules that a run inside it was the first to import, and torch
-    cannot be imported twice."""
+    """Import what a cell imports.
+
+    Pytester forgets modules that a run inside it was the first to import, and torch cannot be imported twice.
+    """
     for phase in ("backward", "train_step"):
         for precision in ("fp32", "amp-bf16"):
             workload = make_workload(phase=phase, precision=precision, batch_size=1, device_type="cpu")

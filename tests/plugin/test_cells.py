@@ -13,7 +13,7 @@ from perfsuite.measure.nvml import NvmlGpu, NvmlReading
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
+    from suite_run import Run
 
 REAL = ("-k", "resnet18 and forward")
 

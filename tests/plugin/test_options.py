@@ -10,7 +10,7 @@ from perfsuite.plugin.options import read_options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
+    from suite_run import Run
 
 DEFAULTS: dict[str, object] = {
     "perf_device": "auto",

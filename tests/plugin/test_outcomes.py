@@ -7,7 +7,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
+    from suite_run import Run
 
 FORWARD_FP32 = "test_forward[resnet18-fp32-b2]"
 FORWARD_AMP = "test_forward[resnet18-amp-bf16-b2]"
@@ -42,7 +42,9 @@ def test_what_the_hardware_lacks_is_skipped_with_the_reason(run_suite: Callable[
 def test_out_of_memory_is_told_in_one_line_and_the_other_cells_go_on(
     run_suite: Callable[..., Run], add_conftest: Callable[[str], None]
 ) -> None:
-    add_conftest("import torch\n" + FAIL_IN_AMP.format(after=5, error="torch.OutOfMemoryError('CUDA out of memory. Tried')"))
+    add_conftest(
+        "import torch\n" + FAIL_IN_AMP.format(after=5, error="torch.OutOfMemoryError('CUDA out of memory. Tried')")
+    )
     run = run_suite("-k", "resnet18 and (forward or train_step)")
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
     assert run.outcomes[0] == (FORWARD_AMP, "out_of_memory")

@@ -14,7 +14,8 @@ class Time:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (59.4, "59 s"), (75, "1 min 10 s"), (3599, "59 min 50 s"), (12_000, "3 h 20 min")]
+    ("seconds", "words"),
+    [(0, "0 s"), (59.4, "59 s"), (75, "1 min 10 s"), (3599, "59 min 50 s"), (12_000, "3 h 20 min")],
 )
 def test_durations_are_put_as_people_say_them(seconds: float, words: str) -> None:
     assert duration_in_words(seconds) == words

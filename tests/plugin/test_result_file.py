@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import QUICK
+from suite_run import QUICK
 
 from perfsuite.plugin import results
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Run
+    from suite_run import Run
 
 ONE_CELL = ("-k", "resnet18 and forward", "--perf-precisions=fp32")
 
@@ -48,11 +49,17 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_first_cell(
 def test_a_second_run_in_the_same_second_gets_a_name_of_its_own(
     run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Frozen(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Frozen:
+            return cls(2026, 1, 5, 10, 0, 0, tzinfo=tz)
+
+    monkeypatch.setattr(dt, "datetime", Frozen)
     run_suite(*ONE_CELL)
-    original = results._default_path
-    monkeypatch.setattr(results, "_default_path", lambda config: original(config))
-    first = run_suite(*ONE_CELL)
-    assert len(first.files) == 2
+    names = [file.name.partition("_")[0] + file.stem[-2:] for file in run_suite(*ONE_CELL).files]
+    assert len(names) == 2
+    assert all(name.startswith("20260105T100000Z") for name in names)
+    assert names[1].endswith("_2")
 
 
 def test_a_disk_that_fills_up_loses_nothing(
@@ -67,7 +74,7 @@ def test_a_disk_that_fills_up_loses_nothing(
         original(path, text)
 
     monkeypatch.setattr(results, "write_atomically", full)
-    monkeypatch.setattr(results.tempfile, "mkdtemp", lambda **_options: str(spare))
+    monkeypatch.setattr(results, "_spare_folder", lambda: spare)
     run = run_suite(*ONE_CELL)
     assert run.result.ret != pytest.ExitCode.OK
     assert "No space left on device" in run.text
@@ -83,7 +90,7 @@ def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path, mo
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space"):
         results.write_atomically(path, "new")
     assert path.read_text() == "old"
@@ -92,7 +99,7 @@ def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path, mo
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_process_that_is_killed_leaves_the_cells_that_were_finished(suite_folder: pytest.Pytester) -> None:
-    """kill -9 gives no time for anything: what was finished must lie on the disk already."""
+    """An abrupt end (kill -9) gives no time for anything: what was finished must lie on the disk already."""
     (suite_folder.path / "benchmarks" / "conftest.py").write_text(
         "import time\n"
         "from perfsuite.workloads.step import TrainingStep\n"

@@ -71,6 +71,7 @@ def test_the_proof_catches_fp32_that_is_rounded_like_tf32(monkeypatch: pytest.Mo
     def rounded(x: torch.Tensor, weight: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         if x.dtype == torch.float64:
             return exact(x, weight, **kwargs)
+
         # 13 of 23 fraction bits are cut off.
         def cut(tensor: torch.Tensor) -> torch.Tensor:
             return (tensor.detach().view(torch.int32) & ~0x1FFF).view(torch.float32) - tensor.detach() + tensor
@@ -140,7 +141,7 @@ def test_older_torch_is_spoken_to_through_its_own_flags(monkeypatch: pytest.Monk
         class cuda:  # noqa: N801 - torch's own name
             matmul = Flags()
 
-    monkeypatch.setattr(module.torch, "backends", Older())
+    monkeypatch.setattr(torch, "backends", Older())
     with applied(POLICIES["fp32"]):
         assert (Older.cudnn.allow_tf32, Older.cuda.matmul.allow_tf32, Older.cudnn.benchmark) == (False, False, False)
     assert (Older.cudnn.allow_tf32, Older.cuda.matmul.allow_tf32, Older.cudnn.benchmark) == (True, True, True)
@@ -153,7 +154,9 @@ def test_amp_alone_means_what_the_device_does_well(device_type: str, name: str) 
 
 
 def test_unknown_precisions_are_refused_by_name() -> None:
-    with pytest.raises(InvalidChoiceError, match="unknown precision 'fp8'; choose from amp, amp-bf16, amp-fp16, fp32, tf32"):
+    with pytest.raises(
+        InvalidChoiceError, match="unknown precision 'fp8'; choose from amp, amp-bf16, amp-fp16, fp32, tf32"
+    ):
         resolve_precision("fp8", "cuda")
     with pytest.raises(InvalidChoiceError, match="unknown precision 'fp8'"):
         policy_named("fp8")
@@ -171,7 +174,10 @@ def test_a_cpu_has_no_tf32() -> None:
     [((7, 5), False, {"tf32", "amp-bf16"}), ((8, 0), True, set()), ((9, 0), True, set())],
 )
 def test_what_a_gpu_lacks_is_told_by_its_capability(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], native_bf16: bool, lacking: set[str]  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    native_bf16: bool,
+    lacking: set[str],
 ) -> None:
     asked: list[bool] = []
 

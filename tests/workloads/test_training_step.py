@@ -124,7 +124,12 @@ def test_an_unknown_phase_is_refused_by_name() -> None:
 
 def test_synthetic_batches_are_seeded_and_shaped_like_cifar() -> None:
     images, labels = synthetic_batch(4, device=CPU, memory_format="channels_last")
-    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((4, 3, 32, 32), torch.float32, (4,), torch.int64)
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == (
+        (4, 3, 32, 32),
+        torch.float32,
+        (4,),
+        torch.int64,
+    )
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, synthetic_batch(4, device=CPU)[0])
     assert not torch.equal(images, synthetic_batch(4, device=CPU, seed=1)[0])

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import make_content, make_entry, make_record
+
+from perfsuite.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def good(write_result: Callable[..., Path]) -> str:
+    return str(write_result(make_content([make_entry(make_record(), [0.1, 0.2, 0.3])])))
+
+
+@pytest.mark.parametrize("fmt", ["terminal", "markdown", "csv", "json"])
+def test_collect_prints_every_format(good: str, fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collect", good, "--format", fmt]) == 0
+    out, err = capsys.readouterr()
+    assert "resnet18" in out
+    assert err == ""
+
+
+def test_collect_writes_to_a_file(good: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "table.json"
+    assert main(["collect", good, "--format", "json", "-o", str(target)]) == 0
+    assert json.loads(target.read_text())[0]["model"] == "resnet18"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["collect", "missing.json"], "perfsuite: error: missing.json: no such file"),
+        (["collect", "{good}", "--table", "x"], "perfsuite: error: unknown table 'x'; choose from speedup, steps"),
+        (["collect", "{good}", "-o", "no/such/folder/x"], "perfsuite: error: no/such/folder/x: cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    good: str, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.replace("{good}", good) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(complaint)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["collect"], ["colect", "x"], ["collect", "x", "--format", "xml"]])
+def test_a_wrong_command_line_is_one_line_and_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_imports_neither_torch_nor_pandas() -> None:
+    code = (
+        "import sys\n"
+        "from perfsuite.cli import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "assert not {'torch', 'pandas', 'numpy', 'rich', 'scipy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_collecting_imports_no_torch(good: str) -> None:
+    code = (
+        f"import sys\nfrom perfsuite.cli import main\nmain(['collect', {good!r}])\nassert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_module_stands_in_for_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "perfsuite", "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert result.stdout.startswith("perfsuite 0.")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(good: str) -> None:
+    command = f"{sys.executable} -m perfsuite collect {good} --format json | head -n 1"
+    result = subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True, text=True)
+    assert result.stderr == ""
