@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.errors import choose
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from perfsuite.analysis.collect import Results
 
 ALWAYS_SHOWN = ("model", "phase")
@@ -168,18 +167,28 @@ def _short_commit(commit: str | None) -> str:
 
 
 def _on(frame: pd.DataFrame) -> str:
-    """What all rows share of the environment, for the title."""
-    parts = [
-        f"{label}{frame[column].iloc[0]}"
-        for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver "))
-        if not frame.empty
-        and column in ENVIRONMENT_COLUMNS
-        and frame[column].notna().all()
-        and frame[column].nunique() == 1
-    ]
-    on = f" on {', '.join(parts)}" if parts else ""
-    one_batch = not frame.empty and frame["batch_size"].nunique() == 1
-    return f", batch {frame['batch_size'].iloc[0]}{on}" if one_batch else on
+    """What all rows share of workload and environment, for the title; defaults that people take for granted left out."""
+    if frame.empty:
+        return ""
+    shared = {column: frame[column].iloc[0] for column in frame if column in _IN_TITLE and _is_shared(frame[column])}
+    workload = [words(shared[column]) for column, words in _WORKLOAD_IN_WORDS.items() if column in shared]
+    where = [f"{label}{shared[column]}" for column, label in _ENVIRONMENT_IN_WORDS.items() if column in shared]
+    text = "".join(f", {part}" for part in workload if part)
+    return text + (f" on {', '.join(where)}" if where else "")
+
+
+def _is_shared(values: pd.Series[Any]) -> bool:
+    return bool(values.notna().all()) and values.nunique() == 1
+
+
+_WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
+    "batch_size": lambda size: f"batch {size}",
+    "memory_format": lambda name: "" if name == "contiguous" else str(name),
+    "compiled": lambda compiled: "compiled" if compiled else "",
+    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+}
+_ENVIRONMENT_IN_WORDS = {"device": "", "torch": "torch ", "cuda": "CUDA ", "driver": "driver "}
+_IN_TITLE = {*_WORKLOAD_IN_WORDS, *_ENVIRONMENT_IN_WORDS}
 
 
 def _notes(results: Results) -> tuple[str, ...]:

@@ -1,0 +1,146 @@
+"""What only a GPU can show: flags that really switch, counters on the device, a clock that waits, the allocator."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from builders import make_workload
+
+from perfsuite.errors import NotSupportedError, PrecisionNotInForceError
+from perfsuite.measure.clock import DeviceClock, device_synchronizer
+from perfsuite.measure.device import choose_device
+from perfsuite.measure.environment import read_environment
+from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
+from perfsuite.measure.nvml import read_nvml
+from perfsuite.workloads.precision import POLICIES, applied, check_model, prove, require_support
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def cuda() -> Iterator[torch.device]:
+    device = torch.device("cuda", torch.cuda.current_device())
+    release_cached_memory(device)
+    yield device
+    release_cached_memory(device)
+
+
+def supported(name: str, device: torch.device) -> None:
+    try:
+        require_support(POLICIES[name], device)
+    except NotSupportedError as error:
+        pytest.skip(str(error))
+
+
+def test_auto_takes_the_gpu(cuda: torch.device) -> None:
+    assert choose_device("auto") == cuda
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_precision_that_the_gpu_has_is_proved_to_be_in_force(name: str, cuda: torch.device) -> None:
+    supported(name, cuda)
+    with applied(POLICIES[name]):
+        prove(POLICIES[name], cuda)
+        step = TrainingStep(make_workload(precision=name, batch_size=8), device=cuda)
+        check_model(step.policy, step.model, step.images)
+        step.close()
+
+
+@pytest.mark.parametrize(("set_to", "claimed"), [("tf32", "fp32"), ("fp32", "tf32")])
+def test_the_proof_tells_tf32_from_fp32(set_to: str, claimed: str, cuda: torch.device) -> None:
+    supported("tf32", cuda)
+    with applied(POLICIES[set_to]), pytest.raises(PrecisionNotInForceError):
+        prove(POLICIES[claimed], cuda)
+
+
+@pytest.mark.parametrize("name", ["fp32", "amp-fp16", "amp-bf16"])
+def test_a_step_never_waits_for_the_device(name: str, cuda: torch.device) -> None:
+    """Lets CUDA report every hidden synchronisation as an error."""
+    supported(name, cuda)
+    step = TrainingStep(make_workload(precision=name, batch_size=8), device=cuda)
+    step.train_step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            step.forward()
+            step.train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        step.close()
+
+
+def test_skipped_steps_are_counted_on_the_device(cuda: torch.device) -> None:
+    step = TrainingStep(make_workload(precision="amp-fp16", batch_size=8), device=cuda)
+    step.train_step()
+    before = float(step.num_skipped)
+    step.images[0, 0, 0, 0] = float("inf")
+    step.train_step()
+    assert step.num_skipped.device == cuda
+    assert float(step.num_skipped) == before + 1
+    step.close()
+
+
+@pytest.mark.parametrize("name", ["fp32", "amp-fp16"])
+def test_a_retained_graph_gives_the_gradients_of_a_fresh_one(name: str, cuda: torch.device) -> None:
+    step = TrainingStep(make_workload(precision=name, batch_size=8, phase="backward"), device=cuda)
+    step.train_step()
+    with applied(POLICIES[name]):
+        step.check_retained_backward()
+    step.close()
+
+
+def test_the_clock_waits_for_what_was_asked_of_the_device(cuda: torch.device) -> None:
+    matrix = torch.randn(4096, 4096, device=cuda)
+    clock = DeviceClock(device_synchronizer(cuda))
+    (matrix @ matrix).sum()
+    begin = clock()
+    launched = time.perf_counter()
+    for _ in range(50):
+        matrix @ matrix
+    launched = time.perf_counter() - launched
+    assert clock() - begin > launched
+    assert torch.cuda.current_stream().query()
+
+
+def test_the_peak_counts_temporaries_and_leaves_nothing_behind(cuda: torch.device) -> None:
+    def run() -> None:
+        kept = torch.ones(4 * MIB // 4, device=cuda)
+        temporary = torch.ones(8 * MIB // 4, device=cuda)
+        del temporary
+        kept.add_(1)
+
+    before = left_behind_bytes(cuda)
+    peak = measure_peak_memory(prepare=lambda: None, run=run, device=cuda, resident=list)
+    assert peak.allocated_bytes - before == 12 * MIB
+    assert peak.reserved_bytes is not None
+    assert peak.reserved_bytes >= peak.allocated_bytes
+    release_cached_memory(cuda)
+    assert left_behind_bytes(cuda) == before
+
+
+def test_a_cell_leaves_no_memory_to_the_next(cuda: torch.device) -> None:
+    before = left_behind_bytes(cuda)
+    step = TrainingStep(make_workload(precision="amp-fp16", batch_size=64), device=cuda)
+    step.train_step()
+    step.close()
+    del step
+    release_cached_memory(cuda)
+    assert left_behind_bytes(cuda) - before < MIB
+
+
+def test_the_environment_names_gpu_driver_and_clocks(cuda: torch.device) -> None:
+    environment = read_environment(cuda, folder=Path(__file__).parent)
+    assert environment.gpu == torch.cuda.get_device_name(cuda)
+    nvml = read_nvml()
+    if nvml.gpus:
+        assert environment.driver == nvml.driver
+        assert environment.max_sm_clock_mhz
