@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +14,8 @@ from perfsuite.errors import choose
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perfsuite.analysis.collect import Results
 
 ALWAYS_SHOWN = ("model", "phase")
@@ -167,7 +168,7 @@ def _short_commit(commit: str | None) -> str:
 
 
 def _on(frame: pd.DataFrame) -> str:
-    """What all rows share of workload and environment, for the title; defaults that people take for granted left out."""
+    """What all rows share of workload and environment, for the title; what goes without saying is left out."""
     if frame.empty:
         return ""
     shared = {column: frame[column].iloc[0] for column in frame if column in _IN_TITLE and _is_shared(frame[column])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +78,15 @@ def _render(path: Path, *, width: int | None, color: bool) -> str:
 
 
 def _command() -> str:
-    """Return how the command is called here: by its name where the package is installed, else through Python."""
+    """Return how the command is called from where the user stands.
+
+    By its name where the package is installed, through Python in a plain checkout, and through the Python of its
+    environment where tox started the run: that one is on nobody's PATH afterwards.
+    """
     from importlib.metadata import PackageNotFoundError, distribution
 
+    if "TOX_ENV_NAME" in os.environ:
+        return f"{shown_path(Path(sys.executable))} -m perfsuite"
     try:
         distribution("perfsuite")
     except PackageNotFoundError:
