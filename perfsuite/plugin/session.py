@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +16,6 @@ from perfsuite.plugin.options import OPTIONS, Options, given
 from perfsuite.records import Process
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
     from perfsuite.measure.clock import DeviceClock
@@ -101,9 +100,12 @@ def take_over_json(config: pytest.Config) -> Path | None:
     after every cell, atomically, through pytest-benchmark's own hooks.
     """
     session = _benchmark_session(config)
-    path: Path | None = session.json
+    target = session.json
     session.json = None
-    return path
+    if target is None or isinstance(target, Path):
+        return target
+    target.close()  # before pytest-benchmark 5.3 the option opens the file at once
+    return Path(target.name)
 
 
 def finished_benchmarks(config: pytest.Config) -> list[Any]:

@@ -54,7 +54,7 @@ def build_model(name: str, *, device: torch.device, memory_format: str = "contig
 
     The CIFAR form has a 3x3 stem of stride 1 with 64 channels, no max-pool, and 10 classes. Input [N, 3, 32, 32]
     float32, output [N, 10].
-    Source: ../README.md, "Which networks"; the study's peak memory fits no other form.
+    Source: README.md, "Which networks".
 
     Args:
         name: A name from `MODELS`.
