@@ -169,16 +169,15 @@ class _Cell:
         self._report_stage("proving precision")
         self._proof = prove(step.policy, self._device)
         check_model(step.policy, step.model, step.images)
-        if self._benchmark.disabled:  # run once to see that it runs
-            self._prepare_phase(step)
-            self._benchmark(step.phase)
-            return
         self._report_stage("warming up")
-        step.train_step()  # allocates the momentum, which a forward pass in training has beside it
+        step.settle()
         if step.policy.loss_scaling and not step.scale_is_dynamic():
             raise PrecisionNotInForceError(f"{step.policy.name} is not in force: the loss is not scaled")
         step.zero_gradients()
         self._prepare_phase(step)
+        if self._benchmark.disabled:  # run once to see that it runs
+            self._benchmark(step.phase)
+            return
         self._warm_up = warm_up(
             step.phase,
             self._clock,

@@ -134,12 +134,15 @@ def _flags(policy: PrecisionPolicy) -> list[tuple[Any, str, Any]]:
     pinned: list[tuple[Any, str, Any]] = [(backends.cudnn, "benchmark", False)]
     if hasattr(backends.cuda.matmul, "fp32_precision"):
         gpu = "tf32" if policy.allow_tf32 else "ieee"
+        owners = [
+            (getattr(backends.cudnn, "conv", None), gpu),
+            (backends.cuda.matmul, gpu),
+            (getattr(backends.mkldnn, "conv", None), "ieee"),
+            (getattr(backends.mkldnn, "matmul", None), "ieee"),
+        ]
         return [
             *pinned,
-            (backends.cudnn.conv, "fp32_precision", gpu),
-            (backends.cuda.matmul, "fp32_precision", gpu),
-            (backends.mkldnn.conv, "fp32_precision", "ieee"),
-            (backends.mkldnn.matmul, "fp32_precision", "ieee"),
+            *((owner, "fp32_precision", value) for owner, value in owners if hasattr(owner, "fp32_precision")),
         ]
     return [
         *pinned,

@@ -28,6 +28,11 @@ LEARNING_RATE = 1e-6
 have learnt the batch by heart after some dozen steps, gradients would fade into subnormals and zeros, and a step on
 those takes another time and another power than a step of real training. The value itself costs no time."""
 
+MAX_SETTLING_STEPS = 40
+"""Steps within which the loss scale must have found its level. It starts at 2**16 and is halved by every overflow, so
+after 40 of them it is far below 2**-14, the smallest normal number of FP16: whatever still overflows is no gradient.
+Source: torch.amp.GradScaler, init_scale and backoff_factor; IEEE 754-2019 table 3.5."""
+
 GRADIENT_TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "amp-fp16": 5e-2, "amp-bf16": 2e-1}
 """Largest ||difference|| / ||gradient|| between two backward passes over the same batch. Far above what reordered sums
 do (0 on a CPU), far below what a graph that is not the same one would do (about 1)."""
@@ -75,6 +80,10 @@ class TrainingStep:
         # Fused: one kernel for all parameters, and the only form in which the scaler never asks the device for its
         # overflow flag on the host (https://github.com/pytorch/pytorch/issues/80167). On a CPU it is fused as well.
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
+        # Fused SGD leaves a fresh momentum buffer uninitialised when the loss scaler skips the very first step (seen in
+        # torch 2.13: momentum of 7.9e+31, and weights to match one step later). From zeros, a first step is the same.
+        for parameter in self.model.parameters():
+            self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
         self.num_passes = 0
         self.num_skipped = torch.zeros((), device=device)
@@ -168,6 +177,19 @@ class TrainingStep:
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is not None:
             self.num_skipped += found_inf
+
+    def settle(self) -> None:
+        """Train until a step was not skipped: the loss scale has found its level then.
+
+        Raises:
+            MeasurementError: Every step overflows.
+        """
+        for _ in range(MAX_SETTLING_STEPS):
+            before = float(self.num_skipped)
+            self.train_step()
+            if float(self.num_skipped) == before:
+                return
+        raise MeasurementError(f"{MAX_SETTLING_STEPS} training steps in a row overflowed in {self.policy.name}")
 
     def scale_is_dynamic(self) -> bool:
         """Whether the loss is really being scaled now; reads the device, so never to be called in a timed body."""

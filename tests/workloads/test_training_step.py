@@ -74,12 +74,27 @@ def test_a_retained_graph_that_is_not_the_same_is_caught(monkeypatch: pytest.Mon
         step.check_retained_backward()
 
 
-def test_a_train_step_moves_the_weights_and_allocates_momentum(small_step: TrainingStep) -> None:
-    before = [parameter.detach().clone() for parameter in small_step.model.parameters()]
-    small_step.train_step()
-    assert any(not torch.equal(a, b) for a, b in zip(before, small_step.model.parameters(), strict=True))
-    assert len(small_step.optimizer.state) == len(before)
-    assert small_step.num_passes == 1
+def test_a_train_step_moves_the_weights_as_plain_sgd_with_momentum_does(small_step: TrainingStep) -> None:
+    parameter = next(small_step.model.parameters())
+    momentum = torch.zeros_like(parameter)
+    for _ in range(2):
+        before = parameter.detach().clone()
+        small_step.train_step()
+        assert parameter.grad is not None
+        momentum = module.MOMENTUM * momentum + parameter.grad
+        assert torch.allclose(parameter, before - module.LEARNING_RATE * momentum, rtol=1e-6, atol=0)
+    assert small_step.num_passes == 2
+
+
+def test_a_first_step_that_overflows_leaves_weights_and_momentum_as_they_were() -> None:
+    """Fused SGD would take its momentum from memory that nobody has written."""
+    step = build("train_step", "amp-fp16")
+    before = [parameter.detach().clone() for parameter in step.model.parameters()]
+    with torch.no_grad():
+        step.images[0, 0, 0, 0] = float("inf")
+    step.train_step()
+    assert all(torch.equal(a, b) for a, b in zip(before, step.model.parameters(), strict=True))
+    assert all(not state["momentum_buffer"].any() for state in step.optimizer.state.values())
 
 
 def test_gradients_are_freed_or_kept_as_the_workload_says() -> None:
@@ -103,11 +118,31 @@ def test_a_step_whose_gradients_overflow_is_counted_on_the_device() -> None:
     assert step.scaler.get_scale() == scale / 2
 
 
-def test_resident_tensors_grow_by_the_momentum(small_step: TrainingStep) -> None:
-    before = len(small_step.resident_tensors())
+def test_settling_ends_when_the_loss_scale_has_found_its_level() -> None:
+    """A scale that is far too large overflows until it has been halved often enough."""
+    step = build("backward", "amp-fp16")
+    step.scaler.load_state_dict({**step.scaler.state_dict(), "scale": 2.0**24})
+    step.settle()
+    assert step.scaler.get_scale() < 2.0**24
+    assert float(step.num_skipped) >= 1
+    assert step.check_retained_backward() < 1e-2
+
+
+def test_settling_gives_up_where_every_step_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SETTLING_STEPS", 3)
+    step = build("train_step", "amp-fp16")
+    with torch.no_grad():
+        step.images[0, 0, 0, 0] = float("inf")
+    with pytest.raises(MeasurementError, match="3 training steps in a row overflowed in amp-fp16"):
+        step.settle()
+
+
+def test_resident_tensors_are_weights_buffers_momentum_batch_and_counter(small_step: TrainingStep) -> None:
+    num_parameters = len(list(small_step.model.parameters()))
+    num_buffers = len(list(small_step.model.buffers()))
+    assert len(small_step.resident_tensors()) == 2 * num_parameters + num_buffers + 3
     small_step.train_step()
-    small_step.zero_gradients()
-    assert len(small_step.resident_tensors()) == before + len(list(small_step.model.parameters()))
+    assert len(small_step.resident_tensors()) == 3 * num_parameters + num_buffers + 3
 
 
 def test_settings_say_what_is_pinned() -> None:
