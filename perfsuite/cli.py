@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite import __version__
 from perfsuite.errors import PerfsuiteError, ResultFileError
+from perfsuite.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +78,8 @@ def _collect(options: argparse.Namespace) -> int:
     from perfsuite.errors import choose
 
     choose(TABLES, options.table, kind="table")
+    if options.output is not None and options.output.resolve() in {path.resolve() for path in options.files}:
+        raise ResultFileError(f"{options.output}: is one of the files to be read; write the table to another")
     table = build_table(options.table, collect(options.files))
     if options.format == "terminal":
         to_terminal = options.output is None and sys.stdout.isatty()
@@ -90,10 +94,12 @@ def _collect(options: argparse.Namespace) -> int:
 
 def _write(text: str, path: Path | None) -> None:
     if path is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal may know fewer characters than a name has
         sys.stdout.write(text)
         sys.stdout.flush()
         return
     try:
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text)
     except OSError as error:
         raise ResultFileError(f"{path}: cannot be written: {error.strerror}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -18,6 +17,9 @@ SCHEMA_VERSION = 1
 
 KEY = "perfsuite"
 """The one key under which all of ours stands in `extra_info`, in `machine_info` and at the top of a result file."""
+
+LARGEST_NUMBER = 2**63
+"""What a 64-bit integer holds, and more bytes, seconds or steps than anything here will ever have."""
 
 PHASES = ("forward", "backward", "train_step")
 
@@ -49,6 +51,10 @@ class Workload:
     compiled: bool = False
     gradients: str = "freed"
     device_type: str
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise RecordError(f"batch size is {self.batch_size!r}, at least 1 is needed")
 
     @property
     def label(self) -> str:
@@ -195,7 +201,7 @@ class Record:
                 raise RecordError(f"metric {key!r} is not registered; register it in perfsuite.metrics")
             if value is None and key not in self.absent:
                 raise RecordError(f"metric {key!r} is absent without a reason")
-            if value is not None and not math.isfinite(value):
+            if value is not None and not is_number(value):
                 raise RecordError(f"metric {key!r} is {value!r}; a finite number is needed, or None with a reason")
 
     def to_json(self) -> dict[str, Any]:
@@ -247,6 +253,13 @@ class Outcome:
             RecordError: A field missing or of the wrong type.
         """
         return _read(cls, value, where)
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite number of a size that occurs; JSON's whole numbers have no limit, arithmetic has."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # false for NaN
 
 
 def to_strict_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -339,7 +352,7 @@ def _convert_union(options: tuple[Any, ...], value: object, where: str) -> Any:
 def _fits(hint: Any, value: object) -> bool:
     """Whether `value` is of the plain type; a whole number fits a float, a boolean is never a number."""
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return is_number(value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return is_number(value) and isinstance(value, int)
     return isinstance(hint, type) and isinstance(value, hint)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,29 @@ def test_the_module_stands_in_for_the_command() -> None:
         cwd=Path(__file__).parents[1],
     )
     assert result.stdout.startswith("perfsuite 0.")
+
+
+def test_a_table_never_overwrites_what_it_is_made_of(good: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path(good).read_text()
+    assert main(["collect", good, "-o", good]) == 2
+    assert "is one of the files to be read" in capsys.readouterr().err
+    assert Path(good).read_text() == before
+
+
+@pytest.mark.parametrize("fmt", ["terminal", "markdown", "csv", "json"])
+def test_characters_that_the_terminal_does_not_know_are_no_error(
+    write_result: Callable[..., Path], tmp_path: Path, fmt: str
+) -> None:
+    content = '{"benchmarks": [{"fullname": "\\ud800 \\u540d", "stats": {"median": 1}}]}'
+    path = write_result(content)
+    for output in ([], ["-o", str(tmp_path / "out")]):
+        subprocess.run(
+            [sys.executable, "-m", "perfsuite", "collect", str(path), "--format", fmt, *output],
+            check=True,
+            capture_output=True,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        )
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(good: str) -> None:

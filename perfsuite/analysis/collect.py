@@ -116,18 +116,24 @@ def collect(paths: Iterable[Path]) -> Results:
 
 
 def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:
+    """Keep one file of every run, the fullest: a copy may have been made while the run went on."""
     kept: list[ResultFile] = []
     notes: list[str] = []
-    seen: dict[str, ResultFile] = {}
+    fullest: dict[str, ResultFile] = {}
+    for file in sorted(files, key=lambda file: len(file.benchmarks), reverse=True):
+        for run_id in _run_ids(file):
+            fullest.setdefault(run_id, file)
     for file in files:
-        run_ids = {benchmark.record.process.run_id for benchmark in file.benchmarks if benchmark.record is not None}
-        copies = [seen[run_id] for run_id in run_ids if run_id in seen]
-        if copies:
-            notes.append(f"{file.path}: left out, it holds the same run as {copies[0].path}")
-            continue
-        seen.update(dict.fromkeys(run_ids, file))
-        kept.append(file)
+        others = [fullest[run_id] for run_id in _run_ids(file) if fullest[run_id] is not file]
+        if others:
+            notes.append(f"{file.path}: left out, it holds the same run as {others[0].path}")
+        else:
+            kept.append(file)
     return kept, notes
+
+
+def _run_ids(file: ResultFile) -> set[str]:
+    return {benchmark.record.process.run_id for benchmark in file.benchmarks if benchmark.record is not None}
 
 
 def _labels(files: list[ResultFile]) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record
+from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record, is_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +74,13 @@ class ResultFile:
     benchmarks: tuple[Benchmark, ...]
     outcomes: tuple[Outcome, ...]
     complete: bool
+
+
+LONGEST_TIME_S = 1e9
+"""Thirty years: longer than any run, and far from where arithmetic overflows."""
+
+SHORTEST_TIME_S = 1e-9
+"""Of a pass of a network, which takes more than a nanosecond on any machine to come."""
 
 
 def read_result_file(path: Path) -> ResultFile:
@@ -170,6 +176,8 @@ def _benchmark(entry: object, where: str) -> Benchmark:
     extra = entry.get("extra_info")
     ours = extra.get(KEY) if isinstance(extra, dict) else None
     name = entry.get("name")
+    if ours is not None and not _is_time_of_ours(stats.get("median")):
+        raise RecordError(f"{where}.stats.median is {_shown(stats.get('median'))}, a time in seconds above 0 is needed")
     return Benchmark(
         fullname=fullname,
         name=name if isinstance(name, str) else fullname,
@@ -181,33 +189,42 @@ def _benchmark(entry: object, where: str) -> Benchmark:
         },
         num_rounds=_count(stats.get("rounds"), f"{where}.stats.rounds"),
         num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
-        times_s=_times(stats.get("data"), f"{where}.stats.data"),
+        times_s=_times(stats.get("data"), f"{where}.stats.data", least=0.0 if ours is None else SHORTEST_TIME_S),
         record=None if ours is None else Record.from_json(ours, f"{where}.extra_info.{KEY}"),
     )
 
 
+def _shown(value: object) -> str:
+    """Return the value in few characters; a whole number of thousands of digits cannot even be printed."""
+    try:
+        return repr(str(value)[:40])
+    except ValueError:
+        return "a very large number"
+
+
+def _is_time_of_ours(value: object) -> bool:
+    return isinstance(value, int | float) and _is_time(value) and value >= SHORTEST_TIME_S
+
+
 def _seconds(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_time(value):
-        raise RecordError(f"{where} is {str(value)[:40]!r}, a time in seconds is needed")
+    if not isinstance(value, int | float) or not _is_time(value):
+        raise RecordError(f"{where} is {_shown(value)}, a time in seconds is needed")
     return float(value)
 
 
 def _is_time(value: float) -> bool:
-    try:
-        return math.isfinite(value) and value >= 0
-    except OverflowError:
-        return False
+    return is_number(value) and 0 <= value <= LONGEST_TIME_S
 
 
 def _count(value: object, where: str) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_time(value) or value != int(value):
-        raise RecordError(f"{where} is {str(value)[:40]!r}, a whole number is needed")
+    if not isinstance(value, int | float) or not is_number(value) or value < 0 or value != int(value):
+        raise RecordError(f"{where} is {_shown(value)}, a whole number is needed")
     return int(value)
 
 
-def _times(value: object, where: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     if value is None or value == []:
         return None
     if not isinstance(value, list):
@@ -218,7 +235,7 @@ def _times(value: object, where: str) -> np.ndarray[Any, np.dtype[np.float64]] |
         times = np.asarray(value, dtype=np.float64)
     except OverflowError:
         raise RecordError(f"{where} holds a number that is no time in seconds") from None
-    if not (np.isfinite(times).all() and (times >= 0).all()):
+    if not ((times >= least) & (times <= LONGEST_TIME_S)).all():
         raise RecordError(f"{where} holds a number that is no time in seconds")
     return times
 

@@ -26,11 +26,14 @@ def speedup_frame(results: Results) -> pd.DataFrame:
     Returns:
         Columns: the environment columns that differ, the workload but its precision, `precision`, `images_per_second`
         and `peak_allocated_bytes` of both (`baseline_...` is FP32), `speedup_ratio`, `speedup_low`, `speedup_high`,
-        `speedup_basis`, `num_processes`, `memory_ratio`.
+        `speedup_basis`, `num_processes`, `num_left_out` (benchmarks that had no counterpart), `memory_ratio`.
     """
     frame = results.benchmarks
     if frame.empty or not results.ours:
         return pd.DataFrame()
+    frame = frame.assign(row=range(len(frame)))
+    if "peak_allocated_bytes" not in frame:
+        frame["peak_allocated_bytes"] = None
     apart = [column for column in differing_columns(frame) if column != "file"]
     keys = [*apart, *PAIRING_COLUMNS]
     rows = []
@@ -50,43 +53,48 @@ def speedup_frame(results: Results) -> pd.DataFrame:
 
 
 def _against(baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results) -> dict[str, Any]:
-    estimate = _time_ratio(baseline, candidate, results)
-    memory = [float(side["peak_allocated_bytes"].max()) for side in (baseline, candidate)]
-    batch_size = int(baseline["batch_size"].iloc[0])
+    slow, fast, estimate = _time_ratio(baseline, candidate, results)
+    memory = [float(pd.to_numeric(side["peak_allocated_bytes"]).max()) for side in (slow, fast)]
+    batch_size = int(slow["batch_size"].iloc[0])
     return {
-        "baseline_images_per_second": batch_size / _geometric_mean(baseline["time_median_s"]),
-        "images_per_second": batch_size / _geometric_mean(candidate["time_median_s"]),
+        "baseline_images_per_second": batch_size / _geometric_mean(slow["time_median_s"]),
+        "images_per_second": batch_size / _geometric_mean(fast["time_median_s"]),
         "speedup_ratio": estimate.ratio,
         "speedup_low": estimate.low,
         "speedup_high": estimate.high,
         "speedup_basis": estimate.basis,
         "num_processes": estimate.num_processes,
+        "num_left_out": len(baseline) + len(candidate) - len(slow) - len(fast),
         "baseline_peak_allocated_bytes": memory[0],
         "peak_allocated_bytes": memory[1],
-        "memory_ratio": memory[1] / memory[0],
+        "memory_ratio": memory[1] / memory[0] if memory[0] > 0 else None,
     }
 
 
-def _time_ratio(baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results) -> RatioEstimate:
-    """Return the FP32 time over the other: by processes where there are two or more, else by the rounds of one."""
-    slow = baseline.drop_duplicates("run_id").set_index("run_id")["time_median_s"]
-    fast = candidate.drop_duplicates("run_id").set_index("run_id")["time_median_s"]
+def _time_ratio(
+    baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results
+) -> tuple[pd.DataFrame, pd.DataFrame, RatioEstimate]:
+    """Return the FP32 time over the other, and the rows it rests on: all other figures must be of these too.
+
+    By processes where there are two or more that have both sides, or two or more a side, else by the rounds of one.
+    """
+    slow, fast = (side.drop_duplicates("run_id").set_index("run_id", drop=False) for side in (baseline, candidate))
     both = slow.index.intersection(fast.index)
     if len(both) > 1:
-        return ratio_over_processes(slow[both].to_numpy(float), fast[both].to_numpy(float), paired=True)
+        slow, fast = slow.loc[both], fast.loc[both]
+        return slow, fast, ratio_over_processes(_medians(slow), _medians(fast), paired=True)
     if min(len(slow), len(fast)) > 1:
-        return ratio_over_processes(slow.to_numpy(float), fast.to_numpy(float), paired=False)
-    rows = [_row_of(side, both[0] if len(both) else None) for side in (baseline, candidate)]
-    times = [results.times_s[row] for row in rows]
+        return slow, fast, ratio_over_processes(_medians(slow), _medians(fast), paired=False)
+    slow, fast = (side.loc[both] if len(both) else side.iloc[:1] for side in (slow, fast))
+    times = [results.times_s[int(side["row"].iloc[0])] for side in (slow, fast)]
     if times[0] is not None and times[1] is not None:
-        return ratio_of_medians_one_process(times[0], times[1])
-    ratio = float(slow.iloc[0] / fast.iloc[0])
-    return RatioEstimate(ratio=ratio, low=None, high=None, num_processes=1, basis="rounds")
+        return slow, fast, ratio_of_medians_one_process(times[0], times[1])
+    ratio = float(_medians(slow)[0] / _medians(fast)[0])
+    return slow, fast, RatioEstimate(ratio=ratio, low=None, high=None, num_processes=1, basis="rounds")
 
 
-def _row_of(side: pd.DataFrame, run_id: str | None) -> int:
-    chosen = side if run_id is None else side[side["run_id"] == run_id]
-    return int(chosen.index[0])
+def _medians(side: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return side["time_median_s"].to_numpy(float)
 
 
 def _geometric_mean(values: pd.Series[Any]) -> float:

@@ -46,7 +46,7 @@ def _steps_table(results: Results) -> Table:
         *_apart(frame),
         *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
         *(metric_column(key) for key in ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")),
-        *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes")),
+        *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame),
         *(metric_column(key) for key in ("peak_reserved_bytes", "num_skipped_steps") if _any(frame, key)),
     ]
     return Table(
@@ -81,7 +81,7 @@ def _speedup_table(results: Results) -> Table:
         title=f"{names} against {BASELINE}{_on(results.benchmarks)}",
         frame=frame,
         columns=tuple(columns),
-        notes=(_basis_note(frame), *_notes(results)),
+        notes=(_basis_note(frame), *_left_out_note(frame), *_notes(results)),
     )
 
 
@@ -93,6 +93,13 @@ def _basis_note(frame: pd.DataFrame) -> str:
         "[low, high]: 95% interval over the rounds of one process; what differs from process to process is not in it "
         "(give several files of the same machine for that)"
     )
+
+
+def _left_out_note(frame: pd.DataFrame) -> list[str]:
+    num_left_out = int(frame["num_left_out"].sum())
+    if not num_left_out:
+        return []
+    return [f"{num_left_out} benchmarks are not in this table: their run has no counterpart in the other precision"]
 
 
 def _plain_table(results: Results) -> Table:

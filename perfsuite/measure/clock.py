@@ -78,12 +78,12 @@ class WarmUp:
     Attributes:
         num_steps: Passes done.
         seconds: How long it took.
-        steady: Whether times had stopped falling at its end.
+        unsteady: Why the cell may not have been steady at its end, in words, or None if it was.
     """
 
     num_steps: int
     seconds: float
-    steady: bool
+    unsteady: str | None
 
 
 def warm_up(
@@ -98,7 +98,8 @@ def warm_up(
 ) -> WarmUp:
     """Run until steady: the last `window` passes no faster than the `window` before them, by their medians.
 
-    First passes load kernels, choose algorithms, raise the GPU's clock from idle and grow the allocator's pools.
+    First passes load kernels, choose algorithms, raise the GPU's clock from idle and grow the allocator's pools. Where
+    the time is up before there are so many passes, half of those that there are stand against the other half.
 
     Args:
         run: One pass.
@@ -111,19 +112,34 @@ def warm_up(
     """
     begin = last = clock()
     times: list[float] = []
-    steady = False
     while True:
         run()
         now = clock()
         times.append(now - last)
-        last = now
         elapsed = now - begin
-        if len(times) >= 2 * window:
-            earlier, later = times[-2 * window : -window], times[-window:]
-            steady = settled() and statistics.median(later) >= (1 - tolerance) * statistics.median(earlier)
-            if steady and elapsed >= min_seconds:
-                break
+        is_settled = settled()
+        if (
+            elapsed >= min_seconds
+            and len(times) >= 2 * window
+            and is_settled
+            and _has_stopped_falling(times[-2 * window :], tolerance)
+        ):
+            return WarmUp(num_steps=len(times), seconds=elapsed, unsteady=None)
         if elapsed >= max_seconds and len(times) > 1:
             break
         last = clock()
-    return WarmUp(num_steps=len(times), seconds=last - begin, steady=steady)
+    half = min(window, len(times) // 2)
+    unsteady = None
+    if half < 2:  # noqa: PLR2004 - one pass against one tells nothing
+        unsteady = f"only {len(times)} passes of warm-up in {elapsed:.1f} s, too few to tell whether times were steady"
+    elif not is_settled:
+        unsteady = f"the loss scale was still falling after {elapsed:.1f} s of warm-up"
+    elif not _has_stopped_falling(times[-2 * half :], tolerance):
+        unsteady = f"times were still falling after {elapsed:.1f} s of warm-up"
+    return WarmUp(num_steps=len(times), seconds=elapsed, unsteady=unsteady)
+
+
+def _has_stopped_falling(times: list[float], tolerance: float) -> bool:
+    """Whether the second half of the times is no faster than the first."""
+    half = len(times) // 2
+    return statistics.median(times[half:]) >= (1 - tolerance) * statistics.median(times[:half])

@@ -31,7 +31,15 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     if name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
+        device = torch.device("cuda", torch.cuda.current_device())
+        capability, built_for = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()
+        if not has_kernels_for(capability, built_for):
+            raise DeviceUnavailableError(
+                f"torch {torch.__version__} has no kernels for {torch.cuda.get_device_name(device)} (compute "
+                f"capability {capability[0]}.{capability[1]}), only {', '.join(built_for)}; install a build that has, "
+                "or measure the CPU with --perf-device cpu"
+            )
+        return device
     seen = read_nvml() if nvml is None else nvml
     if seen.gpus:
         raise DeviceUnavailableError(why_cuda_fails(seen))
@@ -41,6 +49,26 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
             "use --perf-device cpu"
         )
     return torch.device("cpu")
+
+
+def has_kernels_for(capability: tuple[int, int], built_for: list[str]) -> bool:
+    """Whether a torch built for these architectures runs on a GPU of this compute capability.
+
+    Machine code (`sm_90`) runs on its own major version from its own minor version on, intermediate code
+    (`compute_90`) on everything newer.
+    Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility".
+    """
+    if not built_for:  # a build that does not tell
+        return True
+    for name in built_for:
+        kind, _, number = name.partition("_")
+        digits = "".join(character for character in number if character.isdigit())
+        if len(digits) < 2:  # noqa: PLR2004 - major and minor
+            continue
+        version = (int(digits[:-1]), int(digits[-1]))
+        if version <= capability and (kind == "compute" or version[0] == capability[0]):
+            return True
+    return False
 
 
 def why_cuda_fails(nvml: NvmlReading) -> str:

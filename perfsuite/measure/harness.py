@@ -157,7 +157,7 @@ class _Cell:
         self._step: TrainingStep | None = None
         self._proof: tuple[ProofReading, ...] = ()
         self._settings: dict[str, str | int | float | bool] = {}
-        self._warm_up = WarmUp(num_steps=0, seconds=0.0, steady=False)
+        self._warm_up = WarmUp(num_steps=0, seconds=0.0, unsteady=None)
         self._peak: PeakMemory | None = None
         self._num_skipped_at: list[float] = [0.0]  # the counter at the end of every round, the calibration's included
 
@@ -263,8 +263,8 @@ class _Cell:
 
     def _findings(self, num_skipped: int, num_timed: int, left_behind: int) -> list[str]:
         findings = []
-        if not self._warm_up.steady:
-            findings.append(f"not steady after {self._warm_up.seconds:.1f} s of warm-up: times were still falling")
+        if self._warm_up.unsteady is not None:
+            findings.append(self._warm_up.unsteady)
         if num_skipped:
             findings.append(
                 f"{num_skipped} of {num_timed} timed steps skipped the optimizer (overflow) and were faster"
@@ -287,9 +287,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return False
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in str(error) or "CUDA out of memory" in str(error)
-    )
+    signs = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def _first_line(error: BaseException) -> str:

@@ -60,6 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             "reads; leave the option out"
         )
     state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
+    if not hasattr(cells[0], "_nodeid") and not hasattr(config.option, "benchmark_precision"):
+        # pytest-benchmark before 5.3 reads an attribute that pytest 9.2 no longer has.
+        raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
     defaults = _benchmark_defaults(config, state)
     for item in cells:
         marker = item.get_closest_marker("benchmark")
@@ -133,11 +136,12 @@ def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workloa
         except (KeyboardInterrupt, SystemExit):
             benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
             raise
-        except NotSupportedError as error:
-            reason = str(error)
         except PerfsuiteError as error:
-            request.node.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(error, OutOfMemoryError) else "failed"
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(reason)
+            problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the cell's tensors
+        # Outside of the handler: pytest would show the error twice, as one during the handling of the other.
+        if isinstance(problem, NotSupportedError):
+            pytest.skip(str(problem))
+        request.node.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(problem, OutOfMemoryError) else "failed"
+        pytest.fail(str(problem), pytrace=False)
 
     return run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ import pytest
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 DEFAULT_MODELS = "resnet18,resnet34,resnet50"
 DEFAULT_PRECISIONS = "fp32,amp"
@@ -125,14 +127,22 @@ def read_options(get: Callable[[str], object]) -> Options:
 
 def given(config: pytest.Config, option: str) -> bool:
     """Whether the user set a long option: on the command line, in `PYTEST_ADDOPTS` or in the ini-file's `addopts`."""
-    import os
-
     arguments = [
         *config.invocation_params.args,
         *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
         *config.getini("addopts"),
     ]
-    return any(str(argument).partition("=")[0] == option for argument in arguments)
+    return any(argument.partition("=")[0] == option for argument in _expanded(map(str, arguments), config))
+
+
+def _expanded(arguments: Iterable[str], config: pytest.Config) -> Iterator[str]:
+    """Yield the arguments, those in files (`@file`, one a line, as pytest reads them) included."""
+    for argument in arguments:
+        yield argument
+        if argument.startswith("@"):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                text = (config.invocation_params.dir / argument[1:]).read_text(encoding="utf-8")
+                yield from _expanded(text.splitlines(), config)
 
 
 def _at(option: str, check: Callable[[], object]) -> None:

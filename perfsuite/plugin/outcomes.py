@@ -98,4 +98,4 @@ def _reason(report: pytest.TestReport) -> str:
         crash = getattr(report.longrepr, "reprcrash", None)
         text = crash.message if crash is not None else str(report.longrepr)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0][:500] if lines else "no reason given"
+    return lines[0].removeprefix("Failed: ")[:500] if lines else "no reason given"

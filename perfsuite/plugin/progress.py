@@ -111,7 +111,7 @@ class Progress:
         if self._reporter.verbosity > 0 or report.nodeid not in self._numbers:
             return None
         if report.failed:
-            return ("failed" if report.when == "call" else "error"), "", ""
+            return ("failed", "", "FAILED") if report.when == "call" else ("error", "", "ERROR")
         if report.skipped:
             return "skipped", "", ""
         return ("passed" if report.when == "call" else ""), "", ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfsuite.files import write_atomically
 from perfsuite.plugin.outcomes import is_complete, outcomes
 from perfsuite.plugin.session import finished_benchmarks, has_cells, is_recording, suite, take_over_json
 from perfsuite.records import KEY, SCHEMA_VERSION
@@ -55,15 +55,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     path = take_over_json(config) or _default_path(config)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise pytest.UsageError(f"--benchmark-json {path}: a folder; name a file")
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise pytest.UsageError(f"--benchmark-json {path}: {what}; name a file")
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
             pass
     except OSError as error:
         raise pytest.UsageError(
             f"--benchmark-json {path}: cannot be written ({error.strerror}); name a file in a folder that can"
         ) from None
-    config.stash[_PATH] = path
+    config.stash[_PATH] = path.absolute()
 
 
 def _default_path(config: pytest.Config) -> Path:
@@ -115,28 +116,6 @@ def _spare_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="perfsuite-"))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
-
-    Raises:
-        OSError: It cannot be written; the old file is untouched.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def _content(config: pytest.Config) -> dict[str, Any]:
     """Return the file's content as pytest-benchmark makes it, through its own hooks."""
     benchmarks = finished_benchmarks(config)
@@ -168,6 +147,14 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Add our environment, if this run measures anything of ours."""
     if has_cells(config):
         machine_info[KEY] = environment(config).to_json()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_benchmark_compare_machine_info(machine_info: dict[str, Any], compared_benchmark: dict[str, Any]) -> None:
+    """Leave our part out of the comparison: it is made before anything is collected, when ours is not there yet."""
+    for info in (machine_info, compared_benchmark.get("machine_info")):
+        if isinstance(info, dict):
+            info.pop(KEY, None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,8 @@ from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.session import has_cells, is_recording, suite
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from perfsuite.analysis.tables import Table
 
 
@@ -39,9 +41,17 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     return lines
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Answer the user's question: what does AMP give me here, in time and in memory?"""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, object, object]:
+    """Answer the user's question last of all, also where pytest-benchmark ends in an error (a regression it found)."""
+    try:
+        return (yield)
+    finally:
+        _write_summary(terminalreporter, config)
+
+
+def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show what AMP gives here, in time and in memory, and where the results are."""
     path = result_path(config)
     if not is_recording(config) or path is None:
         return

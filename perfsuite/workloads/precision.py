@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,41 +115,50 @@ def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
 def applied(policy: PrecisionPolicy) -> Iterator[None]:
     """Set torch's global precision flags for the policy, and put them back whatever happens.
 
-    Uses the per-backend `fp32_precision` settings where torch has them (from 2.9 on, where the older flags warn and
-    mixing both kinds can raise), else the `allow_tf32` flags.
+    Where torch has the per-backend `fp32_precision` settings (from 2.9 on) these decide; the older `allow_tf32` flags
+    are set to say the same, because torch's compiler reads them, and reading them raises where the two disagree.
     """
-    flags = _flags(policy)
+    flags = [(owner, name, value) for owner, name, value in _flags(policy) if _is_readable(owner, name)]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
     try:
-        for owner, name, value in flags:
-            setattr(owner, name, value)
+        _set_flags(flags)
         yield
     finally:
-        for owner, name, value in reversed(before):
+        _set_flags(before)
+
+
+def _set_flags(flags: list[tuple[Any, str, Any]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch may warn of the older flags
+        for owner, name, value in flags:
             setattr(owner, name, value)
 
 
 def _flags(policy: PrecisionPolicy) -> list[tuple[Any, str, Any]]:
-    """Return the flags to set as (owner, attribute, value)."""
+    """Return the flags to set as (owner, attribute, value), in the order in which they are to be set."""
     backends: Any = torch.backends
-    pinned: list[tuple[Any, str, Any]] = [(backends.cudnn, "benchmark", False)]
-    if hasattr(backends.cuda.matmul, "fp32_precision"):
-        gpu = "tf32" if policy.allow_tf32 else "ieee"
-        owners = [
-            (getattr(backends.cudnn, "conv", None), gpu),
-            (backends.cuda.matmul, gpu),
-            (getattr(backends.mkldnn, "conv", None), "ieee"),
-            (getattr(backends.mkldnn, "matmul", None), "ieee"),
-        ]
-        return [
-            *pinned,
-            *((owner, "fp32_precision", value) for owner, value in owners if hasattr(owner, "fp32_precision")),
-        ]
-    return [
-        *pinned,
+    flags: list[tuple[Any, str, Any]] = [
+        (backends.cudnn, "benchmark", False),
         (backends.cudnn, "allow_tf32", policy.allow_tf32),
         (backends.cuda.matmul, "allow_tf32", policy.allow_tf32),
     ]
+    gpu = "tf32" if policy.allow_tf32 else "ieee"
+    owners = [
+        (getattr(backends.cudnn, "conv", None), gpu),
+        (getattr(backends.cudnn, "rnn", None), gpu),
+        (backends.cuda.matmul, gpu),
+        (getattr(backends.mkldnn, "conv", None), "ieee"),
+        (getattr(backends.mkldnn, "matmul", None), "ieee"),
+    ]
+    return [*flags, *((owner, "fp32_precision", value) for owner, value in owners if hasattr(owner, "fp32_precision"))]
+
+
+def _is_readable(owner: Any, name: str) -> bool:
+    try:
+        getattr(owner, name)
+    except RuntimeError:
+        return False  # an older flag, in a process that has set the newer ones to something else: left alone
+    return True
 
 
 def autocast(policy: PrecisionPolicy, device_type: str) -> torch.autocast:

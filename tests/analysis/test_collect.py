@@ -75,6 +75,15 @@ def test_a_copied_file_is_not_another_run(write_result: Callable[..., Path]) -> 
     assert results.notes == (f"{paths[1]}: left out, it holds the same run as {paths[0]}",)
 
 
+def test_of_copies_the_fullest_is_kept(write_result: Callable[..., Path]) -> None:
+    """A copy may have been made while the run went on."""
+    entries = [make_entry(make_record(make_workload(model=model)), [0.1, 0.2]) for model in ("resnet18", "resnet34")]
+    early, late = (write_result(make_content(entries[:n]), f"{n}.json") for n in (1, 2))
+    results = collect([early, late])
+    assert results.benchmarks["file"].tolist() == ["2.json", "2.json"]
+    assert results.notes == (f"{early}: left out, it holds the same run as {late}",)
+
+
 def test_a_run_that_was_cut_short_is_noted(write_result: Callable[..., Path]) -> None:
     content = make_content([make_entry(make_record(), [0.1, 0.2])])
     content["perfsuite"]["complete"] = False

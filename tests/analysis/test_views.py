@@ -85,6 +85,29 @@ def test_fp32_and_amp_of_different_processes_are_still_set_against_each_other(
     assert speedup_frame(collect(paths))["speedup_basis"].tolist() == ["processes"] * 2
 
 
+def test_all_figures_of_a_speedup_are_of_the_runs_that_have_both_sides(write_result: Callable[..., Path]) -> None:
+    slow_machine = run_content("b", scale=4.0)
+    slow_machine["benchmarks"] = slow_machine["benchmarks"][::2]  # FP32 only
+    results = collect([write_result(run_content("a"), "a.json"), write_result(slow_machine, "b.json")])
+    for row in speedup_frame(results).to_dict("records"):
+        assert row["images_per_second"] / row["baseline_images_per_second"] == pytest.approx(row["speedup_ratio"])
+        assert row["num_left_out"] == 1
+    assert any("2 benchmarks are not in this table" in note for note in build_table("speedup", results).notes)
+
+
+def test_records_without_a_peak_still_give_a_speedup(write_result: Callable[..., Path]) -> None:
+    for peaks in ({}, {"peak_allocated_bytes": 0}):
+        content = run_content()
+        for entry in content["benchmarks"]:
+            del entry["extra_info"]["perfsuite"]["metrics"]["peak_allocated_bytes"]
+            entry["extra_info"]["perfsuite"]["metrics"].update(peaks)
+        results = collect([write_result(content)])
+        for name in ("steps", "speedup"):
+            rows = json.loads(render_json(build_table(name, results)))
+            assert all(row.get("memory_ratio") is None for row in rows)
+            assert render_terminal(build_table(name, results), width=80, color=False)
+
+
 def test_without_raw_rounds_the_ratio_says_that_it_has_no_interval(write_result: Callable[..., Path]) -> None:
     content = run_content()
     for entry in content["benchmarks"]:

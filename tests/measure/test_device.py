@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from perfsuite.errors import DeviceUnavailableError, InvalidChoiceError
-from perfsuite.measure.device import choose_device
+from perfsuite.measure.device import choose_device, has_kernels_for
 from perfsuite.measure.nvml import NvmlGpu, NvmlReading
 
 T4 = NvmlGpu(
@@ -26,10 +26,46 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def test_auto_takes_cuda_where_torch_can_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def usable_t4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80"])
+
+
+@pytest.mark.usefixtures("usable_t4")
+def test_auto_takes_cuda_where_torch_can_use_it() -> None:
     assert choose_device("auto", nvml=WITH_GPU) == torch.device("cuda", 0)
+
+
+@pytest.mark.usefixtures("usable_t4")
+def test_a_gpu_that_this_torch_has_no_kernels_for_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_80", "sm_90", "compute_120"])
+    with pytest.raises(DeviceUnavailableError, match=r"no kernels for Tesla T4 \(compute capability 7.5\), only sm_80"):
+        choose_device("auto", nvml=WITH_GPU)
+
+
+@pytest.mark.parametrize(
+    ("capability", "built_for", "expected"),
+    [
+        ((7, 5), ["sm_75"], True),
+        ((8, 6), ["sm_80"], True),
+        ((8, 0), ["sm_86"], False),
+        ((9, 0), ["sm_80"], False),
+        ((9, 0), ["sm_80", "compute_80"], True),
+        ((9, 0), ["sm_90a"], True),
+        ((12, 0), ["sm_100", "sm_120"], True),
+        ((7, 0), ["sm_75", "compute_90"], False),
+        ((7, 0), ["unknown"], False),
+        ((7, 0), [], True),
+    ],
+)
+def test_kernels_fit_their_own_major_version_and_intermediate_code_all_newer_ones(
+    capability: tuple[int, int], built_for: list[str], expected: bool
+) -> None:
+    assert has_kernels_for(capability, built_for) is expected
 
 
 def test_auto_takes_the_cpu_of_a_machine_without_a_gpu() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -127,6 +128,37 @@ def test_profiling_and_saving_by_pytest_benchmark_still_work(
     assert "cProfile (time in s)" in run.text
     assert len(list(suite_folder.path.glob(".benchmarks/*/*_kept.json"))) == 1
     assert run.names == ["test_forward[resnet18-fp32-b2]"]
+
+
+def test_options_in_a_file_beat_our_defaults(run_suite: Callable[..., Run], suite_folder: pytest.Pytester) -> None:
+    (suite_folder.path / "args.txt").write_text("--benchmark-min-rounds=4\n--benchmark-max-time=0.01\n")
+    run = run_suite(
+        "@args.txt", *REAL, "--perf-precisions=fp32", "--perf-batch-size=2", "--perf-device=cpu", quick=False
+    )
+    assert run.content["benchmarks"][0]["options"]["min_rounds"] == 4
+
+
+def test_comparing_with_a_saved_run_of_this_machine_warns_of_nothing(run_suite: Callable[..., Run]) -> None:
+    arguments = (*REAL, "--perf-precisions=fp32", "--benchmark-storage=store")
+    run_suite(*arguments, "--benchmark-autosave")
+    run = run_suite(*arguments, "--benchmark-compare")
+    assert run.result.ret == pytest.ExitCode.OK
+    assert "Comparing against benchmarks from" in run.text
+    assert "machine_info is different" not in run.text
+
+
+def test_a_regression_that_pytest_benchmark_finds_does_not_hide_the_summary(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    arguments = (*REAL, "--perf-precisions=fp32")
+    run_suite(*arguments, "--benchmark-save=first")
+    saved = next(suite_folder.path.glob(".benchmarks/*/0001_first.json"))
+    content = json.loads(saved.read_text())
+    content["benchmarks"][0]["stats"]["min"] = 1e-9
+    saved.write_text(json.dumps(content))
+    run = run_suite(*arguments, "--benchmark-compare", "--benchmark-compare-fail=min:5%")
+    assert "Performance has regressed" in run.text
+    assert "Results: results/" in run.text
 
 
 def test_a_gpu_that_torch_cannot_use_stops_the_run_with_one_line(

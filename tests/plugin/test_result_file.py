@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from suite_run import QUICK
 
+from perfsuite.files import write_atomically
 from perfsuite.plugin import results
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def test_a_second_run_in_the_same_second_gets_a_name_of_its_own(
 def test_a_disk_that_fills_up_loses_nothing(
     run_suite: Callable[..., Run], suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = results.write_atomically
+    original = write_atomically
     spare = suite_folder.mkdir("spare")
 
     def full(path: Path, text: str) -> None:
@@ -90,18 +91,10 @@ def test_a_disk_that_fills_up_loses_nothing(
     assert f"Results: spare/{saved[0].name}" in run.text
 
 
-def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x.json"
-    results.write_atomically(path, "old")
-
-    def fail(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
-        results.write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_path_that_is_no_ordinary_file_is_refused(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*ONE_CELL, "--benchmark-json=/dev/null")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: --benchmark-json /dev/null: no ordinary file; name a file" in run.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -130,6 +130,31 @@ def test_fp32_turns_tf32_off_for_convolutions_and_products() -> None:
             assert (backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32) == (False, False)
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_older_flags_say_the_same_as_the_newer_ones(name: str) -> None:
+    """Torch's compiler reads them, and reading them raises where the two disagree."""
+    with applied(POLICIES[name]):
+        allowed = POLICIES[name].allow_tf32
+        assert torch.backends.cudnn.allow_tf32 is allowed
+        assert torch.backends.cuda.matmul.allow_tf32 is allowed
+        assert torch.get_float32_matmul_precision() == ("high" if allowed else "highest")
+
+
+def test_flags_of_a_process_that_mixes_both_kinds_are_left_as_they_were() -> None:
+    backends: Any = torch.backends
+    if not hasattr(backends.cudnn, "conv"):
+        pytest.skip("this torch has the older flags only")
+    before = backends.cudnn.conv.fp32_precision
+    try:
+        backends.cudnn.conv.fp32_precision = "ieee"  # what rnn does not say: reading allow_tf32 raises from now on
+        with applied(POLICIES["fp32"]):
+            pass
+        assert (backends.cudnn.conv.fp32_precision, backends.cudnn.rnn.fp32_precision) == ("ieee", "tf32")
+    finally:
+        backends.cudnn.conv.fp32_precision = before
+    assert torch.backends.cudnn.allow_tf32 is True
+
+
 def test_older_torch_is_spoken_to_through_its_own_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     class Flags:
         benchmark = True
@@ -137,6 +162,7 @@ def test_older_torch_is_spoken_to_through_its_own_flags(monkeypatch: pytest.Monk
 
     class Older:
         cudnn = Flags()
+        mkldnn = object()
 
         class cuda:  # noqa: N801 - torch's own name
             matmul = Flags()
