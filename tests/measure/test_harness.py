@@ -46,6 +46,7 @@ class FakeBenchmark:
         self.extra_info: dict[str, Any] = {}
         self.stats: Any = None
         self.rounds = rounds
+        self.iqr = 0.001
 
     def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
         if not self.disabled:
@@ -55,7 +56,7 @@ class FakeBenchmark:
                 for _ in range(iterations):
                     function_to_benchmark()
                 data.append(self.clock() - begin)
-            self.stats = {"rounds": self.rounds, "iterations": 2, "data": data[1:]}
+            self.stats = {"rounds": self.rounds, "iterations": 2, "data": data[1:], "iqr": self.iqr, "median": 0.1}
         return function_to_benchmark()
 
 
@@ -124,6 +125,16 @@ def test_a_cell_that_was_not_seen_to_be_steady_says_so(monkeypatch: pytest.Monke
     record, _ = run()
     assert record is not None
     assert "passes of warm-up in" in record.findings[0]
+
+
+def test_rounds_that_spread_widely_are_told() -> None:
+    clock = DeviceClock(lambda: None, Counter())
+    benchmark = FakeBenchmark(clock)
+    benchmark.iqr = 0.013
+    workload = make_workload(phase="forward", batch_size=2, device_type="cpu")
+    record = harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+    assert record is not None
+    assert record.findings[-1].startswith("the middle half of the rounds spreads over 13% of their median")
 
 
 def test_memory_that_was_there_before_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
