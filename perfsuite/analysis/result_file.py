@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record, is_number
+from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record
+from perfsuite.strict_json import is_number
 
 if TYPE_CHECKING:
     from pathlib import Path

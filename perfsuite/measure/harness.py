@@ -68,8 +68,8 @@ BUDGETS = {
     "cpu": Budget(batch_size=8, min_rounds=20, min_round_s=5e-6, max_time_s=3.0, min_warm_up_s=0.3, max_warm_up_s=3.0),
 }
 SPREAD_LIMIT_RATIO = 0.1
-"""Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared server
-95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median that was off by a third from other runs."""
+"""Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
+server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
 
 PRECISION_TARGET = 0.01
 """Rounds go on until the mean is known within 1% ..."""

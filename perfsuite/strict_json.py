@@ -1,0 +1,107 @@
+"""Strict JSON: plain, finite values out, and dataclasses back in with every field checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, Literal, TypeVar
+
+from perfsuite.errors import RecordError
+
+T = TypeVar("T")
+
+LARGEST_NUMBER = 2**63
+"""What a 64-bit integer holds, and more bytes, seconds or steps than anything here will ever have."""
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite number of a size that occurs; JSON's whole numbers have no limit, arithmetic has."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # false for NaN
+
+
+def to_strict_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value` as JSON would give it back: tuples as lists, nothing but plain and finite values.
+
+    Raises:
+        RecordError: NaN, infinity, or an object that is not plain.
+    """
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"cannot be written as strict JSON: {error}") from error
+    return plain
+
+
+def kind_of(value: object) -> str:
+    """Return what JSON calls a value of this kind, with the value itself where it is a number."""
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), f"{type(value).__name__} {value!r}"[:60])
+
+
+def read_dataclass(cls: type[T], value: object, where: str) -> T:
+    """Build a dataclass from plain values, every field checked; unknown fields are ignored (a newer minor writer)."""
+    if not isinstance(value, dict):
+        raise RecordError(f"{where} is {kind_of(value)}, an object is needed")
+    hints = _hints(cls)
+    arguments: dict[str, Any] = {}
+    for spec in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if spec.name in value:
+            arguments[spec.name] = _convert(hints[spec.name], value[spec.name], f"{where}.{spec.name}")
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise RecordError(f"{where}.{spec.name} is missing")
+    return cls(**arguments)
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+def _convert(hint: Any, value: object, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is types.UnionType:
+        return _convert_union(typing.get_args(hint), value, where)
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            raise RecordError(f"{where} is {value!r}, one of {', '.join(map(str, typing.get_args(hint)))} is needed")
+        return value
+    if origin is tuple and isinstance(value, list):
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, part, f"{where}[{index}]") for index, part in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        item = typing.get_args(hint)[1]
+        return {key: _convert(item, part, f"{where}.{key}") for key, part in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return read_dataclass(typing.cast("type[Any]", hint), value, where)
+    if _fits(hint, value):
+        return value
+    raise RecordError(f"{where} is {kind_of(value)}, {getattr(hint, '__name__', str(hint))} is needed")
+
+
+def _convert_union(options: tuple[Any, ...], value: object, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    classes = [option for option in options if dataclasses.is_dataclass(option)]
+    if classes:
+        return _convert(classes[0], value, where)
+    if any(_fits(option, value) for option in options):
+        return value
+    wanted = " or ".join("null" if option is type(None) else option.__name__ for option in options)
+    raise RecordError(f"{where} is {kind_of(value)}, {wanted} is needed")
+
+
+def _fits(hint: Any, value: object) -> bool:
+    """Whether `value` is of the plain type; a whole number fits a float, a boolean is never a number."""
+    if hint is float:
+        return is_number(value)
+    if hint is int:
+        return is_number(value) and isinstance(value, int)
+    return isinstance(hint, type) and isinstance(value, hint)
