@@ -59,10 +59,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             "--benchmark-timer cannot be used with the suite's cells: their timer has to wait for the device before it "
             "reads; leave the option out"
         )
-    state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     if not hasattr(cells[0], "_nodeid") and not hasattr(config.option, "benchmark_precision"):
         # pytest-benchmark before 5.3 reads an attribute that pytest 9.2 no longer has.
         raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
+    state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     defaults = _benchmark_defaults(config, state)
     for item in cells:
         marker = item.get_closest_marker("benchmark")
