@@ -17,10 +17,12 @@ from perfsuite.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsuite.analysis.tables import Table
+
 EXIT_USAGE = 2
 """Exit status for unusable input."""
 
-FORMATS = ("terminal", "markdown", "csv", "json")
+FORMATS = ("terminal", "markdown", "csv", "json", "latex")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,14 +67,37 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase",
     )
-    collect.add_argument("--format", default="terminal", choices=FORMATS, help="default: terminal")
-    collect.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
+    _add_output(collect)
     collect.set_defaults(run=_collect)
+    memory = commands.add_parser(
+        "memory",
+        help="predict the peak memory of a training step, without a GPU",
+        description="Predict the peak memory of a training step by a dry run, without a GPU and without allocating. "
+        "With no options: the study's six cells beside its own figures.",
+    )
+    memory.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
+    memory.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
+    memory.add_argument("--batch-size", metavar="N", help="default: 128")
+    memory.add_argument(
+        "--gradients",
+        choices=("freed", "kept"),
+        help="freed by zero_grad, today's default, or kept, as in the study; default: kept for the study's cells, "
+        "freed for cells that you name",
+    )
+    room = memory.add_mutually_exclusive_group()
+    room.add_argument("--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance")
+    room.add_argument("--gpu", metavar="NAME", help="the same for a GPU by name: t4, h100, h200")
+    _add_output(memory)
+    memory.set_defaults(run=_memory)
     return parser
 
 
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--format", default="terminal", choices=FORMATS, help="default: terminal")
+    command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
+
+
 def _collect(options: argparse.Namespace) -> int:
-    from perfsuite.analysis import tables
     from perfsuite.analysis.collect import collect
     from perfsuite.analysis.views import TABLES, build_table
     from perfsuite.errors import choose
@@ -80,13 +105,52 @@ def _collect(options: argparse.Namespace) -> int:
     choose(TABLES, options.table, kind="table")
     if options.output is not None and options.output.resolve() in {path.resolve() for path in options.files}:
         raise ResultFileError(f"{options.output}: is one of the files to be read; write the table to another")
-    table = build_table(options.table, collect(options.files))
+    return _show(build_table(options.table, collect(options.files)), options)
+
+
+def _memory(options: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from perfsuite.analysis.views import memory_table
+    from perfsuite.predict import plan_cells, predict_cells
+
+    plan = plan_cells(
+        models=options.model,
+        precisions=options.precision,
+        batch_size=options.batch_size,
+        gradients=options.gradients,
+        capacity=options.capacity,
+        gpu=options.gpu,
+    )
+    rows = []
+    for row in predict_cells(plan):
+        rows.append(row)
+        _say_progress(f"{len(rows)} of {len(plan.workloads)} cells: {row['model']} {row['precision']}")
+    _say_progress("")
+    return _show(memory_table(pd.DataFrame(rows), title=plan.title, notes=plan.notes), options)
+
+
+def _say_progress(text: str) -> None:
+    """Write over the line that stands there, where somebody is looking."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+
+def _show(table: Table, options: argparse.Namespace) -> int:
+    from perfsuite.analysis import tables
+
     if options.format == "terminal":
         to_terminal = options.output is None and sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if to_terminal else None
         text = tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
     else:
-        render = {"markdown": tables.render_markdown, "csv": tables.render_csv, "json": tables.render_json}
+        render = {
+            "markdown": tables.render_markdown,
+            "csv": tables.render_csv,
+            "json": tables.render_json,
+            "latex": tables.render_latex,
+        }
         text = render[options.format](table)
     _write(text, options.output)
     return 0

@@ -81,6 +81,10 @@ def _percent(value: float) -> str:
     return f"{value * 100:.2f}"
 
 
+def _signed_percent(value: float) -> str:
+    return f"{value * 100:+.2f}"
+
+
 _ALL = (
     Metric(key="images_per_second", unit="images/s", better="higher", heading="images/s", format_value=significant),
     Metric(key="time_median_s", unit="s", better="lower", heading="median ms", format_value=_milliseconds),
@@ -93,6 +97,16 @@ _ALL = (
     Metric(key="num_rounds", unit="", better="neither", heading="rounds", format_value=_count),
     Metric(key="num_iterations", unit="", better="neither", heading="iterations", format_value=_count),
     Metric(key="peak_allocated_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(key="parameters_bytes", unit="MiB", better="lower", heading="weights", format_value=_mebibytes),
+    Metric(key="gradients_bytes", unit="MiB", better="lower", heading="gradients", format_value=_mebibytes),
+    Metric(key="optimizer_bytes", unit="MiB", better="lower", heading="momentum", format_value=_mebibytes),
+    Metric(key="activations_bytes", unit="MiB", better="lower", heading="activations", format_value=_mebibytes),
+    Metric(key="temporary_bytes", unit="MiB", better="lower", heading="temporary", format_value=_mebibytes),
+    Metric(key="other_bytes", unit="MiB", better="lower", heading="other", format_value=_mebibytes),
+    Metric(key="peak_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(key="thesis_peak_bytes", unit="MiB", better="lower", heading="study MiB", format_value=_mebibytes),
+    Metric(key="thesis_difference_ratio", unit="%", better="neither", heading="off by %", format_value=_signed_percent),
+    Metric(key="largest_batch_size", unit="", better="higher", heading="largest batch", format_value=_count),
     Metric(key="peak_reserved_bytes", unit="MiB", better="lower", heading="reserved MiB", format_value=_mebibytes),
     Metric(key="num_skipped_steps", unit="", better="lower", heading="skipped steps", format_value=_count),
     Metric(key="num_timed_steps", unit="", better="neither", heading="timed steps", format_value=_count),

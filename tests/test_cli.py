@@ -21,7 +21,7 @@ def good(write_result: Callable[..., Path]) -> str:
     return str(write_result(make_content([make_entry(make_record(), [0.1, 0.2, 0.3])])))
 
 
-@pytest.mark.parametrize("fmt", ["terminal", "markdown", "csv", "json"])
+@pytest.mark.parametrize("fmt", ["terminal", "markdown", "csv", "json", "latex"])
 def test_collect_prints_every_format(good: str, fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collect", good, "--format", fmt]) == 0
     out, err = capsys.readouterr()
@@ -62,6 +62,52 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
         main(arguments)
     assert caught.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_memory_shows_the_study_s_cells_beside_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 6
+    for row in rows:
+        assert row["peak_bytes"] == pytest.approx(row["thesis_peak_bytes"], rel=0.015)
+        assert (row["batch_size"], row["gradients"]) == (128, "kept")
+        parts = ("parameters", "gradients", "optimizer", "activations", "temporary", "other")
+        assert sum(row[f"{part}_bytes"] for part in parts) == row["peak_bytes"]
+
+
+def test_memory_predicts_any_cell_and_the_largest_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = ["memory", "--model", "resnet18", "--precision", "amp"]
+    assert main([*cell, "--batch-size", "4", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["precision"], row["batch_size"], row["gradients"]) == ("amp-fp16", 4, "freed")
+    assert row["thesis_peak_bytes"] is None
+    assert main([*cell, "--capacity", "200MiB", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["largest_batch_size"] == row["batch_size"] > 4
+    assert row["peak_bytes"] <= 200 * 1024**2
+    assert main([*cell, "--capacity", "10MiB"]) == 0
+    assert "not even one image fits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--model", "vgg"], "unknown model 'vgg'; choose from resnet101"),
+        (["--model", "resnet18,"], "--model: 'resnet18,' has an empty name in it"),
+        (["--precision", "fp8"], "unknown precision 'fp8'"),
+        (["--batch-size", "0"], "--batch-size: '0' is not a batch size"),
+        (["--batch-size", "9" * 5000], "--batch-size: '999"),
+        (["--gpu", "t5"], "unknown GPU 't5'; choose from h100, h200, t4"),
+        (["--capacity", "much"], "--capacity: 'much' is no size"),
+    ],
+)
+def test_memory_refuses_a_bad_value_in_one_line(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["memory", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"perfsuite: error: {complaint}")
+    assert err.count("\n") == 1
 
 
 def test_help_imports_neither_torch_nor_pandas() -> None:

@@ -33,4 +33,4 @@ def test_memory_is_shown_in_mebibytes() -> None:
 
 def test_every_metric_key_ends_in_its_unit_or_counts() -> None:
     for key in METRICS:
-        assert key.startswith("num_") or key.endswith(("_s", "_bytes", "_ratio", "_second")), key
+        assert key.startswith(("num_", "largest_")) or key.endswith(("_s", "_bytes", "_ratio", "_second")), key

@@ -27,6 +27,32 @@ SHORT_HEADINGS = {"batch_size": "batch"}
 _COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
 
+def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()) -> Table:
+    """Return predicted peaks and what they are made of as a table.
+
+    Args:
+        frame: A row per cell: model, precision, batch_size, gradients and the parts of the peak in bytes; with
+            `largest_batch_size` where a capacity was given, with `thesis_peak_bytes` where the study has a figure.
+        title: Its title.
+        notes: What stands below it.
+    """
+    parts = ("parameters_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes", "temporary_bytes")
+    shown = [*parts, "other_bytes", "peak_bytes"]
+    shown += [key for key in ("thesis_peak_bytes", "thesis_difference_ratio") if _any(frame, key, zero=True)]
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            text_column("model"),
+            text_column("precision"),
+            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else []),
+            *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
+            *(metric_column(key) for key in shown),
+        ),
+        notes=notes,
+    )
+
+
 def build_table(name: str, results: Results) -> Table:
     """Return a table by name.
 

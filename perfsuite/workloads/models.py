@@ -74,4 +74,6 @@ def build_model(name: str, *, device: torch.device, memory_format: str = "contig
         model = constructor(weights=None, num_classes=NUM_CLASSES)
         model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
     model.maxpool = nn.Identity()
-    return cast("nn.Module", model.to(device=device, memory_format=layout).train())
+    if layout != torch.contiguous_format or any(parameter.device != device for parameter in model.parameters()):
+        model = model.to(device=device, memory_format=layout)  # not where it changes nothing: fake tensors refuse it
+    return cast("nn.Module", model.train())

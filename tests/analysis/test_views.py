@@ -13,7 +13,7 @@ from builders import ENVIRONMENT, make_content, make_entry, make_record, make_wo
 
 from perfsuite.analysis.collect import Results, collect
 from perfsuite.analysis.speedup import speedup_frame
-from perfsuite.analysis.tables import render_csv, render_json, render_markdown, render_terminal
+from perfsuite.analysis.tables import render_csv, render_json, render_latex, render_markdown, render_terminal
 from perfsuite.analysis.views import build_table
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.records import Outcome
@@ -201,6 +201,17 @@ def test_hostile_names_show_as_text(write_result: Callable[..., Path], name: str
     row = markdown.splitlines()[4]
     assert row.replace("\\|", "").count("|") == 4
     assert json.loads(render_json(table))[0]["fullname"] == name
+
+
+def test_latex_reads_no_name_as_a_command(write_result: Callable[..., Path]) -> None:
+    content = {"benchmarks": [{"fullname": "\\input{x} 50% a_b [c] #1 $x^2$ ~&", "stats": {"median": 1.0}}]}
+    text = render_latex(build_table("steps", collect([write_result(content)])))
+    row = text.splitlines()[5]
+    assert row.startswith(
+        r"\textbackslash{}input\{x\} 50\% a\_b {[}c{]} \#1 \$x\textasciicircum{}2\$ \textasciitilde{}\& &"
+    )
+    assert row.endswith(" \\\\")
+    assert text.splitlines()[1] == r"\begin{tabular}{lr}"
 
 
 def test_thousands_of_foreign_benchmarks_are_read(write_result: Callable[..., Path]) -> None:

@@ -1,0 +1,168 @@
+"""Predicts the peak memory of a training step without a GPU and without allocating anything.
+
+The second training step is run on fake tensors, which have shapes and types but no content, while torch's tracker keeps
+the account of every storage: what a T4 needs is known on a laptop.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
+from perfsuite.metrics import MIB_BYTES
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perfsuite.records import Workload
+
+GIB_BYTES = 1024 * MIB_BYTES
+
+CONTEXT_BYTES = 512 * MIB_BYTES
+"""Kept free for the CUDA context and for libraries outside of torch's allocator: a few hundred MiB on GPUs of today."""
+
+GPU_MEMORY_BYTES = {
+    # Source: NVIDIA T4 data sheet (16 GB GDDR6), of which ECC takes a sixteenth: nvidia-smi shows 15360 MiB.
+    "t4": 15_360 * MIB_BYTES,
+    # Source: nvidia-smi on an H100 80GB HBM3 and on an H200.
+    "h100": 81_559 * MIB_BYTES,
+    "h200": 143_771 * MIB_BYTES,
+}
+
+LARGEST_BATCH_SIZE = 1_048_576
+"""Where the search for a batch size ends; no GPU holds the activations of as many images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPrediction:
+    """What is alive at the peak of a steady training step, in bytes; the parts add up to the peak.
+
+    Attributes:
+        parameters_bytes: FP32 weights.
+        gradients_bytes: Their gradients, as far as they exist at that moment.
+        optimizer_bytes: Momentum.
+        activations_bytes: What the forward pass has kept for the backward pass, casts of the weights included.
+        temporary_bytes: Gradients of activations and other things of the backward pass.
+        other_bytes: Running statistics of the normalisation, the batch, the loss.
+        peak_bytes: All of it.
+    """
+
+    parameters_bytes: int
+    gradients_bytes: int
+    optimizer_bytes: int
+    activations_bytes: int
+    temporary_bytes: int
+    other_bytes: int
+    peak_bytes: int
+
+
+def predict_memory(workload: Workload) -> MemoryPrediction:
+    """Predict the peak of the second training step of a workload; its phase and device type play no part.
+
+    Raises:
+        NotSupportedError: This torch has no memory tracker.
+        InvalidChoiceError: A name in the workload is unknown.
+    """
+    try:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        from torch.distributed._tools.mem_tracker import MemTracker
+    except ImportError as error:
+        raise NotSupportedError(f"torch {torch.__version__} has no memory tracker: {error}") from error
+    with FakeTensorMode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hooks on fake tensors
+        step = TrainingStep(workload, device=torch.device("cpu"))
+        tracker: Any = MemTracker()
+        tracker.track_external(step.model, step.optimizer, step.images, step.labels)
+        with tracker:
+            step.train_step()
+            tracker.reset_mod_stats()  # the tracker takes one pass of a module at a time; totals go on
+            step.train_step()
+        (parts,) = tracker.get_tracker_snapshot("peak").values()
+    named = {str(getattr(key, "name", key)).upper(): int(value) for key, value in parts.items()}
+    return _prediction(named)
+
+
+def _prediction(parts: Mapping[str, int]) -> MemoryPrediction:
+    """Read the tracker's account.
+
+    Raises:
+        MeasurementError: It lacks a part, or does not add up.
+    """
+    try:
+        prediction = MemoryPrediction(
+            parameters_bytes=parts["PARAM"],
+            gradients_bytes=parts["GRAD"],
+            optimizer_bytes=parts["OPT"],
+            activations_bytes=parts["ACT"],
+            temporary_bytes=parts["TEMP"],
+            other_bytes=parts["BUFFER"] + parts["OTH"],
+            peak_bytes=parts["TOTAL"],
+        )
+    except KeyError as error:
+        raise MeasurementError(f"torch's memory tracker has no account of {error}; torch {torch.__version__}") from None
+    if sum(parts.values()) != 2 * prediction.peak_bytes:
+        raise MeasurementError(f"torch's memory tracker does not add up: {dict(parts)}")
+    return prediction
+
+
+def largest_batch_size(predict_peak: Callable[[int], int], capacity_bytes: int, *, start: int = 128) -> int | None:
+    """Return the largest batch size whose predicted peak fits, or None if not even one image does.
+
+    The peak grows almost linearly, so a line through the last two points leads near the answer, and halving the gap
+    between the largest size that is known to fit and the smallest known not to settles it.
+
+    Args:
+        predict_peak: Gives the peak in bytes for a batch size; must not fall as that grows.
+        capacity_bytes: What there is.
+        start: The first size tried.
+    """
+    fits, too_large = 0, LARGEST_BATCH_SIZE + 1
+    known: dict[int, int] = {}
+    guess = start
+    while too_large - fits > 1:
+        guess = min(max(guess, fits + 1), too_large - 1)
+        known[guess] = predict_peak(guess)
+        if known[guess] <= capacity_bytes:
+            fits = guess
+        else:
+            too_large = guess
+        guess = _next_guess(known, capacity_bytes, fits, too_large)
+    return fits or None
+
+
+def _next_guess(known: Mapping[int, int], capacity_bytes: int, fits: int, too_large: int) -> int:
+    if len(known) == 1:
+        (size,) = known
+        return max(size * 2 if fits else size // 2, 1)
+    (low, low_peak), (high, high_peak) = sorted(known.items(), key=lambda item: abs(item[1] - capacity_bytes))[:2]
+    slope = (high_peak - low_peak) / (high - low)
+    if slope <= 0:
+        return (fits + too_large) // 2
+    line = int(low + (capacity_bytes - low_peak) / slope)
+    if fits < line < too_large and line not in known:
+        return line
+    return fits + 1 if line <= fits else too_large - 1
+
+
+def parse_capacity(text: str) -> int:
+    """Return bytes for a size as people write it: `15GiB`, `15360 MiB`, `16GB`.
+
+    Raises:
+        InvalidChoiceError: No number, an unknown unit, or nothing left of it.
+    """
+    units = {"B": 1, "KIB": 1024, "MIB": MIB_BYTES, "GIB": GIB_BYTES, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+    stripped = text.strip()
+    number = stripped.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    unit = stripped[len(number) :].upper()
+    try:
+        size = float(number) * units[unit]
+    except (KeyError, ValueError):
+        size = -1.0
+    if not 0 < size < 2**60:
+        raise InvalidChoiceError(f"--capacity: {text!r} is no size; write 15GiB, 15360MiB or 16GB for instance")
+    return int(size)

@@ -1,0 +1,158 @@
+"""The user task behind `perfsuite memory`: which cells to predict, and each prediction beside the study's figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsuite import study
+from perfsuite.errors import InvalidChoiceError, choose
+from perfsuite.measure.dry_run import (
+    CONTEXT_BYTES,
+    GIB_BYTES,
+    GPU_MEMORY_BYTES,
+    LARGEST_BATCH_SIZE,
+    largest_batch_size,
+    parse_capacity,
+    predict_memory,
+)
+from perfsuite.metrics import MIB_BYTES
+from perfsuite.records import Workload
+from perfsuite.workloads.models import MODELS
+from perfsuite.workloads.precision import resolve_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+MAX_DIGITS = 9
+"""Of a batch size; more would be no batch size, and Python refuses to read thousands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be predicted.
+
+    Attributes:
+        workloads: The cells.
+        capacity_bytes: What there is for torch, where the largest batch is asked for.
+        title: Says so in a line.
+        notes: What a reader should know.
+    """
+
+    workloads: tuple[Workload, ...]
+    capacity_bytes: int | None
+    title: str
+    notes: tuple[str, ...]
+
+
+def plan_cells(
+    *,
+    models: str | None,
+    precisions: str | None,
+    batch_size: str | None,
+    gradients: str | None,
+    capacity: str | None,
+    gpu: str | None,
+) -> Plan:
+    """Turn the command's options into cells; None is an option not given.
+
+    Raises:
+        InvalidChoiceError: A value that is not allowed; the message names the option.
+    """
+    named = any(option is not None for option in (models, precisions, batch_size))
+    state = gradients or ("freed" if named else study.GRADIENTS)
+    names = _names("--model", models or "resnet18,resnet34,resnet50")
+    for name in names:
+        choose(MODELS, name, kind="model")
+    policies = [resolve_precision(name, "cuda") for name in _names("--precision", precisions or "fp32,amp-fp16")]
+    size = _batch_size(batch_size)
+    room, words = _room(capacity, gpu)
+    how = f"gradients {state}"
+    return Plan(
+        workloads=tuple(
+            Workload(
+                model=model, precision=policy, phase="train_step", batch_size=size, gradients=state, device_type="cuda"
+            )
+            for model, policy in itertools.product(names, dict.fromkeys(policies))
+        ),
+        capacity_bytes=room,
+        title=f"Predicted peak memory of a training step in MiB, {how}, {words or f'batch {size}'}",
+        notes=_notes(room=room, gpu=gpu),
+    )
+
+
+def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield a row per cell: the workload, the parts of its peak in bytes, and the study's figure where it has one."""
+    for cell in plan.workloads:
+        workload, largest = cell, {}
+        if plan.capacity_bytes is not None:
+            found = largest_batch_size(lambda size, cell=cell: _peak(cell, size), plan.capacity_bytes)  # type: ignore[misc]
+            workload = dataclasses.replace(cell, batch_size=found or 1)
+            largest = {"largest_batch_size": found or 0}
+        prediction = predict_memory(workload)
+        theirs = _study_peak(workload)
+        yield {
+            "model": workload.model,
+            "precision": workload.precision,
+            "batch_size": workload.batch_size,
+            "gradients": workload.gradients,
+            **largest,
+            **dataclasses.asdict(prediction),
+            "thesis_peak_bytes": theirs,
+            "thesis_difference_ratio": None if theirs is None else prediction.peak_bytes / theirs - 1,
+        }
+
+
+def _peak(workload: Workload, batch_size: int) -> int:
+    return predict_memory(dataclasses.replace(workload, batch_size=batch_size)).peak_bytes
+
+
+def _study_peak(workload: Workload) -> int | None:
+    """Return the study's peak where the workload is its own: batch 128 with gradients kept."""
+    result = study.study_result(workload.model, workload.precision)
+    same = workload.batch_size == study.BATCH_SIZE and workload.gradients == study.GRADIENTS
+    return result.peak_allocated_bytes if result is not None and same else None
+
+
+def _names(option: str, value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",")]
+    if not all(names):
+        raise InvalidChoiceError(f"{option}: {value!r} has an empty name in it; give names separated by commas")
+    return list(dict.fromkeys(names))
+
+
+def _batch_size(value: str | None) -> int:
+    if value is None:
+        return study.BATCH_SIZE
+    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and 1 <= int(value) <= LARGEST_BATCH_SIZE):
+        raise InvalidChoiceError(
+            f"--batch-size: {value[:20]!r} is not a batch size; 1 to {LARGEST_BATCH_SIZE} are allowed"
+        )
+    return int(value)
+
+
+def _room(capacity: str | None, gpu: str | None) -> tuple[int | None, str | None]:
+    if gpu is not None:
+        total = choose(GPU_MEMORY_BYTES, gpu.lower(), kind="GPU")
+        return total - CONTEXT_BYTES, f"the largest batch on a {gpu.upper()}"
+    if capacity is not None:
+        size = parse_capacity(capacity)
+        return size, f"the largest batch in {size / GIB_BYTES:.2f} GiB"
+    return None, None
+
+
+def _notes(*, room: int | None, gpu: str | None) -> tuple[str, ...]:
+    notes = [
+        "a GPU takes a little more: its allocator rounds up, cuDNN wants workspace, the CUDA context is outside torch"
+    ]
+    if room is not None:
+        notes.append("a largest batch of 0: not even one image fits; what one takes stands beside it")
+    if gpu is not None and room is not None:
+        notes.append(
+            f"reckoned with {room / MIB_BYTES:,.0f} MiB for torch: {CONTEXT_BYTES / MIB_BYTES:.0f} MiB of the GPU's "
+            "memory are left to the CUDA context"
+        )
+    return tuple(notes)

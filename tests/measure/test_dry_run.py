@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from builders import make_workload
+
+from perfsuite import study
+from perfsuite.errors import InvalidChoiceError, MeasurementError
+from perfsuite.measure import dry_run
+from perfsuite.measure.dry_run import largest_batch_size, parse_capacity, predict_memory
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+@pytest.mark.parametrize("result", study.RESULTS, ids=lambda result: f"{result.model}-{result.precision}")
+def test_the_study_s_peaks_are_predicted_within_one_and_a_half_percent(result: study.StudyResult) -> None:
+    workload = make_workload(model=result.model, precision=result.precision, gradients="kept")
+    prediction = predict_memory(workload)
+    assert prediction.peak_bytes == pytest.approx(result.peak_allocated_bytes, rel=0.015)
+
+
+def test_the_parts_add_up_and_are_what_they_are_called() -> None:
+    prediction = predict_memory(make_workload(gradients="kept", batch_size=4))
+    parts = dataclasses.asdict(prediction)
+    assert sum(parts.values()) == 2 * parts.pop("peak_bytes")
+    weights = 11_173_962 * 4
+    assert prediction.parameters_bytes == prediction.gradients_bytes == prediction.optimizer_bytes
+    assert prediction.parameters_bytes == pytest.approx(weights, rel=1e-4)
+
+
+def test_only_activations_halve_under_amp() -> None:
+    fp32, amp = (predict_memory(make_workload(precision=name, gradients="kept")) for name in ("fp32", "amp-fp16"))
+    assert amp.parameters_bytes == fp32.parameters_bytes
+    assert 0.5 < amp.activations_bytes / fp32.activations_bytes < 0.6
+
+
+def test_freed_gradients_take_less_at_the_peak_than_kept_ones() -> None:
+    freed, kept = (predict_memory(make_workload(gradients=state)).peak_bytes for state in ("freed", "kept"))
+    assert freed < kept
+
+
+def test_an_account_that_does_not_add_up_is_refused() -> None:
+    parts = {"PARAM": 1, "GRAD": 1, "OPT": 1, "ACT": 1, "TEMP": 1, "BUFFER": 1, "OTH": 1, "TOTAL": 7}
+    assert dry_run._prediction(parts).other_bytes == 2
+    with pytest.raises(MeasurementError, match="does not add up"):
+        dry_run._prediction({**parts, "NEW": 5})
+    del parts["ACT"]
+    with pytest.raises(MeasurementError, match="no account of 'ACT'"):
+        dry_run._prediction(parts)
+
+
+@pytest.mark.parametrize("capacity", [99, 100, 1_000, 1_003, 54_321, 1_000_000])
+def test_the_largest_batch_fits_and_one_more_image_does_not(capacity: int) -> None:
+    sizes: list[int] = []
+
+    def peak(size: int) -> int:
+        sizes.append(size)
+        return 90 + 10 * size + size // 7
+
+    found = largest_batch_size(peak, capacity) or 0
+    assert found == 0 or peak(found) <= capacity
+    assert peak(found + 1) > capacity
+    assert len(sizes) < 20
+
+
+def test_the_search_ends_where_nothing_fits_and_where_everything_does() -> None:
+    assert largest_batch_size(lambda _size: 100, 50) is None
+    assert largest_batch_size(lambda _size: 100, 100) == dry_run.LARGEST_BATCH_SIZE
+    steps = [10, 20, 1000]  # not a line
+    assert largest_batch_size(lambda size: steps[min(size // 50, 2)], 500) == 99
+
+
+def test_the_largest_batch_of_a_real_network_is_the_largest() -> None:
+    workload = make_workload(precision="amp-fp16")
+
+    def peak(size: int) -> int:
+        return predict_memory(dataclasses.replace(workload, batch_size=size)).peak_bytes
+
+    found = largest_batch_size(peak, GIB)
+    assert found is not None
+    assert peak(found) <= GIB < peak(found + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("15GiB", 15 * GIB), ("15360 MiB", 15 * GIB), ("16gb", 16 * 10**9), ("1.5 GiB", 3 * GIB // 2)]
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert parse_capacity(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "15", "GiB", "15 potatoes", "-1GiB", "0MiB", "nanGiB", "infGiB", "1e30GiB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InvalidChoiceError, match=r"--capacity: .* is no size; write 15GiB"):
+        parse_capacity(text)
