@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "--table",
         default="steps",
         metavar="NAME",
-        help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase",
+        help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
+        "is made of; thesis: beside the study's tables",
     )
     _add_output(collect)
     collect.set_defaults(run=_collect)

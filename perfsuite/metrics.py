@@ -81,6 +81,11 @@ def _percent(value: float) -> str:
     return f"{value * 100:.2f}"
 
 
+def _clock(value: float) -> str:
+    hours, seconds = divmod(round(value), 3600)
+    return f"{hours}:{seconds // 60:02d}:{seconds % 60:02d}"
+
+
 def _signed_percent(value: float) -> str:
     return f"{value * 100:+.2f}"
 
@@ -104,7 +109,14 @@ _ALL = (
     Metric(key="temporary_bytes", unit="MiB", better="lower", heading="temporary", format_value=_mebibytes),
     Metric(key="other_bytes", unit="MiB", better="lower", heading="other", format_value=_mebibytes),
     Metric(key="peak_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(key="predicted_peak_bytes", unit="MiB", better="lower", heading="predicted", format_value=_mebibytes),
+    Metric(key="remainder_bytes", unit="MiB", better="lower", heading="left over", format_value=_mebibytes),
     Metric(key="thesis_peak_bytes", unit="MiB", better="lower", heading="study MiB", format_value=_mebibytes),
+    Metric(key="projected_training_time_s", unit="s", better="lower", heading="projected time", format_value=_clock),
+    Metric(key="thesis_training_time_s", unit="s", better="lower", heading="study time", format_value=_clock),
+    Metric(key="projected_time_ratio", unit="x", better="lower", heading="AMP/FP32 time", format_value=_times),
+    Metric(key="thesis_time_ratio", unit="x", better="lower", heading="study's ratio", format_value=_times),
+    Metric(key="thesis_memory_ratio", unit="x", better="lower", heading="study's ratio", format_value=_times),
     Metric(key="thesis_difference_ratio", unit="%", better="neither", heading="off by %", format_value=_signed_percent),
     Metric(key="largest_batch_size", unit="", better="higher", heading="largest batch", format_value=_count),
     Metric(key="peak_reserved_bytes", unit="MiB", better="lower", heading="reserved MiB", format_value=_mebibytes),

@@ -14,6 +14,12 @@ from perfsuite.metrics import MIB_BYTES
 BATCH_SIZE = 128
 """Images in a batch, in all six trainings."""
 
+TRAIN_IMAGES = 45_000
+"""Images of an epoch; 5,000 of the 50,000 are for validation."""
+
+EPOCHS = {"resnet18": 50, "resnet34": 50, "resnet50": 60}
+"""Passes over the training images, by network."""
+
 GRADIENTS = "kept"
 """PyTorch 1.6 zeroed gradients in place, so they stayed allocated through the forward pass."""
 

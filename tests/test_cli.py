@@ -40,7 +40,10 @@ def test_collect_writes_to_a_file(good: str, tmp_path: Path, capsys: pytest.Capt
     ("arguments", "complaint"),
     [
         (["collect", "missing.json"], "perfsuite: error: missing.json: no such file"),
-        (["collect", "{good}", "--table", "x"], "perfsuite: error: unknown table 'x'; choose from speedup, steps"),
+        (
+            ["collect", "{good}", "--table", "x"],
+            "perfsuite: error: unknown table 'x'; choose from memory, speedup, steps, thesis",
+        ),
         (["collect", "{good}", "-o", "no/such/folder/x"], "perfsuite: error: no/such/folder/x: cannot be written"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
@@ -164,7 +165,71 @@ def _duration_column(key: str) -> Column:
     return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True)
 
 
-TABLES: dict[str, Callable[[Results], Table]] = {"steps": _steps_table, "speedup": _speedup_table}
+def _ledger_table(results: Results) -> Table:
+    """What each measured peak is made of: its parts by a dry run, and what is left over."""
+    frame = results.benchmarks
+    parts = ("parameters_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes", "temporary_bytes")
+    keys = (*parts, "other_bytes", "predicted_peak_bytes", "remainder_bytes")
+    for key in keys:
+        if key not in frame:
+            frame = frame.assign(**{key: None})  # results of before there was a ledger
+    shown = _varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
+    identity = [*differing_columns(frame), *WORKLOAD_COLUMNS]
+    return Table(
+        title=f"Peak memory in MiB and what it is made of{_on(frame)}",
+        frame=frame[["fullname", *identity, *keys, "peak_allocated_bytes", "peak_reserved_bytes"]],
+        columns=(
+            *_apart(frame),
+            *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+            *(metric_column(key) for key in keys),
+            metric_column("peak_allocated_bytes", heading="measured"),
+        ),
+        notes=(
+            "weights ... other: what a dry run finds alive at the moment of the peak",
+            "left over: measured less predicted; on a GPU rounding and cuDNN's workspace; anything large is a leak",
+            *_notes(results),
+        ),
+    )
+
+
+def _thesis_table(results: Results) -> Table:
+    """Ours beside the study's tables 5.1 and 5.2."""
+    frame = thesis_frame(results)
+    if frame.empty:
+        note = "nothing to set beside the study: it needs train_step results of resnet18, resnet34 or resnet50"
+        return Table(title="The study's tables 5.1 and 5.2", frame=frame, columns=(), notes=(note, *_notes(results)))
+    return Table(
+        title=f"Beside the study (Tesla T4, torch 1.6.0){_on(results.benchmarks)}",
+        frame=frame,
+        columns=(
+            *_apart(results.benchmarks),
+            text_column("model"),
+            text_column("precision"),
+            *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
+            metric_column("images_per_second"),
+            metric_column("projected_training_time_s"),
+            metric_column("thesis_training_time_s"),
+            metric_column("projected_time_ratio"),
+            metric_column("thesis_time_ratio"),
+            metric_column("peak_allocated_bytes"),
+            metric_column("thesis_peak_bytes"),
+            metric_column("memory_ratio", heading="AMP/FP32 memory"),
+            metric_column("thesis_memory_ratio"),
+        ),
+        notes=(
+            "projected: epochs x 45,000 images / images per second of a train_step, without evaluation and loading",
+            "peak memory is comparable at batch 128 with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
+            *_notes(results),
+        ),
+    )
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {
+    "steps": _steps_table,
+    "speedup": _speedup_table,
+    "memory": _ledger_table,
+    "thesis": _thesis_table,
+}
 
 
 def _without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import traceback
 from dataclasses import dataclass
@@ -9,8 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from perfsuite.errors import MeasurementError, OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
+from perfsuite.errors import (
+    MeasurementError,
+    NotSupportedError,
+    OutOfMemoryError,
+    PerfsuiteError,
+    PrecisionNotInForceError,
+)
 from perfsuite.measure.clock import DeviceClock, WarmUp, warm_up
+from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.memory import PeakMemory, left_behind_bytes, measure_peak_memory, release_cached_memory
 from perfsuite.metrics import MIB_BYTES
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
@@ -70,6 +78,18 @@ BUDGETS = {
 SPREAD_LIMIT_RATIO = 0.1
 """Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
 server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
+
+LEDGER = (
+    "parameters_bytes",
+    "gradients_bytes",
+    "optimizer_bytes",
+    "activations_bytes",
+    "temporary_bytes",
+    "other_bytes",
+    "predicted_peak_bytes",
+    "remainder_bytes",
+)
+"""The metrics that explain a peak: its parts at the moment of the peak, their sum, and what is left over."""
 
 PRECISION_TARGET = 0.01
 """Rounds go on until the mean is known within 1% ..."""
@@ -163,6 +183,8 @@ class _Cell:
         self._settings: dict[str, str | int | float | bool] = {}
         self._warm_up = WarmUp(num_steps=0, seconds=0.0, unsteady=None)
         self._peak: PeakMemory | None = None
+        self._ledger: dict[str, int | float | None] = {}
+        self._ledger_absent: dict[str, str] = {}
         self._num_skipped_at: list[float] = [0.0]  # the counter at the end of every round, the calibration's included
 
     def run(self) -> None:
@@ -202,6 +224,8 @@ class _Cell:
             self._clock.unwatch()
         self._report_stage("measuring memory")
         self._peak = self._measure_memory(step)
+        self._report_stage("predicting memory")
+        self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
 
     def _prepare_phase(self, step: TrainingStep) -> None:
         if self._workload.phase == "backward":
@@ -253,12 +277,16 @@ class _Cell:
             metrics={
                 "peak_allocated_bytes": self._peak.allocated_bytes,
                 "peak_reserved_bytes": self._peak.reserved_bytes,
+                **self._ledger,
                 "num_skipped_steps": num_skipped,
                 "num_timed_steps": num_timed,
                 "num_warm_up_steps": self._warm_up.num_steps,
                 "warm_up_s": self._warm_up.seconds,
             },
-            absent={} if self._peak.reserved_absent is None else {"peak_reserved_bytes": self._peak.reserved_absent},
+            absent={
+                **self._ledger_absent,
+                **({} if self._peak.reserved_absent is None else {"peak_reserved_bytes": self._peak.reserved_absent}),
+            },
             settings=self._settings,
             proof=self._proof,
             findings=tuple(self._findings(num_skipped, num_timed, left_behind)),
@@ -289,6 +317,21 @@ class _Cell:
         if self._step is not None:
             self._step.close()
             self._step = None
+
+
+def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:
+    """Return what the measured peak is made of by a dry run, what is left over, and the reasons for what is absent."""
+    try:
+        prediction = predict_memory(workload)
+    except (NotSupportedError, MeasurementError) as error:
+        return dict.fromkeys(LEDGER), dict.fromkeys(LEDGER, str(error))
+    parts: dict[str, int | float | None] = {**dataclasses.asdict(prediction)}
+    del parts["peak_bytes"]
+    return {
+        **parts,
+        "predicted_peak_bytes": prediction.peak_bytes,
+        "remainder_bytes": measured_bytes - prediction.peak_bytes,
+    }, {}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

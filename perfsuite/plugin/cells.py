@@ -17,7 +17,7 @@ from perfsuite.records import Record, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARAMETERS = ("model", "precision", "batch_size", "memory_format", "compiled")
+PARAMETERS = ("model", "precision", "batch_size", "memory_format", "gradients", "compiled")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,19 +30,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = state.options
     precisions = dict.fromkeys(resolve_precision(name, state.device.type) for name in options.precisions)
     sizes = options.batch_sizes or (state.budget.batch_size,)
-    cases = list(itertools.product(options.models, sizes, options.memory_formats, precisions))
+    cases = list(itertools.product(options.models, sizes, options.memory_formats, options.gradients, precisions))
     metafunc.parametrize(
         PARAMETERS,
-        [(model, precision, size, layout, options.compiled) for model, size, layout, precision in cases],
+        [
+            (model, precision, size, layout, gradients, options.compiled)
+            for model, size, layout, gradients, precision in cases
+        ],
         ids=[
-            f"{model}-{precision}-b{size}{_suffix(layout, compiled=options.compiled)}"
-            for model, size, layout, precision in cases
+            f"{model}-{precision}-b{size}{_suffix(layout, gradients, compiled=options.compiled)}"
+            for model, size, layout, gradients, precision in cases
         ],
     )
 
 
-def _suffix(layout: str, *, compiled: bool) -> str:
-    return ("" if layout == "contiguous" else f"-{layout}") + ("-compiled" if compiled else "")
+def _suffix(layout: str, gradients: str, *, compiled: bool) -> str:
+    """Name what is not the default."""
+    parts = [layout] if layout != "contiguous" else []
+    parts += [gradients] if gradients != "freed" else []
+    parts += ["compiled"] if compiled else []
+    return "".join(f"-{part}" for part in parts)
 
 
 @pytest.hookimpl(trylast=True)
@@ -97,6 +104,7 @@ def workload(
     precision: str,
     batch_size: int,
     memory_format: str,
+    gradients: str,
     compiled: bool,  # noqa: FBT001 - a parameter of the matrix
 ) -> Workload:
     """The identity of the cell, from the test's parameters and the phase in its marker `step`."""
@@ -109,6 +117,7 @@ def workload(
         phase=marker.kwargs["phase"],
         batch_size=batch_size,
         memory_format=memory_format,
+        gradients=gradients,
         compiled=compiled,
         device_type=suite(request.config).device.type,
     )

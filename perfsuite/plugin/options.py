@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODELS = "resnet18,resnet34,resnet50"
 DEFAULT_PRECISIONS = "fp32,amp"
+GRADIENTS = {"freed": True, "kept": False}
+"""Whether zero_grad sets gradients to None, by name."""
+
 MAX_BATCH_SIZE = 65_536
 """Larger than any batch of 32x32 images that fits a GPU today; beyond it lies a typing error."""
 
@@ -31,6 +34,7 @@ class Options:
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
         memory_formats: Names of memory formats.
+        gradients: `freed` or `kept`, or both.
         compiled: Whether networks go through `torch.compile`.
     """
 
@@ -39,6 +43,7 @@ class Options:
     precisions: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     memory_formats: tuple[str, ...]
+    gradients: tuple[str, ...]
     compiled: bool
 
 
@@ -76,6 +81,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAMES",
         help="comma-separated of contiguous (NCHW), channels_last (NHWC); default: contiguous",
     )
+    group.addoption(
+        "--perf-gradients",
+        default="freed",
+        metavar="NAMES",
+        help="comma-separated of freed (set to None by zero_grad), kept (zeroed in place, as in the study); "
+        "default: freed",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -105,8 +117,11 @@ def read_options(get: Callable[[str], object]) -> Options:
         precisions=_names("--perf-precisions", get("perf_precisions")),
         batch_sizes=_batch_sizes(get("perf_batch_size")),
         memory_formats=_names("--perf-memory-format", get("perf_memory_format")),
+        gradients=_names("--perf-gradients", get("perf_gradients")),
         compiled=bool(get("perf_compile")),
     )
+    for name in options.gradients:
+        _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
     # The tables stand beside the code that uses them, which imports torch; a plain run need not wait for that here.
     if options.models != tuple(DEFAULT_MODELS.split(",")) or options.memory_formats != ("contiguous",):
         from perfsuite.workloads.models import MEMORY_FORMATS, MODELS

@@ -144,10 +144,11 @@ class TrainingStep:
         self._retained = None
 
     def backward(self) -> None:
-        """Compute the gradients of the scaled loss on the retained graph, into gradients that are None.
+        """Compute the gradients of the scaled loss on the retained graph.
 
-        Inside the window: setting the gradients to None, the backward pass with fresh gradient tensors. Outside: the
-        forward pass, loss scaling, freeing the activations (the graph is kept, which is what lets this be looped).
+        Inside the window: setting the gradients to None, the backward pass with fresh gradient tensors (zeroing them in
+        place and adding to them, where the workload keeps gradients). Outside: the forward pass, loss scaling, freeing
+        the activations (the graph is kept, which is what lets this be looped).
 
         Raises:
             MeasurementError: There is no retained graph.
@@ -155,7 +156,7 @@ class TrainingStep:
         self.num_passes += 1
         if self._retained is None:
             raise MeasurementError("backward was asked for without a retained graph")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=self._set_to_none)
         self._retained.backward(retain_graph=True)  # type: ignore[no-untyped-call]
 
     def train_step(self) -> None:

@@ -108,6 +108,58 @@ def test_records_without_a_peak_still_give_a_speedup(write_result: Callable[...,
             assert render_terminal(build_table(name, results), width=80, color=False)
 
 
+def study_content(*, batch_size: int = 128, gradients: str = "kept", amp: str = "amp-fp16") -> dict[str, Any]:
+    """Build a run of 500 and 1000 images/s with the study's own peaks of ResNet-18."""
+    entries = []
+    for precision, rate, peak in (("fp32", 500, 707), (amp, 1000, 445)):
+        workload = make_workload(precision=precision, batch_size=batch_size, gradients=gradients)
+        record = make_record(workload, peak=peak * 1024**2)
+        entries.append(make_entry(record, [batch_size / rate] * 10))
+    return make_content(entries)
+
+
+def test_the_study_s_tables_stand_beside_ours(write_result: Callable[..., Path]) -> None:
+    table = build_table("thesis", collect([write_result(study_content())]))
+    fp32, amp = json.loads(render_json(table))
+    assert fp32["projected_training_time_s"] == pytest.approx(50 * 45_000 / 500)
+    assert (fp32["thesis_training_time_s"], amp["thesis_training_time_s"]) == (3593, 1793)
+    assert (fp32["thesis_peak_bytes"], amp["thesis_peak_bytes"]) == (707 * 1024**2, 445 * 1024**2)
+    assert amp["projected_time_ratio"] == pytest.approx(0.5)
+    assert amp["thesis_time_ratio"] == pytest.approx(1793 / 3593)
+    assert amp["memory_ratio"] == amp["thesis_memory_ratio"] == pytest.approx(445 / 707)
+    assert fp32["memory_ratio"] is None
+    text = render_terminal(table, width=None, color=False)
+    assert "1:15:00" in text
+    assert "0:59:53" in text
+    assert "projected" in text
+
+
+def test_another_batch_or_freed_gradients_are_not_set_beside_the_study_s_memory(
+    write_result: Callable[..., Path],
+) -> None:
+    for changes in ({"batch_size": 64}, {"gradients": "freed"}):
+        rows = json.loads(render_json(build_table("thesis", collect([write_result(study_content(**changes))]))))
+        assert [row["thesis_peak_bytes"] for row in rows] == [None, None]
+        assert rows[0]["thesis_training_time_s"] == 3593
+
+
+def test_nothing_of_the_study_s_says_so(write_result: Callable[..., Path]) -> None:
+    content = make_content([make_entry(make_record(make_workload(phase="forward")), [0.1, 0.2])])
+    text = render_terminal(build_table("thesis", collect([write_result(content)])), width=80, color=False)
+    assert "nothing to set beside the study" in text
+
+
+def test_the_ledger_is_shown_with_what_is_left_over(write_result: Callable[..., Path]) -> None:
+    content = run_content()
+    for entry in content["benchmarks"]:
+        entry["extra_info"]["perfsuite"]["metrics"].update(activations_bytes=500 * 1024**2, remainder_bytes=7 * 1024**2)
+    text = render_terminal(build_table("memory", collect([write_result(content)])), width=None, color=False)
+    assert "500.0" in text
+    assert "7.0" in text
+    old = render_terminal(build_table("memory", collect([write_result(run_content())])), width=None, color=False)
+    assert "activations" in old  # results of before there was a ledger
+
+
 def test_without_raw_rounds_the_ratio_says_that_it_has_no_interval(write_result: Callable[..., Path]) -> None:
     content = run_content()
     for entry in content["benchmarks"]:
@@ -224,5 +276,5 @@ def test_thousands_of_foreign_benchmarks_are_read(write_result: Callable[..., Pa
 
 
 def test_an_unknown_table_is_refused_by_name(one_run: Results) -> None:
-    with pytest.raises(InvalidChoiceError, match="unknown table 'pivot'; choose from speedup, steps"):
+    with pytest.raises(InvalidChoiceError, match="unknown table 'pivot'; choose from memory, speedup, steps, thesis"):
         build_table("pivot", one_run)

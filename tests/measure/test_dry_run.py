@@ -3,12 +3,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import torch
 from builders import make_workload
 
 from perfsuite import study
-from perfsuite.errors import InvalidChoiceError, MeasurementError
+from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
 from perfsuite.measure import dry_run
 from perfsuite.measure.dry_run import largest_batch_size, parse_capacity, predict_memory
+from perfsuite.measure.memory import measure_peak_memory
+from perfsuite.workloads.step import TrainingStep
 
 MIB = 1024**2
 GIB = 1024**3
@@ -39,6 +42,38 @@ def test_only_activations_halve_under_amp() -> None:
 def test_freed_gradients_take_less_at_the_peak_than_kept_ones() -> None:
     freed, kept = (predict_memory(make_workload(gradients=state)).peak_bytes for state in ("freed", "kept"))
     assert freed < kept
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16"])
+@pytest.mark.parametrize("model", ["resnet18", "resnet34", "resnet50"])
+def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: str, precision: str) -> None:
+    """The measurement is the profiler's: the two share nothing but the network."""
+    batch_size = 8 if precision != "amp-fp16" else 1  # emulated, and slow
+    cpu = torch.device("cpu")
+    for gradients in ("freed", "kept"):
+        workload = make_workload(
+            model=model, precision=precision, batch_size=batch_size, gradients=gradients, device_type="cpu"
+        )
+        step = TrainingStep(workload, device=cpu)
+        step.train_step()
+        step.zero_gradients()
+        measured = measure_peak_memory(
+            prepare=lambda: None, run=step.train_step, device=cpu, resident=step.resident_tensors
+        )
+        assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=0.03)
+
+
+def test_phases_peak_in_their_order_and_a_gpu_has_no_scratch_of_onednn() -> None:
+    def peak(phase: str, device_type: str) -> int:
+        return predict_memory(make_workload(phase=phase, device_type=device_type, batch_size=8)).peak_bytes
+
+    assert peak("forward", "cpu") < peak("backward", "cpu") <= peak("train_step", "cpu")
+    assert 0 < peak("forward", "cpu") - peak("forward", "cuda") <= 512 * 512 * 3 * 3 * 4  # the largest weight
+
+
+def test_a_compiled_network_cannot_be_predicted() -> None:
+    with pytest.raises(NotSupportedError, match="a compiled network decides itself"):
+        predict_memory(make_workload(compiled=True))
 
 
 def test_an_account_that_does_not_add_up_is_refused() -> None:

@@ -127,6 +127,41 @@ def test_a_cell_that_was_not_seen_to_be_steady_says_so(monkeypatch: pytest.Monke
     assert "passes of warm-up in" in record.findings[0]
 
 
+@pytest.mark.parametrize("phase", ["forward", "backward", "train_step"])
+def test_the_ledger_explains_the_measured_peak(phase: str) -> None:
+    record, _ = run(phase)
+    assert record is not None
+    metrics = {key: value or 0 for key, value in record.metrics.items()}
+    parts = ("parameters", "gradients", "optimizer", "activations", "temporary", "other")
+    assert sum(metrics[f"{part}_bytes"] for part in parts) == metrics["predicted_peak_bytes"]
+    assert metrics["predicted_peak_bytes"] + metrics["remainder_bytes"] == metrics["peak_allocated_bytes"]
+    assert abs(metrics["remainder_bytes"]) < 0.03 * metrics["peak_allocated_bytes"]
+
+
+def test_a_leak_of_one_activation_shows_in_what_is_left_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, _ = run()
+    leaked: list[torch.Tensor] = []
+    original = TrainingStep.train_step
+
+    def leak(self: TrainingStep) -> None:
+        original(self)
+        leaked.append(torch.empty(2, 64, 32, 32))  # N C H W, as the first layer's output
+
+    monkeypatch.setattr(TrainingStep, "train_step", leak)
+    leaking, _ = run()
+    assert sound is not None
+    assert leaking is not None
+    more = (leaking.metrics["remainder_bytes"] or 0) - (sound.metrics["remainder_bytes"] or 0)
+    assert more >= 2 * 64 * 32 * 32 * 4
+
+
+def test_a_compiled_network_has_no_ledger_and_says_why() -> None:
+    ledger, absent = harness._ledger(make_workload(compiled=True), 1)
+    assert set(ledger) == set(absent) == set(harness.LEDGER)
+    assert all(value is None for value in ledger.values())
+    assert "a compiled network decides itself" in absent["remainder_bytes"]
+
+
 def test_rounds_that_spread_widely_are_told() -> None:
     clock = DeviceClock(lambda: None, Counter())
     benchmark = FakeBenchmark(clock)
@@ -231,4 +266,4 @@ def test_the_stages_are_told_in_order() -> None:
     harness.measure(
         workload, FakeBenchmark(clock), device=CPU, clock=clock, process=PROCESS, report_stage=stages.append
     )
-    assert stages == ["building", "proving precision", "warming up", "timing", "measuring memory"]
+    assert stages == ["building", "proving precision", "warming up", "timing", "measuring memory", "predicting memory"]

@@ -32,14 +32,14 @@ def test_options_span_the_matrix(run_suite: Callable[..., Run]) -> None:
         "--collect-only",
         "-q",
         *("--perf-models=resnet18", "--perf-precisions=fp32", "--perf-batch-size=1,4"),
-        *("--perf-memory-format=contiguous,channels_last", "--perf-compile", "-k", "forward"),
+        *("--perf-memory-format=contiguous,channels_last", "--perf-gradients=kept", "--perf-compile", "-k", "forward"),
     )
     names = [line.partition("[")[2] for line in run.text.splitlines() if "::" in line]
     assert names == [
-        "resnet18-fp32-b1-compiled]",
-        "resnet18-fp32-b1-channels_last-compiled]",
-        "resnet18-fp32-b4-compiled]",
-        "resnet18-fp32-b4-channels_last-compiled]",
+        "resnet18-fp32-b1-kept-compiled]",
+        "resnet18-fp32-b1-channels_last-kept-compiled]",
+        "resnet18-fp32-b4-kept-compiled]",
+        "resnet18-fp32-b4-channels_last-kept-compiled]",
     ]
 
 

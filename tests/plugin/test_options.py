@@ -18,6 +18,7 @@ DEFAULTS: dict[str, object] = {
     "perf_precisions": "fp32,amp",
     "perf_batch_size": None,
     "perf_memory_format": "contiguous",
+    "perf_gradients": "freed",
     "perf_compile": False,
 }
 
@@ -47,6 +48,7 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_batch_size", "12.5", "--perf-batch-size: '12.5' is not a batch size"),
         ("perf_batch_size", "99999999", "--perf-batch-size: '99999999' is not a batch size"),
         ("perf_memory_format", "nhwc", "--perf-memory-format: unknown memory format 'nhwc'; choose from channels_last"),
+        ("perf_gradients", "none", "--perf-gradients: unknown state of gradients 'none'; choose from freed, kept"),
         ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),
     ],
 )

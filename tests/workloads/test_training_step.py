@@ -50,6 +50,18 @@ def test_backward_can_walk_its_graph_again_and_again(precision: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, step.gradients(), strict=True))  # and nothing was added up
 
 
+def test_kept_gradients_stay_where_they_are_in_a_backward_pass() -> None:
+    step = build("backward", gradients="kept")
+    step.retain_graph()
+    step.backward()
+    gradient = next(step.model.parameters()).grad
+    assert gradient is not None
+    first = gradient.clone()
+    step.backward()
+    assert next(step.model.parameters()).grad is gradient
+    assert torch.equal(gradient, first)
+
+
 def test_backward_without_a_graph_is_refused() -> None:
     with pytest.raises(MeasurementError, match="without a retained graph"):
         build("backward").backward()
