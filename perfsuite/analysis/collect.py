@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.result_file import Benchmark, ResultFile, read_result_file
-from perfsuite.analysis.statistics import relative_margin
+from perfsuite.analysis.statistics import relative_margins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,6 +106,7 @@ def collect(paths: Iterable[Path]) -> Results:
         ]
         if not file.complete:
             notes.append(f"{label}: the run was cut short; these are the cells that were finished")
+    _add_round_statistics(rows, times)
     return Results(
         benchmarks=pd.DataFrame(rows, columns=None if rows else [*WORKLOAD_COLUMNS, "file"]),
         times_s=times,
@@ -156,6 +157,23 @@ def _environment(file: ResultFile) -> dict[str, Any]:
     return {**values, **{key: value for key, value in found.items() if isinstance(value, str)}}
 
 
+def _add_round_statistics(
+    rows: list[dict[str, Any]], times: list[np.ndarray[Any, np.dtype[np.float64]] | None]
+) -> None:
+    """Add to each row what its raw rounds tell; all rows of as many rounds at once, for there may be thousands."""
+    by_length: dict[int, list[int]] = {}
+    for index, rounds in enumerate(times):
+        if rounds is not None:
+            by_length.setdefault(len(rounds), []).append(index)
+    for indices in by_length.values():
+        stacked = np.stack([rounds for index in indices if (rounds := times[index]) is not None])
+        slow = np.percentile(stacked, 90, axis=1).tolist()
+        margins = relative_margins(stacked).tolist()
+        for index, p90, margin in zip(indices, slow, margins, strict=True):
+            rows[index]["time_p90_s"] = p90
+            rows[index]["time_margin_ratio"] = margin
+
+
 def _row(benchmark: Benchmark) -> dict[str, Any]:
     row: dict[str, Any] = {
         "fullname": benchmark.fullname,
@@ -170,9 +188,6 @@ def _row(benchmark: Benchmark) -> dict[str, Any]:
         "num_rounds": benchmark.num_rounds,
         "num_iterations": benchmark.num_iterations,
     }
-    if benchmark.times_s is not None:
-        row["time_p90_s"] = float(np.percentile(benchmark.times_s, 90))
-        row["time_margin_ratio"] = relative_margin(benchmark.times_s)
     record = benchmark.record
     if record is not None:
         row.update({column: getattr(record.workload, column) for column in WORKLOAD_COLUMNS})

@@ -38,15 +38,23 @@ class RatioEstimate:
     basis: str
 
 
-def relative_margin(times: Times, confidence: float = 0.99) -> float | None:
-    """Return half the width of the interval around the mean over the mean, as a ratio, or None below two rounds.
+def relative_margins(times: Times, confidence: float = 0.99) -> Times:
+    """Return half the width of the interval around each mean over that mean, as a ratio; NaN below two rounds.
 
     Normal quantile, independent rounds: the rule by which pytest-benchmark's `--benchmark-precision` stops.
+
+    Args:
+        times: [benchmarks, rounds] in seconds.
+        confidence: Of the interval, two-sided.
     """
-    if len(times) < 2 or times.mean() <= 0:  # noqa: PLR2004 - a variance needs two
-        return None
+    num_rounds = times.shape[1]
+    means = times.mean(axis=1)
+    if num_rounds < 2:  # noqa: PLR2004 - a variance needs two
+        return np.full(len(means), np.nan)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    return float(z * times.std(ddof=1) / math.sqrt(len(times)) / times.mean())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        margins: Times = z * times.std(axis=1, ddof=1) / math.sqrt(num_rounds) / means
+    return np.where(means > 0, margins, np.nan)
 
 
 def ratio_of_medians_one_process(numerator: Times, denominator: Times, *, seed: int = 0) -> RatioEstimate:

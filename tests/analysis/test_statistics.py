@@ -6,15 +6,16 @@ import pytest
 from perfsuite.analysis.statistics import (
     ratio_of_medians_one_process,
     ratio_over_processes,
-    relative_margin,
+    relative_margins,
 )
 
 
 def test_the_margin_is_that_of_a_normal_mean() -> None:
     times = np.array([1.0, 1.1, 0.9, 1.0])
-    assert relative_margin(times, 0.95) == pytest.approx(1.959964 * times.std(ddof=1) / 2)
-    assert relative_margin(times[:1]) is None
-    assert relative_margin(np.zeros(3)) is None
+    expected = 1.959964 * times.std(ddof=1) / 2
+    assert relative_margins(np.stack([times, 2 * times]), 0.95) == pytest.approx([expected, expected])
+    assert np.isnan(relative_margins(times[:1, None][:1])).all()
+    assert np.isnan(relative_margins(np.zeros((1, 3)))).all()
 
 
 def test_the_ratio_of_one_process_lies_in_its_interval_and_is_repeatable() -> None:
