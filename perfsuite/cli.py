@@ -128,7 +128,10 @@ def _memory(options: argparse.Namespace) -> int:
         rows.append(row)
         _say_progress(f"{len(rows)} of {len(plan.workloads)} cells: {row['model']} {row['precision']}")
     _say_progress("")
-    return _show(memory_table(pd.DataFrame(rows), title=plan.title, notes=plan.notes), options)
+    notes = plan.notes
+    if any(row.get("largest_batch_size") == 0 for row in rows):
+        notes = ("a largest batch of 0: not even one image fits; what one takes stands beside it", *notes)
+    return _show(memory_table(pd.DataFrame(rows), title=plan.title, notes=notes), options)
 
 
 def _say_progress(text: str) -> None:

@@ -65,3 +65,30 @@ def choose(table: Mapping[str, T], name: str, *, kind: str) -> T:
         return table[name]
     except KeyError:
         raise InvalidChoiceError(f"unknown {kind} {name!r}; choose from {', '.join(sorted(table))}") from None
+
+
+def split_names(option: str, value: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated option, each once, in their order.
+
+    Raises:
+        InvalidChoiceError: One of them is empty; the message names the option.
+    """
+    names = [name.strip() for name in value.split(",")]
+    if not all(names):
+        raise InvalidChoiceError(f"{option}: {value!r} has an empty name in it; give names separated by commas")
+    return tuple(dict.fromkeys(names))
+
+
+def parse_batch_size(option: str, value: str, largest: int) -> int:
+    """Return a batch size from what the user wrote.
+
+    Raises:
+        InvalidChoiceError: No whole number from 1 to `largest`; the message names the option.
+    """
+    # Longer texts are not even read: Python refuses whole numbers of thousands of digits.
+    fits = value.isascii() and value.isdigit() and len(value) <= len(str(largest)) and 1 <= int(value) <= largest
+    if not fits:
+        raise InvalidChoiceError(
+            f"{option}: {value[:20]!r} is not a batch size; whole numbers from 1 to {largest} are allowed"
+        )
+    return int(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite import study
-from perfsuite.errors import InvalidChoiceError, choose
+from perfsuite.errors import choose, parse_batch_size, split_names
 from perfsuite.measure.dry_run import (
     CONTEXT_BYTES,
     GIB_BYTES,
@@ -25,10 +25,6 @@ from perfsuite.workloads.precision import resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-MAX_DIGITS = 9
-"""Of a batch size; more would be no batch size, and Python refuses to read thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +60,11 @@ def plan_cells(
     """
     named = any(option is not None for option in (models, precisions, batch_size))
     state = gradients or ("freed" if named else study.GRADIENTS)
-    names = _names("--model", models or "resnet18,resnet34,resnet50")
+    names = split_names("--model", models or "resnet18,resnet34,resnet50")
     for name in names:
         choose(MODELS, name, kind="model")
-    policies = [resolve_precision(name, "cuda") for name in _names("--precision", precisions or "fp32,amp-fp16")]
-    size = _batch_size(batch_size)
+    policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
+    size = study.BATCH_SIZE if batch_size is None else parse_batch_size("--batch-size", batch_size, LARGEST_BATCH_SIZE)
     room, words = _room(capacity, gpu)
     how = f"gradients {state}"
     return Plan(
@@ -117,23 +113,6 @@ def _study_peak(workload: Workload) -> int | None:
     return result.peak_allocated_bytes if result is not None and same else None
 
 
-def _names(option: str, value: str) -> list[str]:
-    names = [name.strip() for name in value.split(",")]
-    if not all(names):
-        raise InvalidChoiceError(f"{option}: {value!r} has an empty name in it; give names separated by commas")
-    return list(dict.fromkeys(names))
-
-
-def _batch_size(value: str | None) -> int:
-    if value is None:
-        return study.BATCH_SIZE
-    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and 1 <= int(value) <= LARGEST_BATCH_SIZE):
-        raise InvalidChoiceError(
-            f"--batch-size: {value[:20]!r} is not a batch size; 1 to {LARGEST_BATCH_SIZE} are allowed"
-        )
-    return int(value)
-
-
 def _room(capacity: str | None, gpu: str | None) -> tuple[int | None, str | None]:
     if gpu is not None:
         total = choose(GPU_MEMORY_BYTES, gpu.lower(), kind="GPU")
@@ -148,8 +127,6 @@ def _notes(*, room: int | None, gpu: str | None) -> tuple[str, ...]:
     notes = [
         "a GPU takes a little more: its allocator rounds up, cuDNN wants workspace, the CUDA context is outside torch"
     ]
-    if room is not None:
-        notes.append("a largest batch of 0: not even one image fits; what one takes stands beside it")
     if gpu is not None and room is not None:
         notes.append(
             f"reckoned with {room / MIB_BYTES:,.0f} MiB for torch: {CONTEXT_BYTES / MIB_BYTES:.0f} MiB of the GPU's "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -113,11 +113,11 @@ def read_options(get: Callable[[str], object]) -> Options:
     """
     options = Options(
         device=str(get("perf_device")),
-        models=_names("--perf-models", get("perf_models")),
-        precisions=_names("--perf-precisions", get("perf_precisions")),
+        models=split_names("--perf-models", str(get("perf_models"))),
+        precisions=split_names("--perf-precisions", str(get("perf_precisions"))),
         batch_sizes=_batch_sizes(get("perf_batch_size")),
-        memory_formats=_names("--perf-memory-format", get("perf_memory_format")),
-        gradients=_names("--perf-gradients", get("perf_gradients")),
+        memory_formats=split_names("--perf-memory-format", str(get("perf_memory_format"))),
+        gradients=split_names("--perf-gradients", str(get("perf_gradients"))),
         compiled=bool(get("perf_compile")),
     )
     for name in options.gradients:
@@ -167,22 +167,9 @@ def _at(option: str, check: Callable[[], object]) -> None:
         raise InvalidChoiceError(f"{option}: {error}") from None
 
 
-def _names(option: str, value: object) -> tuple[str, ...]:
-    names = [name.strip() for name in str(value).split(",")]
-    if not all(names):
-        raise InvalidChoiceError(f"{option}: {value!r} has an empty name in it; give names separated by commas")
-    return tuple(dict.fromkeys(names))
-
-
 def _batch_sizes(value: object) -> tuple[int, ...]:
     if value is None:
         return ()
-    sizes = []
-    for part in _names("--perf-batch-size", value):
-        if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= MAX_BATCH_SIZE:
-            raise InvalidChoiceError(
-                f"--perf-batch-size: {part!r} is not a batch size; whole numbers from 1 to {MAX_BATCH_SIZE}, "
-                "separated by commas, are allowed"
-            )
-        sizes.append(int(part))
+    option = "--perf-batch-size"
+    sizes = [parse_batch_size(option, part, MAX_BATCH_SIZE) for part in split_names(option, str(value))]
     return tuple(dict.fromkeys(sizes))

@@ -47,6 +47,7 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_batch_size", "-4", "--perf-batch-size: '-4' is not a batch size"),
         ("perf_batch_size", "12.5", "--perf-batch-size: '12.5' is not a batch size"),
         ("perf_batch_size", "99999999", "--perf-batch-size: '99999999' is not a batch size"),
+        ("perf_batch_size", "9" * 5000, "--perf-batch-size: '99999999999999999999' is not a batch size"),
         ("perf_memory_format", "nhwc", "--perf-memory-format: unknown memory format 'nhwc'; choose from channels_last"),
         ("perf_gradients", "none", "--perf-gradients: unknown state of gradients 'none'; choose from freed, kept"),
         ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),
