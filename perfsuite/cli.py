@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: beside the study's tables",
+        "is made of; thesis: beside the study's tables; paired, fidelity: what was measured in alternation",
     )
     _add_output(collect)
     collect.set_defaults(run=_collect)

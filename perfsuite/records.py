@@ -10,8 +10,11 @@ from perfsuite.errors import RecordError
 from perfsuite.metrics import METRICS
 from perfsuite.strict_json import is_number, kind_of, read_dataclass, to_strict_json
 
-SCHEMA_VERSION = 1
-"""Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it."""
+SCHEMA_VERSION = 2
+"""Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
+
+1: cells. 2: a record has a kind, `cell` (the only one before) or `pair`.
+"""
 
 KEY = "perfsuite"
 """The one key under which all of ours stands in `extra_info`, in `machine_info` and at the top of a result file."""
@@ -203,16 +206,70 @@ class Record:
         Raises:
             RecordError: A value that JSON cannot carry without loss.
         """
-        return to_strict_json({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
+        return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "cell", **dataclasses.asdict(self)})
 
-    @classmethod
-    def from_json(cls, value: object, where: str = "record") -> Self:
-        """Read what `to_json` wrote.
+
+Comparison = Literal["speedup", "fidelity"]
+
+TURNS = ("baseline", "candidate", "candidate", "baseline")
+"""The order of the turns in a block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedRecord:
+    """Two things measured in alternation in one process: their ratio, which drift cannot bend.
+
+    Attributes:
+        comparison: `speedup`: one workload in two precisions; `fidelity`: a step as reported (candidate) against a
+            bare loop of it (baseline).
+        baseline: The workload of the first and the last turn of a block.
+        candidate: The workload of the two turns between.
+        num_passes: Passes in a turn.
+        blocks: Seconds per pass of the four turns of each block, in the order of `TURNS`.
+        limit_ratio: How far the ratio may be from 1, or None where there is no such limit.
+        settings: What was pinned while measuring, by name.
+        findings: What a reader should know before trusting the numbers, in words.
+        process: Which process measured.
+    """
+
+    comparison: Comparison
+    baseline: Workload
+    candidate: Workload
+    num_passes: int
+    blocks: tuple[tuple[float, ...], ...]
+    limit_ratio: float | None
+    settings: dict[str, str | int | float | bool]
+    findings: tuple[str, ...]
+    process: Process
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise RecordError("a pair without blocks is no result")
+        for number, block in enumerate(self.blocks):
+            if len(block) != len(TURNS) or not all(seconds > 0 for seconds in block):
+                raise RecordError(f"blocks[{number}] is {list(block)!r:.80}, {len(TURNS)} times above 0 are needed")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `extra_info["perfsuite"]`.
 
         Raises:
-            RecordError: A newer schema, a field missing or of the wrong type.
+            RecordError: A value that JSON cannot carry without loss.
         """
-        return read_dataclass(cls, _versioned(value, where), where)
+        return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "pair", **dataclasses.asdict(self)})
+
+
+def read_record(value: object, where: str = "record") -> Record | PairedRecord:
+    """Read a record of either kind.
+
+    Raises:
+        RecordError: A newer schema, an unknown kind, a field missing or of the wrong type.
+    """
+    fields = _versioned(value, where)
+    kinds: dict[str, type[Record | PairedRecord]] = {"cell": Record, "pair": PairedRecord}
+    kind = fields.get("kind", "cell")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise RecordError(f"{where}.kind is {kind!r:.60}, one of {', '.join(kinds)} is needed")
+    return read_dataclass(kinds[kind], fields, where)
 
 
 OutcomeKind = Literal["skipped", "failed", "out_of_memory", "interrupted", "not_run"]

@@ -6,7 +6,18 @@ import copy
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Process, ProofReading, Record, Workload
+from perfsuite.records import (
+    KEY,
+    SCHEMA_VERSION,
+    Comparison,
+    Environment,
+    Outcome,
+    PairedRecord,
+    Process,
+    ProofReading,
+    Record,
+    Workload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +78,33 @@ def make_record(workload: Workload | None = None, *, run_id: str = "run-1", peak
         findings=(),
         process=Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
     )
+
+
+def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **changes: Any) -> PairedRecord:
+    """Build an alternation in which the candidate takes half the time, or as long in a fidelity."""
+    factor = 0.5 if comparison == "speedup" else 1.0
+    values: dict[str, Any] = {
+        "comparison": comparison,
+        "baseline": make_workload(),
+        "candidate": make_workload(precision="amp-fp16") if comparison == "speedup" else make_workload(),
+        "num_passes": 5,
+        "blocks": tuple(
+            (a, a * factor, a * factor * 1.001, a * 1.002) for a in (0.1, 0.101, 0.099, 0.1, 0.102, 0.1, 0.1)
+        ),
+        "limit_ratio": None if comparison == "speedup" else 0.01,
+        "settings": {"optimizer": "sgd"},
+        "findings": (),
+        "process": Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
+    }
+    return PairedRecord(**{**values, **changes})
+
+
+def make_paired_entry(record: PairedRecord) -> dict[str, Any]:
+    """Build an entry of `benchmarks` for an alternation: pytest-benchmark's rounds are whole blocks."""
+    entry = make_entry(make_record(record.candidate), [sum(block) * record.num_passes for block in record.blocks])
+    name = f"test_{record.comparison}[{record.candidate.model}-{record.candidate.precision}]"
+    entry.update(name=name, fullname=f"benchmarks/test_paired.py::{name}", extra_info={KEY: record.to_json()})
+    return entry
 
 
 def make_entry(record: Record, times_s: Iterable[float]) -> dict[str, Any]:

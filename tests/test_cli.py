@@ -42,7 +42,7 @@ def test_collect_writes_to_a_file(good: str, tmp_path: Path, capsys: pytest.Capt
         (["collect", "missing.json"], "perfsuite: error: missing.json: no such file"),
         (
             ["collect", "{good}", "--table", "x"],
-            "perfsuite: error: unknown table 'x'; choose from memory, speedup, steps, thesis",
+            "perfsuite: error: unknown table 'x'; choose from fidelity, memory, paired, speedup, steps, thesis",
         ),
         (["collect", "{good}", "-o", "no/such/folder/x"], "perfsuite: error: no/such/folder/x: cannot be written"),
     ],
@@ -74,7 +74,7 @@ def test_memory_shows_the_study_s_cells_beside_its_figures(capsys: pytest.Captur
     for row in rows:
         assert row["peak_bytes"] == pytest.approx(row["thesis_peak_bytes"], rel=0.015)
         assert (row["batch_size"], row["gradients"]) == (128, "kept")
-        parts = ("parameters", "gradients", "optimizer", "activations", "temporary", "other")
+        parts = ("parameters", "gradients", "optimizer", "activations", "autocast", "temporary", "other")
         assert sum(row[f"{part}_bytes"] for part in parts) == row["peak_bytes"]
 
 

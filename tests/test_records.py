@@ -5,15 +5,33 @@ import json
 from typing import Any
 
 import pytest
-from builders import ENVIRONMENT, make_record, make_workload
+from builders import ENVIRONMENT, make_pair, make_record, make_workload
 
 from perfsuite.errors import RecordError
-from perfsuite.records import Environment, Outcome, Record
+from perfsuite.records import Environment, Outcome, read_record
 
 
 def test_a_record_survives_the_way_through_json() -> None:
     record = make_record()
-    assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+    assert read_record(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize("comparison", ["speedup", "fidelity"])
+def test_a_paired_record_survives_the_way_through_json(comparison: Any) -> None:
+    record = make_pair(comparison=comparison)
+    assert read_record(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize("blocks", [(), ((0.1, 0.1, 0.1),), ((0.1, 0.1, 0.1, 0.0),), ((0.1, 0.1, 0.1, -1.0),)])
+def test_a_pair_refuses_blocks_that_are_none(blocks: Any) -> None:
+    with pytest.raises(RecordError, match="blocks"):
+        make_pair(blocks=blocks)
+
+
+def test_a_record_of_the_first_schema_is_a_cell() -> None:
+    content = {**make_record().to_json(), "schema_version": 1}
+    del content["kind"]
+    assert read_record(content) == make_record()
 
 
 def test_an_environment_survives_the_way_through_json() -> None:
@@ -55,7 +73,9 @@ def test_objects_that_json_cannot_carry_are_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "complaint"),
     [
-        (("schema_version",), 2, "schema version 2, this perfsuite reads up to 1: upgrade"),
+        (("schema_version",), 3, "schema version 3, this perfsuite reads up to 2: upgrade"),
+        (("kind",), "triple", "one of cell, pair is needed"),
+        (("kind",), ["cell"], "one of cell, pair is needed"),
         (("schema_version",), "1", "a whole number is needed"),
         (("schema_version",), True, "a whole number is needed"),
         (("workload",), None, "record.workload is null, an object is needed"),
@@ -76,19 +96,19 @@ def test_a_damaged_record_is_refused_with_the_place_of_the_damage(
         inner = inner[key]
     inner[path[-1]] = value
     with pytest.raises(RecordError, match=complaint):
-        Record.from_json(content)
+        read_record(content)
 
 
 def test_a_missing_field_is_named() -> None:
     content = make_record().to_json()
     del content["workload"]["model"]
     with pytest.raises(RecordError, match=r"record\.workload\.model is missing"):
-        Record.from_json(content)
+        read_record(content)
 
 
 def test_something_that_is_no_object_is_refused() -> None:
     with pytest.raises(RecordError, match="an object is needed"):
-        Record.from_json([])
+        read_record([])
 
 
 def test_the_label_leaves_out_what_is_the_default() -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from perfsuite.records import PairedRecord
+
 ENVIRONMENT_COLUMNS = (
     "device",
     "torch",
@@ -47,6 +49,23 @@ PAIRING_COLUMNS = tuple(column for column in WORKLOAD_COLUMNS if column != "prec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two things measured in alternation, as read from a file.
+
+    Attributes:
+        record: What was measured.
+        name: pytest's name of it.
+        file: Label of the file.
+        environment: Values of `ENVIRONMENT_COLUMNS`.
+    """
+
+    record: PairedRecord
+    name: str
+    file: str
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """What a set of files holds.
 
@@ -57,6 +76,7 @@ class Results:
         outcomes: A row per cell that did not become a number: file, nodeid, outcome, reason.
         ours: Whether every benchmark has a record of ours.
         notes: What a reader should know of the files, in words.
+        pairs: What was measured in alternation; never among `benchmarks`, for its rounds are blocks of two workloads.
     """
 
     benchmarks: pd.DataFrame
@@ -64,6 +84,7 @@ class Results:
     outcomes: pd.DataFrame
     ours: bool
     notes: tuple[str, ...]
+    pairs: tuple[Pair, ...] = ()
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -95,9 +116,13 @@ def collect(paths: Iterable[Path]) -> Results:
     rows: list[dict[str, Any]] = []
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
     outcomes: list[dict[str, Any]] = []
+    pairs: list[Pair] = []
     for file, label in zip(files, labels, strict=True):
         environment = _environment(file)
         for benchmark in file.benchmarks:
+            if benchmark.pair is not None:
+                pairs.append(Pair(record=benchmark.pair, name=benchmark.name, file=label, environment=environment))
+                continue
             rows.append({**_row(benchmark), **environment, "file": label})
             times.append(benchmark.times_s)
         outcomes += [
@@ -111,8 +136,9 @@ def collect(paths: Iterable[Path]) -> Results:
         benchmarks=pd.DataFrame(rows, columns=None if rows else [*WORKLOAD_COLUMNS, "file"]),
         times_s=times,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
-        ours=all(benchmark.record is not None for file in files for benchmark in file.benchmarks),
+        ours=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
+        pairs=tuple(pairs),
     )
 
 
@@ -134,7 +160,7 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
 
 
 def _run_ids(file: ResultFile) -> set[str]:
-    return {benchmark.record.process.run_id for benchmark in file.benchmarks if benchmark.record is not None}
+    return {benchmark.run_id for benchmark in file.benchmarks if benchmark.run_id is not None}
 
 
 def _labels(files: list[ResultFile]) -> list[str]:

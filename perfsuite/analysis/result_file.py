@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, Record
+from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, PairedRecord, Record, read_record
 from perfsuite.strict_json import is_number
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Benchmark:
         num_rounds: How many rounds.
         num_iterations: Passes in a round.
         times_s: Every round's time per pass in seconds [num_rounds] float64, or None where the file has no raw data.
-        record: Our record, or None in a file that is not ours.
+        record: Our record of a cell, or None in a file that is not ours.
+        pair: Our record of two things in alternation; `record` is None then.
     """
 
     fullname: str
@@ -48,6 +49,13 @@ class Benchmark:
     num_iterations: int | None
     times_s: np.ndarray[Any, np.dtype[np.float64]] | None
     record: Record | None
+    pair: PairedRecord | None
+
+    @property
+    def run_id(self) -> str | None:
+        """Which process measured, or None in a file that is not ours."""
+        ours = self.record or self.pair
+        return None if ours is None else ours.process.run_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +187,7 @@ def _benchmark(entry: object, where: str) -> Benchmark:
     name = entry.get("name")
     if ours is not None and not _is_time_of_ours(stats.get("median")):
         raise RecordError(f"{where}.stats.median is {_shown(stats.get('median'))}, a time in seconds above 0 is needed")
+    record = None if ours is None else read_record(ours, f"{where}.extra_info.{KEY}")
     return Benchmark(
         fullname=fullname,
         name=name if isinstance(name, str) else fullname,
@@ -191,7 +200,8 @@ def _benchmark(entry: object, where: str) -> Benchmark:
         num_rounds=_count(stats.get("rounds"), f"{where}.stats.rounds"),
         num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
         times_s=_times(stats.get("data"), f"{where}.stats.data", least=0.0 if ours is None else SHORTEST_TIME_S),
-        record=None if ours is None else Record.from_json(ours, f"{where}.extra_info.{KEY}"),
+        record=record if isinstance(record, Record) else None,
+        pair=record if isinstance(record, PairedRecord) else None,
     )
 
 

@@ -89,15 +89,16 @@ def metric_column(key: str, *, source: str | None = None, heading: str | None = 
     return Column(heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True)
 
 
-def ratio_column(ratio: str, low: str, high: str, heading: str) -> Column:
+def ratio_column(ratio: str, low: str, high: str, heading: str, *, decimals: int = 2) -> Column:
     """Show a ratio with its interval; a ratio never travels without one, so its absence is said."""
 
     def show(row: dict[str, Any]) -> str:
         if row[ratio] is None:
             return "-"
-        if row[low] is None or row[high] is None:
-            return f"{row[ratio]:.2f}x [no interval]"
-        return f"{row[ratio]:.2f}x [{row[low]:.2f}, {row[high]:.2f}]"
+        values = [f"{row[key]:.{decimals}f}" if row[key] is not None else None for key in (ratio, low, high)]
+        if None in values:
+            return f"{values[0]}x [no interval]"
+        return f"{values[0]}x [{values[1]}, {values[2]}]"
 
     return Column(heading=heading, show=show, numeric=True)
 

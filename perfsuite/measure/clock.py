@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -69,6 +69,64 @@ class DeviceClock:
     def unwatch(self) -> None:
         """Stop calling back."""
         self.watch(lambda: 0, lambda: None)
+
+
+class Stopwatch(Protocol):
+    """Measures a span of time: `start() -> token`, `stop(token) -> seconds`."""
+
+    def start(self) -> Any:
+        """Begin once the device is idle."""
+
+    def stop(self, token: Any) -> float:
+        """Return the seconds until the device has done all that was asked of it since."""
+
+
+class ClockStopwatch:
+    """Reads a clock that waits for the device, as the rounds of a cell do."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Build one on a clock in seconds."""
+        self._clock = clock
+
+    def start(self) -> float:
+        """Return a reading."""
+        return self._clock()
+
+    def stop(self, token: float) -> float:
+        """Return the seconds since that reading."""
+        return self._clock() - token
+
+
+class EventStopwatch:
+    """Lets the device itself note the time, by CUDA events in the current stream: independent of the host's clock."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Build one for a CUDA device."""
+        self._device = device
+
+    def start(self) -> torch.cuda.Event:
+        """Wait for the device, then have it note the time."""
+        torch.cuda.synchronize(self._device)
+        return self._note()
+
+    def stop(self, token: torch.cuda.Event) -> float:
+        """Have it note the time after all that was asked of it, and return the seconds between.
+
+        Source: cudaEventElapsedTime, milliseconds with a resolution of about 0.5 us.
+        """
+        event = self._note()
+        event.synchronize()
+        return float(token.elapsed_time(event)) / 1e3
+
+    def _note(self) -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+
+def independent_stopwatch(device: torch.device) -> Stopwatch:
+    """Return a stopwatch that shares nothing with `DeviceClock`: CUDA events, or the bare host clock on a CPU."""
+    return EventStopwatch(device) if device.type == "cuda" else ClockStopwatch(time.perf_counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

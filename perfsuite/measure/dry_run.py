@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import warnings
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from perfsuite.metrics import MIB_BYTES
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from perfsuite.records import Workload
 
@@ -50,7 +51,8 @@ class MemoryPrediction:
         parameters_bytes: FP32 weights.
         gradients_bytes: Their gradients, as far as they exist at that moment.
         optimizer_bytes: Momentum.
-        activations_bytes: What the forward pass has kept for the backward pass, casts of the weights included.
+        activations_bytes: What the forward pass has kept for the backward pass.
+        autocast_bytes: Copies of the weights in autocast's type.
         temporary_bytes: Gradients of activations and other things of the backward pass.
         other_bytes: Running statistics of the normalisation, the batch, the loss.
         peak_bytes: All of it.
@@ -60,6 +62,7 @@ class MemoryPrediction:
     gradients_bytes: int
     optimizer_bytes: int
     activations_bytes: int
+    autocast_bytes: int
     temporary_bytes: int
     other_bytes: int
     peak_bytes: int
@@ -96,14 +99,15 @@ def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
         step.zero_gradients()
         tracker: Any = MemTracker()
         tracker.track_external(step.model, step.optimizer, step.images, step.labels)
-        with tracker, _one_dnn_scratch() if workload.device_type == "cpu" else contextlib.nullcontext():
+        copies: Any = _AutocastCopies(step.model.parameters(), tracker)
+        with tracker, copies, _one_dnn_scratch() if workload.device_type == "cpu" else contextlib.nullcontext():
             loss = step.forward()
-            found["forward"] = _peak_so_far(tracker)
+            found["forward"] = _peak_so_far(tracker, copies)
             step.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            found["backward"] = _peak_so_far(tracker)
+            found["backward"] = _peak_so_far(tracker, copies)
             step.scaler.step(step.optimizer)
             step.scaler.update()
-            found["train_step"] = _peak_so_far(tracker)
+            found["train_step"] = _peak_so_far(tracker, copies)
     return found
 
 
@@ -135,13 +139,47 @@ class _OneDnnScratch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _peak_so_far(tracker: Any) -> MemoryPrediction:
+class _AutocastCopies(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows the copies of the weights that autocast makes: how many bytes of them were alive at the peak.
+
+    The tracker counts them among the activations, being made in the forward pass. Entered inside of the tracker, this
+    sees an operation end after the tracker has taken account of it.
+    """
+
+    def __init__(self, parameters: Iterable[torch.Tensor], tracker: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._parameters = {id(parameter.untyped_storage()) for parameter in parameters}
+        self._tracker = tracker
+        self._copies: list[weakref.ref[torch.UntypedStorage]] = []
+        self._peak = 0
+        self.bytes_at_peak = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and id(args[0].untyped_storage()) in self._parameters:  # noqa: SLF001 - the operator's name
+            self._copies.append(weakref.ref(result.untyped_storage()))
+        peak = _peak_parts(self._tracker)["TOTAL"]
+        if peak > self._peak:
+            self._peak = peak
+            alive = [storage for copy in self._copies if (storage := copy()) is not None]
+            self.bytes_at_peak = sum(storage.nbytes() for storage in alive)
+        return result
+
+
+def _peak_parts(tracker: Any) -> dict[str, int]:
     (parts,) = tracker.get_tracker_snapshot("peak").values()
-    return _prediction({str(getattr(key, "name", key)).upper(): int(value) for key, value in parts.items()})
+    return {str(getattr(key, "name", key)).upper(): int(value) for key, value in parts.items()}
 
 
-def _prediction(parts: Mapping[str, int]) -> MemoryPrediction:
-    """Read the tracker's account.
+def _peak_so_far(tracker: Any, copies: _AutocastCopies) -> MemoryPrediction:
+    return _prediction(_peak_parts(tracker), copies.bytes_at_peak)
+
+
+def _prediction(parts: Mapping[str, int], autocast_bytes: int = 0) -> MemoryPrediction:
+    """Read the tracker's account; the casts of the weights stand in it among the activations.
 
     Raises:
         MeasurementError: It lacks a part, or does not add up.
@@ -151,7 +189,8 @@ def _prediction(parts: Mapping[str, int]) -> MemoryPrediction:
             parameters_bytes=parts["PARAM"],
             gradients_bytes=parts["GRAD"],
             optimizer_bytes=parts["OPT"],
-            activations_bytes=parts["ACT"],
+            activations_bytes=parts["ACT"] - autocast_bytes,
+            autocast_bytes=autocast_bytes,
             temporary_bytes=parts["TEMP"],
             other_bytes=parts["BUFFER"] + parts["OTH"],
             peak_bytes=parts["TOTAL"],

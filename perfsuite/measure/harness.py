@@ -4,77 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import torch
-
-from perfsuite.errors import (
-    MeasurementError,
-    NotSupportedError,
-    OutOfMemoryError,
-    PerfsuiteError,
-    PrecisionNotInForceError,
-)
+from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock, WarmUp, warm_up
 from perfsuite.measure.dry_run import predict_memory
-from perfsuite.measure.memory import PeakMemory, left_behind_bytes, measure_peak_memory, release_cached_memory
-from perfsuite.metrics import MIB_BYTES
+from perfsuite.measure.memory import PeakMemory, measure_peak_memory
+from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
-from perfsuite.workloads.precision import applied, check_model, policy_named, prove, require_support
-from perfsuite.workloads.step import TrainingStep
+from perfsuite.workloads.precision import applied, policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LEFT_BEHIND_LIMIT_BYTES = 16 * MIB_BYTES
-"""What may be allocated on a GPU before a cell without being called a leak: library workspaces that cannot be freed."""
+    import torch
 
+    from perfsuite.measure.preparation import Benchmark
+    from perfsuite.workloads.step import TrainingStep
 
-class Benchmark(Protocol):
-    """What is used of pytest-benchmark's fixture, all of it public."""
-
-    disabled: bool
-    has_error: bool
-    group: str | None
-    extra_info: dict[str, Any]
-    stats: Any
-
-    def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
-        """Calibrate, run the rounds, and run once more for the result."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """How a cell is measured on one type of device.
-
-    Attributes:
-        batch_size: N where none is asked for.
-        min_rounds: Rounds that are always run.
-        min_round_s: A round has as many iterations as it takes to last so long.
-        max_time_s: Time for the rounds of a cell once `min_rounds` are done.
-        min_warm_up_s: Warm-up is never shorter.
-        max_warm_up_s: Warm-up is never longer.
-    """
-
-    batch_size: int
-    min_rounds: int
-    min_round_s: float
-    max_time_s: float
-    min_warm_up_s: float
-    max_warm_up_s: float
-
-
-BUDGETS = {
-    # The study's batch. A GPU needs some tenths of a second of load to leave its idle clock; 18 cells of
-    # 5 s, warm-up and building stay within three minutes.
-    "cuda": Budget(
-        batch_size=128, min_rounds=30, min_round_s=0.05, max_time_s=5.0, min_warm_up_s=1.0, max_warm_up_s=5.0
-    ),
-    # 18 cells within four minutes on two cores; a step takes tens to hundreds of milliseconds there, a round is one.
-    "cpu": Budget(batch_size=8, min_rounds=20, min_round_s=5e-6, max_time_s=3.0, min_warm_up_s=0.3, max_warm_up_s=3.0),
-}
 SPREAD_LIMIT_RATIO = 0.1
 """Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
 server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
@@ -84,17 +32,13 @@ LEDGER = (
     "gradients_bytes",
     "optimizer_bytes",
     "activations_bytes",
+    "autocast_bytes",
     "temporary_bytes",
     "other_bytes",
     "predicted_peak_bytes",
     "remainder_bytes",
 )
 """The metrics that explain a peak: its parts at the moment of the peak, their sum, and what is left over."""
-
-PRECISION_TARGET = 0.01
-"""Rounds go on until the mean is known within 1% ..."""
-CONFIDENCE = 0.99
-"""... with this confidence, or the time of the cell is spent."""
 
 
 def measure(
@@ -129,35 +73,18 @@ def measure(
         MeasurementError: A check on the measurement failed.
     """
     benchmark.group = f"{workload.model} {workload.phase}"
-    policy = policy_named(workload.precision)
-    try:
-        require_support(policy, device)
-        release_cached_memory(device)
-        left_behind = left_behind_bytes(device)
-        with applied(policy):
+    with guard(benchmark, workload.label, device=device, clock=clock):
+        findings = memory_left_behind(device)
+        with applied(policy_named(workload.precision)):
             cell = _Cell(workload, benchmark, device=device, clock=clock, report_stage=report_stage)
             try:
                 cell.run()
             finally:
                 cell.close()
-    except BaseException as error:
-        benchmark.has_error = True
-        if is_out_of_memory(error):
-            # The frames hold the cell's tensors; the next cell needs their room.
-            traceback.clear_frames(error.__traceback__)
-            raise OutOfMemoryError(f"out of memory: {workload.label} does not fit: {_first_line(error)}") from None
-        raise
-    finally:
-        clock.unwatch()
-        release_cached_memory(device)
-    if benchmark.disabled:
-        return None
-    try:
-        record = cell.record(process, left_behind)
+        if benchmark.disabled:
+            return None
+        record = cell.record(process, findings)
         benchmark.extra_info[KEY] = record.to_json()
-    except BaseException:
-        benchmark.has_error = True
-        raise
     return record
 
 
@@ -188,18 +115,10 @@ class _Cell:
         self._num_skipped_at: list[float] = [0.0]  # the counter at the end of every round, the calibration's included
 
     def run(self) -> None:
-        self._report_stage("building")
         budget = BUDGETS[self._device.type]
-        step = self._step = TrainingStep(self._workload, device=self._device)
+        self._step, self._proof = build_step(self._workload, device=self._device, report_stage=self._report_stage)
+        step = self._step
         self._settings = step.settings
-        self._report_stage("proving precision")
-        self._proof = prove(step.policy, self._device)
-        check_model(step.policy, step.model, step.images)
-        self._report_stage("warming up")
-        step.settle()
-        if step.policy.loss_scaling and not step.scale_is_dynamic():
-            raise PrecisionNotInForceError(f"{step.policy.name} is not in force: the loss is not scaled")
-        step.zero_gradients()
         self._prepare_phase(step)
         if self._benchmark.disabled:  # run once to see that it runs
             self._benchmark(step.phase)
@@ -207,7 +126,7 @@ class _Cell:
         self._warm_up = warm_up(
             step.phase,
             self._clock,
-            settled=self._no_new_skips(step),
+            settled=no_new_skips(step),
             min_seconds=budget.min_warm_up_s,
             max_seconds=budget.max_warm_up_s,
         )
@@ -232,17 +151,6 @@ class _Cell:
             self._settings["retained_backward_error"] = step.check_retained_backward()
             step.retain_graph()
 
-    def _no_new_skips(self, step: TrainingStep) -> Callable[[], bool]:
-        """Whether the loss scale has found its level: no step skipped since the last time this was asked."""
-        seen = float(step.num_skipped)
-
-        def settled() -> bool:
-            nonlocal seen
-            before, seen = seen, float(step.num_skipped)
-            return seen == before
-
-        return settled
-
     def _measure_memory(self, step: TrainingStep) -> PeakMemory:
         """Measure the phase as training runs it: the backward pass on a fresh graph that is freed as it is consumed."""
         step.release_graph()
@@ -263,7 +171,7 @@ class _Cell:
         }[self._workload.phase]
         return measure_peak_memory(prepare=prepare, run=run, device=self._device, resident=step.resident_tensors)
 
-    def record(self, process: Process, left_behind: int) -> Record:
+    def record(self, process: Process, findings: list[str]) -> Record:
         if self._peak is None:
             raise MeasurementError("the cell was not run to its end")
         num_rounds = int(self._benchmark.stats["rounds"])
@@ -272,11 +180,17 @@ class _Cell:
             raise MeasurementError(f"{num_rounds} rounds, but the clock saw {len(self._num_skipped_at) - 1} end")
         num_timed = num_rounds * num_iterations
         num_skipped = int(self._num_skipped_at[-1] - self._num_skipped_at[-1 - num_rounds])
+        itemised: dict[str, int | float | None] = {
+            "peak_reserved_bytes": self._peak.reserved_bytes,
+            "rounding_bytes": self._peak.rounding_bytes,
+            "cublas_workspace_bytes": self._peak.cublas_workspace_bytes,
+            "outside_torch_bytes": self._peak.outside_torch_bytes,
+        }
         return Record(
             workload=self._workload,
             metrics={
                 "peak_allocated_bytes": self._peak.allocated_bytes,
-                "peak_reserved_bytes": self._peak.reserved_bytes,
+                **itemised,
                 **self._ledger,
                 "num_skipped_steps": num_skipped,
                 "num_timed_steps": num_timed,
@@ -285,15 +199,15 @@ class _Cell:
             },
             absent={
                 **self._ledger_absent,
-                **({} if self._peak.reserved_absent is None else {"peak_reserved_bytes": self._peak.reserved_absent}),
+                **{key: self._peak.absent or "" for key, value in itemised.items() if value is None},
             },
             settings=self._settings,
             proof=self._proof,
-            findings=tuple(self._findings(num_skipped, num_timed, left_behind)),
+            findings=(*self._findings(num_skipped, num_timed), *findings),
             process=process,
         )
 
-    def _findings(self, num_skipped: int, num_timed: int, left_behind: int) -> list[str]:
+    def _findings(self, num_skipped: int, num_timed: int) -> list[str]:
         findings = []
         if self._warm_up.unsteady is not None:
             findings.append(self._warm_up.unsteady)
@@ -306,10 +220,6 @@ class _Cell:
         if num_skipped:
             findings.append(
                 f"{num_skipped} of {num_timed} timed steps skipped the optimizer (overflow) and were faster"
-            )
-        if left_behind > LEFT_BEHIND_LIMIT_BYTES:
-            findings.append(
-                f"{left_behind / MIB_BYTES:.0f} MiB were allocated before this cell began: peaks include it"
             )
         return findings
 
@@ -332,17 +242,3 @@ def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | fl
         "predicted_peak_bytes": prediction.peak_bytes,
         "remainder_bytes": measured_bytes - prediction.peak_bytes,
     }, {}
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch had no room: its own error on CUDA, the allocator's RuntimeError or MemoryError on a CPU."""
-    if isinstance(error, PerfsuiteError):
-        return False
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    signs = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from perfsuite.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 _WINDOW = "perfsuite memory window"
 
@@ -24,24 +24,38 @@ class PeakMemory:
 
     Attributes:
         allocated_bytes: Peak of what tensors held, resident ones included.
-        reserved_bytes: Peak of what the allocator held from the device; None where it holds nothing back.
-        reserved_absent: The reason for None.
+        reserved_bytes: Peak of what the allocator held from the device.
+        rounding_bytes: How much of the peak is the allocator's rounding up (to 512 bytes, large blocks unsplit).
+        cublas_workspace_bytes: How much cuBLAS holds as its workspace, from its first call on.
+        outside_torch_bytes: What is in use on the GPU and not held by torch's allocator: the CUDA context, its
+            kernels, other processes.
+        absent: The reason for everything that is None.
     """
 
     allocated_bytes: int
-    reserved_bytes: int | None
-    reserved_absent: str | None
+    reserved_bytes: int | None = None
+    rounding_bytes: int | None = None
+    cublas_workspace_bytes: int | None = None
+    outside_torch_bytes: int | None = None
+    absent: str | None = None
 
 
 def release_cached_memory(device: torch.device) -> None:
     """Collect garbage and hand cached device memory back, so that one cell's memory never leaks into the next."""
     gc.collect()
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        clear_workspaces = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)  # noqa: SLF001 - has no public name
-        if clear_workspaces is not None:
-            clear_workspaces()
+        _release_cublas_workspace(device)
         torch.cuda.empty_cache()
+
+
+def _release_cublas_workspace(device: torch.device) -> int:
+    """Return how many bytes of the device it held."""
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    clear_workspaces = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)  # noqa: SLF001 - has no public name
+    if clear_workspaces is not None:
+        clear_workspaces()
+    return before - torch.cuda.memory_allocated(device)
 
 
 def left_behind_bytes(device: torch.device) -> int:
@@ -81,10 +95,35 @@ def _peak_on_cuda(prepare: Callable[[], object], run: Callable[[], object], devi
     torch.cuda.reset_peak_memory_stats(device)
     run()
     torch.cuda.synchronize(device)
+    stats = torch.cuda.memory_stats(device)
+    free, total = torch.cuda.mem_get_info(device)
+    return cuda_peak(
+        stats,
+        used_bytes=total - free,
+        held_bytes=torch.cuda.memory_reserved(device),
+        cublas_workspace_bytes=_release_cublas_workspace(device),
+    )
+
+
+def cuda_peak(stats: Mapping[str, int], *, used_bytes: int, held_bytes: int, cublas_workspace_bytes: int) -> PeakMemory:
+    """Read the allocator's account of a pass.
+
+    Args:
+        stats: `torch.cuda.memory_stats` after the pass, its peaks reset before it.
+        used_bytes: What is in use on the GPU, by whomever.
+        held_bytes: What torch's allocator holds now.
+        cublas_workspace_bytes: What of it is cuBLAS's.
+    """
+    allocated = stats["allocated_bytes.all.peak"]
+    # What was asked for has its peak where what was given has it, or a block or so beside.
+    requested = stats.get("requested_bytes.all.peak")
     return PeakMemory(
-        allocated_bytes=torch.cuda.max_memory_allocated(device),
-        reserved_bytes=torch.cuda.max_memory_reserved(device),
-        reserved_absent=None,
+        allocated_bytes=allocated,
+        reserved_bytes=stats["reserved_bytes.all.peak"],
+        rounding_bytes=None if requested is None else allocated - requested,
+        cublas_workspace_bytes=cublas_workspace_bytes,
+        outside_torch_bytes=max(used_bytes - held_bytes, 0),
+        absent=None if requested is not None else "this allocator does not tell what was asked of it",
     )
 
 
@@ -106,8 +145,7 @@ def _peak_on_cpu(
             run()
     return PeakMemory(
         allocated_bytes=before + peak_of_events(_memory_events(profiler)),
-        reserved_bytes=None,
-        reserved_absent="torch's CPU allocator holds no memory in reserve",
+        absent="torch's CPU allocator holds no memory in reserve",
     )
 
 

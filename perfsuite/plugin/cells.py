@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from perfsuite.errors import NotSupportedError, OutOfMemoryError, PerfsuiteError
+from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PerfsuiteError
 from perfsuite.plugin.options import given
 from perfsuite.plugin.outcomes import BENCHMARK, OUTCOME_KIND, WORKLOAD
 from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
-from perfsuite.records import Record, Workload
+from perfsuite.records import PairedRecord, Record, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Measured = TypeVar("Measured")
+
+PAIRED = ("speedup", "fidelity")
+"""Markers of tests that let whole steps alternate."""
+
+BASELINE_PRECISION = "fp32"
+"""What a speed-up is held against."""
 
 PARAMETERS = ("model", "precision", "batch_size", "memory_format", "gradients", "compiled")
 
@@ -30,6 +38,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = state.options
     precisions = dict.fromkeys(resolve_precision(name, state.device.type) for name in options.precisions)
     sizes = options.batch_sizes or (state.budget.batch_size,)
+    if _is_speedup(metafunc.definition):
+        precisions.pop(BASELINE_PRECISION, None)
     cases = list(itertools.product(options.models, sizes, options.memory_formats, options.gradients, precisions))
     metafunc.parametrize(
         PARAMETERS,
@@ -42,6 +52,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for model, size, layout, gradients, precision in cases
         ],
     )
+
+
+def _is_speedup(item: pytest.Item) -> bool:
+    """Whether the test holds its workload against FP32 itself."""
+    return item.get_closest_marker("speedup") is not None
 
 
 def _suffix(layout: str, gradients: str, *, compiled: bool) -> str:
@@ -61,6 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     state = suite(config)
     if state.error is not None:
         raise pytest.UsageError(str(state.error))
+    cells = _without_empty_matrices(config, cells, items)
     if given(config, "--benchmark-timer"):
         raise pytest.UsageError(
             "--benchmark-timer cannot be used with the suite's cells: their timer has to wait for the device before it "
@@ -80,8 +96,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hide_benchmark_table(config)
 
 
+def _without_empty_matrices(
+    config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]
+) -> list[pytest.Item]:
+    """Deselect speed-ups that have nothing to be measured against FP32, or say so where nothing else is left."""
+    empty = [cell for cell in cells if not isinstance(cell.callspec.params["model"], str)]  # type: ignore[attr-defined]
+    if len(empty) == len(cells):
+        raise pytest.UsageError(
+            f"--perf-precisions {','.join(suite(config).options.precisions)}: a speed-up is held against "
+            f"{BASELINE_PRECISION}; name another precision too, amp for instance"
+        )
+    if empty:
+        config.hook.pytest_deselected(items=empty)
+        items[:] = [item for item in items if item not in empty]
+    return [cell for cell in cells if cell not in empty]
+
+
 def _benchmark_defaults(config: pytest.Config, state: Suite) -> dict[str, Any]:
-    from perfsuite.measure.harness import CONFIDENCE, PRECISION_TARGET
+    from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
 
     budget = state.budget
     ours: dict[str, float] = {
@@ -107,14 +139,16 @@ def workload(
     gradients: str,
     compiled: bool,  # noqa: FBT001 - a parameter of the matrix
 ) -> Workload:
-    """The identity of the cell, from the test's parameters and the phase in its marker `step`."""
+    """The identity of the cell, from the parameters and the phase in its marker `step`; a pair is of whole steps."""
     marker = request.node.get_closest_marker("step")
-    if marker is None or not isinstance(marker.kwargs.get("phase"), str):
+    phase = "train_step" if any(map(request.node.get_closest_marker, PAIRED)) else None
+    phase = marker.kwargs.get("phase") if marker is not None else phase
+    if not isinstance(phase, str):
         raise pytest.UsageError(f"{request.node.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
     return Workload(
         model=model,
         precision=precision,
-        phase=marker.kwargs["phase"],
+        phase=phase,
         batch_size=batch_size,
         memory_format=memory_format,
         gradients=gradients,
@@ -126,31 +160,80 @@ def workload(
 @pytest.fixture
 def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload], Record | None]:
     """Measure a workload with the `benchmark` fixture; skips and fails the cell with one line."""
-    from perfsuite.measure import harness
-
-    request.node.stash[BENCHMARK] = benchmark
 
     def run(workload: Workload) -> Record | None:
-        state = suite(request.config)
-        request.node.stash[WORKLOAD] = workload
-        try:
-            return harness.measure(
-                workload,
-                benchmark,
-                device=state.device,
-                clock=state.clock,
-                process=state.process,
-                report_stage=lambda stage: report_stage(request.config, stage),
-            )
-        except (KeyboardInterrupt, SystemExit):
-            benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
-            raise
-        except PerfsuiteError as error:
-            problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the cell's tensors
-        # Outside of the handler: pytest would show the error twice, as one during the handling of the other.
-        if isinstance(problem, NotSupportedError):
-            pytest.skip(str(problem))
-        request.node.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(problem, OutOfMemoryError) else "failed"
-        pytest.fail(str(problem), pytrace=False)
+        from perfsuite.measure.harness import measure
+
+        return _measured(request, benchmark, workload, lambda **how: measure(workload, benchmark, **how))
 
     return run
+
+
+@pytest.fixture
+def measure_speedup(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload], PairedRecord | None]:
+    """Measure a workload and the same in FP32 in alternation; skips and fails the cell with one line."""
+
+    def run(workload: Workload) -> PairedRecord | None:
+        from perfsuite.measure.paired import measure_speedup
+
+        return _measured(
+            request, benchmark, workload, lambda **how: measure_speedup(workload, BASELINE_PRECISION, benchmark, **how)
+        )
+
+    return run
+
+
+@pytest.fixture
+def measure_fidelity(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload], PairedRecord | None]:
+    """Measure a step as reported against a bare loop of it; a difference surely beyond the limit is a failure."""
+
+    def run(workload: Workload) -> PairedRecord | None:
+        from perfsuite.measure.paired import measure_fidelity
+
+        def measured(**how: Any) -> PairedRecord | None:
+            record = measure_fidelity(workload, benchmark, **how)
+            if record is not None:
+                _check_fidelity(record)
+            return record
+
+        return _measured(request, benchmark, workload, measured)
+
+    return run
+
+
+def _check_fidelity(record: PairedRecord) -> None:
+    from perfsuite.analysis.paired_tables import is_faithful, paired_interval
+
+    interval = paired_interval(record)
+    if is_faithful({**interval, "limit_ratio": record.limit_ratio}) == "no":
+        raise MeasurementError(
+            f"{record.candidate.label}: as reported it takes {interval['time_ratio']:.3f} times as long as a bare loop "
+            f"[{interval['time_ratio_low']:.3f}, {interval['time_ratio_high']:.3f}]; within {record.limit_ratio:.0%} "
+            "would be faithful. What the suite does itself stands in its numbers here: do not use them, and report this"
+        )
+
+
+def _measured(
+    request: pytest.FixtureRequest, benchmark: Any, workload: Workload, measure: Callable[..., Measured]
+) -> Measured:
+    """Measure, and turn what goes wrong into one line."""
+    state = suite(request.config)
+    request.node.stash[BENCHMARK] = benchmark
+    request.node.stash[WORKLOAD] = workload
+    try:
+        return measure(
+            device=state.device,
+            clock=state.clock,
+            process=state.process,
+            report_stage=lambda stage: report_stage(request.config, stage),
+        )
+    except (KeyboardInterrupt, SystemExit):
+        benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
+        raise
+    except PerfsuiteError as error:
+        problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the cell's tensors
+    # Outside of the handler: pytest would show the error twice, as one during the handling of the other.
+    if isinstance(problem, NotSupportedError):
+        pytest.skip(str(problem))
+    request.node.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(problem, OutOfMemoryError) else "failed"
+    pytest.fail(str(problem), pytrace=False)

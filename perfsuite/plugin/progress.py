@@ -12,13 +12,16 @@ import pytest
 from perfsuite.metrics import METRICS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, outcomes
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.records import KEY
+from perfsuite.records import KEY, PairedRecord, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
 PHASE_COST = {"forward": 1.0, "backward": 2.0, "train_step": 3.0}
 """Relative cost of a phase: backward computes two products for each one of forward."""
+
+PAIR_COST = 12.0
+"""Of an alternation, in the same measure: four whole steps in a block."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,8 +147,13 @@ class Progress:
         benchmark = item.stash.get(BENCHMARK, None)
         if benchmark is None or KEY not in benchmark.extra_info:
             return "ran once, not timed"
+        record = read_record(benchmark.extra_info[KEY])
+        if isinstance(record, PairedRecord):
+            from perfsuite.analysis.paired_tables import paired_in_words
+
+            return paired_in_words(record)
         rate = METRICS["images_per_second"].show(item.stash[WORKLOAD].batch_size / benchmark.stats["median"])
-        peak = benchmark.extra_info[KEY]["metrics"]["peak_allocated_bytes"]
+        peak = record.metrics["peak_allocated_bytes"]
         return f"{rate:>8} images/s  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB"
 
 
@@ -155,7 +163,7 @@ def _model(item: pytest.Item) -> str:
 
 def _phase_cost(item: pytest.Item) -> float:
     marker = item.get_closest_marker("step")
-    return PHASE_COST.get(marker.kwargs.get("phase", ""), 1.0) if marker else 1.0
+    return PHASE_COST.get(marker.kwargs.get("phase", ""), 1.0) if marker else PAIR_COST
 
 
 def _name(item: pytest.Item) -> str:

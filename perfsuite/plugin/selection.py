@@ -18,6 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the suite's markers."""
     for line in (
         "step(phase): a phase of a training step: forward, backward or train_step",
+        "speedup: FP32 and AMP of a training step in alternation, a paired ratio",
+        "fidelity: a training step as reported, against a bare loop of the same step",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
         "long: takes hours",
     ):

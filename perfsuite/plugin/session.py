@@ -18,8 +18,8 @@ from perfsuite.records import Process
 if TYPE_CHECKING:
     import torch
 
+    from perfsuite.measure.budget import Budget
     from perfsuite.measure.clock import DeviceClock
-    from perfsuite.measure.harness import Budget
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Suite:
     @property
     def budget(self) -> Budget:
         """How cells are measured on this type of device."""
-        from perfsuite.measure.harness import BUDGETS
+        from perfsuite.measure.budget import BUDGETS
 
         return BUDGETS[self.device.type]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,6 @@ from perfsuite.plugin.session import has_cells, is_recording, suite
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    from perfsuite.analysis.tables import Table
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -63,28 +62,38 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
         return
     writer = terminalreporter._tw  # noqa: SLF001 - the terminal writer has no public name
     try:
-        text = _render(path, width=writer.fullwidth if terminalreporter.isatty else None, color=writer.hasmarkup)
+        text, table = _render(path, width=writer.fullwidth if terminalreporter.isatty else None, color=writer.hasmarkup)
     except PerfsuiteError as problem:
         terminalreporter.write_line(f"ERROR: {problem}", red=True)
         return
     terminalreporter.write(text)
     terminalreporter.write_line("")
     terminalreporter.write_line(f"Results: {shown_path(path)}")
-    terminalreporter.write_line(f"Again:   {_command()} collect --table speedup {shlex.quote(shown_path(path))}")
+    terminalreporter.write_line(f"Again:   {_command()} collect --table {table} {shlex.quote(shown_path(path))}")
 
 
-def _render(path: Path, *, width: int | None, color: bool) -> str:
+def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
+    """Return what there is to show, and the name of the first table."""
     from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.paired_tables import has_pairs
     from perfsuite.analysis.tables import render_terminal
     from perfsuite.analysis.views import build_table
 
     results = collect([path])
-    if results.benchmarks.empty:
-        return "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
-    table: Table = build_table("speedup", results)
-    if table.frame.empty:
-        table = build_table("steps", results)
-    return render_terminal(table, width=width, color=color)
+    if results.benchmarks.empty and not results.pairs:
+        words = "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
+        return words, "steps"
+    names = [name for name in ("paired", "fidelity") if has_pairs(results, name)]
+    if not results.benchmarks.empty:
+        names.insert(0, "steps" if build_table("speedup", results).frame.empty else "speedup")
+    tables = [build_table(name, results) for name in names]
+    # What holds for the file stands once, below the last table.
+    last = tables[-1]
+    tables = [
+        replace(table, notes=tuple(note for note in table.notes if table is last or note not in last.notes))
+        for table in tables
+    ]
+    return "\n".join(render_terminal(table, width=width, color=color) for table in tables), names[0]
 
 
 def _command() -> str:

@@ -46,6 +46,7 @@ class TrainingStep:
     Attributes:
         workload: What this is.
         model: The network as built, float32 parameters.
+        network: What is run: the model, or what `torch.compile` made of it.
         images: [N, 3, H, W] float32 on the device.
         labels: [N] int64 on the device.
         num_passes: How many phases were run, counted on the host.
@@ -91,12 +92,12 @@ class TrainingStep:
             self.optimizer.register_step_pre_hook(self._count_skipped)
         self._set_to_none = workload.gradients == "freed"
         self._stack = contextlib.ExitStack()
-        self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
+        self.network: Callable[[torch.Tensor], torch.Tensor] = self.model
         if workload.compiled:
             # A graph that is to be walked many times must not give its buffers away.
             functorch_config: Any = importlib.import_module("torch._functorch.config")
             self._stack.enter_context(functorch_config.patch(donated_buffer=False))
-            self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
+            self.network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
         self._retained: torch.Tensor | None = None
 
     @property
@@ -133,7 +134,7 @@ class TrainingStep:
         """
         self.num_passes += 1
         with autocast(self.policy, self.device.type):
-            return nn.functional.cross_entropy(self._network(self.images), self.labels)
+            return nn.functional.cross_entropy(self.network(self.images), self.labels)
 
     def retain_graph(self) -> None:
         """Build the one graph that `backward` walks again and again."""
@@ -168,7 +169,7 @@ class TrainingStep:
         self.num_passes += 1
         self.optimizer.zero_grad(set_to_none=self._set_to_none)
         with autocast(self.policy, self.device.type):
-            loss = nn.functional.cross_entropy(self._network(self.images), self.labels)
+            loss = nn.functional.cross_entropy(self.network(self.images), self.labels)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from perfsuite.analysis.statistics import (
+    _signed_rank_cut,
+    paired_ratio,
     ratio_of_medians_one_process,
     ratio_over_processes,
     relative_margins,
@@ -84,3 +86,29 @@ def test_identical_processes_give_a_point() -> None:
 def test_one_process_is_too_few_for_an_interval_over_processes() -> None:
     with pytest.raises(ValueError, match="two processes"):
         ratio_over_processes(np.array([2.0]), np.array([1.0, 1.0]), paired=False)
+
+
+def test_the_paired_interval_covers_the_truth_as_often_as_it_says_and_shrugs_off_outliers() -> None:
+    generator = np.random.default_rng(7)
+    covered = 0
+    for _ in range(400):
+        blocks = np.exp(0.02 * generator.standard_normal((20, 4)))
+        blocks *= np.where(generator.random((20, 4)) < 0.03, 3.0, 1.0)  # a pass that was interrupted
+        blocks[:, 1:3] *= 0.5
+        estimate = paired_ratio(blocks)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        covered += estimate.low <= 0.5 <= estimate.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+@pytest.mark.parametrize(("num", "cut"), [(5, None), (6, 0), (10, 8), (20, 52), (30, 137)])
+def test_the_signed_rank_interval_has_the_tabled_critical_values(num: int, cut: int | None) -> None:
+    """Source: Hollander, Wolfe, Chicken, table A.4; two-sided 5%."""
+    assert _signed_rank_cut(num) == cut
+
+
+def test_thousands_of_blocks_give_an_interval_too() -> None:
+    blocks = np.full((5003, 4), 0.1)
+    blocks[:, 1:3] = 0.05
+    assert paired_ratio(blocks).ratio == pytest.approx(0.5)

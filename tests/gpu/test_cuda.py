@@ -6,16 +6,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from builders import make_workload
 
+from perfsuite.analysis.statistics import paired_ratio
 from perfsuite.errors import NotSupportedError, PrecisionNotInForceError
-from perfsuite.measure.clock import DeviceClock, device_synchronizer
+from perfsuite.measure.clock import ClockStopwatch, DeviceClock, EventStopwatch, device_synchronizer
 from perfsuite.measure.device import choose_device
+from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.environment import read_environment
 from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
 from perfsuite.measure.nvml import read_nvml
+from perfsuite.measure.paired import Alternation, Side
 from perfsuite.workloads.precision import POLICIES, applied, check_model, prove, require_support
 from perfsuite.workloads.step import TrainingStep
 
@@ -139,6 +143,36 @@ def test_the_peak_counts_temporaries_and_leaves_nothing_behind(cuda: torch.devic
     assert peak.reserved_bytes >= peak.allocated_bytes
     release_cached_memory(cuda)
     assert left_behind_bytes(cuda) == before
+
+
+@pytest.mark.parametrize("name", ["fp32", "amp-fp16"])
+def test_predicted_and_measured_peak_differ_by_what_is_itemised_and_little_else(name: str, cuda: torch.device) -> None:
+    workload = make_workload(precision=name, batch_size=64)
+    step = TrainingStep(workload, device=cuda)
+    with applied(step.policy):
+        step.settle()
+        peak = measure_peak_memory(
+            prepare=step.zero_gradients, run=step.train_step, device=cuda, resident=step.resident_tensors
+        )
+    step.close()
+    assert peak.rounding_bytes is not None
+    assert peak.cublas_workspace_bytes is not None
+    predicted = predict_memory(workload).peak_bytes
+    unexplained = peak.allocated_bytes - predicted - peak.rounding_bytes - peak.cublas_workspace_bytes
+    assert abs(unexplained) < 0.1 * predicted  # cuDNN's workspace
+
+
+def test_the_device_s_own_time_of_a_turn_is_that_of_the_clock(cuda: torch.device) -> None:
+    matrix = torch.randn(4096, 4096, device=cuda)
+    clock = DeviceClock(device_synchronizer(cuda))
+    sides = [
+        Side(run=lambda: matrix @ matrix, stopwatch=stopwatch)
+        for stopwatch in (EventStopwatch(cuda), ClockStopwatch(clock))
+    ]
+    alternation = Alternation(*sides, num_passes=50)
+    for _ in range(6):
+        alternation.run_block()
+    assert paired_ratio(np.array(alternation.blocks)).ratio == pytest.approx(1.0, rel=0.03)
 
 
 def test_a_cell_leaves_no_memory_to_the_next(cuda: torch.device) -> None:

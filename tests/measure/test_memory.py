@@ -9,6 +9,7 @@ from builders import make_workload
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.memory import (
     MemoryEvent,
+    PeakMemory,
     left_behind_bytes,
     measure_peak_memory,
     peak_of_events,
@@ -64,7 +65,7 @@ def test_a_leak_in_a_pass_raises_its_peak() -> None:
 def test_a_cpu_reserves_nothing_and_says_why() -> None:
     result = measure_peak_memory(prepare=lambda: None, run=lambda: floats(1), device=CPU, resident=list)
     assert result.reserved_bytes is None
-    assert result.reserved_absent
+    assert result.absent
 
 
 def test_the_peak_is_looked_for_in_the_window_only() -> None:
@@ -114,15 +115,20 @@ class FakeCuda:
             "synchronize": None,
             "empty_cache": None,
             "reset_peak_memory_stats": None,
-            "max_memory_allocated": 123,
-            "max_memory_reserved": 456,
+            "memory_stats": {
+                "allocated_bytes.all.peak": 123,
+                "requested_bytes.all.peak": 120,
+                "reserved_bytes.all.peak": 456,
+            },
+            "mem_get_info": (300, 1000),
+            "memory_reserved": 400,
             "memory_allocated": 7,
         }.items():
             monkeypatch.setattr(torch.cuda, name, self._call(name, value))
         monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", self._call("clear", None), raising=False)
 
-    def _call(self, name: str, value: int | None) -> Callable[..., int | None]:
-        def call(*_arguments: object) -> int | None:
+    def _call(self, name: str, value: object) -> Callable[..., object]:
+        def call(*_arguments: object) -> object:
             self.calls.append(name)
             return value
 
@@ -141,11 +147,19 @@ def test_on_cuda_the_peak_is_reset_after_a_first_pass_and_read_after_the_device_
         device=device,
         resident=list,
     )
-    assert (result.allocated_bytes, result.reserved_bytes, result.reserved_absent) == (123, 456, None)
+    assert result == PeakMemory(
+        allocated_bytes=123,
+        reserved_bytes=456,
+        rounding_bytes=3,
+        cublas_workspace_bytes=0,
+        outside_torch_bytes=1000 - 300 - 400,
+    )
     assert fake.calls == [
-        *("synchronize", "clear", "empty_cache", "prepare", "run", "prepare"),
+        *("synchronize", "memory_allocated", "clear", "memory_allocated"),
+        *("empty_cache", "prepare", "run", "prepare"),
         *("synchronize", "reset_peak_memory_stats", "run", "synchronize"),
-        *("max_memory_allocated", "max_memory_reserved"),
+        *("memory_stats", "mem_get_info", "memory_reserved"),
+        *("synchronize", "memory_allocated", "clear", "memory_allocated"),
     ]
     assert left_behind_bytes(device) == 7
     assert left_behind_bytes(CPU) == 0

@@ -14,7 +14,7 @@ from builders import make_workload
 from suite_run import QUICK, REPOSITORY, Run
 
 from perfsuite.analysis import views  # noqa: F401 - the same
-from perfsuite.measure import environment, harness  # noqa: F401 - the same
+from perfsuite.measure import budget, environment, harness  # noqa: F401 - the same
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.workloads.step import TrainingStep
@@ -45,8 +45,8 @@ def everything_imported() -> None:
 def suite_folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A checkout in small: the root conftest, the benchmarks, and no time to lose."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    quick = dataclasses.replace(harness.BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
-    monkeypatch.setitem(harness.BUDGETS, "cpu", quick)
+    quick = dataclasses.replace(budget.BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    monkeypatch.setitem(budget.BUDGETS, "cpu", quick)
     pytester.makeconftest((REPOSITORY / "conftest.py").read_text())
     pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config\ntestpaths = benchmarks\n")
     folder = pytester.mkdir("benchmarks")

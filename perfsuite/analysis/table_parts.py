@@ -1,0 +1,92 @@
+"""What tables share: which columns tell rows apart, what all rows have in common, and the notes below."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perfsuite.analysis.collect import differing_columns
+from perfsuite.analysis.tables import Column, text_column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.analysis.collect import Results
+
+SHORT_HEADINGS = {"batch_size": "batch"}
+
+_COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
+
+
+def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the frame without those columns, as far as it has them."""
+    return frame.drop(columns=[column for column in columns if column in frame])
+
+
+def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
+    """Return the columns that tell rows apart, and those that are always shown."""
+    return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
+
+
+def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
+    """Whether a column has anything to show: a value, and one other than 0 unless zero counts."""
+    if key not in frame:
+        return False
+    values = pd.to_numeric(frame[key]).dropna()
+    return not values.empty and (zero or bool((values != 0).any()))
+
+
+def telling_apart(frame: pd.DataFrame, but: str | None = None) -> list[Column]:
+    """Return columns for what differs between the files."""
+    columns = []
+    for name in differing_columns(frame):
+        if name == "commit":
+            columns.append(Column(heading="commit", show=lambda row: _short_commit(row["commit"])))
+        elif name != but:
+            columns.append(text_column(name, foldable=name == "file"))
+    return columns
+
+
+def _short_commit(commit: str | None) -> str:
+    if commit is None:
+        return "-"
+    found = _COMMIT_ID.match(commit)
+    return commit if found is None else found[1] + found[2]
+
+
+def shared_in_words(frame: pd.DataFrame) -> str:
+    """Return what all rows share of workload and environment, for the title; what goes without saying is left out."""
+    if frame.empty:
+        return ""
+    shared = {column: frame[column].iloc[0] for column in frame if column in _IN_TITLE and _is_shared(frame[column])}
+    workload = [words(shared[column]) for column, words in _WORKLOAD_IN_WORDS.items() if column in shared]
+    where = [f"{label}{shared[column]}" for column, label in _ENVIRONMENT_IN_WORDS.items() if column in shared]
+    text = "".join(f", {part}" for part in workload if part)
+    return text + (f" on {', '.join(where)}" if where else "")
+
+
+def _is_shared(values: pd.Series[Any]) -> bool:
+    return bool(values.notna().all()) and values.nunique() == 1
+
+
+_WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
+    "batch_size": lambda size: f"batch {size}",
+    "memory_format": lambda name: "" if name == "contiguous" else str(name),
+    "compiled": lambda compiled: "compiled" if compiled else "",
+    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+}
+_ENVIRONMENT_IN_WORDS = {"device": "", "torch": "torch ", "cuda": "CUDA ", "driver": "driver "}
+_IN_TITLE = {*_WORKLOAD_IN_WORDS, *_ENVIRONMENT_IN_WORDS}
+
+
+def notes_of(results: Results) -> tuple[str, ...]:
+    """Return what stands below every table: notes on the files, findings, cells that did not become a number."""
+    notes = list(results.notes)
+    frame = results.benchmarks
+    if "findings" in frame:
+        notes += [f"{row.name}: {row.findings}" for row in frame[frame["findings"].fillna("") != ""].itertuples()]
+    notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
+    notes += results.outcomes_in_words()
+    return tuple(notes)

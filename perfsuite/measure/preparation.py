@@ -1,0 +1,125 @@
+"""What every cell has around its measurement: building and proving before it, and a guard against half a cell."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from perfsuite.errors import OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
+from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
+from perfsuite.metrics import MIB_BYTES
+from perfsuite.workloads.precision import applied, check_model, policy_named, prove, require_support
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perfsuite.measure.clock import DeviceClock
+    from perfsuite.records import ProofReading, Workload
+
+LEFT_BEHIND_LIMIT_BYTES = 16 * MIB_BYTES
+"""What may be allocated on a GPU before a cell without being called a leak: library workspaces that cannot be freed."""
+
+
+class Benchmark(Protocol):
+    """What is used of pytest-benchmark's fixture, all of it public."""
+
+    disabled: bool
+    has_error: bool
+    group: str | None
+    extra_info: dict[str, Any]
+    stats: Any
+
+    def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
+        """Calibrate, run the rounds, and run once more for the result."""
+
+
+@contextlib.contextmanager
+def guard(benchmark: Benchmark, label: str, *, device: torch.device, clock: DeviceClock) -> Iterator[None]:
+    """Mark the benchmark as failed whatever ends its cell early, and give the cell's memory back to the device.
+
+    Raises:
+        OutOfMemoryError: In place of torch's own, with the cell's name.
+    """
+    try:
+        yield
+    except BaseException as error:
+        benchmark.has_error = True
+        if is_out_of_memory(error):
+            # The frames hold the cell's tensors; the next cell needs their room.
+            traceback.clear_frames(error.__traceback__)
+            raise OutOfMemoryError(f"out of memory: {label} does not fit: {_first_line(error)}") from None
+        raise
+    finally:
+        clock.unwatch()
+        release_cached_memory(device)
+
+
+def memory_left_behind(device: torch.device) -> list[str]:
+    """Return a finding, in words, if something is allocated on the device before a cell begins."""
+    release_cached_memory(device)
+    left_behind = left_behind_bytes(device)
+    if left_behind <= LEFT_BEHIND_LIMIT_BYTES:
+        return []
+    return [f"{left_behind / MIB_BYTES:.0f} MiB were allocated before this cell began: peaks include it"]
+
+
+def build_step(
+    workload: Workload, *, device: torch.device, report_stage: Callable[[str], None]
+) -> tuple[TrainingStep, tuple[ProofReading, ...]]:
+    """Build a step, prove its precision, and train until the loss scale has settled.
+
+    The policy's flags are in force meanwhile, and put back afterwards.
+
+    Returns:
+        The step, gradients as at the beginning of one, and the probes of its precision.
+
+    Raises:
+        NotSupportedError: This hardware lacks what the workload asks for.
+        PrecisionNotInForceError: The precision asked for is not the one computed in.
+    """
+    policy = policy_named(workload.precision)
+    require_support(policy, device)
+    with contextlib.ExitStack() as undo, applied(policy):
+        report_stage("building")
+        step = TrainingStep(workload, device=device)
+        undo.callback(step.close)
+        report_stage("proving precision")
+        proof = prove(policy, device)
+        check_model(policy, step.model, step.images)
+        report_stage("warming up")
+        step.settle()
+        if policy.loss_scaling and not step.scale_is_dynamic():
+            raise PrecisionNotInForceError(f"{policy.name} is not in force: the loss is not scaled")
+        step.zero_gradients()
+        undo.pop_all()
+    return step, proof
+
+
+def no_new_skips(step: TrainingStep) -> Callable[[], bool]:
+    """Tell whether the loss scale has found its level: no step skipped since the last time this was asked."""
+    seen = float(step.num_skipped)
+
+    def settled() -> bool:
+        nonlocal seen
+        before, seen = seen, float(step.num_skipped)
+        return seen == before
+
+    return settled
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch had no room: its own error on CUDA, the allocator's RuntimeError or MemoryError on a CPU."""
+    if isinstance(error, PerfsuiteError):
+        return False
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    signs = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]

@@ -1,0 +1,41 @@
+"""The training step as a user would write it, with nothing of ours in it: what a reported step is held against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from perfsuite.workloads.step import LEARNING_RATE, MOMENTUM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.workloads.step import TrainingStep
+
+
+def bare_step(step: TrainingStep) -> Callable[[], None]:
+    """Return one pass of a plain training loop over the network and the batch of `step`.
+
+    It has an optimizer and a scaler of its own, so that no hook of `step` runs in it: no skipped step is counted, no
+    pass either. Network, batch, precision, kinds of optimizer and scaler are the same.
+    """
+    model, images, labels = step.network, step.images, step.labels
+    device_type, dtype = step.device.type, step.policy.autocast_dtype
+    set_to_none = step.workload.gradients == "freed"
+    optimizer = torch.optim.SGD(step.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
+    for parameter in step.model.parameters():
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    scaler = torch.amp.GradScaler(device_type, enabled=step.policy.loss_scaling)
+    scaler.load_state_dict(step.scaler.state_dict())
+
+    def run() -> None:
+        optimizer.zero_grad(set_to_none=set_to_none)
+        with torch.autocast(device_type=device_type, dtype=dtype, enabled=dtype is not None):
+            loss = nn.functional.cross_entropy(model(images), labels)
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimizer)
+        scaler.update()
+
+    return run

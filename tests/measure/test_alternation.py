@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from builders import make_workload
+
+from perfsuite.analysis.statistics import paired_ratio
+from perfsuite.errors import OutOfMemoryError
+from perfsuite.measure import paired
+from perfsuite.measure.budget import BUDGETS
+from perfsuite.measure.clock import ClockStopwatch, DeviceClock
+from perfsuite.measure.paired import Alternation, Side, measure_fidelity, measure_speedup
+from perfsuite.records import KEY, PairedRecord, Process, read_record
+from perfsuite.workloads.bare_step import bare_step
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CPU = torch.device("cpu")
+PROCESS = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")
+
+
+class Simulated:
+    """A host whose clock drifts: a pass takes its cost times a speed that falls as time goes on."""
+
+    def __init__(self, drift_per_s: float = 0.0) -> None:
+        self.time = 0.0
+        self.drift_per_s = drift_per_s
+        self.log: list[str] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def passing(self, name: str, cost_s: float) -> Callable[[], None]:
+        def run() -> None:
+            self.log.append(name)
+            self.time += cost_s * (1 + self.drift_per_s * self.time)
+
+        return run
+
+
+def make_sides(host: Simulated) -> tuple[Side, Side]:
+    stopwatch = ClockStopwatch(host.now)
+    return (
+        Side(run=host.passing("A", 0.10), stopwatch=stopwatch),
+        Side(run=host.passing("B", 0.05), stopwatch=stopwatch),
+    )
+
+
+def test_a_block_is_a_b_b_a_and_a_turn_after_the_other_side_begins_with_an_untimed_pass() -> None:
+    host = Simulated()
+    alternation = Alternation(*make_sides(host), num_passes=2)
+    alternation.run_block()
+    alternation.run_block()
+    assert "".join(host.log) == "AAABBBBBAAA" + "AABBBBBAAA"
+    assert alternation.blocks == [pytest.approx((0.1, 0.05, 0.05, 0.1))] * 2
+
+
+def test_a_drift_that_bends_separate_cells_leaves_the_paired_ratio_alone() -> None:
+    host = Simulated(drift_per_s=0.02)
+    a, b = make_sides(host)
+    cells = []
+    for side in (a, b):  # one cell after the other
+        begin = host.now()
+        for _ in range(60):
+            side.run()
+        cells.append((host.now() - begin) / 60)
+    assert abs(cells[1] / cells[0] / 0.5 - 1) > 0.05
+    alternation = Alternation(a, b, num_passes=1)
+    for _ in range(30):
+        alternation.run_block()
+    estimate = paired_ratio(np.array(alternation.blocks))
+    assert estimate.ratio == pytest.approx(0.5, rel=0.001)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.high / estimate.low < 1.01
+
+
+def test_what_must_be_in_force_holds_in_the_turns_of_its_side_only() -> None:
+    host = Simulated()
+    inside: list[str] = []
+
+    def in_force(name: str) -> Callable[[], contextlib.AbstractContextManager[None]]:
+        @contextlib.contextmanager
+        def hold() -> Iterator[None]:
+            inside.append(name)
+            yield
+            inside.remove(name)
+
+        return hold
+
+    seen = []
+    sides = [
+        Side(run=lambda: seen.append("".join(inside)), stopwatch=ClockStopwatch(host.now), in_force=in_force(name))
+        for name in "AB"
+    ]
+    Alternation(*sides, num_passes=1).run_block()
+    assert seen == ["A", "A", "B", "B", "B", "A", "A"]
+
+
+class FakeBenchmark:
+    """pytest-benchmark's fixture: a calibration, three rounds of so many iterations, one more run."""
+
+    def __init__(self, clock: DeviceClock, *, iterations: int = 1, disabled: bool = False) -> None:
+        self.clock = clock
+        self.disabled = disabled
+        self.has_error = False
+        self.group: str | None = None
+        self.extra_info: dict[str, Any] = {}
+        self.stats: Any = {"rounds": 3, "iterations": iterations}
+        self.iterations = iterations
+
+    def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
+        if not self.disabled:
+            for iterations in (1, *[self.iterations] * 3):
+                self.clock()
+                for _ in range(iterations):
+                    function_to_benchmark()
+                self.clock()
+        return function_to_benchmark()
+
+
+@pytest.fixture(autouse=True)
+def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = dataclasses.replace(BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    monkeypatch.setitem(BUDGETS, "cpu", budget)
+
+
+def run_speedup(*, iterations: int = 1, disabled: bool = False, **changes: Any) -> tuple[Any, FakeBenchmark]:
+    clock = DeviceClock(lambda: None)
+    benchmark = FakeBenchmark(clock, iterations=iterations, disabled=disabled)
+    workload = make_workload(precision="amp-bf16", batch_size=2, device_type="cpu", **changes)
+    return measure_speedup(workload, "fp32", benchmark, device=CPU, clock=clock, process=PROCESS), benchmark
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_the_blocks_of_the_timed_rounds_are_kept_and_no_others(
+    iterations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calibration and the last run for the result are blocks too, and are not kept."""
+    numbers: list[int] = []
+    original = Alternation.run_block
+
+    def numbered(self: Alternation) -> None:
+        original(self)
+        numbers.append(len(self.blocks))
+        self.blocks[-1] = (len(self.blocks) * 1.0,) * 4
+
+    monkeypatch.setattr(Alternation, "run_block", numbered)
+    record, benchmark = run_speedup(iterations=iterations)
+    assert len(numbers) == 1 + 3 * iterations + 1
+    assert [block[0] for block in record.blocks] == [float(number) for number in range(2, 2 + 3 * iterations)]
+    assert read_record(benchmark.extra_info[KEY]) == record
+
+
+def test_a_speedup_is_of_one_workload_in_two_precisions() -> None:
+    record, benchmark = run_speedup()
+    assert isinstance(record, PairedRecord)
+    assert (record.comparison, record.baseline.precision, record.candidate.precision) == ("speedup", "fp32", "amp-bf16")
+    assert dataclasses.replace(record.baseline, precision="amp-bf16") == record.candidate
+    assert record.limit_ratio is None
+    assert benchmark.group == "resnet18 train_step in alternation"
+    assert not benchmark.has_error
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward"])
+def test_the_phases_alternate_too(phase: str) -> None:
+    record, _ = run_speedup(phase=phase)
+    assert record.candidate.phase == phase
+
+
+def test_a_disabled_benchmark_runs_one_block_and_gives_no_record() -> None:
+    record, benchmark = run_speedup(disabled=True)
+    assert record is None
+    assert benchmark.extra_info == {}
+
+
+def test_no_room_for_both_sides_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_arguments: object, **_options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr(paired, "build_step", no_room)
+    with pytest.raises(OutOfMemoryError, match=r"out of memory: resnet18 amp-bf16 train_step b2 beside fp32 does not"):
+        run_speedup()
+
+
+def test_fidelity_holds_the_reported_step_against_a_bare_loop_of_it() -> None:
+    clock = DeviceClock(lambda: None)
+    benchmark = FakeBenchmark(clock)
+    workload = make_workload(batch_size=2, device_type="cpu")
+    record = measure_fidelity(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+    assert record is not None
+    assert (record.comparison, record.limit_ratio) == ("fidelity", 0.03)
+    assert record.baseline == record.candidate == workload
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp-fp16"])
+@pytest.mark.parametrize("gradients", ["freed", "kept"])
+def test_the_bare_step_does_what_the_step_does_and_runs_none_of_our_hooks(precision: str, gradients: str) -> None:
+    trained = []
+    for bare in (False, True):
+        workload = make_workload(precision=precision, batch_size=2, device_type="cpu", gradients=gradients)
+        step = TrainingStep(workload, device=CPU)
+        run = bare_step(step) if bare else step.train_step
+        for _ in range(2):
+            run()
+        assert step.num_passes == (0 if bare else 2)
+        trained.append([parameter.detach().clone() for parameter in step.model.parameters()])
+    for one, other in zip(*trained, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from suite_run import REPOSITORY
+
+from perfsuite.measure import paired
+from perfsuite.records import PairedRecord, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from suite_run import Run
+
+
+@pytest.fixture(autouse=True)
+def paired_benchmarks(suite_folder: pytest.Pytester) -> None:
+    text = (REPOSITORY / "benchmarks" / "test_paired.py").read_text()
+    (suite_folder.path / "benchmarks" / "test_paired.py").write_text(text)
+
+
+def collected(run: Run) -> list[str]:
+    return [line.partition("::")[2] for line in run.text.splitlines() if "::" in line]
+
+
+def test_a_speedup_has_no_cell_for_the_precision_that_it_is_held_against(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("--collect-only", "-q", "-m", "speedup", "--perf-device=cpu", quick=False)
+    assert collected(run) == [f"test_speedup[{model}-amp-bf16-b8]" for model in ("resnet18", "resnet34", "resnet50")]
+    run = run_suite("--collect-only", "-q", "-m", "fidelity", "--perf-models=resnet18")
+    assert collected(run) == ["test_fidelity[resnet18-fp32-b2]", "test_fidelity[resnet18-amp-bf16-b2]"]
+
+
+def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("-m", "speedup", "--perf-precisions=fp32")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--perf-precisions fp32: a speed-up is held against fp32; name another precision too" in run.text
+    run = run_suite("--collect-only", "-q", "--perf-precisions=fp32", "--perf-models=resnet18")
+    assert len(collected(run)) == 4  # three phases and the fidelity
+    assert "1 deselected" in run.text
+
+
+def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(
+        "-m", "speedup or fidelity or step", "-k", "resnet18 and bf16 and not ward", "--benchmark-min-rounds=6"
+    )
+    assert run.result.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}  # the fidelity of a busy machine
+    pairs = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
+    found = {pair.comparison: pair for pair in pairs if isinstance(pair, PairedRecord)}
+    assert len(found["speedup"].blocks) >= 6
+    for expected in (
+        "1/3] speedup resnet18-amp-bf16-b2",
+        "FP32 and AMP in alternation, batch 2",
+        "collect --table steps",
+    ):
+        assert expected in run.text
+
+
+def test_a_step_that_is_not_what_a_bare_loop_takes_is_a_failure(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lets every reported step do its work twice."""
+    original = paired.measure_fidelity.__globals__["bare_step"]
+
+    def half(step: object) -> Callable[[], None]:
+        bare = original(step)
+        run = step.train_step  # type: ignore[attr-defined]
+        step.train_step = lambda: (run(), run())  # type: ignore[attr-defined]
+        return bare  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(paired, "bare_step", half)
+    run = run_suite("-m", "fidelity", "-k", "resnet18-fp32", "--benchmark-min-rounds=6")
+    assert run.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "times as long as a bare loop" in run.text
+    assert run.outcomes == [("test_fidelity[resnet18-fp32-b2]", "failed")]
+    assert run.content["benchmarks"] == []
