@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import io
 import os
 import shutil
@@ -15,9 +17,12 @@ from perfsuite.errors import PerfsuiteError, ResultFileError
 from perfsuite.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from perfsuite.analysis.tables import Table
+
+EXIT_FAILED = 1
+"""Exit status of a comparison that found what it was told to fail on."""
 
 EXIT_USAGE = 2
 """Exit status for unusable input."""
@@ -70,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_output(collect)
     collect.set_defaults(run=_collect)
+    _add_compare(commands)
     memory = commands.add_parser(
         "memory",
         help="predict the peak memory of a training step, without a GPU",
@@ -93,20 +99,91 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="baseline against candidate: did anything regress?",
+        description="Say for every benchmark whether the candidate regressed, improved, stayed unchanged, or whether "
+        "the data cannot tell. Every file is one process; five or more a side, interleaved (A B B A), give sharp "
+        "verdicts. Reads any pytest-benchmark JSON. Exit status: 0, or 1 where --fail-on is met, or 2 for unusable "
+        "input.",
+    )
+    compare.add_argument("--baseline", nargs="+", required=True, metavar="FILE", type=Path, help="one per process")
+    compare.add_argument("--candidate", nargs="+", required=True, metavar="FILE", type=Path, help="one per process")
+    compare.add_argument(
+        "--across",
+        metavar="AXES",
+        help="gpu, torch or both (gpu,torch): set machines or versions side by side as ratios, without verdicts",
+    )
+    compare.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
+    compare.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
+    compare.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
+    compare.add_argument(
+        "--fail-on",
+        default="regressed",
+        choices=("regressed", "inconclusive", "never"),
+        help="what ends with status 1: regressed (default); inconclusive: all but a clean pass; never",
+    )
+    compare.add_argument(
+        "--ignore-host", action="store_true", help="host names differ although the machine is the same"
+    )
+    compare.add_argument("--explain", metavar="FULLNAME", help="the numbers behind one verdict; -o plot.svg draws them")
+    _add_output(compare)
+    compare.set_defaults(run=_compare)
+
+
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", default="terminal", choices=FORMATS, help="default: terminal")
     command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
 
 
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Leave out the search for cycles: files have none, and with large ones it takes a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_without_garbage_collection()
 def _collect(options: argparse.Namespace) -> int:
     from perfsuite.analysis.collect import collect
     from perfsuite.analysis.views import TABLES, build_table
     from perfsuite.errors import choose
 
     choose(TABLES, options.table, kind="table")
-    if options.output is not None and options.output.resolve() in {path.resolve() for path in options.files}:
-        raise ResultFileError(f"{options.output}: is one of the files to be read; write the table to another")
+    _check_output(options, options.files)
     return _show(build_table(options.table, collect(options.files)), options)
+
+
+@_without_garbage_collection()
+def _compare(options: argparse.Namespace) -> int:
+    from perfsuite.analysis import compare_tables
+    from perfsuite.analysis.compare import compare
+    from perfsuite.analysis.sides import join_sides, read_process
+    from perfsuite.analysis.thresholds import parse_alpha, parse_effect, read_thresholds
+
+    _check_output(options, [*options.baseline, *options.candidate])
+    alpha = parse_alpha(options.alpha)
+    thresholds = read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
+    baseline, candidate = ([read_process(path) for path in side] for side in (options.baseline, options.candidate))
+    comparison = compare(
+        join_sides(baseline, candidate), min_effect=thresholds, alpha=alpha, ignore_host=options.ignore_host
+    )
+    if options.format == "json":
+        _write(compare_tables.comparison_json(comparison), options.output)
+    elif options.format == "markdown":
+        _write(compare_tables.comparison_markdown(comparison), options.output)
+    else:
+        _show(compare_tables.comparison_table(comparison), options)
+    return EXIT_FAILED if comparison.fails_on(options.fail_on) else 0
+
+
+def _check_output(options: argparse.Namespace, files: Sequence[Path]) -> None:
+    if options.output is not None and options.output.resolve() in {path.resolve() for path in files}:
+        raise ResultFileError(f"{options.output}: is one of the files to be read; write the output to another")
 
 
 def _memory(options: argparse.Namespace) -> int:

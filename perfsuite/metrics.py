@@ -97,6 +97,7 @@ _ALL = (
     Metric(key="time_min_s", unit="s", better="lower", heading="min ms", format_value=_milliseconds),
     Metric(key="time_max_s", unit="s", better="lower", heading="max ms", format_value=_milliseconds),
     Metric(key="time_stddev_s", unit="s", better="lower", heading="std dev ms", format_value=_milliseconds),
+    Metric(key="time_q1_s", unit="s", better="lower", heading="q1 ms", format_value=_milliseconds),
     Metric(key="time_p90_s", unit="s", better="lower", heading="p90 ms", format_value=_milliseconds),
     Metric(key="time_margin_ratio", unit="%", better="lower", heading="+-% of mean", format_value=_percent),
     Metric(key="num_rounds", unit="", better="neither", heading="rounds", format_value=_count),

@@ -34,12 +34,14 @@ class Column:
         show: Turns a row of the frame (a dict) into text.
         numeric: Whether to align to the right.
         foldable: Whether its text may go on in the next line of a terminal that is too narrow.
+        style: Gives rich's style for a row, for terminals with colour; the text must say it too.
     """
 
     heading: str
     show: Callable[[dict[str, Any]], str]
     numeric: bool = False
     foldable: bool = False
+    style: Callable[[dict[str, Any]], str] = lambda _row: ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,24 +50,28 @@ class Table:
 
     Attributes:
         title: One line.
-        frame: All values in base units; CSV and JSON have every column of it.
+        frame: All values in base units, as a data frame or as one dict per row; CSV and JSON have every column of it.
         columns: What people are shown.
         notes: What stands below it, in words.
     """
 
     title: str
-    frame: pd.DataFrame
+    frame: pd.DataFrame | list[dict[str, Any]]
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no rows."""
+        return len(self.frame) == 0
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows as dicts of plain values, absent ones None."""
+        if isinstance(self.frame, list):
+            return [{name: _plain(value) for name, value in row.items()} for row in self.frame]
         names = [str(name) for name in self.frame.columns]
-        columns = [self.frame[name].tolist() for name in self.frame.columns]
-        return [
-            {name: _plain(value) for name, value in zip(names, values, strict=True)}
-            for values in zip(*columns, strict=True)
-        ]
+        columns = [_plain_values(self.frame[name]) for name in self.frame.columns]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def text_column(key: str, heading: str | None = None, *, foldable: bool = False) -> Column:
@@ -158,19 +164,20 @@ def _rich_table(table: Table, *, padding: int) -> tuple[RichTable, int]:
             min_width=width,
         )
     for row in rows:
-        rich_table.add_row(*(Text(printable(column.show(row))) for column in table.columns))
+        rich_table.add_row(*(Text(printable(column.show(row)), style=column.style(row)) for column in table.columns))
     return rich_table, least
 
 
 def render_markdown(table: Table) -> str:
     """Return the table as GitHub-flavoured Markdown; nothing in a name is read as markup."""
-    lines = [
-        f"**{_markdown(table.title)}**",
-        "",
-        _markdown_row(column.heading for column in table.columns),
-        _markdown_row(("---:" if column.numeric else "---" for column in table.columns), escape=False),
-        *(_markdown_row(column.show(row) for column in table.columns) for row in table.rows()),
-    ]
+    lines = [f"**{_markdown(table.title)}**"]
+    if table.columns:
+        lines += [
+            "",
+            _markdown_row(column.heading for column in table.columns),
+            _markdown_row(("---:" if column.numeric else "---" for column in table.columns), escape=False),
+            *(_markdown_row(column.show(row) for column in table.columns) for row in table.rows()),
+        ]
     if table.notes:
         lines += ["", *(f"- {_markdown(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
@@ -214,8 +221,9 @@ def render_csv(table: Table) -> str:
     """Return every column of the frame in base units, one line per row; absent values are empty."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.frame.columns)
-    writer.writerows(row.values() for row in table.rows())
+    rows = table.rows()
+    writer.writerow((rows[0] if rows else {}) if isinstance(table.frame, list) else table.frame.columns)
+    writer.writerows(row.values() for row in rows)
     return stream.getvalue()
 
 
@@ -227,6 +235,16 @@ def render_json(table: Table) -> str:
 def printable(text: str) -> str:
     """Replace what a terminal would act on: names come from files, and files from anywhere."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _plain_values(column: pd.Series[Any]) -> list[Any]:
+    """Return a column as plain values, absent ones None."""
+    values: list[Any] = column.tolist()
+    if column.dtype.kind == "i":
+        return values
+    if column.dtype.kind == "f":
+        return [value if -math.inf < value < math.inf else None for value in values]
+    return [_plain(value) for value in values]
 
 
 def _plain(value: Any) -> Any:

@@ -85,7 +85,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
         return words, "steps"
     names = [name for name in ("paired", "fidelity") if has_pairs(results, name)]
     if not results.benchmarks.empty:
-        names.insert(0, "steps" if build_table("speedup", results).frame.empty else "speedup")
+        names.insert(0, "steps" if build_table("speedup", results).is_empty else "speedup")
     tables = [build_table(name, results) for name in names]
     # What holds for the file stands once, below the last table.
     last = tables[-1]

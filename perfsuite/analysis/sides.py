@@ -1,0 +1,286 @@
+"""Baseline and candidate as arrays: a process is a column, a benchmark that both sides can have is a row."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.analysis.regression import SLOW, STEADIER, TYPICAL
+from perfsuite.analysis.result_file import read_result_file
+from perfsuite.errors import ResultFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from perfsuite.analysis.regression import Bools, Floats
+    from perfsuite.analysis.result_file import Benchmark, ResultFile
+    from perfsuite.records import Workload
+
+QUANTILES = (TYPICAL, *STEADIER, SLOW)
+"""Which quantiles of its rounds stand for a process."""
+
+MACHINE = {
+    "host": ("node",),
+    "CPU": ("cpu", "brand_raw"),
+    "GPU": ("gpu",),
+}
+"""Where pytest-benchmark's `machine_info` says which machine this was; `gpu` is a common addition of users."""
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessResult:
+    """What one process measured.
+
+    Attributes:
+        path: Its file.
+        started: When it started, in seconds since 1970; NaN if unknown.
+        machine: Host, CPU and GPU, as far as the file tells.
+        versions: torch, torchvision, CUDA, cuDNN and driver, as far as the file tells.
+        keys: Identity of each benchmark.
+        fullnames: pytest's name of each.
+        workloads: Our workload of each, or None.
+        logs: Logarithm of the quantiles of the rounds in seconds [benchmarks] by quantile, NaN where unknown.
+        peak_bytes: Peak allocated [benchmarks], NaN where unknown.
+        fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
+        findings: What the records say of benchmarks that should not be trusted blindly.
+    """
+
+    path: Path
+    started: float
+    machine: dict[str, str]
+    versions: dict[str, str]
+    keys: tuple[Key, ...]
+    fullnames: tuple[str, ...]
+    workloads: tuple[Workload | None, ...]
+    logs: dict[float, Floats]
+    peak_bytes: Floats
+    fingerprint: str
+    num_pairs: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """Both sides joined.
+
+    Attributes:
+        keys: Identity of each benchmark, in the order in which the files have them.
+        fullnames: pytest's name of each.
+        workloads: Our workload of each, or None.
+        logs: [benchmarks, processes] by quantile, NaN where a process lacks a benchmark.
+        peak_bytes: [benchmarks, processes]
+        is_candidate: [processes]
+        order: Start times [processes].
+        processes: In the order of the columns.
+        notes: What a reader should know of the files, in words.
+    """
+
+    keys: tuple[Key, ...]
+    fullnames: tuple[str, ...]
+    workloads: tuple[Workload | None, ...]
+    logs: dict[float, Floats]
+    peak_bytes: Floats
+    is_candidate: Bools
+    order: Floats
+    processes: tuple[ProcessResult, ...]
+    notes: tuple[str, ...]
+
+    def side(self, *, candidate: bool) -> tuple[ProcessResult, ...]:
+        """Return the processes of one side."""
+        return tuple(p for p, is_new in zip(self.processes, self.is_candidate, strict=True) if is_new == candidate)
+
+
+def read_process(path: Path) -> ProcessResult:
+    """Read a file and reduce it to what a comparison needs.
+
+    Raises:
+        ResultFileError: It cannot be used, or holds a benchmark twice, or a time of nothing.
+    """
+    return _reduced(read_result_file(path))
+
+
+def _reduced(file: ResultFile) -> ProcessResult:
+    cells = [benchmark for benchmark in file.benchmarks if benchmark.pair is None]
+    keys = tuple(_key(benchmark) for benchmark in cells)
+    if len(set(keys)) < len(keys):
+        seen: set[Key] = set()
+        twice = next(cell.fullname for cell, key in zip(cells, keys, strict=True) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ResultFileError(f"{file.path}: holds {twice!r:.200} twice; one process measures a benchmark once")
+    workloads = tuple(None if cell.record is None else cell.record.workload for cell in cells)
+    peaks = [None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes") for cell in cells]
+    run_ids = sorted({benchmark.run_id for benchmark in file.benchmarks if benchmark.run_id is not None})
+    logs = _quantiles(file.path, cells)
+    return ProcessResult(
+        path=file.path,
+        started=_started(file),
+        machine=_machine(file),
+        versions=_versions(file),
+        keys=keys,
+        fullnames=tuple(cell.fullname for cell in cells),
+        workloads=workloads,
+        logs=logs,
+        peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
+        fingerprint="+".join(run_ids) or _fingerprint(cells),
+        num_pairs=len(file.benchmarks) - len(cells),
+        complete=file.complete,
+    )
+
+
+def _key(benchmark: Benchmark) -> Key:
+    if benchmark.record is None:
+        return ("fullname", benchmark.fullname)
+    return ("workload", *dataclasses.astuple(benchmark.record.workload))
+
+
+def _quantiles(path: Path, cells: Sequence[Benchmark]) -> dict[float, Floats]:
+    """Return logarithms of quantiles; of a file without raw rounds, of what its statistics tell."""
+    values = {quantile: np.full(len(cells), np.nan) for quantile in QUANTILES}
+    by_length: dict[int, list[int]] = {}
+    for index, cell in enumerate(cells):
+        if cell.times_s is None:
+            for quantile, name in ((TYPICAL, "time_median_s"), (0.25, "time_q1_s")):
+                if name in cell.stats:
+                    values[quantile][index] = cell.stats[name]
+        else:
+            if cell.num_rounds is not None and cell.num_rounds != len(cell.times_s):
+                raise ResultFileError(
+                    f"{path}: {cell.fullname!r:.200} has {len(cell.times_s)} rounds in stats.data, but stats.rounds "
+                    f"says {cell.num_rounds}"
+                )
+            by_length.setdefault(len(cell.times_s), []).append(index)
+    for indices in by_length.values():
+        stacked = np.stack([cells[index].times_s for index in indices])  # type: ignore[misc]
+        found = np.quantile(stacked, QUANTILES, axis=1)
+        for row, quantile in enumerate(QUANTILES):
+            values[quantile][indices] = found[row]
+    for quantile, found in values.items():
+        broken = np.flatnonzero(found <= 0)
+        if len(broken):
+            raise ResultFileError(
+                f"{path}: {cells[broken[0]].fullname!r:.200} has rounds of 0 s: nothing was measured, nothing can be "
+                "compared"
+            )
+        values[quantile] = np.log(found)
+    return values
+
+
+def _fingerprint(cells: Sequence[Benchmark]) -> str:
+    digest = hashlib.sha256()
+    for cell in cells:
+        digest.update(cell.fullname.encode("utf-8", "surrogatepass"))
+        digest.update(b"" if cell.times_s is None else cell.times_s.tobytes())
+        digest.update(repr(sorted(cell.stats.items())).encode())
+    return digest.hexdigest()
+
+
+def _started(file: ResultFile) -> float:
+    """Return when the run began: by our record, else when pytest-benchmark wrote the file."""
+    for benchmark in file.benchmarks:
+        ours = benchmark.record or benchmark.pair
+        if ours is not None:
+            return _seconds(ours.process.started)
+    return _seconds(file.written)
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        moment = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return float("nan")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _machine(file: ResultFile) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, place in MACHINE.items():
+        value: Any = file.machine
+        for part in place:
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str):
+            found[name] = value
+    ours = file.environment
+    if ours is not None:
+        found["CPU"] = ours.cpu
+        if ours.gpu is not None:
+            found["GPU"] = ours.gpu
+    return found
+
+
+def _versions(file: ResultFile) -> dict[str, str]:
+    ours = file.environment
+    if ours is None:
+        return {}
+    names = {"torch": ours.torch, "torchvision": ours.torchvision, "CUDA": ours.cuda, "cuDNN": ours.cudnn}
+    return {name: value for name, value in {**names, "driver": ours.driver}.items() if value is not None}
+
+
+def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessResult]) -> Sides:
+    """Join processes by the identity of their benchmarks; a process that is given twice counts once.
+
+    Raises:
+        ResultFileError: The same process stands on both sides.
+    """
+    notes: list[str] = []
+    old, new = _without_copies(baseline, notes), _without_copies(candidate, notes)
+    both = {process.fingerprint: process for process in old}
+    for process in new:
+        if process.fingerprint in both and process.keys:
+            raise ResultFileError(
+                f"{process.path}: the same run as {both[process.fingerprint].path} on the other side; a run cannot be "
+                "compared with itself"
+            )
+    processes = [*old, *new]
+    rows: dict[Key, int] = {}
+    fullnames: list[str] = []
+    workloads: list[Workload | None] = []
+    for process in processes:
+        for key, fullname, workload in zip(process.keys, process.fullnames, process.workloads, strict=True):
+            if key not in rows:
+                rows[key] = len(rows)
+                fullnames.append(fullname)
+                workloads.append(workload)
+        if not process.complete:
+            notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
+    num_pairs = sum(process.num_pairs for process in processes)
+    if num_pairs:
+        notes.append(f"{num_pairs} alternations (-m speedup, -m fidelity) are not compared: they are ratios already")
+    shape = (len(rows), len(processes))
+    logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
+    peaks = np.full(shape, np.nan)
+    for column, process in enumerate(processes):
+        where = [rows[key] for key in process.keys]
+        for quantile in QUANTILES:
+            logs[quantile][where, column] = process.logs[quantile]
+        peaks[where, column] = process.peak_bytes
+    return Sides(
+        keys=tuple(rows),
+        fullnames=tuple(fullnames),
+        workloads=tuple(workloads),
+        logs=logs,
+        peak_bytes=peaks,
+        is_candidate=np.array([False] * len(old) + [True] * len(new)),
+        order=np.array([process.started for process in processes]),
+        processes=tuple(processes),
+        notes=tuple(notes),
+    )
+
+
+def _without_copies(processes: Sequence[ProcessResult], notes: list[str]) -> list[ProcessResult]:
+    """Keep one file of every run, the fullest."""
+    kept: dict[str, ProcessResult] = {}
+    for process in sorted(processes, key=lambda process: (-len(process.keys), str(process.path))):
+        if process.fingerprint in kept:
+            other = kept[process.fingerprint].path
+            notes.append(f"{process.path}: left out, it holds the same run as {other}: a copy is no second process")
+        else:
+            kept[process.fingerprint] = process
+    # Whatever order the files were given in, the columns stand in the order in which the processes ran.
+    return sorted(kept.values(), key=lambda process: (process.started, str(process.path)))

@@ -1,0 +1,94 @@
+"""What counts as a change, per benchmark: one minimum effect for all, and others by name from a TOML file."""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfsuite.errors import InvalidChoiceError, ResultFileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECTION = "min-effect"
+LARGEST_EFFECT = 10.0
+"""A change to eleven times as long; beyond it lies a typing error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """What counts as a change.
+
+    Attributes:
+        default: As a ratio less 1, for benchmarks that no pattern names.
+        patterns: Shell patterns (`*`, `?`, `[...]` literally escaped as `[[]`) on the full name; the last match counts.
+    """
+
+    default: float
+    patterns: tuple[tuple[str, float], ...] = ()
+
+    def __call__(self, fullname: str) -> float:
+        """Return what counts as a change of that benchmark."""
+        found = self.default
+        for pattern, effect in self.patterns:
+            if fullname == pattern or fnmatch.fnmatchcase(fullname, pattern):
+                found = effect
+        return found
+
+
+def parse_effect(option: str, text: object) -> float:
+    """Return a ratio for `3%` or `0.03`.
+
+    Raises:
+        InvalidChoiceError: No number, or none above 0 and at most 1000%.
+    """
+    value = text
+    if isinstance(text, str):
+        stripped = text.strip()
+        try:
+            value = float(stripped.removesuffix("%")) / (100 if stripped.endswith("%") else 1)
+        except ValueError:
+            value = None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST_EFFECT:
+        raise InvalidChoiceError(f"{option}: {str(text)[:40]!r} is no change; write 3% or 0.03 for instance, above 0")
+    return float(value)
+
+
+def parse_alpha(text: str) -> float:
+    """Return the chance of any false alarm.
+
+    Raises:
+        InvalidChoiceError: No number between 0 and 0.5.
+    """
+    try:
+        alpha = float(text)
+    except ValueError:
+        alpha = -1.0
+    if not 1e-6 <= alpha <= 0.5:  # noqa: PLR2004 - beyond a half every coin is a proof
+        raise InvalidChoiceError(f"--alpha: {text[:40]!r} is no error probability; choose from 0.000001 to 0.5")
+    return alpha
+
+
+def read_thresholds(default: float, path: Path | None) -> Thresholds:
+    """Read the file, if there is one: a table `[min-effect]` of patterns and changes, `"*resnet50*" = "5%"`.
+
+    Raises:
+        ResultFileError: It cannot be read, is not TOML, or holds something else.
+        InvalidChoiceError: A value in it is no change.
+    """
+    if path is None:
+        return Thresholds(default=default)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ResultFileError(f"{path}: not TOML: {error}") from None
+    section = content.get(SECTION)
+    if not isinstance(section, dict) or set(content) != {SECTION}:
+        found = ", ".join(sorted(content)) or "nothing"
+        raise ResultFileError(f"{path}: holds {found[:80]}; one table [{SECTION}] of patterns and changes is needed")
+    patterns = tuple((pattern, parse_effect(f"{path}: {pattern}", value)) for pattern, value in section.items())
+    return Thresholds(default=default, patterns=patterns)
