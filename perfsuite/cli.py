@@ -19,6 +19,7 @@ from perfsuite.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from perfsuite.analysis.compare import Comparison
     from perfsuite.analysis.tables import Table
 
 EXIT_FAILED = 1
@@ -166,12 +167,16 @@ def _compare(options: argparse.Namespace) -> int:
     from perfsuite.analysis.thresholds import parse_alpha, parse_effect, read_thresholds
 
     _check_output(options, [*options.baseline, *options.candidate])
+    if options.across is not None:
+        return _across(options)
     alpha = parse_alpha(options.alpha)
     thresholds = read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
     baseline, candidate = ([read_process(path) for path in side] for side in (options.baseline, options.candidate))
     comparison = compare(
         join_sides(baseline, candidate), min_effect=thresholds, alpha=alpha, ignore_host=options.ignore_host
     )
+    if options.explain is not None:
+        return _explain(comparison, options)
     if options.format == "json":
         _write(compare_tables.comparison_json(comparison), options.output)
     elif options.format == "markdown":
@@ -179,6 +184,30 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         _show(compare_tables.comparison_table(comparison), options)
     return EXIT_FAILED if comparison.fails_on(options.fail_on) else 0
+
+
+def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
+    from perfsuite.analysis.explain import explain, find_benchmark
+
+    row = find_benchmark(comparison, options.explain)
+    if options.output is not None:
+        from perfsuite.analysis.charts import process_chart, save_chart
+
+        save_chart(process_chart(comparison, row), options.output)
+    _write(explain(comparison, row), None)
+    return 0
+
+
+def _across(options: argparse.Namespace) -> int:
+    from perfsuite.analysis.across import across, across_json, across_tables, read_axes
+
+    found = across(options.baseline, options.candidate, read_axes(options.across))
+    if options.format == "json":
+        _write(across_json(found), options.output)
+        return 0
+    texts = [_rendered(table, options) for table in across_tables(found)]
+    _write("\n".join(texts), options.output)
+    return 0
 
 
 def _check_output(options: argparse.Namespace, files: Sequence[Path]) -> None:
@@ -219,22 +248,24 @@ def _say_progress(text: str) -> None:
 
 
 def _show(table: Table, options: argparse.Namespace) -> int:
+    _write(_rendered(table, options), options.output)
+    return 0
+
+
+def _rendered(table: Table, options: argparse.Namespace) -> str:
     from perfsuite.analysis import tables
 
     if options.format == "terminal":
         to_terminal = options.output is None and sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if to_terminal else None
-        text = tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
-    else:
-        render = {
-            "markdown": tables.render_markdown,
-            "csv": tables.render_csv,
-            "json": tables.render_json,
-            "latex": tables.render_latex,
-        }
-        text = render[options.format](table)
-    _write(text, options.output)
-    return 0
+        return tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
+    render = {
+        "markdown": tables.render_markdown,
+        "csv": tables.render_csv,
+        "json": tables.render_json,
+        "latex": tables.render_latex,
+    }
+    return render[options.format](table)
 
 
 def _write(text: str, path: Path | None) -> None:

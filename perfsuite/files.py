@@ -7,27 +7,28 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
     A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.
 
     Args:
         path: The file.
-        text: Its whole content, written as UTF-8; what Unicode cannot encode becomes a question mark.
+        content: Its whole content; text is written as UTF-8, what Unicode cannot encode becomes a question mark.
 
     Raises:
         OSError: It cannot be written; the old file is untouched.
     """
     path = path.resolve()
+    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8", errors="replace")
+        path.write_bytes(data)
         return
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         umask = os.umask(0)

@@ -6,12 +6,14 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.compare import WORST_FIRST
-from perfsuite.analysis.regression import MIN_POOLED, TAIL_SHARE
+from perfsuite.analysis.estimate import MIN_POOLED
+from perfsuite.analysis.regression import TAIL_SHARE
 from perfsuite.analysis.tables import Column, Table, render_markdown
+from perfsuite.analysis.verdicts import WORST_FIRST
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison, MetricVerdict, Verdict
+    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts import MetricVerdict, Verdict
 
 SCHEMA = "perfsuite-compare-1"
 """Of the JSON: a program that reads it checks this first."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.regression import SLOW, STEADIER, TYPICAL
+from perfsuite.analysis.estimate import SLOW, STEADIER, TYPICAL
 from perfsuite.analysis.result_file import read_result_file
 from perfsuite.errors import ResultFileError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from perfsuite.analysis.regression import Bools, Floats
+    from perfsuite.analysis.estimate import Bools, Floats
     from perfsuite.analysis.result_file import Benchmark, ResultFile
     from perfsuite.records import Workload
 

@@ -53,7 +53,7 @@ def speedup_frame(results: Results) -> pd.DataFrame:
 
 
 def _against(baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results) -> dict[str, Any]:
-    slow, fast, estimate = _time_ratio(baseline, candidate, results)
+    slow, fast, estimate = time_ratio(baseline, candidate, results)
     memory = [float(pd.to_numeric(side["peak_allocated_bytes"]).max()) for side in (slow, fast)]
     batch_size = int(slow["batch_size"].iloc[0])
     return {
@@ -71,10 +71,10 @@ def _against(baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results) 
     }
 
 
-def _time_ratio(
+def time_ratio(
     baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results
 ) -> tuple[pd.DataFrame, pd.DataFrame, RatioEstimate]:
-    """Return the FP32 time over the other, and the rows it rests on: all other figures must be of these too.
+    """Return the time of one side over the other's, and the rows it rests on: all other figures must be of these too.
 
     By processes where there are two or more that have both sides, or two or more a side, else by the rounds of one.
     """
