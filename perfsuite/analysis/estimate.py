@@ -6,6 +6,7 @@ A process is a sample, a round is not: each process gives one number per benchma
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -171,11 +172,18 @@ def estimate_change(
     )
 
 
+def _median(values: Floats, axis: int | None = None, *, keepdims: bool = False) -> Floats:
+    """Return the median of what is there; NaN where nothing is, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found: Floats = np.nanmedian(values, axis=axis, keepdims=keepdims)
+    return found
+
+
 def _common_part(logs: Floats, is_candidate: Bools) -> Floats:
     """Return what all benchmarks of a process share, up to a constant: the median of their deviations [processes]."""
-    with np.errstate(invalid="ignore"):
-        middle = (np.nanmedian(logs[:, ~is_candidate], axis=1) + np.nanmedian(logs[:, is_candidate], axis=1)) / 2
-    return np.nan_to_num(np.nanmedian(logs - middle[:, None], axis=0))
+    middle = (_median(logs[:, ~is_candidate], axis=1) + _median(logs[:, is_candidate], axis=1)) / 2
+    return np.nan_to_num(_median(logs - middle[:, None], axis=0))
 
 
 def _common_shift(logs: Floats, per_process: Floats, is_candidate: Bools, order: Floats) -> tuple[float, float, bool]:
@@ -195,7 +203,7 @@ def _common_shift(logs: Floats, per_process: Floats, is_candidate: Bools, order:
     residuals = per_process - design @ coefficients
     # The median over the benchmarks is itself uncertain, also where the processes agree by chance.
     deviations = logs - per_process
-    scatter = np.nanmedian(np.abs(deviations - np.nanmedian(deviations, axis=1, keepdims=True))) * 1.4826
+    scatter = _median(np.abs(deviations - _median(deviations, axis=1, keepdims=True))) * 1.4826
     least = max(FLOOR_SD, 1.2533 * float(scatter)) ** 2 / len(logs)
     variance = max(float(residuals @ residuals) / dof, least)
     error = math.sqrt(variance * np.linalg.inv(design.T @ design)[1, 1])

@@ -159,6 +159,7 @@ def _quantiles(path: Path, cells: Sequence[Benchmark]) -> dict[float, Floats]:
     for indices in by_length.values():
         stacked = np.stack([cells[index].times_s for index in indices])  # type: ignore[misc]
         found = np.quantile(stacked, QUANTILES, axis=1)
+        found[0] = np.where(stacked.min(axis=1) > 0, found[0], 0.0)  # refused below, by name
         for row, quantile in enumerate(QUANTILES):
             values[quantile][indices] = found[row]
     for quantile, found in values.items():
