@@ -28,6 +28,9 @@ FULL_PROCESSES = 5
 TAIL_SHARE = 0.2
 """Of alpha, for the slowest tenth of the rounds; the rest is for typical rounds."""
 
+COMMON_ERRORS = 1.5
+"""How many standard errors of the common shift are taken for chance where the sides ran one after the other."""
+
 TAIL_EFFECT_FACTOR = 2.5
 """How many times the minimum effect the slowest tenth must have grown."""
 
@@ -128,8 +131,10 @@ def _verdicts(estimate: Estimate, interleaved: bool, min_effect: Floats, alpha: 
         se = np.hypot(estimate.se, shift_se) if counted and pooled else estimate.se
         margin = 0.0
     else:
-        change, se = own, estimate.se
-        margin = max(abs(shift) - shift_se, 0.0) if math.isfinite(shift_se) else abs(shift)
+        # What of the common shift is no chance is taken out, and the change must exceed it on top: benchmarks may feel
+        # the machine's state up to twice as much as the typical one does.
+        margin = max(abs(shift) - COMMON_ERRORS * shift_se, 0.0) if math.isfinite(shift_se) else abs(shift)
+        change, se = total - math.copysign(margin, shift), estimate.se
     threshold = min_effect + margin
     judged = (estimate.num >= MIN_PROCESSES) & np.isfinite(se)
     levels = np.where(estimate.num >= FULL_PROCESSES, alpha, alpha / 2)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
+from simulated import write_sides
+
+from perfsuite.analysis.across import across, across_tables
+from perfsuite.analysis.tables import render_terminal
+from perfsuite.cli import main
+from perfsuite.errors import InvalidChoiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perfsuite.analysis.tables import Table
+
+
+def environment_file(run_id: str, *, scale: float = 1.0, peak: int = 1000, **environment: Any) -> dict[str, Any]:
+    """Build a run in which AMP takes half the time and 60% of the memory."""
+    generator = np.random.default_rng(len(run_id))
+    entries = []
+    for precision, factor, share in (("fp32", 1.0, 1.0), ("amp-fp16", 0.5, 0.6)):
+        bytes_ = int(peak * share * 2**20)
+        record = make_record(make_workload(precision=precision), run_id=run_id, peak=bytes_)
+        times = 0.1 * factor * scale * (1 + 0.004 * generator.standard_normal(30))
+        entries.append(make_entry(record, times.tolist()))
+    return make_content(entries, environment=dataclasses.replace(ENVIRONMENT, **environment))
+
+
+@pytest.fixture
+def files(write_result: Callable[..., Path]) -> dict[str, Path]:
+    return {
+        name: write_result(content, f"{name}.json")
+        for name, content in {
+            "t4": environment_file("a"),
+            "t4 again": environment_file("bb"),
+            "a10": environment_file("ccc", scale=0.4, device="NVIDIA A10", gpu="NVIDIA A10"),
+            "h100": environment_file("dddd", scale=0.1, device="NVIDIA H100", gpu="NVIDIA H100", torch="2.15.0"),
+            "torch215": environment_file("eeeee", scale=1.1, peak=900, torch="2.15.0"),
+        }.items()
+    }
+
+
+def shown(tables: list[Table]) -> str:
+    return "\n".join(render_terminal(table, width=None, color=False) for table in tables)
+
+
+def test_a_torch_version_is_set_beside_another_with_intervals(files: dict[str, Path]) -> None:
+    found = across([files["t4"]], [files["torch215"]], ["torch"])
+    assert found.environments == ("torch 2.13.0+cu130", "torch 2.15.0")
+    for row in found.changes:
+        assert row["ratio"] == pytest.approx(1.1, rel=0.01)
+        assert row["ci_low"] < row["ratio"] < row["ci_high"]
+        assert row["basis"] == "rounds"
+        assert row["memory_ratio"] == pytest.approx(0.9)
+    assert [(row["environment"], row["memory_ratio"]) for row in found.amp] == [
+        (name, pytest.approx(0.6)) for name in found.environments
+    ]
+    assert all(row["speedup"] == pytest.approx(2.0, rel=0.01) for row in found.amp)
+
+
+def test_more_than_two_machines_give_a_pivot(files: dict[str, Path]) -> None:
+    found = across([files["t4"], files["t4 again"]], [files["a10"], files["h100"]], ["gpu"])
+    assert found.environments == ("Tesla T4", "NVIDIA A10", "NVIDIA H100")
+    text = shown(across_tables(found))
+    for expected in ("A10", "H100", "0.400 [", "0.100 [", "What AMP gives against fp32"):
+        assert expected in text
+    lines = [line for line in text.splitlines() if line.startswith("resnet18 fp32 train_step b128")]
+    assert len(lines) == 1
+    assert any(note.startswith("torch differs too: 2.13.0+cu130, 2.15.0") for note in found.notes)
+
+
+def test_both_axes_name_environments_by_both(files: dict[str, Path]) -> None:
+    found = across([files["t4"]], [files["h100"]], ["gpu", "torch"])
+    assert found.environments[1] == "NVIDIA H100, torch 2.15.0"
+    assert not any("differs too" in note for note in found.notes)
+
+
+def test_a_workload_that_one_environment_lacks_is_a_dash(files: dict[str, Path]) -> None:
+    content = json.loads(files["a10"].read_text())
+    content["benchmarks"].pop()
+    files["a10"].write_text(json.dumps(content))
+    text = shown(across_tables(across([files["t4"]], [files["a10"]], ["gpu"])))
+    (line,) = (line for line in text.splitlines() if line.startswith("resnet18 amp-fp16 train_step"))
+    assert line.split()[-1] == "-"
+
+
+def test_files_that_are_not_ours_are_set_side_by_side_by_cpu(tmp_path: Path) -> None:
+    old, new = write_sides(tmp_path, changes=[1.5] * 2, num=2)
+    for path in new:
+        content = json.loads(path.read_text())
+        content["machine_info"]["cpu"]["brand_raw"] = "Xeon"
+        path.write_text(json.dumps(content))
+    found = across(old, new, ["gpu"])
+    assert found.environments == ("EPYC", "Xeon")
+    assert [row["basis"] for row in found.changes] == ["processes"] * 2
+    assert found.amp == ()
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "axes", "complaint"),
+    [
+        (["t4"], ["t4 again"], ["gpu"], "all files are of Tesla T4"),
+        (["t4", "a10"], ["h100"], ["gpu"], "these files are of 2 environments"),
+    ],
+)
+def test_environments_that_cannot_be_set_side_by_side_are_refused(
+    files: dict[str, Path], baseline: list[str], candidate: list[str], axes: list[str], complaint: str
+) -> None:
+    with pytest.raises(InvalidChoiceError, match=complaint):
+        across([files[name] for name in baseline], [files[name] for name in candidate], axes)
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown", "csv", "latex", "json"])
+def test_every_format_is_written_and_nothing_is_gated(
+    files: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = ["--baseline", str(files["t4"]), "--candidate", str(files["torch215"])]
+    assert main(["compare", *sides, "--across", "torch", "--format", name]) == 0
+    out = capsys.readouterr().out
+    assert "2.15.0" in out
+    if name == "json":
+        assert json.loads(out)["schema"] == "perfsuite-across-1"
