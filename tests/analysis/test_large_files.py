@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 FOREIGN = Path(__file__).parents[1] / "data" / "foreign" / "pytest_benchmark_5.3.1.json"
 ROUNDS = 30
-ALTERNATIONS = 4
+ALTERNATIONS = 6
 NOISE = 1.1
 """How much longer the fastest of a few whole processes may take by chance on a shared machine."""
 
@@ -39,7 +39,7 @@ def large_content(num_benchmarks: int) -> dict[str, Any]:
 
 
 def test_csv_of_ten_thousand_benchmarks_takes_no_longer_than_pytest_benchmark_s_own(tmp_path: Path) -> None:
-    """Whole processes, alternating; the fastest of each in processor time, for neighbours hardly touch that."""
+    """Whole processes, alternating; the fastest of each, for what else the machine does only ever adds."""
     large = tmp_path / "large.json"
     large.write_text(json.dumps(large_content(10_000), indent=1))
     theirs = [
@@ -47,19 +47,19 @@ def test_csv_of_ten_thousand_benchmarks_takes_no_longer_than_pytest_benchmark_s_
         f"--csv={tmp_path / 'theirs.csv'}",
     ]
     ours = [*(sys.executable, "-m", "perfsuite", "collect", str(large), "--format=csv"), f"-o={tmp_path / 'ours.csv'}"]
-    taken = [[processor_seconds(command, tmp_path) for command in (theirs, ours)] for _ in range(ALTERNATIONS)]
+    taken = [[seconds(command, tmp_path) for command in (theirs, ours)] for _ in range(ALTERNATIONS)]
     theirs_s, ours_s = np.min(taken, axis=0)
     assert len((tmp_path / "ours.csv").read_text().splitlines()) == 10_001
     assert len((tmp_path / "theirs.csv").read_text().splitlines()) == 10_001
     assert ours_s / theirs_s <= NOISE
 
 
-def processor_seconds(command: Sequence[str], folder: Path) -> float:
+def seconds(command: Sequence[str], folder: Path) -> float:
     # Whoever measures coverage would measure it in our process only, and make it slower.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     environment["PYTHONPATH"] = str(REPOSITORY)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = time.perf_counter()
     result = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = time.perf_counter() - begin
     assert result.returncode == 0, result.stderr
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return taken
