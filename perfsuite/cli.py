@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite import __version__
-from perfsuite.errors import PerfsuiteError, ResultFileError
+from perfsuite.errors import DataError, PerfsuiteError, ResultFileError
 from perfsuite.files import write_atomically
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: beside the study's tables; paired, fidelity: what was measured in alternation",
+        "is made of; thesis: beside the study's tables; paired, fidelity: what was measured in alternation; "
+        "accuracy, confusion, history: full trainings",
     )
     _add_output(collect)
     collect.set_defaults(run=_collect)
@@ -97,7 +98,33 @@ def _parser() -> argparse.ArgumentParser:
     room.add_argument("--gpu", metavar="NAME", help="the same for a GPU by name: t4, h100, h200")
     _add_output(memory)
     memory.set_defaults(run=_memory)
+    _add_data(commands)
     return parser
+
+
+def _add_data(commands: argparse._SubParsersAction[_Parser]) -> None:
+    data = commands.add_parser(
+        "data",
+        help="the images of full trainings: download, import, verify, show",
+        description="Bring the images of full trainings into their one file: CIFAR-10 itself, or any mirror of it.",
+    )
+    actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, words in (
+        ("download", "CIFAR-10 through torchvision, checked against its published MD5 sums"),
+        ("import", "a mirror as class folders {train,test}/<class>/*: a folder, .zip, .tar, .tar.gz, .tar.xz"),
+        ("verify", "reckon the fingerprint again from every pixel"),
+        ("show", "what it is, and where"),
+    ):
+        action = actions.add_parser(name, help=words, description=words)
+        if name == "import":
+            action.add_argument("path", metavar="PATH", type=Path, help="folder or archive")
+        action.add_argument(
+            "--data",
+            metavar="FILE",
+            type=Path,
+            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder",
+        )
+        action.set_defaults(run=_data, action=name)
 
 
 def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -238,6 +265,42 @@ def _memory(options: argparse.Namespace) -> int:
     if any(row.get("largest_batch_size") == 0 for row in rows):
         notes = ("a largest batch of 0: not even one image fits; what one takes stands beside it", *notes)
     return _show(memory_table(pd.DataFrame(rows), title=plan.title, notes=notes), options)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from perfsuite.workloads import images
+
+    path = options.data or images.default_path()
+    if path.suffix != ".npz":
+        raise DataError(
+            f"--data {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"
+        )
+    if options.action == "download":
+        from perfsuite.workloads.download import download_images
+
+        found = download_images()
+        images.save_image_set(found, path)
+    elif options.action == "import":
+
+        def report(stage: str, done: int, total: int) -> None:
+            _say_progress(f"{stage} {done:,}{f' of {total:,}' if total else ''} images")
+
+        found = images.import_images(options.path, report=report)
+        _say_progress("")
+        images.save_image_set(found, path)
+    else:
+        found = images.load_image_set(path)
+        if options.action == "verify":
+            images.verify_image_set(found, path)
+    kind = "CIFAR-10 itself" if found.is_canonical else "not the original CIFAR-10: its targets are not asked of these"
+    lines = [
+        str(path),
+        f"  {found.name}, {found.source}; {kind}",
+        f"  {len(found.train_labels):,} training and {len(found.test_labels):,} test images",
+        f"  fingerprint {found.fingerprint}" + (", verified" if options.action == "verify" else ""),
+    ]
+    _write("\n".join(lines) + "\n", None)
+    return 0
 
 
 def _say_progress(text: str) -> None:

@@ -46,6 +46,10 @@ class ResultFileError(PerfsuiteError):
     """A result file cannot be read or written; the message names the file and the reason."""
 
 
+class DataError(PerfsuiteError):
+    """Images cannot be found, read or trusted; the message names the file."""
+
+
 class RecordError(PerfsuiteError):
     """A record does not have the form that its schema asks for; the message names the field."""
 

@@ -86,6 +86,10 @@ def _clock(value: float) -> str:
     return f"{hours}:{seconds // 60:02d}:{seconds % 60:02d}"
 
 
+def _kilojoules(value: float) -> str:
+    return significant(value / 1e3)
+
+
 def _signed_percent(value: float) -> str:
     return f"{value * 100:+.2f}"
 
@@ -130,6 +134,19 @@ _ALL = (
     Metric(key="num_timed_steps", unit="", better="neither", heading="timed steps", format_value=_count),
     Metric(key="num_warm_up_steps", unit="", better="neither", heading="warm-up steps", format_value=_count),
     Metric(key="warm_up_s", unit="s", better="neither", heading="warm-up s", format_value=_seconds),
+    Metric(key="test_accuracy", unit="%", better="higher", heading="test accuracy %", format_value=_percent),
+    Metric(key="validation_accuracy", unit="%", better="higher", heading="validation %", format_value=_percent),
+    Metric(key="training_time_s", unit="s", better="lower", heading="training time", format_value=_clock),
+    Metric(key="epochs_s", unit="s", better="lower", heading="of it epochs", format_value=_clock),
+    Metric(key="validation_s", unit="s", better="lower", heading="of it validation", format_value=_clock),
+    Metric(key="test_s", unit="s", better="lower", heading="test s", format_value=_seconds),
+    Metric(
+        key="training_images_per_second", unit="images/s", better="higher", heading="images/s", format_value=significant
+    ),
+    Metric(key="time_to_target_s", unit="s", better="lower", heading="time to target", format_value=_clock),
+    Metric(key="peak_net_bytes", unit="MiB", better="lower", heading="without data MiB", format_value=_mebibytes),
+    Metric(key="energy_joules", unit="kJ", better="lower", heading="energy kJ", format_value=_kilojoules),
+    Metric(key="num_resumes", unit="", better="neither", heading="resumed", format_value=_count),
     Metric(key="speedup_ratio", unit="x", better="higher", heading="speed-up", format_value=_times),
     Metric(key="memory_ratio", unit="x", better="lower", heading="memory", format_value=_times),
 )

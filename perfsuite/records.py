@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from perfsuite.errors import RecordError
 from perfsuite.metrics import METRICS
 from perfsuite.strict_json import is_number, kind_of, read_dataclass, to_strict_json
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SCHEMA_VERSION = 2
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
-1: cells. 2: a record has a kind, `cell` (the only one before) or `pair`.
+1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`.
 """
 
 KEY = "perfsuite"
@@ -65,25 +68,42 @@ class Workload:
 class Recipe:
     """How a full training is done.
 
+    SGD with momentum, cross-entropy, no augmentation; the learning rate falls by a factor every so many epochs.
+
     Attributes:
-        dataset: Name of the data set.
+        name: What it is called.
         epochs: Passes over the training images.
-        optimizer: Name and constants of the optimizer, in words.
-        schedule: Learning rate and how it changes, in words.
-        batch_size: N, images in a batch.
-        seed: Seed of the split, the initial weights and the order of the images.
-        target_accuracy: Test accuracy to be reached, as a ratio, or None if there is no target.
+        batch_size: N, images in a batch; the last one of an epoch is smaller.
+        learning_rate: Of the first epochs.
+        decay_factor: What the learning rate is multiplied by ...
+        decay_every_epochs: ... after so many epochs, each time.
+        momentum: Of SGD.
+        weight_decay: Of SGD.
+        num_train: Images to train on; None for all that are not validated on.
+        num_validation: Images to validate on; None for a tenth of the training images.
+        num_test: Images to test on; None for all.
+        target_accuracy: Validation accuracy whose time is taken, and test accuracy to be reached on CIFAR-10 itself
+            less a tolerance, as a ratio; None if there is no target.
         source: Where the recipe stands.
     """
 
-    dataset: str
+    name: str
     epochs: int
-    optimizer: str
-    schedule: str
     batch_size: int
-    seed: int
+    learning_rate: float
+    decay_factor: float
+    decay_every_epochs: int
+    momentum: float
+    weight_decay: float
+    num_train: int | None
+    num_validation: int | None
+    num_test: int | None
     target_accuracy: float | None
     source: str
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        return self.learning_rate * self.decay_factor ** (epoch // self.decay_every_epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +163,7 @@ class Environment:
         Raises:
             RecordError: A newer schema, a field missing or of the wrong type.
         """
-        return read_dataclass(cls, _versioned(value, where), where)
+        return read_dataclass(cls, versioned(value, where), where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +185,21 @@ class ProofReading:
     high: float
 
 
+def check_metrics(metrics: Mapping[str, int | float | None], absent: Mapping[str, str]) -> None:
+    """Check that metrics are registered and finite, and that absent ones have a reason.
+
+    Raises:
+        RecordError: One is not.
+    """
+    for key, value in metrics.items():
+        if key not in METRICS:
+            raise RecordError(f"metric {key!r} is not registered; register it in perfsuite.metrics")
+        if value is None and key not in absent:
+            raise RecordError(f"metric {key!r} is absent without a reason")
+        if value is not None and not is_number(value):
+            raise RecordError(f"metric {key!r} is {value!r}; a finite number is needed, or None with a reason")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One result: a cell of the matrix that became numbers. Times stay where pytest-benchmark keeps them.
@@ -177,7 +212,6 @@ class Record:
         proof: The probes that showed the precision to be in force.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured.
-        recipe: How it was trained; None for anything but a full training.
         outcome: Always `measured`: what did not become a number has no record but an outcome.
     """
 
@@ -188,17 +222,10 @@ class Record:
     proof: tuple[ProofReading, ...]
     findings: tuple[str, ...]
     process: Process
-    recipe: Recipe | None = None
     outcome: Literal["measured"] = "measured"
 
     def __post_init__(self) -> None:
-        for key, value in self.metrics.items():
-            if key not in METRICS:
-                raise RecordError(f"metric {key!r} is not registered; register it in perfsuite.metrics")
-            if value is None and key not in self.absent:
-                raise RecordError(f"metric {key!r} is absent without a reason")
-            if value is not None and not is_number(value):
-                raise RecordError(f"metric {key!r} is {value!r}; a finite number is needed, or None with a reason")
+        check_metrics(self.metrics, self.absent)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `extra_info["perfsuite"]`.
@@ -258,20 +285,6 @@ class PairedRecord:
         return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "pair", **dataclasses.asdict(self)})
 
 
-def read_record(value: object, where: str = "record") -> Record | PairedRecord:
-    """Read a record of either kind.
-
-    Raises:
-        RecordError: A newer schema, an unknown kind, a field missing or of the wrong type.
-    """
-    fields = _versioned(value, where)
-    kinds: dict[str, type[Record | PairedRecord]] = {"cell": Record, "pair": PairedRecord}
-    kind = fields.get("kind", "cell")
-    if not isinstance(kind, str) or kind not in kinds:
-        raise RecordError(f"{where}.kind is {kind!r:.60}, one of {', '.join(kinds)} is needed")
-    return read_dataclass(kinds[kind], fields, where)
-
-
 OutcomeKind = Literal["skipped", "failed", "out_of_memory", "interrupted", "not_run"]
 
 
@@ -305,7 +318,12 @@ class Outcome:
         return read_dataclass(cls, value, where)
 
 
-def _versioned(value: object, where: str) -> dict[str, Any]:
+def versioned(value: object, where: str) -> dict[str, Any]:
+    """Return the fields of an object that carries its schema version, which must not be a newer one.
+
+    Raises:
+        RecordError: It is, or there is none.
+    """
     if not isinstance(value, dict):
         raise RecordError(f"{where} is {kind_of(value)}, an object is needed")
     version = value.get("schema_version")

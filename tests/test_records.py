@@ -8,7 +8,8 @@ import pytest
 from builders import ENVIRONMENT, make_pair, make_record, make_workload
 
 from perfsuite.errors import RecordError
-from perfsuite.records import Environment, Outcome, read_record
+from perfsuite.record_kinds import read_record
+from perfsuite.records import Environment, Outcome
 
 
 def test_a_record_survives_the_way_through_json() -> None:

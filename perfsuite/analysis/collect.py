@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.records import PairedRecord
+    from perfsuite.training_record import TrainingRecord
 
 ENVIRONMENT_COLUMNS = (
     "device",
@@ -66,6 +67,23 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FullTraining:
+    """A full training, as read from a file.
+
+    Attributes:
+        record: What came of it.
+        name: pytest's name of it.
+        file: Label of the file.
+        environment: Values of `ENVIRONMENT_COLUMNS`.
+    """
+
+    record: TrainingRecord
+    name: str
+    file: str
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """What a set of files holds.
 
@@ -76,6 +94,7 @@ class Results:
         outcomes: A row per cell that did not become a number: file, nodeid, outcome, reason.
         ours: Whether every benchmark has a record of ours.
         notes: What a reader should know of the files, in words.
+        trainings: Full trainings; never among `benchmarks`, whose time is that of one pass.
         pairs: What was measured in alternation; never among `benchmarks`, for its rounds are blocks of two workloads.
     """
 
@@ -85,6 +104,7 @@ class Results:
     ours: bool
     notes: tuple[str, ...]
     pairs: tuple[Pair, ...] = ()
+    trainings: tuple[FullTraining, ...] = ()
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -117,11 +137,17 @@ def collect(paths: Iterable[Path]) -> Results:
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
     outcomes: list[dict[str, Any]] = []
     pairs: list[Pair] = []
+    trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
         environment = _environment(file)
         for benchmark in file.benchmarks:
             if benchmark.pair is not None:
                 pairs.append(Pair(record=benchmark.pair, name=benchmark.name, file=label, environment=environment))
+                continue
+            if benchmark.training is not None:
+                trainings.append(
+                    FullTraining(record=benchmark.training, name=benchmark.name, file=label, environment=environment)
+                )
                 continue
             rows.append({**_row(benchmark), **environment, "file": label})
             times.append(benchmark.times_s)
@@ -139,7 +165,18 @@ def collect(paths: Iterable[Path]) -> Results:
         ours=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
         pairs=tuple(pairs),
+        trainings=_once(trainings),
     )
+
+
+def _once(trainings: list[FullTraining]) -> tuple[FullTraining, ...]:
+    """Leave out a training that was only replayed into a file, where another file has it as it was done."""
+    found: dict[tuple[str, str], FullTraining] = {}
+    for training in trainings:
+        key = (training.record.weights_sha256, training.record.process.run_id)
+        if key not in found or found[key].record.replayed:
+            found[key] = training
+    return tuple(found.values())
 
 
 def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:
@@ -160,7 +197,9 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
 
 
 def _run_ids(file: ResultFile) -> set[str]:
-    return {benchmark.run_id for benchmark in file.benchmarks if benchmark.run_id is not None}
+    return {
+        benchmark.run_id for benchmark in file.benchmarks if benchmark.run_id is not None and not benchmark.replayed
+    }
 
 
 def _labels(files: list[ResultFile]) -> list[str]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, PairedRecord, Record, read_record
+from perfsuite.record_kinds import read_record
+from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, PairedRecord, Record
 from perfsuite.strict_json import is_number
+from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,7 @@ class Benchmark:
         times_s: Every round's time per pass in seconds [num_rounds] float64, or None where the file has no raw data.
         record: Our record of a cell, or None in a file that is not ours.
         pair: Our record of two things in alternation; `record` is None then.
+        training: Our record of a full training; `record` is None then.
     """
 
     fullname: str
@@ -51,12 +54,18 @@ class Benchmark:
     times_s: np.ndarray[Any, np.dtype[np.float64]] | None
     record: Record | None
     pair: PairedRecord | None
+    training: TrainingRecord | None = None
 
     @property
     def run_id(self) -> str | None:
         """Which process measured, or None in a file that is not ours."""
-        ours = self.record or self.pair
+        ours = self.record or self.pair or self.training
         return None if ours is None else ours.process.run_id
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it was measured by another run, and only copied into this file."""
+        return self.training is not None and self.training.replayed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +212,7 @@ def _benchmark(entry: object, where: str) -> Benchmark:
         times_s=_times(stats.get("data"), f"{where}.stats.data", least=0.0 if ours is None else SHORTEST_TIME_S),
         record=record if isinstance(record, Record) else None,
         pair=record if isinstance(record, PairedRecord) else None,
+        training=record if isinstance(record, TrainingRecord) else None,
     )
 
 

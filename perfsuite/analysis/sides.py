@@ -108,7 +108,7 @@ def read_process(path: Path) -> ProcessResult:
 
 
 def _reduced(file: ResultFile) -> ProcessResult:
-    cells = [benchmark for benchmark in file.benchmarks if benchmark.pair is None]
+    cells = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and benchmark.training is None]
     keys = tuple(_key(benchmark) for benchmark in cells)
     if len(set(keys)) < len(keys):
         seen: set[Key] = set()
@@ -116,7 +116,7 @@ def _reduced(file: ResultFile) -> ProcessResult:
         raise ResultFileError(f"{file.path}: holds {twice!r:.200} twice; one process measures a benchmark once")
     workloads = tuple(None if cell.record is None else cell.record.workload for cell in cells)
     peaks = [None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes") for cell in cells]
-    run_ids = sorted({benchmark.run_id for benchmark in file.benchmarks if benchmark.run_id is not None})
+    run_ids = sorted({benchmark.run_id for benchmark in cells if benchmark.run_id is not None})
     logs = _quantiles(file.path, cells)
     return ProcessResult(
         path=file.path,

@@ -88,5 +88,6 @@ def notes_of(results: Results) -> tuple[str, ...]:
     if "findings" in frame:
         notes += [f"{row.name}: {row.findings}" for row in frame[frame["findings"].fillna("") != ""].itertuples()]
     notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
+    notes += [f"{one.name}: {finding}" for one in results.trainings for finding in one.record.findings]
     notes += results.outcomes_in_words()
     return tuple(notes)

@@ -18,6 +18,7 @@ from perfsuite.analysis.table_parts import (
     without,
 )
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
+from perfsuite.analysis.training_tables import accuracy_table, beside_study_table, confusion_table, history_table
 from perfsuite.errors import choose
 from perfsuite.metrics import duration
 
@@ -85,7 +86,7 @@ def build_table(name: str, results: Results) -> Table:
     build = choose(TABLES, name, kind="table")
     if not results.ours:
         return _plain_table(results)
-    if name not in COMPARISONS and results.benchmarks.empty:
+    if name in {"steps", "speedup", "memory"} and results.benchmarks.empty:
         return Table(
             title="No cell became a number", frame=results.benchmarks, columns=(), notes=_notes_with_pairs(results)
         )
@@ -96,7 +97,10 @@ def _notes_with_pairs(results: Results) -> tuple[str, ...]:
     """Return the notes, and where to find what was measured in alternation."""
     found = [name for name in COMPARISONS if has_pairs(results, name)]
     where = " and ".join(f"--table {name}" for name in found)
-    return (*((f"what was measured in alternation: {where}",) if found else ()), *notes_of(results))
+    notes = [f"what was measured in alternation: {where}"] if found else []
+    if results.trainings:
+        notes.append("full trainings: --table accuracy, confusion, history, thesis")
+    return (*notes, *notes_of(results))
 
 
 def _steps_table(results: Results) -> Table:
@@ -237,7 +241,9 @@ def _ledger_table(results: Results) -> Table:
 
 
 def _thesis_table(results: Results) -> Table:
-    """Ours beside the study's tables 5.1 and 5.2."""
+    """Ours beside the study's tables 5.1 and 5.2: of full trainings where there are any, else what steps project."""
+    if results.trainings:
+        return beside_study_table(results)
     frame = thesis_frame(results)
     if frame.empty:
         note = "nothing to set beside the study: it needs train_step results of resnet18, resnet34 or resnet50"
@@ -273,6 +279,9 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "speedup": _speedup_table,
     "memory": _ledger_table,
     "thesis": _thesis_table,
+    "accuracy": accuracy_table,
+    "confusion": confusion_table,
+    "history": history_table,
     "paired": paired_table,
     "fidelity": fidelity_table,
 }

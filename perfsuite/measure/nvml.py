@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import torch
+
 T = TypeVar("T")
 
 
@@ -79,6 +81,34 @@ def read_nvml(library: Any = None) -> NvmlReading:
         # Source of the encoding, 1000 * major + 10 * minor: NVML API reference, nvmlSystemGetCudaDriverVersion.
         cuda = None if version is None else f"{version // 1000}.{version % 1000 // 10}"
         return NvmlReading(gpus=gpus, driver=driver, cuda=cuda, reason=None if gpus else "NVML sees no GPU")
+
+
+def read_energy_joules(device: torch.device, library: Any = None) -> float | None:
+    """Return the GPU's energy counter, or None where there is none (a CPU, no NVML, a GPU older than Volta).
+
+    Source: NVML API reference, nvmlDeviceGetTotalEnergyConsumption: millijoules since the driver was loaded.
+
+    Args:
+        device: A device of torch; matched to NVML's by its UUID, since both count differently.
+        library: A module with the interface of `pynvml`; the real one if not given.
+    """
+    if device.type != "cuda":
+        return None
+    if library is None:
+        try:
+            import pynvml
+        except ImportError:
+            return None
+        library = pynvml
+    import torch  # only here: what the driver says is asked without it
+
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    try:
+        with _session(library):
+            handle = library.nvmlDeviceGetHandleByUUID(uuid)
+            return float(library.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+    except library.NVMLError:
+        return None
 
 
 def _nothing(reason: str) -> NvmlReading:

@@ -8,6 +8,7 @@ pytest_plugins = (
     "perfsuite.plugin.options",
     "perfsuite.plugin.selection",
     "perfsuite.plugin.cells",
+    "perfsuite.plugin.trainings",
     "perfsuite.plugin.outcomes",
     "perfsuite.plugin.results",
     "perfsuite.plugin.progress",

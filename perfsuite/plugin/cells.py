@@ -7,23 +7,29 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PerfsuiteError
+from perfsuite.errors import MeasurementError, PerfsuiteError
+from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.plugin.options import given
-from perfsuite.plugin.outcomes import BENCHMARK, OUTCOME_KIND, WORKLOAD
+from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_stage
+from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
 from perfsuite.records import PairedRecord, Record, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 Measured = TypeVar("Measured")
 
-PAIRED = ("speedup", "fidelity")
-"""Markers of tests that let whole steps alternate."""
+WHOLE = {"speedup": "train_step", "fidelity": "train_step", ON_REQUEST: ON_REQUEST}
+"""Phase of tests that have no marker `step`, by their marker."""
 
 BASELINE_PRECISION = "fp32"
 """What a speed-up is held against."""
+
+ACTIVE_CLOCK = pytest.StashKey[ActiveClock]()
+"""The timer of a full training, on its item."""
 
 PARAMETERS = ("model", "precision", "batch_size", "memory_format", "gradients", "compiled")
 
@@ -40,18 +46,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     sizes = options.batch_sizes or (state.budget.batch_size,)
     if _is_speedup(metafunc.definition):
         precisions.pop(BASELINE_PRECISION, None)
-    cases = list(itertools.product(options.models, sizes, options.memory_formats, options.gradients, precisions))
-    metafunc.parametrize(
-        PARAMETERS,
-        [
-            (model, precision, size, layout, gradients, options.compiled)
-            for model, size, layout, gradients, precision in cases
-        ],
-        ids=[
-            f"{model}-{precision}-b{size}{_suffix(layout, gradients, compiled=options.compiled)}"
-            for model, size, layout, gradients, precision in cases
-        ],
+    is_training = metafunc.definition.get_closest_marker(ON_REQUEST) is not None
+    seeds: tuple[int | None, ...] = tuple(range(options.num_seeds)) if is_training else (None,)
+    if is_training:
+        sizes = (options.recipe.batch_size,)
+    cases = itertools.product(
+        options.models, sizes, options.memory_formats, options.gradients, precisions, (options.compiled,), seeds
     )
+    names, values, ids = PARAMETERS + (("seed",) if is_training else ()), [], []
+    for model, size, layout, gradients, precision, compiled, seed in cases:
+        values.append((model, precision, size, layout, gradients, compiled, *(() if seed is None else (seed,))))
+        suffix = _suffix(layout, gradients, compiled=compiled) + ("" if not seed else f"-seed{seed}")
+        ids.append(f"{model}-{precision}-b{size}{suffix}")
+    metafunc.parametrize(names, values, ids=ids)
 
 
 def _is_speedup(item: pytest.Item) -> bool:
@@ -89,7 +96,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     defaults = _benchmark_defaults(config, state)
     for item in cells:
         marker = item.get_closest_marker("benchmark")
-        merged = {**defaults, **(marker.kwargs if marker else {}), "timer": state.clock}
+        timer: object = state.clock
+        if item.get_closest_marker(ON_REQUEST) is not None:
+            timer = item.stash[ACTIVE_CLOCK] = ActiveClock()
+        merged = {**defaults, **(marker.kwargs if marker else {}), "timer": timer}
         item.add_marker(pytest.mark.benchmark(**merged), append=False)
         # A cell that is skipped or fails before it is timed says so itself.
         item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
@@ -141,7 +151,7 @@ def workload(
 ) -> Workload:
     """The identity of the cell, from the parameters and the phase in its marker `step`; a pair is of whole steps."""
     marker = request.node.get_closest_marker("step")
-    phase = "train_step" if any(map(request.node.get_closest_marker, PAIRED)) else None
+    phase = next((phase for name, phase in WHOLE.items() if request.node.get_closest_marker(name)), None)
     phase = marker.kwargs.get("phase") if marker is not None else phase
     if not isinstance(phase, str):
         raise pytest.UsageError(f"{request.node.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
@@ -233,7 +243,4 @@ def _measured(
     except PerfsuiteError as error:
         problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the cell's tensors
     # Outside of the handler: pytest would show the error twice, as one during the handling of the other.
-    if isinstance(problem, NotSupportedError):
-        pytest.skip(str(problem))
-    request.node.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(problem, OutOfMemoryError) else "failed"
-    pytest.fail(str(problem), pytrace=False)
+    return fail_in_one_line(request.node, problem)

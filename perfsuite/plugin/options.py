@@ -6,14 +6,18 @@ import contextlib
 import os
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
+from perfsuite.recipes import read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from perfsuite.records import Recipe
 
 DEFAULT_MODELS = "resnet18,resnet34,resnet50"
 DEFAULT_PRECISIONS = "fp32,amp"
@@ -22,6 +26,10 @@ GRADIENTS = {"freed": True, "kept": False}
 
 MAX_BATCH_SIZE = 65_536
 """Larger than any batch of 32x32 images that fits a GPU today; beyond it lies a typing error."""
+
+
+MOST_SEEDS = 1000
+"""More trainings of one cell than this nobody has the time for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +44,12 @@ class Options:
         memory_formats: Names of memory formats.
         gradients: `freed` or `kept`, or both.
         compiled: Whether networks go through `torch.compile`.
+        recipe: How full trainings are done.
+        num_seeds: How many trainings of each cell.
+        data: Path of the data set, or None for where it is kept.
+        run_dir: Where checkpoints and finished trainings lie, or None for `results/trainings`.
+        restart: Whether to begin trainings anew.
+        deterministic: Whether trainings choose the same algorithms every time.
     """
 
     device: str
@@ -45,6 +59,12 @@ class Options:
     memory_formats: tuple[str, ...]
     gradients: tuple[str, ...]
     compiled: bool
+    recipe: Recipe
+    num_seeds: int
+    data: Path | None
+    run_dir: Path | None
+    restart: bool
+    deterministic: bool
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -88,6 +108,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="comma-separated of freed (set to None by zero_grad), kept (zeroed in place, as in the study); "
         "default: freed",
     )
+    group.addoption(
+        "--perf-recipe",
+        default="study",
+        metavar="NAME",
+        help="of full trainings: study, smoke (minutes on a CPU), or a .toml file; default: study",
+    )
+    group.addoption("--perf-seeds", default="1", metavar="N", help="full trainings of each cell; default: 1")
+    group.addoption(
+        "--perf-data",
+        default=None,
+        metavar="PATH",
+        help="images to train on: what `perfsuite data` has stored, or class folders in a folder or archive; default: "
+        "$PERFSUITE_DATA, else the user's cache folder, downloaded on first use",
+    )
+    group.addoption(
+        "--perf-run-dir",
+        default=None,
+        metavar="DIR",
+        help="checkpoints and finished trainings; default: results/trainings",
+    )
+    group.addoption("--perf-restart", action="store_true", default=False, help="begin full trainings anew")
+    group.addoption(
+        "--perf-deterministic",
+        action="store_true",
+        default=False,
+        help="full trainings give the same weights every time",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -119,6 +166,12 @@ def read_options(get: Callable[[str], object]) -> Options:
         memory_formats=split_names("--perf-memory-format", str(get("perf_memory_format"))),
         gradients=split_names("--perf-gradients", str(get("perf_gradients"))),
         compiled=bool(get("perf_compile")),
+        recipe=read_recipe(str(get("perf_recipe")), Path.cwd()),
+        num_seeds=_num_seeds(str(get("perf_seeds"))),
+        data=_path(get("perf_data")),
+        run_dir=_path(get("perf_run_dir")),
+        restart=bool(get("perf_restart")),
+        deterministic=bool(get("perf_deterministic")),
     )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
@@ -165,6 +218,19 @@ def _at(option: str, check: Callable[[], object]) -> None:
         check()
     except InvalidChoiceError as error:
         raise InvalidChoiceError(f"{option}: {error}") from None
+
+
+def _path(value: object) -> Path | None:
+    return None if value is None else Path(str(value)).expanduser()
+
+
+def _num_seeds(value: str) -> int:
+    fits = value.isascii() and value.isdigit() and len(value) <= len(str(MOST_SEEDS)) and 1 <= int(value) <= MOST_SEEDS
+    if not fits:
+        raise InvalidChoiceError(
+            f"--perf-seeds: {value[:20]!r} is no number of seeds; from 1 to {MOST_SEEDS} is allowed"
+        )
+    return int(value)
 
 
 def _batch_sizes(value: object) -> tuple[int, ...]:

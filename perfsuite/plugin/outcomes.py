@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from perfsuite.errors import NotSupportedError, OutOfMemoryError, PerfsuiteError
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.records import Outcome, OutcomeKind, Workload
 
@@ -21,6 +22,9 @@ WORKLOAD = pytest.StashKey[Workload]()
 
 BENCHMARK = pytest.StashKey[Any]()
 """pytest-benchmark's fixture of a cell, on its item."""
+
+KEPT = pytest.StashKey[bool]()
+"""Set on a cell that fails although its numbers are sound: a target was missed. They stay in the file."""
 
 _OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
 _STARTED = pytest.StashKey[set[str]]()
@@ -85,9 +89,17 @@ def pytest_runtest_makereport(
         item.config.stash[_OUTCOMES][item.nodeid] = Outcome(
             nodeid=item.nodeid, outcome=kind, reason=_reason(report), workload=item.stash.get(WORKLOAD, None)
         )
-        if BENCHMARK in item.stash:
+        if BENCHMARK in item.stash and not item.stash.get(KEPT, False):
             item.stash[BENCHMARK].has_error = True  # also what was measured and then did not end well is no result
     return report
+
+
+def fail_in_one_line(item: pytest.Item, problem: PerfsuiteError) -> NoReturn:
+    """Skip or fail a cell with one line, and remember what it died of."""
+    if isinstance(problem, NotSupportedError):
+        pytest.skip(str(problem))
+    item.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(problem, OutOfMemoryError) else "failed"
+    pytest.fail(str(problem), pytrace=False)
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -12,7 +12,9 @@ import pytest
 from perfsuite.metrics import METRICS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, outcomes
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.records import KEY, PairedRecord, read_record
+from perfsuite.record_kinds import read_record
+from perfsuite.records import KEY, PairedRecord
+from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -39,6 +41,7 @@ class TimeLeft:
     now: Callable[[], float] = time.monotonic
     _done: dict[str, float] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)
 
     def begin(self, name: str) -> None:
         """Note that a cell begins."""
@@ -48,12 +51,18 @@ class TimeLeft:
         """Note that it has ended; a cell that ended at once (skipped) teaches nothing about the others."""
         self._done[name] = self.now() - self._begun.get(name, self.now())
 
+    def tell(self, name: str, left_s: float) -> None:
+        """Take the running cell's own word for how long it will take from now on."""
+        self._told[name] = self.now() - self._begun.get(name, self.now()) + left_s
+
     def seconds(self) -> float:
         """Return the expected time left, the running cell's included."""
         measured = {name: taken for name, taken in self._done.items() if taken > 0.05 * self.prior_s}
+        measured.update({name: taken for name, taken in self._told.items() if name not in self._done})
         average = sum(self.weights.values()) / max(len(self.weights), 1)
-        # The prior counts as one cell of average weight.
-        rate = (self.prior_s + sum(measured.values())) / (average + sum(self.weights[name] for name in measured))
+        # The prior counts as one cell of average weight, until a cell has told for itself.
+        prior_s, average = (0.0, 0.0) if self._told else (self.prior_s, average)
+        rate = (prior_s + sum(measured.values())) / (average + sum(self.weights[name] for name in measured))
         left = sum(weight for name, weight in self.weights.items() if name not in self._done) * rate
         running = [begun for name, begun in self._begun.items() if name not in self._done]
         return max(left - sum(self.now() - begun for begun in running), 0.0)
@@ -108,6 +117,14 @@ class Progress:
         with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
             self._replace(self._line(stage), newline=False)
 
+    def epoch(self, nodeid: str, text: str, left_s: float | None) -> None:
+        """Show an epoch that has ended: in place on a terminal, as a line of its own elsewhere."""
+        if left_s is not None:
+            self._left.tell(nodeid, left_s)
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+            self._replace(self._line(text), newline=not self._live or left_s is None)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
         """Leave out pytest's own letter: the line says more. With -v, pytest writes as ever."""
@@ -152,6 +169,9 @@ class Progress:
             from perfsuite.analysis.paired_tables import paired_in_words
 
             return paired_in_words(record)
+        if isinstance(record, TrainingRecord):
+            text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
+            return f"{text}, trained before" if record.replayed else text
         rate = METRICS["images_per_second"].show(item.stash[WORKLOAD].batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]
         return f"{rate:>8} images/s  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB"
@@ -171,6 +191,12 @@ def _name(item: pytest.Item) -> str:
 
 
 _PROGRESS = pytest.StashKey[Progress]()
+
+
+def report_epoch(config: pytest.Config, nodeid: str, text: str, left_s: float | None) -> None:
+    """Tell the user of an epoch of the running cell, and how long that will take from now on; None for a warning."""
+    if _PROGRESS in config.stash:
+        config.stash[_PROGRESS].epoch(nodeid, text, left_s)
 
 
 def report_stage(config: pytest.Config, stage: str) -> None:

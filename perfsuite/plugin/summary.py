@@ -80,10 +80,12 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     from perfsuite.analysis.views import build_table
 
     results = collect([path])
-    if results.benchmarks.empty and not results.pairs:
+    if results.benchmarks.empty and not results.pairs and not results.trainings:
         words = "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
         return words, "steps"
     names = [name for name in ("paired", "fidelity") if has_pairs(results, name)]
+    if results.trainings:
+        names.insert(0, "accuracy")
     if not results.benchmarks.empty:
         names.insert(0, "steps" if build_table("speedup", results).is_empty else "speedup")
     tables = [build_table(name, results) for name in names]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from perfsuite.workloads.optimizer import make_sgd
 from perfsuite.workloads.step import LEARNING_RATE, MOMENTUM
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ def bare_step(step: TrainingStep) -> Callable[[], None]:
     model, images, labels = step.network, step.images, step.labels
     device_type, dtype = step.device.type, step.policy.autocast_dtype
     set_to_none = step.workload.gradients == "freed"
-    optimizer = torch.optim.SGD(step.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
-    for parameter in step.model.parameters():
-        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    optimizer = make_sgd(step.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
     scaler = torch.amp.GradScaler(device_type, enabled=step.policy.loss_scaling)
     scaler.load_state_dict(step.scaler.state_dict())
 

@@ -13,6 +13,7 @@ from perfsuite.errors import InvalidChoiceError, MeasurementError
 from perfsuite.records import PHASES
 from perfsuite.workloads.data import synthetic_batch
 from perfsuite.workloads.models import build_model
+from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
 from perfsuite.workloads.precision import autocast, policy_named
 
 if TYPE_CHECKING:
@@ -78,18 +79,12 @@ class TrainingStep:
             memory_format=workload.memory_format,
             seed=seed,
         )
-        # Fused: one kernel for all parameters, and the only form in which the scaler never asks the device for its
-        # overflow flag on the host (https://github.com/pytorch/pytorch/issues/80167). On a CPU it is fused as well.
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
-        # Fused SGD leaves a fresh momentum buffer uninitialised when the loss scaler skips the very first step (seen in
-        # torch 2.13: momentum of 7.9e+31, and weights to match one step later). From zeros, a first step is the same.
-        for parameter in self.model.parameters():
-            self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        self.optimizer = make_sgd(self.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
         self.num_passes = 0
-        self.num_skipped = torch.zeros((), device=device)
-        if self.policy.loss_scaling:
-            self.optimizer.register_step_pre_hook(self._count_skipped)
+        # Without loss scaling nothing is ever skipped, and no hook has to run.
+        skipped = SkippedSteps(self.optimizer, device) if self.policy.loss_scaling else None
+        self.num_skipped = torch.zeros((), device=device) if skipped is None else skipped.count
         self._set_to_none = workload.gradients == "freed"
         self._stack = contextlib.ExitStack()
         self.network: Callable[[torch.Tensor], torch.Tensor] = self.model
@@ -173,12 +168,6 @@ class TrainingStep:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
-
-    def _count_skipped(self, optimizer: torch.optim.Optimizer, _args: object, _kwargs: object) -> None:
-        # GradScaler.step gives a fused optimizer its overflow flag, a tensor on the device: 1.0 skips the step.
-        found_inf = getattr(optimizer, "found_inf", None)
-        if found_inf is not None:
-            self.num_skipped += found_inf
 
     def settle(self) -> None:
         """Train until a step was not skipped: the loss scale has found its level then.

@@ -15,7 +15,8 @@ from perfsuite.measure import paired
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.paired import Alternation, Side, measure_fidelity, measure_speedup
-from perfsuite.records import KEY, PairedRecord, Process, read_record
+from perfsuite.record_kinds import read_record
+from perfsuite.records import KEY, PairedRecord, Process
 from perfsuite.workloads.bare_step import bare_step
 from perfsuite.workloads.step import TrainingStep
 

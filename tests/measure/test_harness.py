@@ -14,7 +14,8 @@ from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryErr
 from perfsuite.measure import harness, preparation
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock, WarmUp
-from perfsuite.records import KEY, Process, Record, read_record
+from perfsuite.record_kinds import read_record
+from perfsuite.records import KEY, Process, Record
 from perfsuite.workloads import precision
 from perfsuite.workloads.step import TrainingStep
 

@@ -27,7 +27,7 @@ class Run:
 
     @property
     def files(self) -> list[Path]:
-        return sorted((self.folder / "results").glob("*"))
+        return sorted((self.folder / "results").glob("*.json"))
 
     @property
     def content(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import pytest
 from suite_run import REPOSITORY
 
 from perfsuite.measure import paired
-from perfsuite.records import PairedRecord, read_record
+from perfsuite.record_kinds import read_record
+from perfsuite.records import PairedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

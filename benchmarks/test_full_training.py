@@ -1,0 +1,24 @@
+"""Full CIFAR-10 training to the accuracy targets, unattended overnight: `pytest -m full_training`.
+
+A cell that was interrupted, however it was, goes on from its last epoch with the same command; a finished one is not
+trained again. The time is the active time of all processes that trained it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.records import Workload
+    from perfsuite.training_record import TrainingRecord
+
+
+@pytest.mark.full_training
+@pytest.mark.long
+def test_full_training(train: Callable[[Workload, int], TrainingRecord], workload: Workload, seed: int) -> None:
+    """All epochs of the recipe, validation after each, and the test; reaches the study's accuracy on CIFAR-10."""
+    train(workload, seed)

@@ -1,0 +1,356 @@
+"""Full trainings: accuracy and time with seeds as samples, AMP against FP32, confusion matrices, the loss scale."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.table_parts import notes_of
+from perfsuite.analysis.tables import Column, Table, metric_column, text_column
+from perfsuite.study import study_result
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from perfsuite.analysis.collect import FullTraining, Results
+    from perfsuite.training_record import TrainingRecord
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
+
+NON_INFERIORITY_MARGIN = 0.01
+"""AMP may be one point of accuracy below FP32 and still count as no worse."""
+
+CONFIDENCE = 0.95
+"""One-sided, of a non-inferiority."""
+
+SEED_DEVIATION = 0.004
+"""Of the test accuracy between seeds, where one seed a side tells nothing of it: about as much as the binomial
+deviation of 10,000 images. Several seeds (--perf-seeds) replace it by what they show."""
+
+NO_TRAININGS = "no full trainings in these files: pytest -m full_training makes them"
+
+
+def training_groups(results: Results) -> dict[tuple[Hashable, ...], list[FullTraining]]:
+    """Return trainings that differ in their seed alone: by environment, workload, recipe and data."""
+    groups: dict[tuple[Hashable, ...], list[FullTraining]] = {}
+    for training in results.trainings:
+        record = training.record
+        key = (
+            training.environment["device"],
+            training.environment["torch"],
+            record.workload.model,
+            record.recipe.name,
+            record.data.fingerprint,
+            record.data.num_train,
+            record.workload.memory_format,
+            record.workload.compiled,
+            record.workload.precision,
+        )
+        groups.setdefault(key, []).append(training)
+    return groups
+
+
+def accuracy_frame(results: Results) -> pd.DataFrame:
+    """Return a row per group: mean, standard deviation and number of seeds, and AMP against FP32.
+
+    Returns:
+        Columns: device, torch, model, recipe, data, precision, `num_seeds`, `test_accuracy`, `test_accuracy_sd`,
+        `training_time_s`, `time_to_target_s`, `peak_allocated_bytes`, `peak_net_bytes`, `energy_joules`,
+        `num_skipped_steps`, `target_accuracy`, and against FP32 of the same group `accuracy_difference` with
+        `difference_low` (one-sided 95%), `time_ratio`, `memory_ratio`, `non_inferior`.
+    """
+    groups = training_groups(results)
+    rows = []
+    for key, members in groups.items():
+        records = [member.record for member in members]
+        baseline = groups.get((*key[:-1], BASELINE), [])
+        row: dict[str, Any] = {
+            "device": key[0],
+            "torch": key[1],
+            "model": key[2],
+            "recipe": key[3],
+            "data": records[0].data.name,
+            "precision": key[-1],
+            "num_seeds": len({record.seed for record in records}),
+            "test_accuracy": _mean([record.test_accuracy for record in records]),
+            "test_accuracy_sd": _deviation([record.test_accuracy for record in records]),
+            **{name: _mean_metric(records, name) for name in _METRICS},
+            "target_accuracy": records[0].recipe.target_accuracy if records[0].data.is_canonical else None,
+        }
+        row.update(_against([member.record for member in baseline], records) if key[-1] != BASELINE else {})
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+_METRICS = (
+    "training_time_s",
+    "time_to_target_s",
+    "peak_allocated_bytes",
+    "peak_net_bytes",
+    "energy_joules",
+    "num_skipped_steps",
+    "training_images_per_second",
+)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _mean_metric(records: Sequence[TrainingRecord], name: str) -> float | None:
+    values = [record.metrics.get(name) for record in records]
+    known = [value for value in values if value is not None]
+    return _mean(known) if len(known) == len(records) else None
+
+
+def _against(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRecord]) -> dict[str, Any]:
+    """Judge by non-inferiority: the binomial error of the test images and the variance between seeds both count.
+
+    Source: Blackwelder, "Proving the null hypothesis" in clinical trials, Controlled Clinical Trials 3 (1982).
+    """
+    if not baseline:
+        return {}
+    from scipy.special import stdtrit
+
+    accuracies = [[record.test_accuracy for record in side] for side in (baseline, candidate)]
+    difference = _mean(accuracies[1]) - _mean(accuracies[0])
+    variance, dof = 0.0, 0.0
+    for values, side in zip(accuracies, (baseline, candidate), strict=True):
+        mean = _mean(values)
+        binomial = mean * (1 - mean) / side[0].data.num_test
+        seeds = float(np.var(values, ddof=1)) if len(values) > 1 else binomial + SEED_DEVIATION**2
+        variance += max(seeds, binomial) / len(values)
+        dof += len(values) - 1
+    quantile = float(stdtrit(dof, CONFIDENCE)) if dof >= 1 else 1.645
+    low = difference - quantile * math.sqrt(variance)
+    times = [_mean_metric(side, "training_time_s") for side in (baseline, candidate)]
+    peaks = [_mean_metric(side, "peak_allocated_bytes") for side in (baseline, candidate)]
+    return {
+        "accuracy_difference": difference,
+        "difference_low": low,
+        "non_inferior": low > -NON_INFERIORITY_MARGIN,
+        "time_ratio": times[1] / times[0] if times[0] and times[1] else None,
+        "memory_ratio": peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
+    }
+
+
+def accuracy_table(results: Results) -> Table:
+    """Return accuracy, time and memory of full trainings."""
+    frame = accuracy_frame(results)
+    if frame.empty:
+        return _nothing(results, "Full trainings")
+    shown = [name for name in ("device", "torch", "recipe", "data") if frame[name].nunique() > 1]
+    shared = ", ".join(str(frame[name].iloc[0]) for name in ("recipe", "data", "device") if name not in shown)
+    compared = "accuracy_difference" in frame
+    targets = bool(frame["target_accuracy"].notna().any())
+    return Table(
+        title=f"Full trainings: {shared}",
+        frame=frame,
+        columns=(
+            *(text_column(name) for name in shown),
+            text_column("model"),
+            text_column("precision"),
+            Column(heading="test accuracy %", show=_accuracy, numeric=True),
+            *([Column(heading="target %", show=_target, numeric=True)] if targets else []),
+            *([Column(heading="AMP - FP32 points", show=_difference, numeric=True)] if compared else []),
+            metric_column("training_time_s"),
+            *(_present(frame, ("time_to_target_s", "training_images_per_second", "peak_allocated_bytes"))),
+            *(_present(frame, ("peak_net_bytes", "energy_joules", "num_skipped_steps"))),
+        ),
+        notes=(
+            *(["+- standard deviation of n seeds"] if frame["num_seeds"].max() > 1 else []),
+            *([_NON_INFERIORITY] if compared else []),
+            *_data_notes(results),
+            *notes_of(results),
+        ),
+    )
+
+
+_NON_INFERIORITY = (
+    "AMP - FP32: difference of the test accuracies and the lower end of its one-sided 95% interval, binomial error of "
+    "the test images and variance of seeds counted; no worse: it lies above -1 point"
+)
+
+
+def _present(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
+    return [metric_column(name) for name in names if frame[name].notna().any()]
+
+
+def _data_notes(results: Results) -> list[str]:
+    if all(training.record.data.is_canonical for training in results.trainings):
+        return []
+    return ["these images are not the original CIFAR-10: the study's accuracies are not asked of them"]
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    text = f"{100 * row['test_accuracy']:.2f}"
+    if row["test_accuracy_sd"] is not None:
+        text += f" +- {100 * row['test_accuracy_sd']:.2f} (n={row['num_seeds']})"
+    return text
+
+
+def _target(row: dict[str, Any]) -> str:
+    return "-" if row["target_accuracy"] is None else f"{100 * row['target_accuracy']:.2f}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    difference = row.get("accuracy_difference")
+    if difference is None:
+        return "-"
+    verdict = "no worse" if row["non_inferior"] else "not shown"
+    return f"{100 * difference:+.2f} (from {100 * row['difference_low']:+.2f}): {verdict}"
+
+
+def confusion_table(results: Results) -> Table:
+    """Return confusion matrices (rows true), summed over seeds, and how alike those of AMP and FP32 are."""
+    groups = training_groups(results)
+    if not groups:
+        return _nothing(results, "Confusion matrices")
+    rows, notes = [], []
+    for key, members in groups.items():
+        total = np.sum([member.record.confusion for member in members], axis=0)
+        for label, counts in enumerate(total.tolist()):
+            row = {"model": key[2], "precision": key[-1], "recipe": key[3], "true": CLASSES[label]}
+            rows.append({**row, **dict(zip(CLASSES, counts, strict=True))})
+        notes.append(f"{key[2]} {key[-1]}: most confused: {', '.join(_most_confused(total))}")
+        baseline = groups.get((*key[:-1], BASELINE))
+        if baseline and key[-1] != BASELINE:
+            alike = likeness(np.sum([member.record.confusion for member in baseline], axis=0), total)
+            notes.append(f"{key[2]}: errors of {key[-1]} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
+    return Table(
+        title="Confusion matrices: true class in the row, taken for the one in the column",
+        frame=pd.DataFrame(rows),
+        columns=(
+            text_column("model"),
+            text_column("precision"),
+            text_column("true"),
+            *(Column(heading=name[:5], show=_count(name), numeric=True) for name in CLASSES),
+        ),
+        notes=(*notes, *notes_of(results)),
+    )
+
+
+def _count(name: str) -> Any:
+    return lambda row: str(row[name])
+
+
+def likeness(one: Any, other: Any) -> float:
+    """Return the correlation of the off-diagonal counts of two confusion matrices [10, 10]; 1 means the same errors."""
+    outside = ~np.eye(len(CLASSES), dtype=bool)
+    first, second = np.asarray(one)[outside].astype(float), np.asarray(other)[outside].astype(float)
+    if first.std() == 0 or second.std() == 0:
+        return float(np.array_equal(first, second))
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _most_confused(confusion: Any, num: int = 3) -> list[str]:
+    both = np.triu(confusion + confusion.T, 1)
+    ranked = np.argsort(both, axis=None)[::-1][:num]
+    pairs = [np.unravel_index(index, both.shape) for index in ranked]
+    return [f"{CLASSES[a]} and {CLASSES[b]} ({both[a, b]})" for a, b in pairs if both[a, b] > 0]
+
+
+def history_table(results: Results) -> Table:
+    """Return every epoch: losses, accuracy, learning rate, loss scale, skipped steps."""
+    rows = [
+        {
+            "model": training.record.workload.model,
+            "precision": training.record.workload.precision,
+            "seed": training.record.seed,
+            "epoch": epoch.epoch,
+            "learning_rate": epoch.learning_rate,
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "validation_accuracy": epoch.validation_accuracy,
+            "training_images_per_second": training.record.data.num_train / epoch.training_s,
+            "loss_scale": epoch.loss_scale,
+            "num_skipped_steps": epoch.num_skipped_steps,
+        }
+        for training in results.trainings
+        for epoch in training.record.history
+    ]
+    if not rows:
+        return _nothing(results, "Epochs")
+    frame = pd.DataFrame(rows)
+    return Table(
+        title="Epochs of full trainings",
+        frame=frame,
+        columns=(
+            text_column("model"),
+            text_column("precision"),
+            *([text_column("seed")] if frame["seed"].nunique() > 1 else []),
+            text_column("epoch"),
+            Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
+            Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
+            Column(heading="validation loss", show=lambda row: f"{row['validation_loss']:.4f}", numeric=True),
+            metric_column("validation_accuracy"),
+            metric_column("training_images_per_second"),
+            Column(
+                heading="loss scale",
+                show=lambda row: "-" if row["loss_scale"] is None else f"{row['loss_scale']:g}",
+                numeric=True,
+            ),
+            metric_column("num_skipped_steps"),
+        ),
+        notes=notes_of(results),
+    )
+
+
+def beside_study_table(results: Results) -> Table:
+    """Return the study's tables 5.1 and 5.2 with ours beside them."""
+    rows = []
+    for row in accuracy_frame(results).to_dict("records"):
+        theirs = study_result(str(row["model"]), str(row["precision"]))
+        base = study_result(str(row["model"]), "fp32")
+        if theirs is None or base is None:
+            continue
+        rows.append(
+            {
+                **{str(key): value for key, value in row.items()},
+                "thesis_accuracy": theirs.test_accuracy,
+                "thesis_training_time_s": theirs.training_time_s,
+                "thesis_peak_bytes": theirs.peak_allocated_bytes,
+                "thesis_time_ratio": None if theirs is base else theirs.training_time_s / base.training_time_s,
+            }
+        )
+    if not rows:
+        return _nothing(results, "The study's tables 5.1 and 5.2")
+    frame = pd.DataFrame(rows)
+    if "time_ratio" not in frame:
+        frame["time_ratio"] = None
+    return Table(
+        title="Full trainings beside the study (Tesla T4, torch 1.6.0)",
+        frame=frame,
+        columns=(
+            *([text_column("device")] if frame["device"].nunique() > 1 else []),
+            *([text_column("recipe")] if set(frame["recipe"]) != {"study"} else []),
+            text_column("model"),
+            text_column("precision"),
+            Column(heading="accuracy %", show=_accuracy, numeric=True),
+            Column(heading="study's %", show=lambda row: f"{100 * row['thesis_accuracy']:.2f}", numeric=True),
+            metric_column("training_time_s", heading="time"),
+            metric_column("thesis_training_time_s"),
+            metric_column("projected_time_ratio", source="time_ratio"),
+            metric_column("thesis_time_ratio"),
+            metric_column("peak_allocated_bytes"),
+            metric_column("thesis_peak_bytes"),
+        ),
+        notes=(
+            "peak memory is comparable with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
+            *_data_notes(results),
+            *notes_of(results),
+        ),
+    )
+
+
+def _nothing(results: Results, title: str) -> Table:
+    return Table(title=title, frame=pd.DataFrame(), columns=(), notes=(NO_TRAININGS, *notes_of(results)))

@@ -1,0 +1,358 @@
+"""Takes one full training through its epochs, whatever happens in the night, and gives back one TrainingRecord."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from perfsuite.errors import DataError, RecordError
+from perfsuite.files import write_atomically
+from perfsuite.measure.clock import device_synchronizer
+from perfsuite.measure.nvml import read_energy_joules
+from perfsuite.record_kinds import read_record
+from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
+from perfsuite.workloads.checkpoint import load_checkpoint, save_checkpoint
+from perfsuite.workloads.images import split_images
+from perfsuite.workloads.precision import applied, check_model, policy_named, prove, require_support
+from perfsuite.workloads.training import Training, deterministic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perfsuite.measure.active_clock import ActiveClock
+    from perfsuite.records import Process, ProofReading, Recipe, Workload
+    from perfsuite.workloads.images import ImageSet, Split
+
+FINISHED = "finished.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A training to be done.
+
+    Attributes:
+        workload: Network, precision and layout; its phase is `full_training`.
+        recipe: How.
+        seed: Of split, weights and order.
+        images: On what.
+        folder: Where checkpoint and result of all trainings lie.
+        deterministic: Whether to choose the same algorithms every time.
+        restart: Whether to begin anew.
+    """
+
+    workload: Workload
+    recipe: Recipe
+    seed: int
+    images: ImageSet
+    folder: Path
+    deterministic: bool = False
+    restart: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Progress:
+    """What accumulates over processes and is not the network's."""
+
+    history: list[EpochRecord] = field(default_factory=list)
+    active_s: float = 0.0
+    num_resumes: int = 0
+    peak_allocated_bytes: int = 0
+    energy_joules: float | None = 0.0
+    target_reached_s: float | None = None
+
+
+def train(
+    job: Job,
+    *,
+    device: torch.device,
+    process: Process,
+    clock: ActiveClock,
+    report: Callable[[str], None] = lambda _text: None,
+    warn: Callable[[str], None] = lambda _text: None,
+    epoch_ended: Callable[[EpochRecord, float, float], None] = lambda *_: None,
+    now: Callable[[], float] = time.perf_counter,
+) -> TrainingRecord:
+    """Train, or go on where an interrupted process was, or replay what is finished.
+
+    Args:
+        job: What to do.
+        device: Where.
+        process: Which process this is.
+        clock: Advanced by every second of training and evaluation, in this process and in those before.
+        report: Told what is being done, in a word or two.
+        warn: Told what did not go as it should, in one line.
+        epoch_ended: Told an epoch, its images per second and the seconds expected to be left.
+        now: Reads seconds.
+
+    Raises:
+        NotSupportedError: This hardware lacks the precision.
+        PrecisionNotInForceError: The precision asked for is not the one computed in.
+        MeasurementError: The training diverged.
+        DataError: The split does not fit the images, or the disk is full.
+    """
+    split = split_images(
+        job.images,
+        seed=job.seed,
+        num_train=job.recipe.num_train,
+        num_validation=job.recipe.num_validation,
+        num_test=job.recipe.num_test,
+    )
+    identity = _identity(job, split, device)
+    folder = job.folder / _folder_name(job, identity)
+    if job.restart:
+        for path in folder.glob("*") if folder.exists() else ():
+            path.unlink(missing_ok=True)
+    finished = _finished(folder, warn)
+    if finished is not None:
+        clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
+        report("replaying")
+        return dataclasses.replace(finished, replayed=True)
+    policy = policy_named(job.workload.precision)
+    require_support(policy, device)
+    with applied(policy), deterministic(on=job.deterministic), contextlib.ExitStack() as undo:
+        report("proving precision")
+        proof = prove(policy, device)
+        report("building")
+        training = Training(job.workload, job.recipe, job.images, split, device=device, seed=job.seed)
+        undo.callback(training.close)
+        run = _Run(job, training, folder, identity, device=device, clock=clock, now=now)
+        run.resume(warn)
+        check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
+        run.epochs(report, epoch_ended)
+        report("testing")
+        record = run.record(split, proof, process)
+    _write_finished(folder, record)
+    return record
+
+
+class _Run:
+    """One process's part of a training."""
+
+    def __init__(
+        self,
+        job: Job,
+        training: Training,
+        folder: Path,
+        identity: str,
+        *,
+        device: torch.device,
+        clock: ActiveClock,
+        now: Callable[[], float],
+    ) -> None:
+        self._job, self._training, self._folder, self._identity = job, training, folder, identity
+        self._device, self._clock, self._now = device, clock, now
+        self._synchronize = device_synchronizer(device)
+        self._progress = _Progress()
+
+    def resume(self, warn: Callable[[str], None]) -> None:
+        """Go on from the newest checkpoint that is whole, if there is one."""
+        state = load_checkpoint(
+            self._folder,
+            device=self._device,
+            fits=lambda state: state.get("identity") == self._identity,
+            warn=warn,
+        )
+        if state is None:
+            return
+        self._training.load_state(state["training"])
+        saved = state["progress"]
+        self._progress = _Progress(
+            history=[EpochRecord(**epoch) for epoch in saved["history"]],
+            active_s=saved["active_s"],
+            num_resumes=saved["num_resumes"] + 1,
+            peak_allocated_bytes=saved["peak_allocated_bytes"],
+            energy_joules=saved["energy_joules"],
+            target_reached_s=saved["target_reached_s"],
+        )
+        self._clock.seconds = self._progress.active_s
+
+    def epochs(self, report: Callable[[str], None], epoch_ended: Callable[[EpochRecord, float, float], None]) -> None:
+        """Train what is left, a checkpoint after every epoch."""
+        training, progress = self._training, self._progress
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        while training.epoch < self._job.recipe.epochs:
+            number = training.epoch + 1
+            energy = read_energy_joules(self._device)
+
+            def step(index: int, number: int = number) -> None:
+                if index % 20 == 0:
+                    report(f"epoch {number}, step {index + 1} of {training.num_steps}")
+
+            begin = self._reading()
+            loss, num_skipped = training.train_epoch(report_step=step)
+            middle = self._reading()
+            report(f"epoch {number}, validating")
+            evaluation = training.evaluate("validation")
+            end = self._reading()
+            self._advance(end - begin)
+            self._add_energy(energy)
+            epoch = EpochRecord(
+                epoch=number,
+                learning_rate=self._job.recipe.learning_rate_at(number - 1),
+                train_loss=loss,
+                validation_loss=evaluation.loss,
+                validation_accuracy=evaluation.accuracy,
+                loss_scale=training.loss_scale,
+                num_skipped_steps=num_skipped,
+                training_s=middle - begin,
+                evaluation_s=end - middle,
+            )
+            progress.history.append(epoch)
+            target = self._job.recipe.target_accuracy
+            if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
+                progress.target_reached_s = progress.active_s
+            self._note_peak()
+            self._save()
+            left = (self._job.recipe.epochs - number) * (end - begin)
+            epoch_ended(epoch, training.num_train / (middle - begin), left)
+
+    def _reading(self) -> float:
+        self._synchronize()
+        return self._now()
+
+    def _advance(self, seconds: float) -> None:
+        self._progress.active_s += seconds
+        self._clock.seconds = self._progress.active_s
+
+    def _add_energy(self, before: float | None) -> None:
+        after = read_energy_joules(self._device)
+        known = self._progress.energy_joules
+        self._progress.energy_joules = None if None in (before, after, known) else known + after - before  # type: ignore[operator]
+
+    def _note_peak(self) -> None:
+        if self._device.type == "cuda":
+            found = torch.cuda.max_memory_allocated(self._device)
+            self._progress.peak_allocated_bytes = max(self._progress.peak_allocated_bytes, found)
+
+    def _save(self) -> None:
+        progress = dataclasses.asdict(self._progress)
+        save_checkpoint(
+            self._folder, {"identity": self._identity, "training": self._training.state(), "progress": progress}
+        )
+
+    def record(self, split: Split, proof: tuple[ProofReading, ...], process: Process) -> TrainingRecord:
+        """Test the network, and put everything together."""
+        job, training, progress = self._job, self._training, self._progress
+        begin = self._reading()
+        test = training.evaluate("test")
+        test_s = self._reading() - begin
+        self._note_peak()
+        metrics, absent = self._metrics(test_s)
+        best = max(progress.history, key=lambda epoch: epoch.validation_accuracy)
+        findings = []
+        if not math.isclose(best.validation_accuracy, progress.history[-1].validation_accuracy, abs_tol=0.05):
+            last = progress.history[-1].validation_accuracy
+            findings.append(
+                f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to {last:.1%}"
+            )
+        return TrainingRecord(
+            workload=job.workload,
+            recipe=job.recipe,
+            seed=job.seed,
+            data=DataIdentity(
+                name=job.images.name,
+                fingerprint=job.images.fingerprint,
+                split_fingerprint=split.fingerprint,
+                is_canonical=job.images.is_canonical,
+                num_train=len(split.train),
+                num_validation=len(split.validation),
+                num_test=len(split.test),
+            ),
+            metrics=metrics,
+            absent=absent,
+            history=tuple(progress.history),
+            confusion=test.confusion,
+            test_accuracy=test.accuracy,
+            weights_sha256=training.weights_sha256(),
+            num_resumes=progress.num_resumes,
+            deterministic=job.deterministic,
+            replayed=False,
+            settings={
+                "optimizer": "sgd",
+                "optimizer_implementation": "fused",
+                "loss_scaling": "dynamic" if training.policy.loss_scaling else "none",
+                "normalisation": "mean and deviation of the training images, per channel",
+                "augmentation": "none",
+            },
+            proof=proof,
+            findings=tuple(findings),
+            process=process,
+        )
+
+    def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:
+        progress, cuda = self._progress, self._device.type == "cuda"
+        epochs_s = sum(epoch.training_s for epoch in progress.history)
+        peak = progress.peak_allocated_bytes if cuda else None
+        metrics: dict[str, int | float | None] = {
+            "training_time_s": progress.active_s,
+            "epochs_s": epochs_s,
+            "validation_s": progress.active_s - epochs_s,
+            "test_s": test_s,
+            "training_images_per_second": self._training.num_train * len(progress.history) / epochs_s,
+            "time_to_target_s": progress.target_reached_s,
+            "peak_allocated_bytes": peak,
+            "peak_net_bytes": None if peak is None else peak - self._training.resident_bytes,
+            "energy_joules": progress.energy_joules,
+            "num_skipped_steps": sum(epoch.num_skipped_steps for epoch in progress.history),
+        }
+        no_peak = "a CPU's allocator keeps no account over hours"
+        reasons = {
+            "time_to_target_s": "no target"
+            if self._job.recipe.target_accuracy is None
+            else "the target was not reached",
+            "peak_allocated_bytes": no_peak,
+            "peak_net_bytes": no_peak,
+            "energy_joules": "NVML tells no energy here",
+        }
+        return metrics, {key: reasons[key] for key, value in metrics.items() if value is None}
+
+
+def _identity(job: Job, split: Split, device: torch.device) -> str:
+    """Return what a checkpoint must share with a training to be gone on with."""
+    return json.dumps(
+        {
+            "workload": dataclasses.asdict(job.workload),
+            "recipe": {k: v for k, v in dataclasses.asdict(job.recipe).items() if k not in {"source", "name"}},
+            "seed": job.seed,
+            "split": split.fingerprint,
+            "deterministic": job.deterministic,
+            "device_type": device.type,
+        },
+        sort_keys=True,
+    )
+
+
+def _folder_name(job: Job, identity: str) -> str:
+    words = f"{job.workload.model}-{job.workload.precision}-{job.recipe.name}-seed{job.seed}"
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', words)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def _finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord | None:
+    path = folder / FINISHED
+    try:
+        record = read_record(json.loads(path.read_text(encoding="utf-8")), FINISHED)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecordError) as error:
+        warn(f"{path}: damaged ({str(error)[:100]}); the training is finished again from its checkpoint")
+        return None
+    return record if isinstance(record, TrainingRecord) else None
+
+
+def _write_finished(folder: Path, record: TrainingRecord) -> None:
+    path = folder / FINISHED
+    try:
+        write_atomically(path, json.dumps(record.to_json(), indent=1))
+    except OSError as error:
+        raise DataError(f"{path}: the result cannot be written: {error.strerror}") from None

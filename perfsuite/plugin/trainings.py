@@ -1,0 +1,177 @@
+"""Full trainings as pytest sees them: the images, the fixture `train`, its timer, and a line per epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.errors import DataError, MeasurementError, PerfsuiteError
+from perfsuite.plugin.cells import ACTIVE_CLOCK
+from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
+from perfsuite.plugin.progress import duration_in_words, report_epoch, report_stage
+from perfsuite.plugin.selection import ON_REQUEST
+from perfsuite.plugin.session import has_cells, suite
+from perfsuite.recipes import TARGET_TOLERANCE, recipe_for
+from perfsuite.records import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perfsuite.records import Workload
+    from perfsuite.training_record import EpochRecord, TrainingRecord
+    from perfsuite.workloads.images import ImageSet
+
+_IMAGES = pytest.StashKey["ImageSet"]()
+
+
+def is_training(item: pytest.Item) -> bool:
+    """Whether a cell is a full training."""
+    return item.get_closest_marker(ON_REQUEST) is not None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the images at hand before the first cell, or say at once that they are not."""
+    config = session.config
+    if not has_cells(config) or config.option.collectonly or not any(map(is_training, suite(config).cells)):
+        return
+    if suite(config).options.deterministic:
+        # Read by cuBLAS when it starts. Source: PyTorch, Reproducibility.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        config.stash[_IMAGES] = _images(config)
+    except PerfsuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _images(config: pytest.Config) -> ImageSet:
+    from perfsuite.workloads import images
+
+    path = suite(config).options.data or images.default_path()
+    if path.suffix == ".npz":
+        if path.exists() or suite(config).options.data is not None or os.environ.get(images.DATA_VARIABLE):
+            return images.load_image_set(path)
+        return _downloaded(config, path)
+    return _imported(config, path)
+
+
+def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
+    from perfsuite.workloads.download import download_images
+    from perfsuite.workloads.images import save_image_set
+
+    _say(config, f"no images at {path}: downloading CIFAR-10")
+    found = download_images()
+    save_image_set(found, path)
+    return found
+
+
+def _imported(config: pytest.Config, path: Path) -> ImageSet:
+    """Import a folder or archive once, and keep it beside the default data set."""
+    from perfsuite.workloads.images import default_path, import_images, load_image_set, save_image_set
+
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataError(f"--perf-data {path}: {error.strerror}") from None
+    mark = hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:12]
+    kept = default_path().parent / f"imported-{mark}.npz"
+    if kept.exists() and path.is_file():
+        return load_image_set(kept)
+    _say(config, f"importing {path}")
+    found = import_images(path)
+    save_image_set(found, kept)
+    return found
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(text)
+
+
+@pytest.fixture
+def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload, int], TrainingRecord | None]:
+    """Train a workload with a seed to the end; skips and fails the cell with one line."""
+
+    def run(workload: Workload, seed: int) -> TrainingRecord | None:
+        request.node.stash[BENCHMARK] = benchmark
+        request.node.stash[WORKLOAD] = workload
+        benchmark.group = f"{workload.model} full_training"
+        try:
+            return _train(request, benchmark, workload, seed)
+        except (KeyboardInterrupt, SystemExit):
+            benchmark.skipped = True
+            benchmark.has_error = True
+            raise
+        except PerfsuiteError as error:
+            problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the training's tensors
+        return fail_in_one_line(request.node, problem)
+
+    return run
+
+
+def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord | None:
+    from perfsuite.measure.preparation import guard
+    from perfsuite.measure.train import Job, train
+
+    config, state = request.config, suite(request.config)
+    clock = request.node.stash[ACTIVE_CLOCK]
+    job = Job(
+        workload=workload,
+        recipe=recipe_for(state.options.recipe, workload.model, workload.precision),
+        seed=seed,
+        images=config.stash[_IMAGES],
+        folder=state.options.run_dir or config.rootpath / "results" / "trainings",
+        deterministic=state.options.deterministic,
+        restart=state.options.restart,
+    )
+    found: list[TrainingRecord] = []
+
+    def show(epoch: EpochRecord, images_per_second: float, left_s: float) -> None:
+        text = (
+            f"epoch {epoch.epoch} of {job.recipe.epochs}: loss {epoch.train_loss:.4f}, validation "
+            f"{epoch.validation_accuracy:.2%}, {images_per_second:,.0f} images/s"
+        )
+        if left_s > 0:
+            text += f", {duration_in_words(left_s)} left in this cell"
+        report_epoch(config, request.node.nodeid, text, left_s)
+
+    def body() -> None:
+        found.append(
+            train(
+                job,
+                device=state.device,
+                process=state.process,
+                clock=clock,
+                report=lambda stage: report_stage(config, stage),
+                warn=lambda text: report_epoch(config, request.node.nodeid, f"WARNING: {text}", None),
+                epoch_ended=show,
+            )
+        )
+
+    with guard(benchmark, workload.label, device=state.device, clock=state.clock):
+        benchmark.pedantic(body, rounds=1, iterations=1)
+    (record,) = found
+    missed = _missed_target(record)
+    if missed is not None:
+        record = dataclasses.replace(record, findings=(*record.findings, missed))
+    if not benchmark.disabled:
+        benchmark.extra_info[KEY] = record.to_json()
+    if missed is not None:
+        request.node.stash[KEPT] = True
+        raise MeasurementError(f"{record.workload.label}: {missed}")
+    return record
+
+
+def _missed_target(record: TrainingRecord) -> str | None:
+    """Return in words that the study's accuracy was not reached; asked of CIFAR-10 itself only."""
+    target = record.recipe.target_accuracy
+    if target is None or not record.data.is_canonical or record.test_accuracy >= target - TARGET_TOLERANCE:
+        return None
+    tolerance = f"{100 * TARGET_TOLERANCE:.0f} points of tolerance"
+    return f"test accuracy {record.test_accuracy:.2%}; the target is {target:.2%} less {tolerance}"

@@ -1,0 +1,128 @@
+"""Recipes of full trainings, by name and from files."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from typing import TYPE_CHECKING
+
+from perfsuite.errors import InvalidChoiceError, RecordError, ResultFileError
+from perfsuite.records import Recipe
+from perfsuite.strict_json import read_dataclass
+from perfsuite.study import BATCH_SIZE, EPOCHS, study_result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STUDY = Recipe(
+    name="study",
+    epochs=50,
+    batch_size=BATCH_SIZE,
+    learning_rate=0.1,
+    decay_factor=0.5,
+    decay_every_epochs=20,
+    momentum=0.9,
+    weight_decay=0.0,
+    num_train=None,
+    num_validation=None,
+    num_test=None,
+    target_accuracy=None,
+    source="the study of 2021: SGD 0.1 with momentum 0.9, halved every 20 epochs, no augmentation, no weight decay",
+)
+"""50 epochs, 60 for ResNet-50; see `recipe_for`."""
+
+SMOKE = Recipe(
+    name="smoke",
+    epochs=4,
+    batch_size=32,
+    learning_rate=0.02,
+    decay_factor=0.5,
+    decay_every_epochs=2,
+    momentum=0.9,
+    weight_decay=0.0,
+    num_train=1024,
+    num_validation=256,
+    num_test=512,
+    target_accuracy=None,
+    source="the same code on a small part of the images, in minutes on a CPU; its accuracy means nothing",
+)
+
+RECIPES = {recipe.name: recipe for recipe in (STUDY, SMOKE)}
+
+TARGET_TOLERANCE = 0.02
+"""How far below the study's accuracy a training may end. Both accuracies are counts of 10,000 images, with a binomial
+deviation of sqrt(0.83 * 0.17 / 10000) = 0.0038 each, and of one seed each, with about as much between seeds: 2.6
+standard deviations of the difference, sqrt(4) * 0.0038, are 0.02."""
+
+
+def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
+    """Return the recipe as it is for a network: the study's epochs and target where it is the study's recipe."""
+    if recipe.name != STUDY.name:
+        return recipe
+    theirs = study_result(model, "fp32" if precision in {"fp32", "tf32"} else "amp-fp16")
+    return dataclasses.replace(
+        recipe,
+        epochs=EPOCHS.get(model, recipe.epochs),
+        target_accuracy=None if theirs is None else theirs.test_accuracy,
+    )
+
+
+def read_recipe(text: str, folder: Path) -> Recipe:
+    """Return a recipe by name, or from a TOML file that says what differs from the study's.
+
+    Args:
+        text: `study`, `smoke` or the path of a file.
+        folder: Where a relative path begins.
+
+    Raises:
+        InvalidChoiceError: No such name, and no such file.
+        ResultFileError: The file is not TOML, or a field is unknown or of the wrong type.
+    """
+    if text in RECIPES:
+        return RECIPES[text]
+    path = folder / text
+    if not text.endswith(".toml"):
+        raise InvalidChoiceError(
+            f"--perf-recipe: unknown recipe {text[:100]!r}; choose from {', '.join(RECIPES)}, or name a .toml file"
+        )
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultFileError(f"--perf-recipe {text}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ResultFileError(f"--perf-recipe {text}: not TOML: {error}") from None
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    unknown = sorted(set(content) - fields)
+    if unknown:
+        raise ResultFileError(
+            f"--perf-recipe {text}: unknown field {unknown[0]!r}; choose from {', '.join(sorted(fields))}"
+        )
+    base = {**dataclasses.asdict(STUDY), "name": path.stem, "source": path.name}
+    try:
+        recipe = read_dataclass(Recipe, {**base, **content}, "recipe")
+    except RecordError as error:
+        raise ResultFileError(f"--perf-recipe {text}: {error}") from None
+    _check(recipe, text)
+    return recipe
+
+
+def _check(recipe: Recipe, text: str) -> None:
+    limits: dict[str, tuple[float, float]] = {
+        "epochs": (1, 100_000),
+        "batch_size": (1, 65_536),
+        "learning_rate": (1e-12, 1e3),
+        "decay_factor": (1e-6, 1.0),
+        "decay_every_epochs": (1, 100_000),
+        "momentum": (0.0, 0.9999),
+        "weight_decay": (0.0, 10.0),
+        "num_train": (1, 10_000_000),
+        "num_validation": (1, 10_000_000),
+        "num_test": (1, 10_000_000),
+        "target_accuracy": (0.0, 1.0),
+    }
+    for name, (least, most) in limits.items():
+        value = getattr(recipe, name)
+        if value is not None and not least <= value <= most:
+            raise ResultFileError(f"--perf-recipe {text}: {name} is {value}; from {least:g} to {most:g} is allowed")
+    if recipe.name in RECIPES:
+        raise ResultFileError(f"--perf-recipe {text}: the name {recipe.name!r} is taken; call the file otherwise")

@@ -1,0 +1,24 @@
+"""Which kinds of record there are, and reading one of whatever kind."""
+
+from __future__ import annotations
+
+from perfsuite.errors import RecordError
+from perfsuite.records import PairedRecord, Record, versioned
+from perfsuite.strict_json import read_dataclass
+from perfsuite.training_record import TrainingRecord
+
+AnyRecord = Record | PairedRecord | TrainingRecord
+
+
+def read_record(value: object, where: str = "record") -> AnyRecord:
+    """Read a record of any kind.
+
+    Raises:
+        RecordError: A newer schema, an unknown kind, a field missing or of the wrong type.
+    """
+    fields = versioned(value, where)
+    kinds: dict[str, type[AnyRecord]] = {"cell": Record, "pair": PairedRecord, "training": TrainingRecord}
+    kind = fields.get("kind", "cell")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise RecordError(f"{where}.kind is {kind!r:.60}, one of {', '.join(kinds)} is needed")
+    return read_dataclass(kinds[kind], fields, where)

@@ -1,0 +1,119 @@
+"""What a full training gives: its epochs, its accuracy, its times; to and from strict JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from perfsuite.errors import RecordError
+from perfsuite.records import SCHEMA_VERSION, Process, ProofReading, Recipe, Workload, check_metrics
+from perfsuite.strict_json import to_strict_json
+
+NUM_CLASSES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataIdentity:
+    """What was trained on: results on other data are never compared silently.
+
+    Attributes:
+        name: `CIFAR-10`, or `images` and the beginning of the fingerprint.
+        fingerprint: Of all pixels and labels.
+        split_fingerprint: Of the choice of images as well.
+        is_canonical: Whether it is the original CIFAR-10.
+        num_train: Images trained on.
+        num_validation: Images validated on.
+        num_test: Images tested on.
+    """
+
+    name: str
+    fingerprint: str
+    split_fingerprint: str
+    is_canonical: bool
+    num_train: int
+    num_validation: int
+    num_test: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: Its number, from 1.
+        learning_rate: In it.
+        train_loss: Mean cross-entropy of the training images.
+        validation_loss: Of the validation images, after it.
+        validation_accuracy: As a ratio.
+        loss_scale: At its end; None without loss scaling.
+        num_skipped_steps: Steps without an update because gradients overflowed.
+        training_s: Time of its steps.
+        evaluation_s: Time of the validation.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    loss_scale: float | None
+    num_skipped_steps: int
+    training_s: float
+    evaluation_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """One full training.
+
+    Attributes:
+        workload: Network, precision and layout; its phase is `full_training`.
+        recipe: How it was trained.
+        seed: Of split, weights and order.
+        data: What it was trained on.
+        metrics: Values by registered metric key; None where one is absent.
+        absent: The reason for every metric that is None.
+        history: Its epochs.
+        confusion: Test images of each class (rows) by the class they were taken for (columns) [10, 10].
+        test_accuracy: Correct test images, as a ratio.
+        weights_sha256: Digest of the final weights: sorted names, dtypes, shapes, bytes.
+        num_resumes: How often it was interrupted and gone on with.
+        deterministic: Whether the same algorithms were chosen every time.
+        replayed: Whether it was trained by an earlier run, and only copied into this file.
+        settings: What was pinned, by name.
+        proof: The probes that showed the precision to be in force.
+        findings: What a reader should know before trusting the numbers, in words.
+        process: Which process finished it.
+    """
+
+    workload: Workload
+    recipe: Recipe
+    seed: int
+    data: DataIdentity
+    metrics: dict[str, int | float | None]
+    absent: dict[str, str]
+    history: tuple[EpochRecord, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    test_accuracy: float
+    weights_sha256: str
+    num_resumes: int
+    deterministic: bool
+    replayed: bool
+    settings: dict[str, str | int | float | bool]
+    proof: tuple[ProofReading, ...]
+    findings: tuple[str, ...]
+    process: Process
+
+    def __post_init__(self) -> None:
+        check_metrics(self.metrics, self.absent)
+        if len(self.confusion) != NUM_CLASSES or any(len(row) != NUM_CLASSES for row in self.confusion):
+            raise RecordError("the confusion matrix is not 10x10")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `extra_info["perfsuite"]`.
+
+        Raises:
+            RecordError: A value that JSON cannot carry without loss.
+        """
+        return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "training", **dataclasses.asdict(self)})

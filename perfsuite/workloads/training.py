@@ -1,0 +1,298 @@
+"""Full training: epochs over images that live on the device, evaluation, and the whole state for a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from perfsuite.errors import MeasurementError
+from perfsuite.workloads.image_files import CLASSES
+from perfsuite.workloads.models import MEMORY_FORMATS, build_model
+from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
+from perfsuite.workloads.precision import autocast, policy_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perfsuite.records import Recipe, Workload
+    from perfsuite.workloads.images import ImageSet, Split
+
+EVALUATION_BATCH = {"cuda": 5000, "cpu": 500}
+"""Images that are evaluated at once; halved until they fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How a network does on images it was not trained on.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        accuracy: Correct ones, as a ratio.
+        confusion: How many of each class (rows) were taken for each (columns) [10, 10].
+    """
+
+    loss: float
+    accuracy: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class DeviceImages:
+    """Images on the device as bytes, cast and normalised there, batch by batch.
+
+    Attributes:
+        num_images: How many.
+        num_bytes: What they hold of the device's memory.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray[Any, np.dtype[np.uint8]],
+        labels: np.ndarray[Any, np.dtype[np.uint8]],
+        *,
+        device: torch.device,
+        memory_format: str,
+        scale: torch.Tensor,
+        shift: torch.Tensor,
+    ) -> None:
+        """Move images [N, 3, H, W] and labels [N] to the device; a pixel becomes `byte * scale + shift` per channel."""
+        self._images = torch.from_numpy(np.ascontiguousarray(images)).to(device)  # N C H W uint8
+        self._labels = torch.from_numpy(labels.astype(np.int64)).to(device)  # N
+        self._format = MEMORY_FORMATS[memory_format]
+        self._scale, self._shift = scale.to(device), shift.to(device)
+        self.num_images = len(labels)
+        self.num_bytes = self._images.numel() + 8 * len(labels)
+
+    def batches(
+        self, batch_size: int, order: torch.Tensor | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield images [n, 3, H, W] float32, normalised, and labels [n] int64, in this order; nothing waits.
+
+        Args:
+            batch_size: n, but for the last batch.
+            order: Rows [N] int64 on the device; None for as they stand.
+        """
+        for start in range(0, self.num_images, batch_size):
+            if order is None:
+                pixels, labels = self._images[start : start + batch_size], self._labels[start : start + batch_size]
+            else:
+                rows = order[start : start + batch_size]
+                pixels, labels = self._images.index_select(0, rows), self._labels.index_select(0, rows)
+            images = torch.addcmul(self._shift, pixels.float(), self._scale)
+            yield images.contiguous(memory_format=self._format), labels
+
+
+class Training:
+    """A network while it is trained.
+
+    Attributes:
+        workload: Network, precision, memory format, gradients kept or freed.
+        recipe: How.
+        epoch: Epochs that are done.
+        resident_bytes: What the images hold of the device's memory.
+        num_steps: Batches of an epoch.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        recipe: Recipe,
+        images: ImageSet,
+        split: Split,
+        *,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        """Build everything; the same seed gives the same weights and the same order of the images."""
+        self.workload, self.recipe = workload, recipe
+        self.policy = policy_named(workload.precision)
+        self.model = build_model(workload.model, device=device, memory_format=workload.memory_format, seed=seed)
+        self._device, self._seed = device, seed
+        self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
+        if workload.compiled:
+            self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
+        self.optimizer = make_sgd(
+            self.model,
+            learning_rate=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
+        self._skipped = SkippedSteps(self.optimizer, device)
+        scale, shift = _normalisation(images.train_images[split.train])
+        parts = {
+            "train": (images.train_images, images.train_labels, split.train),
+            "validation": (images.train_images, images.train_labels, split.validation),
+            "test": (images.test_images, images.test_labels, split.test),
+        }
+        self._images = {
+            name: DeviceImages(
+                pixels[rows],
+                labels[rows],
+                device=device,
+                memory_format=workload.memory_format,
+                scale=scale,
+                shift=shift,
+            )
+            for name, (pixels, labels, rows) in parts.items()
+        }
+        self.resident_bytes = sum(part.num_bytes for part in self._images.values())
+        self.num_steps = -(-self._images["train"].num_images // recipe.batch_size)
+        self._evaluation_batch = EVALUATION_BATCH[device.type]
+        self.epoch = 0
+
+    @property
+    def num_train(self) -> int:
+        """Images of an epoch."""
+        return self._images["train"].num_images
+
+    def train_epoch(self, *, report_step: Callable[[int], None] = lambda _step: None) -> tuple[float, int]:
+        """Train one epoch; the host waits for the device once, at the end.
+
+        Args:
+            report_step: Told the number of each step when it has been asked for, not when it is done.
+
+        Returns:
+            Mean loss of the training images, and how many steps the scaler skipped.
+
+        Raises:
+            MeasurementError: The loss is no number any more.
+        """
+        learning_rate = self.recipe.learning_rate_at(self.epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        # Of seed and epoch alone, so that a resumed training goes on with the same order.
+        generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
+        order = torch.randperm(self.num_train, generator=generator).to(self._device)
+        losses = torch.zeros((), device=self._device)
+        before = self._skipped.count.clone()
+        set_to_none = self.workload.gradients == "freed"
+        self.model.train()
+        for step, (images, labels) in enumerate(self._images["train"].batches(self.recipe.batch_size, order)):
+            self.optimizer.zero_grad(set_to_none=set_to_none)
+            with autocast(self.policy, self._device.type):
+                loss = nn.functional.cross_entropy(self._network(images), labels)
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            losses += loss.detach() * len(labels)
+            report_step(step)
+        self.epoch += 1
+        mean = float(losses) / self.num_train
+        if not np.isfinite(mean):
+            raise MeasurementError(f"diverged: the training loss of epoch {self.epoch} is {mean}")
+        return mean, int(float(self._skipped.count - before))
+
+    def evaluate(self, part: str) -> Evaluation:
+        """Evaluate on `validation` or `test`, in the largest batch that fits."""
+        while True:
+            try:
+                return self._evaluate(self._images[part], self._evaluation_batch)
+            except torch.OutOfMemoryError:
+                if self._evaluation_batch <= self.recipe.batch_size:
+                    raise
+                self._evaluation_batch //= 2
+
+    def _evaluate(self, images: DeviceImages, batch_size: int) -> Evaluation:
+        num_classes = len(CLASSES)
+        losses = torch.zeros((), device=self._device)
+        pairs = torch.zeros(num_classes, num_classes, device=self._device)  # whole numbers, exact up to 2**24
+        classes = torch.arange(num_classes, device=self._device)
+        self.model.eval()
+        with torch.no_grad():
+            for pixels, labels in images.batches(batch_size):
+                with autocast(self.policy, self._device.type):
+                    logits = self.model(pixels)  # N K
+                losses += nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+                true, taken = (rows[:, None] == classes for rows in (labels, logits.argmax(1)))  # N K
+                pairs += true.float().T @ taken.float()  # a scatter would not be deterministic on a GPU
+        confusion = pairs.long().cpu()
+        return Evaluation(
+            loss=float(losses) / images.num_images,
+            accuracy=int(confusion.diagonal().sum()) / images.num_images,
+            confusion=tuple(tuple(int(value) for value in row) for row in confusion),
+        )
+
+    @property
+    def loss_scale(self) -> float | None:
+        """What the loss is multiplied by; None without loss scaling. Waits for the device."""
+        return float(self.scaler.get_scale()) if self.policy.loss_scaling else None
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next epoch depends on, in types that `weights_only` loading allows."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "num_skipped": self._skipped.count,
+            "epoch": self.epoch,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state` returned.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: It is of another network or damaged.
+        """
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.policy.loss_scaling:
+            self.scaler.load_state_dict(state["scaler"])
+        self._skipped.count.copy_(state["num_skipped"])
+        self.epoch = int(state["epoch"])
+        torch.set_rng_state(state["rng"].cpu())
+        if state["cuda_rng"] is not None and self._device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self._device)
+
+    def weights_sha256(self) -> str:
+        """Return a digest of parameters and buffers: sorted names, dtypes, shapes, bytes."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            plain = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+            digest.update(plain.numpy().tobytes())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Let go of everything on the device."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
+        self._images.clear()
+
+
+def _normalisation(images: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return scale and shift [1, 3, 1, 1] that give each channel of the training images mean 0 and deviation 1."""
+    counts = np.stack([np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(3)])  # C 256
+    values = np.arange(256.0)
+    total = counts.sum(axis=1)
+    mean = counts @ values / total
+    deviation = np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 1e-6))
+    scale = torch.tensor(1 / deviation, dtype=torch.float32).view(1, 3, 1, 1)
+    shift = torch.tensor(-mean / deviation, dtype=torch.float32).view(1, 3, 1, 1)
+    return scale, shift
+
+
+@contextlib.contextmanager
+def deterministic(*, on: bool) -> Iterator[None]:
+    """Make torch choose the same algorithms every time, or the fastest; put back what was set, whatever happens."""
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+    )
+    try:
+        torch.use_deterministic_algorithms(on)
+        torch.backends.cudnn.deterministic = on
+        torch.backends.cudnn.benchmark = not on
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[2], before[3]

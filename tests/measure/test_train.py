@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from builders import make_workload
+from generated_images import generated_set
+
+from perfsuite.errors import DataError, MeasurementError
+from perfsuite.measure import train as train_module
+from perfsuite.measure.active_clock import ActiveClock
+from perfsuite.measure.train import Job, train
+from perfsuite.recipes import SMOKE
+from perfsuite.record_kinds import read_record
+from perfsuite.records import Process
+from perfsuite.workloads.training import Training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfsuite.training_record import EpochRecord, TrainingRecord
+
+CPU = torch.device("cpu")
+IMAGES = generated_set()
+RECIPE = dataclasses.replace(
+    SMOKE, epochs=3, batch_size=4, num_train=8, num_validation=20, num_test=20, target_accuracy=0.0
+)
+
+
+def make_job(folder: Path, precision: str = "fp32", **changes: Any) -> Job:
+    workload = make_workload(precision=precision, phase="full_training", batch_size=4, device_type="cpu")
+    values: dict[str, Any] = {
+        "workload": workload,
+        "recipe": RECIPE,
+        "seed": 0,
+        "images": IMAGES,
+        "folder": folder,
+        "deterministic": True,
+    }
+    return Job(**{**values, **changes})
+
+
+class Ticking:
+    """A clock on which every reading is a second after the one before."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        self.time += 1.0
+        return self.time
+
+
+@pytest.fixture(autouse=True)
+def proved_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the proof of the precision, which takes longer than these trainings."""
+    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+
+
+def run(job: Job, *, run_id: str = "run-1", **options: Any) -> tuple[TrainingRecord, ActiveClock]:
+    clock = ActiveClock()
+    process = Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00")
+    return train(job, device=CPU, process=process, clock=clock, now=Ticking(), **options), clock
+
+
+class Stopped(Exception):  # noqa: N818 - stands for a process that ends
+    pass
+
+
+def interrupted(job: Job, *, after: int) -> None:
+    """Run until so many epochs are done, then end as a killed process does: without a word."""
+
+    def stop(epoch: EpochRecord, _rate: float, _left: float) -> None:
+        if epoch.epoch == after:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(job, epoch_ended=stop)
+
+
+def test_a_training_gives_its_epochs_accuracy_and_times(tmp_path: Path) -> None:
+    record, clock = run(make_job(tmp_path))
+    assert [epoch.epoch for epoch in record.history] == [1, 2, 3]
+    assert record.data.split_fingerprint != record.data.fingerprint
+    assert (record.data.num_train, record.data.num_validation, record.data.num_test) == (8, 20, 20)
+    assert sum(map(sum, record.confusion)) == 20
+    # Two readings a second apart around the steps, and two around the validation, in each epoch.
+    assert record.metrics["epochs_s"] == 3.0
+    assert record.metrics["training_time_s"] == clock.seconds == 6.0
+    assert record.metrics["time_to_target_s"] == 2.0
+    assert record.metrics["training_images_per_second"] == 8.0
+    assert record.absent["peak_allocated_bytes"].startswith("a CPU's allocator")
+    assert record.num_resumes == 0
+    assert not record.replayed
+    assert read_record(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize(("precision", "after"), [("fp32", 1), ("fp32", 2), ("amp-bf16", 1)])
+def test_an_interrupted_training_goes_on_bit_for_bit_and_counts_active_time_only(
+    tmp_path: Path, precision: str, after: int
+) -> None:
+    whole, _ = run(make_job(tmp_path / "whole", precision))
+    job = make_job(tmp_path / "cut", precision)
+    interrupted(job, after=after)
+    resumed, clock = run(job)
+    assert resumed.weights_sha256 == whole.weights_sha256
+    assert resumed.test_accuracy == whole.test_accuracy
+    assert resumed.confusion == whole.confusion
+    assert resumed.history == whole.history
+    assert (resumed.num_resumes, whole.num_resumes) == (1, 0)
+    assert clock.seconds == whole.metrics["training_time_s"]
+
+
+def test_a_finished_training_is_replayed_and_marked_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = run(make_job(tmp_path))
+    monkeypatch.setattr(Training, "train_epoch", None)  # nothing is trained again
+    again, clock = run(make_job(tmp_path), run_id="run-2")
+    assert again == dataclasses.replace(first, replayed=True)
+    assert clock.seconds == first.metrics["training_time_s"]
+
+
+def test_restart_trains_anew(tmp_path: Path) -> None:
+    run(make_job(tmp_path))
+    again, _ = run(make_job(tmp_path, restart=True), run_id="run-2")
+    assert not again.replayed
+    assert again.process.run_id == "run-2"
+
+
+def test_a_damaged_result_is_made_again_from_its_checkpoint(tmp_path: Path) -> None:
+    first, _ = run(make_job(tmp_path))
+    (path,) = tmp_path.glob("*/finished.json")
+    path.write_text(path.read_text()[:500])
+    warnings: list[str] = []
+    again, _ = run(make_job(tmp_path), warn=warnings.append)
+    assert again.weights_sha256 == first.weights_sha256
+    assert "damaged" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"recipe": dataclasses.replace(RECIPE, learning_rate=0.01)},
+        {"images": generated_set(seed=1)},
+        {"deterministic": False},
+    ],
+)
+def test_another_training_has_a_folder_of_its_own(tmp_path: Path, changes: dict[str, Any]) -> None:
+    run(make_job(tmp_path))
+    other, _ = run(make_job(tmp_path, **changes))
+    assert not other.replayed
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, learning_rate=1e3, epochs=10)
+    with pytest.raises(MeasurementError, match="diverged: the training loss of epoch"):
+        run(make_job(tmp_path, recipe=recipe))
+
+
+def test_a_disk_that_is_full_at_the_end_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "write_atomically", full)
+        with pytest.raises(DataError, match="the result cannot be written: No space left on device"):
+            run(make_job(tmp_path))
+    record, _ = run(make_job(tmp_path))
+    assert (record.num_resumes, len(record.history)) == (1, 3)
+
+
+def test_progress_is_told_with_the_time_left(tmp_path: Path) -> None:
+    stages: list[str] = []
+    told: list[tuple[int, float, float]] = []
+    run(
+        make_job(tmp_path),
+        report=stages.append,
+        epoch_ended=lambda epoch, rate, left: told.append((epoch.epoch, rate, left)),
+    )
+    assert told == [(1, 8.0, 4.0), (2, 8.0, 2.0), (3, 8.0, 0.0)]
+    assert "epoch 1, step 1 of 2" in stages
+    assert stages[-1] == "testing"

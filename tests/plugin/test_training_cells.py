@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from generated_images import generated_parts, generated_set, mirror_files, write_mirror
+from suite_run import REPOSITORY
+
+from perfsuite.measure import train as train_module
+from perfsuite.record_kinds import read_record
+from perfsuite.training_record import TrainingRecord
+from perfsuite.workloads import images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from suite_run import Run
+
+RECIPE = "epochs = 2\nbatch_size = 4\nnum_train = 8\nnum_validation = 4\nnum_test = 20\nlearning_rate = 0.02\n"
+CELL = ("-m", "full_training", "--perf-device=cpu", "--perf-models=resnet18", "--perf-recipe=tiny.toml")
+
+
+@pytest.fixture(autouse=True)
+def trainings(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout with a tiny recipe and a generated data set, and no proof of precisions, which stands elsewhere."""
+    text = (REPOSITORY / "benchmarks" / "test_full_training.py").read_text()
+    (suite_folder.path / "benchmarks" / "test_full_training.py").write_text(text)
+    (suite_folder.path / "tiny.toml").write_text(RECIPE)
+    images.save_image_set(generated_set(), suite_folder.path / "images.npz")
+    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    monkeypatch.setenv("PERFSUITE_DATA", str(suite_folder.path / "images.npz"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(suite_folder.path / "cache"))
+
+
+def records(run: Run) -> list[TrainingRecord]:
+    found = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
+    return [record for record in found if isinstance(record, TrainingRecord)]
+
+
+def test_both_precisions_are_trained_shown_and_replayed(run_suite: Callable[..., Run], suite_folder: Any) -> None:
+    run = run_suite(*CELL, quick=False)
+    assert run.result.ret == pytest.ExitCode.OK, run.text
+    fp32, amp = records(run)
+    assert (fp32.workload.precision, amp.workload.precision) == ("fp32", "amp-bf16")
+    for entry, record in zip(run.content["benchmarks"], (fp32, amp), strict=True):
+        assert entry["stats"]["data"] == [pytest.approx(record.metrics["training_time_s"])]
+        assert len(record.history) == 2
+    for expected in (
+        "[1/2] full_training resnet18-fp32-b4",
+        "epoch 1 of 2: loss",
+        "left in this cell",
+        "Full trainings: tiny, images",
+        "these images are not the original CIFAR-10",
+        "collect --table accuracy",
+    ):
+        assert expected in run.text
+    run.files[0].unlink()
+    again = run_suite(*CELL, quick=False)
+    assert [record.replayed for record in records(again)] == [True, True]
+    assert "trained before" in again.text
+    assert [record.weights_sha256 for record in records(again)] == [fp32.weights_sha256, amp.weights_sha256]
+    assert len(list((suite_folder.path / "results" / "trainings").iterdir())) == 2
+
+
+def test_seeds_are_cells_of_their_own(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-seeds=2", "--perf-run-dir=elsewhere", quick=False)
+    assert run.names == ["test_full_training[resnet18-fp32-b4]", "test_full_training[resnet18-fp32-b4-seed1]"]
+    assert [record.seed for record in records(run)] == [0, 1]
+    assert "+-" in run.text
+    assert "(n=2)" in run.text
+    assert (run.folder / "elsewhere").is_dir()
+
+
+def test_full_trainings_are_not_run_unless_named(run_suite: Callable[..., Run]) -> None:
+    run = run_suite("--collect-only", "-q", "-k", "full_training", "--perf-device=cpu", quick=False)
+    assert "::test_full_training" not in run.text
+
+
+def test_a_missed_target_fails_and_keeps_the_numbers(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    canonical = dataclasses.replace(generated_set(), is_canonical=True)
+    images.save_image_set(canonical, suite_folder.path / "images.npz")
+    (suite_folder.path / "tiny.toml").write_text(RECIPE + "target_accuracy = 0.99\n")
+    run = run_suite(*CELL, "--perf-precisions=fp32", quick=False)
+    assert run.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "the target is 99.00% less 2 points of tolerance" in run.text
+    (record,) = records(run)
+    assert record.findings
+    assert record.findings[-1].startswith("test accuracy")
+    assert run.outcomes == [("test_full_training[resnet18-fp32-b4]", "failed")]
+
+
+def test_on_other_images_the_study_s_target_is_not_asserted(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    (suite_folder.path / "tiny.toml").write_text(RECIPE + "target_accuracy = 0.99\n")
+    assert run_suite(*CELL, "--perf-precisions=fp32", quick=False).result.ret == pytest.ExitCode.OK
+
+
+def test_a_mirror_given_as_data_is_imported_once(run_suite: Callable[..., Run], tmp_path: Path) -> None:
+    mirror = write_mirror(mirror_files(generated_parts()), tmp_path / "mirror.zip")
+    arguments = (*CELL, "--perf-precisions=fp32", f"--perf-data={mirror}")
+    run = run_suite(*arguments, quick=False)
+    assert f"importing {mirror}" in run.text
+    assert records(run)[0].data.fingerprint == generated_set().fingerprint
+    run.files[0].unlink()
+    assert "importing" not in run_suite(*arguments, quick=False).text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--perf-data=nothing.npz"], "nothing.npz: no such file; `perfsuite data download`"),
+        (["--perf-data=nothing"], "--perf-data nothing: No such file or directory"),
+        (
+            ["--perf-recipe=fast"],
+            "--perf-recipe: unknown recipe 'fast'; choose from study, smoke, or name a .toml file",
+        ),
+        (["--perf-recipe=no.toml"], "--perf-recipe no.toml: cannot be read: No such file or directory"),
+        (["--perf-seeds=0"], "--perf-seeds: '0' is no number of seeds; from 1 to 1000 is allowed"),
+        (["--perf-seeds=x"], "--perf-seeds: 'x' is no number of seeds"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_trained(
+    run_suite: Callable[..., Run], arguments: list[str], complaint: str
+) -> None:
+    run = run_suite(*CELL, *arguments, quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert complaint in run.text
+    assert "Traceback" not in run.text
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("epochs = 0", "epochs is 0; from 1 to 100000 is allowed"),
+        ('epochs = "many"', "recipe.epochs is a text, int is needed"),
+        ("epoch = 3", "unknown field 'epoch'; choose from batch_size, decay_every_epochs"),
+        ("learning_rate = nan", "recipe.learning_rate is float nan"),
+        ("[", "not TOML"),
+    ],
+)
+def test_a_recipe_with_a_wrong_field_is_refused_by_name(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester, content: str, complaint: str
+) -> None:
+    (suite_folder.path / "tiny.toml").write_text(content)
+    run = run_suite(*CELL, quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert complaint in run.text
+
+
+def test_one_cell_that_fails_leaves_the_others_alone(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfsuite.errors import MeasurementError
+    from perfsuite.workloads.training import Training
+
+    original = Training.train_epoch
+
+    def diverge(self: Training, **options: Any) -> Any:
+        if self.policy.name == "fp32" and self.epoch == 1:
+            raise MeasurementError("diverged: the training loss of epoch 2 is nan")
+        return original(self, **options)
+
+    monkeypatch.setattr(Training, "train_epoch", diverge)
+    run = run_suite(*CELL, quick=False)
+    assert run.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert [record.workload.precision for record in records(run)] == ["amp-bf16"]
+    assert json.dumps(run.outcomes) == '[["test_full_training[resnet18-fp32-b4]", "failed"]]'
+    assert "diverged: the training loss of epoch 2 is nan" in run.text
