@@ -1,4 +1,4 @@
-"""Two things in alternation (A B B A) in one process: `pytest benchmarks -m speedup`, `pytest benchmarks -m fidelity`.
+"""Two things in alternation (A B B A) in one process: `-m speedup`, `-m fidelity`, `-m input_pipeline`.
 
 A round is a block of four turns; the readings of every turn are kept. A steady drift of the clock adds as much to one
 side as to the other, so that the ratio stands where two cells measured one after the other would have drifted apart.
@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.records import PairedRecord, Workload
+    from perfsuite.records import Comparison, PairedRecord, Workload
 
     Measure = Callable[[Workload], PairedRecord | None]
 
@@ -28,3 +28,12 @@ def test_speedup(measure_speedup: Measure, workload: Workload) -> None:
 def test_fidelity(measure_fidelity: Measure, workload: Workload) -> None:
     """A whole training step as the suite reports it, and a bare loop of the same step."""
     measure_fidelity(workload)
+
+
+@pytest.mark.input_pipeline
+@pytest.mark.parametrize("against", ["pipeline_step", "pipeline_study"], ids=["step", "study"])
+def test_input_pipeline(
+    measure_pipeline: Callable[[Workload, Comparison], PairedRecord | None], workload: Workload, against: Comparison
+) -> None:
+    """A step of full training, fed from images on the device, and the same on one batch, or fed the study's way."""
+    measure_pipeline(workload, against)

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: beside the study's tables; paired, fidelity: what was measured in alternation; "
+        "is made of; thesis: beside the study's tables; paired, fidelity, pipeline: what was measured in alternation; "
         "accuracy, confusion, history: full trainings",
     )
     _add_output(collect)

@@ -236,7 +236,7 @@ class Record:
         return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "cell", **dataclasses.asdict(self)})
 
 
-Comparison = Literal["speedup", "fidelity"]
+Comparison = Literal["speedup", "fidelity", "pipeline_step", "pipeline_study"]
 
 TURNS = ("baseline", "candidate", "candidate", "baseline")
 """The order of the turns in a block."""
@@ -248,7 +248,8 @@ class PairedRecord:
 
     Attributes:
         comparison: `speedup`: one workload in two precisions; `fidelity`: a step as reported (candidate) against a
-            bare loop of it (baseline).
+            bare loop of it (baseline); `pipeline_step`, `pipeline_study`: a step of full training, its images taken
+            from the device (candidate), against a step on one batch, and against the study's way of loading.
         baseline: The workload of the first and the last turn of a block.
         candidate: The workload of the two turns between.
         num_passes: Passes in a turn.

@@ -13,7 +13,7 @@ from perfsuite.analysis.table_parts import SHORT_HEADINGS, notes_of, shared_in_w
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from perfsuite.analysis.collect import Pair, Results
     from perfsuite.records import Comparison, PairedRecord
@@ -28,8 +28,8 @@ _SEPARATE = (
 )
 
 
-def pairs_frame(results: Results, comparison: Comparison) -> pd.DataFrame:
-    """Return a row per alternation of that comparison.
+def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Return a row per alternation of those comparisons.
 
     Returns:
         Columns: file, environment, the candidate's workload, `baseline_precision`, `time_ratio` (candidate over
@@ -40,12 +40,13 @@ def pairs_frame(results: Results, comparison: Comparison) -> pd.DataFrame:
     rows = []
     for pair in results.pairs:
         record = pair.record
-        if record.comparison != comparison:
+        if record.comparison not in comparisons:
             continue
         blocks = np.array(record.blocks)
         rows.append(
             {
                 "file": pair.file,
+                "comparison": record.comparison,
                 **pair.environment,
                 **{column: getattr(record.candidate, column) for column in WORKLOAD_COLUMNS},
                 "baseline_precision": record.baseline.precision,
@@ -90,18 +91,22 @@ def _separate_cells(pair: Pair, results: Results) -> RatioEstimate | None:
     return ratio_of_medians_one_process(*times)
 
 
-COMPARISONS: dict[str, Comparison] = {"paired": "speedup", "fidelity": "fidelity"}
-"""Which comparison a table is about, by the table's name."""
+COMPARISONS: dict[str, tuple[Comparison, ...]] = {
+    "paired": ("speedup",),
+    "fidelity": ("fidelity",),
+    "pipeline": ("pipeline_step", "pipeline_study"),
+}
+"""Which comparisons a table is about, by the table's name."""
 
 
 def has_pairs(results: Results, table: str) -> bool:
     """Whether there is anything to show in a table of this module."""
-    return any(pair.record.comparison == COMPARISONS[table] for pair in results.pairs)
+    return any(pair.record.comparison in COMPARISONS[table] for pair in results.pairs)
 
 
 def paired_table(results: Results) -> Table:
     """Return what AMP gives by alternation, and beside it by two separate cells of the same process."""
-    frame = pairs_frame(results, "speedup")
+    frame = pairs_frame(results, COMPARISONS["paired"])
     title = f"FP32 and AMP in alternation{shared_in_words(frame)}"
     if frame.empty:
         note = "nothing was measured in alternation: pytest benchmarks -m speedup does that"
@@ -138,7 +143,7 @@ def _separate_column() -> Column:
 
 def fidelity_table(results: Results) -> Table:
     """Return how far a reported training step is from a bare loop of the same step."""
-    frame = pairs_frame(results, "fidelity")
+    frame = pairs_frame(results, COMPARISONS["fidelity"])
     title = f"A training step as reported, against a bare loop{shared_in_words(frame)}"
     if frame.empty:
         note = "no fidelity was measured: pytest benchmarks -m fidelity does that"
@@ -165,11 +170,50 @@ def fidelity_table(results: Results) -> Table:
     )
 
 
+_AGAINST = {"pipeline_step": "a step on one batch", "pipeline_study": "the study's way"}
+
+
+def pipeline_table(results: Results) -> Table:
+    """Return how fast a full training is fed: against a step on one batch, and against the study's way of loading."""
+    frame = pairs_frame(results, COMPARISONS["pipeline"])
+    title = f"Feeding a full training{shared_in_words(frame)}"
+    if frame.empty:
+        note = "no input pipeline was measured: pytest benchmarks -m input_pipeline does that"
+        return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
+    frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
+    # Times fall as throughput rises, so the ends of the interval change places.
+    for target, source in (("", ""), ("_low", "_high"), ("_high", "_low")):
+        frame[f"throughput_ratio{target}"] = 1 / pd.to_numeric(frame[f"time_ratio{source}"])
+    frame["training_images_per_second"] = frame["batch_size"] / frame["time_median_s"]
+    frame["against"] = [_AGAINST[name] for name in frame["comparison"]]
+    ratio = ("throughput_ratio", "throughput_ratio_low", "throughput_ratio_high")
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            *telling_apart(frame),
+            *_workload_columns(frame),
+            metric_column("training_images_per_second"),
+            text_column("against"),
+            ratio_column(*ratio, "throughput", decimals=3),
+            metric_column("num_blocks"),
+        ),
+        notes=(
+            _OVER_BLOCKS.format("the other, ours, ours, the other"),
+            "ours: images lie on the device as bytes, and are shuffled, cast and normalised there",
+            "the study's way: DataLoader with two workers, transforms image by image, the loss read at every step",
+            *notes_of(results),
+        ),
+    )
+
+
 def paired_in_words(record: PairedRecord) -> str:
     """Return the ratio in a few words: `speed-up 1.53x [1.52, 1.54]`."""
     row: dict[str, Any] = {**paired_interval(record)}
     if record.comparison == "fidelity":
         return f"off by {_difference(row)} %"
+    if record.comparison == "pipeline_step":
+        return f"{_difference(row)} % of a step's time"
     times = [row[key] for key in ("time_ratio", "time_ratio_high", "time_ratio_low")]
     texts = ["none" if value is None else f"{1 / value:.2f}" for value in times]
     return f"speed-up {texts[0]}x [{texts[1]}, {texts[2]}]"

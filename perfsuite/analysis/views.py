@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
-from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table
+from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table, pipeline_table
 from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
@@ -284,4 +284,5 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "history": history_table,
     "paired": paired_table,
     "fidelity": fidelity_table,
+    "pipeline": pipeline_table,
 }

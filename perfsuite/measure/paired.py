@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from perfsuite.records import Comparison
     from perfsuite.workloads.step import TrainingStep
 
-FIDELITY_LIMIT_RATIO = {"cuda": 0.01, "cpu": 0.03}
-"""How far a reported step may be from a bare loop: beyond it, the suite's own doing would stand in the numbers."""
+LIMITS_RATIO: dict[str, dict[str, float]] = {
+    # Beyond it, the suite's own doing would stand in the numbers.
+    "fidelity": {"cuda": 0.01, "cpu": 0.03},
+    # A full training that is fed slower than this does not keep up with its step.
+    "pipeline_step": {"cuda": 0.03},
+}
+"""How far candidate and baseline may be apart, by comparison and type of device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +132,8 @@ def measure_speedup(
                 with applied(step.policy):
                     step.retain_graph()
             steps.append(step)
-        sides = [_side(step, step.phase, ClockStopwatch(clock)) for step in steps]
-        return _run(
+        sides = [make_side(step, step.phase, ClockStopwatch(clock)) for step in steps]
+        return run_pair(
             "speedup",
             sides,
             steps,
@@ -161,8 +166,11 @@ def measure_fidelity(
         undo.callback(step.close)
         with applied(step.policy):
             bare = bare_step(step)
-        sides = [_side(step, bare, independent_stopwatch(device)), _side(step, step.train_step, ClockStopwatch(clock))]
-        return _run(
+        sides = [
+            make_side(step, bare, independent_stopwatch(device)),
+            make_side(step, step.train_step, ClockStopwatch(clock)),
+        ]
+        return run_pair(
             "fidelity",
             sides,
             [step, step],
@@ -174,12 +182,13 @@ def measure_fidelity(
         )
 
 
-def _side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
+def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
+    """Return a side that runs under the flags of a step's precision."""
     policy = policy_named(step.workload.precision)
     return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied(policy))
 
 
-def _run(
+def run_pair(
     comparison: Comparison,
     sides: list[Side],
     steps: list[TrainingStep],
@@ -236,7 +245,7 @@ def _run(
         candidate=steps[1].workload,
         num_passes=alternation.num_passes,
         blocks=tuple(alternation.blocks[first : ends[-1]]),
-        limit_ratio=FIDELITY_LIMIT_RATIO[device_type] if comparison == "fidelity" else None,
+        limit_ratio=LIMITS_RATIO.get(comparison, {}).get(device_type),
         settings=steps[1].settings,
         findings=tuple(findings),
         process=process,

@@ -19,10 +19,12 @@ from perfsuite.records import PairedRecord, Record, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfsuite.records import Comparison
+
 
 Measured = TypeVar("Measured")
 
-WHOLE = {"speedup": "train_step", "fidelity": "train_step", ON_REQUEST: ON_REQUEST}
+WHOLE = dict.fromkeys(("speedup", "fidelity", "input_pipeline"), "train_step") | {ON_REQUEST: ON_REQUEST}
 """Phase of tests that have no marker `step`, by their marker."""
 
 BASELINE_PRECISION = "fp32"
@@ -207,6 +209,22 @@ def measure_fidelity(request: pytest.FixtureRequest, benchmark: Any) -> Callable
             return record
 
         return _measured(request, benchmark, workload, measured)
+
+    return run
+
+
+@pytest.fixture
+def measure_pipeline(
+    request: pytest.FixtureRequest, benchmark: Any
+) -> Callable[[Workload, Comparison], PairedRecord | None]:
+    """Measure a step of full training against another way to feed it; skips and fails the cell with one line."""
+
+    def run(workload: Workload, against: Comparison) -> PairedRecord | None:
+        from perfsuite.measure.pipeline import measure_pipeline
+
+        return _measured(
+            request, benchmark, workload, lambda **how: measure_pipeline(workload, against, benchmark, **how)
+        )
 
     return run
 

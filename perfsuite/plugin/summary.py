@@ -83,7 +83,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     if results.benchmarks.empty and not results.pairs and not results.trainings:
         words = "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
         return words, "steps"
-    names = [name for name in ("paired", "fidelity") if has_pairs(results, name)]
+    names = [name for name in ("paired", "fidelity", "pipeline") if has_pairs(results, name)]
     if results.trainings:
         names.insert(0, "accuracy")
     if not results.benchmarks.empty:

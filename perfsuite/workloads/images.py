@@ -105,6 +105,16 @@ def make_image_set(
     )
 
 
+def random_images(num: int, seed: int = 0) -> ImageSet:
+    """Return random images and labels: for measuring speed, there is nothing to learn in them."""
+    generator = np.random.default_rng(seed)
+    parts = {}
+    for split, size in (("train", num), ("test", 10)):
+        pixels = generator.integers(0, 256, (size, 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        parts[split] = (pixels, generator.integers(0, len(CLASSES), size).astype(np.uint8))
+    return make_image_set(parts, source="random")
+
+
 def import_images(path: Path, *, report: Callable[[str, int, int], None] = lambda *_: None) -> ImageSet:
     """Read and decode a mirror of CIFAR-10 as class folders.
 

@@ -171,22 +171,39 @@ class Training:
         order = torch.randperm(self.num_train, generator=generator).to(self._device)
         losses = torch.zeros((), device=self._device)
         before = self._skipped.count.clone()
-        set_to_none = self.workload.gradients == "freed"
         self.model.train()
         for step, (images, labels) in enumerate(self._images["train"].batches(self.recipe.batch_size, order)):
-            self.optimizer.zero_grad(set_to_none=set_to_none)
-            with autocast(self.policy, self._device.type):
-                loss = nn.functional.cross_entropy(self._network(images), labels)
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            losses += loss.detach() * len(labels)
+            losses += self.train_batch(images, labels) * len(labels)
             report_step(step)
         self.epoch += 1
         mean = float(losses) / self.num_train
         if not np.isfinite(mean):
             raise MeasurementError(f"diverged: the training loss of epoch {self.epoch} is {mean}")
         return mean, int(float(self._skipped.count - before))
+
+    def train_batch(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Do one step and return its loss [] float32 on the device; nothing waits.
+
+        Args:
+            images: [n, 3, H, W] float32, normalised.
+            labels: [n] int64.
+        """
+        self.optimizer.zero_grad(set_to_none=self.workload.gradients == "freed")
+        with autocast(self.policy, self._device.type):
+            loss = nn.functional.cross_entropy(self._network(images), labels)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def endless_batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield full training batches for ever, each epoch in an order of its own."""
+        generator = torch.Generator().manual_seed(self._seed)
+        while True:
+            order = torch.randperm(self.num_train, generator=generator).to(self._device)
+            for images, labels in self._images["train"].batches(self.recipe.batch_size, order):
+                if len(labels) == self.recipe.batch_size:
+                    yield images, labels
 
     def evaluate(self, part: str) -> Evaluation:
         """Evaluate on `validation` or `test`, in the largest batch that fits."""
