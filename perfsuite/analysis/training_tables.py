@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.collect import FullTraining, Results
     from perfsuite.training_record import TrainingRecord
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
-
 NON_INFERIORITY_MARGIN = 0.01
 """AMP may be one point of accuracy below FP32 and still count as no worse."""
 
@@ -147,7 +144,7 @@ def accuracy_table(results: Results) -> Table:
     """Return accuracy, time and memory of full trainings."""
     frame = accuracy_frame(results)
     if frame.empty:
-        return _nothing(results, "Full trainings")
+        return nothing(results, "Full trainings")
     shown = [name for name in ("device", "torch", "recipe", "data") if frame[name].nunique() > 1]
     shared = ", ".join(str(frame[name].iloc[0]) for name in ("recipe", "data", "device") if name not in shown)
     compared = "accuracy_difference" in frame
@@ -210,55 +207,6 @@ def _difference(row: dict[str, Any]) -> str:
     return f"{100 * difference:+.2f} (from {100 * row['difference_low']:+.2f}): {verdict}"
 
 
-def confusion_table(results: Results) -> Table:
-    """Return confusion matrices (rows true), summed over seeds, and how alike those of AMP and FP32 are."""
-    groups = training_groups(results)
-    if not groups:
-        return _nothing(results, "Confusion matrices")
-    rows, notes = [], []
-    for key, members in groups.items():
-        total = np.sum([member.record.confusion for member in members], axis=0)
-        for label, counts in enumerate(total.tolist()):
-            row = {"model": key[2], "precision": key[-1], "recipe": key[3], "true": CLASSES[label]}
-            rows.append({**row, **dict(zip(CLASSES, counts, strict=True))})
-        notes.append(f"{key[2]} {key[-1]}: most confused: {', '.join(_most_confused(total))}")
-        baseline = groups.get((*key[:-1], BASELINE))
-        if baseline and key[-1] != BASELINE:
-            alike = likeness(np.sum([member.record.confusion for member in baseline], axis=0), total)
-            notes.append(f"{key[2]}: errors of {key[-1]} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
-    return Table(
-        title="Confusion matrices: true class in the row, taken for the one in the column",
-        frame=pd.DataFrame(rows),
-        columns=(
-            text_column("model"),
-            text_column("precision"),
-            text_column("true"),
-            *(Column(heading=name[:5], show=_count(name), numeric=True) for name in CLASSES),
-        ),
-        notes=(*notes, *notes_of(results)),
-    )
-
-
-def _count(name: str) -> Any:
-    return lambda row: str(row[name])
-
-
-def likeness(one: Any, other: Any) -> float:
-    """Return the correlation of the off-diagonal counts of two confusion matrices [10, 10]; 1 means the same errors."""
-    outside = ~np.eye(len(CLASSES), dtype=bool)
-    first, second = np.asarray(one)[outside].astype(float), np.asarray(other)[outside].astype(float)
-    if first.std() == 0 or second.std() == 0:
-        return float(np.array_equal(first, second))
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def _most_confused(confusion: Any, num: int = 3) -> list[str]:
-    both = np.triu(confusion + confusion.T, 1)
-    ranked = np.argsort(both, axis=None)[::-1][:num]
-    pairs = [np.unravel_index(index, both.shape) for index in ranked]
-    return [f"{CLASSES[a]} and {CLASSES[b]} ({both[a, b]})" for a, b in pairs if both[a, b] > 0]
-
-
 def history_table(results: Results) -> Table:
     """Return every epoch: losses, accuracy, learning rate, loss scale, skipped steps."""
     rows = [
@@ -279,7 +227,7 @@ def history_table(results: Results) -> Table:
         for epoch in training.record.history
     ]
     if not rows:
-        return _nothing(results, "Epochs")
+        return nothing(results, "Epochs")
     frame = pd.DataFrame(rows)
     return Table(
         title="Epochs of full trainings",
@@ -323,7 +271,7 @@ def beside_study_table(results: Results) -> Table:
             }
         )
     if not rows:
-        return _nothing(results, "The study's tables 5.1 and 5.2")
+        return nothing(results, "The study's tables 5.1 and 5.2")
     frame = pd.DataFrame(rows)
     if "time_ratio" not in frame:
         frame["time_ratio"] = None
@@ -352,5 +300,6 @@ def beside_study_table(results: Results) -> Table:
     )
 
 
-def _nothing(results: Results, title: str) -> Table:
+def nothing(results: Results, title: str) -> Table:
+    """Return the table of files without full trainings."""
     return Table(title=title, frame=pd.DataFrame(), columns=(), notes=(NO_TRAININGS, *notes_of(results)))

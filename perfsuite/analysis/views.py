@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.confusion import confusion_table
 from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table, pipeline_table
 from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.table_parts import (
@@ -18,7 +19,7 @@ from perfsuite.analysis.table_parts import (
     without,
 )
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
-from perfsuite.analysis.training_tables import accuracy_table, beside_study_table, confusion_table, history_table
+from perfsuite.analysis.training_tables import accuracy_table, beside_study_table, history_table
 from perfsuite.errors import choose
 from perfsuite.metrics import duration
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import math
-import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
-from perfsuite.errors import DataError, RecordError
-from perfsuite.files import write_atomically
 from perfsuite.measure.clock import device_synchronizer
+from perfsuite.measure.job import Job, folder_name, identity_of, read_finished, write_finished
 from perfsuite.measure.nvml import read_energy_joules
-from perfsuite.record_kinds import read_record
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, save_checkpoint
 from perfsuite.workloads.images import split_images
@@ -30,33 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.measure.active_clock import ActiveClock
-    from perfsuite.records import Process, ProofReading, Recipe, Workload
-    from perfsuite.workloads.images import ImageSet, Split
-
-FINISHED = "finished.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A training to be done.
-
-    Attributes:
-        workload: Network, precision and layout; its phase is `full_training`.
-        recipe: How.
-        seed: Of split, weights and order.
-        images: On what.
-        folder: Where checkpoint and result of all trainings lie.
-        deterministic: Whether to choose the same algorithms every time.
-        restart: Whether to begin anew.
-    """
-
-    workload: Workload
-    recipe: Recipe
-    seed: int
-    images: ImageSet
-    folder: Path
-    deterministic: bool = False
-    restart: bool = False
+    from perfsuite.records import Process, ProofReading
+    from perfsuite.workloads.images import Split
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,12 +77,12 @@ def train(
         num_validation=job.recipe.num_validation,
         num_test=job.recipe.num_test,
     )
-    identity = _identity(job, split, device)
-    folder = job.folder / _folder_name(job, identity)
+    identity = identity_of(job, split, device)
+    folder = job.folder / folder_name(job, identity)
     if job.restart:
         for path in folder.glob("*") if folder.exists() else ():
             path.unlink(missing_ok=True)
-    finished = _finished(folder, warn)
+    finished = read_finished(folder, warn)
     if finished is not None:
         clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
         report("replaying")
@@ -131,7 +101,7 @@ def train(
         run.epochs(report, epoch_ended)
         report("testing")
         record = run.record(split, proof, process)
-    _write_finished(folder, record)
+    write_finished(folder, record)
     return record
 
 
@@ -316,43 +286,3 @@ class _Run:
             "energy_joules": "NVML tells no energy here",
         }
         return metrics, {key: reasons[key] for key, value in metrics.items() if value is None}
-
-
-def _identity(job: Job, split: Split, device: torch.device) -> str:
-    """Return what a checkpoint must share with a training to be gone on with."""
-    return json.dumps(
-        {
-            "workload": dataclasses.asdict(job.workload),
-            "recipe": {k: v for k, v in dataclasses.asdict(job.recipe).items() if k not in {"source", "name"}},
-            "seed": job.seed,
-            "split": split.fingerprint,
-            "deterministic": job.deterministic,
-            "device_type": device.type,
-        },
-        sort_keys=True,
-    )
-
-
-def _folder_name(job: Job, identity: str) -> str:
-    words = f"{job.workload.model}-{job.workload.precision}-{job.recipe.name}-seed{job.seed}"
-    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', words)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
-
-
-def _finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord | None:
-    path = folder / FINISHED
-    try:
-        record = read_record(json.loads(path.read_text(encoding="utf-8")), FINISHED)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecordError) as error:
-        warn(f"{path}: damaged ({str(error)[:100]}); the training is finished again from its checkpoint")
-        return None
-    return record if isinstance(record, TrainingRecord) else None
-
-
-def _write_finished(folder: Path, record: TrainingRecord) -> None:
-    path = folder / FINISHED
-    try:
-        write_atomically(path, json.dumps(record.to_json(), indent=1))
-    except OSError as error:
-        raise DataError(f"{path}: the result cannot be written: {error.strerror}") from None

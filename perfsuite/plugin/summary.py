@@ -31,7 +31,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     else:
         head += f", CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
     lines = [head]
-    if not state.options.batch_sizes:
+    if not state.options.batch_sizes and any(not cell.get_closest_marker("full_training") for cell in state.cells):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
         lines.append(f"batch size {budget.batch_size}{note}")
     path = result_path(config)

@@ -116,8 +116,9 @@ def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload,
 
 
 def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord | None:
+    from perfsuite.measure.job import Job
     from perfsuite.measure.preparation import guard
-    from perfsuite.measure.train import Job, train
+    from perfsuite.measure.train import train
 
     config, state = request.config, suite(request.config)
     clock = request.node.stash[ACTIVE_CLOCK]

@@ -215,3 +215,18 @@ def test_the_bare_step_does_what_the_step_does_and_runs_none_of_our_hooks(precis
         trained.append([parameter.detach().clone() for parameter in step.model.parameters()])
     for one, other in zip(*trained, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("against", ["pipeline_step", "pipeline_study"])
+def test_a_full_training_is_fed_as_the_step_and_as_the_study_did(against: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfsuite.measure import pipeline
+    from perfsuite.workloads import study_loader
+
+    monkeypatch.setattr(pipeline, "PIPELINE_IMAGES", 16)
+    monkeypatch.setattr(study_loader.study_batches, "__kwdefaults__", {"num_workers": 0})
+    clock = DeviceClock(lambda: None)
+    benchmark = FakeBenchmark(clock)
+    workload = make_workload(batch_size=2, device_type="cpu")
+    record = pipeline.measure_pipeline(workload, against, benchmark, device=CPU, clock=clock, process=PROCESS)
+    assert record is not None
+    assert (record.comparison, len(record.blocks), record.limit_ratio) == (against, 3, None)

@@ -10,9 +10,11 @@ from builders import make_workload
 from generated_images import generated_set
 
 from perfsuite.errors import DataError, MeasurementError
+from perfsuite.measure import job as job_module
 from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
-from perfsuite.measure.train import Job, train
+from perfsuite.measure.job import Job
+from perfsuite.measure.train import train
 from perfsuite.recipes import SMOKE
 from perfsuite.record_kinds import read_record
 from perfsuite.records import Process
@@ -143,7 +145,7 @@ def test_a_damaged_result_is_made_again_from_its_checkpoint(tmp_path: Path) -> N
     "changes",
     [
         {"seed": 1},
-        {"recipe": dataclasses.replace(RECIPE, learning_rate=0.01)},
+        {"recipe": dataclasses.replace(RECIPE, learning_rate=0.03)},
         {"images": generated_set(seed=1)},
         {"deterministic": False},
     ],
@@ -166,7 +168,7 @@ def test_a_disk_that_is_full_at_the_end_loses_nothing(tmp_path: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "write_atomically", full)
+        patch.setattr(job_module, "write_atomically", full)
         with pytest.raises(DataError, match="the result cannot be written: No space left on device"):
             run(make_job(tmp_path))
     record, _ = run(make_job(tmp_path))

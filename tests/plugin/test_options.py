@@ -20,6 +20,12 @@ DEFAULTS: dict[str, object] = {
     "perf_memory_format": "contiguous",
     "perf_gradients": "freed",
     "perf_compile": False,
+    "perf_recipe": "study",
+    "perf_seeds": "1",
+    "perf_data": None,
+    "perf_run_dir": None,
+    "perf_restart": False,
+    "perf_deterministic": False,
 }
 
 
@@ -50,6 +56,9 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_batch_size", "9" * 5000, "--perf-batch-size: '99999999999999999999' is not a batch size"),
         ("perf_memory_format", "nhwc", "--perf-memory-format: unknown memory format 'nhwc'; choose from channels_last"),
         ("perf_gradients", "none", "--perf-gradients: unknown state of gradients 'none'; choose from freed, kept"),
+        ("perf_recipe", "fast", "--perf-recipe: unknown recipe 'fast'; choose from study, smoke, or name a .toml file"),
+        ("perf_seeds", "0", "--perf-seeds: '0' is no number of seeds"),
+        ("perf_seeds", "many", "--perf-seeds: 'many' is no number of seeds"),
         ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),
     ],
 )

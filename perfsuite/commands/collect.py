@@ -1,0 +1,45 @@
+"""`perfsuite collect`: result files become a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.output import add_output, check_output, show, without_garbage_collection
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.commands.parser import Commands
+
+
+def add_collect(commands: Commands) -> None:
+    """Add the command `collect`."""
+    collect = commands.add_parser(
+        "collect",
+        help="result files -> a table",
+        description="Show result files as one table. Reads any pytest-benchmark JSON; several files stand side by "
+        "side, told apart by what differs between them.",
+    )
+    collect.add_argument("files", nargs="+", metavar="FILE", type=Path, help="pytest-benchmark JSON")
+    collect.add_argument(
+        "--table",
+        default="steps",
+        metavar="NAME",
+        help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
+        "is made of; thesis: beside the study's tables; paired, fidelity, pipeline: what was measured in alternation; "
+        "accuracy, confusion, history: full trainings",
+    )
+    add_output(collect)
+    collect.set_defaults(run=_collect)
+
+
+@without_garbage_collection()
+def _collect(options: argparse.Namespace) -> int:
+    from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.views import TABLES, build_table
+    from perfsuite.errors import choose
+
+    choose(TABLES, options.table, kind="table")
+    check_output(options, options.files)
+    return show(build_table(options.table, collect(options.files)), options)

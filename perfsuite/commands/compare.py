@@ -1,0 +1,100 @@
+"""`perfsuite compare`: baseline against candidate, verdicts or side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection, write
+from perfsuite.commands.parser import EXIT_FAILED
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.analysis.compare import Comparison
+    from perfsuite.commands.parser import Commands
+
+
+def add_compare(commands: Commands) -> None:
+    """Add the command `compare`."""
+    compare = commands.add_parser(
+        "compare",
+        help="baseline against candidate: did anything regress?",
+        description="Say for every benchmark whether the candidate regressed, improved, stayed unchanged, or whether "
+        "the data cannot tell. Every file is one process; five or more a side, interleaved (A B B A), give sharp "
+        "verdicts. Reads any pytest-benchmark JSON. Exit status: 0, or 1 where --fail-on is met, or 2 for unusable "
+        "input.",
+    )
+    compare.add_argument("--baseline", nargs="+", required=True, metavar="FILE", type=Path, help="one per process")
+    compare.add_argument("--candidate", nargs="+", required=True, metavar="FILE", type=Path, help="one per process")
+    compare.add_argument(
+        "--across",
+        metavar="AXES",
+        help="gpu, torch or both (gpu,torch): set machines or versions side by side as ratios, without verdicts",
+    )
+    compare.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
+    compare.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
+    compare.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
+    compare.add_argument(
+        "--fail-on",
+        default="regressed",
+        choices=("regressed", "inconclusive", "never"),
+        help="what ends with status 1: regressed (default); inconclusive: all but a clean pass; never",
+    )
+    compare.add_argument(
+        "--ignore-host", action="store_true", help="host names differ although the machine is the same"
+    )
+    compare.add_argument("--explain", metavar="FULLNAME", help="the numbers behind one verdict; -o plot.svg draws them")
+    add_output(compare)
+    compare.set_defaults(run=_compare)
+
+
+@without_garbage_collection()
+def _compare(options: argparse.Namespace) -> int:
+    from perfsuite.analysis import compare_tables
+    from perfsuite.analysis.compare import compare
+    from perfsuite.analysis.sides import join_sides, read_process
+    from perfsuite.analysis.thresholds import parse_alpha, parse_effect, read_thresholds
+
+    check_output(options, [*options.baseline, *options.candidate])
+    if options.across is not None:
+        return _across(options)
+    alpha = parse_alpha(options.alpha)
+    thresholds = read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
+    baseline, candidate = ([read_process(path) for path in side] for side in (options.baseline, options.candidate))
+    comparison = compare(
+        join_sides(baseline, candidate), min_effect=thresholds, alpha=alpha, ignore_host=options.ignore_host
+    )
+    if options.explain is not None:
+        return _explain(comparison, options)
+    if options.format == "json":
+        write(compare_tables.comparison_json(comparison), options.output)
+    elif options.format == "markdown":
+        write(compare_tables.comparison_markdown(comparison), options.output)
+    else:
+        show(compare_tables.comparison_table(comparison), options)
+    return EXIT_FAILED if comparison.fails_on(options.fail_on) else 0
+
+
+def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
+    from perfsuite.analysis.explain import explain, find_benchmark
+
+    row = find_benchmark(comparison, options.explain)
+    if options.output is not None:
+        from perfsuite.analysis.charts import process_chart, save_chart
+
+        save_chart(process_chart(comparison, row), options.output)
+    write(explain(comparison, row), None)
+    return 0
+
+
+def _across(options: argparse.Namespace) -> int:
+    from perfsuite.analysis.across import across, across_json, across_tables, read_axes
+
+    found = across(options.baseline, options.candidate, read_axes(options.across))
+    if options.format == "json":
+        write(across_json(found), options.output)
+        return 0
+    texts = [rendered(table, options) for table in across_tables(found)]
+    write("\n".join(texts), options.output)
+    return 0

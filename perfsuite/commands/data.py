@@ -1,0 +1,76 @@
+"""`perfsuite data`: the images of full trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.output import say_progress, write
+from perfsuite.errors import DataError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.commands.parser import Commands
+
+
+def add_data(commands: Commands) -> None:
+    """Add the command `data`."""
+    data = commands.add_parser(
+        "data",
+        help="the images of full trainings: download, import, verify, show",
+        description="Bring the images of full trainings into their one file: CIFAR-10 itself, or any mirror of it.",
+    )
+    actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, words in (
+        ("download", "CIFAR-10 through torchvision, checked against its published MD5 sums"),
+        ("import", "a mirror as class folders {train,test}/<class>/*: a folder, .zip, .tar, .tar.gz, .tar.xz"),
+        ("verify", "reckon the fingerprint again from every pixel"),
+        ("show", "what it is, and where"),
+    ):
+        action = actions.add_parser(name, help=words, description=words)
+        if name == "import":
+            action.add_argument("path", metavar="PATH", type=Path, help="folder or archive")
+        action.add_argument(
+            "--data",
+            metavar="FILE",
+            type=Path,
+            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder",
+        )
+        action.set_defaults(run=_data, action=name)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from perfsuite.workloads import images
+
+    path = options.data or images.default_path()
+    if path.suffix != ".npz":
+        raise DataError(
+            f"--data {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"
+        )
+    if options.action == "download":
+        from perfsuite.workloads.download import download_images
+
+        found = download_images()
+        images.save_image_set(found, path)
+    elif options.action == "import":
+
+        def report(stage: str, done: int, total: int) -> None:
+            say_progress(f"{stage} {done:,}{f' of {total:,}' if total else ''} images")
+
+        found = images.import_images(options.path, report=report)
+        say_progress("")
+        images.save_image_set(found, path)
+    else:
+        found = images.load_image_set(path)
+        if options.action == "verify":
+            images.verify_image_set(found, path)
+    kind = "CIFAR-10 itself" if found.is_canonical else "not the original CIFAR-10: its targets are not asked of these"
+    lines = [
+        str(path),
+        f"  {found.name}, {found.source}; {kind}",
+        f"  {len(found.train_labels):,} training and {len(found.test_labels):,} test images",
+        f"  fingerprint {found.fingerprint}" + (", verified" if options.action == "verify" else ""),
+    ]
+    write("\n".join(lines) + "\n", None)
+    return 0

@@ -1,0 +1,96 @@
+"""A full training to be done: what it is, how it is told from others, and its result once it is finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfsuite.errors import DataError, RecordError
+from perfsuite.files import write_atomically
+from perfsuite.record_kinds import read_record
+from perfsuite.training_record import TrainingRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+
+    from perfsuite.records import Recipe, Workload
+    from perfsuite.workloads.images import ImageSet, Split
+
+FINISHED = "finished.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A training to be done.
+
+    Attributes:
+        workload: Network, precision and layout; its phase is `full_training`.
+        recipe: How.
+        seed: Of split, weights and order.
+        images: On what.
+        folder: Where checkpoint and result of all trainings lie.
+        deterministic: Whether to choose the same algorithms every time.
+        restart: Whether to begin anew.
+    """
+
+    workload: Workload
+    recipe: Recipe
+    seed: int
+    images: ImageSet
+    folder: Path
+    deterministic: bool = False
+    restart: bool = False
+
+
+def identity_of(job: Job, split: Split, device: torch.device) -> str:
+    """Return what a checkpoint must share with a training to be gone on with."""
+    return json.dumps(
+        {
+            "workload": dataclasses.asdict(job.workload),
+            "recipe": {k: v for k, v in dataclasses.asdict(job.recipe).items() if k not in {"source", "name"}},
+            "seed": job.seed,
+            "split": split.fingerprint,
+            "deterministic": job.deterministic,
+            "device_type": device.type,
+        },
+        sort_keys=True,
+    )
+
+
+def folder_name(job: Job, identity: str) -> str:
+    """Return the name of a training's own folder: readable, and different where the identity is."""
+    words = f"{job.workload.model}-{job.workload.precision}-{job.recipe.name}-seed{job.seed}"
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', words)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord | None:
+    """Return the result of a training that came to its end before, or None."""
+    path = folder / FINISHED
+    try:
+        record = read_record(json.loads(path.read_text(encoding="utf-8")), FINISHED)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecordError) as error:
+        warn(f"{path}: damaged ({str(error)[:100]}); the training is finished again from its checkpoint")
+        return None
+    return record if isinstance(record, TrainingRecord) else None
+
+
+def write_finished(folder: Path, record: TrainingRecord) -> None:
+    """Keep the result of a training.
+
+    Raises:
+        DataError: The disk is full.
+    """
+    path = folder / FINISHED
+    try:
+        write_atomically(path, json.dumps(record.to_json(), indent=1))
+    except OSError as error:
+        raise DataError(f"{path}: the result cannot be written: {error.strerror}") from None
