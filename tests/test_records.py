@@ -75,8 +75,8 @@ def test_objects_that_json_cannot_carry_are_refused() -> None:
     ("path", "value", "complaint"),
     [
         (("schema_version",), 3, "schema version 3, this perfsuite reads up to 2: upgrade"),
-        (("kind",), "triple", "one of cell, pair is needed"),
-        (("kind",), ["cell"], "one of cell, pair is needed"),
+        (("kind",), "triple", "one of cell, pair, training is needed"),
+        (("kind",), ["cell"], "one of cell, pair, training is needed"),
         (("schema_version",), "1", "a whole number is needed"),
         (("schema_version",), True, "a whole number is needed"),
         (("workload",), None, "record.workload is null, an object is needed"),
