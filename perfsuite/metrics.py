@@ -90,6 +90,26 @@ def _kilojoules(value: float) -> str:
     return significant(value / 1e3)
 
 
+def _giga(value: float) -> str:
+    return significant(value / 1e9)
+
+
+def _tera(value: float) -> str:
+    return significant(value / 1e12)
+
+
+def _whole_percent(value: float) -> str:
+    return f"{value * 100:.1f}"
+
+
+def _millijoules(value: float) -> str:
+    return significant(value * 1e3, 3)
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
 def _signed_percent(value: float) -> str:
     return f"{value * 100:+.2f}"
 
@@ -130,6 +150,32 @@ _ALL = (
     Metric(key="thesis_difference_ratio", unit="%", better="neither", heading="off by %", format_value=_signed_percent),
     Metric(key="largest_batch_size", unit="", better="higher", heading="largest batch", format_value=_count),
     Metric(key="peak_reserved_bytes", unit="MiB", better="lower", heading="reserved MiB", format_value=_mebibytes),
+    Metric(key="step_flops", unit="GFLOP", better="neither", heading="GFLOP", format_value=_giga),
+    Metric(key="least_bytes", unit="MiB", better="neither", heading="least MiB", format_value=_mebibytes),
+    Metric(key="achieved_flops_per_second", unit="TFLOP/s", better="higher", heading="TFLOP/s", format_value=_tera),
+    Metric(
+        key="probe_gemm_flops_per_second", unit="TFLOP/s", better="neither", heading="GEMM TFLOP/s", format_value=_tera
+    ),
+    Metric(
+        key="probe_conv_flops_per_second", unit="TFLOP/s", better="neither", heading="conv TFLOP/s", format_value=_tera
+    ),
+    Metric(key="probe_copy_bytes_per_second", unit="GB/s", better="neither", heading="copy GB/s", format_value=_giga),
+    Metric(key="limit_s", unit="s", better="neither", heading="limit ms", format_value=_milliseconds),
+    Metric(
+        key="limit_images_per_second", unit="images/s", better="neither", heading="images/s", format_value=significant
+    ),
+    Metric(key="limit_training_s", unit="s", better="neither", heading="training at least", format_value=_clock),
+    Metric(key="probe_ratio", unit="%", better="higher", heading="% of probe", format_value=_whole_percent),
+    Metric(key="data_sheet_ratio", unit="%", better="higher", heading="% of data sheet", format_value=_whole_percent),
+    Metric(key="energy_per_image_joules", unit="mJ", better="lower", heading="mJ/image", format_value=_millijoules),
+    Metric(key="sm_clock_median_mhz", unit="MHz", better="higher", heading="SM MHz", format_value=_whole),
+    Metric(key="memory_clock_median_mhz", unit="MHz", better="higher", heading="memory MHz", format_value=_whole),
+    Metric(key="power_median_watts", unit="W", better="neither", heading="power W", format_value=_whole),
+    Metric(
+        key="temperature_max_celsius", unit="degrees Celsius", better="lower", heading="hottest C", format_value=_whole
+    ),
+    Metric(key="throttled_ratio", unit="%", better="lower", heading="throttled %", format_value=_whole_percent),
+    Metric(key="provable_ratio", unit="%", better="lower", heading="provable %", format_value=_whole_percent),
     Metric(key="num_skipped_steps", unit="", better="lower", heading="skipped steps", format_value=_count),
     Metric(key="num_timed_steps", unit="", better="neither", heading="timed steps", format_value=_count),
     Metric(key="num_warm_up_steps", unit="", better="neither", heading="warm-up steps", format_value=_count),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from perfsuite.errors import RecordError
+from perfsuite.evidence import Profile, Telemetry  # noqa: TC001 - read at run time, to check files
 from perfsuite.metrics import METRICS
 from perfsuite.strict_json import is_number, kind_of, read_dataclass, to_strict_json
 
@@ -213,6 +214,8 @@ class Record:
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured.
         outcome: Always `measured`: what did not become a number has no record but an outcome.
+        telemetry: What the hardware did meanwhile; None in files of before it was read.
+        profile: Where the time of a pass went; None until the suite has come to its profile pass.
     """
 
     workload: Workload
@@ -223,6 +226,8 @@ class Record:
     findings: tuple[str, ...]
     process: Process
     outcome: Literal["measured"] = "measured"
+    telemetry: Telemetry | None = None
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)

@@ -4,7 +4,6 @@ import pytest
 
 from perfsuite.metrics import METRICS, duration, significant
 
-
 UNITS = (*("_s", "_bytes", "_ratio", "_accuracy", "_second", "_joules", "_mhz", "_watts", "_celsius", "_flops"),)
 
 

@@ -11,7 +11,11 @@ from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock, WarmUp, warm_up
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.memory import PeakMemory, measure_peak_memory
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
+from perfsuite.measure.preparation import build_step, guard, is_out_of_memory, memory_left_behind, no_new_skips
+from perfsuite.measure.probes import probe_limits
+from perfsuite.measure.readings import findings_of
+from perfsuite.measure.telemetry import make_instrument
+from perfsuite.measure.work import count_work
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
 from perfsuite.workloads.precision import applied, policy_named
 
@@ -20,12 +24,25 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.evidence import Telemetry
     from perfsuite.measure.preparation import Benchmark
     from perfsuite.workloads.step import TrainingStep
 
 SPREAD_LIMIT_RATIO = 0.1
 """Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
 server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
+
+ENERGY_WINDOW_S = 2.0
+"""Least length of the window whose energy is read, so that the counter's steps are a few percent of it at most."""
+
+LIMITS = (
+    "step_flops",
+    "least_bytes",
+    "probe_gemm_flops_per_second",
+    "probe_conv_flops_per_second",
+    "probe_copy_bytes_per_second",
+)
+"""The metrics that say what bounds a pass."""
 
 LEDGER = (
     "parameters_bytes",
@@ -112,6 +129,10 @@ class _Cell:
         self._peak: PeakMemory | None = None
         self._ledger: dict[str, int | float | None] = {}
         self._ledger_absent: dict[str, str] = {}
+        self._instrument = make_instrument(device)
+        self._telemetry: Telemetry | None = None
+        self._limits: dict[str, int | float | None] = {}
+        self._limits_absent: dict[str, str] = {}
         self._num_skipped_at: list[float] = [0.0]  # the counter at the end of every round, the calibration's included
 
     def run(self) -> None:
@@ -136,15 +157,40 @@ class _Cell:
         # What is alive now is no garbage: without this a collection in a round would walk all of torch's objects.
         gc.collect()
         gc.freeze()
+        watch = self._instrument.start()
         try:
             self._benchmark(step.phase)
         finally:
+            self._telemetry = self._instrument.stop(watch)
             gc.unfreeze()
             self._clock.unwatch()
+        self._report_stage("measuring energy and limits")
+        self._telemetry = self._with_energy(self._telemetry, step)
+        self._limits, self._limits_absent = _limits(step, self._clock)
         self._report_stage("measuring memory")
         self._peak = self._measure_memory(step)
         self._report_stage("predicting memory")
         self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
+
+    def _with_energy(self, telemetry: Telemetry, step: TrainingStep) -> Telemetry:
+        """Add the energy of passes over a window of its own: the counter moves in coarse steps."""
+        begin_joules = self._instrument.energy_joules()
+        if begin_joules is None:
+            return telemetry
+        begin, num_passes = self._clock(), 0
+        begin_joules = self._instrument.energy_joules()
+        while self._clock() - begin < ENERGY_WINDOW_S:
+            for _ in range(10):
+                step.phase()
+            num_passes += 10
+        end_joules = self._instrument.energy_joules()
+        if begin_joules is None or end_joules is None:
+            return telemetry
+        return dataclasses.replace(
+            telemetry,
+            energy_joules=end_joules - begin_joules,
+            energy_num_images=num_passes * self._workload.batch_size,
+        )
 
     def _prepare_phase(self, step: TrainingStep) -> None:
         if self._workload.phase == "backward":
@@ -192,6 +238,7 @@ class _Cell:
                 "peak_allocated_bytes": self._peak.allocated_bytes,
                 **itemised,
                 **self._ledger,
+                **self._limits,
                 "num_skipped_steps": num_skipped,
                 "num_timed_steps": num_timed,
                 "num_warm_up_steps": self._warm_up.num_steps,
@@ -199,12 +246,14 @@ class _Cell:
             },
             absent={
                 **self._ledger_absent,
+                **self._limits_absent,
                 **{key: self._peak.absent or "" for key, value in itemised.items() if value is None},
             },
             settings=self._settings,
             proof=self._proof,
             findings=(*self._findings(num_skipped, num_timed), *findings),
             process=process,
+            telemetry=self._telemetry,
         )
 
     def _findings(self, num_skipped: int, num_timed: int) -> list[str]:
@@ -221,12 +270,27 @@ class _Cell:
             findings.append(
                 f"{num_skipped} of {num_timed} timed steps skipped the optimizer (overflow) and were faster"
             )
-        return findings
+        return findings + ([] if self._telemetry is None else findings_of(self._telemetry))
 
     def close(self) -> None:
         if self._step is not None:
             self._step.close()
             self._step = None
+
+
+def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, int | float | None], dict[str, str]]:
+    """Return the least that a pass has to do and what the device can do at most, and the reasons for what is absent."""
+    try:
+        work = dataclasses.asdict(count_work(step.workload))
+        work["step_flops"] = work.pop("flops")
+        found = dataclasses.asdict(probe_limits(step.policy, device=step.device, clock=clock))
+    except (NotSupportedError, MeasurementError) as error:
+        return dict.fromkeys(LIMITS), dict.fromkeys(LIMITS, str(error))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return dict.fromkeys(LIMITS), dict.fromkeys(LIMITS, "no room for the probes beside the cell")
+    return {key: found[key.removeprefix("probe_")] if key.startswith("probe_") else work[key] for key in LIMITS}, {}
 
 
 def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:

@@ -12,5 +12,6 @@ pytest_plugins = (
     "perfsuite.plugin.outcomes",
     "perfsuite.plugin.results",
     "perfsuite.plugin.progress",
+    "perfsuite.plugin.profiles",
     "perfsuite.plugin.summary",
 )

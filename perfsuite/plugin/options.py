@@ -50,6 +50,7 @@ class Options:
         run_dir: Where checkpoints and finished trainings lie, or None for `results/trainings`.
         restart: Whether to begin trainings anew.
         deterministic: Whether trainings choose the same algorithms every time.
+        profiled: Whether cells are profiled once all of them are timed.
     """
 
     device: str
@@ -65,6 +66,7 @@ class Options:
     run_dir: Path | None
     restart: bool
     deterministic: bool
+    profiled: bool
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -135,6 +137,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="full trainings give the same weights every time",
     )
+    group.addoption(
+        "--perf-no-profile",
+        action="store_true",
+        default=False,
+        help="leave out the profiles that are taken after the last timed cell",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -172,6 +180,7 @@ def read_options(get: Callable[[str], object]) -> Options:
         run_dir=_path(get("perf_run_dir")),
         restart=bool(get("perf_restart")),
         deterministic=bool(get("perf_deterministic")),
+        profiled=not get("perf_no_profile"),
     )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]

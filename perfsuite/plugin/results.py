@@ -84,7 +84,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Write what there is after every cell, so that nothing finished can be lost, whatever happens later."""
     result = yield
     if result_path(item.config) is not None and "workload" in getattr(item, "fixturenames", ()):
-        _write(item.config)
+        write_results(item.config)
     return result
 
 
@@ -92,13 +92,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Write the results for good, then let pytest-benchmark save, compare and group what is left to it."""
     if result_path(session.config) is not None:
-        _write(session.config)
+        write_results(session.config)
         if write_error(session.config) is not None and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
     return (yield)
 
 
-def _write(config: pytest.Config) -> None:
+def write_results(config: pytest.Config) -> None:
     """Write atomically; where that fails (a full disk), to the folder for temporary files, and say so."""
     text = json.dumps(_content(config), indent=1, default=str)
     try:
@@ -109,7 +109,7 @@ def _write(config: pytest.Config) -> None:
             return
         config.stash[_ERROR] = f"{config.stash[_PATH]}: cannot be written: {error.strerror}"
         config.stash[_PATH] = _spare_folder() / config.stash[_PATH].name
-        _write(config)
+        write_results(config)
 
 
 def _spare_folder() -> Path:

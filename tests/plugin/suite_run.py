@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-QUICK = ("--perf-device=cpu", "--perf-batch-size=2", "--benchmark-min-rounds=2", "--benchmark-max-time=0.01")
+QUICK = (
+    "--perf-device=cpu",
+    "--perf-batch-size=2",
+    "--benchmark-min-rounds=2",
+    "--benchmark-max-time=0.01",
+    "--perf-no-profile",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, object] = {
     "perf_run_dir": None,
     "perf_restart": False,
     "perf_deterministic": False,
+    "perf_no_profile": False,
 }
 
 

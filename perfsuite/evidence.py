@@ -1,0 +1,111 @@
+"""What stands beside a number: what the hardware did meanwhile, and where the time of a pass went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Readings of one instrument over a while.
+
+    Attributes:
+        minimum: The lowest.
+        median: The middle one.
+        maximum: The highest.
+    """
+
+    minimum: float
+    median: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What the GPU did while the rounds of a cell were timed; what could not be read is None, its reason in `absent`.
+
+    Attributes:
+        num_samples: Readings taken.
+        seconds: Over how long.
+        sm_clock_mhz: Clock of the streaming multiprocessors.
+        memory_clock_mhz: Clock of the memory.
+        max_sm_clock_mhz: Highest SM clock of this GPU.
+        power_watts: Power drawn; GPUs since Ampere tell the mean of the last second.
+        temperature_celsius: Of the GPU's core.
+        throttle_ratio: Share of the readings at which a reason held the clocks down, by reason; reasons that never did
+            are left out.
+        num_other_processes: Other processes on the GPU, the most seen.
+        other_processes_bytes: Memory that they hold, the most seen.
+        num_ecc_errors: Memory errors beyond correction that came up meanwhile.
+        is_mig: Whether the GPU is divided.
+        energy_joules: Energy over a window of its own, of two seconds or more of the same passes.
+        energy_num_images: Images that were computed in that window.
+        absent: The reason for everything that is None.
+    """
+
+    num_samples: int
+    seconds: float
+    sm_clock_mhz: Spread | None = None
+    memory_clock_mhz: Spread | None = None
+    max_sm_clock_mhz: float | None = None
+    power_watts: Spread | None = None
+    temperature_celsius: Spread | None = None
+    throttle_ratio: dict[str, float] | None = None
+    num_other_processes: int | None = None
+    other_processes_bytes: int | None = None
+    num_ecc_errors: int | None = None
+    is_mig: bool | None = None
+    energy_joules: float | None = None
+    energy_num_images: int | None = None
+    absent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def energy_per_image_joules(self) -> float | None:
+        """Energy of one image, or None."""
+        if self.energy_joules is None or not self.energy_num_images:
+            return None
+        return self.energy_joules / self.energy_num_images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One kind of kernel in a pass; on a CPU an operator, without those that it calls.
+
+    Attributes:
+        name: As the profiler has it, cut to 160 characters.
+        seconds: Of all its calls in one pass.
+        num_calls: In one pass.
+        ratio: Its share of the sum of all kernels.
+    """
+
+    name: str
+    seconds: float
+    num_calls: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Three clocks of one pass, and what it is made of; taken apart from the timed rounds.
+
+    Attributes:
+        wall_s: By the host's clock, device synchronised.
+        device_s: By the device's own events; None on a CPU.
+        kernels_s: Sum of all kernels.
+        synchronize_s: How long the host stood waiting for the device within a pass, our own wait at its end left out.
+        bound: `device-bound`, `launch-bound` or `synchronisation-bound`; None on a CPU, which has no queue.
+        kernels: The ten most expensive.
+        num_kernels: Kernels launched in one pass.
+        tensor_core_ratio: Share of the kernels' time in those that are named as tensor-core kernels; None on a CPU.
+        absent: The reason for everything that is None.
+    """
+
+    wall_s: float
+    device_s: float | None
+    kernels_s: float
+    synchronize_s: float | None
+    bound: str | None
+    kernels: tuple[Kernel, ...]
+    num_kernels: float
+    tensor_core_ratio: float | None
+    absent: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,228 @@
+"""Where the time of a pass goes: three clocks (wall, device, sum of kernels), what bounds it, its kernels.
+
+Never taken beside a cell: the profiler leaves CUDA's tracing library attached, which slows everything that is launched
+in the process later by 10 to 20% unless it is torn down, and that is safe from CUDA 12.6 on only (pytorch#144455). So
+the suite takes all profiles after its last timed cell.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from perfsuite.errors import MeasurementError
+from perfsuite.evidence import Kernel, Profile
+from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
+from perfsuite.measure.preparation import build_step
+from perfsuite.workloads.precision import applied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import torch
+
+    from perfsuite.records import Workload
+
+NUM_KERNELS = 10
+"""How many kernels a record keeps."""
+
+WINDOW = "perfsuite profiled passes"
+
+NAME_LENGTH = 160
+"""Characters of a kernel's name that are kept; template arguments go on for thousands."""
+
+DEVICE_BOUND_RATIO = 0.9
+"""From this share of the wall clock in kernels on, the device is what is waited for."""
+
+NUM_PASSES = {"cuda": 5, "cpu": 2}
+"""That are profiled, by type of device."""
+
+NUM_WARM_UP_PASSES = {"cuda": 20, "cpu": 1}
+
+TENSOR_CORE = re.compile(
+    r"tensorop|_tensor\d+x|[hsi]884|[hs]1688|[hs]16816|i8816|i16832|hmma|imma|gmma|nvjet|16816_|1688_", re.IGNORECASE
+)
+"""How libraries name kernels that use tensor cores: the shape of the instruction (884 on Volta, 1688 on Turing, 16816
+since Ampere), `tensorop` and `_tensor16x8x8` in CUTLASS and cuDNN, `gmma` and `nvjet` since Hopper. By name only, so
+the share is a lower bound. Source: PTX ISA, mma and wgmma; kernel names of cuBLAS, cuDNN and CUTLASS."""
+
+SYNCHRONISING = re.compile(r"^cuda\w*Synchronize$|^cudaMemcpy$|^cu\w*Synchronize$")
+"""Calls in which the host waits for the device."""
+
+
+def profile_workload(workload: Workload, *, device: torch.device) -> Profile:
+    """Build a workload anew and take its profile.
+
+    Raises:
+        NotSupportedError: This hardware lacks what the workload asks for.
+        MeasurementError: The profiler saw nothing.
+    """
+    step, _ = build_step(workload, device=device, report_stage=lambda _stage: None)
+    try:
+        with applied(step.policy):
+            if workload.phase == "backward":
+                step.retain_graph()
+            return take_profile(step.phase, device=device)
+    finally:
+        step.close()
+
+
+def take_profile(run: Callable[[], object], *, device: torch.device) -> Profile:
+    """Take the three clocks of a pass: wall and device undisturbed, then the kernels under the profiler.
+
+    Args:
+        run: One pass.
+        device: Where it runs.
+    """
+    synchronize = device_synchronizer(device)
+    num_passes = NUM_PASSES[device.type]
+    for _ in range(NUM_WARM_UP_PASSES[device.type]):
+        run()
+    synchronize()
+    begin = time.perf_counter()
+    for _ in range(num_passes):
+        run()
+    synchronize()
+    wall_s = (time.perf_counter() - begin) / num_passes
+    device_s = None
+    if device.type == "cuda":
+        stopwatch = independent_stopwatch(device)
+        token = stopwatch.start()
+        for _ in range(num_passes):
+            run()
+        device_s = stopwatch.stop(token) / num_passes
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
+    with profile(activities=activities) as profiler:
+        with record_function(WINDOW):
+            for _ in range(num_passes):
+                run()
+        synchronize()  # outside of the window: this wait is ours, not the pass's
+    if device.type == "cuda":
+        return read_device_events(
+            _events(profiler), wall_s=wall_s, device_s=float(device_s or 0.0), num_passes=num_passes
+        )
+    return _of_operators(profiler, wall_s=wall_s, num_passes=num_passes)
+
+
+def _events(profiler: Any) -> list[tuple[str, bool, int, int]]:
+    """Return name, whether it ran on the device, begin and duration in nanoseconds of everything the profiler saw."""
+    return [
+        (event.name(), str(event.device_type()).endswith("CUDA"), event.start_ns(), event.duration_ns())
+        for event in profiler.profiler.kineto_results.events()
+    ]
+
+
+def read_device_events(
+    events: Sequence[tuple[str, bool, int, int]], *, wall_s: float, device_s: float, num_passes: int
+) -> Profile:
+    """Make a profile of what CUDA's tracing library recorded.
+
+    Args:
+        events: Name, whether it ran on the device, begin and duration in nanoseconds.
+        wall_s: Of one pass.
+        device_s: Of one pass.
+        num_passes: How many passes were recorded.
+
+    Raises:
+        MeasurementError: No kernel among them.
+    """
+    kernels = [(name, duration / 1e9) for name, on_device, _, duration in events if on_device and name != WINDOW]
+    if not kernels:
+        raise MeasurementError("the profiler saw no kernel: CUDA's tracing library (CUPTI) is missing or not permitted")
+    windows = [
+        (begin, begin + duration) for name, on_device, begin, duration in events if name == WINDOW and not on_device
+    ]
+    if not windows:
+        raise MeasurementError("the profiler lost the mark of the profiled passes")
+    first, last = windows[0]
+    waits = [
+        duration
+        for name, on_device, begin, duration in events
+        if not on_device and first <= begin < last and SYNCHRONISING.match(name)
+    ]
+    synchronize_s = sum(waits) / 1e9 / num_passes
+    kernels_s = sum(seconds for _, seconds in kernels) / num_passes
+    in_tensor_cores = sum(seconds for name, seconds in kernels if TENSOR_CORE.search(name)) / num_passes
+    return Profile(
+        wall_s=wall_s,
+        device_s=device_s,
+        kernels_s=kernels_s,
+        synchronize_s=synchronize_s,
+        bound=label(wall_s=wall_s, kernels_s=kernels_s, synchronize_s=synchronize_s),
+        kernels=_most_expensive(kernels, num_passes),
+        num_kernels=len(kernels) / num_passes,
+        tensor_core_ratio=in_tensor_cores / kernels_s,
+    )
+
+
+def label(*, wall_s: float, kernels_s: float, synchronize_s: float) -> str:
+    """Return what a pass waits for.
+
+    The device is busy, or it idles: because the host waited for it and then had to start from nothing, if at least
+    half as long as it idled was spent in such waits, or because the host is too slow to launch.
+    """
+    if kernels_s >= DEVICE_BOUND_RATIO * wall_s:
+        return "device-bound"
+    idle = wall_s - kernels_s
+    return "synchronisation-bound" if synchronize_s >= idle / 2 else "launch-bound"
+
+
+def _of_operators(profiler: Any, *, wall_s: float, num_passes: int) -> Profile:
+    """Make a profile of the operators of a CPU, each without those that it calls."""
+    entries = [
+        (entry.key, entry.self_cpu_time_total / 1e6, entry.count)
+        for entry in profiler.key_averages()
+        if entry.self_cpu_time_total > 0
+    ]
+    total = sum(seconds for _, seconds, _ in entries) / num_passes
+    if not entries:
+        raise MeasurementError("the profiler saw no operator")
+    ranked = sorted(entries, key=lambda entry: entry[1], reverse=True)[:NUM_KERNELS]
+    no_queue = "a CPU runs what it is asked at once: there is no queue that could run empty"
+    return Profile(
+        wall_s=wall_s,
+        device_s=None,
+        kernels_s=total,
+        synchronize_s=None,
+        bound=None,
+        kernels=tuple(
+            Kernel(
+                name=name[:NAME_LENGTH],
+                seconds=seconds / num_passes,
+                num_calls=count / num_passes,
+                ratio=seconds / num_passes / total,
+            )
+            for name, seconds, count in ranked
+        ),
+        num_kernels=sum(count for _, _, count in entries) / num_passes,
+        tensor_core_ratio=None,
+        absent={
+            "device_s": no_queue,
+            "synchronize_s": no_queue,
+            "bound": no_queue,
+            "tensor_core_ratio": "a CPU has no tensor cores",
+        },
+    )
+
+
+def _most_expensive(kernels: Iterable[tuple[str, float]], num_passes: int) -> tuple[Kernel, ...]:
+    seconds: dict[str, float] = {}
+    calls: dict[str, int] = {}
+    for name, duration in kernels:
+        key = name[:NAME_LENGTH]
+        seconds[key] = seconds.get(key, 0.0) + duration
+        calls[key] = calls.get(key, 0) + 1
+    total = sum(seconds.values())
+    ranked = sorted(seconds, key=lambda name: seconds[name], reverse=True)[:NUM_KERNELS]
+    return tuple(
+        Kernel(
+            name=name,
+            seconds=seconds[name] / num_passes,
+            num_calls=calls[name] / num_passes,
+            ratio=seconds[name] / total,
+        )
+        for name in ranked
+    )

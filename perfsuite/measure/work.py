@@ -1,0 +1,69 @@
+"""How much a pass has to do at least, whatever the hardware: its arithmetic, and the bytes that it must move."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from perfsuite.measure.dry_run import predict_memory
+from perfsuite.workloads.step import TrainingStep
+
+if TYPE_CHECKING:
+    from perfsuite.records import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What one pass of a phase has to do.
+
+    Attributes:
+        flops: Floating-point operations of convolutions and matrix products; a multiply-add counts as two.
+        least_bytes: Bytes that must move between the memory and the chip, were every cache perfect.
+    """
+
+    flops: int
+    least_bytes: int
+
+
+def count_work(workload: Workload) -> Work:
+    """Count the work of a pass, on fake tensors and without a GPU.
+
+    Least bytes: forward, weights are read once, and what is kept for the backward pass is written once; backward, that
+    and the weights are read, and gradients are written; the optimizer reads weights, gradients and momentum, and writes
+    weights and momentum. Everything else might stay on the chip.
+
+    Source: `torch.utils.flop_counter` for the arithmetic; the sizes are those of the dry run.
+
+    Raises:
+        NotSupportedError: This torch has no memory tracker.
+    """
+    plain = dataclasses.replace(workload, compiled=False)
+    flops = _count_flops(dataclasses.replace(plain, precision="fp32", phase="train_step", memory_format="contiguous"))
+    kept = predict_memory(dataclasses.replace(plain, phase="forward"))
+    weights = kept.parameters_bytes
+    forward = weights + kept.activations_bytes + kept.autocast_bytes
+    backward = kept.activations_bytes + (kept.autocast_bytes or weights) + weights
+    least_bytes = {"forward": forward, "backward": backward, "train_step": forward + backward + 5 * weights}
+    return Work(flops=flops[workload.phase], least_bytes=least_bytes[workload.phase])
+
+
+@functools.lru_cache(maxsize=64)
+def _count_flops(workload: Workload) -> dict[str, int]:
+    """Return the operations of every phase; they are the same in every precision and layout."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FakeTensorMode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hooks on fake tensors
+        step = TrainingStep(workload, device=torch.device("cpu"))
+        with FlopCounterMode(display=False) as counter:
+            loss = step.forward()
+            forward = counter.get_total_flops()
+            loss.backward()  # type: ignore[no-untyped-call]
+            total = counter.get_total_flops()
+    return {"forward": forward, "backward": total - forward, "train_step": total}

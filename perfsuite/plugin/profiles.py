@@ -1,0 +1,74 @@
+"""The profile pass: after the last timed cell, every cell's workload once more, to see where its time goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.errors import PerfsuiteError
+from perfsuite.plugin.options import OPTIONS
+from perfsuite.plugin.results import result_path, write_results
+from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
+from perfsuite.record_kinds import read_record
+from perfsuite.records import KEY, Record
+from perfsuite.strict_json import to_strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Profile what was measured, once nothing is left to be timed: a profiler slows all that comes after it."""
+    result = yield
+    config = session.config
+    stopped = bool(session.shouldstop or session.shouldfail)
+    if is_recording(config) and result_path(config) and config.stash[OPTIONS].profiled and not stopped:
+        _profile(config)
+    return result
+
+
+def _profile(config: pytest.Config) -> None:
+    cells = []
+    for bench in finished_benchmarks(config):
+        if KEY in bench.extra_info:
+            record = read_record(bench.extra_info[KEY])
+            if isinstance(record, Record):
+                cells.append((bench, record))
+    for number, (bench, record) in enumerate(cells, start=1):
+        _say(config, f"where the time goes: {number} of {len(cells)}, {record.workload.label}")
+        found, problem = _taken(config, record)
+        content = bench.extra_info[KEY]
+        content["profile"] = found
+        if problem is not None:
+            content["findings"] = [*content["findings"], f"no profile: {problem}"]
+        write_results(config)
+    _say(config, "")
+
+
+def _taken(config: pytest.Config, record: Record) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the profile, or why there is none: whatever goes wrong here must not cost a number."""
+    import dataclasses
+
+    import torch
+
+    from perfsuite.measure.memory import release_cached_memory
+    from perfsuite.measure.profile import profile_workload
+
+    device = suite(config).device
+    try:
+        profile = profile_workload(record.workload, device=device)
+    except (PerfsuiteError, RuntimeError, MemoryError, torch.OutOfMemoryError) as error:
+        return None, f"{str(error).strip() or type(error).__name__}".partition("\n")[0][:200]
+    finally:
+        release_cached_memory(device)
+    return to_strict_json(dataclasses.asdict(profile)), None
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    """Write over the line that stands there, where somebody is looking."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.isatty and reporter.verbosity >= 0:
+        width = reporter._tw.fullwidth - 1  # noqa: SLF001 - the terminal writer has no public name
+        reporter.write("\r" + text[:width].ljust(width) + ("" if text else "\r"), flush=True)
