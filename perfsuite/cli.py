@@ -10,6 +10,7 @@ from perfsuite import __version__
 from perfsuite.commands.collect import add_collect
 from perfsuite.commands.compare import add_compare
 from perfsuite.commands.data import add_data
+from perfsuite.commands.limits import add_limits
 from perfsuite.commands.memory import add_memory
 from perfsuite.commands.parser import EXIT_USAGE, Parser
 from perfsuite.errors import PerfsuiteError
@@ -43,5 +44,6 @@ def _parser() -> Parser:
     add_collect(commands)
     add_compare(commands)
     add_memory(commands)
+    add_limits(commands)
     add_data(commands)
     return parser

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from perfsuite.analysis.evidence_columns import evidence_columns
 from perfsuite.analysis.result_file import Benchmark, ResultFile, read_result_file
 from perfsuite.analysis.statistics import relative_margins
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from perfsuite.evidence import Profile
     from perfsuite.records import PairedRecord
     from perfsuite.training_record import TrainingRecord
 
@@ -95,6 +97,7 @@ class Results:
         ours: Whether every benchmark has a record of ours.
         notes: What a reader should know of the files, in words.
         trainings: Full trainings; never among `benchmarks`, whose time is that of one pass.
+        profiles: Where the time of each row's pass went, or None; in the order of `benchmarks`.
         pairs: What was measured in alternation; never among `benchmarks`, for its rounds are blocks of two workloads.
     """
 
@@ -105,6 +108,7 @@ class Results:
     notes: tuple[str, ...]
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
+    profiles: list[Profile | None] = field(default_factory=list)
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -136,6 +140,7 @@ def collect(paths: Iterable[Path]) -> Results:
     rows: list[dict[str, Any]] = []
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
     outcomes: list[dict[str, Any]] = []
+    profiles: list[Profile | None] = []
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
@@ -149,8 +154,10 @@ def collect(paths: Iterable[Path]) -> Results:
                     FullTraining(record=benchmark.training, name=benchmark.name, file=label, environment=environment)
                 )
                 continue
-            rows.append({**_row(benchmark), **environment, "file": label})
+            gpu = None if file.environment is None else file.environment.gpu
+            rows.append({**_row(benchmark, gpu), **environment, "file": label})
             times.append(benchmark.times_s)
+            profiles.append(None if benchmark.record is None else benchmark.record.profile)
         outcomes += [
             {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
             for outcome in file.outcomes
@@ -161,6 +168,7 @@ def collect(paths: Iterable[Path]) -> Results:
     return Results(
         benchmarks=pd.DataFrame(rows, columns=None if rows else [*WORKLOAD_COLUMNS, "file"]),
         times_s=times,
+        profiles=profiles,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
         ours=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
@@ -239,7 +247,7 @@ def _add_round_statistics(
             rows[index]["time_margin_ratio"] = margin
 
 
-def _row(benchmark: Benchmark) -> dict[str, Any]:
+def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "fullname": benchmark.fullname,
         "name": benchmark.name,
@@ -261,6 +269,7 @@ def _row(benchmark: Benchmark) -> dict[str, Any]:
         row["findings"] = "; ".join(record.findings)
         if row["time_median_s"]:
             row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
+        row.update(evidence_columns(record, median_s=row["time_median_s"], gpu=gpu))
     return row
 
 

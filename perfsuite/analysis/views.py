@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
+from perfsuite.analysis.bounds import kernels_table, limits_table, telemetry_table
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.confusion import confusion_table
 from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table, pipeline_table
@@ -87,7 +88,7 @@ def build_table(name: str, results: Results) -> Table:
     build = choose(TABLES, name, kind="table")
     if not results.ours:
         return _plain_table(results)
-    if name in {"steps", "speedup", "memory"} and results.benchmarks.empty:
+    if name in {"steps", "speedup", "memory", "limits", "telemetry", "kernels"} and results.benchmarks.empty:
         return Table(
             title="No cell became a number", frame=results.benchmarks, columns=(), notes=_notes_with_pairs(results)
         )
@@ -286,4 +287,7 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "paired": paired_table,
     "fidelity": fidelity_table,
     "pipeline": pipeline_table,
+    "limits": limits_table,
+    "telemetry": telemetry_table,
+    "kernels": kernels_table,
 }

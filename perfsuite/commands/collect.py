@@ -28,7 +28,8 @@ def add_collect(commands: Commands) -> None:
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
         "is made of; thesis: beside the study's tables; paired, fidelity, pipeline: what was measured in alternation; "
-        "accuracy, confusion, history: full trainings",
+        "accuracy, confusion, history: full trainings; limits: percent of the speed of light; telemetry: clocks, "
+        "power, energy; kernels: where the time goes",
     )
     add_output(collect)
     collect.set_defaults(run=_collect)

@@ -175,7 +175,7 @@ def _of_operators(profiler: Any, *, wall_s: float, num_passes: int) -> Profile:
     entries = [
         (entry.key, entry.self_cpu_time_total / 1e6, entry.count)
         for entry in profiler.key_averages()
-        if entry.self_cpu_time_total > 0
+        if entry.self_cpu_time_total > 0 and entry.key != WINDOW
     ]
     total = sum(seconds for _, seconds, _ in entries) / num_passes
     if not entries:

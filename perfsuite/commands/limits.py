@@ -1,0 +1,45 @@
+"""`perfsuite limits`: what a GPU could do at most, on paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.output import add_output, say_progress, show
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.commands.parser import Commands
+
+
+def add_limits(commands: Commands) -> None:
+    """Add the command `limits`."""
+    limits = commands.add_parser(
+        "limits",
+        help="the least time of a step and a training on a GPU, on paper",
+        description="The least time of a training step and of the study's trainings on a GPU, by the work that they "
+        "have to do and its data sheet; without that GPU, and beside the study's times on a T4.",
+    )
+    limits.add_argument("--gpu", default="t4", metavar="NAME", help="t4 (default), v100, a100-40gb, l4, h100, h200 ...")
+    limits.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
+    limits.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
+    limits.add_argument("--batch-size", metavar="N", help="default: 128")
+    add_output(limits)
+    limits.set_defaults(run=_limits)
+
+
+def _limits(options: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from perfsuite.analysis.bounds import paper_table
+    from perfsuite.paper_limits import limit_cells, plan_limits
+
+    sheet, workloads = plan_limits(
+        gpu=options.gpu, models=options.model, precisions=options.precision, batch_size=options.batch_size
+    )
+    rows = []
+    for row in limit_cells(sheet, workloads):
+        rows.append(row)
+        say_progress(f"{len(rows)} of {len(workloads)} cells: {row['model']} {row['precision']}")
+    say_progress("")
+    return show(paper_table(pd.DataFrame(rows), gpu=sheet), options)

@@ -1,0 +1,78 @@
+"""The user task behind `perfsuite limits`: the least time of a step and a training on a GPU that one does not have."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from perfsuite import study
+from perfsuite.errors import InvalidChoiceError, choose, parse_batch_size, split_names
+from perfsuite.gpus import GPUS, Gpu
+from perfsuite.measure.dry_run import LARGEST_BATCH_SIZE
+from perfsuite.measure.work import count_work
+from perfsuite.records import Workload
+from perfsuite.workloads.models import MODELS
+from perfsuite.workloads.precision import resolve_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def plan_limits(
+    *, gpu: str, models: str | None, precisions: str | None, batch_size: str | None
+) -> tuple[Gpu, list[Workload]]:
+    """Turn the command's options into a data sheet and cells; None is an option not given.
+
+    Raises:
+        InvalidChoiceError: A value that is not allowed; the message names the option.
+    """
+    try:
+        sheet: Gpu = choose(GPUS, gpu.lower(), kind="GPU")
+    except InvalidChoiceError as error:
+        raise InvalidChoiceError(f"--gpu: {error}") from None
+    names = split_names("--model", models or "resnet18,resnet34,resnet50")
+    for name in names:
+        choose(MODELS, name, kind="model")
+    policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
+    lacking = [policy for policy in policies if sheet.peak_for(policy) is None]
+    if lacking:
+        has = ", ".join(sheet.peak_flops)
+        raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
+    size = study.BATCH_SIZE if batch_size is None else parse_batch_size("--batch-size", batch_size, LARGEST_BATCH_SIZE)
+    return sheet, [
+        Workload(model=model, precision=policy, phase="train_step", batch_size=size, device_type="cuda")
+        for model, policy in itertools.product(names, dict.fromkeys(policies))
+    ]
+
+
+def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any]]:
+    """Yield a row per cell: its work, the least time of a step and of a training, and the study's time on a T4.
+
+    A step takes at least its operations / the peak, and at least its bytes / the bandwidth; a training at least its
+    epochs of 45,000 images in such steps, evaluation and loading left out.
+    """
+    for workload in workloads:
+        work = count_work(workload)
+        peak = sheet.peak_for(workload.precision)
+        arithmetic_s = work.flops / (peak or 1.0)
+        memory_s = work.least_bytes / sheet.bytes_per_second
+        limit_s = max(arithmetic_s, memory_s)
+        images_per_second = workload.batch_size / limit_s
+        epochs = study.EPOCHS.get(workload.model)
+        training_s = None if epochs is None else epochs * study.TRAIN_IMAGES / images_per_second
+        theirs = study.study_result(workload.model, workload.precision) if sheet.name == "t4" else None
+        yield {
+            "model": workload.model,
+            "precision": workload.precision,
+            "batch_size": workload.batch_size,
+            "step_flops": work.flops,
+            "least_bytes": work.least_bytes,
+            "arithmetic_s": arithmetic_s,
+            "memory_s": memory_s,
+            "limit_s": limit_s,
+            "bound_by": "arithmetic" if arithmetic_s >= memory_s else "memory",
+            "limit_images_per_second": images_per_second,
+            "limit_training_s": training_s,
+            "thesis_training_time_s": None if theirs is None else theirs.training_time_s,
+            "data_sheet_ratio": None if theirs is None or training_s is None else training_s / theirs.training_time_s,
+        }
