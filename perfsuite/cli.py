@@ -7,12 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from perfsuite import __version__
+from perfsuite.commands.ab import add_ab, add_noise
 from perfsuite.commands.collect import add_collect
 from perfsuite.commands.compare import add_compare
 from perfsuite.commands.data import add_data
 from perfsuite.commands.limits import add_limits
 from perfsuite.commands.memory import add_memory
-from perfsuite.commands.parser import EXIT_USAGE, Parser
+from perfsuite.commands.parser import EXIT_INTERRUPTED, EXIT_USAGE, Parser
 from perfsuite.errors import PerfsuiteError
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PerfsuiteError as error:
         sys.stderr.write(f"perfsuite: error: {error}\n")
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("perfsuite: interrupted\n")
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,6 +48,8 @@ def _parser() -> Parser:
     add_collect(commands)
     add_compare(commands)
     add_memory(commands)
+    add_ab(commands)
+    add_noise(commands)
     add_limits(commands)
     add_data(commands)
     return parser

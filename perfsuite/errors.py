@@ -50,6 +50,10 @@ class DataError(PerfsuiteError):
     """Images cannot be found, read or trusted; the message names the file."""
 
 
+class CampaignError(PerfsuiteError):
+    """An A/B run cannot be begun, gone on with or finished; the message names the option or the process."""
+
+
 class RecordError(PerfsuiteError):
     """A record does not have the form that its schema asks for; the message names the field."""
 

@@ -56,6 +56,16 @@ def duration(seconds: float) -> str:
     return f"{significant(seconds * 1e9)} ns"
 
 
+def duration_in_words(seconds: float) -> str:
+    """Return a duration as people say it: `50 s`, `2 min 10 s`, `3 h 20 min`."""
+    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:  # noqa: PLR2004 - minutes in an hour
+        return f"{minutes} min {seconds % 60 // 10 * 10:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def _milliseconds(value: float) -> str:
     return significant(value * 1e3)
 

@@ -36,7 +36,7 @@ def plan_limits(
     policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
     lacking = [policy for policy in policies if sheet.peak_for(policy) is None]
     if lacking:
-        has = ", ".join(sheet.peak_flops)
+        has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
         raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
     size = study.BATCH_SIZE if batch_size is None else parse_batch_size("--batch-size", batch_size, LARGEST_BATCH_SIZE)
     return sheet, [

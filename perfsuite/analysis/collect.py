@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.evidence_columns import evidence_columns
-from perfsuite.analysis.result_file import Benchmark, ResultFile, read_result_file
+from perfsuite.analysis.result_file import Benchmark, ResultFile, machine_key, machine_of, read_result_file
 from perfsuite.analysis.statistics import relative_margins
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def collect(paths: Iterable[Path]) -> Results:
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
-        environment = _environment(file)
+        environment, machine = _environment(file), machine_key(machine_of(file))
         for benchmark in file.benchmarks:
             if benchmark.pair is not None:
                 pairs.append(Pair(record=benchmark.pair, name=benchmark.name, file=label, environment=environment))
@@ -155,7 +155,7 @@ def collect(paths: Iterable[Path]) -> Results:
                 )
                 continue
             gpu = None if file.environment is None else file.environment.gpu
-            rows.append({**_row(benchmark, gpu), **environment, "file": label})
+            rows.append({**_row(benchmark, gpu), **environment, "machine": machine, "file": label})
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.record is None else benchmark.record.profile)
         outcomes += [
@@ -264,6 +264,7 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
     record = benchmark.record
     if record is not None:
         row.update({column: getattr(record.workload, column) for column in WORKLOAD_COLUMNS})
+        row["label"] = record.workload.label
         row.update(record.metrics)
         row.update(run_id=record.process.run_id, started=record.process.started)
         row["findings"] = "; ".join(record.findings)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.circumstances import circumstances
 from perfsuite.analysis.estimate import SLOW
 from perfsuite.analysis.regression import (
     TAIL_EFFECT_FACTOR,
@@ -180,6 +182,9 @@ def _judged(sides: Sides, row: int, typical: Judgement, slowest: Judgement, effe
     time = _on_one_side(num_baseline, num_candidate) or time_verdict(
         row, typical, slowest, effect, (num_baseline, num_candidate)
     )
+    if time.ratio is not None and time.verdict != "unchanged":
+        cause = circumstances(sides, row, time.ratio)
+        time = time if cause is None else dataclasses.replace(time, reason=f"{time.reason}; {cause}")
     memory = None if num_baseline == 0 or num_candidate == 0 else memory_verdict(sides.peak_bytes[row], sides)
     verdicts = [metric.verdict for metric in (time, memory) if metric is not None]
     return BenchmarkVerdict(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtr
 
+from perfsuite.analysis.circumstances import changed_kernels
 from perfsuite.analysis.estimate import MIN_POOLED, SLOW, TYPICAL
 from perfsuite.analysis.regression import TAIL_EFFECT_FACTOR, TAIL_SHARE
 from perfsuite.analysis.tables import printable
@@ -54,6 +55,9 @@ def explain(comparison: Comparison, row: int) -> str:
         lines += ["", "How the verdict on time came about", *_steps(comparison, row, comparison.typical)]
         lines += ["", f"The slowest tenth of the rounds (quantile {SLOW:.0%}), tested by itself"]
         lines += _tail(comparison, row, comparison.slowest)
+    kernels = changed_kernels(comparison.sides, row)
+    if kernels:
+        lines += ["", "What became of the kernels of a pass, profiled apart from the rounds", *kernels]
     lines += ["", *(f"note: {note}" for note in comparison.notes)]
     return "\n".join(printable(line) for line in lines).rstrip() + "\n"
 

@@ -28,6 +28,14 @@ STATS_FIELDS = {
 """pytest-benchmark's statistics by our names."""
 
 
+MACHINE = {
+    "host": ("node",),
+    "CPU": ("cpu", "brand_raw"),
+    "GPU": ("gpu",),
+}
+"""Where pytest-benchmark's `machine_info` says which machine this was; `gpu` is a common addition of users."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """One entry of a result file.
@@ -266,3 +274,25 @@ def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dty
 
 def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def machine_of(file: ResultFile) -> dict[str, str]:
+    """Return host, CPU and GPU, as far as the file tells."""
+    found: dict[str, str] = {}
+    for name, place in MACHINE.items():
+        value: Any = file.machine
+        for part in place:
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str):
+            found[name] = value
+    ours = file.environment
+    if ours is not None:
+        found["CPU"] = ours.cpu
+        if ours.gpu is not None:
+            found["GPU"] = ours.gpu
+    return found
+
+
+def machine_key(machine: dict[str, str]) -> str:
+    """Return one name for a machine: its GPU or CPU, and its host."""
+    return f"{machine.get('GPU') or machine.get('CPU', 'unknown')} in {machine.get('host', 'unknown host')}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.analysis.estimate import SLOW, STEADIER, TYPICAL
-from perfsuite.analysis.result_file import read_result_file
+from perfsuite.analysis.result_file import machine_of, read_result_file
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
@@ -20,17 +20,10 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.estimate import Bools, Floats
     from perfsuite.analysis.result_file import Benchmark, ResultFile
-    from perfsuite.records import Workload
+    from perfsuite.records import Record, Workload
 
 QUANTILES = (TYPICAL, *STEADIER, SLOW)
 """Which quantiles of its rounds stand for a process."""
-
-MACHINE = {
-    "host": ("node",),
-    "CPU": ("cpu", "brand_raw"),
-    "GPU": ("gpu",),
-}
-"""Where pytest-benchmark's `machine_info` says which machine this was; `gpu` is a common addition of users."""
 
 Key = tuple[Any, ...]
 
@@ -50,7 +43,9 @@ class ProcessResult:
         logs: Logarithm of the quantiles of the rounds in seconds [benchmarks] by quantile, NaN where unknown.
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
-        findings: What the records say of benchmarks that should not be trusted blindly.
+        num_pairs: Alternations in the file.
+        complete: Whether the run came to its end.
+        records: Our records, by the identity of their benchmarks.
     """
 
     path: Path
@@ -65,6 +60,7 @@ class ProcessResult:
     fingerprint: str
     num_pairs: int
     complete: bool
+    records: dict[Key, Record] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +93,11 @@ class Sides:
         """Return the processes of one side."""
         return tuple(p for p, is_new in zip(self.processes, self.is_candidate, strict=True) if is_new == candidate)
 
+    def records(self, row: int, *, candidate: bool) -> list[Record]:
+        """Return our records of one benchmark on one side, as far as there are any."""
+        found = [process.records.get(self.keys[row]) for process in self.side(candidate=candidate)]
+        return [record for record in found if record is not None]
+
 
 def read_process(path: Path) -> ProcessResult:
     """Read a file and reduce it to what a comparison needs.
@@ -121,7 +122,7 @@ def _reduced(file: ResultFile) -> ProcessResult:
     return ProcessResult(
         path=file.path,
         started=_started(file),
-        machine=_machine(file),
+        machine=machine_of(file),
         versions=_versions(file),
         keys=keys,
         fullnames=tuple(cell.fullname for cell in cells),
@@ -131,6 +132,7 @@ def _reduced(file: ResultFile) -> ProcessResult:
         fingerprint="+".join(run_ids) or _fingerprint(cells),
         num_pairs=len(file.benchmarks) - len(cells),
         complete=file.complete,
+        records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
     )
 
 
@@ -197,22 +199,6 @@ def _seconds(text: str | None) -> float:
     except ValueError:
         return float("nan")
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-
-
-def _machine(file: ResultFile) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, place in MACHINE.items():
-        value: Any = file.machine
-        for part in place:
-            value = value.get(part) if isinstance(value, dict) else None
-        if isinstance(value, str):
-            found[name] = value
-    ours = file.environment
-    if ours is not None:
-        found["CPU"] = ours.cpu
-        if ours.gpu is not None:
-            found["GPU"] = ours.gpu
-    return found
 
 
 def _versions(file: ResultFile) -> dict[str, str]:

@@ -114,10 +114,11 @@ def _steps_table(results: Results) -> Table:
         *(metric_column(key) for key in ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")),
         *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame),
         *(metric_column(key) for key in ("peak_reserved_bytes", "num_skipped_steps") if has_any(frame, key)),
+        *(metric_column(key) for key in ("energy_per_image_joules", "provable_ratio") if has_any(frame, key)),
     ]
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
-        frame=without(frame, ("name", "group", "run_id", "started")),
+        frame=without(frame, ("name", "group", "run_id", "started", "label", "machine", "telemetry_absent")),
         columns=tuple(columns),
         notes=_notes_with_pairs(results),
     )
@@ -175,7 +176,18 @@ def _plain_table(results: Results) -> Table:
     mixed = "run_id" in frame
     return Table(
         title=f"{len(frame)} benchmarks",
-        frame=without(frame, ("run_id", "started", *(() if mixed else WORKLOAD_COLUMNS), "images_per_second")),
+        frame=without(
+            frame,
+            (
+                "run_id",
+                "started",
+                "label",
+                "machine",
+                "telemetry_absent",
+                *(() if mixed else WORKLOAD_COLUMNS),
+                "images_per_second",
+            ),
+        ),
         columns=(
             *telling_apart(frame),
             text_column("fullname", "benchmark", foldable=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,14 @@ def add_collect(commands: Commands) -> None:
 @without_garbage_collection()
 def _collect(options: argparse.Namespace) -> int:
     from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.noise import add_noise_floor, default_noise_path, read_noise_floors
     from perfsuite.analysis.views import TABLES, build_table
     from perfsuite.errors import choose
 
     choose(TABLES, options.table, kind="table")
     check_output(options, options.files)
-    return show(build_table(options.table, collect(options.files)), options)
+    results = collect(options.files)
+    if options.table in {"steps", "speedup"}:
+        notes = add_noise_floor(results, read_noise_floors(default_noise_path()))
+        results = dataclasses.replace(results, notes=(*results.notes, *notes))
+    return show(build_table(options.table, results), options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from perfsuite.commands.parser import EXIT_FAILED
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.compare import Comparison
     from perfsuite.commands.parser import Commands
@@ -32,15 +34,7 @@ def add_compare(commands: Commands) -> None:
         metavar="AXES",
         help="gpu, torch or both (gpu,torch): set machines or versions side by side as ratios, without verdicts",
     )
-    compare.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
-    compare.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
-    compare.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
-    compare.add_argument(
-        "--fail-on",
-        default="regressed",
-        choices=("regressed", "inconclusive", "never"),
-        help="what ends with status 1: regressed (default); inconclusive: all but a clean pass; never",
-    )
+    add_judging(compare)
     compare.add_argument(
         "--ignore-host", action="store_true", help="host names differ although the machine is the same"
     )
@@ -49,24 +43,59 @@ def add_compare(commands: Commands) -> None:
     compare.set_defaults(run=_compare)
 
 
-@without_garbage_collection()
-def _compare(options: argparse.Namespace) -> int:
-    from perfsuite.analysis import compare_tables
-    from perfsuite.analysis.compare import compare
-    from perfsuite.analysis.sides import join_sides, read_process
+def add_judging(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what counts as a change, and what fails."""
+    command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
+    command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
+    command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
+    command.add_argument(
+        "--fail-on",
+        default="regressed",
+        choices=("regressed", "inconclusive", "never"),
+        help="what ends with status 1: regressed (default); inconclusive: all but a clean pass; never",
+    )
+
+
+def read_judging(options: argparse.Namespace) -> tuple[float, Callable[[str], float]]:
+    """Return the chance of a false alarm and the minimum effects.
+
+    Raises:
+        PerfsuiteError: An option or the file of thresholds is not usable.
+    """
     from perfsuite.analysis.thresholds import parse_alpha, parse_effect, read_thresholds
 
-    check_output(options, [*options.baseline, *options.candidate])
-    if options.across is not None:
-        return _across(options)
     alpha = parse_alpha(options.alpha)
-    thresholds = read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
-    baseline, candidate = ([read_process(path) for path in side] for side in (options.baseline, options.candidate))
-    comparison = compare(
-        join_sides(baseline, candidate), min_effect=thresholds, alpha=alpha, ignore_host=options.ignore_host
-    )
-    if options.explain is not None:
-        return _explain(comparison, options)
+    return alpha, read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
+
+
+@without_garbage_collection()
+def judge_files(
+    baseline: Sequence[Path],
+    candidate: Sequence[Path],
+    judging: tuple[float, Callable[[str], float]],
+    *,
+    ignore_host: bool = False,
+) -> Comparison:
+    """Read the files of both sides and judge every benchmark.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    from perfsuite.analysis.compare import compare
+    from perfsuite.analysis.noise import default_noise_path, in_words, read_noise_floors
+    from perfsuite.analysis.sides import join_sides, read_process
+
+    alpha, thresholds = judging
+    old, new = ([read_process(path) for path in side] for side in (baseline, candidate))
+    comparison = compare(join_sides(old, new), min_effect=thresholds, alpha=alpha, ignore_host=ignore_host)
+    known = in_words(comparison, read_noise_floors(default_noise_path()))
+    return comparison if known is None else dataclasses.replace(comparison, notes=(*comparison.notes, known))
+
+
+def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
+    """Write a comparison as it was asked for; the exit status that --fail-on asks for."""
+    from perfsuite.analysis import compare_tables
+
     if options.format == "json":
         write(compare_tables.comparison_json(comparison), options.output)
     elif options.format == "markdown":
@@ -74,6 +103,17 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         show(compare_tables.comparison_table(comparison), options)
     return EXIT_FAILED if comparison.fails_on(options.fail_on) else 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    check_output(options, [*options.baseline, *options.candidate])
+    if options.across is not None:
+        return _across(options)
+    judging = read_judging(options)
+    comparison = judge_files(options.baseline, options.candidate, judging, ignore_host=options.ignore_host)
+    if options.explain is not None:
+        return _explain(comparison, options)
+    return show_comparison(comparison, options)
 
 
 def _explain(comparison: Comparison, options: argparse.Namespace) -> int:

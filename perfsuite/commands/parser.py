@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 """Exit status for unusable input."""
 
+EXIT_INTERRUPTED = 130
+"""As a shell reports a process that ended by Ctrl-C."""
+
 EXIT_FAILED = 1
 """Exit status of a command that found what it looks for: a regression, an unfit machine."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.metrics import METRICS
+from perfsuite.metrics import METRICS, duration_in_words
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, outcomes
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.record_kinds import read_record
@@ -66,16 +66,6 @@ class TimeLeft:
         left = sum(weight for name, weight in self.weights.items() if name not in self._done) * rate
         running = [begun for name, begun in self._begun.items() if name not in self._done]
         return max(left - sum(self.now() - begun for begun in running), 0.0)
-
-
-def duration_in_words(seconds: float) -> str:
-    """Return a duration as people say it: `50 s`, `2 min 10 s`, `3 h 20 min`."""
-    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:  # noqa: PLR2004 - minutes in an hour
-        return f"{minutes} min {seconds % 60 // 10 * 10:.0f} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 class Progress:

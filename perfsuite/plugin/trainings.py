@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import DataError, MeasurementError, PerfsuiteError
+from perfsuite.metrics import duration_in_words
 from perfsuite.plugin.cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
-from perfsuite.plugin.progress import duration_in_words, report_epoch, report_stage
+from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.recipes import TARGET_TOLERANCE, recipe_for

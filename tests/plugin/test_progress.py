@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.plugin.progress import TimeLeft, duration_in_words
+from perfsuite.metrics import duration_in_words
+from perfsuite.plugin.progress import TimeLeft
 
 
 class Time:

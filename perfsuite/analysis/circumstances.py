@@ -1,0 +1,127 @@
+"""What the hardware did on either side of a comparison, and which kernels changed: causes, beside verdicts."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from perfsuite.metrics import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfsuite.analysis.sides import Sides
+    from perfsuite.evidence import Profile, Telemetry
+    from perfsuite.records import Record
+
+CLOCK_CHANGE_RATIO = 0.01
+"""A median clock that differs by less is the same: NVIDIA's clocks move in steps of 15 MHz."""
+
+THROTTLE_CHANGE_RATIO = 0.1
+"""Share of the readings by which a reason must have become more frequent to be named."""
+
+KERNEL_CHANGE_RATIO = 0.01
+"""Share of a pass by which a kernel must have changed to be named."""
+
+MOST_KERNELS = 5
+
+
+def circumstances(sides: Sides, row: int, ratio: float) -> str | None:
+    """Return in words what was different on the candidate's side and may have changed the time, or None.
+
+    Args:
+        sides: Both sides.
+        row: Of the benchmark.
+        ratio: Candidate over baseline in time.
+    """
+    old, new = (
+        [record.telemetry for record in sides.records(row, candidate=side) if record.telemetry is not None]
+        for side in (False, True)
+    )
+    if not old or not new:
+        return None
+    found = [text for text in (_clock(old, new, ratio), _throttled(old, new), _others(old, new)) if text is not None]
+    return "; ".join(found) or None
+
+
+def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
+    before, after = (
+        _median(side, lambda one: None if one.sm_clock_mhz is None else one.sm_clock_mhz.median) for side in (old, new)
+    )
+    if before is None or after is None or not before or abs(after / before - 1) < CLOCK_CHANGE_RATIO:
+        return None
+    words = f"{abs(after / before - 1):.0%} {'lower' if after < before else 'higher'}"
+    text = f"the candidate's SM clock was {words} ({after:,.0f} MHz after {before:,.0f})"
+    if (after < before) != (ratio > 1):
+        return text
+    # What is bound by arithmetic takes as many cycles as before; all else feels the clock less.
+    explained = before / after
+    enough = (
+        ratio <= explained * (1 + CLOCK_CHANGE_RATIO) if ratio > 1 else ratio >= explained * (1 - CLOCK_CHANGE_RATIO)
+    )
+    return f"{text}: {'that is the clock, not the code' if enough else 'the clock explains a part of it'}"
+
+
+def _throttled(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
+    names = sorted({name for one in (*old, *new) for name in one.throttle_ratio or {}})
+    for name in names:
+        before, after = (_share(side, name) for side in (old, new))
+        if abs(after - before) >= THROTTLE_CHANGE_RATIO:
+            return f"clocks held down by {name} in {after:.0%} of the readings, {before:.0%} in the baseline"
+    return None
+
+
+def _share(side: Sequence[Telemetry], reason: str) -> float:
+    return statistics.median((one.throttle_ratio or {}).get(reason, 0.0) for one in side)
+
+
+def _others(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
+    before, after = (any(one.num_other_processes for one in side) for side in (old, new))
+    if before == after:
+        return None
+    return f"another process was on the GPU of the {'candidate' if after else 'baseline'}"
+
+
+def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None]) -> float | None:
+    values = [found for one in side if (found := value(one)) is not None]
+    return statistics.median(values) if values else None
+
+
+def changed_kernels(sides: Sides, row: int) -> list[str]:
+    """Return in words which kernels of a pass changed, the largest change first; empty where there are no profiles."""
+    old, new = (_profiles(sides.records(row, candidate=side)) for side in (False, True))
+    if not old or not new:
+        return []
+    before, after = _seconds(old), _seconds(new)
+    whole = statistics.median(profile.kernels_s for profile in old)
+    changes = {name: after.get(name, 0.0) - before.get(name, 0.0) for name in {**before, **after}}
+    named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * whole]
+    lines = [
+        f"  all kernels {duration(statistics.median(profile.kernels_s for profile in new))} after {duration(whole)}"
+    ]
+    for name in sorted(named, key=lambda name: abs(changes[name]), reverse=True)[:MOST_KERNELS]:
+        if name not in before:
+            what = f"new among the ten most expensive, {duration(after[name])}"
+        elif name not in after:
+            what = f"no longer among the ten most expensive, {duration(before[name])} before"
+        else:
+            what = f"{duration(after[name])} after {duration(before[name])}"
+        lines.append(f"  {100 * changes[name] / whole:+.1f}% of a pass: {name}: {what}")
+    if not named:
+        lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of a pass")
+    bounds = [sorted({profile.bound for profile in side if profile.bound is not None}) for side in (old, new)]
+    if bounds[0] != bounds[1]:
+        lines.append(f"  {' or '.join(bounds[1]) or 'unknown'}, {' or '.join(bounds[0]) or 'unknown'} before")
+    return lines
+
+
+def _profiles(records: Sequence[Record]) -> list[Profile]:
+    return [record.profile for record in records if record.profile is not None]
+
+
+def _seconds(profiles: Sequence[Profile]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for profile in profiles:
+        for kernel in profile.kernels:
+            found.setdefault(kernel.name, []).append(kernel.seconds)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}

@@ -1,0 +1,197 @@
+"""What is to be run against what, in which order, and whether it is still the same thing when it is gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfsuite.errors import CampaignError
+
+DEFAULT_ARGUMENTS = ("benchmarks", "-m", "step")
+
+NUM_PROCESSES = 5
+"""A side. Below five the rule of `compare` has little to tell code from chance with; see statistics of the README."""
+
+MOST_PROCESSES = 100
+
+QUESTION = (
+    "import json, platform, importlib.metadata as m\n"
+    "found = {'python': platform.python_version()}\n"
+    "for name in ('torch', 'torchvision', 'pytest', 'pytest-benchmark'):\n"
+    "    try: found[name] = m.version(name)\n"
+    "    except m.PackageNotFoundError: pass\n"
+    "print(json.dumps(found))\n"
+)
+"""Asked of an interpreter: which versions it would run. Imports nothing large."""
+
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two.
+
+    Attributes:
+        name: `baseline` or `candidate`.
+        python: Path of the interpreter.
+        folder: The checkout in which pytest runs.
+        variables: Environment variables that are set for it.
+    """
+
+    name: str
+    python: str
+    folder: Path
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole A/B run.
+
+    Attributes:
+        sides: Baseline and candidate.
+        num_processes: A side.
+        arguments: For pytest.
+    """
+
+    sides: tuple[Side, Side]
+    num_processes: int
+    arguments: tuple[str, ...]
+
+    def order(self) -> list[Side]:
+        """Return the sides in turns A B B A A B B A ..., so that a drift of the machine hits both alike."""
+        first, second = self.sides
+        turns = [(first, second) if number % 2 == 0 else (second, first) for number in range(self.num_processes)]
+        return [side for turn in turns for side in turn]
+
+
+def make_side(name: str, python: str, folder: Path, variables: list[str]) -> Side:
+    """Check what the user gave for one side.
+
+    Args:
+        name: `baseline` or `candidate`.
+        python: Path or name of an interpreter, or folder of a virtual environment.
+        folder: Of the checkout.
+        variables: `NAME=VALUE` each.
+
+    Raises:
+        CampaignError: There is no such thing; the message names the option.
+    """
+    path = Path(python).expanduser()
+    inside = [
+        candidate for candidate in (path / "bin" / "python", path / "Scripts" / "python.exe") if candidate.is_file()
+    ]
+    if path.is_dir() and not inside:
+        raise CampaignError(f"--{name} {python}: a folder without an interpreter; name one, or a virtual environment")
+    found = str(inside[0].absolute()) if inside else shutil.which(python)
+    if found is None:
+        raise CampaignError(f"--{name} {python}: no such interpreter")
+    if not folder.is_dir():
+        raise CampaignError(f"--dir-{name} {folder}: no such folder")
+    pairs = {}
+    for text in variables:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise CampaignError(f"--env-{name} {text}: write NAME=VALUE")
+        pairs[key] = value
+    # Not resolved: the interpreter of a virtual environment is a link, and is known by where the link stands.
+    return Side(name=name, python=str(Path(found).absolute()), folder=folder.absolute(), variables=pairs)
+
+
+def check_arguments(arguments: tuple[str, ...]) -> None:
+    """Refuse what would take the results away from where they are kept.
+
+    Raises:
+        CampaignError: One of pytest's arguments does.
+    """
+    for argument in arguments:
+        if argument.startswith(("--benchmark-json", "--benchmark-disable", "--collect-only", "--co")):
+            raise CampaignError(f"{argument}: cannot be given here; every process writes a file of its own")
+
+
+def identify(plan: Plan) -> dict[str, object]:
+    """Return what must be the same for a run to be gone on with: paths, settings, versions and code of either side.
+
+    Raises:
+        CampaignError: An interpreter does not run, or lacks torch or pytest-benchmark.
+    """
+    return {
+        "arguments": list(plan.arguments),
+        **{
+            side.name: {
+                **{key: value for key, value in dataclasses.asdict(side).items() if key not in {"name", "folder"}},
+                "folder": str(side.folder),
+                "versions": _versions(side),
+                "code": _code(side.folder),
+            }
+            for side in plan.sides
+        },
+    }
+
+
+def digest_of(identity: dict[str, object]) -> str:
+    """Return a short name of an identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def differences(before: dict[str, object], now: dict[str, object]) -> str | None:
+    """Return in words what differs between two identities, or None."""
+    for name in ("arguments", "baseline", "candidate"):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return f"{name} were {_words(old)} and are {_words(new)}"
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                return f"the {name}'s {key} was {_words(old.get(key))} and is {_words(new.get(key))}"
+    return None
+
+
+def _words(value: object) -> str:
+    return json.dumps(value)[:150]
+
+
+def _versions(side: Side) -> dict[str, str]:
+    option = f"--{side.name} {side.python}"
+    try:
+        done = subprocess.run(  # noqa: S603 - the interpreter that the user names is to be run
+            [side.python, "-c", QUESTION],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            cwd=side.folder,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CampaignError(f"{option}: does not run: {str(error)[:200]}") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise CampaignError(f"{option}: does not run: {(lines or ['no message'])[-1][:200]}")
+    try:
+        found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise CampaignError(f"{option}: is no Python interpreter") from None
+    for package in ("torch", "pytest", "pytest-benchmark"):
+        if package not in found:
+            raise CampaignError(f"{option}: has no {package}; install what measuring needs there (see the README)")
+    return found
+
+
+def _code(folder: Path) -> str | None:
+    """Return commit and a digest of what differs from it, or None where there is no git."""
+
+    def git(*arguments: str) -> bytes:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout  # noqa: S603 - fixed words and the user's own folder
+
+    try:
+        commit, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("" if not changes else f"+{hashlib.sha256(changes).hexdigest()[:8]}")

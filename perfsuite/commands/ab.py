@@ -1,0 +1,145 @@
+"""`perfsuite ab` and `perfsuite noise`: the suite in fresh processes, in turns, and what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.compare import add_judging, judge_files, read_judging, show_comparison
+from perfsuite.commands.output import add_output, say_progress, show
+from perfsuite.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.campaign.plan import Plan
+    from perfsuite.commands.parser import Commands
+
+
+def add_ab(commands: Commands) -> None:
+    """Add the command `ab`."""
+    ab = commands.add_parser(
+        "ab",
+        help="two interpreters, checkouts or settings in turns: did it get slower?",
+        description="Run the suite in fresh processes of two interpreters in the order A B B A, and judge as compare "
+        "does. The same command goes on where it was interrupted. Arguments after -- are pytest's; without them: "
+        "benchmarks -m step.",
+    )
+    ab.add_argument("--baseline", required=True, metavar="PYTHON", help="interpreter, or folder of an environment")
+    ab.add_argument("--candidate", required=True, metavar="PYTHON", help="the other one; may be the same")
+    for name in ("baseline", "candidate"):
+        ab.add_argument(
+            f"--dir-{name}", type=Path, default=Path(), metavar="DIR", help="checkout to run in; default: this folder"
+        )
+        ab.add_argument(
+            f"--env-{name}", action="append", default=[], metavar="K=V", help="environment variable; may be repeated"
+        )
+    _add_running(ab)
+    add_judging(ab)
+    add_output(ab)
+    ab.set_defaults(run=_ab)
+
+
+def add_noise(commands: Commands) -> None:
+    """Add the command `noise`."""
+    noise = commands.add_parser(
+        "noise",
+        help="the same code against itself: the smallest slowdown that this machine can prove",
+        description="Run the suite against itself in turns (A/A), and keep the smallest provable slowdown of every "
+        "benchmark for later tables, in the user's folder for state or where PERFSUITE_NOISE says.",
+    )
+    noise.add_argument("--python", default=sys.executable, metavar="PYTHON", help="interpreter; default: this one")
+    noise.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="checkout; default: this folder")
+    _add_running(noise)
+    add_output(noise)
+    noise.set_defaults(run=_noise)
+
+
+def _add_running(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--processes", default="5", metavar="N", help="a side; default: 5")
+    command.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="files, logs and state; default: a folder of its own in results/"
+    )
+    command.add_argument("--restart", action="store_true", help="begin anew")
+    command.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="default: benchmarks -m step")
+
+
+def _plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, list[str]]]) -> Plan:
+    from perfsuite.campaign.plan import DEFAULT_ARGUMENTS, MOST_PROCESSES, Plan, check_arguments, make_side
+    from perfsuite.errors import CampaignError
+
+    text = options.processes
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST_PROCESSES)) and int(text) >= 1):
+        raise CampaignError(f"--processes: {text[:20]!r} is no number of processes; from 1 to {MOST_PROCESSES}")
+    arguments = tuple(options.arguments) or DEFAULT_ARGUMENTS
+    check_arguments(arguments)
+    first, second = (make_side(*side) for side in sides)
+    return Plan(sides=(first, second), num_processes=min(int(text), MOST_PROCESSES), arguments=arguments)
+
+
+def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[list[Path], list[Path], list[str]] | None:
+    """Run what is missing; None if it was interrupted."""
+    from perfsuite.campaign.plan import digest_of, identify
+    from perfsuite.campaign.run import Interrupted, is_finished, run_campaign
+
+    identity = identify(plan)
+    folder = options.run_dir
+    if folder is None:
+        stem = Path("results") / f"{kind}-{digest_of(identity)}"
+        folder, number = stem, 2
+        while not options.restart and is_finished(folder, plan):  # the same question again is to be measured again
+            folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+    sys.stderr.write(f"{2 * plan.num_processes} processes in turns, kept in {folder}\n")
+
+    def say(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
+        if final:
+            say_progress("")
+            sys.stderr.write(f"{text}\n")
+        else:
+            say_progress(text)
+
+    try:
+        return run_campaign(plan, folder, identity, restart=options.restart, say=say)
+    except Interrupted:
+        say_progress("")
+        sys.stderr.write("interrupted; what is finished is kept, and the same command goes on from there\n")
+        return None
+
+
+def _ab(options: argparse.Namespace) -> int:
+    judging = read_judging(options)  # before the hours, not after them
+    plan = _plan(
+        options,
+        [
+            ("baseline", options.baseline, options.dir_baseline, options.env_baseline),
+            ("candidate", options.candidate, options.dir_candidate, options.env_candidate),
+        ],
+    )
+    found = _run(options, plan, "ab")
+    if found is None:
+        return EXIT_INTERRUPTED
+    baseline, candidate, notes = found
+    comparison = judge_files(baseline, candidate, judging)
+    return show_comparison(dataclasses.replace(comparison, notes=(*notes, *comparison.notes)), options)
+
+
+def _noise(options: argparse.Namespace) -> int:
+    from perfsuite.analysis.compare import compare
+    from perfsuite.analysis.noise import default_noise_path, noise_floor, noise_table, save_noise_floor
+    from perfsuite.analysis.sides import join_sides, read_process
+
+    plan = _plan(options, [(name, options.python, options.dir, []) for name in ("baseline", "candidate")])
+    found = _run(options, plan, "noise")
+    if found is None:
+        return EXIT_INTERRUPTED
+    first, second = ([read_process(path) for path in paths] for paths in found[:2])
+    comparison = compare(join_sides(first, second))
+    floor = noise_floor(comparison)
+    path = default_noise_path()
+    save_noise_floor(floor, path)
+    alarms = [one.fullname for one in comparison.benchmarks if one.verdict in {"regressed", "improved"}]
+    show(noise_table(floor, false_alarms=alarms), options)
+    sys.stderr.write(f"kept in {path}; later tables of this machine show it\n")
+    return EXIT_FAILED if alarms else 0
