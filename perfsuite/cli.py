@@ -11,6 +11,7 @@ from perfsuite.commands.ab import add_ab, add_noise
 from perfsuite.commands.collect import add_collect
 from perfsuite.commands.compare import add_compare
 from perfsuite.commands.data import add_data
+from perfsuite.commands.doctor import add_doctor
 from perfsuite.commands.limits import add_limits
 from perfsuite.commands.memory import add_memory
 from perfsuite.commands.parser import EXIT_INTERRUPTED, EXIT_USAGE, Parser
@@ -50,6 +51,7 @@ def _parser() -> Parser:
     add_memory(commands)
     add_ab(commands)
     add_noise(commands)
+    add_doctor(commands)
     add_limits(commands)
     add_data(commands)
     return parser

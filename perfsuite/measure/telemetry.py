@@ -93,8 +93,8 @@ class NvmlInstrument:
             now: Reads seconds.
             pid: Which process is ours; this one if not given.
         """
-        self._library = library
-        self._handle = handle
+        self.library = library
+        self.handle = handle
         self._period_s = period_s
         self._now = now
         self._pid = os.getpid() if pid is None else pid
@@ -119,8 +119,8 @@ class NvmlInstrument:
             before=token.before,
             after=self.read_surroundings(),
             seconds=seconds,
-            max_sm_clock_mhz=_ask(
-                self._library, "nvmlDeviceGetMaxClockInfo", self._handle, getattr(self._library, "NVML_CLOCK_SM", 1)
+            max_sm_clock_mhz=ask(
+                self.library, "nvmlDeviceGetMaxClockInfo", self.handle, getattr(self.library, "NVML_CLOCK_SM", 1)
             ),
         )
 
@@ -133,21 +133,21 @@ class NvmlInstrument:
 
         Source: NVML API reference, nvmlDeviceGetTotalEnergyConsumption: millijoules since the driver was loaded.
         """
-        millijoules = _ask(self._library, "nvmlDeviceGetTotalEnergyConsumption", self._handle)
+        millijoules = ask(self.library, "nvmlDeviceGetTotalEnergyConsumption", self.handle)
         return None if millijoules is None else millijoules / 1e3
 
     def read_sample(self) -> Sample:
         """Read what changes quickly."""
-        library, handle = self._library, self._handle
-        milliwatts = _ask(library, "nvmlDeviceGetPowerUsage", handle)
-        reasons = _ask(library, "nvmlDeviceGetCurrentClocksEventReasons", handle)
+        library, handle = self.library, self.handle
+        milliwatts = ask(library, "nvmlDeviceGetPowerUsage", handle)
+        reasons = ask(library, "nvmlDeviceGetCurrentClocksEventReasons", handle)
         if reasons is None:  # its name before driver 535
-            reasons = _ask(library, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+            reasons = ask(library, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
         return Sample(
-            sm_clock_mhz=_ask(library, "nvmlDeviceGetClockInfo", handle, getattr(library, "NVML_CLOCK_SM", 1)),
-            memory_clock_mhz=_ask(library, "nvmlDeviceGetClockInfo", handle, getattr(library, "NVML_CLOCK_MEM", 2)),
+            sm_clock_mhz=ask(library, "nvmlDeviceGetClockInfo", handle, getattr(library, "NVML_CLOCK_SM", 1)),
+            memory_clock_mhz=ask(library, "nvmlDeviceGetClockInfo", handle, getattr(library, "NVML_CLOCK_MEM", 2)),
             power_watts=None if milliwatts is None else milliwatts / 1e3,
-            temperature_celsius=_ask(
+            temperature_celsius=ask(
                 library, "nvmlDeviceGetTemperature", handle, getattr(library, "NVML_TEMPERATURE_GPU", 0)
             ),
             reasons=None if reasons is None else int(reasons),
@@ -155,11 +155,11 @@ class NvmlInstrument:
 
     def read_surroundings(self) -> Surroundings:
         """Read who else is there, memory errors, and whether the GPU is divided."""
-        library, handle = self._library, self._handle
+        library, handle = self.library, self.handle
         number, held = self._others()
         # Source of 1 and 0: NVML API reference, nvmlMemoryErrorType_t (uncorrected), nvmlEccCounterType_t (volatile).
-        errors = _ask(library, "nvmlDeviceGetTotalEccErrors", handle, 1, 0)
-        mig = _ask(library, "nvmlDeviceGetMigMode", handle)
+        errors = ask(library, "nvmlDeviceGetTotalEccErrors", handle, 1, 0)
+        mig = ask(library, "nvmlDeviceGetMigMode", handle)
         return Surroundings(
             num_other_processes=number,
             other_processes_bytes=held,
@@ -174,7 +174,7 @@ class NvmlInstrument:
         """
         found: list[Any] = []
         for question in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
-            processes = _ask(self._library, question, self._handle)
+            processes = ask(self.library, question, self.handle)
             if processes is None and question.endswith("ComputeRunningProcesses"):
                 return None, None
             found += processes or []
@@ -212,7 +212,8 @@ def make_instrument(device: torch.device, library: Any = None) -> Instrument:
         return NothingToSee(f"NVML does not tell: {error}")
 
 
-def _ask(library: Any, question: str, *arguments: Any) -> Any:
+def ask(library: Any, question: str, *arguments: Any) -> Any:
+    """Return what NVML answers, or None where it does not know the question or the answer."""
     function = getattr(library, question, None)
     if function is None:
         return None

@@ -18,6 +18,8 @@ from perfsuite.plugin.session import has_cells, is_recording, suite
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from perfsuite.plugin.session import Suite
+
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say on what and how it is measured."""
@@ -37,7 +39,22 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     path = result_path(config)
     if path is not None:
         lines.append(f"results go to {shown_path(path)}, after every cell")
+        lines += _short_examination(state, path)
     return lines
+
+
+def _short_examination(state: Suite, path: Path) -> list[str]:
+    """Return a line for everything that would spoil the numbers, as far as it can be told at once."""
+    from perfsuite.measure.condition import read_condition
+    from perfsuite.measure.doctor import diagnose
+
+    found = diagnose(read_condition(state.device.type, results=path.parent, short=True))
+    lines = [
+        f"{check.name}: {check.found}" + (f" ({check.mend})" if check.mend else "")
+        for check in found
+        if check.status == "unfit"
+    ]
+    return [*(f"WARNING: {line}" for line in lines), *(["more: perfsuite doctor"] if lines else [])]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

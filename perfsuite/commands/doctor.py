@@ -1,0 +1,70 @@
+"""`perfsuite doctor`: is this machine fit to measure?"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.output import add_output, show
+from perfsuite.commands.parser import EXIT_FAILED
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.analysis.tables import Table
+    from perfsuite.commands.parser import Commands
+    from perfsuite.measure.doctor import Check
+
+SYMBOLS = {"fine": "✓", "notable": "!", "unfit": "✗"}
+STYLES = {"fine": "green", "notable": "yellow", "unfit": "bold red"}
+
+
+def add_doctor(commands: Commands) -> None:
+    """Add the command `doctor`."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="is this machine fit to measure?",
+        description="Look at everything that spoils numbers: GPU, driver and torch, others on the GPU, clocks, power "
+        "limit, precisions, CPU load, memory, disk, timer. Changes nothing. Exit status: 0, or 1 where the machine is "
+        "unfit.",
+    )
+    doctor.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu"), help="default: auto")
+    doctor.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    add_output(doctor)
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from perfsuite.measure.condition import read_condition
+    from perfsuite.measure.doctor import diagnose
+
+    checks = diagnose(read_condition(options.device, results=options.results.absolute()))
+    show(doctor_table(checks), options)
+    return EXIT_FAILED if any(check.status == "unfit" for check in checks) else 0
+
+
+def doctor_table(checks: list[Check]) -> Table:
+    """Return the report as a table, in the order of the checks."""
+    from perfsuite.analysis.tables import Column, Table, text_column
+
+    counts = {status: sum(check.status == status for check in checks) for status in ("unfit", "notable")}
+    title = "Fit to measure"
+    if counts["unfit"]:
+        title = f"Not fit to measure: {counts['unfit']} of {len(checks)} checks failed"
+    elif counts["notable"]:
+        title = f"Fit to measure, with {counts['notable']} thing{'' if counts['notable'] == 1 else 's'} to know"
+    return Table(
+        title=title,
+        frame=[dataclasses.asdict(check) for check in checks],
+        columns=(
+            Column(
+                heading="status",
+                show=lambda row: f"{SYMBOLS[row['status']]} {row['status']}",
+                style=lambda row: STYLES[row["status"]],
+            ),
+            text_column("name", "what"),
+            text_column("found", foldable=True),
+            text_column("mend", "what to do", foldable=True),
+        ),
+    )

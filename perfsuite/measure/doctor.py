@@ -1,0 +1,287 @@
+"""Is this machine fit to measure? Judges its condition, line by line: fine, or what is wrong and what mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from perfsuite.metrics import MIB_BYTES, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfsuite.measure.condition import Condition, GpuCondition
+
+Status = Literal["fine", "notable", "unfit"]
+
+GIB_BYTES = 1024 * MIB_BYTES
+
+BUSY_LIMIT_RATIO = 0.15
+"""Share of the cores' time beyond which others are at work; one busy process on two cores halves a CPU's throughput."""
+
+STEAL_LIMIT_RATIO = 0.01
+"""Share of the cores' time taken by other guests from which on it stands in the numbers."""
+
+LEAST_MEMORY_BYTES = 2 * GIB_BYTES
+"""A step of ResNet-50 at batch 8 with torch itself takes a little more than 1 GiB."""
+
+LEAST_GPU_MEMORY_BYTES = 4 * GIB_BYTES
+"""The study's largest cell, ResNet-50 in FP32 at batch 128, takes 3.4 GiB with the CUDA context beside it."""
+
+LEAST_DISK_BYTES = GIB_BYTES
+"""Results are small; checkpoints of six trainings, two of each, take 900 MiB."""
+
+COARSE_TIMER_S = 1e-6
+"""A clock with coarser steps shows in rounds of a millisecond."""
+
+HOT_CELSIUS = 75.0
+"""An idle GPU that is as hot as this has just worked, or is not cooled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        name: What was looked at.
+        status: `fine`; `notable`: numbers can be taken, with this in mind; `unfit`: they would mislead.
+        found: What was found, in words.
+        mend: The command or the deed that mends it, or None.
+    """
+
+    name: str
+    status: Status
+    found: str
+    mend: str | None = None
+
+
+def diagnose(condition: Condition) -> list[Check]:
+    """Judge a machine's condition."""
+    checks = [*_device(condition)]
+    if condition.gpu is not None:
+        checks += _gpu(condition.gpu)
+    checks += [*_variables(condition), *_precisions(condition), *_torchvision(condition)]
+    checks += [*_processor(condition), *_room(condition), _timer(condition)]
+    return checks
+
+
+def _device(condition: Condition) -> Iterator[Check]:
+    if condition.device_error is not None:
+        yield Check(name="device", status="unfit", found=condition.device_error, mend="see there")
+    elif condition.device_type == "cuda" and condition.gpu is not None:
+        yield Check(
+            name="device",
+            status="fine",
+            found=f"{condition.gpu.name}, driver {condition.driver or 'unknown'}, torch {condition.torch} for CUDA "
+            f"{condition.torch_cuda}",
+        )
+    else:
+        yield Check(
+            name="device",
+            status="notable",
+            found=f"the CPU is measured ({condition.no_gpu_reason}); its numbers say nothing about a GPU",
+            mend="to measure a GPU, run on a machine that has one, with a CUDA build of torch",
+        )
+
+
+def _gpu(gpu: GpuCondition) -> Iterator[Check]:
+    yield _others(gpu)
+    if gpu.free_bytes is not None and gpu.total_bytes is not None:
+        words = f"{gpu.free_bytes / GIB_BYTES:.1f} of {gpu.total_bytes / GIB_BYTES:.1f} GiB free"
+        enough = gpu.free_bytes >= LEAST_GPU_MEMORY_BYTES
+        yield Check(
+            name="GPU memory",
+            status="fine" if enough else "unfit",
+            found=words,
+            mend=None if enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
+        )
+    if gpu.power_limit_watts is not None and gpu.default_power_limit_watts is not None:
+        lowered = gpu.power_limit_watts < 0.99 * gpu.default_power_limit_watts
+        yield Check(
+            name="power limit",
+            status="notable" if lowered else "fine",
+            found=f"{gpu.power_limit_watts:.0f} W of {gpu.default_power_limit_watts:.0f} W by default",
+            mend=f"sudo nvidia-smi -pl {gpu.default_power_limit_watts:.0f}" if lowered else None,
+        )
+    yield from _clocks(gpu)
+    if gpu.persistence is not None:
+        yield Check(
+            name="persistence mode",
+            status="fine" if gpu.persistence else "notable",
+            found="on"
+            if gpu.persistence
+            else "off: the driver is unloaded between processes, the first seconds differ",
+            mend=None if gpu.persistence else "sudo nvidia-smi -pm 1",
+        )
+    if gpu.is_mig:
+        yield Check(
+            name="MIG",
+            status="notable",
+            found="the GPU is divided: a slice is measured, and its neighbours share the power limit",
+            mend="sudo nvidia-smi -mig 0",
+        )
+    if gpu.num_ecc_errors:
+        yield Check(
+            name="memory errors",
+            status="unfit",
+            found=f"{gpu.num_ecc_errors} beyond correction since the driver was loaded",
+            mend="nvidia-smi -q -d ECC; if they come again, the GPU is failing",
+        )
+
+
+def _others(gpu: GpuCondition) -> Check:
+    if gpu.num_other_processes is None:
+        return Check(
+            name="others on the GPU", status="notable", found="NVML does not tell", mend="look with nvidia-smi"
+        )
+    if not gpu.num_other_processes:
+        return Check(name="others on the GPU", status="fine", found="nobody")
+    held = "" if gpu.other_processes_bytes is None else f", holding {gpu.other_processes_bytes / MIB_BYTES:,.0f} MiB"
+    return Check(
+        name="others on the GPU",
+        status="unfit",
+        found=f"{gpu.num_other_processes} other process{'' if gpu.num_other_processes == 1 else 'es'}{held}",
+        mend="nvidia-smi shows them; end them, or wait",
+    )
+
+
+def _clocks(gpu: GpuCondition) -> Iterator[Check]:
+    grave = [reason for reason in gpu.throttle_reasons if reason not in {"power cap", "application clocks"}]
+    if grave:
+        yield Check(
+            name="throttling",
+            status="unfit",
+            found=f"clocks are held down now by {', '.join(grave)}",
+            mend="nvidia-smi -q -d PERFORMANCE; look at cooling and power supply",
+        )
+    hottest = gpu.temperature_celsius
+    if hottest is not None:
+        hot = hottest >= HOT_CELSIUS
+        yield Check(
+            name="temperature",
+            status="notable" if hot else "fine",
+            found=f"{hottest:.0f} degrees Celsius{' before anything was measured' if hot else ''}",
+            mend="let it cool down, look at the fans" if hot else None,
+        )
+    if gpu.application_clock_mhz is not None and gpu.max_sm_clock_mhz is not None:
+        lowered = "application clocks" in gpu.throttle_reasons
+        yield Check(
+            name="clocks",
+            status="notable" if lowered else "fine",
+            found=f"set to {gpu.application_clock_mhz:,.0f} MHz of {gpu.max_sm_clock_mhz:,.0f} MHz at most",
+            mend="sudo nvidia-smi -rac; sudo nvidia-smi -rgc" if lowered else None,
+        )
+
+
+def _variables(condition: Condition) -> Iterator[Check]:
+    if condition.variables:
+        words = ", ".join(f"{name}={value[:40]}" for name, value in condition.variables.items())
+        yield Check(
+            name="environment",
+            status="unfit",
+            found=f"{words}: changes what is measured",
+            mend=f"unset {' '.join(condition.variables)}",
+        )
+
+
+def _precisions(condition: Condition) -> Iterator[Check]:
+    broken = {name: reason for name, reason in condition.precisions.items() if reason is not None}
+    for name, reason in broken.items():
+        yield Check(name=f"precision {name}", status="unfit", found=reason, mend="its cells will fail with this line")
+    proved = [name for name in condition.precisions if name not in broken]
+    if proved:
+        yield Check(name="precision", status="fine", found=f"proved by probes: {', '.join(proved)}")
+
+
+def _torchvision(condition: Condition) -> Iterator[Check]:
+    if condition.torchvision_error is not None:
+        yield Check(
+            name="torchvision",
+            status="unfit",
+            found=condition.torchvision_error,
+            mend=f"pip install the torchvision that belongs to torch {condition.torch}",
+        )
+    elif condition.torchvision_operators is not None:
+        loads = condition.torchvision_operators
+        yield Check(
+            name="torchvision",
+            status="fine",
+            found="imports" if loads else "imports; its compiled operators do not load, and none is needed here",
+        )
+
+
+def _processor(condition: Condition) -> Iterator[Check]:
+    on_cpu = condition.device_type != "cuda"
+    if condition.busy_ratio is not None:
+        busy = condition.busy_ratio > BUSY_LIMIT_RATIO
+        status: Status = ("unfit" if on_cpu else "notable") if busy else "fine"
+        yield Check(
+            name="other work",
+            status=status,
+            found=f"other processes took {condition.busy_ratio:.0%} of the {condition.num_cpus} cores' time just now",
+            mend="end what else runs (top shows it), or wait" if busy else None,
+        )
+    if condition.steal_ratio is not None:
+        shared = condition.steal_ratio > STEAL_LIMIT_RATIO
+        yield Check(
+            name="other guests",
+            status="notable" if shared else "fine",
+            found=f"{condition.steal_ratio:.1%} of the cores' time went to other guests of this host just now",
+            mend="a machine of one's own; else many processes in turns: perfsuite ab" if shared else None,
+        )
+    if condition.cpu_quota is not None and condition.cpu_quota < condition.num_cpus:
+        yield Check(
+            name="CPU quota",
+            status="unfit" if condition.num_threads > condition.cpu_quota else "notable",
+            found=f"{condition.cpu_quota:.1f} cores' worth of time for {condition.num_threads} threads on "
+            f"{condition.num_cpus} cores: threads are stopped when it is used up",
+            mend=f"OMP_NUM_THREADS={max(int(condition.cpu_quota), 1)}, or a larger quota",
+        )
+    if condition.governors is None:
+        yield Check(name="CPU clock", status="fine", found="not shown to this machine (a virtual one, or a container)")
+    else:
+        steady = set(condition.governors) <= {"performance"}
+        yield Check(
+            name="CPU clock",
+            status="fine" if steady else "notable",
+            found=f"steered by {', '.join(condition.governors)}",
+            mend=None if steady else "sudo cpupower frequency-set -g performance",
+        )
+
+
+def _room(condition: Condition) -> Iterator[Check]:
+    if condition.free_memory_bytes is not None:
+        enough = condition.free_memory_bytes >= LEAST_MEMORY_BYTES
+        yield Check(
+            name="memory",
+            status="fine" if enough else "unfit",
+            found=f"{condition.free_memory_bytes / GIB_BYTES:.1f} GiB free",
+            mend=None if enough else f"{LEAST_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
+        )
+    if condition.results_error is not None:
+        yield Check(
+            name="disk",
+            status="unfit",
+            found=f"nothing can be written to {condition.results}: {condition.results_error}",
+            mend="name a file elsewhere with --benchmark-json",
+        )
+    elif condition.free_disk_bytes is not None:
+        enough = condition.free_disk_bytes >= LEAST_DISK_BYTES
+        yield Check(
+            name="disk",
+            status="fine" if enough else "unfit",
+            found=f"{condition.free_disk_bytes / GIB_BYTES:.1f} GiB free for {condition.results}",
+            mend=None if enough else "make room: a full disk ends a night of training",
+        )
+
+
+def _timer(condition: Condition) -> Check:
+    coarse = condition.timer_step_s > COARSE_TIMER_S
+    return Check(
+        name="timer",
+        status="unfit" if coarse else "fine",
+        found=f"steps of {duration(condition.timer_step_s)}",
+        mend="a virtual machine with a better clock source (cat /sys/devices/system/clocksource/*/current_clocksource)"
+        if coarse
+        else None,
+    )
