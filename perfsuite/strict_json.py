@@ -89,7 +89,7 @@ def _convert(hint: Any, value: object, where: str) -> Any:
 def _convert_union(options: tuple[Any, ...], value: object, where: str) -> Any:
     if value is None and type(None) in options:
         return None
-    classes = [option for option in options if dataclasses.is_dataclass(option)]
+    classes = [option for option in options if dataclasses.is_dataclass(option) or typing.get_origin(option)]
     if classes:
         return _convert(classes[0], value, where)
     if any(_fits(option, value) for option in options):

@@ -22,3 +22,9 @@ def write_result(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def no_noise_floors_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests apart from what the user of this machine has measured."""
+    monkeypatch.setenv("PERFSUITE_NOISE", str(tmp_path_factory.getbasetemp() / "no noise floors.json"))

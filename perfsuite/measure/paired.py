@@ -14,17 +14,19 @@ from perfsuite.errors import MeasurementError
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock, independent_stopwatch, warm_up
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
+from perfsuite.measure.telemetry import make_instrument
 from perfsuite.records import KEY, PairedRecord, Process, Workload
 from perfsuite.workloads.bare_step import bare_step
 from perfsuite.workloads.precision import applied, policy_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
     from perfsuite.measure.clock import Stopwatch
     from perfsuite.measure.preparation import Benchmark
+    from perfsuite.measure.telemetry import Instrument
     from perfsuite.records import Comparison
     from perfsuite.workloads.step import TrainingStep
 
@@ -156,8 +158,9 @@ def measure_fidelity(
 ) -> PairedRecord | None:
     """Measure a training step as the suite reports it (candidate) against a bare loop of the same step (baseline).
 
-    The reported side runs as in a cell: its hooks, its clock. The bare side is what a user would write, timed by CUDA
-    events on a GPU and by the host's bare clock on a CPU. Arguments, result and errors are those of `measure_speedup`.
+    The reported side runs as in a cell: its hooks, its clock, NVML read beside it. The
+    bare side is what a user would write, timed by CUDA events on a GPU and by the host's bare clock on a CPU. Arguments,
+    result and errors are those of `measure_speedup`.
     """
     benchmark.group = f"{workload.model} fidelity"
     with guard(benchmark, workload.label, device=device, clock=clock), contextlib.ExitStack() as undo:
@@ -168,7 +171,7 @@ def measure_fidelity(
             bare = bare_step(step)
         sides = [
             make_side(step, bare, independent_stopwatch(device)),
-            make_side(step, step.train_step, ClockStopwatch(clock)),
+            _observed(make_side(step, step.train_step, ClockStopwatch(clock)), make_instrument(device)),
         ]
         return run_pair(
             "fidelity",
@@ -186,6 +189,21 @@ def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatc
     """Return a side that runs under the flags of a step's precision."""
     policy = policy_named(step.workload.precision)
     return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied(policy))
+
+
+def _observed(side: Side, instrument: Instrument) -> Side:
+    """Return a side whose turns are observed, as the rounds of a cell are: the thread that reads costs time too."""
+
+    @contextlib.contextmanager
+    def in_force() -> Iterator[None]:
+        with side.in_force():
+            watch = instrument.start()
+            try:
+                yield
+            finally:
+                instrument.stop(watch)
+
+    return dataclasses.replace(side, in_force=in_force)
 
 
 def run_pair(

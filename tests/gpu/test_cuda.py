@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from builders import make_workload
+from replayed_nvml import record
 
 from perfsuite.analysis.statistics import paired_ratio
 from perfsuite.errors import NotSupportedError, PrecisionNotInForceError
@@ -20,6 +23,10 @@ from perfsuite.measure.environment import read_environment
 from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.paired import Alternation, Side
+from perfsuite.measure.probes import probe_limits
+from perfsuite.measure.profile import take_profile
+from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
+from perfsuite.measure.work import count_work
 from perfsuite.workloads.precision import POLICIES, applied, check_model, prove, require_support
 from perfsuite.workloads.step import TrainingStep
 
@@ -192,3 +199,64 @@ def test_the_environment_names_gpu_driver_and_clocks(cuda: torch.device) -> None
     if nvml.gpus:
         assert environment.driver == nvml.driver
         assert environment.max_sm_clock_mhz
+
+
+def test_telemetry_reads_a_gpu_at_work_and_leaves_a_recording(cuda: torch.device, tmp_path: Path) -> None:
+    instrument = make_instrument(cuda)
+    if not isinstance(instrument, NvmlInstrument):
+        pytest.skip("NVML does not tell")
+    step = TrainingStep(make_workload(), device=cuda)
+    watch = instrument.start()
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 1.0:
+        step.train_step()
+    torch.cuda.synchronize(cuda)
+    telemetry = instrument.stop(watch)
+    step.close()
+    assert telemetry.num_samples >= 5
+    assert telemetry.sm_clock_mhz is not None
+    assert telemetry.power_watts is not None
+    folder = Path(os.environ.get("PERFSUITE_RECORDINGS", tmp_path))
+    recording = record(instrument, origin=f"recorded on a {torch.cuda.get_device_name(cuda)}", num_samples=20)
+    (folder / "recorded.json").write_text(json.dumps(recording, indent=1))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp-fp16"])
+def test_no_cell_is_faster_than_its_limit(precision: str, cuda: torch.device) -> None:
+    workload = make_workload(precision=precision)
+    work, limits = count_work(workload), probe_limits(POLICIES[precision], device=cuda, clock=clock_of(cuda))
+    step = TrainingStep(workload, device=cuda)
+    with applied(step.policy):
+        profile = take_profile(step.train_step, device=cuda)
+    step.close()
+    fastest = max(limits.gemm_flops_per_second, limits.conv_flops_per_second)
+    # Winograd's algorithm computes a convolution of 3x3 with 2.25 times fewer operations than are counted.
+    assert profile.wall_s > work.flops / fastest / 2.25
+    assert profile.bound in {"device-bound", "launch-bound", "synchronisation-bound"}
+    assert 0.3 < profile.kernels_s / profile.wall_s < 1.2
+    assert profile.device_s == pytest.approx(profile.wall_s, rel=0.2)
+    assert profile.tensor_core_ratio is not None
+    assert (profile.tensor_core_ratio > 0.2) == (precision == "amp-fp16")
+
+
+def test_a_profile_slows_nothing_that_is_timed_before_it(cuda: torch.device) -> None:
+    """All profiles are taken after the last timed cell; this shows what the order is for, and that times come back."""
+    step = TrainingStep(make_workload(batch_size=8), device=cuda)
+    now = clock_of(cuda)
+
+    def seconds() -> float:
+        begin = now()
+        for _ in range(50):
+            step.train_step()
+        return now() - begin
+
+    seconds()
+    before = min(seconds() for _ in range(3))
+    take_profile(step.train_step, device=cuda)
+    after = min(seconds() for _ in range(3))
+    step.close()
+    assert after < 2 * before
+
+
+def clock_of(device: torch.device) -> DeviceClock:
+    return DeviceClock(device_synchronizer(device))

@@ -14,7 +14,7 @@ from builders import make_workload
 from suite_run import QUICK, REPOSITORY, Run
 
 from perfsuite.analysis import views  # noqa: F401 - the same
-from perfsuite.measure import budget, environment, harness  # noqa: F401 - the same
+from perfsuite.measure import budget, condition, doctor, environment, harness, profile  # noqa: F401 - the same
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.workloads.step import TrainingStep

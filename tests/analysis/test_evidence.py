@@ -1,0 +1,228 @@
+"""What stands beside a number: limits, telemetry, kernels, noise floors; and what compare makes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from builders import make_content, make_entry, make_record, make_workload
+
+from perfsuite.analysis.circumstances import changed_kernels, circumstances
+from perfsuite.analysis.collect import collect
+from perfsuite.analysis.evidence_columns import bounds_of
+from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.views import build_table
+from perfsuite.cli import main
+from perfsuite.evidence import Kernel, Profile, Spread, Telemetry
+from perfsuite.gpus import GPUS, gpu_named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfsuite.records import Record
+
+METRICS = {
+    "step_flops": 426_111_664_128,
+    "least_bytes": 1_557_759_312,
+    "probe_gemm_flops_per_second": 5e12,
+    "probe_conv_flops_per_second": 6e12,
+    "probe_copy_bytes_per_second": 250e9,
+}
+
+
+def telemetry(clock: float = 1590.0, **changes: Any) -> Telemetry:
+    values: dict[str, Any] = {
+        "num_samples": 50,
+        "seconds": 5.0,
+        "sm_clock_mhz": Spread(minimum=clock - 15, median=clock, maximum=clock + 15),
+        "power_watts": Spread(minimum=40.0, median=69.0, maximum=70.0),
+        "temperature_celsius": Spread(minimum=50.0, median=60.0, maximum=66.0),
+        "throttle_ratio": {},
+        "num_other_processes": 0,
+        "energy_joules": 140.0,
+        "energy_num_images": 2000,
+        "max_sm_clock_mhz": 1590.0,
+    }
+    return Telemetry(**{**values, **changes})
+
+
+def profile(*kernels: tuple[str, float], bound: str = "device-bound") -> Profile:
+    total = sum(seconds for _, seconds in kernels)
+    return Profile(
+        wall_s=total,
+        device_s=total,
+        kernels_s=total,
+        synchronize_s=0.0,
+        bound=bound,
+        kernels=tuple(
+            Kernel(name=name, seconds=seconds, num_calls=1.0, ratio=seconds / total) for name, seconds in kernels
+        ),
+        num_kernels=float(len(kernels)),
+        tensor_core_ratio=0.0,
+    )
+
+
+def with_evidence(run_id: str = "run-1", **changes: Any) -> Record:
+    record = make_record(run_id=run_id)
+    return dataclasses.replace(record, metrics={**record.metrics, **METRICS}, **changes)
+
+
+def write(path: Path, record: Record, *, seconds: float = 0.1) -> Path:
+    path.write_text(json.dumps(make_content([make_entry(record, [seconds * (1 + 0.001 * k) for k in range(30)])])))
+    return path
+
+
+def test_a_limit_is_the_arithmetic_or_the_memory_whichever_takes_longer() -> None:
+    found = bounds_of(METRICS, median_s=0.1, precision="fp32", gpu="Tesla T4")
+    assert found["limit_s"] == pytest.approx(426_111_664_128 / 6e12)
+    assert found["probe_ratio"] == pytest.approx(0.710, abs=0.001)
+    assert found["data_sheet_ratio"] == pytest.approx(426_111_664_128 / 8.1e12 / 0.1)
+    memory = {**METRICS, "probe_copy_bytes_per_second": 10e9}
+    assert bounds_of(memory, median_s=0.1, precision="fp32", gpu="Tesla T4")["limit_s"] == pytest.approx(0.1557759312)
+    # The caches of a CPU may hold what is kept for the backward pass.
+    assert bounds_of(memory, median_s=0.1, precision="fp32", gpu=None)["limit_s"] == found["limit_s"]
+
+
+def test_without_probes_or_data_sheet_there_is_no_ratio() -> None:
+    assert set(bounds_of({}, median_s=0.1, precision="fp32", gpu=None).values()) == {None}
+    found = bounds_of(METRICS, median_s=0.1, precision="amp-bf16", gpu="Tesla T4")
+    assert found["data_sheet_ratio"] is None  # a T4 has no BF16
+    assert bounds_of(METRICS, median_s=0.1, precision="fp32", gpu="Some GPU")["data_sheet_ratio"] is None
+
+
+def test_data_sheets_are_found_by_torch_s_name_and_have_a_source() -> None:
+    sheet = gpu_named("Tesla T4")
+    assert sheet is GPUS["t4"]
+    assert (sheet.peak_for("amp-fp16"), sheet.peak_for("tf32")) == (65e12, None)
+    assert gpu_named(None) is None
+    assert all(gpu.source.startswith("NVIDIA") for gpu in GPUS.values())
+
+
+def test_tables_show_limits_telemetry_and_kernels(tmp_path: Path) -> None:
+    record = with_evidence(
+        telemetry=telemetry(975.0, throttle_ratio={"power cap": 0.8}),
+        profile=profile(("conv_kernel", 0.07), ("batch_norm", 0.02)),
+    )
+    results = collect([write(tmp_path / "a.json", record)])
+    assert "70.0" in render_terminal(build_table("limits", results), width=None, color=False)
+    text = render_terminal(build_table("telemetry", results), width=None, color=False)
+    for part in ("975", "69", "66", "80.0", "power cap 80%", "70.0"):
+        assert part in text
+    text = render_terminal(build_table("kernels", results), width=None, color=False)
+    assert "conv_kernel" in text
+    assert "77.8" in text
+    assert "mJ/image" in render_terminal(build_table("steps", results), width=None, color=False)
+
+
+def test_tables_of_results_without_evidence_say_so(tmp_path: Path) -> None:
+    results = collect([write(tmp_path / "a.json", make_record())])
+    for name, part in (("limits", "no probes"), ("telemetry", "no telemetry"), ("kernels", "no profiles")):
+        assert part in render_terminal(build_table(name, results), width=None, color=False)
+
+
+def sides_of(tmp_path: Path, old: Record, new: Record) -> Any:
+    paths = [
+        [write(tmp_path / f"{name}-{number}.json", renamed(record, f"{name}-{number}")) for number in range(2)]
+        for name, record in (("old", old), ("new", new))
+    ]
+    return join_sides(*([read_process(path) for path in side] for side in paths))
+
+
+def renamed(record: Record, run_id: str) -> Record:
+    return dataclasses.replace(record, process=dataclasses.replace(record.process, run_id=run_id))
+
+
+@pytest.mark.parametrize(
+    ("new", "ratio", "words"),
+    [
+        (telemetry(1395.0), 1.13, "12% lower (1,395 MHz after 1,590): that is the clock, not the code"),
+        (telemetry(1395.0), 1.40, "12% lower (1,395 MHz after 1,590): the clock explains a part of it"),
+        (telemetry(1395.0), 0.90, "12% lower (1,395 MHz after 1,590)"),
+        (telemetry(throttle_ratio={"thermal (software)": 0.5}), 1.1, "held down by thermal (software) in 50%"),
+        (telemetry(num_other_processes=1), 1.1, "another process was on the GPU of the candidate"),
+    ],
+)
+def test_what_the_hardware_did_is_said_beside_the_verdict(
+    tmp_path: Path, new: Telemetry, ratio: float, words: str
+) -> None:
+    sides = sides_of(tmp_path, with_evidence(telemetry=telemetry()), with_evidence(telemetry=new))
+    text = circumstances(sides, 0, ratio)
+    assert text is not None
+    assert words in text
+    assert not (ratio < 1 and "code" in text)
+
+
+def test_equal_circumstances_are_no_cause(tmp_path: Path) -> None:
+    same = with_evidence(telemetry=telemetry())
+    assert circumstances(sides_of(tmp_path, same, same), 0, 1.2) is None
+    assert circumstances(sides_of(tmp_path, make_record(), same), 0, 1.2) is None
+
+
+def test_the_kernels_that_changed_are_named_the_largest_change_first(tmp_path: Path) -> None:
+    old = with_evidence(profile=profile(("conv", 0.07), ("norm", 0.02), ("copy", 0.01), ("same", 0.001)))
+    new = with_evidence(
+        profile=profile(("conv", 0.09), ("norm", 0.02), ("cast", 0.004), ("same", 0.001), bound="launch-bound")
+    )
+    lines = changed_kernels(sides_of(tmp_path, old, new), 0)
+    assert "conv: 90.00 ms after 70.00 ms" in lines[1]
+    assert "copy: no longer among the ten most expensive" in lines[2]
+    assert "cast: new among the ten most expensive" in lines[3]
+    assert not any("norm" in line or "same" in line for line in lines)
+    assert lines[-1].strip() == "launch-bound, device-bound before"
+    assert changed_kernels(sides_of(tmp_path, old, make_record()), 0) == []
+
+
+def test_a_slowdown_with_a_lower_clock_is_said_to_be_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(3)
+    paths: dict[str, list[str]] = {"old": [], "new": []}
+    for number in range(5):
+        for name, seconds, clock in (("old", 0.1, 1590.0), ("new", 0.112, 1410.0)):
+            record = renamed(with_evidence(telemetry=telemetry(clock)), f"{name}-{number}")
+            path = tmp_path / f"{name}{number}.json"
+            noisy = seconds * float(generator.normal(1, 0.002))
+            entry = make_entry(record, [float(value) for value in generator.normal(noisy, 0.0002, 30)])
+            path.write_text(json.dumps(make_content([entry])))
+            paths[name].append(str(path))
+    assert main(["compare", "--baseline", *paths["old"], "--candidate", *paths["new"], "--format", "json"]) == 1
+    (verdict,) = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert verdict["verdict"] == "regressed"
+    assert (
+        "SM clock was 11% lower (1,410 MHz after 1,590): that is the clock, not the code" in verdict["time"]["reason"]
+    )
+
+
+def test_the_paper_limit_of_a_t4_stands_beside_the_study(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["limits", "--gpu", "T4", "--model", "resnet18", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["precision"] for row in rows] == ["fp32", "amp-fp16"]
+    assert rows[0]["limit_training_s"] == pytest.approx(7.5e15 / 8.1e12, rel=0.01)
+    assert rows[0]["data_sheet_ratio"] == pytest.approx(rows[0]["limit_training_s"] / 3593)
+    assert all(row["limit_training_s"] < row["thesis_training_time_s"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--gpu", "gtx"], "--gpu: unknown GPU 'gtx'; choose from a100-40gb"),
+        (["--precision", "amp-bf16"], "--precision: the data sheet of a t4 has no amp-bf16; it has fp32, amp-fp16"),
+        (["--batch-size", "none"], "--batch-size: 'none' is not a batch size"),
+        (["--model", "vgg"], "unknown model 'vgg'"),
+    ],
+)
+def test_a_bad_limit_is_one_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["limits", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_records_carry_their_evidence_through_json() -> None:
+    from perfsuite.record_kinds import read_record
+
+    record = with_evidence(telemetry=telemetry(), profile=profile(("conv", 0.07)))
+    assert read_record(record.to_json()) == record
+    assert make_workload().label in record.workload.label

@@ -1,0 +1,193 @@
+"""A/B runs: fresh processes in turns, gone on with after an interruption, judged at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfsuite.campaign.plan import Plan, Side, differences, make_side
+from perfsuite.cli import main
+from perfsuite.errors import CampaignError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUITE = """
+import os, time
+
+def test_slept(benchmark):
+    seconds = 0.004 * (1 + float(os.environ.get("PERFSUITE_TEST_SLOWDOWN", "0")))
+    benchmark.pedantic(lambda: time.sleep(seconds), rounds=12, warmup_rounds=1)
+
+def test_slept_longer(benchmark):
+    benchmark.pedantic(lambda: time.sleep(0.008), rounds=12, warmup_rounds=1)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "test_sleep.py").write_text(SUITE)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    return folder
+
+
+def command(checkout: Path, run_dir: Path, *more: str, processes: int = 3) -> list[str]:
+    return [
+        *("ab", "--baseline", sys.executable, "--candidate", sys.executable, "--run-dir", str(run_dir)),
+        *("--dir-baseline", str(checkout), "--dir-candidate", str(checkout), "--processes", str(processes)),
+        *more,
+        *("--", "test_sleep.py", "-p", "no:cacheprovider"),
+    ]
+
+
+def files(run_dir: Path) -> list[str]:
+    return sorted(path.name for path in run_dir.glob("[0-9]*.json") if ".part" not in path.name)
+
+
+def test_processes_take_turns() -> None:
+    a, b = (Side(name=name, python="python", folder=None, variables={}) for name in ("a", "b"))  # type: ignore[arg-type]
+    assert "".join(side.name for side in Plan(sides=(a, b), num_processes=5, arguments=()).order()) == "abbaabbaab"
+
+
+def test_the_same_code_is_no_regression_and_a_planted_slowdown_is_found(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = ("--env-candidate", "PERFSUITE_TEST_SLOWDOWN=0.5", "--format", "json")
+    status = main(command(checkout, tmp_path / "slow", *slow, processes=3))
+    captured = capsys.readouterr()
+    found = {one["fullname"].partition("::")[2]: one for one in json.loads(captured.out)["benchmarks"]}
+    assert (status, found["test_slept"]["verdict"]) == (1, "regressed"), captured
+    assert found["test_slept_longer"]["verdict"] != "regressed"
+    assert json.loads(captured.out)["method"]["interleaved"] is True
+    assert "[6/6] candidate  done in" in captured.err
+    # All files are there: judged again at once, on other terms.
+    before = files(tmp_path / "slow")
+    assert main(command(checkout, tmp_path / "slow", *slow, "--min-effect", "90%", processes=3)) == 0
+    assert files(tmp_path / "slow") == before
+
+
+def test_an_interrupted_run_goes_on_where_it_was(checkout: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    arguments = [sys.executable, "-m", "perfsuite", *command(checkout, run_dir, "--fail-on", "never")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(files(run_dir)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "the same command goes on from there" in error
+    kept = {name: (run_dir / name).stat().st_mtime_ns for name in files(run_dir)}
+    assert 2 <= len(kept) < 6
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("there already") == len(kept)
+    assert {name: (run_dir / name).stat().st_mtime_ns for name in kept} == kept
+    assert len(files(run_dir)) == 6
+    assert "3 processes of the candidate against 3 processes of the baseline" in done.stdout
+
+
+def test_another_run_s_folder_is_refused_and_restart_begins_anew(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    assert main(command(checkout, run_dir, "--fail-on", "never", processes=1)) == 0
+    capsys.readouterr()
+    other = command(checkout, run_dir, "--env-candidate", "X=1", "--fail-on", "never", processes=1)
+    assert main(other) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert 'holds another run: the candidate\'s variables was {} and is {"X": "1"}; --restart begins anew' in error
+    assert main([*other[:1], "--restart", *other[1:]]) == 0
+
+
+def test_a_process_that_fails_ends_the_run_with_its_last_word(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "test_sleep.py").write_text("import nothing_of_that_name\n")
+    assert main(command(checkout, tmp_path / "run", processes=1)) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "perfsuite: error: 001-baseline.json: the baseline ended with status 2" in error
+    assert "001-baseline.log" in error
+
+
+def test_benchmarks_that_fail_are_noted_and_the_others_count(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (checkout / "test_sleep.py").open("a") as file:
+        file.write("\ndef test_broken(benchmark):\n    assert False\n")
+    assert main(command(checkout, tmp_path / "run", "--fail-on", "never", processes=1)) == 0
+    assert "001-baseline.json: some benchmarks failed, see 001-baseline.log" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"--baseline": "/no/such/python"}, "--baseline /no/such/python: no such interpreter"),
+        ({"--baseline": "/"}, "--baseline /: a folder without an interpreter"),
+        ({"--candidate": "/bin/echo"}, "--candidate /bin/echo: is no Python interpreter"),
+        ({"--candidate": "/bin/false"}, "--candidate /bin/false: does not run"),
+        ({"--dir-candidate": "/no/such/folder"}, "--dir-candidate /no/such/folder: no such folder"),
+        ({"--env-candidate": "novalue"}, "--env-candidate novalue: write NAME=VALUE"),
+        ({"--processes": "many"}, "--processes: 'many' is no number of processes"),
+        ({"--processes": "0"}, "--processes: '0' is no number of processes"),
+        ({"--min-effect": "much"}, "--min-effect"),
+    ],
+)
+def test_a_bad_argument_is_one_line_before_anything_runs(
+    changes: dict[str, str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"--baseline": sys.executable, "--candidate": sys.executable, **changes}
+    arguments = ["ab", *(part for pair in options.items() for part in pair), "--run-dir", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_pytest_arguments_that_take_the_results_away_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    both = ("--baseline", sys.executable, "--candidate", sys.executable)
+    assert main(["ab", *both, "--", "benchmarks", "--benchmark-json=x"]) == 2
+    assert "--benchmark-json=x: cannot be given here" in capsys.readouterr().err
+
+
+def test_a_virtual_environment_s_folder_stands_for_its_interpreter(tmp_path: Path) -> None:
+    inside = tmp_path / "venv" / "bin"
+    inside.mkdir(parents=True)
+    (inside / "python").symlink_to(sys.executable)
+    side = make_side("baseline", str(tmp_path / "venv"), tmp_path, ["A=b=c"])
+    assert side.python == str(inside / "python")  # not where the link leads: it would be another environment
+    assert side.variables == {"A": "b=c"}
+    with pytest.raises(CampaignError, match="write NAME=VALUE"):
+        make_side("baseline", sys.executable, tmp_path, ["=x"])
+
+
+def test_what_differs_between_two_runs_is_named() -> None:
+    one: dict[str, Any] = {"arguments": ["a"], "baseline": {"versions": {"torch": "2.13"}}, "candidate": {}}
+    assert differences(one, one) is None
+    assert differences(one, {**one, "arguments": ["b"]}) == 'arguments were ["a"] and are ["b"]'
+    other = {**one, "baseline": {"versions": {"torch": "2.15"}}}
+    assert differences(one, other) == ('the baseline\'s versions was {"torch": "2.13"} and is {"torch": "2.15"}')
+
+
+def test_noise_is_taken_kept_and_shown(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERFSUITE_NOISE", str(tmp_path / "noise.json"))
+    arguments = ["noise", "--dir", str(checkout), "--processes", "3", "--run-dir", str(tmp_path / "run"), "--"]
+    assert main([*arguments, "test_sleep.py", "-p", "no:cacheprovider"]) in {0, 1}  # 1: a false alarm of a busy machine
+    captured = capsys.readouterr()
+    assert "Noise floor, 3 processes a side" in captured.out
+    assert "test_slept" in captured.out
+    assert "kept in" in captured.err
+    assert "perfsuite-noise-1" in (tmp_path / "noise.json").read_text()

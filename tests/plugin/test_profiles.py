@@ -1,0 +1,55 @@
+"""Profiles are taken after the last timed cell, and never cost a number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from suite_run import QUICK
+
+from perfsuite.record_kinds import read_record
+from perfsuite.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+    from suite_run import Run
+
+PROFILED = [option for option in QUICK if option != "--perf-no-profile"]
+CELLS = ("-m", "step", "--perf-models=resnet18", "--perf-precisions=fp32", "-k", "forward or train_step")
+
+
+def records(run: Run) -> list[Record]:
+    found = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
+    return [record for record in found if isinstance(record, Record)]
+
+
+def test_every_cell_is_profiled_once_all_are_timed(run_suite: Callable[..., Run]) -> None:
+    run = run_suite(*PROFILED, *CELLS, quick=False)
+    first, second = records(run)
+    for record in (first, second):
+        assert record.profile is not None
+        assert record.profile.kernels
+        assert record.telemetry is not None
+        assert record.metrics["step_flops"]
+    assert first.profile is not None
+    assert second.profile is not None
+    assert second.profile.num_kernels > first.profile.num_kernels
+
+
+def test_a_profile_that_fails_costs_no_number(run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfsuite.measure import profile
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("CUPTI is not permitted\nmore words")
+
+    monkeypatch.setattr(profile, "profile_workload", broken)
+    run = run_suite(*PROFILED, *CELLS, quick=False)
+    run.result.assert_outcomes(passed=2)
+    assert {record.profile for record in records(run)} == {None}
+    assert "no profile: CUPTI is not permitted" in run.text
+    assert "more words" not in run.text
+
+
+def test_the_option_leaves_profiles_out(run_suite: Callable[..., Run]) -> None:
+    assert {record.profile for record in records(run_suite(*CELLS))} == {None}
