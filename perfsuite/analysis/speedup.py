@@ -57,8 +57,8 @@ def _against(baseline: pd.DataFrame, candidate: pd.DataFrame, results: Results) 
     memory = [float(pd.to_numeric(side["peak_allocated_bytes"]).max()) for side in (slow, fast)]
     batch_size = int(slow["batch_size"].iloc[0])
     return {
-        "baseline_images_per_second": batch_size / _geometric_mean(slow["time_median_s"]),
-        "images_per_second": batch_size / _geometric_mean(fast["time_median_s"]),
+        "baseline_images_per_second": batch_size / geometric_mean(slow["time_median_s"]),
+        "images_per_second": batch_size / geometric_mean(fast["time_median_s"]),
         "speedup_ratio": estimate.ratio,
         "speedup_low": estimate.low,
         "speedup_high": estimate.high,
@@ -97,5 +97,6 @@ def _medians(side: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
     return side["time_median_s"].to_numpy(float)
 
 
-def _geometric_mean(values: pd.Series[Any]) -> float:
+def geometric_mean(values: pd.Series[Any]) -> float:
+    """Return what stands for several processes: times multiply, so their logarithms are averaged."""
     return float(np.exp(np.log(values.to_numpy(float)).mean()))

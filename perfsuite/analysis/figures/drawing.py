@@ -1,0 +1,227 @@
+"""A figure as panels of one width that a page can let flow and a file can set side by side."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, SMALL_POINTS, WIDTH_INCHES, in_style
+from perfsuite.analysis.tables import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEGEND_INCHES = 0.24
+HEADING_INCHES = 0.62
+GAP_INCHES = 0.3
+MOST_COLUMNS = 3
+
+
+class Marks:
+    """What each mark of a panel says when a reader points at it."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def add(self, artist: Artist, text: str) -> None:
+        """Give a mark its words."""
+        name = f"mark-{len(self.texts)}"
+        artist.set_gid(name)
+        self.texts[name] = printable(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swatch:
+    """One entry of a legend.
+
+    Attributes:
+        label: What it stands for.
+        color: Its colour.
+        look: A filled box, a hatched one, an outlined one, a line, a dashed line or a point.
+    """
+
+    label: str
+    color: str
+    look: Literal["box", "hatch", "outline", "line", "dashed", "point", "diamond"] = "box"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One pair of axes.
+
+    Attributes:
+        title: What it is about, in a few words.
+        finding: What it shows, in a sentence, for those who cannot see it.
+        draw: Draws into axes.
+        height: Of the whole panel in inches.
+        margins: Left, right, bottom and top between the panel's edge and its axes, in inches.
+    """
+
+    title: str
+    finding: str
+    draw: Callable[[Axes, Marks], None]
+    height: float
+    margins: tuple[float, float, float, float] = (0.12, 0.12, 0.52, 0.34)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """One figure: what it shows, in words, and its panels.
+
+    Attributes:
+        kind: Its name on the command line.
+        title: What is shown.
+        finding: What it shows, in words, the most important first.
+        panels: Its panels.
+        legend: What its colours mean.
+        notes: What a reader must know to read it.
+    """
+
+    kind: str
+    title: str
+    finding: str
+    panels: tuple[Panel, ...]
+    legend: tuple[Swatch, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def panel_figure(panel: Panel) -> tuple[Figure, Marks]:
+    """Draw one panel as a figure of its own."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_INCHES, panel.height))
+    marks = Marks()
+    _draw(figure, panel, marks, left=0.0, top=0.0)
+    return figure, marks
+
+
+def whole_figure(drawing: Drawing) -> Figure:
+    """Draw all panels side by side, with the title above and the legend below."""
+    from matplotlib.figure import Figure
+
+    with in_style():
+        panels = drawing.panels
+        num_columns = min(len(panels), MOST_COLUMNS)
+        rows = [panels[start : start + num_columns] for start in range(0, len(panels), num_columns)]
+        width = num_columns * WIDTH_INCHES + (num_columns - 1) * GAP_INCHES
+        legend_rows = _legend_rows(drawing.legend, width)
+        heights = [max(panel.height for panel in row) for row in rows]
+        title = _wrapped(drawing.title, width)
+        top = HEADING_INCHES - 0.2 + 0.17 * (len(title) - 1)
+        height = top + sum(heights) + LEGEND_INCHES * len(legend_rows) + (0.1 if legend_rows else 0)
+        figure = Figure(figsize=(width, height))
+        figure.text(
+            0.12 / width,
+            1 - 0.1 / height,
+            "\n".join(title),
+            va="top",
+            fontsize=FONT_POINTS + 2,
+            weight="bold",
+            linespacing=1.3,
+        )
+        for row, row_height in zip(rows, heights, strict=True):
+            for column, panel in enumerate(row):
+                left = column * (WIDTH_INCHES + GAP_INCHES)
+                _draw(figure, panel, Marks(), left=left, top=top)
+            top += row_height
+        for index, swatches in enumerate(legend_rows):
+            _draw_legend(figure, swatches, bottom=LEGEND_INCHES * (len(legend_rows) - 1 - index) + 0.12)
+        return figure
+
+
+def _draw(figure: Figure, panel: Panel, marks: Marks, *, left: float, top: float) -> None:
+    """Place a panel with its upper left corner at those inches from the figure's."""
+    width, height = figure.get_size_inches()
+    margins = panel.margins
+    axes = figure.add_axes(
+        (
+            (left + margins[0]) / width,
+            (height - top - panel.height + margins[2]) / height,
+            (WIDTH_INCHES - margins[0] - margins[1]) / width,
+            (panel.height - margins[2] - margins[3]) / height,
+        )
+    )
+    panel.draw(axes, marks)
+    figure.text(
+        (left + 0.12) / width,
+        (height - top - 0.06) / height,
+        fitted(printable(panel.title), 46),
+        va="top",
+        fontsize=FONT_POINTS + 0.8,
+        weight="bold",
+        color=INK,
+    )
+
+
+def _legend_rows(legend: Sequence[Swatch], width: float) -> list[list[Swatch]]:
+    rows: list[list[Swatch]] = []
+    room = 0.0
+    for swatch in legend:
+        needed = _legend_width(swatch)
+        if not rows or needed > room:
+            rows.append([])
+            room = width - 0.2
+        rows[-1].append(swatch)
+        room -= needed
+    return rows
+
+
+def _legend_width(swatch: Swatch) -> float:
+    return 0.5 + 0.075 * len(swatch.label)
+
+
+def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    width, height = figure.get_size_inches()
+    left = 0.12
+    for swatch in swatches:
+        middle = (bottom + 0.05) / height
+        artist: Any
+        if swatch.look in {"box", "hatch", "outline"}:
+            artist = Rectangle(
+                (left / width, bottom / height),
+                0.2 / width,
+                0.1 / height,
+                transform=figure.transFigure,
+                facecolor=swatch.color if swatch.look == "box" else "none",
+                edgecolor=swatch.color,
+                hatch="////" if swatch.look == "hatch" else None,
+                linewidth=0.8,
+            )
+        else:
+            points = swatch.look in {"point", "diamond"}
+            artist = Line2D(
+                [(left + 0.1) / width] if points else [left / width, (left + 0.22) / width],
+                [middle] if points else [middle, middle],
+                transform=figure.transFigure,
+                color=swatch.color,
+                marker={"point": "o", "diamond": "D"}.get(swatch.look, ""),
+                markersize=5,
+                markerfacecolor=swatch.color if swatch.look == "point" else "none",
+                linestyle=(0, (3, 1.6)) if swatch.look == "dashed" else "-",
+                linewidth=1.6,
+            )
+        figure.add_artist(artist)
+        figure.text((left + 0.28) / width, middle, swatch.label, va="center", fontsize=SMALL_POINTS, color=MUTED)
+        left += _legend_width(swatch)
+
+
+def fitted(text: str, most: int) -> str:
+    """Shorten a text to so many characters; its beginning and end stay, which tell names of tests apart."""
+    if len(text) <= most:
+        return text
+    head = max(4, math.floor((most - 1) * 0.3))
+    return f"{text[:head]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (most - 1 - head) :]}"
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(printable(text), max(20, int(width / 0.092))) or [""]

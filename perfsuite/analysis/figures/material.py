@@ -1,0 +1,185 @@
+"""What figures are made of: results, told apart in words, one cell for all processes that measured it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perfsuite.analysis.collect import WORKLOAD_COLUMNS
+from perfsuite.analysis.speedup import geometric_mean
+from perfsuite.analysis.table_parts import telling_apart, varying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from perfsuite.analysis.across import Across
+    from perfsuite.analysis.collect import Results
+    from perfsuite.analysis.compare import Comparison
+
+PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "backward": "backward"}
+"""In the order in which they are shown: the whole first, which is what users wait for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """All that a page or a figure may show.
+
+    Attributes:
+        results: What the files hold.
+        comparison: Verdicts against a baseline, where one was given and the machines are the same.
+        across: Machines or versions side by side, where the files differ in them.
+    """
+
+    results: Results
+    comparison: Comparison | None = None
+    across: Across | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One workload in one environment, by all processes that measured it.
+
+    Attributes:
+        place: The environment in words; empty where there is only one.
+        workload: Values of `WORKLOAD_COLUMNS`.
+        label: Network and what else varies but precision and phase.
+        time_s: Median time of a pass, geometric mean over processes.
+        metrics: The other metrics; of several processes the median.
+        rows: Of the frame.
+        num_rounds: Rounds of all processes together.
+    """
+
+    place: str
+    workload: dict[str, Any]
+    label: str
+    time_s: float | None
+    metrics: dict[str, Any]
+    rows: tuple[int, ...]
+    num_rounds: int
+
+    @property
+    def num_processes(self) -> int:
+        """How many processes measured it."""
+        return len(self.rows)
+
+
+def measured_cells(results: Results) -> list[Cell]:
+    """Return the cells of the suite among the results, in their order."""
+    frame = results.benchmarks
+    if frame.empty or "run_id" not in frame:
+        return []
+    place = place_words(frame)
+    ours = frame[frame["model"].notna()].assign(row=[index for index, name in enumerate(frame["model"]) if is_known(name)])
+    label = workload_words(ours)
+    ours = ours.assign(place=[place(row) for row in ours.to_dict("records")])
+    cells = []
+    for values, rows in ours.groupby(["place", *WORKLOAD_COLUMNS], dropna=False, sort=False):
+        workload = dict(zip(WORKLOAD_COLUMNS, values[1:], strict=True))
+        times = rows["time_median_s"]
+        cells.append(
+            Cell(
+                place=str(values[0]),
+                workload=workload,
+                label=label(workload),
+                time_s=geometric_mean(times) if times.notna().all() and (times > 0).all() else None,
+                metrics={str(name): _typical(rows[name]) for name in rows if name not in _NO_METRICS},
+                rows=tuple(int(row) for row in rows["row"]),
+                num_rounds=int(pd.to_numeric(rows["num_rounds"]).fillna(0).sum()),
+            )
+        )
+    return cells
+
+
+_NO_METRICS = {*WORKLOAD_COLUMNS, "place", "row", "run_id", "started", "file", "fullname", "name", "group", "findings"}
+
+
+def _typical(values: pd.Series[Any]) -> Any:
+    known = values.dropna()
+    if known.empty:
+        return None
+    numbers = pd.to_numeric(known, errors="coerce")
+    return float(numbers.median()) if numbers.notna().all() else str(known.iloc[0])
+
+
+def is_known(value: Any) -> bool:
+    """Whether a value of a frame is there."""
+    return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124 - NaN alone differs
+
+
+def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
+    """Return what names the environment of a row; nothing where all rows have the same."""
+    columns = [column for column in telling_apart(frame) if column.heading != "file"] if not frame.empty else []
+
+    def words(row: Mapping[Any, Any]) -> str:
+        plain = {str(key): value if is_known(value) else None for key, value in row.items()}
+        parts = [(column.heading, column.show(plain)) for column in columns]
+        return ", ".join(text if heading in {"device", "cpu"} else f"{heading} {text}" for heading, text in parts)
+
+    return words
+
+
+def workload_words(frame: pd.DataFrame, but: Sequence[str] = ("precision", "phase")) -> Callable[[Mapping[str, Any]], str]:
+    """Return what names a workload: its network, and what else varies between the rows."""
+    shown = varying(frame, tuple(column for column in WORKLOAD_COLUMNS if column not in but), ("model",))
+
+    def words(row: Mapping[str, Any]) -> str:
+        return " ".join(text for column in shown if (text := _part(column, row[column])))
+
+    return words
+
+
+def _part(column: str, value: Any) -> str:
+    if column == "batch_size":
+        return f"b{value}"
+    if column == "image_size":
+        return f"{value}px"
+    if column == "compiled":
+        return "compiled" if value else ""
+    if column == "gradients":
+        return "" if value == "freed" else f"gradients {value}"
+    if column == "memory_format":
+        return "" if value == "contiguous" else str(value)
+    return str(value)
+
+
+def by_place_and_phase(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """Return cells by place and phase, the whole training step first."""
+    order = list(PHASE_TITLES)
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: order.index(cell.workload["phase"]) if cell.workload["phase"] in order else 9):
+        groups.setdefault((cell.place, cell.workload["phase"]), []).append(cell)
+    return groups
+
+
+def panel_title(place: str, phase: str) -> str:
+    """Return the heading of a panel."""
+    return ": ".join(part for part in (place, PHASE_TITLES.get(phase, phase)) if part)
+
+
+def n_words(cells: Sequence[Cell]) -> str:
+    """Return how much stands behind figures: `n = 20 to 31 rounds of 1 process`."""
+    processes = sorted({cell.num_processes for cell in cells})
+    rounds = sorted({cell.num_rounds for cell in cells})
+    one = processes == [1]
+    return f"n = {span(rounds)} rounds of {span(processes)} process{'' if one else 'es'}"
+
+
+def processes_words(cells: Sequence[Cell]) -> str:
+    """Return how many processes stand behind figures: `n = 5 processes`."""
+    processes = span([cell.num_processes for cell in cells])
+    return f"n = {processes} process{'' if processes == '1' else 'es'}"
+
+
+def span(values: Sequence[int]) -> str:
+    """Return whole numbers as `5` or `5 to 8`."""
+    if not values:
+        return "0"
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def enumerate_words(parts: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

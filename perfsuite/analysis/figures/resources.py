@@ -1,0 +1,229 @@
+"""What a workload takes and how much of the machine it uses: memory, speed of light, energy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.figures.drawing import Drawing, Swatch
+from perfsuite.analysis.figures.material import (
+    PHASE_TITLES,
+    Cell,
+    by_place_and_phase,
+    enumerate_words,
+    measured_cells,
+    n_words,
+    panel_title,
+    processes_words,
+)
+from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, upper_limit
+from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
+from perfsuite.analysis.views import LEDGER_PARTS
+from perfsuite.metrics import METRICS, MIB_BYTES, significant
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.figures.material import Material
+
+LEFT_OVER = SEQUENCE[7]
+
+
+def memory_chart(material: Material) -> Drawing | None:
+    """Draw each peak as it was predicted, part by part, and as it was measured."""
+    cells = [cell for cell in measured_cells(material.results) if cell.metrics.get("peak_allocated_bytes")]
+    cells = _largest_phase(cells)
+    if not cells:
+        return None
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.place, cell.label), []).append(cell)
+    limit = upper_limit([_mebibytes(cell, "peak_allocated_bytes") for cell in cells] + [_predicted(c) for c in cells])
+    panels = []
+    for (where, label), members in groups.items():
+        rows = [_memory_row(cell) for cell in members]
+        panels.append(
+            rows_panel(
+                ": ".join(part for part in (where, label) if part),
+                f"Peak memory: {enumerate_words([f'{row.label} {row.value}' for row in rows])}",
+                rows,
+                axis=f"MiB at the peak; {processes_words(members)}",
+                limits=(0, limit),
+            )
+        )
+    predicted = any(_predicted(cell) for cell in cells)
+    phase = PHASE_TITLES.get(cells[0].workload["phase"], cells[0].workload["phase"])
+    return Drawing(
+        kind="memory",
+        title=f"Peak memory of a {phase}, measured{' and predicted part by part' if predicted else ''}",
+        finding=_memory_finding(groups),
+        panels=tuple(panels),
+        legend=(
+            *(
+                Swatch(label=METRICS[key].heading, color=color)
+                for key, color in zip(LEDGER_PARTS, SEQUENCE, strict=False)
+                if any(cell.metrics.get(key) for cell in cells)
+            ),
+            Swatch(label="measured", color=MUTED),
+            *([Swatch(label="measured beyond the prediction", color=LEFT_OVER, look="hatch")] if predicted else []),
+        ),
+        notes=("thick: predicted by a dry run, part by part; thin: measured",) if predicted else (),
+    )
+
+
+def _largest_phase(cells: list[Cell]) -> list[Cell]:
+    for phase in PHASE_TITLES:
+        chosen = [cell for cell in cells if cell.workload["phase"] == phase]
+        if chosen:
+            return chosen
+    return []
+
+
+def _mebibytes(cell: Cell, key: str) -> float:
+    return float(cell.metrics.get(key) or 0) / MIB_BYTES
+
+
+def _predicted(cell: Cell) -> float:
+    return sum(_mebibytes(cell, key) for key in LEDGER_PARTS)
+
+
+def _memory_row(cell: Cell) -> Row:
+    name = cell.workload["precision"]
+    measured, predicted = _mebibytes(cell, "peak_allocated_bytes"), _predicted(cell)
+    bars, start = [], 0.0
+    for key, color in zip(LEDGER_PARTS, SEQUENCE, strict=False):
+        width = _mebibytes(cell, key)
+        if width > 0:
+            tip = f"{name} {METRICS[key].heading}: {significant(width)} MiB, {width / predicted:.0%} of the prediction"
+            bars.append(Bar(start=start, width=width, color=color, tip=tip))
+            start += width
+    words = f"{significant(measured)} MiB"
+    tip = f"{name} measured: {words}" + (f", predicted {significant(predicted)} MiB" if predicted else "")
+    bars.append(Bar(start=0, width=measured, color=MUTED, tip=tip, thin=bool(predicted)))
+    beyond = measured - predicted
+    if predicted and beyond > 0:
+        tip = f"{name} measured beyond the prediction: {significant(beyond)} MiB"
+        bars.append(Bar(start=predicted, width=beyond, color=LEFT_OVER, tip=tip, hatched=True))
+    return Row(label=name, value=f"{words}{f' ({measured / predicted - 1:+.1%})' if predicted else ''}", bars=tuple(bars))
+
+
+def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
+    parts = []
+    for (where, label), members in groups.items():
+        baseline = next((cell for cell in members if cell.workload["precision"] == "fp32"), None)
+        for cell in members:
+            if baseline is not None and cell is not baseline:
+                ratio = _mebibytes(cell, "peak_allocated_bytes") / _mebibytes(baseline, "peak_allocated_bytes")
+                name = ", ".join(part for part in (label, where) if part)
+                parts.append(f"{name} with {cell.workload['precision']} {ratio:.2f}x")
+    if not parts:
+        return "Peak memory as measured."
+    return f"Peak memory against FP32: {enumerate_words(parts[:6])}{' ...' if len(parts) > 6 else ''}."  # noqa: PLR2004
+
+
+def light_chart(material: Material) -> Drawing | None:
+    """Draw how much of the speed of light is reached: of what probes reach on the device, and of its data sheet."""
+    found = [
+        cell
+        for cell in measured_cells(material.results)
+        if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")
+    ]
+    if not found:
+        return None
+    panels, best = [], []
+    for (where, phase), cells in by_place_and_phase(found).items():
+        rows = [_light_row(cell) for cell in cells]
+        best += [(cell.metrics.get("probe_ratio") or 0.0, row) for cell, row in zip(cells, rows, strict=True)]
+        panels.append(
+            rows_panel(
+                panel_title(where, phase),
+                f"Share of the speed of light: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
+                rows,
+                axis=f"of what probes reach on this device, %; {n_words(cells)}",
+                limits=(0, max(100.0, *(100 * ratio for ratio, _ in best)) * 1.02),
+                reference=100.0,
+            )
+        )
+    highest, lowest = max(best, key=lambda pair: pair[0]), min(best, key=lambda pair: pair[0])
+    return Drawing(
+        kind="light",
+        title="Percent of the speed of light",
+        finding=f"From {lowest[1].value} ({lowest[1].label}) to {highest[1].value} ({highest[1].label}).",
+        panels=tuple(panels),
+        legend=(
+            *(
+                Swatch(label=f"{name}, of the probes", color=precision_color(name))
+                for name in dict.fromkeys(cell.workload["precision"] for cell in found)
+            ),
+            Swatch(label="of the data sheet", color=INK, look="diamond"),
+        ),
+    )
+
+
+def _light_row(cell: Cell) -> Row:
+    name = f"{cell.label} {cell.workload['precision']}"
+    probe, sheet, bound = (cell.metrics.get(key) for key in ("probe_ratio", "data_sheet_ratio", "bound"))
+    words = [f"{100 * probe:.1f}% of the probes" if probe else "", f"{100 * sheet:.1f}% of the data sheet" if sheet else ""]
+    tip = f"{name}: {', '.join([*filter(None, words), *([str(bound)] if bound else [])])}"
+    color = precision_color(cell.workload["precision"])
+    value = f"{100 * (probe or sheet or 0):.1f}%" + (f", {bound}" if isinstance(bound, str) else "")
+    return Row(
+        label=name,
+        value=value,
+        bars=(Bar(start=0, width=100 * probe, color=color, tip=tip),) if probe else (),
+        points=(Point(value=100 * sheet, color=INK, tip=tip, look="diamond"),) if sheet else (),
+    )
+
+
+def energy_chart(material: Material) -> Drawing | None:
+    """Draw the energy of an image, by phase."""
+    found = [cell for cell in measured_cells(material.results) if cell.metrics.get("energy_per_image_joules")]
+    if not found:
+        return None
+    limit = upper_limit([1e3 * float(cell.metrics["energy_per_image_joules"]) for cell in found])
+    panels = []
+    for (where, phase), cells in by_place_and_phase(found).items():
+        rows = [_energy_row(cell) for cell in cells]
+        panels.append(
+            rows_panel(
+                panel_title(where, phase),
+                f"Energy of an image: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
+                rows,
+                axis=f"energy of an image, mJ; {n_words(cells)}",
+                limits=(0, limit),
+            )
+        )
+    return Drawing(
+        kind="energy",
+        title="Energy per image",
+        finding=_energy_finding(found),
+        panels=tuple(panels),
+        legend=tuple(
+            Swatch(label=name, color=precision_color(name))
+            for name in dict.fromkeys(cell.workload["precision"] for cell in found)
+        ),
+    )
+
+
+def _energy_row(cell: Cell) -> Row:
+    name = f"{cell.label} {cell.workload['precision']}"
+    millijoules = 1e3 * float(cell.metrics["energy_per_image_joules"])
+    beside = {"power_median_watts": "W", "sm_clock_median_mhz": "MHz", "temperature_max_celsius": "°C"}
+    state: list[str] = []
+    for key, unit in beside.items():
+        value: Any = cell.metrics.get(key)
+        state += [f"{significant(float(value), 3)} {unit}"] if value else []
+    value = f"{significant(millijoules)} mJ"
+    tip = f"{name}: {value} an image{f' at {enumerate_words(state)}' if state else ''}"
+    bar = Bar(start=0, width=millijoules, color=precision_color(cell.workload["precision"]), tip=tip)
+    return Row(label=name, value=value, bars=(bar,))
+
+
+def _energy_finding(cells: list[Cell]) -> str:
+    baselines = {(c.place, c.label, c.workload["phase"]): c for c in cells if c.workload["precision"] == "fp32"}
+    ratios = []
+    for cell in cells:
+        baseline = baselines.get((cell.place, cell.label, cell.workload["phase"]))
+        if baseline is not None and baseline is not cell and cell.workload["phase"] == "train_step":
+            ratio = cell.metrics["energy_per_image_joules"] / baseline.metrics["energy_per_image_joules"]
+            ratios.append(f"{cell.label} {cell.workload['precision']} {ratio:.2f}x")
+    if not ratios:
+        return "Energy of an image as the device's own counter tells it."
+    return f"Energy of an image against FP32: {enumerate_words(ratios[:6])} (no interval: one reading a cell)."

@@ -1,0 +1,188 @@
+"""Panels of rows: a label and its number in words, and below them bars, intervals and points on a common axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from perfsuite.analysis.figures.drawing import Marks, Panel, fitted
+from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, TRACK, clear_frame
+from perfsuite.analysis.tables import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+
+ROW_INCHES = 0.42
+EDGE_INCHES = 0.34 + 0.66
+LETTERS = 49
+"""Of a label and its number together, in the width of a panel."""
+
+MOST_ROWS = 24
+"""More than these are not read in a figure; the table has them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A part of a row from `start` on, with what it says when pointed at."""
+
+    start: float
+    width: float
+    color: str
+    tip: str
+    hatched: bool = False
+    thin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A value of its own in a row, with its interval if it has one."""
+
+    value: float
+    color: str
+    tip: str
+    low: float | None = None
+    high: float | None = None
+    look: Literal["dot", "diamond", "interval"] = "dot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a panel.
+
+    Attributes:
+        label: What it is about.
+        value: Its number with unit and interval, in words.
+        bars: Parts, side by side; thin ones stand below the others.
+        points: Points above the bars.
+    """
+
+    label: str
+    value: str
+    bars: tuple[Bar, ...] = ()
+    points: tuple[Point, ...] = ()
+
+
+def rows_panel(
+    title: str,
+    finding: str,
+    rows: Sequence[Row],
+    *,
+    axis: str,
+    limits: tuple[float, float],
+    reference: float | None = None,
+    band: tuple[float, float] | None = None,
+    log: bool = False,
+    unit: Callable[[float], str] | None = None,
+) -> Panel:
+    """Return a panel of rows.
+
+    Args:
+        title: What it is about.
+        finding: What it shows, in a sentence.
+        rows: From above to below; those beyond `MOST_ROWS` are left out.
+        axis: What stands below the axis: quantity, unit, n.
+        limits: Of the axis.
+        reference: Where to draw a line that means no difference.
+        band: Between where a difference does not count.
+        log: Whether the axis is logarithmic.
+        unit: Prints a value of the axis with its unit, where its heading does not say it.
+    """
+    shown = rows[:MOST_ROWS]
+
+    def draw(axes: Axes, marks: Marks) -> None:
+        clear_frame(axes)
+        if log:
+            axes.set_xscale("log")
+        axes.set_xlim(*limits)
+        axes.set_ylim(len(shown), 0)
+        axes.set_xlabel(axis.replace("; n = ", "\nn = "), linespacing=1.35)
+        axes.grid(visible=True, axis="x")
+        _set_ticks(axes, log=log, unit=unit)
+        if band is not None:
+            axes.axvspan(*band, color=TRACK, zorder=0.4)
+        if reference is not None:
+            axes.axvline(reference, color=MUTED, linewidth=1.0, zorder=2.5)
+        for index, row in enumerate(shown):
+            _draw_row(axes, marks, index, row, limits)
+
+    return Panel(title=title, finding=finding, draw=draw, height=EDGE_INCHES + ROW_INCHES * max(1, len(shown)), margins=(0.12, 0.12, 0.66, 0.34))
+
+
+def _set_ticks(axes: Axes, *, log: bool, unit: Callable[[float], str] | None) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    if log:
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6 if unit is None else 4))
+    if unit is not None:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value) if value > 0 else "0"))
+
+
+def _draw_row(axes: Axes, marks: Marks, index: int, row: Row, limits: tuple[float, float]) -> None:
+    across = axes.get_yaxis_transform()
+    baseline = index + 0.43
+    backed = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
+    room = max(8, LETTERS - len(row.value))
+    axes.text(0, baseline, fitted(printable(row.label), room), transform=across, fontsize=FONT_POINTS, bbox=backed)
+    axes.text(1, baseline, row.value, transform=across, ha="right", fontsize=FONT_POINTS, color=INK, bbox=backed)
+    for bar in row.bars:
+        middle, height = (index + 0.86, 0.13) if bar.thin else (index + 0.64, 0.26)
+        (drawn,) = axes.barh(
+            middle,
+            bar.width,
+            height,
+            left=bar.start,
+            color="none" if bar.hatched else bar.color,
+            edgecolor=bar.color if bar.hatched else PAPER,
+            linewidth=0.6,
+            hatch="/////" if bar.hatched else None,
+            zorder=2,
+        )
+        marks.add(drawn, bar.tip)
+    for point in row.points:
+        _draw_point(axes, marks, index + 0.64, point, limits)
+
+
+def _draw_point(axes: Axes, marks: Marks, middle: float, point: Point, limits: tuple[float, float]) -> None:
+    if point.low is not None and point.high is not None:
+        low, high = (min(max(value, limits[0]), limits[1]) for value in (point.low, point.high))
+        axes.plot([low, high], [middle, middle], color=point.color, linewidth=1.5, zorder=3, solid_capstyle="butt")
+        inside = [x for x, given in ((low, point.low), (high, point.high)) if x == given]
+        (drawn,) = axes.plot(
+            inside, [middle] * len(inside), "|", color=point.color, markersize=7, markeredgewidth=1.5, zorder=3
+        )
+        if point.look == "interval":
+            marks.add(drawn, point.tip)
+            return
+    value, hollow = min(max(point.value, limits[0]), limits[1]), point.look == "diamond"
+    (drawn,) = axes.plot(
+        [value],
+        [middle],
+        marker="D" if hollow else "o",
+        markersize=5.2 if hollow else 6,
+        markerfacecolor=PAPER if hollow else point.color,
+        markeredgecolor=point.color,
+        markeredgewidth=1.3,
+        linestyle="none",
+        clip_on=False,
+        zorder=4,
+    )
+    marks.add(drawn, point.tip)
+
+
+def upper_limit(values: Sequence[float], room: float = 1.06) -> float:
+    """Return where an axis from 0 ends, so that the largest value has room."""
+    return max([value for value in values if value > 0], default=1.0) * room
+
+
+def spread_limits(values: Sequence[float], around: float, least: float) -> tuple[float, float]:
+    """Return limits that hold all values and lie at least that far on both sides of a middle."""
+    far = max([abs(value - around) for value in values] + [least]) * 1.08
+    low, high = min([*values, around - least]), max([*values, around + least])
+    return max(around - far, low - 0.08 * (high - low)), min(around + far, high + 0.08 * (high - low))
+
+

@@ -1,0 +1,112 @@
+"""The one style of all figures: colours, type and sizes, for papers, slides and the report alike."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+
+INK = "#1b2430"
+MUTED = "#5a6572"
+GRID = "#dfe3e8"
+PAPER = "#ffffff"
+TRACK = "#eef0f3"
+"""What a bar could have filled."""
+
+FP32 = "#0072b2"
+TF32 = "#9c4f86"
+AMP_FP16 = "#d55e00"
+AMP_BF16 = "#00855f"
+
+PRECISION_COLORS = {"fp32": FP32, "tf32": TF32, "amp-fp16": AMP_FP16, "amp-bf16": AMP_BF16}
+"""Blue, purple, vermilion and green, each with a contrast of 3:1 and more to white, and told apart by all kinds of
+colour vision. Source: Okabe, Ito, Color Universal Design (2008), purple and green darkened for the contrast."""
+
+OTHER_PRECISION = "#6b6b00"
+
+SEQUENCE = ("#0071b1", "#56b4e9", "#009e73", "#d45d00", "#e69f00", "#cc79a7", "#8c8c8c", "#1a1a1a")
+"""For parts of a whole, in the order in which they are stacked. Source: Okabe and Ito, as above."""
+
+WORSE = "#b3261e"
+BETTER = "#006c9e"
+UNSURE = "#806000"
+SAME = "#66717e"
+"""Of verdicts; a symbol and a word always say it too."""
+
+WIDTH_INCHES = 3.6
+"""Of a panel: as wide as a phone shows it, so that small type stays readable."""
+
+FONT_POINTS = 8.0
+SMALL_POINTS = 7.2
+TITLE_POINTS = 9.0
+
+
+def precision_color(name: str) -> str:
+    """Return the colour of a precision."""
+    return PRECISION_COLORS.get(name, OTHER_PRECISION)
+
+
+def mixed(low: tuple[float, float, float], high: tuple[float, float, float], share: float) -> str:
+    """Return the colour that lies `share` (0 to 1) of the way between two, each red, green and blue from 0 to 255."""
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high, strict=True))
+
+
+@contextlib.contextmanager
+def in_style(*, text_as_text: bool = False) -> Iterator[None]:
+    """Draw in the style of the suite.
+
+    Args:
+        text_as_text: Whether an SVG keeps letters as letters, for pages that set them in their own type; otherwise it
+            holds their outlines, so that it looks the same wherever it is opened.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(
+        {
+            "font.family": "DejaVu Sans",
+            "font.size": FONT_POINTS,
+            "text.color": INK,
+            "text.parse_math": False,
+            "axes.edgecolor": MUTED,
+            "axes.labelcolor": MUTED,
+            "axes.labelsize": SMALL_POINTS,
+            "axes.titlesize": TITLE_POINTS,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.titlepad": 8.0,
+            "axes.linewidth": 0.7,
+            "axes.axisbelow": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.formatter.use_mathtext": False,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "xtick.labelsize": SMALL_POINTS,
+            "ytick.labelsize": SMALL_POINTS,
+            "xtick.major.size": 3.0,
+            "ytick.major.size": 3.0,
+            "xtick.major.width": 0.7,
+            "ytick.major.width": 0.7,
+            "grid.color": GRID,
+            "grid.linewidth": 0.7,
+            "hatch.linewidth": 0.8,
+            "legend.frameon": False,
+            "figure.facecolor": PAPER,
+            "savefig.facecolor": PAPER,
+            "axes.facecolor": "none",
+            "svg.fonttype": "none" if text_as_text else "path",
+            "svg.hashsalt": "perfsuite",
+            "path.simplify": True,
+        }
+    ):
+        yield
+
+
+def clear_frame(axes: Axes) -> None:
+    """Leave only the lower axis of a panel of rows."""
+    axes.spines["left"].set_visible(False)
+    axes.yaxis.set_visible(False)

@@ -1,0 +1,307 @@
+"""Full trainings: curves, confusion matrices and their differences, and what the study found beside ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.analysis.beside_study import thesis_frame
+from perfsuite.analysis.confusion import CLASSES, likeness
+from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
+from perfsuite.analysis.figures.material import enumerate_words, is_known, place_words
+from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
+from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed, precision_color
+from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.training_tables import beside_study_table, training_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from matplotlib.axes import Axes
+
+    from perfsuite.analysis.collect import FullTraining
+    from perfsuite.analysis.figures.drawing import Marks
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.training_record import EpochRecord
+
+Group = tuple["Hashable", ...]
+
+CURVES: tuple[tuple[str, str, str, Callable[[EpochRecord], float | None]], ...] = (
+    ("training loss", "cross-entropy", "loss", lambda epoch: epoch.train_loss),
+    ("validation loss", "cross-entropy", "loss", lambda epoch: epoch.validation_loss),
+    ("validation accuracy", "correct, %", "", lambda epoch: 100 * epoch.validation_accuracy),
+    ("learning rate", "learning rate", "log", lambda epoch: epoch.learning_rate),
+    ("loss scale", "loss scale (logarithmic)", "log", lambda epoch: epoch.loss_scale),
+)
+
+
+FAR_APART = 20.0
+"""Losses that differ by more are drawn on a logarithmic axis: the first epoch must not hide the others."""
+
+
+def curves_chart(material: Material) -> Drawing | None:
+    """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch."""
+    families: dict[Group, list[FullTraining]] = {}
+    groups = training_groups(material.results)
+    for key, members in groups.items():
+        families.setdefault(key[:-1], []).extend(members)
+    if not families:
+        return None
+    panels, schedules = [], set()
+    for title, unit, scale, value in CURVES:
+        for key, members in families.items():
+            name = _family_name(key, families)
+            series = [(training, [value(epoch) for epoch in training.record.history]) for training in members]
+            series = [(training, values) for training, values in series if any(number is not None for number in values)]
+            if title == "learning rate":
+                schedule = tuple(tuple(values) for _, values in series)
+                if schedule in schedules:
+                    continue  # the same for all networks: once is enough
+                schedules.add(schedule)
+            if series:
+                everywhere = title == "learning rate" and len(families) > 1
+                panels.append(_curve_panel(title if everywhere else f"{name}: {title}", unit, scale, series))
+    precisions = dict.fromkeys(training.record.workload.precision for training in material.results.trainings)
+    seeds = len({training.record.seed for training in material.results.trainings})
+    return Drawing(
+        kind="curves",
+        title="Full trainings, epoch by epoch",
+        finding=_curves_finding(families),
+        panels=tuple(panels),
+        legend=tuple(
+            Swatch(label=name, color=precision_color(name), look="line" if name == BASELINE else "dashed")
+            for name in precisions
+        ),
+        notes=(f"n = {seeds} seed{'' if seeds == 1 else 's'}, a line each",),
+    )
+
+
+def _family_name(key: Group, families: dict[Group, Any]) -> str:
+    """Name the network, and of device, torch and recipe what differs between the trainings."""
+    others = [index for index in (0, 1, 3, 6) if len({other[index] for other in families}) > 1]
+    return " ".join([str(key[2]), *(str(key[index]) for index in others)])
+
+
+def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
+    parts = []
+    for key, members in families.items():
+        ends = {
+            training.record.workload.precision: f"{100 * training.record.history[-1].validation_accuracy:.1f}%"
+            for training in members
+            if training.record.history
+        }
+        parts.append(f"{_family_name(key, families)} {enumerate_words([f'{value} in {name}' for name, value in ends.items()])}")
+    return f"Validation accuracy after the last epoch: {'; '.join(parts)}."
+
+
+def _curve_panel(
+    title: str, unit: str, scale: str, series: Sequence[tuple[FullTraining, list[float | None]]]
+) -> Panel:
+    def draw(axes: Axes, marks: Marks) -> None:
+        from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+        for training, values in series:
+            precision = training.record.workload.precision
+            epochs = [epoch.epoch for epoch in training.record.history]
+            known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
+            color = precision_color(precision)
+            style: Any = "-" if precision == BASELINE else (0, (3.2, 1.6))  # not by colour alone
+            axes.plot(*zip(*known, strict=True), color=color, linewidth=1.7, linestyle=style, zorder=3)
+            for epoch, value in known:
+                (mark,) = axes.plot([epoch], [value], "o", color=color, markersize=3.4, zorder=4)
+                seed = f" seed {training.record.seed}" if len({one.record.seed for one, _ in series}) > 1 else ""
+                marks.add(mark, f"{title}, {precision}{seed}, epoch {epoch}: {value:.4g}")
+        numbers = [value for _, values in series for value in values if value is not None]
+        far = min(numbers) > 0 and max(numbers) > FAR_APART * min(numbers)
+        if scale == "log" or (scale == "loss" and far):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.margins(x=0.04, y=0.12)
+        axes.grid(visible=True, axis="y")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(unit)
+
+    ends = [f"{training.record.workload.precision} {_last(values):.4g}" for training, values in series]
+    return Panel(
+        title=title,
+        finding=f"{title}, after the last epoch: {enumerate_words(ends[:8])}",
+        draw=draw,
+        height=2.35,
+        margins=(0.62, 0.14, 0.46, 0.36),
+    )
+
+
+def _last(values: Sequence[float | None]) -> float:
+    return next((value for value in reversed(values) if value is not None), float("nan"))
+
+
+def _totals(material: Material) -> dict[Group, Any]:
+    return {
+        key: np.sum([member.record.confusion for member in members], axis=0)
+        for key, members in training_groups(material.results).items()
+    }
+
+
+def confusion_chart(material: Material) -> Drawing | None:
+    """Draw the confusion matrices side by side, as the study's figure 5.1."""
+    totals = _totals(material)
+    if not totals:
+        return None
+    families = {key[:-1]: None for key in totals}
+    panels = []
+    for key, total in totals.items():
+        name = f"{_family_name(key[:-1], families)} {key[-1]}"
+        shares = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
+        finding = f"Confusion matrix of {name}: {np.trace(total) / max(total.sum(), 1):.2%} of {int(total.sum()):,} correct"
+        panels.append(_matrix_panel(f"{name} (n = {int(total.sum()):,})", finding, total, shares, _sequential, "{:,d}"))
+    ours = enumerate_words(
+        [f"{_family_name(key[:-1], families)} {key[-1]} {np.trace(t) / max(t.sum(), 1):.1%}" for key, t in totals.items()]
+    )
+    return Drawing(
+        kind="confusion",
+        title="Confusion matrices: true class in the row, taken for the one in the column",
+        finding=f"Correct test images: {ours}.",
+        panels=tuple(panels),
+        notes=("numbers: test images; shade: share of the true class",),
+    )
+
+
+def differences_chart(material: Material) -> Drawing | None:
+    """Draw AMP's confusion matrices less those of FP32."""
+    totals = _totals(material)
+    families = {key[:-1]: None for key in totals}
+    panels, words = [], []
+    for key, total in totals.items():
+        base = totals.get((*key[:-1], BASELINE))
+        if base is None or key[-1] == BASELINE:
+            continue
+        share, base_share = (100 * each / np.maximum(each.sum(axis=1, keepdims=True), 1) for each in (total, base))
+        name = f"{_family_name(key[:-1], families)}: {key[-1]} less {BASELINE}"
+        alike = likeness(base, total)
+        words.append(f"{_family_name(key[:-1], families)} {key[-1]} {alike:.2f}")
+        largest = np.abs(share - base_share).max()
+        finding = f"{name}: errors alike by {alike:.2f}, the largest difference {largest:.1f} points"
+        panels.append(_matrix_panel(name, finding, share - base_share, share - base_share, _diverging, "{:+.0f}"))
+    if not panels:
+        return None
+    return Drawing(
+        kind="differences",
+        title="Confusion of AMP less that of FP32, in points of the true class",
+        finding=f"How alike the errors are (1: the same pairs): {enumerate_words(words)}.",
+        panels=tuple(panels),
+        notes=("orange: AMP takes more images of the row for the column; purple: fewer",),
+    )
+
+
+def _sequential(share: float) -> str:
+    """Return white to dark blue for 0 to 100%."""
+    return mixed((247, 249, 252), (8, 48, 107), min(max(share / 100, 0.0), 1.0) ** 0.7)
+
+
+def _diverging(points: float) -> str:
+    """Return purple over white to orange for -20 to +20 points. Source: PuOr, ColorBrewer, Brewer (2003)."""
+    share = min(abs(points) / 20, 1.0) ** 0.8
+    return mixed((247, 247, 247), (179, 88, 6) if points > 0 else (84, 39, 136), share)
+
+
+def _matrix_panel(
+    title: str, finding: str, numbers: Any, shades: Any, color: Callable[[float], str], shown: str
+) -> Panel:
+    def draw(axes: Axes, marks: Marks) -> None:
+        from matplotlib.patches import Rectangle
+
+        size = len(CLASSES)
+        for row in range(size):
+            for column in range(size):
+                fill = color(float(shades[row, column]))
+                cell = Rectangle((column, row), 1, 1, facecolor=fill, edgecolor=PAPER, linewidth=0.5)
+                axes.add_patch(cell)
+                number = numbers[row, column]
+                text = shown.format(number.item())
+                marks.add(cell, f"{title}: {CLASSES[row]} taken for {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)")
+                if round(abs(float(number))) == 0:
+                    continue
+                dark = sum(int(fill[index : index + 2], 16) for index in (1, 3, 5)) < 390  # noqa: PLR2004
+                axes.text(
+                    column + 0.5,
+                    row + 0.5,
+                    text,
+                    ha="center",
+                    va="center",
+                    fontsize=6.4 if len(text) < 4 else 5.8,  # noqa: PLR2004 - four digits fill a cell
+                    color="#fffffe" if dark else "#10151b",
+                    clip_on=False,
+                )
+        axes.set_xlim(0, size)
+        axes.set_ylim(size, 0)
+        axes.set_xticks(np.arange(size) + 0.5, [name[:5] for name in CLASSES], rotation=90, color=INK)
+        axes.set_yticks(np.arange(size) + 0.5, CLASSES, color=INK)
+        axes.tick_params(length=0, pad=3, labelcolor=MUTED)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+
+    return Panel(title=title, finding=finding, draw=draw, height=3.5, margins=(0.82, 0.06, 0.44, 0.34))
+
+
+def study_chart(material: Material) -> Drawing | None:
+    """Draw the ratios of AMP to FP32, ours beside the study's."""
+    results = material.results
+    if results.trainings:
+        frame, ours, what = beside_study_table(results).frame, "time_ratio", "training time"
+    else:
+        frame, ours, what = thesis_frame(results), "projected_time_ratio", "projected training time"
+    if len(frame) == 0:
+        return None
+    records = frame if isinstance(frame, list) else frame.to_dict("records")
+    place = place_words(results.benchmarks) if not results.trainings else None
+    panels = []
+    memory = "memory_ratio"
+    for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, "thesis_memory_ratio")):
+        rows = []
+        for record in records:
+            value, study = record.get(key), record.get(theirs)
+            if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
+                continue
+            where = place(record) if place is not None else ""
+            kept = f" gradients {record['gradients']}" if record.get("gradients", "freed") != "freed" else ""
+            label = " ".join(part for part in (record["model"] + kept, record["precision"], where) if part)
+            rows.append(_study_row(label, record["precision"], float(value), float(study)))
+        if rows:
+            panels.append(
+                rows_panel(
+                    f"{title}, AMP / FP32",
+                    f"{title} of AMP over FP32: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
+                    rows,
+                    axis=f"{title} of AMP over that of FP32, x; n = 1",
+                    limits=(0, upper_limit([1.0, *(point.value for row in rows for point in row.points)])),
+                    reference=1.0,
+                )
+            )
+    if not panels:
+        return None
+    panels_color = precision_color(next(str(r["precision"]) for r in records if r["precision"] != BASELINE))
+    return Drawing(
+        kind="study",
+        title="Beside the study (Tesla T4, torch 1.6.0): ratios of AMP to FP32",
+        finding=f"{panels[0].finding}.",
+        panels=tuple(panels),
+        legend=(Swatch(label="ours", color=panels_color, look="point"), Swatch(label="the study's", color=INK, look="diamond")),
+        notes=("another machine and another torch: ratios are comparable, times are not; single runs give no interval",),
+    )
+
+
+def _study_row(label: str, precision: str, value: float, study: float) -> Row:
+    words = f"{value:.2f}x, study {study:.2f}x"
+    color = precision_color(precision)
+    return Row(
+        label=label,
+        value=words,
+        points=(
+            Point(value=study, color=INK, tip=f"{label}: the study {study:.2f}x", look="diamond"),
+            Point(value=value, color=color, tip=f"{label}: ours {words}"),
+        ),
+    )

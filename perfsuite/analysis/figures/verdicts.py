@@ -1,0 +1,142 @@
+"""Baseline against candidate as a forest plot, and machines or versions side by side."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.compare_tables import SYMBOLS
+from perfsuite.analysis.figures.drawing import Drawing, Swatch
+from perfsuite.analysis.figures.material import enumerate_words, is_known, span
+from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.style import BETTER, FP32, SAME, UNSURE, WORSE
+from perfsuite.analysis.verdicts import WORST_FIRST, percent
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.compare import BenchmarkVerdict
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.verdicts import Verdict
+
+COLORS: dict[Verdict, str] = {
+    "regressed": WORSE,
+    "improved": BETTER,
+    "unchanged": SAME,
+    "inconclusive": UNSURE,
+    "missing": UNSURE,
+    "new": BETTER,
+    "incomparable": UNSURE,
+}
+
+FARTHEST = 4.0
+"""Ratios beyond this (and below its inverse) stand at the edge: one outlier must not hide the others."""
+
+
+def verdicts_chart(material: Material) -> Drawing | None:
+    """Draw every change of time with its interval, the worst verdicts first."""
+    comparison = material.comparison
+    if comparison is None:
+        return None
+    known = [benchmark for benchmark in comparison.benchmarks if benchmark.time.ratio is not None]
+    if not known:
+        return None
+    known.sort(key=lambda benchmark: (WORST_FIRST.index(benchmark.verdict), -abs(math.log(benchmark.time.ratio or 1))))
+    shown = known[: 2 * MOST_ROWS]
+    rows = [_row(benchmark) for benchmark in shown]
+    effects = {benchmark.min_effect for benchmark in shown}
+    effect = effects.pop() if len(effects) == 1 else None
+    values = [value for row in rows for point in row.points for value in (point.value, point.low, point.high) if value]
+    limits = spread_limits([min(max(value, 1 / FARTHEST), FARTHEST) for value in values], 1.0, 0.05)
+    sides = [len(comparison.sides.side(candidate=side)) for side in (False, True)]
+    counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items())
+    cut = f"; the {len(shown)} most notable of {len(known)} are drawn" if len(known) > len(shown) else ""
+    parts = [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
+    titles = ["time: candidate / baseline", "time, continued"]
+    return Drawing(
+        kind="verdicts",
+        title="Verdicts: time of the candidate over the baseline, with 95% intervals",
+        finding=f"{counts[:1].upper()}{counts[1:]}{cut}.",
+        panels=tuple(
+            rows_panel(
+                title,
+                f"Changes of time: {enumerate_words([f'{row.label} {row.value}' for row in part[:6]])}",
+                part,
+                axis=f"candidate / baseline, x (below 1: faster); n = {sides[1]} against {sides[0]} processes",
+                limits=limits,
+                reference=1.0,
+                band=None if effect is None else (1 / (1 + effect), 1 + effect),
+            )
+            for title, part in zip(titles, parts, strict=False)
+        ),
+        legend=tuple(
+            Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
+            for verdict in WORST_FIRST
+            if any(benchmark.verdict == verdict for benchmark in shown)
+        ),
+        notes=(f"grey: within {effect:.1%}, which does not count as a change",) if effect is not None else (),
+    )
+
+
+def _row(benchmark: BenchmarkVerdict) -> Row:
+    time = benchmark.time
+    label = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+    ratio = time.ratio or 1.0
+    low, high = time.ci_low, time.ci_high
+    interval = f" [{percent(low)}, {percent(high)}]" if low is not None and high is not None else " [no interval]"
+    tip = f"{benchmark.fullname}: {benchmark.verdict}, {percent(ratio)}{interval}; {time.reason}"
+    return Row(
+        label=f"{SYMBOLS[benchmark.verdict]} {label}",
+        value=f"{percent(ratio)}{interval}",
+        points=(Point(value=ratio, color=COLORS[benchmark.verdict], tip=tip, low=low, high=high),),
+    )
+
+
+def across_chart(material: Material) -> Drawing | None:
+    """Draw the time in every other environment against the first, a panel each."""
+    found = material.across
+    if found is None:
+        return None
+    panels: list[tuple[str, list[Row]]] = []
+    for environment in found.environments[1:]:
+        changes = [row for row in found.changes if row["environment"] == environment and row["ratio"] is not None]
+        changes.sort(key=lambda row: -abs(math.log(row["ratio"])))
+        shown = {id(row) for row in changes[:MOST_ROWS]}
+        rows = [_across_row(row) for row in found.changes if id(row) in shown]
+        if rows:
+            panels.append((environment, rows))
+    if not panels:
+        return None
+    values = [v for _, rows in panels for row in rows for p in row.points for v in (p.value, p.low, p.high) if v]
+    limits = spread_limits([min(max(value, 1 / FARTHEST), FARTHEST) for value in values], 1.0, 0.1)
+    words = [_range_words(environment, rows) for environment, rows in panels]
+    n = span([int(row["num_processes"]) for row in found.changes if row["num_processes"]])
+    return Drawing(
+        kind="across",
+        title=f"Time against {found.baseline}, with 95% intervals",
+        finding=f"Against {found.baseline}, time is {'; '.join(words)}.",
+        panels=tuple(
+            rows_panel(
+                environment,
+                f"{environment} against {found.baseline}: {enumerate_words([f'{r.label} {r.value}' for r in rows[:6]])}",
+                rows,
+                axis=f"time / time on the first, x (below 1: faster); n = {n} process{'' if n == '1' else 'es'}",
+                limits=limits,
+                reference=1.0,
+            )
+            for environment, rows in panels
+        ),
+        notes=("no verdicts: what differs is the machine or the version, and that is meant",),
+    )
+
+
+def _across_row(row: dict[str, Any]) -> Row:
+    ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
+    interval = f"[{low:.2f}, {high:.2f}]" if is_known(low) and is_known(high) else "[no interval]"
+    value = f"{ratio:.2f}x {interval}"
+    label = str(row["label"]).replace("train_step", "step").rsplit("::", 1)[-1]
+    tip = f"{row['label']} on {row['environment']}: {value} of the time"
+    return Row(label=label, value=value, points=(Point(value=ratio, color=FP32, tip=tip, low=low, high=high),))
+
+
+def _range_words(environment: str, rows: list[Row]) -> str:
+    ends = sorted(rows, key=lambda row: row.points[0].value)
+    return f"{ends[0].value} ({ends[0].label}) to {ends[-1].value} ({ends[-1].label}) on {environment}"

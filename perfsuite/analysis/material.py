@@ -1,0 +1,77 @@
+"""Result files -> all that a page or a figure shows: results, verdicts, environments side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.across import AXES, across
+from perfsuite.analysis.collect import collect
+from perfsuite.analysis.compare import compare, machines_differ
+from perfsuite.analysis.figures.material import Material
+from perfsuite.analysis.sides import join_sides, read_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from perfsuite.analysis.across import Across
+    from perfsuite.analysis.collect import Results
+
+
+def gather(
+    files: Sequence[Path], baseline: Sequence[Path] = (), *, min_effect: Callable[[str], float] | None = None
+) -> Material:
+    """Read files and judge what can be judged.
+
+    Args:
+        files: Results to be shown; the candidate where there is a baseline.
+        baseline: Results to hold them against.
+        min_effect: Gives what counts as a change of a benchmark, as a ratio less 1.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    results = collect(files)
+    if not baseline:
+        return Material(results=results, across=_side_by_side(files, results))
+    sides = join_sides(*([read_process(path) for path in side] for side in (baseline, files)))
+    comparison = compare(sides) if min_effect is None else compare(sides, min_effect=min_effect)
+    found = None
+    if machines_differ(sides.processes) is not None or _several(collect([*baseline, *files]), "torch"):
+        axes = _axes(collect([*baseline, *files]))
+        one_environment = len(_environments(collect(baseline), axes)) == 1
+        found = across(baseline, files, axes) if axes and one_environment and not results.benchmarks.empty else None
+    return Material(results=results, comparison=comparison, across=found)
+
+
+def _side_by_side(files: Sequence[Path], results: Results) -> Across | None:
+    """Hold the environments of the files against that of the first of them."""
+    axes = _axes(results)
+    if not axes:
+        return None
+    environments = _environments(results, axes)
+    first = next(iter(environments.values()))
+    names = {path.name: path for path in files} | {str(path): path for path in files}
+    own = [names[label] for label in first if label in names]
+    others = [names[label] for labels in list(environments.values())[1:] for label in labels if label in names]
+    return across(own, others, axes) if own and others else None
+
+
+def _several(results: Results, column: str) -> bool:
+    return not results.benchmarks.empty and results.benchmarks[column].nunique() > 1
+
+
+def _axes(results: Results) -> list[str]:
+    return [name for name, columns in AXES.items() if _several(results, columns[0])]
+
+
+def _environments(results: Results, axes: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """Return the labels of files by the values of their environment along those axes."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    columns = [AXES[axis][0] for axis in axes]
+    frame = results.benchmarks
+    if frame.empty:
+        return found
+    for row in frame[["file", *columns]].drop_duplicates("file").to_dict("records"):
+        found.setdefault(tuple(str(row[column]) for column in columns), []).append(str(row["file"]))
+    return found
