@@ -75,6 +75,16 @@ def _plain(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n")).replace("$", r"\$")
 
 
+def check_chart_path(path: Path) -> None:
+    """Check that a file's name ends in a format that figures are written in.
+
+    Raises:
+        InvalidChoiceError: It does not.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InvalidChoiceError(f"-o {path}: a figure is written as {', '.join(FORMATS)}; name such a file")
+
+
 def save_chart(figure: Any, path: Path) -> None:
     """Write a figure in the format that the file's name ends in.
 
@@ -82,8 +92,7 @@ def save_chart(figure: Any, path: Path) -> None:
         InvalidChoiceError: Another ending.
         ResultFileError: It cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise InvalidChoiceError(f"-o {path}: a figure is written as {', '.join(FORMATS)}; name such a file")
+    check_chart_path(path)
     stream = io.BytesIO()
     figure.savefig(stream, format=path.suffix.lower()[1:], dpi=160)
     try:

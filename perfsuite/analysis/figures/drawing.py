@@ -55,7 +55,7 @@ class Panel:
     """One pair of axes.
 
     Attributes:
-        title: What it is about, in a few words.
+        title: What it is about, in a few words; a second line tells where.
         finding: What it shows, in a sentence, for those who cannot see it.
         draw: Draws into axes.
         height: Of the whole panel in inches.
@@ -147,15 +147,14 @@ def _draw(figure: Figure, panel: Panel, marks: Marks, *, left: float, top: float
         )
     )
     panel.draw(axes, marks)
-    figure.text(
-        (left + 0.12) / width,
-        (height - top - 0.06) / height,
-        fitted(printable(panel.title), 46),
-        va="top",
-        fontsize=FONT_POINTS + 0.8,
-        weight="bold",
-        color=INK,
-    )
+    first, _, second = panel.title.partition("\n")
+    for text, down, size, weight, color in (
+        (first, 0.06, FONT_POINTS + 0.8, "bold", INK),
+        (second, 0.23, SMALL_POINTS, "normal", MUTED),
+    ):
+        words = fitted(printable(text), 46 if weight == "bold" else 60)
+        place = ((left + 0.12) / width, (height - top - down) / height)
+        figure.text(*place, words, va="top", fontsize=size, weight=weight, color=color)
 
 
 def _legend_rows(legend: Sequence[Swatch], width: float) -> list[list[Swatch]]:

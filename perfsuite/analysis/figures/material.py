@@ -71,7 +71,9 @@ def measured_cells(results: Results) -> list[Cell]:
     if frame.empty or "run_id" not in frame:
         return []
     place = place_words(frame)
-    ours = frame[frame["model"].notna()].assign(row=[index for index, name in enumerate(frame["model"]) if is_known(name)])
+    ours = frame[frame["model"].notna()].assign(
+        row=[index for index, name in enumerate(frame["model"]) if is_known(name)]
+    )
     label = workload_words(ours)
     ours = ours.assign(place=[place(row) for row in ours.to_dict("records")])
     cells = []
@@ -120,11 +122,13 @@ def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
     return words
 
 
-def workload_words(frame: pd.DataFrame, but: Sequence[str] = ("precision", "phase")) -> Callable[[Mapping[str, Any]], str]:
+def workload_words(
+    frame: pd.DataFrame, but: Sequence[str] = ("precision", "phase")
+) -> Callable[[Mapping[Any, Any]], str]:
     """Return what names a workload: its network, and what else varies between the rows."""
     shown = varying(frame, tuple(column for column in WORKLOAD_COLUMNS if column not in but), ("model",))
 
-    def words(row: Mapping[str, Any]) -> str:
+    def words(row: Mapping[Any, Any]) -> str:
         return " ".join(text for column in shown if (text := _part(column, row[column])))
 
     return words
@@ -144,18 +148,28 @@ def _part(column: str, value: Any) -> str:
     return str(value)
 
 
+def phase_rank(phase: str) -> int:
+    """Return where a phase stands in the order in which phases are shown."""
+    return list(PHASE_TITLES).index(phase) if phase in PHASE_TITLES else len(PHASE_TITLES)
+
+
 def by_place_and_phase(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
     """Return cells by place and phase, the whole training step first."""
-    order = list(PHASE_TITLES)
+    labels = list(dict.fromkeys(cell.label for cell in cells))
     groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in sorted(cells, key=lambda cell: order.index(cell.workload["phase"]) if cell.workload["phase"] in order else 9):
+    for cell in sorted(cells, key=lambda cell: (phase_rank(cell.workload["phase"]), labels.index(cell.label))):
         groups.setdefault((cell.place, cell.workload["phase"]), []).append(cell)
     return groups
 
 
 def panel_title(place: str, phase: str) -> str:
     """Return the heading of a panel."""
-    return ": ".join(part for part in (place, PHASE_TITLES.get(phase, phase)) if part)
+    return titled(PHASE_TITLES.get(phase, phase), place)
+
+
+def titled(what: str, place: str) -> str:
+    """Return the heading of a panel: what it is about, and in a second line where, if there are several places."""
+    return f"{what}\n{place}" if place else what
 
 
 def n_words(cells: Sequence[Cell]) -> str:

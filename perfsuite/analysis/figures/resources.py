@@ -14,6 +14,7 @@ from perfsuite.analysis.figures.material import (
     n_words,
     panel_title,
     processes_words,
+    titled,
 )
 from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
@@ -41,8 +42,8 @@ def memory_chart(material: Material) -> Drawing | None:
         rows = [_memory_row(cell) for cell in members]
         panels.append(
             rows_panel(
-                ": ".join(part for part in (where, label) if part),
-                f"Peak memory: {enumerate_words([f'{row.label} {row.value}' for row in rows])}",
+                titled(label, where),
+                "Peak memory",
                 rows,
                 axis=f"MiB at the peak; {processes_words(members)}",
                 limits=(0, limit),
@@ -101,7 +102,9 @@ def _memory_row(cell: Cell) -> Row:
     if predicted and beyond > 0:
         tip = f"{name} measured beyond the prediction: {significant(beyond)} MiB"
         bars.append(Bar(start=predicted, width=beyond, color=LEFT_OVER, tip=tip, hatched=True))
-    return Row(label=name, value=f"{words}{f' ({measured / predicted - 1:+.1%})' if predicted else ''}", bars=tuple(bars))
+    return Row(
+        label=name, value=f"{words}{f' ({measured / predicted - 1:+.1%})' if predicted else ''}", bars=tuple(bars)
+    )
 
 
 def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
@@ -134,7 +137,7 @@ def light_chart(material: Material) -> Drawing | None:
         panels.append(
             rows_panel(
                 panel_title(where, phase),
-                f"Share of the speed of light: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
+                "Share of the speed of light",
                 rows,
                 axis=f"of what probes reach on this device, %; {n_words(cells)}",
                 limits=(0, max(100.0, *(100 * ratio for ratio, _ in best)) * 1.02),
@@ -160,7 +163,10 @@ def light_chart(material: Material) -> Drawing | None:
 def _light_row(cell: Cell) -> Row:
     name = f"{cell.label} {cell.workload['precision']}"
     probe, sheet, bound = (cell.metrics.get(key) for key in ("probe_ratio", "data_sheet_ratio", "bound"))
-    words = [f"{100 * probe:.1f}% of the probes" if probe else "", f"{100 * sheet:.1f}% of the data sheet" if sheet else ""]
+    words = [
+        f"{100 * probe:.1f}% of the probes" if probe else "",
+        f"{100 * sheet:.1f}% of the data sheet" if sheet else "",
+    ]
     tip = f"{name}: {', '.join([*filter(None, words), *([str(bound)] if bound else [])])}"
     color = precision_color(cell.workload["precision"])
     value = f"{100 * (probe or sheet or 0):.1f}%" + (f", {bound}" if isinstance(bound, str) else "")
@@ -184,7 +190,7 @@ def energy_chart(material: Material) -> Drawing | None:
         panels.append(
             rows_panel(
                 panel_title(where, phase),
-                f"Energy of an image: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
+                "Energy of an image",
                 rows,
                 axis=f"energy of an image, mJ; {n_words(cells)}",
                 limits=(0, limit),

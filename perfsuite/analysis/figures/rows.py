@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from perfsuite.analysis.figures.drawing import Marks, Panel, fitted
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, TRACK, clear_frame
 from perfsuite.analysis.tables import printable
+from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
 ROW_INCHES = 0.42
-EDGE_INCHES = 0.34 + 0.66
+EDGE_INCHES = 0.34 + 0.57
 LETTERS = 49
 """Of a label and its number together, in the width of a panel."""
 
@@ -66,40 +67,38 @@ class Row:
 
 def rows_panel(
     title: str,
-    finding: str,
+    what: str,
     rows: Sequence[Row],
     *,
     axis: str,
     limits: tuple[float, float],
     reference: float | None = None,
     band: tuple[float, float] | None = None,
-    log: bool = False,
-    unit: Callable[[float], str] | None = None,
+    scale: Literal["number", "time", "log time"] = "number",
 ) -> Panel:
     """Return a panel of rows.
 
     Args:
         title: What it is about.
-        finding: What it shows, in a sentence.
+        what: What its numbers are, in a few words.
         rows: From above to below; those beyond `MOST_ROWS` are left out.
         axis: What stands below the axis: quantity, unit, n.
         limits: Of the axis.
         reference: Where to draw a line that means no difference.
         band: Between where a difference does not count.
-        log: Whether the axis is logarithmic.
-        unit: Prints a value of the axis with its unit, where its heading does not say it.
+        scale: Of the axis: numbers whose unit its heading says, or times in the unit that suits each.
     """
     shown = rows[:MOST_ROWS]
 
     def draw(axes: Axes, marks: Marks) -> None:
         clear_frame(axes)
-        if log:
+        if scale == "log time":
             axes.set_xscale("log")
         axes.set_xlim(*limits)
         axes.set_ylim(len(shown), 0)
         axes.set_xlabel(axis.replace("; n = ", "\nn = "), linespacing=1.35)
         axes.grid(visible=True, axis="x")
-        _set_ticks(axes, log=log, unit=unit)
+        _set_ticks(axes, scale)
         if band is not None:
             axes.axvspan(*band, color=TRACK, zorder=0.4)
         if reference is not None:
@@ -107,19 +106,32 @@ def rows_panel(
         for index, row in enumerate(shown):
             _draw_row(axes, marks, index, row, limits)
 
-    return Panel(title=title, finding=finding, draw=draw, height=EDGE_INCHES + ROW_INCHES * max(1, len(shown)), margins=(0.12, 0.12, 0.66, 0.34))
+    second = 0.15 if "\n" in title else 0.0
+    return Panel(
+        title=title,
+        finding=f"{what}: {rows_words(shown)}",
+        draw=draw,
+        height=EDGE_INCHES + second + ROW_INCHES * max(1, len(shown)),
+        margins=(0.12, 0.12, 0.57, 0.34 + second),
+    )
 
 
-def _set_ticks(axes: Axes, *, log: bool, unit: Callable[[float], str] | None) -> None:
+def rows_words(rows: Sequence[Row], most: int = 6) -> str:
+    """Return rows in words, the first of them where there are many."""
+    words = ", ".join(f"{row.label} {row.value}" for row in rows[:most])
+    return words if len(rows) <= most else f"{words} and {len(rows) - most} more"
+
+
+def _set_ticks(axes: Axes, scale: str) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    if log:
+    if scale == "log time":
         axes.xaxis.set_major_locator(LogLocator(numticks=5))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6 if unit is None else 4))
-    if unit is not None:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value) if value > 0 else "0"))
+        axes.xaxis.set_major_locator(MaxNLocator(6 if scale == "number" else 4))
+    if scale != "number":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value > 0 else "0"))
 
 
 def _draw_row(axes: Axes, marks: Marks, index: int, row: Row, limits: tuple[float, float]) -> None:
@@ -184,5 +196,3 @@ def spread_limits(values: Sequence[float], around: float, least: float) -> tuple
     far = max([abs(value - around) for value in values] + [least]) * 1.08
     low, high = min([*values, around - least]), max([*values, around + least])
     return max(around - far, low - 0.08 * (high - low)), min(around + far, high + 0.08 * (high - low))
-
-

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
+from perfsuite.analysis.figures.drawing import Drawing, Swatch
 from perfsuite.analysis.figures.material import (
     PHASE_TITLES,
     Cell,
-    by_place_and_phase,
     enumerate_words,
     is_known,
     measured_cells,
     n_words,
     panel_title,
+    phase_rank,
     place_words,
     span,
+    titled,
     workload_words,
 )
-from perfsuite.analysis.figures.rows import MOST_ROWS, Bar, Point, Row, rows_panel, spread_limits, upper_limit
-from perfsuite.analysis.figures.style import FP32, INK, MUTED, SEQUENCE, precision_color
+from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, rows_words, upper_limit
+from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
-from perfsuite.analysis.speedup import geometric_mean, speedup_frame
-from perfsuite.metrics import METRICS, duration, significant
+from perfsuite.analysis.speedup import speedup_frame
+from perfsuite.metrics import METRICS, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,19 +45,17 @@ def speedup_chart(material: Material) -> Drawing | None:
         return None
     place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    order = list(PHASE_TITLES)
-    for row in sorted(frame.to_dict("records"), key=lambda row: order.index(row["phase"]) if row["phase"] in order else 9):
+    for row in sorted(frame.to_dict("records"), key=lambda row: phase_rank(row["phase"])):
         groups.setdefault((place(row), row["phase"]), []).append({str(key): value for key, value in row.items()})
     several = frame["precision"].nunique() > 1
     limits = (0.0, upper_limit([*frame["speedup_ratio"], *frame["speedup_high"].dropna()]))
     panels = []
     for (where, phase), rows in groups.items():
         drawn = [_speedup_row(row, f"{label(row)} {row['precision']}" if several else label(row)) for row in rows]
-        words = enumerate_words([f"{row.label} {row.value}" for row in drawn[:6]])
         panels.append(
             rows_panel(
                 panel_title(where, phase),
-                f"Speed-up of a {PHASE_TITLES.get(phase, phase)} over FP32: {words}",
+                f"Speed-up of a {PHASE_TITLES.get(phase, phase)} over FP32",
                 drawn,
                 axis=f"speed-up over FP32 (1 = no gain), x; {_basis(rows)}",
                 limits=limits,
@@ -142,11 +138,11 @@ def paired_chart(material: Material) -> Drawing | None:
     return Drawing(
         kind="paired",
         title="Speed-up measured in alternation (FP32, AMP, AMP, FP32), with 95% intervals",
-        finding=f"In alternation: {enumerate_words([f'{r.label} {r.value}' for rs in groups.values() for r in rs][:6])}.",
+        finding=f"In alternation: {rows_words([row for rows in groups.values() for row in rows])}.",
         panels=tuple(
             rows_panel(
-                where or "whole training step",
-                f"Speed-up over FP32: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
+                titled("whole training step", where),
+                "Speed-up over FP32",
                 rows,
                 axis=f"speed-up over FP32 (1 = no gain), x; n = {n} blocks of 1 process",
                 limits=(0, upper_limit(numbers)),
@@ -157,9 +153,6 @@ def paired_chart(material: Material) -> Drawing | None:
         legend=tuple(Swatch(label=name, color=precision_color(name)) for name in dict.fromkeys(frame["precision"])),
     )
 
-
-FAR_APART = 30.0
-"""Times that differ by more stand on a logarithmic axis."""
 
 PARTS = (("forward", SEQUENCE[0]), ("backward", SEQUENCE[1]), ("the rest of the step", SEQUENCE[6]))
 
@@ -179,10 +172,10 @@ def phases_chart(material: Material) -> Drawing | None:
         used += [cell for cells in whole.values() for cell in cells.values()]
         rows = [_phase_row(name, cells) for name, cells in whole.items()]
         ends = [bar.start + bar.width for row in rows for bar in row.bars]
-        words.append(f"{label}: {enumerate_words([f'{row.label} {row.value}' for row in rows])}")
+        words.append(f"{label}")
         panels.append(
             rows_panel(
-                ": ".join(part for part in (where, label) if part),
+                titled(label, where),
                 f"Time of a training step and its phases, {words[-1]}",
                 rows,
                 axis=f"median time, ms; {n_words([cell for cells in whole.values() for cell in cells.values()])}",
@@ -200,7 +193,9 @@ def phases_chart(material: Material) -> Drawing | None:
             *(Swatch(label=name, color=color) for name, color in PARTS),
             Swatch(label="the whole step, measured by itself", color=MUTED),
         ),
-        notes=("each phase is measured by itself, so they may add up to more than the step; the rest: optimizer, scaling",),
+        notes=(
+            "each phase is measured by itself, so they may add up to more than the step; the rest: optimizer, scaling",
+        ),
     )
 
 
@@ -212,112 +207,10 @@ def _phase_row(precision: str, cells: dict[str, Cell]) -> Row:
         if width <= 0:
             continue  # phases measured apart may add up to more than the whole
         share = f", {width / step:.0%} of {significant(step)} ms"
-        bars.append(Bar(start=start, width=width, color=color, tip=f"{precision} {name}: {significant(width)} ms{share}"))
+        bars.append(
+            Bar(start=start, width=width, color=color, tip=f"{precision} {name}: {significant(width)} ms{share}")
+        )
         start += width
     tip = f"{precision} whole training step, measured by itself: {significant(step)} ms"
     bars.append(Bar(start=0, width=step, color=MUTED, tip=tip, thin=True))
     return Row(label=precision, value=f"{significant(step)} ms", bars=tuple(bars))
-
-
-def rounds_chart(material: Material) -> Drawing | None:
-    """Draw how the rounds of every cell are spread around their median."""
-    results = material.results
-    panels = []
-    for (where, phase), cells in by_place_and_phase(measured_cells(results)).items():
-        rows, numbers = [], [0.0]
-        for cell in cells:
-            times = [results.times_s[row] for row in cell.rows]
-            if any(each is None or len(each) < 4 for each in times):  # noqa: PLR2004 - quartiles need four
-                continue
-            around = np.concatenate([100 * (each / np.median(each) - 1) for each in times if each is not None])
-            low, q1, q3, high = np.percentile(around, [5, 25, 75, 95])
-            numbers += [low, high]
-            color = precision_color(cell.workload["precision"])
-            name = f"{cell.label} {cell.workload['precision']}"
-            tip = (
-                f"{name}: half of {len(around)} rounds within {q1:+.2f} to {q3:+.2f}% of the median "
-                f"({duration(cell.time_s or 0)}), nine of ten within {low:+.2f} to {high:+.2f}%"
-            )
-            rows.append(
-                Row(
-                    label=name,
-                    value=f"90% in [{low:+.1f}, {high:+.1f}]%",
-                    bars=(Bar(start=q1, width=q3 - q1, color=color, tip=tip),),
-                    points=(Point(value=0.0, color=INK, tip=tip, low=low, high=high),),
-                )
-            )
-        if rows:
-            panels.append((where, phase, rows, numbers, cells))
-    if not panels:
-        return None
-    limits = spread_limits([number for panel in panels for number in panel[3]], 0.0, 1.0)
-    widest = max((row for panel in panels for row in panel[2]), key=lambda row: row.points[0].high or 0)
-    return Drawing(
-        kind="rounds",
-        title="How rounds are spread around the median of their process",
-        finding=f"The widest upper tail: {widest.label}, {widest.value} of its median.",
-        panels=tuple(
-            _rounds_panel(where, phase, rows, cells, limits) for where, phase, rows, _, cells in panels
-        ),
-        legend=tuple(
-            Swatch(label=name, color=precision_color(name))
-            for name in dict.fromkeys(cell.workload["precision"] for panel in panels for cell in panel[4])
-        ),
-        notes=("box: the middle half of the rounds; line: nine of ten; dot: the median",),
-    )
-
-
-def _rounds_panel(where: str, phase: str, rows: list[Row], cells: list[Cell], limits: tuple[float, float]) -> Panel:
-    return rows_panel(
-        panel_title(where, phase),
-        f"Spread of rounds: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
-        rows,
-        axis=f"time of a round against the median, %; {n_words(cells)}",
-        limits=limits,
-        reference=0.0,
-    )
-
-
-def plain_chart(material: Material) -> Drawing | None:
-    """Draw the medians of benchmarks that are not the suite's, the slowest first."""
-    frame = material.results.benchmarks
-    if frame.empty or "time_median_s" not in frame:
-        return None
-    foreign = frame[frame["model"].isna() & (frame["time_median_s"] > 0)]
-    if foreign.empty:
-        return None
-    medians = foreign.groupby("fullname", sort=False)["time_median_s"].agg(geometric_mean)
-    chosen = medians.sort_values(ascending=False, kind="stable").head(MOST_ROWS)
-    rows, numbers = [], []
-    for name, median in chosen.items():
-        runs = foreign[foreign["fullname"] == name]
-        least, most = float(runs["time_median_s"].min()), float(runs["time_median_s"].max())
-        numbers += [least, most]
-        beyond = f", {duration(least)} to {duration(most)} in {len(runs)} runs" if len(runs) > 1 else ""
-        point = Point(value=float(median), color=FP32, tip=f"{name}: median {duration(float(median))}{beyond}")
-        rows.append(
-            Row(
-                label=str(name),
-                value=duration(float(median)),
-                points=(dataclasses.replace(point, low=least, high=most) if len(runs) > 1 else point,),
-            )
-        )
-    far = max(numbers) > FAR_APART * min(numbers)
-    runs_words = span([int(count) for count in foreign["fullname"].value_counts()])
-    return Drawing(
-        kind="plain",
-        title=f"Median times, the slowest {len(rows)} of {len(medians)}" if len(medians) > len(rows) else "Median times",
-        finding=f"The slowest: {rows[0].label}, {rows[0].value}.",
-        panels=(
-            rows_panel(
-                "benchmarks",
-                f"Medians: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
-                rows,
-                axis=f"median time of a pass{' (logarithmic)' if far else ''}; n = {runs_words} runs of each",
-                limits=(min(numbers) / 1.5, max(numbers) * 1.5) if far else (0, upper_limit(numbers)),
-                log=far,
-                unit=duration,
-            ),
-        ),
-        notes=("line: from the fastest run to the slowest",) if len(foreign) > len(medians) else (),
-    )

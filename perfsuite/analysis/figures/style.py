@@ -41,7 +41,7 @@ WIDTH_INCHES = 3.6
 """Of a panel: as wide as a phone shows it, so that small type stays readable."""
 
 FONT_POINTS = 8.0
-SMALL_POINTS = 7.2
+SMALL_POINTS = 7.5
 TITLE_POINTS = 9.0
 
 

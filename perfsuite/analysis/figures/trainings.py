@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.confusion import CLASSES, likeness
 from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
-from perfsuite.analysis.figures.material import enumerate_words, is_known, place_words
-from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
+from perfsuite.analysis.figures.material import enumerate_words
 from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed, precision_color
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.training_tables import beside_study_table, training_groups
+from perfsuite.analysis.training_tables import training_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -91,13 +89,13 @@ def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
             for training in members
             if training.record.history
         }
-        parts.append(f"{_family_name(key, families)} {enumerate_words([f'{value} in {name}' for name, value in ends.items()])}")
+        parts.append(
+            f"{_family_name(key, families)} {enumerate_words([f'{value} in {name}' for name, value in ends.items()])}"
+        )
     return f"Validation accuracy after the last epoch: {'; '.join(parts)}."
 
 
-def _curve_panel(
-    title: str, unit: str, scale: str, series: Sequence[tuple[FullTraining, list[float | None]]]
-) -> Panel:
+def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullTraining, list[float | None]]]) -> Panel:
     def draw(axes: Axes, marks: Marks) -> None:
         from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -140,10 +138,12 @@ def _last(values: Sequence[float | None]) -> float:
 
 
 def _totals(material: Material) -> dict[Group, Any]:
-    return {
+    totals = {
         key: np.sum([member.record.confusion for member in members], axis=0)
         for key, members in training_groups(material.results).items()
     }
+    # As in the study: a row of networks in FP32, and below it the same networks with AMP.
+    return dict(sorted(totals.items(), key=lambda item: item[0][-1] != BASELINE))
 
 
 def confusion_chart(material: Material) -> Drawing | None:
@@ -156,10 +156,15 @@ def confusion_chart(material: Material) -> Drawing | None:
     for key, total in totals.items():
         name = f"{_family_name(key[:-1], families)} {key[-1]}"
         shares = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
-        finding = f"Confusion matrix of {name}: {np.trace(total) / max(total.sum(), 1):.2%} of {int(total.sum()):,} correct"
+        finding = (
+            f"Confusion matrix of {name}: {np.trace(total) / max(total.sum(), 1):.2%} of {int(total.sum()):,} correct"
+        )
         panels.append(_matrix_panel(f"{name} (n = {int(total.sum()):,})", finding, total, shares, _sequential, "{:,d}"))
     ours = enumerate_words(
-        [f"{_family_name(key[:-1], families)} {key[-1]} {np.trace(t) / max(t.sum(), 1):.1%}" for key, t in totals.items()]
+        [
+            f"{_family_name(key[:-1], families)} {key[-1]} {np.trace(t) / max(t.sum(), 1):.1%}"
+            for key, t in totals.items()
+        ]
     )
     return Drawing(
         kind="confusion",
@@ -222,7 +227,9 @@ def _matrix_panel(
                 axes.add_patch(cell)
                 number = numbers[row, column]
                 text = shown.format(number.item())
-                marks.add(cell, f"{title}: {CLASSES[row]} taken for {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)")
+                marks.add(
+                    cell, f"{title}: {CLASSES[row]} taken for {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
+                )
                 if round(abs(float(number))) == 0:
                     continue
                 dark = sum(int(fill[index : index + 2], 16) for index in (1, 3, 5)) < 390  # noqa: PLR2004
@@ -245,63 +252,3 @@ def _matrix_panel(
             spine.set_visible(False)
 
     return Panel(title=title, finding=finding, draw=draw, height=3.5, margins=(0.82, 0.06, 0.44, 0.34))
-
-
-def study_chart(material: Material) -> Drawing | None:
-    """Draw the ratios of AMP to FP32, ours beside the study's."""
-    results = material.results
-    if results.trainings:
-        frame, ours, what = beside_study_table(results).frame, "time_ratio", "training time"
-    else:
-        frame, ours, what = thesis_frame(results), "projected_time_ratio", "projected training time"
-    if len(frame) == 0:
-        return None
-    records = frame if isinstance(frame, list) else frame.to_dict("records")
-    place = place_words(results.benchmarks) if not results.trainings else None
-    panels = []
-    memory = "memory_ratio"
-    for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, "thesis_memory_ratio")):
-        rows = []
-        for record in records:
-            value, study = record.get(key), record.get(theirs)
-            if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
-                continue
-            where = place(record) if place is not None else ""
-            kept = f" gradients {record['gradients']}" if record.get("gradients", "freed") != "freed" else ""
-            label = " ".join(part for part in (record["model"] + kept, record["precision"], where) if part)
-            rows.append(_study_row(label, record["precision"], float(value), float(study)))
-        if rows:
-            panels.append(
-                rows_panel(
-                    f"{title}, AMP / FP32",
-                    f"{title} of AMP over FP32: {enumerate_words([f'{row.label} {row.value}' for row in rows[:6]])}",
-                    rows,
-                    axis=f"{title} of AMP over that of FP32, x; n = 1",
-                    limits=(0, upper_limit([1.0, *(point.value for row in rows for point in row.points)])),
-                    reference=1.0,
-                )
-            )
-    if not panels:
-        return None
-    panels_color = precision_color(next(str(r["precision"]) for r in records if r["precision"] != BASELINE))
-    return Drawing(
-        kind="study",
-        title="Beside the study (Tesla T4, torch 1.6.0): ratios of AMP to FP32",
-        finding=f"{panels[0].finding}.",
-        panels=tuple(panels),
-        legend=(Swatch(label="ours", color=panels_color, look="point"), Swatch(label="the study's", color=INK, look="diamond")),
-        notes=("another machine and another torch: ratios are comparable, times are not; single runs give no interval",),
-    )
-
-
-def _study_row(label: str, precision: str, value: float, study: float) -> Row:
-    words = f"{value:.2f}x, study {study:.2f}x"
-    color = precision_color(precision)
-    return Row(
-        label=label,
-        value=words,
-        points=(
-            Point(value=study, color=INK, tip=f"{label}: the study {study:.2f}x", look="diamond"),
-            Point(value=value, color=color, tip=f"{label}: ours {words}"),
-        ),
-    )

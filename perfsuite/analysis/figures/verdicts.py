@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.compare_tables import SYMBOLS
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import enumerate_words, is_known, span
+from perfsuite.analysis.figures.material import is_known, span
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import BETTER, FP32, SAME, UNSURE, WORSE
 from perfsuite.analysis.verdicts import WORST_FIRST, percent
@@ -31,8 +31,8 @@ FARTHEST = 4.0
 """Ratios beyond this (and below its inverse) stand at the edge: one outlier must not hide the others."""
 
 
-def verdicts_chart(material: Material) -> Drawing | None:
-    """Draw every change of time with its interval, the worst verdicts first."""
+def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | None:
+    """Draw changes of time with their intervals, the worst verdicts first, at most so many."""
     comparison = material.comparison
     if comparison is None:
         return None
@@ -40,7 +40,7 @@ def verdicts_chart(material: Material) -> Drawing | None:
     if not known:
         return None
     known.sort(key=lambda benchmark: (WORST_FIRST.index(benchmark.verdict), -abs(math.log(benchmark.time.ratio or 1))))
-    shown = known[: 2 * MOST_ROWS]
+    shown = known[:most]
     rows = [_row(benchmark) for benchmark in shown]
     effects = {benchmark.min_effect for benchmark in shown}
     effect = effects.pop() if len(effects) == 1 else None
@@ -58,7 +58,7 @@ def verdicts_chart(material: Material) -> Drawing | None:
         panels=tuple(
             rows_panel(
                 title,
-                f"Changes of time: {enumerate_words([f'{row.label} {row.value}' for row in part[:6]])}",
+                "Changes of time",
                 part,
                 axis=f"candidate / baseline, x (below 1: faster); n = {sides[1]} against {sides[0]} processes",
                 limits=limits,
@@ -116,7 +116,7 @@ def across_chart(material: Material) -> Drawing | None:
         panels=tuple(
             rows_panel(
                 environment,
-                f"{environment} against {found.baseline}: {enumerate_words([f'{r.label} {r.value}' for r in rows[:6]])}",
+                f"{environment} against {found.baseline}",
                 rows,
                 axis=f"time / time on the first, x (below 1: faster); n = {n} process{'' if n == '1' else 'es'}",
                 limits=limits,

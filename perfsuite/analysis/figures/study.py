@@ -1,0 +1,82 @@
+"""What AMP gave the study and what it gives here, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.beside_study import thesis_frame
+from perfsuite.analysis.figures.drawing import Drawing, Swatch
+from perfsuite.analysis.figures.material import is_known, place_words
+from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
+from perfsuite.analysis.figures.style import INK, precision_color
+from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.training_tables import beside_study_table
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.figures.material import Material
+
+
+def study_chart(material: Material) -> Drawing | None:
+    """Draw the ratios of AMP to FP32, ours beside the study's."""
+    results = material.results
+    if results.trainings:
+        frame, ours, what = beside_study_table(results).frame, "time_ratio", "training time"
+    else:
+        frame, ours, what = thesis_frame(results), "projected_time_ratio", "projected training time"
+    if len(frame) == 0:
+        return None
+    records = frame if isinstance(frame, list) else frame.to_dict("records")
+    place = place_words(results.benchmarks) if not results.trainings else None
+    panels = []
+    memory = "memory_ratio"
+    for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, "thesis_memory_ratio")):
+        rows = []
+        for record in records:
+            value, study = record.get(key), record.get(theirs)
+            if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
+                continue
+            where = place(record) if place is not None else ""
+            kept = f" gradients {record['gradients']}" if record.get("gradients", "freed") != "freed" else ""
+            batch = f" b{record['batch_size']}" if len({other.get("batch_size") for other in records}) > 1 else ""
+            label = " ".join(part for part in (record["model"] + batch + kept, record["precision"], where) if part)
+            rows.append(_study_row(label, record["precision"], float(value or 0), float(study or 0)))
+        if rows:
+            panels.append(
+                rows_panel(
+                    f"{title}, AMP / FP32",
+                    f"{title} of AMP over FP32",
+                    rows,
+                    axis=f"{title} of AMP over that of FP32, x; n = 1",
+                    limits=(0, upper_limit([1.0, *(point.value for row in rows for point in row.points)])),
+                    reference=1.0,
+                )
+            )
+    if not panels:
+        return None
+    panels_color = precision_color(next(str(r["precision"]) for r in records if r["precision"] != BASELINE))
+    return Drawing(
+        kind="study",
+        title="Beside the study (Tesla T4, torch 1.6.0): ratios of AMP to FP32",
+        finding=f"{panels[0].finding}.",
+        panels=tuple(panels),
+        legend=(
+            Swatch(label="ours", color=panels_color, look="point"),
+            Swatch(label="the study's", color=INK, look="diamond"),
+        ),
+        notes=(
+            "another machine and another torch: ratios are comparable, times are not; single runs give no interval",
+        ),
+    )
+
+
+def _study_row(label: str, precision: str, value: float, study: float) -> Row:
+    words = f"{value:.2f}x, study {study:.2f}x"
+    color = precision_color(precision)
+    return Row(
+        label=label,
+        value=words,
+        points=(
+            Point(value=study, color=INK, tip=f"{label}: the study {study:.2f}x", look="diamond"),
+            Point(value=value, color=color, tip=f"{label}: ours {words}"),
+        ),
+    )

@@ -1,0 +1,127 @@
+"""Sections, words and pictures -> one HTML text that needs nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from perfsuite.analysis.figures.kinds import KINDS
+from perfsuite.analysis.figures.verdicts import verdicts_chart
+from perfsuite.analysis.report.embed import THEMED, panel_svg
+from perfsuite.analysis.report.policy import content_policy, csv_address
+from perfsuite.analysis.report.sections import page_sections
+from perfsuite.analysis.report.summary import headline, summarize
+from perfsuite.analysis.tables import printable
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.figures.drawing import Drawing
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.tables import Table
+
+HERO_ROWS = 8
+HERO_KINDS = ("speedup", "paired", "verdicts", "curves", "plain", "rounds")
+"""What the one picture of the first screen is: the first of these that the results have."""
+
+
+def render_page(material: Material, *, version: str) -> str:
+    """Return the page.
+
+    Args:
+        material: What it is about.
+        version: Of perfsuite, for the foot of the page.
+    """
+    sheet, script = _own("page.css"), _own("page.js")
+    counter = iter(range(1_000_000))
+    sections = [
+        {
+            "name": section.name,
+            "title": section.title,
+            "words": section.words,
+            "items": section.items,
+            "drawings": [_drawing(drawing, counter) for drawing in section.drawings],
+            "tables": [_table(table, counter) for table in section.tables],
+            "folded": [_table(table, counter) for table in section.folded],
+        }
+        for section in page_sections(material)
+    ]
+    names = {section["name"] for section in sections}
+    hero = _hero(material)
+    return _template().render(
+        title=headline(material),
+        policy=content_policy(script, sheet),
+        sheet=Markup(sheet),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        answers=summarize(material),
+        names=names,
+        hero=None if hero is None else _drawing(hero, counter),
+        sections=sections,
+        version=version,
+    )
+
+
+def _own(name: str) -> str:
+    return resources.files("perfsuite.analysis.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    def finalize(value: Any) -> Any:
+        """Let nothing through that acts on a reader: control characters, changes of direction, halves of letters."""
+        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = jinja2.Environment(
+        autoescape=True, finalize=finalize, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_own("page.html.jinja"))
+
+
+def _hero(material: Material) -> Drawing | None:
+    """Return the one picture of the first screen, of one panel."""
+    for kind in HERO_KINDS:
+        drawing = verdicts_chart(material, most=HERO_ROWS) if kind == "verdicts" else KINDS[kind].build(material)
+        if drawing is None:
+            continue
+        panels = drawing.panels
+        if kind == "curves":
+            panels = tuple(panel for panel in panels if panel.title.endswith("validation accuracy"))
+        return dataclasses.replace(drawing, panels=panels[:1], notes=())
+    return None
+
+
+def _drawing(drawing: Drawing, counter: Any) -> dict[str, Any]:
+    return {
+        "kind": drawing.kind,
+        "title": drawing.title,
+        "finding": drawing.finding,
+        "panels": [Markup(panel_svg(panel, f"p{next(counter)}-")) for panel in drawing.panels],  # noqa: S704 - rebuilt
+        "count": len(drawing.panels),
+        "legend": [
+            {"label": swatch.label, "color": THEMED.get(swatch.color, "ink"), "look": swatch.look}
+            for swatch in drawing.legend
+        ],
+        "notes": drawing.notes,
+    }
+
+
+def _table(table: Table, counter: Any) -> dict[str, Any]:
+    rows = table.rows()
+    return {
+        "id": f"table-{next(counter)}",
+        "title": table.title,
+        "columns": [{"heading": column.heading, "numeric": column.numeric} for column in table.columns],
+        "rows": [[column.show(row) for column in table.columns] for row in rows],
+        "num_rows": len(rows),
+        "csv": csv_address(table),
+        "file": _file_name(table.title),
+        "notes": table.notes,
+    }
+
+
+def _file_name(title: str) -> str:
+    words = "".join(character if character.isascii() and character.isalnum() else " " for character in title).split()
+    return f"{'-'.join(words).lower()[:50].strip('-') or 'table'}.csv"

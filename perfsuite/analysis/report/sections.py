@@ -1,0 +1,267 @@
+"""Which sections the page has: those that the results allow, each with its figures and tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from perfsuite.analysis.across import across_tables
+from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.compare_tables import comparison_table
+from perfsuite.analysis.figures.kinds import KINDS
+from perfsuite.analysis.paired_tables import has_pairs
+from perfsuite.analysis.report.summary import environment_rows, warnings_of
+from perfsuite.analysis.table_parts import notes_of
+from perfsuite.analysis.tables import Table, metric_column, text_column
+from perfsuite.analysis.views import build_table
+from perfsuite.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perfsuite.analysis.collect import Results
+    from perfsuite.analysis.figures.drawing import Drawing
+    from perfsuite.analysis.figures.material import Material
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        name: Its address in the page.
+        title: Its heading.
+        words: Paragraphs.
+        items: A list, where it has one.
+        drawings: Figures.
+        tables: Tables that are always open.
+        folded: Tables that open on demand.
+    """
+
+    name: str
+    title: str
+    words: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    tables: tuple[Table, ...] = ()
+    folded: tuple[Table, ...] = ()
+
+
+METHOD = (
+    (
+        "Times are those of one pass. The timer waits for the device before it is read, once per round and never per "
+        "iteration; warm-up goes on until times have stopped falling. A precision is proved in force in every cell "
+        "before it is timed: fp32 is IEEE single precision with TF32 switched off."
+    ),
+    (
+        "Intervals are 95% intervals. From several files of one machine they hold what differs between processes; from "
+        "one file only what differs between its rounds. A ratio stands with its interval, or says that it has none."
+    ),
+    (
+        "Verdicts treat a process as one sample; the chance of any false alarm among all benchmarks is limited. Peak "
+        "memory is deterministic: growth beyond the allocator's rounding is a regression."
+    ),
+    "Absent is not zero: what could not be measured is a dash in tables and no bar in figures.",
+)
+
+
+def page_sections(material: Material) -> tuple[Section, ...]:
+    """Return the sections that the results allow, in the order in which a reader needs them."""
+    results = material.results
+    found = [
+        _verdicts(material),
+        _figures(
+            material, "speedup", "AMP against FP32", ("speedup", "paired"), _step_tables(results, ("speedup", "paired"))
+        ),
+        _figures(material, "phases", "Phases of a step", ("phases",)),
+        _memory(material),
+        _figures(material, "light", "Percent of the speed of light", ("light",)),
+        _figures(material, "energy", "Energy per image", ("energy",)),
+        _figures(material, "study", "Beside the study of 2021", ("study",), _study_tables(results)),
+        _figures(material, "curves", "Full trainings", ("curves",), _training_tables(results, ("accuracy",))),
+        _figures(material, "confusion", "Which classes are confused", ("confusion", "differences")),
+        _figures(
+            material,
+            "across",
+            "Machines and versions side by side",
+            ("across",),
+            folded=() if material.across is None else across_tables(material.across),
+        ),
+        _figures(material, "rounds", "How steady the rounds were", ("rounds",)),
+        _figures(material, "plain", "Benchmarks", ("plain",)),
+        Section(name="distrust", title="What to distrust", items=tuple(warnings_of(material))),
+        _environment(material),
+        Section(name="tables", title="Tables", words=(_TABLES_WORDS,), folded=_raw_tables(results)),
+    ]
+    return tuple(
+        _without_repeated_notes(section, results) for section in found if section is not None and _has_any(section)
+    )
+
+
+_TABLES_WORDS = (
+    "All numbers behind this page. A click on a heading sorts, the field above a table filters; a CSV file holds every "
+    "column in base units."
+)
+
+
+def _has_any(section: Section) -> bool:
+    return bool(section.items or section.drawings or section.tables or section.folded)
+
+
+def _figures(
+    material: Material,
+    name: str,
+    title: str,
+    kinds: tuple[str, ...],
+    tables: Iterable[Table] = (),
+    folded: Iterable[Table] = (),
+) -> Section:
+    built = [KINDS[kind].build(material) for kind in kinds]
+    drawings = tuple(drawing for drawing in built if drawing is not None)
+    return Section(
+        name=name,
+        title=title,
+        drawings=drawings,
+        tables=tuple(table for table in tables if _is_shown(table)),
+        folded=tuple(table for table in folded if _is_shown(table)),
+    )
+
+
+def _is_shown(table: Table) -> bool:
+    return bool(table.columns) and not table.is_empty
+
+
+def _verdicts(material: Material) -> Section | None:
+    if material.comparison is None:
+        return None
+    section = _figures(material, "verdicts", "Did anything get slower or hungrier?", ("verdicts",))
+    table = comparison_table(material.comparison)
+    if material.comparison.typical is None:  # other machines: nothing to judge, and the same reason in every row
+        words = ("No verdicts: the machines of the two sides are not the same.",)
+        return dataclasses.replace(section, words=words, folded=(table,))
+    return dataclasses.replace(section, tables=(table,))
+
+
+def _memory(material: Material) -> Section:
+    section = _figures(material, "memory", "Peak memory", ("memory",))
+    if not section.drawings:
+        return section
+    return dataclasses.replace(section, folded=(build_table("memory", material.results),))
+
+
+def _step_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
+    """Return tables of step results; only those that speak of what they are named for."""
+    found = []
+    for name in names:
+        if name == "paired" and not has_pairs(results, name):
+            continue
+        if name != "paired" and (not results.ours or results.benchmarks.empty):
+            continue
+        found.append(build_table(name, results))
+    return found
+
+
+def _study_tables(results: Results) -> list[Table]:
+    return [build_table("thesis", results)] if results.ours else []
+
+
+def _training_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
+    return [build_table(name, results) for name in names] if results.ours and results.trainings else []
+
+
+def _raw_tables(results: Results) -> tuple[Table, ...]:
+    found = [] if results.benchmarks.empty else [build_table("steps", results)]
+    found += [
+        build_table(name, results) for name in ("fidelity", "pipeline") if results.ours and has_pairs(results, name)
+    ]
+    found += _training_tables(results, ("history", "confusion"))
+    state = _state_table(results)
+    return tuple(table for table in [*found, *([state] if state is not None else [])] if _is_shown(table))
+
+
+_STATE = (
+    "energy_per_image_joules",
+    "power_median_watts",
+    "sm_clock_median_mhz",
+    "temperature_max_celsius",
+    "probe_ratio",
+    "data_sheet_ratio",
+)
+
+
+def _state_table(results: Results) -> Table | None:
+    """Return what the device was doing while it was measured, as far as that is known."""
+    frame = results.benchmarks
+    known = [key for key in _STATE if key in frame and key in METRICS and frame[key].notna().any()]
+    if not known:
+        return None
+    texts = ["bound"] if "bound" in frame and frame["bound"].notna().any() else []
+    return Table(
+        title="The device while it was measured",
+        frame=frame,
+        columns=(
+            text_column("name", "benchmark"),
+            *([text_column("file")] if frame["file"].nunique() > 1 else []),
+            *(metric_column(key) for key in known),
+            *(text_column(key) for key in texts),
+        ),
+    )
+
+
+def _environment(material: Material) -> Section:
+    columns = (*ENVIRONMENT_COLUMNS,)
+    frame = environment_rows(material, columns)
+    shown = [column for column in columns if not frame.empty and frame[column].notna().any()]
+    table = Table(
+        title=f"Environments: {len(frame)}",
+        frame=frame,
+        columns=(
+            *(text_column(column, _HEADINGS.get(column)) for column in shown),
+            *([text_column("num_files", "files")] if not frame.empty else []),
+        ),
+    )
+    return Section(
+        name="environment",
+        title="Environment and method",
+        words=METHOD if material.results.ours else METHOD[1:],
+        tables=(_turned(table),) if _is_shown(table) else (),
+        folded=(table,) if _is_shown(table) and len(frame) > 1 else (),
+    )
+
+
+_HEADINGS = {"power_limit_watts": "power limit W", "num_threads": "threads", "cuda": "CUDA", "cudnn": "cuDNN"}
+MOST_TURNED = 6
+
+
+def _turned(table: Table) -> Table:
+    """Return a table with an environment per column, which phones can show: properties are many, environments few."""
+    rows = table.rows()
+    if len(rows) > MOST_TURNED:
+        return Table(title=table.title, frame=table.frame, columns=table.columns)
+    names = [f"environment {index}" if len(rows) > 1 else "value" for index in range(1, len(rows) + 1)]
+    turned = [
+        {"property": column.heading, **{name: column.show(row) for name, row in zip(names, rows, strict=True)}}
+        for column in table.columns
+    ]
+    return Table(
+        title=table.title,
+        frame=pd.DataFrame(turned),
+        columns=(text_column("property"), *(text_column(name) for name in names)),
+    )
+
+
+def _without_repeated_notes(section: Section, results: Results) -> Section:
+    """Leave out below tables what stands once for all under what to distrust."""
+    repeated = set(notes_of(results))
+
+    def shortened(table: Table) -> Table:
+        return dataclasses.replace(table, notes=tuple(note for note in table.notes if note not in repeated))
+
+    return dataclasses.replace(
+        section,
+        tables=tuple(shortened(table) for table in section.tables),
+        folded=tuple(shortened(table) for table in section.folded),
+    )

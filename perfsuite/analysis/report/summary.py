@@ -1,0 +1,268 @@
+"""The first screen in words: what was measured on what, what AMP gives, what regressed, what to distrust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
+from perfsuite.analysis.figures.steps import ratio_words
+from perfsuite.analysis.speedup import speedup_frame
+from perfsuite.analysis.table_parts import notes_of
+from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.analysis.verdicts import percent
+from perfsuite.metrics import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfsuite.analysis.collect import FullTraining, Pair
+    from perfsuite.analysis.figures.material import Material
+
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer of the first screen.
+
+    Attributes:
+        question: What it answers.
+        lead: The answer in a few words.
+        lines: What belongs to it.
+        tone: `plain`, `good`, `bad` or `unsure`, for a colour that only repeats what the words say.
+        target: Where in the page more of it stands, or None.
+    """
+
+    question: str
+    lead: str
+    lines: tuple[str, ...]
+    tone: str = "plain"
+    target: str | None = None
+
+
+def summarize(material: Material) -> tuple[Answer, ...]:
+    """Return the answers that the results allow."""
+    answers = [_measured(material), _amp_steps(material), _amp_trainings(material), _regressed(material)]
+    return tuple(answer for answer in (*answers, _distrust(material)) if answer is not None)
+
+
+def headline(material: Material) -> str:
+    """Return the title of the page."""
+    devices = _values(material, "device") or _values(material, "cpu")
+    what = "Mixed precision" if material.results.ours else "Benchmarks"
+    return f"{what} on {enumerate_words(devices[:MOST_NAMED])}" if devices else f"{what}: report"
+
+
+def _values(material: Material, column: str) -> list[str]:
+    results = material.results
+    found = [] if results.benchmarks.empty or column not in results.benchmarks else list(results.benchmarks[column])
+    found += [_value(one, column) for one in results.pairs] + [_value(one, column) for one in results.trainings]
+    return [str(value) for value in dict.fromkeys(found) if is_known(value)]
+
+
+def _value(one: Pair | FullTraining, column: str) -> Any:
+    return one.file if column == "file" else one.environment[column]
+
+
+def _measured(material: Material) -> Answer:
+    results = material.results
+    names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
+    counts = [
+        (len(names), "step" if results.ours else "benchmark"),
+        (len(results.pairs), "alternation"),
+        (len(results.trainings), "full training"),
+    ]
+    parts = [f"{num:,} {name}{'' if num == 1 else 's'}" for num, name in counts if num]
+    failed = len(results.outcomes)
+    lines = []
+    for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver ")):
+        values = _values(material, column)
+        lines += [f"{label}{enumerate_words(values)}"] if values else []
+    if not lines:
+        lines = _values(material, "cpu")
+    frame = results.benchmarks
+    if not frame.empty and results.ours:
+        what = [
+            enumerate_words([str(value) for value in dict.fromkeys(frame[column])]) for column in ("model", "precision")
+        ]
+        sizes = sorted({int(size) for size in frame["batch_size"]})
+        lines = [f"{what[0]} in {what[1]}, batch {enumerate_words([str(size) for size in sizes])}", *lines]
+    files = _values(material, "file")
+    if len(files) > 1:
+        lines.append(f"{len(files)} files")
+    if material.comparison is not None:
+        num = len(material.comparison.sides.side(candidate=False))
+        lines.append(f"held against {num} process{'' if num == 1 else 'es'} of a baseline")
+    if failed:
+        lines.append(f"{failed} cell{'' if failed == 1 else 's'} did not become a number")
+    return Answer(
+        question="What was measured", lead=enumerate_words(parts) or "nothing", lines=tuple(lines), target="environment"
+    )
+
+
+def _amp_steps(material: Material) -> Answer | None:
+    frame = speedup_frame(material.results)
+    if frame.empty:
+        return None
+    phase = next(name for name in (*PHASE_TITLES, *frame["phase"]) if (frame["phase"] == name).any())
+    rows: list[dict[Any, Any]] = frame[frame["phase"] == phase].to_dict("records")
+    ratios = [float(row["speedup_ratio"]) for row in rows]
+    place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
+    several = frame["precision"].nunique() > 1
+    by_place: dict[str, list[str]] = {}
+    for row in rows:
+        name = f"{label(row)} {row['precision']}" if several else label(row)
+        speed = ratio_words(row["speedup_ratio"], row["speedup_low"], row["speedup_high"])
+        memory = f", {row['memory_ratio']:.2f}x the memory" if is_known(row["memory_ratio"]) else ""
+        by_place.setdefault(place(row), []).append(
+            f"{name}: {speed} the speed{memory}" if not place(row) else f"{name} {speed}"
+        )
+    if len(by_place) == 1:
+        lines = _most(next(iter(by_place.values())))
+    else:
+        lines = _most([f"{where}: {', '.join(_most(texts))}" for where, texts in by_place.items()])
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else f"{ratios[0]:.2f}"
+    memories = [float(row["memory_ratio"]) for row in rows if is_known(row["memory_ratio"])]
+    lead = f"{spread} times as fast"
+    if memories:
+        low, high = min(memories), max(memories)
+        lead += f", {f'{low:.2f} to {high:.2f}' if high - low >= 0.005 else f'{low:.2f}'} of the memory"  # noqa: PLR2004
+    what = PHASE_TITLES.get(phase, phase)
+    names = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
+    return Answer(
+        question=f"What {names} gives ({what}, against FP32)",
+        lead=lead,
+        lines=(*lines, "[low, high]: 95% interval"),
+        tone="good" if min(ratios) > 1 else "unsure",
+        target="speedup",
+    )
+
+
+def _most(lines: list[str], num: int = MOST_NAMED + 2) -> list[str]:
+    return lines if len(lines) <= num else [*lines[:num], f"and {len(lines) - num} more"]
+
+
+def _amp_trainings(material: Material) -> Answer | None:
+    frame = accuracy_frame(material.results)
+    if frame.empty:
+        return None
+    lines = []
+    for row in frame.to_dict("records"):
+        difference = row.get("accuracy_difference")
+        if difference is None or not is_known(difference):
+            continue
+        verdict = "no worse" if row["non_inferior"] else "not shown to be no worse"
+        time = f", {row['time_ratio']:.2f}x the time (no interval)" if is_known(row["time_ratio"]) else ""
+        low = f"at least {100 * row['difference_low']:+.2f} with 95% confidence"
+        lines.append(f"{row['model']} {row['precision']}: {100 * difference:+.2f} points, {low}: {verdict}{time}")
+    best = [f"{row['model']} {row['precision']} {100 * row['test_accuracy']:.2f}%" for row in frame.to_dict("records")]
+    shown = bool(lines) and all(": no worse" in line for line in lines)
+    lead = ("Accuracy no worse than FP32" if shown else "Not shown to be no worse") if lines else "Test accuracy"
+    return Answer(
+        question="Full trainings",
+        lead=lead,
+        lines=tuple(lines or best[: MOST_NAMED + 2]),
+        tone="good" if shown else "unsure" if lines else "plain",
+        target="curves",
+    )
+
+
+def _regressed(material: Material) -> Answer | None:
+    comparison = material.comparison
+    if comparison is None:
+        return None
+    counts = comparison.count()
+    worst = [benchmark for benchmark in comparison.benchmarks if benchmark.verdict == "regressed"]
+    lines = []
+    for benchmark in worst[:MOST_NAMED]:
+        name = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+        time = benchmark.time
+        if time.ratio is not None and time.ci_low is not None and time.ci_high is not None:
+            lines.append(f"{name}: {percent(time.ratio)} [{percent(time.ci_low)}, {percent(time.ci_high)}] time")
+        if benchmark.memory is not None and benchmark.memory.verdict == "regressed":
+            lines.append(f"{name}: peak memory {benchmark.memory.reason}")
+    lines.append(", ".join(f"{num} {verdict}" for verdict, num in counts.items()))
+    if worst:
+        lead, tone = f"Yes: {len(worst)} of {len(comparison.benchmarks)} benchmarks", "bad"
+    elif set(counts) <= {"improved", "unchanged", "new"} and counts:
+        lead, tone = "No", "good"
+    elif "incomparable" in counts:
+        lead, tone = "Cannot be said: the machines are not the same", "unsure"
+    else:
+        lead, tone = "None shown, but not all could be judged", "unsure"
+    return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
+
+
+def warnings_of(material: Material) -> list[str]:
+    """Return all that a reader should know before trusting the numbers, in words."""
+    results = material.results
+    found = []
+    frame = speedup_frame(results)
+    if not frame.empty and (frame["speedup_basis"] == "rounds").any():
+        found.append(
+            "intervals of speed-ups hold only what differs between the rounds of one process; several files of the "
+            "same machine would show what differs from process to process"
+        )
+    commits = [commit for commit in _values(material, "commit") if commit.endswith("+dirty")]
+    if commits:
+        found.append("measured from a working tree with uncommitted changes")
+    trainings = results.trainings
+    if any(not training.record.data.is_canonical for training in trainings):
+        found.append("trainings are not on the original CIFAR-10: the study's accuracies are not asked of them")
+    if trainings and len({training.record.seed for training in trainings}) == 1:
+        found.append("one seed a training: the difference between seeds is assumed, not measured")
+    if any(training.record.recipe.name == "smoke" for training in trainings):
+        found.append("the recipe smoke trains on a small part of the images; its accuracy means nothing")
+    few = _few_rounds(results.benchmarks)
+    found += [few] if few else []
+    if material.comparison is not None:
+        found += material.comparison.notes
+    if material.across is not None:
+        found += material.across.notes
+    return list(dict.fromkeys([*found, *notes_of(results)]))
+
+
+def _few_rounds(frame: pd.DataFrame, least: int = 5) -> str | None:
+    if frame.empty or "num_rounds" not in frame:
+        return None
+    few = frame[pd.to_numeric(frame["num_rounds"]) < least]
+    if few.empty:
+        return None
+    shortest = duration(float(few["time_median_s"].min())) if few["time_median_s"].notna().any() else "unknown"
+    return f"{len(few)} benchmarks have fewer than {least} rounds (the shortest takes {shortest})"
+
+
+def _distrust(material: Material) -> Answer:
+    found = warnings_of(material)
+    if not found:
+        return Answer(question="What to distrust", lead="Nothing was found", lines=(), tone="good")
+    lines = [_cut(text) for text in found[:MOST_NAMED]]
+    if len(found) > len(lines):
+        lines.append(f"and {len(found) - len(lines):,} more")
+    num = len(found)
+    lead = f"{num:,} thing{'' if num == 1 else 's'} to know"
+    return Answer(question="What to distrust", lead=lead, lines=tuple(lines), tone="unsure", target="distrust")
+
+
+def _cut(text: str, longest: int = 190) -> str:
+    return text if len(text) <= longest else f"{text[:longest]} ..."
+
+
+def environment_rows(material: Material, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a row per environment, and in which files it stands."""
+    results = material.results
+    records: list[dict[Any, Any]] = [] if results.benchmarks.empty else results.benchmarks.to_dict("records")
+    records += [{**pair.environment, "file": pair.file} for pair in results.pairs]
+    records += [{**training.environment, "file": training.file} for training in results.trainings]
+    found: dict[tuple[Any, ...], dict[Any, None]] = {}
+    for record in records:
+        values = tuple(record.get(column) if is_known(record.get(column)) else None for column in columns)
+        found.setdefault(values, {})[record["file"]] = None
+    rows = [
+        {**dict(zip(columns, values, strict=True)), "num_files": len(files), "files": ", ".join(map(str, files))}
+        for values, files in found.items()
+    ]
+    return pd.DataFrame(rows)

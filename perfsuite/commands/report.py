@@ -1,0 +1,84 @@
+"""`perfsuite report` and `perfsuite chart`: results become a page, or one figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.commands.output import check_output, without_garbage_collection, write
+
+if TYPE_CHECKING:
+    import argparse
+
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.commands.parser import Commands
+
+
+def add_report(commands: Commands) -> None:
+    """Add the commands `report` and `chart`."""
+    report = commands.add_parser(
+        "report",
+        help="result files -> one HTML page",
+        description="Make one self-contained HTML page of any result files: what was measured, what AMP gives, "
+        "whether anything regressed, what to distrust, and every figure and table that the results allow. It opens "
+        "without a network.",
+    )
+    _add_files(report)
+    report.add_argument("-o", "--output", metavar="PATH", type=Path, required=True, help="the page: report.html")
+    report.set_defaults(run=_report)
+    chart = commands.add_parser(
+        "chart",
+        help="result files -> one figure",
+        description="Draw one figure: speedup, paired, phases, memory, light, energy, study, curves, confusion, "
+        "differences, verdicts, across, rounds or plain.",
+    )
+    chart.add_argument("kind", metavar="KIND", help="which figure")
+    _add_files(chart)
+    chart.add_argument(
+        "-o", "--output", metavar="PATH", type=Path, required=True, help="figure.svg, figure.png or figure.pdf"
+    )
+    chart.set_defaults(run=_chart)
+
+
+def _add_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument("files", nargs="+", metavar="FILE", type=Path, help="pytest-benchmark JSON")
+    command.add_argument(
+        "--baseline",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        type=Path,
+        help="hold the files against these, with verdicts",
+    )
+    command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
+
+
+def _gather(options: argparse.Namespace) -> Material:
+    from perfsuite.analysis.material import gather
+    from perfsuite.analysis.thresholds import parse_effect, read_thresholds
+
+    check_output(options, [*options.files, *options.baseline])
+    thresholds = read_thresholds(parse_effect("--min-effect", options.min_effect), None)
+    return gather(options.files, options.baseline, min_effect=thresholds)
+
+
+@without_garbage_collection()
+def _report(options: argparse.Namespace) -> int:
+    from perfsuite import __version__
+    from perfsuite.analysis.report.page import render_page
+
+    write(render_page(_gather(options), version=__version__), options.output)
+    return 0
+
+
+@without_garbage_collection()
+def _chart(options: argparse.Namespace) -> int:
+    from perfsuite.analysis.charts import check_chart_path, save_chart
+    from perfsuite.analysis.figures.drawing import whole_figure
+    from perfsuite.analysis.figures.kinds import KINDS, build_chart
+    from perfsuite.errors import choose
+
+    choose(KINDS, options.kind, kind="figure")
+    check_chart_path(options.output)
+    save_chart(whole_figure(build_chart(options.kind, _gather(options))), options.output)
+    return 0
