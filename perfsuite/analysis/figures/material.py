@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
-from perfsuite.analysis.speedup import geometric_mean
+from perfsuite.analysis.speedup import geometric_mean, speedup_frame
 from perfsuite.analysis.table_parts import telling_apart, varying
+from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from perfsuite.analysis.across import Across
     from perfsuite.analysis.collect import Results
@@ -22,7 +25,7 @@ PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "back
 """In the order in which they are shown: the whole first, which is what users wait for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Material:
     """All that a page or a figure may show.
 
@@ -35,6 +38,16 @@ class Material:
     results: Results
     comparison: Comparison | None = None
     across: Across | None = None
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells of the suite among the results, in their order."""
+        return _measured_cells(self.results)
+
+    @cached_property
+    def speedups(self) -> pd.DataFrame:
+        """What every precision gives against FP32; see `speedup_frame`."""
+        return speedup_frame(self.results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,44 +78,61 @@ class Cell:
         return len(self.rows)
 
 
-def measured_cells(results: Results) -> list[Cell]:
-    """Return the cells of the suite among the results, in their order."""
+def _measured_cells(results: Results) -> list[Cell]:
     frame = results.benchmarks
     if frame.empty or "run_id" not in frame:
         return []
-    place = place_words(frame)
-    ours = frame[frame["model"].notna()].assign(
-        row=[index for index, name in enumerate(frame["model"]) if is_known(name)]
+    place, label = place_words(frame), workload_words(frame[frame["model"].notna()])
+    groups: dict[tuple[Any, ...], list[tuple[int, dict[Hashable, Any]]]] = {}
+    for index, row in enumerate(frame.to_dict("records")):
+        if is_known(row["model"]):
+            key = (place(row), *(row[column] for column in WORKLOAD_COLUMNS))
+            groups.setdefault(key, []).append((index, row))
+    return [
+        _cell(key, [row for _, row in found], [index for index, _ in found], label) for key, found in groups.items()
+    ]
+
+
+def _cell(
+    key: tuple[Any, ...],
+    rows: list[dict[Hashable, Any]],
+    indices: list[int],
+    label: Callable[[Mapping[Any, Any]], str],
+) -> Cell:
+    workload = dict(zip(WORKLOAD_COLUMNS, key[1:], strict=True))
+    times = [row["time_median_s"] for row in rows]
+    return Cell(
+        place=str(key[0]),
+        workload=workload,
+        label=label(workload),
+        time_s=geometric_mean(pd.Series(times)) if all(is_known(time) and time > 0 for time in times) else None,
+        metrics={name: _typical([row.get(name) for row in rows]) for name in _SHOWN_METRICS},
+        rows=tuple(indices),
+        num_rounds=sum(int(row["num_rounds"]) for row in rows if is_known(row["num_rounds"])),
     )
-    label = workload_words(ours)
-    ours = ours.assign(place=[place(row) for row in ours.to_dict("records")])
-    cells = []
-    for values, rows in ours.groupby(["place", *WORKLOAD_COLUMNS], dropna=False, sort=False):
-        workload = dict(zip(WORKLOAD_COLUMNS, values[1:], strict=True))
-        times = rows["time_median_s"]
-        cells.append(
-            Cell(
-                place=str(values[0]),
-                workload=workload,
-                label=label(workload),
-                time_s=geometric_mean(times) if times.notna().all() and (times > 0).all() else None,
-                metrics={str(name): _typical(rows[name]) for name in rows if name not in _NO_METRICS},
-                rows=tuple(int(row) for row in rows["row"]),
-                num_rounds=int(pd.to_numeric(rows["num_rounds"]).fillna(0).sum()),
-            )
+
+
+_SHOWN_METRICS = tuple(
+    dict.fromkeys(
+        (
+            *METRICS,
+            "energy_per_image_joules",
+            "sm_clock_median_mhz",
+            "power_median_watts",
+            "temperature_max_celsius",
+            "probe_ratio",
+            "data_sheet_ratio",
+            "bound",
         )
-    return cells
+    )
+)
 
 
-_NO_METRICS = {*WORKLOAD_COLUMNS, "place", "row", "run_id", "started", "file", "fullname", "name", "group", "findings"}
-
-
-def _typical(values: pd.Series[Any]) -> Any:
-    known = values.dropna()
-    if known.empty:
+def _typical(values: Sequence[Any]) -> Any:
+    known = [value for value in values if is_known(value)]
+    if not known:
         return None
-    numbers = pd.to_numeric(known, errors="coerce")
-    return float(numbers.median()) if numbers.notna().all() else str(known.iloc[0])
+    return known[0] if isinstance(known[0], str) else float(statistics.median(known))
 
 
 def is_known(value: Any) -> bool:

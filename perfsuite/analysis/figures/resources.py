@@ -10,7 +10,6 @@ from perfsuite.analysis.figures.material import (
     Cell,
     by_place_and_phase,
     enumerate_words,
-    measured_cells,
     n_words,
     panel_title,
     processes_words,
@@ -29,7 +28,7 @@ LEFT_OVER = SEQUENCE[7]
 
 def memory_chart(material: Material) -> Drawing | None:
     """Draw each peak as it was predicted, part by part, and as it was measured."""
-    cells = [cell for cell in measured_cells(material.results) if cell.metrics.get("peak_allocated_bytes")]
+    cells = [cell for cell in material.cells if cell.metrics.get("peak_allocated_bytes")]
     cells = _largest_phase(cells)
     if not cells:
         return None
@@ -123,11 +122,7 @@ def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
 
 def light_chart(material: Material) -> Drawing | None:
     """Draw how much of the speed of light is reached: of what probes reach on the device, and of its data sheet."""
-    found = [
-        cell
-        for cell in measured_cells(material.results)
-        if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")
-    ]
+    found = [cell for cell in material.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")]
     if not found:
         return None
     panels, best = [], []
@@ -180,7 +175,7 @@ def _light_row(cell: Cell) -> Row:
 
 def energy_chart(material: Material) -> Drawing | None:
     """Draw the energy of an image, by phase."""
-    found = [cell for cell in measured_cells(material.results) if cell.metrics.get("energy_per_image_joules")]
+    found = [cell for cell in material.cells if cell.metrics.get("energy_per_image_joules")]
     if not found:
         return None
     limit = upper_limit([1e3 * float(cell.metrics["energy_per_image_joules"]) for cell in found])

@@ -10,7 +10,6 @@ import numpy as np
 from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
 from perfsuite.analysis.figures.material import (
     by_place_and_phase,
-    measured_cells,
     n_words,
     panel_title,
     span,
@@ -31,7 +30,7 @@ def rounds_chart(material: Material) -> Drawing | None:
     """Draw how the rounds of every cell are spread around their median."""
     results = material.results
     panels = []
-    for (where, phase), cells in by_place_and_phase(measured_cells(results)).items():
+    for (where, phase), cells in by_place_and_phase(material.cells).items():
         rows, numbers = [], [0.0]
         for cell in cells:
             times = [results.times_s[row] for row in cell.rows]

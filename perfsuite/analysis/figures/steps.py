@@ -10,7 +10,6 @@ from perfsuite.analysis.figures.material import (
     Cell,
     enumerate_words,
     is_known,
-    measured_cells,
     n_words,
     panel_title,
     phase_rank,
@@ -22,7 +21,6 @@ from perfsuite.analysis.figures.material import (
 from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, rows_words, upper_limit
 from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
-from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.metrics import METRICS, significant
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def ratio_words(ratio: float, low: Any, high: Any, decimals: int = 2) -> str:
 
 def speedup_chart(material: Material) -> Drawing | None:
     """Draw what AMP gives against FP32 per network and phase, a panel per phase and environment."""
-    frame = speedup_frame(material.results)
+    frame = material.speedups
     if frame.empty:
         return None
     place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
@@ -160,7 +158,7 @@ PARTS = (("forward", SEQUENCE[0]), ("backward", SEQUENCE[1]), ("the rest of the 
 def phases_chart(material: Material) -> Drawing | None:
     """Draw what a training step's time is made of: forward, backward, and what the whole takes beyond them."""
     found: dict[tuple[str, str], dict[str, dict[str, Cell]]] = {}
-    for cell in measured_cells(material.results):
+    for cell in material.cells:
         if cell.time_s is not None:
             phases = found.setdefault((cell.place, cell.label), {}).setdefault(cell.workload["precision"], {})
             phases[cell.workload["phase"]] = cell

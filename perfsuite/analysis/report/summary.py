@@ -9,7 +9,6 @@ import pandas as pd
 
 from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
 from perfsuite.analysis.figures.steps import ratio_words
-from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.analysis.table_parts import notes_of
 from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.analysis.verdicts import percent
@@ -104,7 +103,7 @@ def _measured(material: Material) -> Answer:
 
 
 def _amp_steps(material: Material) -> Answer | None:
-    frame = speedup_frame(material.results)
+    frame = material.speedups
     if frame.empty:
         return None
     phase = next(name for name in (*PHASE_TITLES, *frame["phase"]) if (frame["phase"] == name).any())
@@ -200,7 +199,7 @@ def warnings_of(material: Material) -> list[str]:
     """Return all that a reader should know before trusting the numbers, in words."""
     results = material.results
     found = []
-    frame = speedup_frame(results)
+    frame = material.speedups
     if not frame.empty and (frame["speedup_basis"] == "rounds").any():
         found.append(
             "intervals of speed-ups hold only what differs between the rounds of one process; several files of the "
