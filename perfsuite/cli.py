@@ -15,6 +15,7 @@ from perfsuite.commands.doctor import add_doctor
 from perfsuite.commands.limits import add_limits
 from perfsuite.commands.memory import add_memory
 from perfsuite.commands.parser import EXIT_INTERRUPTED, EXIT_USAGE, Parser
+from perfsuite.commands.report import add_report
 from perfsuite.errors import PerfsuiteError
 
 if TYPE_CHECKING:
@@ -54,4 +55,5 @@ def _parser() -> Parser:
     add_doctor(commands)
     add_limits(commands)
     add_data(commands)
+    add_report(commands)
     return parser

@@ -225,7 +225,7 @@ def _ledger_table(results: Results) -> Table:
         for key in ("rounding_bytes", "cublas_workspace_bytes", "outside_torch_bytes")
         if has_any(frame, key, zero=True)
     ]
-    for key in keys:
+    for key in (*keys, "peak_allocated_bytes", "peak_reserved_bytes"):
         if key not in frame:
             frame = frame.assign(**{key: None})  # results of before there was a ledger
     shown = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))

@@ -106,26 +106,10 @@ def _cell(
         workload=workload,
         label=label(workload),
         time_s=geometric_mean(pd.Series(times)) if all(is_known(time) and time > 0 for time in times) else None,
-        metrics={name: _typical([row.get(name) for row in rows]) for name in _SHOWN_METRICS},
+        metrics={name: _typical([row.get(name) for row in rows]) for name in (*METRICS, "bound")},
         rows=tuple(indices),
         num_rounds=sum(int(row["num_rounds"]) for row in rows if is_known(row["num_rounds"])),
     )
-
-
-_SHOWN_METRICS = tuple(
-    dict.fromkeys(
-        (
-            *METRICS,
-            "energy_per_image_joules",
-            "sm_clock_median_mhz",
-            "power_median_watts",
-            "temperature_max_celsius",
-            "probe_ratio",
-            "data_sheet_ratio",
-            "bound",
-        )
-    )
-)
 
 
 def _typical(values: Sequence[Any]) -> Any:
