@@ -6,9 +6,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.comments import HEAD_ROWS, SHORT_ROWS, render_comment
 from perfsuite.analysis.estimate import MIN_POOLED
 from perfsuite.analysis.regression import TAIL_SHARE
-from perfsuite.analysis.tables import Column, Table, render_markdown
+from perfsuite.analysis.tables import Column, Table
 from perfsuite.analysis.verdicts import WORST_FIRST
 
 if TYPE_CHECKING:
@@ -216,10 +217,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     table = comparison_table(comparison)
     assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
     changed = [row for row in table.frame if row["verdict"] in CHANGED]
-    short = Table(title=table.title, frame=changed, columns=table.columns if changed else (), notes=table.notes)
-    full = Table(title="All benchmarks", frame=table.frame, columns=table.columns)
-    text = render_markdown(short)
-    if not table.frame:
-        return text
-    summary = f"All {len(table.frame)} benchmarks"
-    return f"{text}\n<details>\n<summary>{summary}</summary>\n\n{render_markdown(full)}\n</details>\n"
+    cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
+    shown = changed[:HEAD_ROWS] if cut else changed
+    head = Table(title=f"{table.title}{cut}", frame=shown, columns=table.columns if changed else (), notes=table.notes)
+    return render_comment(table, head=head, what="benchmarks")

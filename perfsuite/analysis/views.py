@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
@@ -150,6 +151,18 @@ def _speedup_table(results: Results) -> Table:
         columns=tuple(columns),
         notes=(_basis_note(frame), *_left_out_note(frame), *notes_of(results)),
     )
+
+
+def steps_gist(results: Results) -> Table | None:
+    """Return what AMP gives a whole training step, the gist of a table of steps; None where nothing tells."""
+    if not results.ours or results.benchmarks.empty:
+        return None
+    table = _speedup_table(results)
+    if not table.columns:
+        return None
+    assert not isinstance(table.frame, list)  # noqa: S101 - for the type checker: a frame where there are columns
+    whole = table.frame[table.frame["phase"] == "train_step"]
+    return table if whole.empty else dataclasses.replace(table, frame=whole)
 
 
 def _basis_note(frame: pd.DataFrame) -> str:

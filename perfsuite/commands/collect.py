@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.output import add_output, check_output, show, without_garbage_collection
+from perfsuite.commands.output import add_output, check_output, show, without_garbage_collection, write
 
 if TYPE_CHECKING:
     import argparse
@@ -39,8 +39,9 @@ def add_collect(commands: Commands) -> None:
 @without_garbage_collection()
 def _collect(options: argparse.Namespace) -> int:
     from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.comments import render_comment
     from perfsuite.analysis.noise import add_noise_floor, default_noise_path, read_noise_floors
-    from perfsuite.analysis.views import TABLES, build_table
+    from perfsuite.analysis.views import TABLES, build_table, steps_gist
     from perfsuite.errors import choose
 
     choose(TABLES, options.table, kind="table")
@@ -49,4 +50,10 @@ def _collect(options: argparse.Namespace) -> int:
     if options.table in {"steps", "speedup"}:
         notes = add_noise_floor(results, read_noise_floors(default_noise_path()))
         results = dataclasses.replace(results, notes=(*results.notes, *notes))
-    return show(build_table(options.table, results), options)
+    table = build_table(options.table, results)
+    if options.format == "markdown" and options.table == "steps" and len(table.frame) > 1:
+        head = steps_gist(results)
+        if head is not None:
+            write(render_comment(table, head=head, what="cells"), options.output)
+            return 0
+    return show(table, options)

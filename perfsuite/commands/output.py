@@ -64,14 +64,14 @@ def show(table: Table, options: argparse.Namespace) -> int:
 
 def rendered(table: Table, options: argparse.Namespace) -> str:
     """Return a table in the format that was asked for."""
-    from perfsuite.analysis import tables
+    from perfsuite.analysis import comments, tables
 
     if options.format == "terminal":
         to_terminal = options.output is None and sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if to_terminal else None
         return tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
     render = {
-        "markdown": tables.render_markdown,
+        "markdown": comments.render_comment,
         "csv": tables.render_csv,
         "json": tables.render_json,
         "latex": tables.render_latex,

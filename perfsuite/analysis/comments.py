@@ -1,0 +1,63 @@
+"""Tables for a comment under a pull request: short first, the rest folded, never longer than a comment may be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from perfsuite.analysis.tables import Table, render_markdown
+
+SHORT_ROWS = 12
+"""A table of so many rows needs no folding."""
+
+HEAD_ROWS = 10
+HEAD_NOTES = 4
+
+MOST_CHARACTERS = 60_000
+"""Source: GitHub refuses a comment of more than 65,536 characters; the rest is for what a workflow writes around it."""
+
+
+def render_comment(table: Table, *, head: Table | None = None, what: str = "rows") -> str:
+    """Return a table as Markdown of which a reader sees the gist, and unfolds the rest.
+
+    Args:
+        table: All of it.
+        head: What is seen first, if it is not the first rows of the table.
+        what: What its rows are, in the plural.
+    """
+    rows = table.rows()
+    if head is None and len(rows) <= SHORT_ROWS:
+        head, rows = table, []
+    elif head is None:
+        head = dataclasses.replace(table, frame=rows[:HEAD_ROWS], title=f"{table.title}: {HEAD_ROWS} of {len(rows)}")
+    notes = list(dict.fromkeys([*head.notes, *table.notes]))
+    parts = [render_markdown(dataclasses.replace(head, notes=tuple(notes[:HEAD_NOTES])))]
+    if len(notes) > HEAD_NOTES:
+        more = "".join(render_markdown(Table(title="Notes", frame=[], columns=(), notes=tuple(notes[HEAD_NOTES:]))))
+        parts.append(_folded(f"{len(notes) - HEAD_NOTES} more notes", _shortened(more, MOST_CHARACTERS // 3)))
+    if rows:
+        room = MOST_CHARACTERS - sum(len(part) for part in parts)
+        whole = render_markdown(dataclasses.replace(table, frame=rows, title=f"All {what}", notes=()))
+        parts.append(_folded(f"All {len(rows)} {what}", _shortened(whole, room)))
+    return "\n".join(parts)
+
+
+def _folded(summary: str, content: str) -> str:
+    """Return content behind a line to click on; the blank line makes it Markdown again."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n"
+
+
+def _shortened(text: str, most: int) -> str:
+    """Leave out the last lines where there is no room for them, and say so."""
+    if len(text) <= most:
+        return text
+    lines = text.splitlines()
+    kept, size = [], 0
+    for line in lines:
+        size += len(line) + 1
+        if size > most:
+            break
+        kept.append(line)
+    left_out = len(lines) - len(kept)
+    return "\n".join(
+        [*kept, "", f"{left_out} more lines are left out: a comment holds no more; --format csv has all", ""]
+    )
