@@ -208,7 +208,9 @@ def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -
                 linewidth=1.6,
             )
         figure.add_artist(artist)
-        figure.text((left + 0.28) / width, middle, swatch.label, va="center", fontsize=SMALL_POINTS, color=MUTED)
+        figure.text(
+            (left + 0.28) / width, middle, printable(swatch.label), va="center", fontsize=SMALL_POINTS, color=MUTED
+        )
         left += _legend_width(swatch)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
@@ -11,8 +11,11 @@ from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, precision_color
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_tables import beside_study_table
+from perfsuite.study import study_result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perfsuite.analysis.figures.material import Material
 
 
@@ -29,10 +32,13 @@ def study_chart(material: Material) -> Drawing | None:
     place = place_words(results.benchmarks) if not results.trainings else None
     panels = []
     memory = "memory_ratio"
-    for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, "thesis_memory_ratio")):
+    for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, _MEMORY)):
         rows = []
         for record in records:
-            value, study = record.get(key), record.get(theirs)
+            value, study = (
+                record.get(key),
+                record.get(theirs, _study_memory_ratio(record) if theirs == _MEMORY else None),
+            )
             if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
                 continue
             where = place(record) if place is not None else ""
@@ -67,6 +73,14 @@ def study_chart(material: Material) -> Drawing | None:
             "another machine and another torch: ratios are comparable, times are not; single runs give no interval",
         ),
     )
+
+
+_MEMORY = "thesis_memory_ratio"
+
+
+def _study_memory_ratio(record: Mapping[Any, Any]) -> float | None:
+    theirs, base = study_result(record["model"], record["precision"]), study_result(record["model"], BASELINE)
+    return theirs.peak_allocated_bytes / base.peak_allocated_bytes if theirs and base else None
 
 
 def _study_row(label: str, precision: str, value: float, study: float) -> Row:

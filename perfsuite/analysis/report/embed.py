@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.figures import style
 from perfsuite.analysis.figures.drawing import panel_figure
 from perfsuite.analysis.figures.verdicts import COLORS
+from perfsuite.analysis.tables import printable
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.drawing import Panel
@@ -72,7 +73,7 @@ def panel_svg(panel: Panel, prefix: str) -> str:
     used = _references(root)
     _rebuild(root, marks.texts, used, prefix)
     root.set("role", "img")
-    root.set("aria-label", panel.finding)
+    root.set("aria-label", printable(panel.finding))
     root.set("focusable", "false")
     root.attrib.pop("width", None)
     root.attrib.pop("height", None)

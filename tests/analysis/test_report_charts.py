@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import make_content, make_pair, make_paired_entry
+from report_builders import h100, plain_file, step_file, training_epochs
+from simulated import write_sides
+from test_training_tables import make_training, make_training_entry
+
+from perfsuite.analysis.figures.drawing import fitted, whole_figure
+from perfsuite.analysis.figures.kinds import KINDS, build_chart
+from perfsuite.analysis.figures.rows import spread_limits
+from perfsuite.analysis.figures.style import PRECISION_COLORS
+from perfsuite.analysis.material import gather
+from perfsuite.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HEADERS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+
+
+@pytest.fixture
+def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[str]]:
+    """Files for every kind of figure."""
+    steps = str(step_file(tmp_path / "steps.json"))
+    other = str(step_file(tmp_path / "other.json", environment=h100(), run_id="other"))
+    records = [make_training(name, history=training_epochs(3, name)) for name in ("fp32", "amp-fp16")]
+    trainings = str(write_result(make_content([make_training_entry(record) for record in records]), "trainings.json"))
+    pairs = str(write_result(make_content([make_paired_entry(make_pair())]), "pairs.json"))
+    folder = tmp_path / "sides"
+    folder.mkdir()
+    old, new = write_sides(folder, changes=[1.0, 1.1, 1.0, 1.0])
+    known = {
+        "paired": [pairs],
+        "across": [steps, other],
+        "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
+        "verdicts": [*map(str, new), "--baseline", *map(str, old)],
+        **{kind: [trainings] for kind in ("curves", "confusion", "differences")},
+    }
+    return {kind: known.get(kind, [steps]) for kind in KINDS if kind not in {"light", "energy"}}
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"light", "energy"}))
+@pytest.mark.parametrize("suffix", HEADERS)
+def test_every_kind_is_written_in_every_format(
+    kind: str, suffix: str, files: dict[str, list[str]], tmp_path: Path
+) -> None:
+    target = tmp_path / f"figure.{suffix}"
+    assert main(["chart", kind, *files[kind], "-o", str(target)]) == 0
+    assert target.read_bytes().startswith(HEADERS[suffix])
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"light", "energy", "curves", "confusion", "differences"}))
+def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
+    from pathlib import Path
+
+    paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")
+    material = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])
+    figure = whole_figure(build_chart(kind, material))
+    assert figure.axes
+    for axes in figure.axes:
+        text = axes.get_xlabel()
+        assert re.search(r"\nn = \d", text), text
+        assert re.search(r"\bx\b|ms|MiB|%|time of a pass", text), text
+
+
+def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dict[str, list[str]]) -> None:
+    from pathlib import Path
+
+    figure = whole_figure(build_chart("speedup", gather([Path(files["speedup"][0])])))
+    boxes = [axes.get_position() for axes in figure.axes]
+    for index, box in enumerate(boxes):
+        assert min(box.x0, box.y0) >= 0
+        assert max(box.x1, box.y1) <= 1
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pie", "{steps}", "-o", "x.svg"], "unknown figure 'pie'; choose from across"),
+        (["speedup", "{steps}", "-o", "x.gif"], "a figure is written as .svg, .png, .pdf"),
+        (["curves", "{steps}", "-o", "x.svg"], "curves: nothing in these files to draw; it needs full trainings"),
+        (["verdicts", "{steps}", "-o", "x.svg"], "it needs --baseline files"),
+        (["energy", "{steps}", "-o", "x.svg"], "it needs steps with energy"),
+        (["speedup", "no.json", "-o", "x.svg"], "no.json: no such file"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_ends_in_one_line(
+    arguments: list[str], words: str, files: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = files["speedup"][0]
+    assert main(["chart", *(argument.replace("{steps}", steps) for argument in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("color", PRECISION_COLORS.values())
+def test_colours_of_precisions_stand_out_from_paper(color: str) -> None:
+    assert 1.05 / (_luminance(color) + 0.05) >= 3  # WCAG 2.1, 1.4.11
+
+
+@pytest.mark.parametrize("name", ["test", "x" * 200])
+def test_a_long_name_keeps_its_beginning_and_its_end(name: str) -> None:
+    short = fitted(f"begin {name} end", 30)
+    assert len(short) <= 30
+    assert short.startswith("begin")
+    assert short.endswith("end")
+
+
+def test_limits_hold_every_value_and_the_middle() -> None:
+    low, high = spread_limits([0.8, 1.3], 1.0, 0.05)
+    assert low < 0.8
+    assert high > 1.3
+    low, high = spread_limits([1.0], 1.0, 0.05)
+    assert low < 1.0 < high
