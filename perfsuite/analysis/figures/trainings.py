@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ CURVES: tuple[tuple[str, str, str, Callable[[EpochRecord], float | None]], ...] 
     ("validation loss", "cross-entropy", "loss", lambda epoch: epoch.validation_loss),
     ("validation accuracy", "correct, %", "", lambda epoch: 100 * epoch.validation_accuracy),
     ("learning rate", "learning rate", "log", lambda epoch: epoch.learning_rate),
-    ("loss scale", "loss scale (logarithmic)", "log", lambda epoch: epoch.loss_scale),
+    ("loss scale", "loss scale", "power", lambda epoch: epoch.loss_scale),
 )
 
 
@@ -97,7 +98,7 @@ def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
 
 def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullTraining, list[float | None]]]) -> Panel:
     def draw(axes: Axes, marks: Marks) -> None:
-        from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
         for training, values in series:
             precision = training.record.workload.precision
@@ -112,11 +113,16 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
                 marks.add(mark, f"{title}, {precision}{seed}, epoch {epoch}: {value:.4g}")
         numbers = [value for _, values in series for value in values if value is not None]
         far = min(numbers) > 0 and max(numbers) > FAR_APART * min(numbers)
-        if scale == "log" or (scale == "loss" and far):
+        if scale == "power":
+            axes.set_yscale("log", base=2)
+            axes.yaxis.set_major_locator(LogLocator(base=2, numticks=6))
+        elif scale == "log" or (scale == "loss" and far):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
+        if scale == "power":
+            axes.yaxis.set_major_formatter(FuncFormatter(_power_of_two))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.margins(x=0.04, y=0.12)
         axes.grid(visible=True, axis="y")
@@ -131,6 +137,11 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
         height=2.35,
         margins=(0.62, 0.14, 0.46, 0.36),
     )
+
+
+def _power_of_two(value: float, _: object) -> str:
+    """Return 65536 as 2 to the 16: loss scales are powers of two, and too long for an axis."""
+    return "2" + f"{round(math.log2(value))}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _last(values: Sequence[float | None]) -> float:
