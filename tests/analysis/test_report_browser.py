@@ -68,8 +68,12 @@ class Visit:
         self.requests: list[str] = []
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", self.refuse)
         page.on("request", lambda request: self.requests.append(request.url))
+
+    def refuse(self, dialog: Any) -> None:
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
 
     def open(self, path: Path) -> Any:
         self.page.goto(path.as_uri())

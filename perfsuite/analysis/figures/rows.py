@@ -20,6 +20,9 @@ EDGE_INCHES = 0.34 + 0.57
 LETTERS = 49
 """Of a label and its number together, in the width of a panel."""
 
+SMALLEST = 0.82
+"""How far the type of a long label shrinks before the label is shortened."""
+
 MOST_ROWS = 24
 """More than these are not read in a figure; the table has them all."""
 
@@ -139,7 +142,9 @@ def _draw_row(axes: Axes, marks: Marks, index: int, row: Row, limits: tuple[floa
     baseline = index + 0.43
     backed = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
     room = max(8, LETTERS - len(row.value))
-    axes.text(0, baseline, fitted(printable(row.label), room), transform=across, fontsize=FONT_POINTS, bbox=backed)
+    size = FONT_POINTS * max(SMALLEST, min(1.0, room / max(1, len(row.label))))
+    label = fitted(printable(row.label), int(room * FONT_POINTS / size))
+    axes.text(0, baseline, label, transform=across, fontsize=size, bbox=backed)
     axes.text(1, baseline, row.value, transform=across, ha="right", fontsize=FONT_POINTS, color=INK, bbox=backed)
     for bar in row.bars:
         middle, height = (index + 0.86, 0.13) if bar.thin else (index + 0.64, 0.26)

@@ -170,7 +170,7 @@ def phases_chart(material: Material) -> Drawing | None:
         used += [cell for cells in whole.values() for cell in cells.values()]
         rows = [_phase_row(name, cells) for name, cells in whole.items()]
         ends = [bar.start + bar.width for row in rows for bar in row.bars]
-        words.append(f"{label}")
+        words.append(f"{label}: {rows_words(rows)}")
         panels.append(
             rows_panel(
                 titled(label, where),

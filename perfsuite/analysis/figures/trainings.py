@@ -39,6 +39,10 @@ FAR_APART = 20.0
 """Losses that differ by more are drawn on a logarithmic axis: the first epoch must not hide the others."""
 
 
+MOST_DOTS = 12
+MOST_STEPS = 4
+
+
 def curves_chart(material: Material) -> Drawing | None:
     """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch."""
     families: dict[Group, list[FullTraining]] = {}
@@ -98,7 +102,14 @@ def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
 
 def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullTraining, list[float | None]]]) -> Panel:
     def draw(axes: Axes, marks: Marks) -> None:
-        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+        from matplotlib.ticker import (
+            FixedLocator,
+            FuncFormatter,
+            LogLocator,
+            MaxNLocator,
+            NullFormatter,
+            StrMethodFormatter,
+        )
 
         for training, values in series:
             precision = training.record.workload.precision
@@ -108,7 +119,8 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
             style: Any = "-" if precision == BASELINE else (0, (3.2, 1.6))  # not by colour alone
             axes.plot(*zip(*known, strict=True), color=color, linewidth=1.7, linestyle=style, zorder=3)
             for epoch, value in known:
-                (mark,) = axes.plot([epoch], [value], "o", color=color, markersize=3.4, zorder=4)
+                seen = 1.0 if len(known) <= MOST_DOTS else 0.0  # many hide the line; they still say their number
+                (mark,) = axes.plot([epoch], [value], "o", color=color, markersize=4, zorder=4, alpha=seen)
                 seed = f" seed {training.record.seed}" if len({one.record.seed for one, _ in series}) > 1 else ""
                 marks.add(mark, f"{title}, {precision}{seed}, epoch {epoch}: {value:.4g}")
         numbers = [value for _, values in series for value in values if value is not None]
@@ -118,7 +130,9 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
             axes.yaxis.set_major_locator(LogLocator(base=2, numticks=6))
         elif scale == "log" or (scale == "loss" and far):
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+            few = sorted(set(numbers))
+            locator = FixedLocator(few) if len(few) <= MOST_STEPS else LogLocator(subs=(1.0, 2.0, 5.0), numticks=8)
+            axes.yaxis.set_major_locator(locator)
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
         if scale == "power":

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from perfsuite.analysis.compare_tables import SYMBOLS
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import is_known, span
+from perfsuite.analysis.figures.material import is_known, span, workload_words
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import BETTER, FP32, SAME, UNSURE, WORSE
 from perfsuite.analysis.verdicts import WORST_FIRST, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.compare import BenchmarkVerdict
     from perfsuite.analysis.figures.material import Material
     from perfsuite.analysis.verdicts import Verdict
@@ -41,7 +46,7 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
         return None
     known.sort(key=lambda benchmark: (WORST_FIRST.index(benchmark.verdict), -abs(math.log(benchmark.time.ratio or 1))))
     shown = known[:most]
-    rows = [_row(benchmark) for benchmark in shown]
+    rows = [_row(benchmark, label) for benchmark, label in zip(shown, _labels(shown), strict=True)]
     effects = {benchmark.min_effect for benchmark in shown}
     effect = effects.pop() if len(effects) == 1 else None
     values = [value for row in rows for point in row.points for value in (point.value, point.low, point.high) if value]
@@ -76,16 +81,29 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
     )
 
 
-def _row(benchmark: BenchmarkVerdict) -> Row:
+def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
+    """Name benchmarks by what tells them apart: the workload where it is known, else the end of their name."""
+    workloads = [dataclasses.asdict(one.workload) for one in benchmarks if one.workload is not None]
+    words = workload_words(pd.DataFrame(workloads), but=()) if workloads else None
+    return [
+        one.fullname.rsplit("::", 1)[-1]
+        if one.workload is None or words is None
+        else words(dataclasses.asdict(one.workload)).replace("train_step", "step")
+        for one in benchmarks
+    ]
+
+
+def _row(benchmark: BenchmarkVerdict, label: str) -> Row:
     time = benchmark.time
-    label = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
     ratio = time.ratio or 1.0
     low, high = time.ci_low, time.ci_high
-    interval = f" [{percent(low)}, {percent(high)}]" if low is not None and high is not None else " [no interval]"
-    tip = f"{benchmark.fullname}: {benchmark.verdict}, {percent(ratio)}{interval}; {time.reason}"
+    value = f"{percent(ratio)} [no interval]"
+    if low is not None and high is not None:
+        value = f"{percent(ratio)[:-1]} [{percent(low)[:-1]}, {percent(high)[:-1]}]%"
+    tip = f"{benchmark.fullname}: {benchmark.verdict}, {value}; {time.reason}"
     return Row(
         label=f"{SYMBOLS[benchmark.verdict]} {label}",
-        value=f"{percent(ratio)}{interval}",
+        value=value,
         points=(Point(value=ratio, color=COLORS[benchmark.verdict], tip=tip, low=low, high=high),),
     )
 

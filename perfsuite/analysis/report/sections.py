@@ -14,7 +14,6 @@ from perfsuite.analysis.compare_tables import comparison_table
 from perfsuite.analysis.figures.kinds import KINDS
 from perfsuite.analysis.paired_tables import has_pairs
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
-from perfsuite.analysis.table_parts import notes_of
 from perfsuite.analysis.tables import Table, metric_column, text_column
 from perfsuite.analysis.views import build_table
 from perfsuite.metrics import METRICS
@@ -71,6 +70,7 @@ METHOD = (
 def page_sections(material: Material) -> tuple[Section, ...]:
     """Return the sections that the results allow, in the order in which a reader needs them."""
     results = material.results
+    repeated = set(warnings_of(material))
     found = [
         _verdicts(material),
         _figures(
@@ -97,7 +97,7 @@ def page_sections(material: Material) -> tuple[Section, ...]:
         Section(name="tables", title="Tables", words=(_TABLES_WORDS,), folded=_raw_tables(results)),
     ]
     return tuple(
-        _without_repeated_notes(section, results) for section in found if section is not None and _has_any(section)
+        _without_repeated_notes(section, repeated) for section in found if section is not None and _has_any(section)
     )
 
 
@@ -253,9 +253,8 @@ def _turned(table: Table) -> Table:
     )
 
 
-def _without_repeated_notes(section: Section, results: Results) -> Section:
+def _without_repeated_notes(section: Section, repeated: set[str]) -> Section:
     """Leave out below tables what stands once for all under what to distrust."""
-    repeated = set(notes_of(results))
 
     def shortened(table: Table) -> Table:
         return dataclasses.replace(table, notes=tuple(note for note in table.notes if note not in repeated))

@@ -123,12 +123,13 @@ def _amp_steps(material: Material) -> Answer | None:
         lines = _most(next(iter(by_place.values())))
     else:
         lines = _most([f"{where}: {', '.join(_most(texts))}" for where, texts in by_place.items()])
-    spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else f"{ratios[0]:.2f}"
+    ends = [f"{ratio:.2f}" for ratio in (min(ratios), max(ratios))]
+    spread = " to ".join(dict.fromkeys(ends))
     memories = [float(row["memory_ratio"]) for row in rows if is_known(row["memory_ratio"])]
     lead = f"{spread} times as fast"
     if memories:
-        low, high = min(memories), max(memories)
-        lead += f", {f'{low:.2f} to {high:.2f}' if high - low >= 0.005 else f'{low:.2f}'} of the memory"  # noqa: PLR2004
+        ends = [f"{ratio:.2f}" for ratio in (min(memories), max(memories))]
+        lead += f", {' to '.join(dict.fromkeys(ends))} of the memory"
     what = PHASE_TITLES.get(phase, phase)
     names = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
     return Answer(
