@@ -14,13 +14,19 @@ from perfsuite.analysis.figures.material import (
     panel_title,
     span,
 )
-from perfsuite.analysis.figures.rows import MOST_ROWS, Bar, Point, Row, rows_panel, spread_limits, upper_limit
+from perfsuite.analysis.figures.rows import MOST_ROWS, Bar, Point, Row, Shape, rows_panel, spread_limits, upper_limit
 from perfsuite.analysis.figures.style import FP32, INK, precision_color
 from perfsuite.analysis.speedup import geometric_mean
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.material import Cell, Material
+
+NUM_BINS = 16
+"""Of the outline of a spread."""
+
+LEAST_FOR_OUTLINE = 40
+"""With fewer rounds than this a box stands for it: an outline would show their chance."""
 
 FAR_APART = 30.0
 """Times that differ by more stand on a logarithmic axis."""
@@ -45,12 +51,17 @@ def rounds_chart(material: Material) -> Drawing | None:
                 f"{name}: half of {len(around)} rounds within {q1:+.2f} to {q3:+.2f}% of the median "
                 f"({duration(cell.time_s or 0)}), nine of ten within {low:+.2f} to {high:+.2f}%"
             )
+            counts, edges = np.histogram(around, bins=NUM_BINS, range=tuple(np.percentile(around, [1, 99])))
+            several = len(around) >= LEAST_FOR_OUTLINE and counts.max() > 0
             rows.append(
                 Row(
                     label=name,
                     value=f"90% in [{low:+.1f}, {high:+.1f}]%",
-                    bars=(Bar(start=q1, width=q3 - q1, color=color, tip=tip),),
+                    bars=() if several else (Bar(start=q1, width=q3 - q1, color=color, tip=tip),),
                     points=(Point(value=0.0, color=INK, tip=tip, low=low, high=high),),
+                    shape=Shape(edges=tuple(edges), shares=tuple(counts / counts.max()), color=color, tip=tip)
+                    if several
+                    else None,
                 )
             )
         if rows:
@@ -68,7 +79,10 @@ def rounds_chart(material: Material) -> Drawing | None:
             Swatch(label=name, color=precision_color(name))
             for name in dict.fromkeys(cell.workload["precision"] for panel in panels for cell in panel[4])
         ),
-        notes=("box: the middle half of the rounds; line: nine of ten; dot: the median",),
+        notes=(
+            "outline: how the rounds are spread (for few of them a box: the middle half)",
+            "line: nine of ten; dot: the median",
+        ),
     )
 
 

@@ -52,6 +52,16 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How values are spread: shares of them by where they lie, mirrored at the middle of the row."""
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    color: str
+    tip: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A row of a panel.
 
@@ -60,12 +70,14 @@ class Row:
         value: Its number with unit and interval, in words.
         bars: Parts, side by side; thin ones stand below the others.
         points: Points above the bars.
+        shape: A spread behind them.
     """
 
     label: str
     value: str
     bars: tuple[Bar, ...] = ()
     points: tuple[Point, ...] = ()
+    shape: Shape | None = None
 
 
 def rows_panel(
@@ -160,6 +172,21 @@ def _draw_row(axes: Axes, marks: Marks, index: int, row: Row, limits: tuple[floa
             zorder=2,
         )
         marks.add(drawn, bar.tip)
+    if row.shape is not None:
+        heights = [0.17 * share / max(row.shape.shares) for share in row.shape.shares]
+        middle = index + 0.64
+        steps = [*heights, heights[-1]]
+        drawn = axes.fill_between(
+            row.shape.edges,
+            [middle - step for step in steps],
+            [middle + step for step in steps],
+            step="post",
+            color=row.shape.color,
+            linewidth=0,
+            alpha=0.75,
+            zorder=2,
+        )
+        marks.add(drawn, row.shape.tip)
     for point in row.points:
         _draw_point(axes, marks, index + 0.64, point, limits)
 

@@ -32,6 +32,9 @@ COLORS: dict[Verdict, str] = {
     "incomparable": UNSURE,
 }
 
+PANEL_ROWS = 8
+"""A forest of more rows is set in two or three panels, which wide pages show side by side."""
+
 FARTHEST = 4.0
 """Ratios beyond this (and below its inverse) stand at the edge: one outlier must not hide the others."""
 
@@ -54,8 +57,9 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
     sides = [len(comparison.sides.side(candidate=side)) for side in (False, True)]
     counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items())
     cut = f"; the {len(shown)} most notable of {len(known)} are drawn" if len(known) > len(shown) else ""
-    parts = [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
-    titles = ["time: candidate / baseline", "time, continued"]
+    size = math.ceil(len(rows) / min(3, math.ceil(len(rows) / PANEL_ROWS)))
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    titles = ["time: candidate / baseline", *["time, continued"] * (len(parts) - 1)]
     return Drawing(
         kind="verdicts",
         title="Verdicts: time of the candidate over the baseline, with 95% intervals",
@@ -70,7 +74,7 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
                 reference=1.0,
                 band=None if effect is None else (1 / (1 + effect), 1 + effect),
             )
-            for title, part in zip(titles, parts, strict=False)
+            for title, part in zip(titles, parts, strict=True)
         ),
         legend=tuple(
             Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")

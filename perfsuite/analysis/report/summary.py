@@ -192,7 +192,10 @@ def _regressed(material: Material) -> Answer | None:
     elif "incomparable" in counts:
         lead, tone = "Cannot be said: the machines are not the same", "unsure"
     else:
-        lead, tone = "None shown, but not all could be judged", "unsure"
+        unsure = (
+            len(comparison.benchmarks) - counts.get("improved", 0) - counts.get("unchanged", 0) - counts.get("new", 0)
+        )
+        lead, tone = f"None shown, but {unsure} of {len(comparison.benchmarks)} could not be judged", "unsure"
     return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
 
 
