@@ -11,22 +11,21 @@ from perfsuite.analysis.figures.material import Material
 from perfsuite.analysis.sides import join_sides, read_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from perfsuite.analysis.across import Across
     from perfsuite.analysis.collect import Results
+    from perfsuite.analysis.compare import Comparison
 
 
-def gather(
-    files: Sequence[Path], baseline: Sequence[Path] = (), *, min_effect: Callable[[str], float] | None = None
-) -> Material:
+def gather(files: Sequence[Path], baseline: Sequence[Path] = (), *, comparison: Comparison | None = None) -> Material:
     """Read files and judge what can be judged.
 
     Args:
         files: Results to be shown; the candidate where there is a baseline.
         baseline: Results to hold them against.
-        min_effect: Gives what counts as a change of a benchmark, as a ratio less 1.
+        comparison: The verdicts on them, if they were judged already.
 
     Raises:
         ResultFileError: A file cannot be used.
@@ -34,10 +33,10 @@ def gather(
     results = collect(files)
     if not baseline:
         return Material(results=results, across=_side_by_side(files, results))
-    sides = join_sides(*([read_process(path) for path in side] for side in (baseline, files)))
-    comparison = compare(sides) if min_effect is None else compare(sides, min_effect=min_effect)
+    if comparison is None:
+        comparison = compare(join_sides(*([read_process(path) for path in side] for side in (baseline, files))))
     found = None
-    if machines_differ(sides.processes) is not None or _several(collect([*baseline, *files]), "torch"):
+    if machines_differ(comparison.sides.processes) is not None or _several(collect([*baseline, *files]), "torch"):
         axes = _axes(collect([*baseline, *files]))
         one_environment = len(_environments(collect(baseline), axes)) == 1
         found = across(baseline, files, axes) if axes and one_environment and not results.benchmarks.empty else None

@@ -45,15 +45,20 @@ def add_compare(commands: Commands) -> None:
 
 def add_judging(command: argparse.ArgumentParser) -> None:
     """Add the options that say what counts as a change, and what fails."""
-    command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
-    command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
-    command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
+    add_thresholds(command)
     command.add_argument(
         "--fail-on",
         default="regressed",
         choices=("regressed", "inconclusive", "never"),
         help="what ends with status 1: regressed (default); inconclusive: all but a clean pass; never",
     )
+
+
+def add_thresholds(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what counts as a change."""
+    command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
+    command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
+    command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
 
 
 def read_judging(options: argparse.Namespace) -> tuple[float, Callable[[str], float]]:

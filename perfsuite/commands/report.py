@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.commands.compare import add_thresholds, judge_files, read_judging
 from perfsuite.commands.output import check_output, without_garbage_collection, write
 
 if TYPE_CHECKING:
@@ -50,16 +51,21 @@ def _add_files(command: argparse.ArgumentParser) -> None:
         type=Path,
         help="hold the files against these, with verdicts",
     )
-    command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
+    add_thresholds(command)
+    command.add_argument(
+        "--ignore-host", action="store_true", help="host names differ although the machine is the same"
+    )
 
 
 def _gather(options: argparse.Namespace) -> Material:
     from perfsuite.analysis.material import gather
-    from perfsuite.analysis.thresholds import parse_effect, read_thresholds
 
     check_output(options, [*options.files, *options.baseline])
-    thresholds = read_thresholds(parse_effect("--min-effect", options.min_effect), None)
-    return gather(options.files, options.baseline, min_effect=thresholds)
+    judging = read_judging(options)
+    if not options.baseline:
+        return gather(options.files)
+    comparison = judge_files(options.baseline, options.files, judging, ignore_host=options.ignore_host)
+    return gather(options.files, options.baseline, comparison=comparison)
 
 
 @without_garbage_collection()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
 
-from perfsuite.metrics import METRICS, MIB_BYTES
+from perfsuite.evidence import Kernel, Profile, Spread, Telemetry
+from perfsuite.metrics import MIB_BYTES
 from perfsuite.records import Process
 from perfsuite.training_record import EpochRecord
 
@@ -53,7 +54,7 @@ def step_file(  # noqa: PLR0913 - a matrix has many properties
     precisions: Sequence[str] = ("fp32", "amp-fp16"),
     memory: bool = True,
     batch_sizes: Sequence[int] = (128,),
-    extra: dict[str, float] | None = None,
+    evidence: bool = False,
     factor: float = 1.0,
 ) -> Path:
     """Write a whole matrix as one process measured it."""
@@ -70,11 +71,46 @@ def step_file(  # noqa: PLR0913 - a matrix has many properties
                     record = make_record(workload, run_id=run_id)
                     process = Process(run_id=run_id, pid=1, started=f"2026-01-05T10:{seed % 60:02d}:00+00:00")
                     metrics: dict[str, Any] = _memory(precision, MODELS[model]) if memory else {}
-                    metrics |= {key: value for key, value in (extra or {}).items() if key in METRICS}
+                    metrics |= _evidence_metrics(seconds) if evidence else {}
                     record = dataclasses.replace(record, metrics=metrics, absent={}, process=process)
+                    if evidence:
+                        record = dataclasses.replace(record, telemetry=TELEMETRY, profile=PROFILE)
                     entries.append(make_entry(record, rounds.tolist()))
     path.write_text(json.dumps(make_content(entries, environment=environment)))
     return path
+
+
+TELEMETRY = Telemetry(
+    num_samples=40,
+    seconds=4.0,
+    sm_clock_mhz=Spread(minimum=1200.0, median=1350.0, maximum=1590.0),
+    power_watts=Spread(minimum=60.0, median=69.0, maximum=70.0),
+    temperature_celsius=Spread(minimum=60.0, median=70.0, maximum=77.0),
+    throttle_ratio={"power cap": 0.8},
+    energy_joules=150.0,
+    energy_num_images=7000,
+)
+PROFILE = Profile(
+    wall_s=0.1,
+    device_s=0.09,
+    kernels_s=0.08,
+    synchronize_s=0.0,
+    bound="launch-bound",
+    kernels=(Kernel(name="<b>gemm</b>", seconds=0.06, num_calls=3.0, ratio=0.75),),
+    num_kernels=60.0,
+    tensor_core_ratio=0.5,
+)
+
+
+def _evidence_metrics(seconds: float) -> dict[str, float]:
+    """Return probes of 8 TFLOP/s, and work of which a pass reaches 40% of that."""
+    return {
+        "step_flops": 0.4 * 8e12 * seconds,
+        "least_bytes": 1e6,
+        "probe_gemm_flops_per_second": 8e12,
+        "probe_conv_flops_per_second": 6e12,
+        "probe_copy_bytes_per_second": 2.4e11,
+    }
 
 
 def _memory(precision: str, size: float) -> dict[str, int]:

@@ -34,17 +34,20 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
     folder = tmp_path / "sides"
     folder.mkdir()
     old, new = write_sides(folder, changes=[1.0, 1.1, 1.0, 1.0])
+    evidence = str(step_file(tmp_path / "evidence.json", evidence=True))
     known = {
+        "light": [evidence],
+        "energy": [evidence],
         "paired": [pairs],
         "across": [steps, other],
         "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
         **{kind: [trainings] for kind in ("curves", "confusion", "differences")},
     }
-    return {kind: known.get(kind, [steps]) for kind in KINDS if kind not in {"light", "energy"}}
+    return {kind: known.get(kind, [steps]) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"light", "energy"}))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("suffix", HEADERS)
 def test_every_kind_is_written_in_every_format(
     kind: str, suffix: str, files: dict[str, list[str]], tmp_path: Path
@@ -54,7 +57,7 @@ def test_every_kind_is_written_in_every_format(
     assert target.read_bytes().startswith(HEADERS[suffix])
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"light", "energy", "curves", "confusion", "differences"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"curves", "confusion", "differences"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     from pathlib import Path
 
@@ -65,7 +68,7 @@ def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, l
     for axes in figure.axes:
         text = axes.get_xlabel()
         assert re.search(r"\nn = \d", text), text
-        assert re.search(r"\bx\b|ms|MiB|%|time of a pass", text), text
+        assert re.search(r"\bx\b|ms|MiB|mJ|%|time of a pass", text), text
 
 
 def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dict[str, list[str]]) -> None:

@@ -120,12 +120,16 @@ def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
     return f"Peak memory against FP32: {enumerate_words(parts[:6])}{' ...' if len(parts) > 6 else ''}."  # noqa: PLR2004
 
 
+_LIGHT = ("probe_ratio", "data_sheet_ratio")
+
+
 def light_chart(material: Material) -> Drawing | None:
     """Draw how much of the speed of light is reached: of what probes reach on the device, and of its data sheet."""
     found = [cell for cell in material.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")]
     if not found:
         return None
     panels, best = [], []
+    highest_percent = max(100 * float(cell.metrics.get(key) or 0) for cell in found for key in _LIGHT)
     for (where, phase), cells in by_place_and_phase(found).items():
         rows = [_light_row(cell) for cell in cells]
         best += [(cell.metrics.get("probe_ratio") or 0.0, row) for cell, row in zip(cells, rows, strict=True)]
@@ -135,7 +139,7 @@ def light_chart(material: Material) -> Drawing | None:
                 "Share of the speed of light",
                 rows,
                 axis=f"of what probes reach on this device, %; {n_words(cells)}",
-                limits=(0, max(100.0, *(100 * ratio for ratio, _ in best)) * 1.02),
+                limits=(0, max(100.0, highest_percent) * 1.02),
                 reference=100.0,
             )
         )
@@ -150,7 +154,11 @@ def light_chart(material: Material) -> Drawing | None:
                 Swatch(label=f"{name}, of the probes", color=precision_color(name))
                 for name in dict.fromkeys(cell.workload["precision"] for cell in found)
             ),
-            Swatch(label="of the data sheet", color=INK, look="diamond"),
+            *(
+                [Swatch(label="of the data sheet", color=INK, look="diamond")]
+                if any(cell.metrics.get("data_sheet_ratio") for cell in found)
+                else []
+            ),
         ),
     )
 

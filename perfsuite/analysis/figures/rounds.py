@@ -28,6 +28,9 @@ NUM_BINS = 16
 LEAST_FOR_OUTLINE = 40
 """With fewer rounds than this a box stands for it: an outline would show their chance."""
 
+MOST_PERCENT = 30.0
+"""Where an axis ends: beyond it a cell is told in words, so that it does not hide the others."""
+
 FAR_APART = 30.0
 """Times that differ by more stand on a logarithmic axis."""
 
@@ -68,7 +71,8 @@ def rounds_chart(material: Material) -> Drawing | None:
             panels.append((where, phase, rows, numbers, cells))
     if not panels:
         return None
-    limits = spread_limits([number for panel in panels for number in panel[3]], 0.0, 1.0)
+    numbers = [min(max(number, -MOST_PERCENT), MOST_PERCENT) for panel in panels for number in panel[3]]
+    limits = spread_limits(numbers, 0.0, 1.0)
     widest = max((row for panel in panels for row in panel[2]), key=lambda row: row.points[0].high or 0)
     return Drawing(
         kind="rounds",

@@ -14,9 +14,8 @@ from perfsuite.analysis.compare_tables import comparison_table
 from perfsuite.analysis.figures.kinds import KINDS
 from perfsuite.analysis.paired_tables import has_pairs
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
-from perfsuite.analysis.tables import Table, metric_column, text_column
+from perfsuite.analysis.tables import Table, text_column
 from perfsuite.analysis.views import build_table
-from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,8 +77,14 @@ def page_sections(material: Material) -> tuple[Section, ...]:
         ),
         _figures(material, "phases", "Phases of a step", ("phases",)),
         _memory(material),
-        _figures(material, "light", "Percent of the speed of light", ("light",)),
-        _figures(material, "energy", "Energy per image", ("energy",)),
+        _figures(
+            material,
+            "light",
+            "Percent of the speed of light",
+            ("light",),
+            folded=_step_tables(results, ("limits", "kernels")),
+        ),
+        _figures(material, "energy", "Energy and clocks", ("energy",), folded=_step_tables(results, ("telemetry",))),
         _figures(material, "study", "Beside the study of 2021", ("study",), _study_tables(results)),
         _figures(material, "curves", "Full trainings", ("curves",), _training_tables(results, ("accuracy",))),
         _figures(material, "confusion", "Which classes are confused", ("confusion", "differences")),
@@ -178,37 +183,7 @@ def _raw_tables(results: Results) -> tuple[Table, ...]:
         build_table(name, results) for name in ("fidelity", "pipeline") if results.ours and has_pairs(results, name)
     ]
     found += _training_tables(results, ("history", "confusion"))
-    state = _state_table(results)
-    return tuple(table for table in [*found, *([state] if state is not None else [])] if _is_shown(table))
-
-
-_STATE = (
-    "energy_per_image_joules",
-    "power_median_watts",
-    "sm_clock_median_mhz",
-    "temperature_max_celsius",
-    "probe_ratio",
-    "data_sheet_ratio",
-)
-
-
-def _state_table(results: Results) -> Table | None:
-    """Return what the device was doing while it was measured, as far as that is known."""
-    frame = results.benchmarks
-    known = [key for key in _STATE if key in frame and key in METRICS and frame[key].notna().any()]
-    if not known:
-        return None
-    texts = ["bound"] if "bound" in frame and frame["bound"].notna().any() else []
-    return Table(
-        title="The device while it was measured",
-        frame=frame,
-        columns=(
-            text_column("name", "benchmark"),
-            *([text_column("file")] if frame["file"].nunique() > 1 else []),
-            *(metric_column(key) for key in known),
-            *(text_column(key) for key in texts),
-        ),
-    )
+    return tuple(table for table in found if _is_shown(table))
 
 
 def _environment(material: Material) -> Section:
