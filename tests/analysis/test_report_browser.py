@@ -271,5 +271,5 @@ def test_verdicts_of_other_peoples_benchmarks_are_drawn(visit: Visit, tmp_path: 
     main(["report", *map(str, new), "--baseline", *map(str, old), "-o", str(target)])
     page = visit.open(target)
     assert page.locator(".answer.bad .lead").inner_text() == "Yes: 1 of 32 benchmarks"
-    assert page.locator("#verdicts svg").count() == 2
+    assert page.locator("#verdicts svg").count() == 3
     visit.assert_quiet(target)

@@ -12,7 +12,7 @@ from test_training_tables import make_training, make_training_entry
 from perfsuite.analysis.figures.drawing import fitted, whole_figure
 from perfsuite.analysis.figures.kinds import KINDS, build_chart
 from perfsuite.analysis.figures.rows import spread_limits
-from perfsuite.analysis.figures.style import PRECISION_COLORS
+from perfsuite.analysis.figures.style import PRECISION_COLORS, SEQUENCE
 from perfsuite.analysis.material import gather
 from perfsuite.cli import main
 
@@ -109,8 +109,8 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("color", PRECISION_COLORS.values())
-def test_colours_of_precisions_stand_out_from_paper(color: str) -> None:
+@pytest.mark.parametrize("color", [*PRECISION_COLORS.values(), *SEQUENCE])
+def test_colours_stand_out_from_paper(color: str) -> None:
     assert 1.05 / (_luminance(color) + 0.05) >= 3  # WCAG 2.1, 1.4.11
 
 

@@ -28,8 +28,9 @@ colour vision. Source: Okabe, Ito, Color Universal Design (2008), purple and gre
 
 OTHER_PRECISION = "#6b6b00"
 
-SEQUENCE = ("#0071b1", "#56b4e9", "#009e73", "#d45d00", "#e69f00", "#cc79a7", "#8c8c8c", "#1a1a1a")
-"""For parts of a whole, in the order in which they are stacked. Source: Okabe and Ito, as above."""
+SEQUENCE = ("#0071b1", "#3a97cf", "#009e73", "#d45d00", "#b98700", "#cc79a7", "#8c8c8c", "#1a1a1a")
+"""For parts of a whole, in the order in which they are stacked. Source: Okabe and Ito, as above; sky blue and orange
+darkened for the contrast."""
 
 WORSE = "#b3261e"
 BETTER = "#006c9e"
