@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.analysis.estimate import TYPICAL
+from perfsuite.analysis.figures.style import AMP_FP16, FP32, in_style
 from perfsuite.analysis.tables import printable
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.files import write_atomically
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.compare import Comparison
 
-COLORS = {"baseline": "#0072B2", "candidate": "#D55E00"}
-"""Blue and vermilion. Source: Okabe, Ito, Color Universal Design (2008): told apart by all kinds of colour vision."""
+COLORS = {"baseline": FP32, "candidate": AMP_FP16}
 
 FORMATS = (".svg", ".png", ".pdf")
 
+UNDATED: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""The same files give the same figure, byte for byte: a picture in a repository changes only with what it shows."""
 
+
+@in_style()
 def process_chart(comparison: Comparison, row: int) -> Any:
     """Draw what every process of both sides measured of one benchmark, in the order in which they ran.
 
@@ -71,8 +75,8 @@ def _shortened(text: str, longest: int = 80) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep matplotlib from reading a name as mathematics."""
-    return "\n".join(printable(line) for line in text.split("\n")).replace("$", r"\$")
+    """Leave nothing in a name that acts on a reader."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def check_chart_path(path: Path) -> None:
@@ -94,7 +98,9 @@ def save_chart(figure: Any, path: Path) -> None:
     """
     check_chart_path(path)
     stream = io.BytesIO()
-    figure.savefig(stream, format=path.suffix.lower()[1:], dpi=160)
+    suffix = path.suffix.lower()
+    with in_style():
+        figure.savefig(stream, format=suffix[1:], dpi=160, metadata=UNDATED.get(suffix))
     try:
         write_atomically(path, stream.getvalue())
     except OSError as error:

@@ -57,6 +57,14 @@ def test_every_kind_is_written_in_every_format(
     assert target.read_bytes().startswith(HEADERS[suffix])
 
 
+@pytest.mark.parametrize("suffix", HEADERS)
+def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[str]], tmp_path: Path) -> None:
+    targets = [tmp_path / f"{name}.{suffix}" for name in ("one", "other")]
+    for target in targets:
+        main(["chart", "speedup", *files["speedup"], "-o", str(target)])
+    assert targets[0].read_bytes() == targets[1].read_bytes()
+
+
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"curves", "confusion", "differences"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     from pathlib import Path
