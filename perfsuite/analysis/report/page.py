@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.tables import Table
 
 HERO_ROWS = 8
+HERO_PANELS = 3
 HERO_KINDS = ("speedup", "paired", "verdicts", "curves", "plain", "rounds")
 """What the one picture of the first screen is: the first of these that the results have."""
 
@@ -81,7 +82,7 @@ def _template() -> jinja2.Template:
 
 
 def _hero(material: Material) -> Drawing | None:
-    """Return the one picture of the first screen, of one panel."""
+    """Return the one picture of the first screen."""
     for kind in HERO_KINDS:
         drawing = verdicts_chart(material, most=HERO_ROWS) if kind == "verdicts" else KINDS[kind].build(material)
         if drawing is None:
@@ -89,7 +90,9 @@ def _hero(material: Material) -> Drawing | None:
         panels = drawing.panels
         if kind == "curves":
             panels = tuple(panel for panel in panels if panel.title.endswith("validation accuracy"))
-        return dataclasses.replace(drawing, panels=panels[:1], notes=())
+        # The same for several places is still one picture.
+        alike = [panel for panel in panels if panel.title.partition("\n")[0] == panels[0].title.partition("\n")[0]]
+        return dataclasses.replace(drawing, panels=tuple(alike[:HERO_PANELS]), notes=())
     return None
 
 
