@@ -44,6 +44,7 @@ class ProcessResult:
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
         num_pairs: Alternations in the file.
+        num_trainings: Full trainings in the file.
         complete: Whether the run came to its end.
         records: Our records, by the identity of their benchmarks.
     """
@@ -60,6 +61,7 @@ class ProcessResult:
     fingerprint: str
     num_pairs: int
     complete: bool
+    num_trainings: int = 0
     records: dict[Key, Record] = dataclasses.field(default_factory=dict)
 
 
@@ -130,7 +132,8 @@ def _reduced(file: ResultFile) -> ProcessResult:
         logs=logs,
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
         fingerprint="+".join(run_ids) or _fingerprint(cells),
-        num_pairs=len(file.benchmarks) - len(cells),
+        num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
+        num_trainings=sum(benchmark.training is not None for benchmark in file.benchmarks),
         complete=file.complete,
         records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
     )
@@ -239,6 +242,9 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     num_pairs = sum(process.num_pairs for process in processes)
     if num_pairs:
         notes.append(f"{num_pairs} alternations (-m speedup, -m fidelity) are not compared: they are ratios already")
+    num_trainings = sum(process.num_trainings for process in processes)
+    if num_trainings:
+        notes.append(f"{num_trainings} full trainings are not compared: collect --table accuracy sets AMP against FP32")
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
     peaks = np.full(shape, np.nan)

@@ -159,8 +159,8 @@ def measure_fidelity(
     """Measure a training step as the suite reports it (candidate) against a bare loop of the same step (baseline).
 
     The reported side runs as in a cell: its hooks, its clock, NVML read beside it. The
-    bare side is what a user would write, timed by CUDA events on a GPU and by the host's bare clock on a CPU. Arguments,
-    result and errors are those of `measure_speedup`.
+    bare side is what a user would write, timed by CUDA events on a GPU and by the host's bare clock on a CPU.
+    Arguments, result and errors are those of `measure_speedup`.
     """
     benchmark.group = f"{workload.model} fidelity"
     with guard(benchmark, workload.label, device=device, clock=clock), contextlib.ExitStack() as undo:

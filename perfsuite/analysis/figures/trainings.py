@@ -270,10 +270,10 @@ def _matrix_panel(
                 )
         axes.set_xlim(0, size)
         axes.set_ylim(size, 0)
-        axes.set_xticks(np.arange(size) + 0.5, [name[:5] for name in CLASSES], rotation=90, color=INK)
+        axes.set_xticks(np.arange(size) + 0.5, CLASSES, rotation=90, color=INK)
         axes.set_yticks(np.arange(size) + 0.5, CLASSES, color=INK)
         axes.tick_params(length=0, pad=3, labelcolor=MUTED)
         for spine in axes.spines.values():
             spine.set_visible(False)
 
-    return Panel(title=title, finding=finding, draw=draw, height=3.5, margins=(0.82, 0.06, 0.44, 0.34))
+    return Panel(title=title, finding=finding, draw=draw, height=3.82, margins=(0.82, 0.06, 0.76, 0.34))
