@@ -30,7 +30,7 @@ class Telemetry:
         sm_clock_mhz: Clock of the streaming multiprocessors.
         memory_clock_mhz: Clock of the memory.
         max_sm_clock_mhz: Highest SM clock of this GPU.
-        power_watts: Power drawn; GPUs since Ampere tell the mean of the last second.
+        power_watts: Power drawn; most GPUs since Ampere tell the mean of the last second.
         temperature_celsius: Of the GPU's core.
         throttle_ratio: Share of the readings at which a reason held the clocks down, by reason; reasons that never did
             are left out.

@@ -40,7 +40,7 @@ _GPUS = (
         peak_flops={"fp32": 8.1 * TERA, "fp16": 65 * TERA},
         bytes_per_second=320 * GIGA,
         power_watts=70,
-        source="NVIDIA T4 Tensor Core GPU data sheet (2019): 8.1 TFLOPS FP32, 65 mixed precision, 320 GB/s, 70 W",
+        source="NVIDIA T4 data sheet (2019): 8.1 TFLOPS FP32, 65 mixed precision, 70 W; product brief: up to 320 GB/s",
     ),
     Gpu(
         name="v100",

@@ -60,7 +60,8 @@ def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any
         images_per_second = workload.batch_size / limit_s
         epochs = study.EPOCHS.get(workload.model)
         training_s = None if epochs is None else epochs * study.TRAIN_IMAGES / images_per_second
-        theirs = study.study_result(workload.model, workload.precision) if sheet.name == "t4" else None
+        same = sheet.name == "t4" and workload.batch_size == study.BATCH_SIZE
+        theirs = study.study_result(workload.model, workload.precision) if same else None
         yield {
             "model": workload.model,
             "precision": workload.precision,

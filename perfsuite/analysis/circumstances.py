@@ -64,11 +64,11 @@ def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> 
 
 def _throttled(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
     names = sorted({name for one in (*old, *new) for name in one.throttle_ratio or {}})
-    for name in names:
-        before, after = (_share(side, name) for side in (old, new))
-        if abs(after - before) >= THROTTLE_CHANGE_RATIO:
-            return f"clocks held down by {name} in {after:.0%} of the readings, {before:.0%} in the baseline"
-    return None
+    shares = [(name, _share(old, name), _share(new, name)) for name in names]
+    name, before, after = max(shares, key=lambda share: abs(share[2] - share[1]), default=("", 0.0, 0.0))
+    if abs(after - before) < THROTTLE_CHANGE_RATIO:
+        return None
+    return f"clocks held down by {name} in {after:.0%} of the readings, {before:.0%} in the baseline"
 
 
 def _share(side: Sequence[Telemetry], reason: str) -> float:
@@ -90,20 +90,26 @@ def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None
 def changed_kernels(sides: Sides, row: int) -> list[str]:
     """Return in words which kernels of a pass changed, the largest change first; empty where there are no profiles."""
     old, new = (_profiles(sides.records(row, candidate=side)) for side in (False, True))
-    if not old or not new:
+    if not old or not new or not all(profile.kernels_s > 0 for profile in (*old, *new)):
         return []
     before, after = _seconds(old), _seconds(new)
     whole = statistics.median(profile.kernels_s for profile in old)
-    changes = {name: after.get(name, 0.0) - before.get(name, 0.0) for name in {**before, **after}}
+    # A kernel that is not among the ten most expensive takes at most as long as the last of them.
+    least_before, least_after = min(before.values(), default=0.0), min(after.values(), default=0.0)
+    changes = {}
+    for name in {**before, **after}:
+        change = after.get(name, least_after) - before.get(name, least_before)
+        grew, shrank = name in after, name in before
+        changes[name] = change if grew and shrank else max(change, 0.0) if grew else min(change, 0.0)
     named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * whole]
     lines = [
         f"  all kernels {duration(statistics.median(profile.kernels_s for profile in new))} after {duration(whole)}"
     ]
     for name in sorted(named, key=lambda name: abs(changes[name]), reverse=True)[:MOST_KERNELS]:
         if name not in before:
-            what = f"new among the ten most expensive, {duration(after[name])}"
+            what = f"at least, new among the ten most expensive, {duration(after[name])}"
         elif name not in after:
-            what = f"no longer among the ten most expensive, {duration(before[name])} before"
+            what = f"at least, no longer among the ten most expensive, {duration(before[name])} before"
         else:
             what = f"{duration(after[name])} after {duration(before[name])}"
         lines.append(f"  {100 * changes[name] / whole:+.1f}% of a pass: {name}: {what}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import math
@@ -52,7 +53,20 @@ def default_noise_path() -> Path:
     if named:
         return Path(named).expanduser()
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "perfsuite" / "noise.json"
+    if state:
+        return Path(state) / "perfsuite" / "noise.json"
+    try:
+        return Path.home() / ".local" / "state" / "perfsuite" / "noise.json"
+    except RuntimeError:  # a user without a home
+        return Path("results") / "noise.json"
+
+
+def known_noise_floors() -> tuple[dict[str, NoiseFloor], tuple[str, ...]]:
+    """Return what is known of noise floors; a file that cannot be used is a note, for no table should want for it."""
+    try:
+        return read_noise_floors(default_noise_path()), ()
+    except ResultFileError as error:
+        return {}, (f"noise floor not known: {error}",)
 
 
 def noise_floor(comparison: Comparison) -> NoiseFloor:
@@ -103,8 +117,11 @@ def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
         raise ResultFileError(f"{path}: cannot be read: {str(error)[:100]}; `perfsuite noise` makes it anew") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise ResultFileError(f"{path}: no file of noise floors; delete it, `perfsuite noise` makes it anew")
+    machines = content.get("machines")
+    if not isinstance(machines, dict):
+        raise ResultFileError(f"{path}: no file of noise floors; delete it, `perfsuite noise` makes it anew")
     floors = {}
-    for machine, values in content.get("machines", {}).items():
+    for machine, values in machines.items():
         floors[machine] = _read(machine, values, path)
     return floors
 
@@ -125,14 +142,23 @@ def _read(machine: str, values: Any, path: Path) -> NoiseFloor:
 
 
 def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
-    """Keep a machine's noise floor; benchmarks that it did not measure this time keep what they had.
+    """Keep a machine's noise floor.
+
+    Benchmarks that were not measured this time keep what they had, if it was taken in the same way: with the same
+    versions and as many processes. The older date stands for both then.
 
     Raises:
         ResultFileError: The file cannot be read or written.
     """
     floors = read_noise_floors(path)
     before = floors.get(floor.machine)
-    ratios = {**(before.provable_ratio if before is not None else {}), **floor.provable_ratio}
+    if before is not None and (before.versions, before.num_processes) == (floor.versions, floor.num_processes):
+        kept = {name: ratio for name, ratio in before.provable_ratio.items() if name not in floor.provable_ratio}
+        floor = dataclasses.replace(
+            floor,
+            measured=min(before.measured, floor.measured) if kept else floor.measured,
+            provable_ratio={**kept, **floor.provable_ratio},
+        )
     floors[floor.machine] = floor
     content = {
         "schema": SCHEMA,
@@ -141,7 +167,7 @@ def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
                 "measured": one.measured,
                 "num_processes": one.num_processes,
                 "versions": one.versions,
-                "provable_ratio": ratios if machine == floor.machine else one.provable_ratio,
+                "provable_ratio": one.provable_ratio,
             }
             for machine, one in floors.items()
         },
@@ -159,9 +185,10 @@ def add_noise_floor(results: Results, floors: dict[str, NoiseFloor]) -> tuple[st
     if frame.empty or not results.ours or "machine" not in frame:
         return ()
     values, used = [], set()
-    for row in frame[["machine", "label"]].to_dict("records"):
+    for row in frame[["machine", "label", "torch"]].to_dict("records"):
         floor = floors.get(str(row["machine"]))
-        ratio = None if floor is None else floor.provable_ratio.get(str(row["label"]))
+        fits = floor is not None and floor.versions.get("torch") in {None, row["torch"]}
+        ratio = floor.provable_ratio.get(str(row["label"])) if floor is not None and fits else None
         values.append(ratio)
         if floor is not None and ratio is not None:
             used.add((floor.measured, floor.num_processes))
@@ -192,7 +219,7 @@ def in_words(comparison: Comparison, floors: dict[str, NoiseFloor]) -> str | Non
     )
 
 
-def noise_table(floor: NoiseFloor, *, false_alarms: Sequence[str]) -> Table:
+def noise_table(floor: NoiseFloor, *, false_alarms: Sequence[str], notes: Sequence[str] = ()) -> Table:
     """Return a noise floor as a table."""
     rows = [{"benchmark": name, "provable_ratio": ratio} for name, ratio in sorted(floor.provable_ratio.items())]
     alarms = (
@@ -207,5 +234,5 @@ def noise_table(floor: NoiseFloor, *, false_alarms: Sequence[str]) -> Table:
             text_column("benchmark", foldable=True),
             Column(heading="provable %", show=lambda row: f"{100 * row['provable_ratio']:.1f}", numeric=True),
         ),
-        notes=("provable: the smallest slowdown that would have been shown 95 times of 100", alarms),
+        notes=("provable: the smallest slowdown that would have been shown 95 times of 100", alarms, *notes),
     )

@@ -239,12 +239,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 workloads.append(workload)
         if not process.complete:
             notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
-    num_pairs = sum(process.num_pairs for process in processes)
-    if num_pairs:
-        notes.append(f"{num_pairs} alternations (-m speedup, -m fidelity) are not compared: they are ratios already")
-    num_trainings = sum(process.num_trainings for process in processes)
-    if num_trainings:
-        notes.append(f"{num_trainings} full trainings are not compared: collect --table accuracy sets AMP against FP32")
+    notes += _not_compared(processes)
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
     peaks = np.full(shape, np.nan)
@@ -264,6 +259,17 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         processes=tuple(processes),
         notes=tuple(notes),
     )
+
+
+def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:
+    notes = []
+    num_pairs = sum(process.num_pairs for process in processes)
+    if num_pairs:
+        notes.append(f"{num_pairs} alternations (-m speedup, -m fidelity) are not compared: they are ratios already")
+    num_trainings = sum(process.num_trainings for process in processes)
+    if num_trainings:
+        notes.append(f"{num_trainings} full trainings are not compared: collect --table accuracy sets AMP against FP32")
+    return notes
 
 
 def _without_copies(processes: Sequence[ProcessResult], notes: list[str]) -> list[ProcessResult]:

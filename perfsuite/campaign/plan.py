@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def make_side(name: str, python: str, folder: Path, variables: list[str]) -> Sid
     ]
     if path.is_dir() and not inside:
         raise CampaignError(f"--{name} {python}: a folder without an interpreter; name one, or a virtual environment")
-    found = str(inside[0].absolute()) if inside else shutil.which(python)
+    found = str(inside[0].absolute()) if inside else shutil.which(os.path.expanduser(python))  # noqa: PTH111 - a Path drops the ./
     if found is None:
         raise CampaignError(f"--{name} {python}: no such interpreter")
     if not folder.is_dir():
@@ -110,7 +111,7 @@ def check_arguments(arguments: tuple[str, ...]) -> None:
         CampaignError: One of pytest's arguments does.
     """
     for argument in arguments:
-        if argument.startswith(("--benchmark-json", "--benchmark-disable", "--collect-only", "--co")):
+        if argument in {"--co", "--collect-only"} or argument.startswith(("--benchmark-json", "--benchmark-disable")):
             raise CampaignError(f"{argument}: cannot be given here; every process writes a file of its own")
 
 
@@ -167,6 +168,7 @@ def _versions(side: Side) -> dict[str, str]:
             timeout=TIMEOUT_S,
             check=False,
             cwd=side.folder,
+            env={**os.environ, **side.variables},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CampaignError(f"{option}: does not run: {str(error)[:200]}") from None
@@ -192,6 +194,10 @@ def _code(folder: Path) -> str | None:
 
     try:
         commit, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD")
-    except (OSError, subprocess.SubprocessError):
+        for name in git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", "*.toml", "*.ini").split(
+            b"\0"
+        ):
+            changes += name + (folder / name.decode()).read_bytes() if name else b""
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return commit + ("" if not changes else f"+{hashlib.sha256(changes).hexdigest()[:8]}")

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from perfsuite.analysis.result_file import read_result_file
 from perfsuite.campaign.plan import differences
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.campaign.plan import Plan, Side
 
 STATE = "campaign.json"
+JUDGED = "judged"
 SCHEMA = "perfsuite-ab-1"
 
 POLL_S = 0.5
@@ -56,12 +57,13 @@ def run_campaign(
         CampaignError: The folder holds another run, or a process failed.
         Interrupted: Ctrl-C or SIGTERM.
     """
-    _claim(folder, identity, restart=restart)
+    folder = folder.absolute()  # the processes run elsewhere
+    lock = _claim(folder, identity, restart=restart)
     order = plan.order()
     taken: dict[int, float] = {}
     notes: list[str] = []
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
-    with _terminated_as_interrupted():
+    with lock, _terminated_as_interrupted():
         for number, side in enumerate(order, start=1):
             path = folder / f"{number:03d}-{side.name}.json"
             label = f"[{number:{len(str(len(order)))}}/{len(order)}] {side.name:<9}"
@@ -86,18 +88,25 @@ def run_campaign(
     return files["baseline"], files["candidate"], notes
 
 
-def is_finished(folder: Path, plan: Plan) -> bool:
-    """Whether all files of a plan are there."""
-    return all((folder / f"{number:03d}-{side.name}.json").exists() for number, side in enumerate(plan.order(), 1))
+def mark_judged(folder: Path) -> None:
+    """Note that a run was brought to its end: the same question again is to be measured again."""
+    with contextlib.suppress(OSError):
+        (folder / JUDGED).touch()
 
 
-def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> None:
-    """Make the folder this run's, or see that it is."""
+def is_judged(folder: Path) -> bool:
+    """Whether a run was brought to its end, its verdicts written."""
+    return (folder / JUDGED).exists()
+
+
+def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> IO[str]:
+    """Make the folder this run's, or see that it is; a lock that is held until it is closed."""
     state = folder / STATE
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder)
         if restart:
-            for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE):
+            for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE, JUDGED):
                 for path in folder.glob(pattern):
                     path.unlink()
         if state.exists():
@@ -109,13 +118,33 @@ def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> None:
                 raise CampaignError(
                     f"{folder}: holds another run: {differing}; --restart begins anew, or name another folder"
                 )
-            return
+            return lock
         others = sorted(folder.glob("[0-9][0-9][0-9]-*.json"))
         if others:
             raise CampaignError(f"{folder}: holds {others[0].name}, but not {STATE}; name another folder, or --restart")
         write_atomically(state, json.dumps({"schema": SCHEMA, "identity": identity}, indent=1))
     except (OSError, ValueError) as error:
         raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
+    return lock
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Hold the folder alone: two runs in it would measure under each other's load.
+
+    Raises:
+        CampaignError: Another process holds it.
+    """
+    lock = (folder / "lock").open("w", encoding="ascii")
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        return lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise CampaignError(f"{folder}: another process runs there now; wait for it, or name another folder") from None
+    return lock
 
 
 def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Callable[[str], None]) -> str | None:
@@ -123,6 +152,7 @@ def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Ca
     part, log = path.with_suffix(".part.json"), path.with_suffix(".log")
     part.unlink(missing_ok=True)
     command = [side.python, "-m", "pytest", *arguments, f"--benchmark-json={part}"]
+    process: subprocess.Popen[bytes] | None = None
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(  # noqa: S603 - the interpreter that the user names is to be run
@@ -133,17 +163,19 @@ def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Ca
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        except OSError as error:
-            raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
-        try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     status = process.wait(POLL_S)
                     break
                 tell(_last_line(log))
-        except KeyboardInterrupt:
-            _stop(process)
-            raise Interrupted from None
+        except BaseException as error:  # whatever it is, nothing may go on measuring unseen
+            if process is not None:
+                _stop(process)
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted from None
+            if isinstance(error, OSError) and process is None:
+                raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
+            raise
     if status not in {0, 1}:
         raise CampaignError(
             f"{path.name}: the {side.name} ended with status {status}: {_complaint(log)}; all that it wrote: {log}"

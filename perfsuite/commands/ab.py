@@ -79,17 +79,17 @@ def _plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, list[st
     return Plan(sides=(first, second), num_processes=min(int(text), MOST_PROCESSES), arguments=arguments)
 
 
-def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[list[Path], list[Path], list[str]] | None:
-    """Run what is missing; None if it was interrupted."""
+def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[Path, list[Path], list[Path], list[str]] | None:
+    """Run what is missing: the folder, the files of either side, notes; None if it was interrupted."""
     from perfsuite.campaign.plan import digest_of, identify
-    from perfsuite.campaign.run import Interrupted, is_finished, run_campaign
+    from perfsuite.campaign.run import Interrupted, is_judged, run_campaign
 
     identity = identify(plan)
     folder = options.run_dir
     if folder is None:
         stem = Path("results") / f"{kind}-{digest_of(identity)}"
         folder, number = stem, 2
-        while not options.restart and is_finished(folder, plan):  # the same question again is to be measured again
+        while is_judged(folder):  # the same question again is to be measured again
             folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
     sys.stderr.write(f"{2 * plan.num_processes} processes in turns, kept in {folder}\n")
 
@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[list[Path]
             say_progress(text)
 
     try:
-        return run_campaign(plan, folder, identity, restart=options.restart, say=say)
+        return folder, *run_campaign(plan, folder, identity, restart=options.restart, say=say)
     except Interrupted:
         say_progress("")
         sys.stderr.write("interrupted; what is finished is kept, and the same command goes on from there\n")
@@ -109,6 +109,8 @@ def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[list[Path]
 
 
 def _ab(options: argparse.Namespace) -> int:
+    from perfsuite.campaign.run import mark_judged
+
     judging = read_judging(options)  # before the hours, not after them
     plan = _plan(
         options,
@@ -120,26 +122,41 @@ def _ab(options: argparse.Namespace) -> int:
     found = _run(options, plan, "ab")
     if found is None:
         return EXIT_INTERRUPTED
-    baseline, candidate, notes = found
+    folder, baseline, candidate, notes = found
     comparison = judge_files(baseline, candidate, judging)
-    return show_comparison(dataclasses.replace(comparison, notes=(*notes, *comparison.notes)), options)
+    status = show_comparison(dataclasses.replace(comparison, notes=(*notes, *comparison.notes)), options)
+    mark_judged(folder)
+    return status
 
 
 def _noise(options: argparse.Namespace) -> int:
     from perfsuite.analysis.compare import compare
-    from perfsuite.analysis.noise import default_noise_path, noise_floor, noise_table, save_noise_floor
+    from perfsuite.analysis.noise import (
+        default_noise_path,
+        noise_floor,
+        noise_table,
+        read_noise_floors,
+        save_noise_floor,
+    )
+    from perfsuite.analysis.regression import MIN_PROCESSES
     from perfsuite.analysis.sides import join_sides, read_process
+    from perfsuite.campaign.run import mark_judged
+    from perfsuite.errors import CampaignError
 
     plan = _plan(options, [(name, options.python, options.dir, []) for name in ("baseline", "candidate")])
+    if plan.num_processes < MIN_PROCESSES:
+        raise CampaignError(f"--processes: {plan.num_processes} a side show no noise floor; {MIN_PROCESSES} at least")
+    path = default_noise_path()
+    read_noise_floors(path)  # a damaged file is told before the hours, not after them
     found = _run(options, plan, "noise")
     if found is None:
         return EXIT_INTERRUPTED
-    first, second = ([read_process(path) for path in paths] for paths in found[:2])
+    first, second = ([read_process(path) for path in paths] for paths in found[1:3])
     comparison = compare(join_sides(first, second))
     floor = noise_floor(comparison)
-    path = default_noise_path()
     save_noise_floor(floor, path)
     alarms = [one.fullname for one in comparison.benchmarks if one.verdict in {"regressed", "improved"}]
-    show(noise_table(floor, false_alarms=alarms), options)
+    show(noise_table(floor, false_alarms=alarms, notes=found[3]), options)
+    mark_judged(found[0])
     sys.stderr.write(f"kept in {path}; later tables of this machine show it\n")
     return EXIT_FAILED if alarms else 0

@@ -40,7 +40,7 @@ def add_collect(commands: Commands) -> None:
 def _collect(options: argparse.Namespace) -> int:
     from perfsuite.analysis.collect import collect
     from perfsuite.analysis.comments import render_comment
-    from perfsuite.analysis.noise import add_noise_floor, default_noise_path, read_noise_floors
+    from perfsuite.analysis.noise import add_noise_floor, known_noise_floors
     from perfsuite.analysis.views import TABLES, build_table, steps_gist
     from perfsuite.errors import choose
 
@@ -48,8 +48,8 @@ def _collect(options: argparse.Namespace) -> int:
     check_output(options, options.files)
     results = collect(options.files)
     if options.table in {"steps", "speedup"}:
-        notes = add_noise_floor(results, read_noise_floors(default_noise_path()))
-        results = dataclasses.replace(results, notes=(*results.notes, *notes))
+        floors, notes = known_noise_floors()
+        results = dataclasses.replace(results, notes=(*results.notes, *notes, *add_noise_floor(results, floors)))
     table = build_table(options.table, results)
     if options.format == "markdown" and options.table == "steps" and len(table.frame) > 1:
         head = steps_gist(results)

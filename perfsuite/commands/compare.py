@@ -87,14 +87,16 @@ def judge_files(
         ResultFileError: A file cannot be used.
     """
     from perfsuite.analysis.compare import compare
-    from perfsuite.analysis.noise import default_noise_path, in_words, read_noise_floors
+    from perfsuite.analysis.noise import in_words, known_noise_floors
     from perfsuite.analysis.sides import join_sides, read_process
 
     alpha, thresholds = judging
     old, new = ([read_process(path) for path in side] for side in (baseline, candidate))
     comparison = compare(join_sides(old, new), min_effect=thresholds, alpha=alpha, ignore_host=ignore_host)
-    known = in_words(comparison, read_noise_floors(default_noise_path()))
-    return comparison if known is None else dataclasses.replace(comparison, notes=(*comparison.notes, known))
+    floors, notes = known_noise_floors()
+    known = in_words(comparison, floors)
+    notes += () if known is None else (known,)
+    return dataclasses.replace(comparison, notes=(*comparison.notes, *notes))
 
 
 def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:

@@ -138,8 +138,8 @@ def read_condition(
     device, device_error = None, None
     try:
         device = choose_device(device_name, nvml=seen)
-    except PerfsuiteError as error:
-        device_error = str(error)
+    except (PerfsuiteError, RuntimeError) as error:  # torch's own: the GPU is full, or held by one process alone
+        device_error = _first_line(error).replace("--perf-device", "--device")
     broken, operators = (None, None) if short else _torchvision()
     busy, steal = _shares(0.1 if short else WINDOW_S)
     results_error, free_disk = _disk(results)
@@ -171,7 +171,10 @@ def read_condition(
 
 def _gpu(device: torch.device) -> GpuCondition:
     name = torch.cuda.get_device_name(device)
-    free, total = torch.cuda.mem_get_info(device)
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError:  # so full that not even a context fits
+        free, total = 0, int(torch.cuda.get_device_properties(device).total_memory)
     instrument = make_instrument(device)
     if not isinstance(instrument, NvmlInstrument):
         return GpuCondition(name=name, free_bytes=free, total_bytes=total)
@@ -232,9 +235,13 @@ def _precisions(device: torch.device) -> dict[str, str | None]:
             with applied(policy):
                 prove(policy, device)
             found[policy.name] = None
-        except PerfsuiteError as error:
-            found[policy.name] = str(error)
+        except (PerfsuiteError, RuntimeError) as error:
+            found[policy.name] = _first_line(error)
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
 
 
 def smallest_step(now: Callable[[], float], readings: int = 200) -> float:
@@ -281,13 +288,13 @@ def read_free_memory(path: Path) -> int | None:
     return None
 
 
-def shares_between(before: str, after: str) -> tuple[float | None, float | None]:
-    """Return the shares of the cores' time that were worked, and that other guests took, between two readings.
+def shares_between(before: str, after: str, cores: set[int]) -> tuple[float | None, float | None]:
+    """Return the shares of these cores' time that were worked, and that other guests took, between two readings.
 
     Source: proc(5), /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.
     """
     try:
-        old, new = ([int(part) for part in text.splitlines()[0].split()[1:9]] for text in (before, after))
+        old, new = (_spent(text, cores) for text in (before, after))
         spent = [late - early for late, early in zip(new, old, strict=True)]
         total, idle, steal = sum(spent), spent[3] + spent[4], spent[7]
     except (IndexError, ValueError):
@@ -295,12 +302,19 @@ def shares_between(before: str, after: str) -> tuple[float | None, float | None]
     return ((total - idle - steal) / total, steal / total) if total > 0 else (None, None)
 
 
+def _spent(text: str, cores: set[int]) -> list[int]:
+    rows = [line.split() for line in text.splitlines() if line.startswith("cpu")]
+    ours = [row[1:9] for row in rows if row[0][3:].isdigit() and int(row[0][3:]) in cores]
+    return [sum(int(value) for value in column) for column in zip(*ours, strict=True)]
+
+
 def _shares(seconds: float) -> tuple[float | None, float | None]:
     path = Path("/proc/stat")
     try:
         before = path.read_text(encoding="ascii")
         time.sleep(seconds)
-        return shares_between(before, path.read_text(encoding="ascii"))
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+        return shares_between(before, path.read_text(encoding="ascii"), cores)
     except OSError:
         return None, None
 

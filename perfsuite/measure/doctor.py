@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -146,7 +147,11 @@ def _others(gpu: GpuCondition) -> Check:
 
 
 def _clocks(gpu: GpuCondition) -> Iterator[Check]:
-    grave = [reason for reason in gpu.throttle_reasons if reason not in {"power cap", "application clocks"}]
+    grave = [
+        reason
+        for reason in gpu.throttle_reasons
+        if "thermal" in reason or reason in {"hardware slowdown", "power brake"}
+    ]
     if grave:
         yield Check(
             name="throttling",
@@ -164,7 +169,9 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
             mend="let it cool down, look at the fans" if hot else None,
         )
     if gpu.application_clock_mhz is not None and gpu.max_sm_clock_mhz is not None:
-        lowered = "application clocks" in gpu.throttle_reasons
+        lowered = gpu.application_clock_mhz < gpu.max_sm_clock_mhz and bool(
+            {"application clocks", "sync boost", "display clocks"} & set(gpu.throttle_reasons)
+        )
         yield Check(
             name="clocks",
             status="notable" if lowered else "fine",
@@ -280,7 +287,9 @@ def _timer(condition: Condition) -> Check:
     return Check(
         name="timer",
         status="unfit" if coarse else "fine",
-        found=f"steps of {duration(condition.timer_step_s)}",
+        found=f"steps of {duration(condition.timer_step_s)}"
+        if math.isfinite(condition.timer_step_s)
+        else "stands still",
         mend="a virtual machine with a better clock source (cat /sys/devices/system/clocksource/*/current_clocksource)"
         if coarse
         else None,

@@ -157,18 +157,22 @@ class _Cell:
         # What is alive now is no garbage: without this a collection in a round would walk all of torch's objects.
         gc.collect()
         gc.freeze()
-        watch = self._instrument.start()
         try:
-            self._benchmark(step.phase)
+            watch = self._instrument.start()
+            try:
+                self._benchmark(step.phase)
+            finally:
+                self._telemetry = self._instrument.stop(watch)
         finally:
-            self._telemetry = self._instrument.stop(watch)
             gc.unfreeze()
             self._clock.unwatch()
-        self._report_stage("measuring energy and limits")
+        self._report_stage("measuring energy")
         self._telemetry = self._with_energy(self._telemetry, step)
-        self._limits, self._limits_absent = _limits(step, self._clock)
         self._report_stage("measuring memory")
         self._peak = self._measure_memory(step)
+        # After the peak: what the probes load stays in the device's memory.
+        self._report_stage("probing limits")
+        self._limits, self._limits_absent = _limits(step, self._clock)
         self._report_stage("predicting memory")
         self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
 
@@ -176,7 +180,9 @@ class _Cell:
         """Add the energy of passes over a window of its own: the counter moves in coarse steps."""
         begin_joules = self._instrument.energy_joules()
         if begin_joules is None:
-            return telemetry
+            reason = telemetry.absent.get("energy_joules", "this GPU has no energy counter")
+            absent = {**telemetry.absent, "energy_joules": reason, "energy_num_images": reason}
+            return dataclasses.replace(telemetry, absent=absent)
         begin, num_passes = self._clock(), 0
         begin_joules = self._instrument.energy_joules()
         while self._clock() - begin < ENERGY_WINDOW_S:
@@ -279,18 +285,28 @@ class _Cell:
 
 
 def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, int | float | None], dict[str, str]]:
-    """Return the least that a pass has to do and what the device can do at most, and the reasons for what is absent."""
+    """Return the least that a pass has to do and what the device can do at most, and the reasons for what is absent.
+
+    Nothing that goes wrong here may cost the cell, which is measured already.
+    """
+    found: dict[str, int | float | None] = dict.fromkeys(LIMITS)
+    absent: dict[str, str] = {}
     try:
-        work = dataclasses.asdict(count_work(step.workload))
-        work["step_flops"] = work.pop("flops")
-        found = dataclasses.asdict(probe_limits(step.policy, device=step.device, clock=clock))
-    except (NotSupportedError, MeasurementError) as error:
-        return dict.fromkeys(LIMITS), dict.fromkeys(LIMITS, str(error))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return dict.fromkeys(LIMITS), dict.fromkeys(LIMITS, "no room for the probes beside the cell")
-    return {key: found[key.removeprefix("probe_")] if key.startswith("probe_") else work[key] for key in LIMITS}, {}
+        work = count_work(step.workload)
+        found.update(step_flops=work.flops, least_bytes=work.least_bytes)
+    except (NotSupportedError, MeasurementError, RuntimeError) as error:
+        absent.update(dict.fromkeys(("step_flops", "least_bytes"), _in_a_line(error)))
+    try:
+        limits = dataclasses.asdict(probe_limits(step.policy, device=step.device, clock=clock))
+        found.update({f"probe_{key}": value for key, value in limits.items()})
+    except (MemoryError, RuntimeError) as error:
+        reason = "no room for the probes beside the cell" if is_out_of_memory(error) else _in_a_line(error)
+        absent.update({key: reason for key in LIMITS if key.startswith("probe_")})
+    return found, absent
+
+
+def _in_a_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
 
 
 def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:

@@ -8,7 +8,7 @@ import gc
 import math
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.budget import BUDGETS
@@ -169,9 +169,13 @@ def measure_fidelity(
         undo.callback(step.close)
         with applied(step.policy):
             bare = bare_step(step)
+        instrument = make_instrument(device)
+        watch = instrument.start()
+        undo.callback(instrument.stop, watch)
+        instrument.pause(watch)
         sides = [
             make_side(step, bare, independent_stopwatch(device)),
-            _observed(make_side(step, step.train_step, ClockStopwatch(clock)), make_instrument(device)),
+            _observed(make_side(step, step.train_step, ClockStopwatch(clock)), instrument, watch),
         ]
         return run_pair(
             "fidelity",
@@ -191,17 +195,20 @@ def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatc
     return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied(policy))
 
 
-def _observed(side: Side, instrument: Instrument) -> Side:
-    """Return a side whose turns are observed, as the rounds of a cell are: the thread that reads costs time too."""
+def _observed(side: Side, instrument: Instrument, watch: Any) -> Side:
+    """Return a side whose turns are observed, as the rounds of a cell are: the thread that reads costs time too.
+
+    One watch lasts over all turns, paused in those of the other side: a turn may be shorter than the thread's period.
+    """
 
     @contextlib.contextmanager
     def in_force() -> Iterator[None]:
         with side.in_force():
-            watch = instrument.start()
+            instrument.resume(watch)
             try:
                 yield
             finally:
-                instrument.stop(watch)
+                instrument.pause(watch)
 
     return dataclasses.replace(side, in_force=in_force)
 

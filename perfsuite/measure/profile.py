@@ -53,8 +53,13 @@ SYNCHRONISING = re.compile(r"^cuda\w*Synchronize$|^cudaMemcpy$|^cu\w*Synchronize
 """Calls in which the host waits for the device."""
 
 
-def profile_workload(workload: Workload, *, device: torch.device) -> Profile:
+def profile_workload(workload: Workload, *, device: torch.device, timed_s: float | None = None) -> Profile:
     """Build a workload anew and take its profile.
+
+    Args:
+        workload: What.
+        device: Where.
+        timed_s: Median of the timed rounds of its cell: what tells how long a pass takes undisturbed.
 
     Raises:
         NotSupportedError: This hardware lacks what the workload asks for.
@@ -65,17 +70,18 @@ def profile_workload(workload: Workload, *, device: torch.device) -> Profile:
         with applied(step.policy):
             if workload.phase == "backward":
                 step.retain_graph()
-            return take_profile(step.phase, device=device)
+            return take_profile(step.phase, device=device, timed_s=timed_s)
     finally:
         step.close()
 
 
-def take_profile(run: Callable[[], object], *, device: torch.device) -> Profile:
+def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: float | None = None) -> Profile:
     """Take the three clocks of a pass: wall and device undisturbed, then the kernels under the profiler.
 
     Args:
         run: One pass.
         device: Where it runs.
+        timed_s: Of a pass before any profile of this process slowed its launches, if known.
     """
     synchronize = device_synchronizer(device)
     num_passes = NUM_PASSES[device.type]
@@ -102,7 +108,10 @@ def take_profile(run: Callable[[], object], *, device: torch.device) -> Profile:
         synchronize()  # outside of the window: this wait is ours, not the pass's
     if device.type == "cuda":
         return read_device_events(
-            _events(profiler), wall_s=wall_s, device_s=float(device_s or 0.0), num_passes=num_passes
+            _events(profiler),
+            wall_s=wall_s if timed_s is None else min(wall_s, timed_s),
+            device_s=float(device_s or 0.0),
+            num_passes=num_passes,
         )
     return _of_operators(profiler, wall_s=wall_s, num_passes=num_passes)
 
@@ -112,7 +121,14 @@ def _events(profiler: Any) -> list[tuple[str, bool, int, int]]:
     return [
         (event.name(), str(event.device_type()).endswith("CUDA"), event.start_ns(), event.duration_ns())
         for event in profiler.profiler.kineto_results.events()
+        if not (_is_annotation(event) and str(event.device_type()).endswith("CUDA"))
     ]
+
+
+def _is_annotation(event: Any) -> bool:
+    """Whether this is a mark that somebody set (torch's optimizers do), which the profiler shows on the device too."""
+    tell = getattr(event, "is_user_annotation", None)
+    return bool(tell()) if tell is not None else event.name().startswith(("Optimizer.", "## ", WINDOW))
 
 
 def read_device_events(

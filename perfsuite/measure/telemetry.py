@@ -30,6 +30,12 @@ class Instrument(Protocol):
     def stop(self, token: Any) -> Telemetry:
         """Return what was seen since."""
 
+    def pause(self, token: Any) -> None:
+        """Do not read until `resume`: what happens now is not to be observed."""
+
+    def resume(self, token: Any) -> None:
+        """Read again."""
+
     def energy_joules(self) -> float | None:
         """Return the energy counter, or None where there is none."""
 
@@ -50,6 +56,12 @@ class NothingToSee:
         absent = dict.fromkeys(_ABSENT, self._reason)
         return Telemetry(num_samples=0, seconds=time.perf_counter() - token, absent=absent)
 
+    def pause(self, token: float) -> None:
+        """Do nothing."""
+
+    def resume(self, token: float) -> None:
+        """Do nothing."""
+
     def energy_joules(self) -> float | None:
         """Return None."""
         return None
@@ -69,6 +81,7 @@ class _Watch:
     before: Surroundings
     samples: list[Sample] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
+    paused: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
 
@@ -83,6 +96,7 @@ class NvmlInstrument:
         period_s: float = PERIOD_S,
         now: Callable[[], float] = time.perf_counter,
         pid: int | None = None,
+        is_slice: bool = False,
     ) -> None:
         """Build one.
 
@@ -92,7 +106,9 @@ class NvmlInstrument:
             period_s: Between two readings.
             now: Reads seconds.
             pid: Which process is ours; this one if not given.
+            is_slice: Whether the handle is that of a slice of a divided GPU.
         """
+        self._is_slice = is_slice
         self.library = library
         self.handle = handle
         self._period_s = period_s
@@ -126,7 +142,16 @@ class NvmlInstrument:
 
     def _observe(self, watch: _Watch) -> None:
         while not watch.ended.wait(self._period_s):
-            watch.samples.append(self.read_sample())
+            if not watch.paused.is_set():
+                watch.samples.append(self.read_sample())
+
+    def pause(self, token: _Watch) -> None:
+        """Let the thread sleep on."""
+        token.paused.set()
+
+    def resume(self, token: _Watch) -> None:
+        """Let it read again, at the pace that it had."""
+        token.paused.clear()
 
     def energy_joules(self) -> float | None:
         """Return the energy counter.
@@ -164,20 +189,17 @@ class NvmlInstrument:
             num_other_processes=number,
             other_processes_bytes=held,
             num_ecc_errors=None if errors is None else int(errors),
-            is_mig=None if mig is None else bool(mig[0]),
+            is_mig=True if self._is_slice else None if mig is None else bool(mig[0]),
         )
 
     def _others(self) -> tuple[int | None, int | None]:
-        """Return how many other processes there are and what they hold.
+        """Return how many other processes compute there and what they hold; a desktop that only draws is none.
 
         In a container the driver knows us by another number than we do: then the largest of them is taken for ours.
         """
-        found: list[Any] = []
-        for question in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
-            processes = ask(self.library, question, self.handle)
-            if processes is None and question.endswith("ComputeRunningProcesses"):
-                return None, None
-            found += processes or []
+        found = ask(self.library, "nvmlDeviceGetComputeRunningProcesses", self.handle)
+        if found is None:
+            return None, None
         held = {int(process.pid): process.usedGpuMemory for process in found}
         if self._pid in held:
             del held[self._pid]
@@ -206,8 +228,11 @@ def make_instrument(device: torch.device, library: Any = None) -> Instrument:
 
     try:
         library.nvmlInit()  # stays: to begin anew for every cell would take longer than a reading
-        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-        return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(uuid))
+        uuid = str(torch.cuda.get_device_properties(device).uuid).removeprefix("GPU-").removeprefix("MIG-")
+        try:
+            return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+        except library.NVMLError:
+            return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}"), is_slice=True)
     except (library.NVMLError, AttributeError) as error:
         return NothingToSee(f"NVML does not tell: {error}")
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.errors import PerfsuiteError
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.results import result_path, write_results
 from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
@@ -38,7 +37,7 @@ def _profile(config: pytest.Config) -> None:
                 cells.append((bench, record))
     for number, (bench, record) in enumerate(cells, start=1):
         _say(config, f"where the time goes: {number} of {len(cells)}, {record.workload.label}")
-        found, problem = _taken(config, record)
+        found, problem = _taken(config, record, float(bench.stats.median))
         content = bench.extra_info[KEY]
         content["profile"] = found
         if problem is not None:
@@ -47,23 +46,21 @@ def _profile(config: pytest.Config) -> None:
     _say(config, "")
 
 
-def _taken(config: pytest.Config, record: Record) -> tuple[dict[str, Any] | None, str | None]:
+def _taken(config: pytest.Config, record: Record, timed_s: float) -> tuple[dict[str, Any] | None, str | None]:
     """Return the profile, or why there is none: whatever goes wrong here must not cost a number."""
     import dataclasses
-
-    import torch
 
     from perfsuite.measure.memory import release_cached_memory
     from perfsuite.measure.profile import profile_workload
 
     device = suite(config).device
     try:
-        profile = profile_workload(record.workload, device=device)
-    except (PerfsuiteError, RuntimeError, MemoryError, torch.OutOfMemoryError) as error:
+        profile = profile_workload(record.workload, device=device, timed_s=timed_s)
+        return to_strict_json(dataclasses.asdict(profile)), None
+    except Exception as error:  # noqa: BLE001 - whatever it is: the number is there already
         return None, f"{str(error).strip() or type(error).__name__}".partition("\n")[0][:200]
     finally:
         release_cached_memory(device)
-    return to_strict_json(dataclasses.asdict(profile)), None
 
 
 def _say(config: pytest.Config, text: str) -> None:

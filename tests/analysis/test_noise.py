@@ -11,7 +11,7 @@ import pytest
 from builders import make_content, make_entry, make_record, make_workload
 
 from perfsuite.analysis.compare import compare
-from perfsuite.analysis.noise import noise_floor, noise_table, read_noise_floors, save_noise_floor
+from perfsuite.analysis.noise import known_noise_floors, noise_floor, noise_table, read_noise_floors, save_noise_floor
 from perfsuite.analysis.sides import join_sides, read_process
 from perfsuite.analysis.tables import render_terminal
 from perfsuite.cli import main
@@ -59,6 +59,9 @@ def test_a_floor_is_kept_and_found_again(files: list[list[Path]], tmp_path: Path
     kept = read_noise_floors(path)
     assert kept["another"] == other
     assert kept[floor.machine].provable_ratio == {**floor.provable_ratio, "y": 0.2}
+    newer = dataclasses.replace(fewer, versions={"torch": "2.99"})
+    save_noise_floor(newer, path)
+    assert read_noise_floors(path)[floor.machine].provable_ratio == {"y": 0.2}  # what another torch showed is gone
 
 
 def test_later_tables_say_what_can_be_proved_here(
@@ -89,14 +92,21 @@ def test_too_few_processes_have_no_floor(files: list[list[Path]]) -> None:
         ("{", "cannot be read"),
         ("[]", "no file of noise floors"),
         ('{"schema": "perfsuite-noise-1", "machines": {"m": {}}}', "the noise floor of 'm' is damaged"),
+        ('{"schema": "perfsuite-noise-1", "machines": []}', "no file of noise floors"),
         ('{"schema": "perfsuite-noise-1", "machines": {"m": 3}}', "the noise floor of 'm' is damaged"),
     ],
 )
-def test_a_damaged_file_of_floors_is_one_line(content: str, complaint: str, tmp_path: Path) -> None:
+def test_a_damaged_file_of_floors_is_one_line_and_no_table_wants_for_it(
+    content: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "noise.json"
     path.write_text(content)
     with pytest.raises(ResultFileError, match=complaint):
         read_noise_floors(path)
+    monkeypatch.setenv("PERFSUITE_NOISE", str(path))
+    floors, (note,) = known_noise_floors()
+    assert floors == {}
+    assert note.startswith("noise floor not known")
 
 
 def test_false_alarms_are_named(files: list[list[Path]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -170,6 +171,43 @@ def test_a_virtual_environment_s_folder_stands_for_its_interpreter(tmp_path: Pat
     assert side.variables == {"A": "b=c"}
     with pytest.raises(CampaignError, match="write NAME=VALUE"):
         make_side("baseline", sys.executable, tmp_path, ["=x"])
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_relative_folder_is_found_by_processes_that_run_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    both = ("--baseline", sys.executable, "--candidate", sys.executable, "--processes", "1", "--fail-on", "never")
+    where = ("--dir-baseline", "checkout", "--dir-candidate", "checkout")
+    arguments = ["ab", *both, *where, "--", "test_sleep.py", "-p", "no:cacheprovider"]
+    unwritable = [*arguments[:1], "-o", str(tmp_path / "no" / "such" / "folder" / "x.md"), *arguments[1:]]
+    assert main(unwritable) == 2  # the measurements are kept all the same
+    (run_dir,) = (tmp_path / "results").iterdir()
+    before = files(run_dir)
+    assert len(before) == 2
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert capsys.readouterr().err.count("there already") == 2
+    assert list((tmp_path / "results").iterdir()) == [run_dir]
+    assert main(arguments) == 0  # the same question, once it is answered, is asked anew
+    assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_a_folder_is_one_run_s_at_a_time(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    with (run_dir / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(command(checkout, run_dir, processes=1)) == 2
+    assert "another process runs there now" in capsys.readouterr().err
+
+
+def test_a_noise_floor_of_too_few_processes_is_refused_at_once(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["noise", "--dir", str(checkout), "--processes", "2", "--run-dir", str(tmp_path / "run")]) == 2
+    assert "2 a side show no noise floor; 3 at least" in capsys.readouterr().err
 
 
 def test_what_differs_between_two_runs_is_named() -> None:

@@ -89,6 +89,7 @@ def test_a_sound_machine_is_fine_in_every_line() -> None:
         ({"free_disk_bytes": 1000}, "disk", "unfit", "0.0 GiB free"),
         ({"results_error": "Read-only file system"}, "disk", "unfit", "Read-only"),
         ({"timer_step_s": 1e-3}, "timer", "unfit", "1.000 ms"),
+        ({"timer_step_s": float("inf")}, "timer", "unfit", "stands still"),
         ({"variables": {"CUDA_LAUNCH_BLOCKING": "1"}}, "environment", "unfit", "CUDA_LAUNCH_BLOCKING=1"),
         ({"precisions": {"fp32": "fp32 is not in force"}}, "precision fp32", "unfit", "not in force"),
     ],
@@ -113,7 +114,7 @@ def test_a_fault_of_the_machine_is_found_with_what_mends_it(
         ({"is_mig": True}, "MIG", "notable", "-mig 0"),
         ({"temperature_celsius": 88.0}, "temperature", "notable", "cool"),
         ({"throttle_reasons": ("thermal (hardware)",)}, "throttling", "unfit", "cooling"),
-        ({"throttle_reasons": ("application clocks",)}, "clocks", "notable", "-rac"),
+        ({"throttle_reasons": ("application clocks",), "application_clock_mhz": 900.0}, "clocks", "notable", "-rac"),
         ({"num_ecc_errors": 3}, "memory errors", "unfit", "ECC"),
     ],
 )
@@ -158,10 +159,11 @@ def test_what_the_system_tells_is_read(tmp_path: Path) -> None:
 
 
 def test_work_and_stolen_time_are_told_apart() -> None:
-    before = "cpu  100 0 100 800 0 0 0 0 0 0\n"
-    assert shares_between(before, "cpu  120 0 120 850 0 0 0 10 0 0\n") == pytest.approx((0.4, 0.1))
-    assert shares_between(before, before) == (None, None)
-    assert shares_between("", "nonsense") == (None, None)
+    before = "cpu  9 9\ncpu0 50 0 50 400 0 0 0 0 0 0\ncpu1 50 0 50 400 0 0 0 0 0 0\ncpu2 9 9 9 9 9 9 9 9 0 0\nintr 1\n"
+    after = "cpu  9 9\ncpu0 60 0 60 425 0 0 0 5 0 0\ncpu1 60 0 60 425 0 0 0 5 0 0\ncpu2 9 9 99 9 9 9 9 9 0 0\nintr 1\n"
+    assert shares_between(before, after, {0, 1}) == pytest.approx((0.4, 0.1))  # the third core is not ours
+    assert shares_between(before, before, {0}) == (None, None)
+    assert shares_between("", "nonsense", {0}) == (None, None)
 
 
 def test_a_clock_s_smallest_step_is_seen() -> None:
@@ -175,6 +177,19 @@ def test_the_command_reports_this_machine(tmp_path: Path, capsys: pytest.Capture
     text = capsys.readouterr().out
     for part in ('"device"', '"precision"', '"timer"', '"disk"', '"status"'):
         assert part in text
+
+
+def test_a_gpu_without_room_for_a_context_is_told_and_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pathlib import Path
+
+    from perfsuite.measure import condition
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: out of memory\nmore words")
+
+    monkeypatch.setattr(condition, "choose_device", full)
+    found = {check.name: check for check in diagnose(read_condition("auto", results=Path(), short=True))}
+    assert (found["device"].status, found["device"].found) == ("unfit", "CUDA error: out of memory")
 
 
 def test_a_device_that_is_not_there_is_unfit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

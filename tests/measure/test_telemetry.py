@@ -72,6 +72,26 @@ def test_a_thread_reads_meanwhile_and_ends_with_the_window() -> None:
     assert "perfsuite telemetry" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_paused_watch_reads_nothing() -> None:
+    source = instrument(period_s=0.001)
+    watch = source.start()
+    source.pause(watch)
+    assert watch.thread is not None
+    watch.thread.join(0.02)
+    seen = len(watch.samples)
+    watch.thread.join(0.05)
+    assert len(watch.samples) == seen
+    source.resume(watch)
+    while len(watch.samples) < seen + 2:
+        watch.thread.join(0.005)
+    source.stop(watch)
+
+
+def test_a_slice_of_a_divided_gpu_says_so() -> None:
+    seen = NvmlInstrument(ReplayedNvml("t4_at_its_power_cap"), None, pid=OURS, is_slice=True).read_surroundings()
+    assert seen.is_mig is True
+
+
 def test_what_nvml_does_not_tell_is_none_with_its_reason() -> None:
     class Silent(ReplayedNvml):
         def nvmlDeviceGetClockInfo(self, _handle: object, _kind: int) -> int:  # noqa: N802 - NVML's name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from perfsuite.errors import MeasurementError
 from perfsuite.measure import probes
 from perfsuite.measure.probes import Sizes, probe_limits
-from perfsuite.measure.profile import NAME_LENGTH, WINDOW, label, read_device_events, take_profile
+from perfsuite.measure.profile import NAME_LENGTH, WINDOW, _events, label, read_device_events, take_profile
 from perfsuite.measure.work import count_work
 from perfsuite.workloads.precision import policy_named
 
@@ -99,6 +100,36 @@ def test_kernels_are_ranked_and_waits_outside_of_the_window_are_not_the_pass_s()
     first, second = profile.kernels
     assert (first.seconds, first.num_calls, first.ratio) == pytest.approx((0.012, 1.0, 0.75))
     assert len(second.name) == NAME_LENGTH
+
+
+def test_marks_that_libraries_set_are_no_kernels() -> None:
+    class Event:
+        def __init__(self, name: str, device: str, *, annotation: bool) -> None:
+            self._name, self._device, self._annotation = name, device, annotation
+
+        def name(self) -> str:
+            return self._name
+
+        def device_type(self) -> str:
+            return f"DeviceType.{self._device}"
+
+        def start_ns(self) -> int:
+            return 0
+
+        def duration_ns(self) -> int:
+            return 1
+
+        def is_user_annotation(self) -> bool:
+            return self._annotation
+
+    seen = [
+        Event(WINDOW, "CPU", annotation=True),
+        Event(WINDOW, "CUDA", annotation=True),
+        Event("Optimizer.step#SGD.step", "CUDA", annotation=True),
+        Event("fused_sgd_kernel", "CUDA", annotation=False),
+    ]
+    profiler = SimpleNamespace(profiler=SimpleNamespace(kineto_results=SimpleNamespace(events=lambda: seen)))
+    assert [event[:2] for event in _events(profiler)] == [(WINDOW, False), ("fused_sgd_kernel", True)]
 
 
 def test_a_profile_without_kernels_is_an_error_and_not_a_zero() -> None:
