@@ -269,4 +269,7 @@ def test_the_stages_are_told_in_order() -> None:
     harness.measure(
         workload, FakeBenchmark(clock), device=CPU, clock=clock, process=PROCESS, report_stage=stages.append
     )
-    assert stages == ["building", "proving precision", "warming up", "timing", "measuring memory", "predicting memory"]
+    assert stages == [
+        *("building", "proving precision", "warming up", "timing", "measuring energy", "measuring memory"),
+        *("probing limits", "predicting memory"),
+    ]

@@ -60,8 +60,8 @@ def test_probes_find_limits_in_the_type_of_the_policy(monkeypatch: pytest.Monkey
 
 
 def test_the_fastest_timing_of_a_probe_counts() -> None:
-    readings = iter([0.0, 1.0, 1.0, 2.0, 10.0, 13.0, 20.0, 22.0, 30.0, 31.0, 40.0, 45.0])
-    assert probes._fastest(lambda: None, lambda: next(readings), 0.5) == 1.0
+    readings = iter([0.0, 0.3, 1.0, 1.4, 10.0, 10.6, 20.0, 20.4, 30.0, 30.2, 40.0, 41.0])
+    assert probes._fastest(lambda: None, lambda: next(readings), 0.3) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from builders import make_workload
 from suite_run import QUICK, REPOSITORY, Run
 
 from perfsuite.analysis import views  # noqa: F401 - the same
-from perfsuite.measure import budget, condition, doctor, environment, harness, profile  # noqa: F401 - the same
+from perfsuite.measure import budget, condition, doctor, environment, harness, probes, profile  # noqa: F401 - the same
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.workloads.step import TrainingStep
@@ -47,6 +47,8 @@ def suite_folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     quick = dataclasses.replace(budget.BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
     monkeypatch.setitem(budget.BUDGETS, "cpu", quick)
+    small = probes.Sizes(matrix=32, images=1, copy_bytes=4096, min_seconds=1e-4)
+    monkeypatch.setitem(probes.SIZES, "cpu", small)
     pytester.makeconftest((REPOSITORY / "conftest.py").read_text())
     pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config\ntestpaths = benchmarks\n")
     folder = pytester.mkdir("benchmarks")
