@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,12 @@ from perfsuite.strict_json import to_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep the profiler's own log from the terminal; it reads this once, when it is first used."""
+    if is_recording(session.config):
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
