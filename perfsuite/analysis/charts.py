@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.estimate import TYPICAL
 from perfsuite.analysis.figures.style import AMP_FP16, FP32, in_style
+from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.tables import printable
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.files import write_atomically
@@ -37,15 +37,20 @@ def process_chart(comparison: Comparison, row: int) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     sides, benchmark = comparison.sides, comparison.benchmarks[row]
-    times_ms = 1e3 * np.exp(sides.logs[TYPICAL][row])
+    quantile = TYPICAL if comparison.typical is None else comparison.typical.quantile
+    times_ms = 1e3 * np.exp(sides.logs[quantile][row])
     order = np.argsort(np.argsort(sides.order, kind="stable")) + 1
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    for name, side, marker in (("baseline", ~sides.is_candidate, "o"), ("candidate", sides.is_candidate, "s")):
+    time = benchmark.time
+    for name, side, marker, mean_s in (
+        ("baseline", ~sides.is_candidate, "o", time.baseline),
+        ("candidate", sides.is_candidate, "s", time.candidate),
+    ):
         chosen = side & np.isfinite(times_ms)
         if not chosen.any():
             continue
-        level = float(np.exp(np.log(times_ms[chosen]).mean()))
+        level = 1e3 * mean_s if mean_s is not None else float(np.exp(np.log(times_ms[chosen]).mean()))
         axes.plot(
             order[chosen],
             times_ms[chosen],
@@ -55,13 +60,12 @@ def process_chart(comparison: Comparison, row: int) -> Any:
         )
         axes.axhline(level, color=COLORS[name], linewidth=1, linestyle="-" if name == "baseline" else "--")
     axes.set_xlabel("process, in the order in which they ran")
-    axes.set_ylabel("median time of a round, ms")
+    axes.set_ylabel(f"{'median' if quantile == TYPICAL else f'{quantile:.0%} quantile'} of the rounds, ms")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.15)
     label = benchmark.fullname if benchmark.workload is None else benchmark.workload.label
     title = f"{_shortened(label)}\n{benchmark.time.verdict}"
-    time = benchmark.time
     if time.ratio is not None and time.ci_low is not None and time.ci_high is not None:
         title += f": {time.ratio:.3f} of the baseline's time [{time.ci_low:.3f}, {time.ci_high:.3f}]"
     axes.set_title(_plain(title), loc="left", fontsize=10)

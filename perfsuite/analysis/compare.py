@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.circumstances import circumstances
-from perfsuite.analysis.estimate import SLOW
-from perfsuite.analysis.regression import (
+from perfsuite.analysis.statistics.decision import (
+    MIN_PROCESSES,
     TAIL_EFFECT_FACTOR,
     TAIL_SHARE,
-    Judgement,
-    judge,
-    judge_slowest,
+    Decision,
+    TailDecision,
+    decide,
+    decide_tail,
 )
+from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, percent, time_verdict
 
 if TYPE_CHECKING:
@@ -27,11 +29,26 @@ if TYPE_CHECKING:
     from perfsuite.records import Workload
 
 MIN_EFFECT = 0.02
-"""The change from which on a user cares, as a ratio. At five processes a side whose times scatter by 1%, 2% is where
-the arithmetic ends (a known variance would show 2.9% in 95 of 100 cases); less would only add noise to the verdicts."""
+"""The smallest change that matters, as a ratio minus 1. With five processes a side whose times scatter by 1% no rule
+finds less than 2.9% in 95 of 100 cases, even with a known variance."""
 
 ALPHA = 0.05
-"""Chance of any false alarm among all benchmarks of a comparison."""
+"""Chance of any false verdict, slower or faster, among all benchmarks of a comparison."""
+
+
+COMMON_ALPHA = 0.005
+"""A common-mode shift with a smaller p-value is mentioned below the table."""
+
+JUDGED: frozenset[Verdict] = frozenset({"regressed", "improved", "unchanged"})
+"""Verdicts that say something about the code."""
+
+PASSING: frozenset[Verdict] = frozenset({"improved", "unchanged", "new"})
+
+FAIL_ON = ("regressed", "missing", "unjudged", "incomparable", "inconclusive", "never")
+"""What `--fail-on` may list: verdicts; `unjudged`: not one benchmark could be judged; `inconclusive`: anything but a
+clean pass."""
+
+DEFAULT_FAIL_ON = ("regressed", "missing", "unjudged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +63,7 @@ class BenchmarkVerdict:
         memory: On its peak memory, or None where neither side has it.
         num_baseline: Processes of the baseline that have it.
         num_candidate: Processes of the candidate that have it.
-        min_effect: What counts as a change, as a ratio less 1.
+        min_effect: What counts as a change, as a ratio minus 1.
     """
 
     fullname: str
@@ -66,16 +83,16 @@ class Comparison:
     Attributes:
         sides: What was compared.
         benchmarks: A verdict for each, in the order of the files.
-        typical: The judgement on typical rounds; None where the machines are not the same.
-        slowest: The judgement on the slowest tenth.
-        alpha: Chance of any false alarm.
+        typical: What was decided on typical rounds; None where the machines are not the same.
+        tail: What was decided on the slowest rounds.
+        alpha: Chance of any false verdict.
         notes: What a reader should know, in words.
     """
 
     sides: Sides
     benchmarks: tuple[BenchmarkVerdict, ...]
-    typical: Judgement | None
-    slowest: Judgement | None
+    typical: Decision | None
+    tail: TailDecision | None
     alpha: float
     notes: tuple[str, ...]
 
@@ -84,11 +101,32 @@ class Comparison:
         found = [benchmark.verdict for benchmark in self.benchmarks]
         return {verdict: found.count(verdict) for verdict in WORST_FIRST if verdict in found}
 
-    def fails_on(self, what: str) -> bool:
-        """Tell whether a gate closes: on `regressed`; on `inconclusive`, which is all but a clean pass; `never`."""
-        found = set(self.count())
-        clean: set[Verdict] = {"improved", "unchanged", "new"}
-        return {"regressed": "regressed" in found, "inconclusive": bool(found - clean), "never": False}[what]
+    @property
+    def why_not_judged(self) -> str | None:
+        """Why nothing could be judged, in a line; None where at least one benchmark was."""
+        if any(benchmark.verdict in JUDGED for benchmark in self.benchmarks):
+            return None
+        counts = ", ".join(f"{num} {verdict}" for verdict, num in self.count().items())
+        reasons = [one.time.reason for one in self.benchmarks if one.verdict in {"incomparable", "inconclusive"}]
+        why = f" ({reasons[0]})" if reasons else ""
+        return f"nothing could be judged: {counts or 'no benchmarks'}{why}"
+
+    def failures(self, fail_on: Sequence[str]) -> list[str]:
+        """Return what fails a gate, in a line each.
+
+        Args:
+            fail_on: Of `FAIL_ON`.
+        """
+        if "never" in fail_on:
+            return []
+        counts = self.count()
+        failing = {name for name in fail_on if name in WORST_FIRST}
+        if "inconclusive" in failing:
+            failing = set(WORST_FIRST) - PASSING
+        lines = [f"{num} {verdict}" for verdict, num in counts.items() if verdict in failing]
+        if "unjudged" in fail_on and self.why_not_judged is not None:
+            lines.append(self.why_not_judged)
+        return lines
 
 
 def compare(
@@ -102,8 +140,8 @@ def compare(
 
     Args:
         sides: Both sides, joined.
-        min_effect: Gives what counts as a change of a benchmark, as a ratio less 1.
-        alpha: Chance of any false alarm in time among all benchmarks; peak memory is deterministic and takes none.
+        min_effect: Gives what counts as a change of a benchmark, as a ratio minus 1.
+        alpha: Chance of any false verdict on time among all benchmarks; peak memory is deterministic and takes none.
         ignore_host: Whether machines of other host names count as the same.
     """
     effects = np.array([min_effect(name) for name in sides.fullnames], dtype=float)
@@ -111,28 +149,29 @@ def compare(
     if differing is not None:
         benchmarks = [_incomparable(sides, row, differing, effects[row]) for row in range(len(sides.keys))]
         return Comparison(
-            sides=sides, benchmarks=tuple(benchmarks), typical=None, slowest=None, alpha=alpha, notes=sides.notes
+            sides=sides, benchmarks=tuple(benchmarks), typical=None, tail=None, alpha=alpha, notes=sides.notes
         )
-    typical = judge(
+    typical = decide(
         sides.logs,
         sides.is_candidate,
         sides.order,
         min_effect=np.log1p(effects),
         alpha=alpha * (1 - TAIL_SHARE),
+        resolution=sides.resolution,
     )
-    slowest = judge_slowest(
-        sides.logs[SLOW],
+    tail = decide_tail(
+        sides.slowest,
         sides.is_candidate,
         sides.order,
         min_effect=np.log1p(TAIL_EFFECT_FACTOR * effects),
         alpha=alpha * TAIL_SHARE,
     )
-    benchmarks = [_judged(sides, row, typical, slowest, effects[row]) for row in range(len(sides.keys))]
+    benchmarks = [_judged(sides, row, typical, tail, effects[row]) for row in range(len(sides.keys))]
     return Comparison(
         sides=sides,
         benchmarks=tuple(benchmarks),
         typical=typical,
-        slowest=slowest,
+        tail=tail,
         alpha=alpha,
         notes=(*_notes(sides, typical), *sides.notes),
     )
@@ -148,14 +187,14 @@ def machines_differ(processes: Sequence[ProcessResult], *, ignore_host: bool = F
 
 
 def _present(sides: Sides, row: int) -> tuple[int, int]:
-    present = np.isfinite(sides.logs[0.5][row])
+    present = np.isfinite(sides.logs[TYPICAL][row])
     return int((present & ~sides.is_candidate).sum()), int((present & sides.is_candidate).sum())
 
 
 def _incomparable(sides: Sides, row: int, differing: str, effect: float) -> BenchmarkVerdict:
     num_baseline, num_candidate = _present(sides, row)
     one_sided = _on_one_side(num_baseline, num_candidate)
-    reason = f"{differing}; --across gpu sets machines side by side, without verdicts"
+    reason = f"{differing}; --across gpu shows machines side by side, without verdicts"
     time = one_sided or MetricVerdict(verdict="incomparable", reason=reason)
     return BenchmarkVerdict(
         fullname=sides.fullnames[row],
@@ -177,10 +216,10 @@ def _on_one_side(num_baseline: int, num_candidate: int) -> MetricVerdict | None:
     return None
 
 
-def _judged(sides: Sides, row: int, typical: Judgement, slowest: Judgement, effect: float) -> BenchmarkVerdict:
+def _judged(sides: Sides, row: int, typical: Decision, tail: TailDecision, effect: float) -> BenchmarkVerdict:
     num_baseline, num_candidate = _present(sides, row)
     time = _on_one_side(num_baseline, num_candidate) or time_verdict(
-        row, typical, slowest, effect, (num_baseline, num_candidate)
+        row, typical, tail, effect, (num_baseline, num_candidate)
     )
     if time.ratio is not None and time.verdict != "unchanged":
         cause = circumstances(sides, row, time.ratio)
@@ -199,27 +238,35 @@ def _judged(sides: Sides, row: int, typical: Judgement, slowest: Judgement, effe
     )
 
 
-def _notes(sides: Sides, typical: Judgement) -> list[str]:
+def _notes(sides: Sides, typical: Decision) -> list[str]:
+    if not typical.judged.any():
+        return _version_notes(sides)
     notes = []
-    estimate = typical.estimate
-    if typical.judged.any():
-        if estimate.num_trimmed:
-            notes.append(
-                f"this host is not steady: each process counts as the {estimate.quantile:.0%} quantile of its rounds, "
-                "without the slowest process of either side"
-            )
-        if not typical.interleaved:
-            notes.append(
-                "the sides ran one after the other: a slow drift of the machine looks like a change of the code; "
-                "interleave them (A B B A) for sharper verdicts"
-            )
-        if math.isfinite(estimate.common_se) and estimate.common_is_real:
-            what = (
-                "code, for the sides took turns" if typical.interleaved else "machine or code, this order cannot tell"
-            )
-            notes.append(f"all benchmarks shifted together by {percent(math.exp(estimate.common))}: {what}")
-    notes += _version_notes(sides)
-    return notes
+    effect, common = typical.effect, typical.common
+    if typical.quantile != TYPICAL:
+        notes.append(
+            f"noisy host: times are the {typical.quantile:.0%} quantile of the rounds of each process, without the "
+            "slowest process of either side"
+        )
+    if not typical.interleaved:
+        notes.append(
+            "the sides ran one after the other, which cannot separate code from drift: the intervals contain the shift "
+            "that all benchmarks have in common; interleave the runs (A B B A)"
+        )
+    if effect.trend_removed:
+        notes.append("the machine drifted during the runs: a linear trend in time is taken out of the scatter")
+    if common is not None and common.p_value < COMMON_ALPHA:
+        what = "separate from drift, for the runs were interleaved" if typical.interleaved else "code or drift"
+        notes.append(
+            f"common-mode shift: the typical benchmark changed by {percent(math.exp(common.change))}, statistically "
+            f"significant; {what}"
+        )
+    if min(len(sides.side(candidate=candidate)) for candidate in (False, True)) == MIN_PROCESSES:
+        notes.append(
+            "3 processes a side: where kernels are chosen anew in every process, false verdicts are more frequent than "
+            "alpha; run 5"
+        )
+    return notes + _version_notes(sides)
 
 
 def _version_notes(sides: Sides) -> list[str]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from scipy.special import stdtrit
+
 from perfsuite.analysis.comments import HEAD_ROWS, SHORT_ROWS, render_comment
-from perfsuite.analysis.estimate import MIN_POOLED
-from perfsuite.analysis.regression import TAIL_SHARE
+from perfsuite.analysis.statistics.decision import MIN_PROCESSES, TAIL_SHARE
+from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.tables import Column, Table
 from perfsuite.analysis.verdicts import WORST_FIRST
+from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts import MetricVerdict, Verdict
 
-SCHEMA = "perfsuite-compare-1"
-"""Of the JSON: a program that reads it checks this first."""
+SCHEMA = "perfsuite-compare-2"
+"""Of the JSON: a program that reads it checks this first. Version 2: ratio and interval are those of the change as
+measured, p values are two-sided."""
 
 SYMBOLS: dict[Verdict, str] = {
     "regressed": "▲",
@@ -54,8 +59,8 @@ def comparison_json(comparison: Comparison) -> str:
                         "verdict": benchmark.verdict,
                         "num_processes": {"baseline": benchmark.num_baseline, "candidate": benchmark.num_candidate},
                         "min_effect": benchmark.min_effect,
-                        "time": _metric(benchmark.time),
-                        "memory": None if benchmark.memory is None else _metric(benchmark.memory),
+                        "time": _metric(benchmark.time, "s"),
+                        "memory": None if benchmark.memory is None else _metric(benchmark.memory, "bytes"),
                     }
                     for benchmark in comparison.benchmarks
                 ],
@@ -72,20 +77,30 @@ def comparison_json(comparison: Comparison) -> str:
     )
 
 
-def _metric(metric: MetricVerdict) -> dict[str, Any]:
+def _metric(metric: MetricVerdict, unit: str) -> dict[str, Any]:
     values = {
         "ratio": metric.ratio,
         "ci_low": metric.ci_low,
         "ci_high": metric.ci_high,
         "mde95": metric.mde95,
         "p_value": metric.p_value,
+        f"baseline_{unit}": metric.baseline,
+        f"candidate_{unit}": metric.candidate,
     }
     finite = {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
-    return {**finite, "verdict": metric.verdict, "reason": metric.reason}
+    relative = None if metric.relative is None else dataclasses.asdict(metric.relative)
+    return {
+        **finite,
+        "relative": relative,
+        "num_processes_needed": metric.num_processes_needed,
+        "verdict": metric.verdict,
+        "reason": metric.reason,
+    }
 
 
 def _method(comparison: Comparison) -> dict[str, Any]:
     sides, typical = comparison.sides, comparison.typical
+    typical_alpha, tail_alpha = comparison.alpha * (1 - TAIL_SHARE), comparison.alpha * TAIL_SHARE
     found: dict[str, Any] = {
         "num_processes": {
             "baseline": len(sides.side(candidate=False)),
@@ -93,8 +108,8 @@ def _method(comparison: Comparison) -> dict[str, Any]:
         },
         "alpha": comparison.alpha,
         "families": {
-            "typical rounds": {"alpha": comparison.alpha * (1 - TAIL_SHARE), "correction": "Holm over all benchmarks"},
-            "slowest tenth": {"alpha": comparison.alpha * TAIL_SHARE, "correction": "Holm over all benchmarks"},
+            "typical rounds": {"alpha": typical_alpha, "sides": 2, "correction": "step-down over all benchmarks"},
+            "slowest rounds": {"alpha": tail_alpha, "sides": 1, "correction": "step-down over all benchmarks"},
         },
         "interleaved": None,
         "statistic": None,
@@ -102,57 +117,92 @@ def _method(comparison: Comparison) -> dict[str, Any]:
     }
     if typical is None or not typical.judged.any():
         return found
-    estimate = typical.estimate
-    pooled = math.isfinite(estimate.common_se) and len(estimate.own) >= MIN_POOLED
-    return {
-        **found,
-        "interleaved": typical.interleaved,
-        "statistic": {
-            "quantile_of_rounds": estimate.quantile,
-            "slowest_processes_left_out": estimate.num_trimmed,
-            "common_part_removed": estimate.common_removed,
-        },
-        "common_shift": {
-            "ratio": math.exp(estimate.common),
-            "ci_low": math.exp(estimate.common - 1.96 * estimate.common_se),
-            "ci_high": math.exp(estimate.common + 1.96 * estimate.common_se),
-            "beyond_chance": estimate.common_is_real,
-        }
-        if pooled
-        else None,
+    common = typical.common
+    found["interleaved"] = typical.interleaved
+    found["statistic"] = {
+        "quantile_of_rounds": typical.quantile,
+        "slowest_processes_left_out": typical.effect.num_left_out,
+        "trend_removed": typical.effect.trend_removed,
     }
+    if common is not None and math.isfinite(common.se):
+        half = float(stdtrit(common.dof, 0.975)) * common.se
+        found["common_shift"] = {
+            "ratio": math.exp(common.change),
+            "ci_low": math.exp(common.change - half),
+            "ci_high": math.exp(common.change + half),
+            "p_value": common.p_value,
+            "agreeing_ratio": typical.agreeing_ratio,
+        }
+    return found
+
+
+def ranked(comparison: Comparison) -> list[BenchmarkVerdict]:
+    """Return the benchmarks in the order in which they are shown: worst verdicts first, within them largest changes."""
+
+    def rank(benchmark: BenchmarkVerdict) -> tuple[int, float]:
+        ratios = [metric.ratio for metric in (benchmark.time, benchmark.memory) if metric is not None and metric.ratio]
+        largest = max((abs(math.log(ratio)) for ratio in ratios[:1]), default=0.0)
+        return WORST_FIRST.index(benchmark.verdict), -largest
+
+    return sorted(comparison.benchmarks, key=rank)
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Return the comparison as a table, the worst verdicts first."""
-    ranked = sorted(comparison.benchmarks, key=lambda benchmark: WORST_FIRST.index(benchmark.verdict))
-    rows = [_row(benchmark) for benchmark in ranked]
-    memory = any(benchmark.memory is not None for benchmark in ranked)
-    ours = bool(ranked) and all(benchmark.workload is not None for benchmark in ranked)
-    name = Column(heading="benchmark", show=lambda row: row["label"], foldable=True)
+    """Return the comparison as a table, the worst verdicts and the largest changes first."""
+    benchmarks = ranked(comparison)
+    rows = [_row(benchmark) for benchmark in benchmarks]
+    memory = any(benchmark.memory is not None for benchmark in benchmarks)
+    ours = bool(benchmarks) and all(benchmark.workload is not None for benchmark in benchmarks)
+    reasons = {row["reason"] for row in rows}
+    shared_reason = reasons.pop() if len(rows) > 1 and len(reasons) == 1 else None
+    typical = comparison.typical
+    judged = typical is not None and bool(typical.judged.any())
+    by_others = typical is not None and bool(typical.by_others.any())
     return Table(
-        title=f"{_headline(comparison)}",
+        title=_headline(comparison),
         frame=rows,
         columns=(
             Column(heading="verdict", show=_shown_verdict, style=lambda row: STYLES[row["verdict"]]),
-            name if ours else Column(heading="benchmark", show=lambda row: row["fullname"], foldable=True),
-            Column(heading="time", show=lambda row: _ratio(row, "time"), numeric=True),
-            Column(heading="provable %", show=_provable, numeric=True),
+            Column(heading="benchmark", show=lambda row: row["label" if ours else "fullname"], foldable=True),
+            Column(heading="baseline -> candidate", show=_times, numeric=True),
+            Column(heading="ratio [95%]" if judged else "ratio", show=lambda row: _ratio(row, "time"), numeric=True),
+            *([Column(heading="relative to others", show=_relative, numeric=True)] if by_others else []),
+            *([Column(heading="detectable %", show=_detectable, numeric=True)] if judged else []),
             *([Column(heading="memory", show=lambda row: _ratio(row, "memory"), numeric=True)] if memory else []),
-            Column(heading="reason", show=lambda row: row["reason"], foldable=True),
+            *(
+                [Column(heading="reason", show=lambda row: row["reason"], foldable=True)]
+                if shared_reason is None
+                else []
+            ),
         ),
         notes=(
-            "time: candidate over baseline [95% interval]",
-            "provable: the smallest slowdown that would have been shown 95 times of 100",
-            f"chance of any false alarm in the whole table: {comparison.alpha:.3g}",
+            *([f"all benchmarks: {shared_reason}"] if shared_reason is not None else []),
+            *_legend(comparison, judged=judged, by_others=by_others),
             *comparison.notes,
         ),
     )
 
 
+def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[str]:
+    typical = comparison.typical
+    if typical is None:
+        return []
+    statistic = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
+    what = f"geometric mean over processes of the {statistic} of their rounds"
+    lines = [f"times: {what}; ratio: candidate / baseline{' [95% interval]' if judged else ''}"]
+    if by_others:
+        lines.append("relative to others: the ratio divided by what all benchmarks have in common [95% interval]")
+    if judged:
+        lines.append("detectable: the smallest slowdown that is found with a probability of 95%")
+        lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
+    return lines
+
+
 def _headline(comparison: Comparison) -> str:
     counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()) or "nothing to compare"
     sides = [len(comparison.sides.side(candidate=candidate)) for candidate in (False, True)]
+    if comparison.benchmarks and comparison.typical is not None and min(sides) < MIN_PROCESSES:
+        counts = f"too few runs for verdicts, largest changes first: {counts}"
     return f"{counts}; {_processes(sides[1])} of the candidate against {_processes(sides[0])} of the baseline"
 
 
@@ -170,13 +220,17 @@ def _row(benchmark: BenchmarkVerdict) -> dict[str, Any]:
         "num_candidate": benchmark.num_candidate,
         "min_effect": benchmark.min_effect,
     }
-    for name, metric in (("time", benchmark.time), ("memory", benchmark.memory)):
-        row[f"{name}_verdict"] = None if metric is None else metric.verdict
-        row[f"{name}_ratio"] = None if metric is None else metric.ratio
-        row[f"{name}_ci_low"] = None if metric is None else metric.ci_low
-        row[f"{name}_ci_high"] = None if metric is None else metric.ci_high
+    for name, metric, unit in (("time", benchmark.time, "s"), ("memory", benchmark.memory, "bytes")):
+        for key in ("verdict", "ratio", "ci_low", "ci_high"):
+            row[f"{name}_{key}"] = None if metric is None else getattr(metric, key)
+        row[f"{name}_baseline_{unit}"] = None if metric is None else metric.baseline
+        row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate
     row["time_mde95"] = benchmark.time.mde95
     row["time_p_value"] = benchmark.time.p_value
+    relative = benchmark.time.relative
+    for key in ("ratio", "ci_low", "ci_high", "p_value"):
+        row[f"time_relative_{key}"] = None if relative is None else getattr(relative, key)
+    row["num_processes_needed"] = benchmark.time.num_processes_needed
     return row
 
 
@@ -198,15 +252,26 @@ def _ratio(row: dict[str, Any], name: str) -> str:
     ratio, low, high = row[f"{name}_ratio"], row[f"{name}_ci_low"], row[f"{name}_ci_high"]
     if ratio is None:
         return "-"
-    if low is None or high is None:
-        return f"{ratio:.3f} [no interval]"
-    if name == "memory":
-        return f"{ratio:.3f}"  # deterministic: what an interval would say stands in the reason
+    if low is None or high is None or name == "memory":
+        return f"{ratio:.3f}"  # memory is deterministic: what an interval would say is in the reason
     return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _provable(row: dict[str, Any]) -> str:
-    return "nothing" if row["time_mde95"] is None else f"{100 * row['time_mde95']:.1f}"
+def _times(row: dict[str, Any]) -> str:
+    if row["time_baseline_s"] is None or row["time_candidate_s"] is None:
+        return "-"
+    before, after = duration(row["time_baseline_s"]), duration(row["time_candidate_s"])
+    value, unit = before.split()
+    return f"{value if after.endswith(f' {unit}') else before} -> {after}"
+
+
+def _relative(row: dict[str, Any]) -> str:
+    ratio, low, high = (row[f"time_relative_{key}"] for key in ("ratio", "ci_low", "ci_high"))
+    return "-" if ratio is None else f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _detectable(row: dict[str, Any]) -> str:
+    return "n/a" if row["time_mde95"] is None else f"{100 * row['time_mde95']:.1f}"
 
 
 CHANGED: tuple[Verdict, ...] = ("regressed", "improved", "missing", "new", "incomparable")

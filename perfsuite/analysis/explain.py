@@ -7,18 +7,22 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtr
 
 from perfsuite.analysis.circumstances import changed_kernels
-from perfsuite.analysis.estimate import MIN_POOLED, SLOW, TYPICAL
-from perfsuite.analysis.regression import TAIL_EFFECT_FACTOR, TAIL_SHARE
+from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO, TAIL_EFFECT_FACTOR, TAIL_FRACTION
+from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.tables import printable
+from perfsuite.analysis.verdicts import percent
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.metrics import MIB_BYTES, duration
 
 if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.regression import Judgement
+    from perfsuite.analysis.statistics.decision import Decision, TailDecision
+
+
+LARGEST_SHOWN_DOF = 1000
+"""More degrees of freedom than this are as good as a known variance, and a number says nothing."""
 
 
 def find_benchmark(comparison: Comparison, name: str) -> int:
@@ -51,79 +55,114 @@ def explain(comparison: Comparison, row: int) -> str:
     if benchmark.memory is not None:
         lines.append(f"  peak memory: {benchmark.memory.verdict}: {benchmark.memory.reason}")
     lines += ["", "What each process measured, in the order in which they ran", *_processes(comparison, row)]
-    if comparison.typical is not None and comparison.typical.judged[row] and comparison.slowest is not None:
-        lines += ["", "How the verdict on time came about", *_steps(comparison, row, comparison.typical)]
-        lines += ["", f"The slowest tenth of the rounds (quantile {SLOW:.0%}), tested by itself"]
-        lines += _tail(comparison, row, comparison.slowest)
+    if comparison.typical is not None and comparison.typical.judged[row] and comparison.tail is not None:
+        lines += ["", "How the verdict on time was reached", *_steps(comparison, row, comparison.typical)]
+        lines += ["", f"The slowest {TAIL_FRACTION:.0%} of the rounds (their mean), tested separately"]
+        lines += _tail(comparison, row, comparison.tail)
     kernels = changed_kernels(comparison.sides, row)
     if kernels:
-        lines += ["", "What became of the kernels of a pass, profiled apart from the rounds", *kernels]
+        lines += ["", "Kernels of an iteration, profiled separately from the rounds", *kernels]
     lines += ["", *(f"note: {note}" for note in comparison.notes)]
     return "\n".join(printable(line) for line in lines).rstrip() + "\n"
 
 
 def _processes(comparison: Comparison, row: int) -> list[str]:
     sides = comparison.sides
+    quantile = TYPICAL if comparison.typical is None else comparison.typical.quantile
+    what = "median" if quantile == TYPICAL else f"{quantile:.0%} quantile"
     lines = []
     for column in np.argsort(sides.order, kind="stable"):
         process = sides.processes[column]
-        typical, slow = sides.logs[TYPICAL][row, column], sides.logs[SLOW][row, column]
+        typical, slow = sides.logs[quantile][row, column], sides.slowest[row, column]
         side = "candidate" if sides.is_candidate[column] else "baseline "
         if not math.isfinite(typical):
-            lines.append(f"  {side}  not measured          {process.path}")
+            lines.append(f"  {side}  not measured  {process.path}")
             continue
-        text = f"  {side}  median {duration(math.exp(typical)):>9}"
-        text += f"  90% {duration(math.exp(slow)):>9}" if math.isfinite(slow) else ""
+        text = f"  {side}  {what} {duration(math.exp(typical)):>9}"
+        text += f"  slowest {TAIL_FRACTION:.0%} {duration(math.exp(slow)):>9}" if math.isfinite(slow) else ""
         peak = sides.peak_bytes[row, column]
         text += f"  peak {peak / MIB_BYTES:,.1f} MiB" if math.isfinite(peak) else ""
         lines.append(f"{text}  {process.path}")
     return lines
 
 
-def _steps(comparison: Comparison, row: int, judged: Judgement) -> list[str]:
-    benchmark, estimate = comparison.benchmarks[row], judged.estimate
-    change, error, dof = float(judged.change[row]), float(judged.se[row]), float(estimate.dof[row])
-    margin = float(judged.threshold[row]) - math.log1p(benchmark.min_effect)
-    statistic = (abs(change) - margin) / error
-    alone = float(stdtr(dof, -statistic))
-    adjusted = float(min(judged.p_slower[row], judged.p_faster[row]))
-    num_judged = int(judged.judged.sum())
-    allowed = float(judged.levels[row])
-    reached = abs(change) >= float(judged.threshold[row])
-    what = "median" if estimate.quantile == TYPICAL else f"{estimate.quantile:.0%} quantile"
-    trimmed = ", the slowest process of either side left out" if estimate.num_trimmed else ""
-    lines = [f"  1. A process counts as the {what} of its rounds{trimmed}."]
-    if estimate.common_removed:
-        offsets = [f"{100 * offset:+.1f}" for offset in estimate.offsets[np.argsort(comparison.sides.order)]]
-        lines.append(f"  2. What all benchmarks of a process share is taken out, in %: {' '.join(offsets)}.")
+def _steps(comparison: Comparison, row: int, typical: Decision) -> list[str]:
+    benchmark, effect = comparison.benchmarks[row], typical.effect
+    num_judged = int(typical.judged.sum())
+    least = math.log1p(benchmark.min_effect)
+    change = float(effect.change[row])
+    what = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
+    left_out = ", the slowest process of either side left out" if effect.num_left_out else ""
+    interval = f"95% interval {percent(math.exp(typical.low[row]))} to {percent(math.exp(typical.high[row]))}"
+    raw, shrunk = _size(effect.raw_sd[row]), _size(effect.sd[row])
+    prior = "unlimited" if effect.prior_dof > LARGEST_SHOWN_DOF else f"{effect.prior_dof:.0f}"
+    reached = "it does" if abs(change) >= least else "it does not"
+    second = (
+        f"  2. Processes of one side differ by {raw} (standard deviation), {shrunk} after shrinking towards the other "
+        f"benchmarks (prior degrees of freedom: {prior})."
+    )
+    lines = [
+        f"  1. A process is represented by the {what} of its rounds{left_out}.",
+        second,
+        f"  3. The change as measured is {_signed(change)}, {interval}, with {effect.dof[row]:.0f} degrees of freedom.",
+        f"  4. It must reach the minimum effect of {100 * benchmark.min_effect:.3g}%: {reached}.",
+    ]
+    if typical.interleaved:
+        alone = f"p = {typical.p_value[row]:.2g}, adjusted for {num_judged} benchmarks whose errors correlate by"
+        lines.append(
+            f"  5. By itself: {alone} {effect.correlation:.2f}; {_against(typical.p_value[row], typical.alpha)}."
+        )
     else:
-        lines.append("  2. The benchmarks of a process share nothing that is worth taking out.")
-    if len(estimate.own) >= MIN_POOLED and math.isfinite(estimate.common_se):
-        real = "beyond chance" if estimate.common_is_real else "may be chance"
-        counted = "it counts" if judged.interleaved and estimate.common_is_real else "it does not count"
-        lines.append(f"     The sides differ in it by {_signed(estimate.common)} ({real}): {counted} in this change.")
-    scatter = f"Processes of one side scatter by {_size(estimate.own_spread[row])} in this benchmark"
-    lent = f"{_size(estimate.spread[row])} after the other benchmarks lent {estimate.lent_dof:.0f} degrees of freedom"
-    lines.append(f"  3. {scatter}, {lent}.")
-    test = f"t = {statistic:.2f} with {dof:.0f} degrees of freedom, p = {alone:.2g}"
-    holm = f"Holm-adjusted over {num_judged} benchmarks {adjusted:.2g}"
-    limit = f"{'at most' if adjusted <= allowed else 'above'} the allowed {allowed:.3g}"
-    lines.append(f"  4. The change is {_signed(change)}, its standard error {_size(error)}: {test}; {holm}, {limit}.")
-    because = f" ({_size(margin)} of that because the sides ran one after the other)" if margin > 0 else ""
-    threshold = _size(float(judged.threshold[row]))
-    lines.append(f"  5. It must reach {threshold}{because}: {'it does' if reached else 'it does not'}.")
-    lines.append(f"  6. A slowdown of {math.expm1(judged.mde95[row]):.1%} would have been shown 95 times of 100.")
+        lines.append(
+            "  5. By itself it shows nothing: the sides ran one after the other, and the machine may have changed."
+        )
+    lines.append(f"  6. {_compared_with_others(row, typical)}")
+    detectable = float(typical.detectable[row])
+    lines.append(
+        f"  7. A slowdown of {math.expm1(detectable):.1%} would be found with a probability of 95%."
+        if math.isfinite(detectable)
+        else "  7. In this order no slowdown would be found."
+    )
     return lines
 
 
-def _tail(comparison: Comparison, row: int, slowest: Judgement) -> list[str]:
-    if not slowest.judged[row]:
+def _compared_with_others(row: int, typical: Decision) -> str:
+    common, relative = typical.common, typical.relative
+    if common is None:
+        return "There are too few benchmarks to compare it with the others."
+    p_value = f"p = {common.p_value:.2g}"
+    agree = f"{typical.agreeing_ratio:.0%} of the benchmarks changed alike"
+    shift = f"their common-mode shift is {_signed(common.change)} ({p_value})"
+    if relative is not None:
+        margin = (
+            f", beyond {_size(relative.margin)} because the sides ran one after the other" if relative.margin else ""
+        )
+        interval = f"{percent(math.exp(relative.low[row]))} to {percent(math.exp(relative.high[row]))}"
+        verdict = _against(relative.p_value[row], relative.alpha)
+        return (
+            f"{agree}, {shift}. Relative to the others: {_signed(float(relative.change[row]))}, 95% interval {interval}"
+            f"{margin}; p = {relative.p_value[row]:.2g}, {verdict}."
+        )
+    if typical.moved_together:
+        return f"{agree}, {shift}: statistically significant, so all of these changed."
+    if typical.agreeing_ratio < MIN_AGREEING_RATIO:
+        return f"{agree}; at least {MIN_AGREEING_RATIO:.0%} must, for the others to say anything about this one."
+    return f"{agree}, {shift}: neither clearly chance nor statistically significant, so it is not taken out."
+
+
+def _against(p_value: float, alpha: float) -> str:
+    return f"{'at most' if p_value <= alpha else 'above'} the allowed {alpha:.3g}"
+
+
+def _tail(comparison: Comparison, row: int, tail: TailDecision) -> list[str]:
+    if not tail.judged[row]:
         return ["  not known: the files have no raw rounds"]
     effect = TAIL_EFFECT_FACTOR * comparison.benchmarks[row].min_effect
-    verdict = "regressed" if slowest.regressed[row] else "no regression"
-    allowed = f"allowed {comparison.alpha * TAIL_SHARE:.3g}"
-    change = f"{_signed(float(slowest.change[row]))}, Holm-adjusted p = {slowest.p_slower[row]:.2g} ({allowed})"
-    return [f"  {change}, must reach {effect:.1%}: {verdict}"]
+    verdict = "regressed" if tail.regressed[row] else "no regression"
+    interval = f"95% interval {percent(math.exp(tail.low[row]))} to {percent(math.exp(tail.high[row]))}"
+    change = f"{_signed(float(tail.change[row]))}, {interval}"
+    against = _against(float(tail.p_value[row]), tail.alpha)
+    return [f"  {change}, p = {tail.p_value[row]:.2g}, {against}; must reach {100 * effect:.3g}%: {verdict}"]
 
 
 def _signed(log_ratio: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, WORKLOAD_COLUMNS
-from perfsuite.analysis.statistics import RatioEstimate, paired_ratio, ratio_of_medians_one_process
+from perfsuite.analysis.statistics.intervals import RatioEstimate, paired_ratio, ratio_of_medians_one_process
 from perfsuite.analysis.table_parts import SHORT_HEADINGS, notes_of, shared_in_words, telling_apart, varying
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 

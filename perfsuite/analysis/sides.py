@@ -5,25 +5,27 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.estimate import SLOW, STEADIER, TYPICAL
 from perfsuite.analysis.result_file import machine_of, read_result_file
+from perfsuite.analysis.statistics.decision import TAIL_FRACTION
+from perfsuite.analysis.statistics.effect import LOWER_QUANTILES, TYPICAL
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from perfsuite.analysis.estimate import Bools, Floats
     from perfsuite.analysis.result_file import Benchmark, ResultFile
+    from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.records import Record, Workload
 
-QUANTILES = (TYPICAL, *STEADIER, SLOW)
-"""Which quantiles of its rounds stand for a process."""
+QUANTILES = (TYPICAL, *LOWER_QUANTILES)
+"""Which quantiles of its rounds may represent a process."""
 
 Key = tuple[Any, ...]
 
@@ -41,6 +43,8 @@ class ProcessResult:
         fullnames: pytest's name of each.
         workloads: Our workload of each, or None.
         logs: Logarithm of the quantiles of the rounds in seconds [benchmarks] by quantile, NaN where unknown.
+        slowest: Logarithm of the mean of the slowest rounds in seconds [benchmarks], NaN where unknown.
+        resolution: Smallest step between its rounds over their median [benchmarks], NaN where unknown.
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
         num_pairs: Alternations in the file.
@@ -57,6 +61,8 @@ class ProcessResult:
     fullnames: tuple[str, ...]
     workloads: tuple[Workload | None, ...]
     logs: dict[float, Floats]
+    slowest: Floats
+    resolution: Floats
     peak_bytes: Floats
     fingerprint: str
     num_pairs: int
@@ -74,6 +80,8 @@ class Sides:
         fullnames: pytest's name of each.
         workloads: Our workload of each, or None.
         logs: [benchmarks, processes] by quantile, NaN where a process lacks a benchmark.
+        slowest: [benchmarks, processes] of the mean of the slowest rounds, NaN where unknown.
+        resolution: [benchmarks] smallest step between the rounds of any process over their median, 0 where unknown.
         peak_bytes: [benchmarks, processes]
         is_candidate: [processes]
         order: Start times [processes].
@@ -85,6 +93,8 @@ class Sides:
     fullnames: tuple[str, ...]
     workloads: tuple[Workload | None, ...]
     logs: dict[float, Floats]
+    slowest: Floats
+    resolution: Floats
     peak_bytes: Floats
     is_candidate: Bools
     order: Floats
@@ -120,7 +130,7 @@ def _reduced(file: ResultFile) -> ProcessResult:
     workloads = tuple(None if cell.record is None else cell.record.workload for cell in cells)
     peaks = [None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes") for cell in cells]
     run_ids = sorted({benchmark.run_id for benchmark in cells if benchmark.run_id is not None})
-    logs = _quantiles(file.path, cells)
+    times = _reduced_times(file.path, cells)
     return ProcessResult(
         path=file.path,
         started=_started(file),
@@ -129,7 +139,9 @@ def _reduced(file: ResultFile) -> ProcessResult:
         keys=keys,
         fullnames=tuple(cell.fullname for cell in cells),
         workloads=workloads,
-        logs=logs,
+        logs={quantile: np.log(values) for quantile, values in times.quantiles.items()},
+        slowest=np.log(times.slowest),
+        resolution=times.resolution,
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
         fingerprint="+".join(run_ids) or _fingerprint(cells),
         num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
@@ -145,15 +157,47 @@ def _key(benchmark: Benchmark) -> Key:
     return ("workload", *dataclasses.astuple(benchmark.record.workload))
 
 
-def _quantiles(path: Path, cells: Sequence[Benchmark]) -> dict[float, Floats]:
-    """Return logarithms of quantiles; of a file without raw rounds, of what its statistics tell."""
-    values = {quantile: np.full(len(cells), np.nan) for quantile in QUANTILES}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducedRounds:
+    """What a comparison keeps of rounds; arrays are [benchmarks], NaN where unknown.
+
+    Attributes:
+        quantiles: Seconds, by quantile.
+        slowest: Mean of the slowest rounds in seconds.
+        resolution: Smallest step between two rounds over their median.
+    """
+
+    quantiles: dict[float, Floats]
+    slowest: Floats
+    resolution: Floats
+
+
+def reduce_rounds(times_s: Floats) -> ReducedRounds:
+    """Reduce rounds.
+
+    Args:
+        times_s: [benchmarks, rounds] in seconds.
+    """
+    ordered = np.sort(times_s, axis=1)
+    quantiles = {quantile: _quantile_of_ordered(ordered, quantile) for quantile in QUANTILES}
+    num_slowest = math.ceil(TAIL_FRACTION * ordered.shape[1])
+    # A round of 0 s makes the median 0, which is rejected by name.
+    quantiles[TYPICAL] = np.where(ordered[:, 0] > 0, quantiles[TYPICAL], 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resolution = _smallest_step(ordered) / quantiles[TYPICAL]
+    return ReducedRounds(quantiles=quantiles, slowest=ordered[:, -num_slowest:].mean(axis=1), resolution=resolution)
+
+
+def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
+    """Reduce the rounds of a file; without raw rounds, take what the statistics say."""
+    quantiles = {quantile: np.full(len(cells), np.nan) for quantile in QUANTILES}
+    slowest, resolution = np.full(len(cells), np.nan), np.full(len(cells), np.nan)
     by_length: dict[int, list[int]] = {}
     for index, cell in enumerate(cells):
         if cell.times_s is None:
             for quantile, name in ((TYPICAL, "time_median_s"), (0.25, "time_q1_s")):
                 if name in cell.stats:
-                    values[quantile][index] = cell.stats[name]
+                    quantiles[quantile][index] = cell.stats[name]
         else:
             if cell.num_rounds is not None and cell.num_rounds != len(cell.times_s):
                 raise ResultFileError(
@@ -162,20 +206,36 @@ def _quantiles(path: Path, cells: Sequence[Benchmark]) -> dict[float, Floats]:
                 )
             by_length.setdefault(len(cell.times_s), []).append(index)
     for indices in by_length.values():
-        stacked = np.stack([cells[index].times_s for index in indices])  # type: ignore[misc]
-        found = np.quantile(stacked, QUANTILES, axis=1)
-        found[0] = np.where(stacked.min(axis=1) > 0, found[0], 0.0)  # refused below, by name
-        for row, quantile in enumerate(QUANTILES):
-            values[quantile][indices] = found[row]
-    for quantile, found in values.items():
-        broken = np.flatnonzero(found <= 0)
+        found = reduce_rounds(np.stack([cells[index].times_s for index in indices]))  # type: ignore[misc]
+        for quantile in QUANTILES:
+            quantiles[quantile][indices] = found.quantiles[quantile]
+        slowest[indices], resolution[indices] = found.slowest, found.resolution
+    for values in quantiles.values():
+        broken = np.flatnonzero(values <= 0)
         if len(broken):
             raise ResultFileError(
                 f"{path}: {cells[broken[0]].fullname!r:.200} has rounds of 0 s: nothing was measured, nothing can be "
                 "compared"
             )
-        values[quantile] = np.log(found)
-    return values
+    return ReducedRounds(quantiles=quantiles, slowest=slowest, resolution=resolution)
+
+
+def _quantile_of_ordered(ordered: Floats, quantile: float) -> Floats:
+    """Return a quantile of every row of ordered times, interpolated linearly as numpy does."""
+    position = quantile * (ordered.shape[1] - 1)
+    below = math.floor(position)
+    above = min(below + 1, ordered.shape[1] - 1)
+    found: Floats = ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below])
+    return found
+
+
+def _smallest_step(ordered: Floats) -> Floats:
+    """Return the smallest difference between two rounds of a row; NaN where all are the same."""
+    steps = np.diff(ordered, axis=1)
+    # Sums in binary leave steps of a trillionth of a round between times that a timer gave as equal.
+    steps = np.where(steps > 1e-12 * ordered[:, 1:], steps, np.inf)
+    smallest: Floats = steps.min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(smallest), smallest, np.nan)
 
 
 def _fingerprint(cells: Sequence[Benchmark]) -> str:
@@ -242,23 +302,33 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     notes += _not_compared(processes)
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
-    peaks = np.full(shape, np.nan)
+    slowest, resolution, peaks = (np.full(shape, np.nan) for _ in range(3))
     for column, process in enumerate(processes):
         where = [rows[key] for key in process.keys]
         for quantile in QUANTILES:
             logs[quantile][where, column] = process.logs[quantile]
+        slowest[where, column] = process.slowest
+        resolution[where, column] = process.resolution
         peaks[where, column] = process.peak_bytes
     return Sides(
         keys=tuple(rows),
         fullnames=tuple(fullnames),
         workloads=tuple(workloads),
         logs=logs,
+        slowest=slowest,
+        resolution=_finest(resolution),
         peak_bytes=peaks,
         is_candidate=np.array([False] * len(old) + [True] * len(new)),
         order=np.array([process.started for process in processes]),
         processes=tuple(processes),
         notes=tuple(notes),
     )
+
+
+def _finest(resolution: Floats) -> Floats:
+    """Return the smallest step that any process shows [benchmarks]; 0 where none shows one."""
+    finest = np.where(np.isnan(resolution), np.inf, resolution).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(finest), finest, 0.0)
 
 
 def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:

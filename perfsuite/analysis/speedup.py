@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.collect import PAIRING_COLUMNS, differing_columns
-from perfsuite.analysis.statistics import RatioEstimate, ratio_of_medians_one_process, ratio_over_processes
+from perfsuite.analysis.statistics.intervals import RatioEstimate, ratio_of_medians_one_process, ratio_over_processes
 
 if TYPE_CHECKING:
     from perfsuite.analysis.collect import Results

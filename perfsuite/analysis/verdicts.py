@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from perfsuite.analysis.regression import MIN_PROCESSES
+from perfsuite.analysis.statistics.decision import MIN_PROCESSES, TAIL_FRACTION
 from perfsuite.metrics import MIB_BYTES
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.estimate import Floats
-    from perfsuite.analysis.regression import Judgement
     from perfsuite.analysis.sides import Sides
+    from perfsuite.analysis.statistics.decision import Decision, TailDecision
+    from perfsuite.analysis.statistics.effect import Floats
 
 Verdict = Literal["regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]
 
@@ -33,13 +33,32 @@ MEMORY_ROUNDING_BYTES = MIB_BYTES
 """Growth of a peak that the allocator's rounding explains: 512 bytes for each of at most two thousand live tensors.
 Source: PyTorch, CUDA semantics, "Memory management" (kMinBlockSize = 512)."""
 
-MOST_TO_ASK_FOR = 50
-"""More processes a side than this are not worth asking for; a steadier machine is."""
+MAX_ASKED_PROCESSES = 50
+"""More processes a side than this are not worth asking for; less background load is."""
+
+INTERLEAVE = "run the sides in the order A B B A"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeChange:
+    """A change relative to the other benchmarks: their common-mode shift is taken out.
+
+    Attributes:
+        ratio: Candidate over baseline, divided by what all benchmarks have in common.
+        ci_low: Lower end of its 95% interval.
+        ci_high: Upper end.
+        p_value: Two-sided, adjusted for all benchmarks.
+    """
+
+    ratio: float
+    ci_low: float
+    ci_high: float
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricVerdict:
-    """The verdict on one metric of one benchmark; ratios are candidate over baseline, None where there is none.
+    """The verdict on one metric of one benchmark; ratios are candidate over baseline as measured, None where unknown.
 
     Attributes:
         verdict: What it is.
@@ -47,8 +66,12 @@ class MetricVerdict:
         ratio: The change.
         ci_low: Lower end of its 95% interval.
         ci_high: Upper end.
-        mde95: Smallest slowdown that would have been called regressed 95 times of 100, as a ratio less 1.
-        p_value: Holm-adjusted error probability of the direction in which it changed.
+        mde95: Smallest slowdown that is detected with a probability of 95%, as a ratio minus 1.
+        p_value: Two-sided error probability of the change by itself, adjusted for all benchmarks.
+        baseline: Value of the baseline, in the metric's base unit.
+        candidate: Value of the candidate.
+        relative: The change relative to the other benchmarks, where they say something about this one.
+        num_processes_needed: Processes a side that would settle an inconclusive verdict; None where no number would.
     """
 
     verdict: Verdict
@@ -58,65 +81,114 @@ class MetricVerdict:
     ci_high: float | None = None
     mde95: float | None = None
     p_value: float | None = None
+    baseline: float | None = None
+    candidate: float | None = None
+    relative: RelativeChange | None = None
+    num_processes_needed: int | None = None
 
 
-def time_verdict(
-    row: int, typical: Judgement, slowest: Judgement, effect: float, num: tuple[int, int]
-) -> MetricVerdict:
-    """Put the judgement on a benchmark's time into words.
+def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float, num: tuple[int, int]) -> MetricVerdict:
+    """Put the decision on a benchmark's time into words.
 
     Args:
         row: Of the benchmark.
-        typical: The judgement on typical rounds.
-        slowest: The judgement on the slowest tenth.
-        effect: What counts as a change, as a ratio less 1.
+        typical: What was decided on typical rounds.
+        tail: What was decided on the slowest rounds.
+        effect: What counts as a change, as a ratio minus 1.
         num: Processes of baseline and candidate that have it.
     """
-    ratio = math.exp(typical.change[row])
+    change = float(typical.effect.change[row])
+    seconds = math.exp(typical.effect.baseline[row])
+    known: dict[str, Any] = {"ratio": math.exp(change), "baseline": seconds, "candidate": seconds * math.exp(change)}
     if not typical.judged[row]:
         few = min(num)
-        return MetricVerdict(
-            verdict="inconclusive",
-            reason=f"{percent(ratio)} seen, but {few} process{'' if few == 1 else 'es'} a side cannot tell code from "
-            f"chance: run 5 a side in the order A B B A ({MIN_PROCESSES} at least)",
-            ratio=ratio,
+        reason = (
+            f"{few} process{'' if few == 1 else 'es'} on a side cannot separate code from noise: run at least "
+            f"{MIN_PROCESSES}, better 5 a side in the order A B B A"
         )
-    known = {
-        "ratio": ratio,
+        return MetricVerdict(verdict="inconclusive", reason=reason, **known)
+    detectable = float(typical.detectable[row])
+    known |= {
         "ci_low": math.exp(typical.low[row]),
         "ci_high": math.exp(typical.high[row]),
-        "mde95": math.expm1(typical.mde95[row]),
-        "p_value": float(min(typical.p_slower[row], typical.p_faster[row])),
+        "mde95": math.expm1(detectable) if math.isfinite(detectable) else None,
+        "p_value": float(typical.p_value[row]),
+        "relative": _relative(typical, row),
     }
+    needed = max(int(typical.num_processes_needed[row]), max(num) + 1)
+    verdict, reason = _decided(row, typical, tail, effect) or (
+        "inconclusive",
+        _why_inconclusive(row, typical, effect, needed),
+    )
+    unsettled = verdict == "inconclusive" and not typical.unchanged[row] and typical.interleaved
+    return MetricVerdict(
+        verdict=verdict,
+        reason=reason,
+        num_processes_needed=needed if unsettled and needed <= MAX_ASKED_PROCESSES else None,
+        **known,
+    )
+
+
+def _decided(row: int, typical: Decision, tail: TailDecision, effect: float) -> tuple[Verdict, str] | None:
+    """Return verdict and reason where the data decide; None where they do not."""
     if typical.regressed[row]:
-        return MetricVerdict(verdict="regressed", reason=f"{percent(ratio)}: slower beyond chance", **known)
-    if slowest.regressed[row] and not typical.improved[row]:
-        tail = math.exp(slowest.change[row])
-        reason = f"the slowest tenth of the rounds: {percent(tail)}, beyond chance; typical ones {percent(ratio)}"
-        return MetricVerdict(verdict="regressed", reason=reason, **known)
+        return "regressed", _why_changed(row, typical, "slower")
     if typical.improved[row]:
-        return MetricVerdict(verdict="improved", reason=f"{percent(ratio)}: faster beyond chance", **known)
-    if typical.unchanged[row]:
-        return MetricVerdict(verdict="unchanged", reason=f"surely within {effect:.1%}", **known)
-    return MetricVerdict(verdict="inconclusive", reason=_why_inconclusive(row, typical, effect, num), **known)
+        return "improved", _why_changed(row, typical, "faster")
+    if tail.regressed[row]:
+        return "regressed", f"{_tail_in_words(row, tail)}, statistically significant"
+    if not typical.unchanged[row]:
+        return None
+    within = f"no change (within {100 * effect:.3g}%)"
+    if tail.suspicious[row]:
+        return "inconclusive", f"typical rounds: {within}; but {_tail_in_words(row, tail)}: run more processes"
+    return "unchanged", within
 
 
-def _why_inconclusive(row: int, typical: Judgement, effect: float, num: tuple[int, int]) -> str:
-    change = float(typical.change[row])
-    estimate = typical.estimate
-    shift = estimate.common
-    seen = f"{percent(math.exp(change))} seen"
-    if not typical.interleaved and abs(shift) > math.log1p(effect):
-        return (
-            f"{seen}, but all benchmarks shifted by {percent(math.exp(shift))} together, and the sides ran one after "
-            "the other: machine or code, this order cannot tell; run them in the order A B B A"
-        )
-    needed = int(min(typical.num_to_settle[row], 1e6))
-    scatter = f"processes scatter by {math.expm1(estimate.spread[row]):.1%}"
-    if needed > MOST_TO_ASK_FOR:
-        return f"{seen}, but {scatter}: no reasonable number of processes tells that from chance; quieten the machine"
-    needed = max(needed, max(num) + 1)
-    return f"{seen}, but {scatter}: {needed} processes a side in the order A B B A would settle it"
+def _relative(typical: Decision, row: int) -> RelativeChange | None:
+    relative = typical.relative
+    if relative is None:
+        return None
+    return RelativeChange(
+        ratio=math.exp(relative.change[row]),
+        ci_low=math.exp(relative.low[row]),
+        ci_high=math.exp(relative.high[row]),
+        p_value=float(relative.p_value[row]),
+    )
+
+
+def _why_changed(row: int, typical: Decision, direction: str) -> str:
+    if typical.by_itself[row]:
+        return f"{direction}, statistically significant"
+    if typical.by_shift[row] and typical.common is not None:
+        shift = percent(math.exp(typical.common.change))
+        return f"{direction}, as nearly all benchmarks: their common-mode shift of {shift} is statistically significant"
+    relative = _relative(typical, row)
+    assert relative is not None  # noqa: S101 - for the type checker: nothing else makes a change significant
+    interval = f"[{percent(relative.ci_low)}, {percent(relative.ci_high)}]"
+    against = f"relative to the other benchmarks {percent(relative.ratio)} {interval}"
+    return f"{direction}; {against}, statistically significant"
+
+
+def _tail_in_words(row: int, tail: TailDecision) -> str:
+    low, high = (percent(math.exp(end[row])) for end in (tail.low, tail.high))
+    return f"the slowest {TAIL_FRACTION:.0%} of the rounds: {percent(math.exp(tail.change[row]))} [{low}, {high}]"
+
+
+def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -> str:
+    if not typical.interleaved:
+        common = typical.common
+        together = ""
+        if common is not None and abs(common.change) > math.log1p(effect):
+            together = f"the benchmarks shifted by {percent(math.exp(common.change))} together: "
+        return f"{together}cannot separate code from drift: {INTERLEAVE}"
+    scatter = f"processes of one side differ by {math.expm1(typical.effect.sd[row]):.1%} (standard deviation)"
+    small = abs(float(typical.effect.change[row])) < math.log1p(effect)
+    if needed > MAX_ASKED_PROCESSES:
+        return f"{scatter}: more than {MAX_ASKED_PROCESSES} processes a side would be needed; reduce background load"
+    if small:
+        return f"{scatter}: {needed} processes a side would show that nothing changed, if so"
+    return f"{scatter}: {needed} processes a side would confirm this change, if it is real"
 
 
 def memory_verdict(peaks: Floats, sides: Sides) -> MetricVerdict | None:
@@ -130,8 +202,14 @@ def memory_verdict(peaks: Floats, sides: Sides) -> MetricVerdict | None:
     if not len(old) or not len(new) or not old.min() > 0 or not new.min() > 0:
         return None
     ratio = float(np.median(new) / np.median(old))
-    change = f"{np.median(new) / MIB_BYTES:,.1f} MiB after {np.median(old) / MIB_BYTES:,.1f} MiB"
-    known: dict[str, Any] = {"ratio": ratio, "ci_low": new.min() / old.max(), "ci_high": new.max() / old.min()}
+    change = f"{np.median(old) / MIB_BYTES:,.1f} -> {np.median(new) / MIB_BYTES:,.1f} MiB"
+    known: dict[str, Any] = {
+        "ratio": ratio,
+        "ci_low": new.min() / old.max(),
+        "ci_high": new.max() / old.min(),
+        "baseline": float(np.median(old)),
+        "candidate": float(np.median(new)),
+    }
     if new.min() > old.max() + MEMORY_ROUNDING_BYTES:
         return MetricVerdict(verdict="regressed", reason=f"{change}: more than rounding explains", **known)
     if new.max() < old.min() - MEMORY_ROUNDING_BYTES:
@@ -140,7 +218,7 @@ def memory_verdict(peaks: Floats, sides: Sides) -> MetricVerdict | None:
         return MetricVerdict(verdict="unchanged", reason="the same up to the allocator's rounding", **known)
     return MetricVerdict(
         verdict="inconclusive",
-        reason=f"{change}, but the peaks of one side differ among themselves: another algorithm was chosen, or another "
+        reason=f"{change}, but the peaks of one side differ from each other: another algorithm was chosen, or another "
         "process held memory",
         **known,
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.compare import add_judging, judge_files, read_judging, show_comparison
+from perfsuite.commands.compare import add_judging, judge_files, read_fail_on, read_judging, show_comparison
 from perfsuite.commands.output import add_output, say_progress, show
 from perfsuite.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
 
@@ -111,7 +111,8 @@ def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[Path, list
 def _ab(options: argparse.Namespace) -> int:
     from perfsuite.campaign.run import mark_judged
 
-    judging = read_judging(options)  # before the hours, not after them
+    judging = read_judging(options)  # before the runs, which take hours
+    read_fail_on(options)
     plan = _plan(
         options,
         [
@@ -138,8 +139,8 @@ def _noise(options: argparse.Namespace) -> int:
         read_noise_floors,
         save_noise_floor,
     )
-    from perfsuite.analysis.regression import MIN_PROCESSES
     from perfsuite.analysis.sides import join_sides, read_process
+    from perfsuite.analysis.statistics.decision import MIN_PROCESSES
     from perfsuite.campaign.run import mark_judged
     from perfsuite.errors import CampaignError
 

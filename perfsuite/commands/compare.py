@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,21 +49,23 @@ def add_judging(command: argparse.ArgumentParser) -> None:
     add_thresholds(command)
     command.add_argument(
         "--fail-on",
-        default="regressed",
-        choices=("regressed", "inconclusive", "never"),
-        help="what ends with status 1: regressed (default); inconclusive: all but a clean pass; never",
+        default="regressed,missing,unjudged",
+        metavar="LIST",
+        help="what ends with status 1, separated by commas: regressed, missing, incomparable; unjudged: not one "
+        "benchmark could be judged; inconclusive: anything but a clean pass; or never. "
+        "Default: regressed,missing,unjudged",
     )
 
 
 def add_thresholds(command: argparse.ArgumentParser) -> None:
     """Add the options that say what counts as a change."""
     command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
-    command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false alarm; default: 0.05")
+    command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false verdict; default: 0.05")
     command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
 
 
 def read_judging(options: argparse.Namespace) -> tuple[float, Callable[[str], float]]:
-    """Return the chance of a false alarm and the minimum effects.
+    """Return the chance of a false verdict and the minimum effects.
 
     Raises:
         PerfsuiteError: An option or the file of thresholds is not usable.
@@ -71,6 +74,23 @@ def read_judging(options: argparse.Namespace) -> tuple[float, Callable[[str], fl
 
     alpha = parse_alpha(options.alpha)
     return alpha, read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
+
+
+def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return what fails.
+
+    Raises:
+        InvalidChoiceError: An unknown name, or `never` beside others.
+    """
+    from perfsuite.analysis.compare import FAIL_ON
+    from perfsuite.errors import InvalidChoiceError, choose, split_names
+
+    names = split_names("--fail-on", options.fail_on)
+    for name in names:
+        choose(dict.fromkeys(FAIL_ON), name, kind="--fail-on")
+    if "never" in names and len(names) > 1:
+        raise InvalidChoiceError(f"--fail-on: {options.fail_on[:80]!r} lists never beside others; use never alone")
+    return tuple(names)
 
 
 @without_garbage_collection()
@@ -109,7 +129,10 @@ def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
         write(compare_tables.comparison_markdown(comparison), options.output)
     else:
         show(compare_tables.comparison_table(comparison), options)
-    return EXIT_FAILED if comparison.fails_on(options.fail_on) else 0
+    failures = comparison.failures(read_fail_on(options))
+    if failures:
+        sys.stderr.write(f"perfsuite: failed (--fail-on {options.fail_on}): {'; '.join(failures)}\n")
+    return EXIT_FAILED if failures else 0
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -117,6 +140,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.across is not None:
         return _across(options)
     judging = read_judging(options)
+    read_fail_on(options)
     comparison = judge_files(options.baseline, options.candidate, judging, ignore_host=options.ignore_host)
     if options.explain is not None:
         return _explain(comparison, options)

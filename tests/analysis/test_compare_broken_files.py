@@ -111,7 +111,7 @@ def test_neither_data_nor_median_leaves_the_benchmark_missing(
     old, new = sides
     for path in new:
         changed(path, lambda c: c["benchmarks"][0].update(stats={}))
-    assert run(old, new) == 0
+    assert run(old, new) == 1
     assert json.loads(capsys.readouterr().out)["benchmarks"][0]["verdict"] == "missing"
 
 

@@ -33,14 +33,64 @@ def test_the_table_shows_the_worst_first_and_a_regression_ends_with_status_1(
     assert out.startswith("1 regressed, 12 unchanged; 5 processes of the candidate against 5 processes of the baseline")
     assert lines[0].startswith("▲ regressed")
     assert "\x1b" not in out
-    assert "chance of any false alarm in the whole table: 0.05" in out
+    assert "chance of any false verdict in the whole table, slower or faster: 0.05" in out
 
 
-@pytest.mark.parametrize(("fail_on", "status"), [("regressed", 0), ("inconclusive", 1), ("never", 0)])
+@pytest.mark.parametrize(
+    ("fail_on", "status"),
+    [("regressed", 0), ("regressed,missing", 0), ("unjudged", 1), ("inconclusive", 1), ("never", 0)],
+)
 def test_fail_on_decides_about_the_status(sides: Sides, fail_on: str, status: int) -> None:
     old, new = sides
     assert main(arguments((old[:2], new[:2]), "--fail-on", fail_on)) == status
     assert main(arguments(sides, "--fail-on", "never")) == 0
+
+
+def test_a_gate_fails_where_nothing_could_be_judged_and_says_why(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = sides
+    assert main(arguments((old[:1], new[:1]))) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "nothing could be judged: 13 inconclusive (1 process on a side cannot separate code from noise" in err
+    other = [changed(path, lambda content: content["machine_info"].update(node="elsewhere")) for path in new]
+    assert main(arguments((old, other))) == 1
+    assert "nothing could be judged: 13 incomparable (another host" in capsys.readouterr().err
+    nothing = changed(new[0], lambda content: content["benchmarks"].clear(), tmp_path / "nothing.json")
+    assert main(arguments(([nothing], [nothing]))) in {1, 2}
+
+
+def test_a_gate_fails_where_a_benchmark_is_missing(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
+    _old, new = sides
+    for path in new:
+        changed(path, lambda content: content["benchmarks"].pop())
+    assert main(arguments(sides)) == 1
+    assert "failed (--fail-on regressed,missing,unjudged): 1 missing" in capsys.readouterr().err
+    assert main(arguments(sides, "--fail-on", "regressed")) == 0
+
+
+def test_the_table_shows_both_times_and_the_largest_changes_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = [1.05, 1.3, 1.1, 0.8, 0.9, *[1.0] * 12]
+    main(arguments(write_sides(tmp_path, changes=changes)))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "test_step[" in line]
+    found = [int(line.partition("test_step[")[2].partition("]")[0]) for line in lines[:5]]
+    assert found == [1, 2, 0, 3, 4]
+    assert all(" -> " in line for line in lines)
+
+
+def test_one_process_a_side_ranks_the_largest_changes_and_states_the_shared_reason_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(arguments(write_sides(tmp_path, changes=[1.0, 1.02, 2.9, 0.97, 0.5], num=1)))
+    out = capsys.readouterr().out
+    assert out.startswith("too few runs for verdicts, largest changes first: 5 inconclusive")
+    assert out.count("cannot separate code from noise") == 1
+    lines = [line for line in out.splitlines() if "test_step[" in line]
+    assert [int(line.partition("test_step[")[2][0]) for line in lines[:2]] == [2, 4]
+    assert "95%" not in out
 
 
 def test_json_is_one_object_with_the_documented_keys(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,14 +135,14 @@ def test_explain_tells_the_numbers_behind_one_verdict(sides: Sides, capsys: pyte
         "regressed",
         "median",
         "degrees of freedom",
-        "Holm-adjusted over 13",
-        "It must reach 2.00%: it does",
+        "adjusted for 13 benchmarks",
+        "It must reach the minimum effect of 2%: it does",
     ):
         assert expected in out
     assert out.count("candidate  median") == 5
     old, new = sides
     assert main(arguments((old[:1], new[:1]), "--explain", "test_step[12]")) == 0
-    assert "1 process a side cannot tell code from chance" in capsys.readouterr().out
+    assert "1 process on a side cannot separate code from noise" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
@@ -120,6 +170,9 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
     [
         (["--min-effect", "0"], "--min-effect: '0' is no change; write 3% or 0.03"),
         (["--min-effect", "nan"], "--min-effect: 'nan' is no change"),
+        (["--fail-on", "slow"], "unknown --fail-on 'slow'; choose from incomparable, inconclusive, missing"),
+        (["--fail-on", "never,missing"], "--fail-on: 'never,missing' lists never beside others"),
+        (["--fail-on", ""], "--fail-on: '' has an empty name in it"),
         (["--alpha", "2"], "--alpha: '2' is no error probability"),
         (["--alpha", "x"], "--alpha: 'x' is no error probability"),
         (["--thresholds", "nowhere.toml"], "nowhere.toml: cannot be read"),

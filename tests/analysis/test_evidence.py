@@ -136,6 +136,12 @@ def renamed(record: Record, run_id: str) -> Record:
     return dataclasses.replace(record, process=dataclasses.replace(record.process, run_id=run_id))
 
 
+def started(record: Record, minute: int) -> Record:
+    return dataclasses.replace(
+        record, process=dataclasses.replace(record.process, started=f"2026-01-05T10:{minute:02d}:00+00:00")
+    )
+
+
 @pytest.mark.parametrize(
     ("new", "ratio", "words"),
     [
@@ -183,7 +189,8 @@ def test_a_slowdown_with_a_lower_clock_is_said_to_be_that(tmp_path: Path, capsys
     paths: dict[str, list[str]] = {"old": [], "new": []}
     for number in range(5):
         for name, seconds, clock in (("old", 0.1, 1590.0), ("new", 0.112, 1410.0)):
-            record = renamed(with_evidence(telemetry=telemetry(clock)), f"{name}-{number}")
+            first = (number % 2 == 1) == (name == "old")  # A B B A
+            record = started(renamed(with_evidence(telemetry=telemetry(clock)), f"{name}-{number}"), 2 * number + first)
             path = tmp_path / f"{name}{number}.json"
             noisy = seconds * float(generator.normal(1, 0.002))
             entry = make_entry(record, [float(value) for value in generator.normal(noisy, 0.0002, 30)])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perfsuite.analysis.statistics import (
+from perfsuite.analysis.statistics.intervals import (
     _signed_rank_cut,
     paired_ratio,
     ratio_of_medians_one_process,
