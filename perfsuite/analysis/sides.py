@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.analysis.estimate import SLOW, STEADIER, TYPICAL
-from perfsuite.analysis.result_file import machine_of, read_result_file
+from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
+from perfsuite.analysis.result_file import fingerprint, read_result_file
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
@@ -123,15 +122,15 @@ def _reduced(file: ResultFile) -> ProcessResult:
     logs = _quantiles(file.path, cells)
     return ProcessResult(
         path=file.path,
-        started=_started(file),
+        started=started_s(file),
         machine=machine_of(file),
-        versions=_versions(file),
+        versions=versions_of(file),
         keys=keys,
         fullnames=tuple(cell.fullname for cell in cells),
         workloads=workloads,
         logs=logs,
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
-        fingerprint="+".join(run_ids) or _fingerprint(cells),
+        fingerprint="+".join(run_ids) or fingerprint(cells),
         num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
         num_trainings=sum(benchmark.training is not None for benchmark in file.benchmarks),
         complete=file.complete,
@@ -176,40 +175,6 @@ def _quantiles(path: Path, cells: Sequence[Benchmark]) -> dict[float, Floats]:
             )
         values[quantile] = np.log(found)
     return values
-
-
-def _fingerprint(cells: Sequence[Benchmark]) -> str:
-    digest = hashlib.sha256()
-    for cell in cells:
-        digest.update(cell.fullname.encode("utf-8", "surrogatepass"))
-        digest.update(b"" if cell.times_s is None else cell.times_s.tobytes())
-        digest.update(repr(sorted(cell.stats.items())).encode())
-    return digest.hexdigest()
-
-
-def _started(file: ResultFile) -> float:
-    """Return when the run began: by our record, else when pytest-benchmark wrote the file."""
-    for benchmark in file.benchmarks:
-        ours = benchmark.record or benchmark.pair
-        if ours is not None:
-            return _seconds(ours.process.started)
-    return _seconds(file.written)
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        moment = dt.datetime.fromisoformat(text or "")
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-
-
-def _versions(file: ResultFile) -> dict[str, str]:
-    ours = file.environment
-    if ours is None:
-        return {}
-    names = {"torch": ours.torch, "torchvision": ours.torchvision, "CUDA": ours.cuda, "cuDNN": ours.cudnn}
-    return {name: value for name, value in {**names, "driver": ours.driver}.items() if value is not None}
 
 
 def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessResult]) -> Sides:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
 from perfsuite.analysis.speedup import geometric_mean, speedup_frame
-from perfsuite.analysis.table_parts import telling_apart, varying
+from perfsuite.analysis.table_parts import place_table_columns, varying
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -124,14 +124,17 @@ def is_known(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124 - NaN alone differs
 
 
+_SAY_WHAT_THEY_ARE = {"device", "cpu", "series"}
+
+
 def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
-    """Return what names the environment of a row; nothing where all rows have the same."""
-    columns = [column for column in telling_apart(frame) if column.heading != "file"] if not frame.empty else []
+    """Return what names the place of a row, by `place_columns`; nothing where all rows have the same."""
+    columns = place_table_columns(frame)
 
     def words(row: Mapping[Any, Any]) -> str:
         plain = {str(key): value if is_known(value) else None for key, value in row.items()}
         parts = [(column.heading, column.show(plain)) for column in columns]
-        return ", ".join(text if heading in {"device", "cpu"} else f"{heading} {text}" for heading, text in parts)
+        return ", ".join(text if heading in _SAY_WHAT_THEY_ARE else f"{heading} {text}" for heading, text in parts)
 
     return words
 
