@@ -54,6 +54,9 @@ ROUNDING_RATIO = 1e-6
 
 MOST_NAMED = 2
 
+LONGEST_NAME = 48
+"""Characters of a name in a line of findings; the end distinguishes parametrized tests."""
+
 
 def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a benchmark's own statistics say against it, the most serious first.
@@ -117,4 +120,5 @@ def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
 def _first(names: list[str]) -> str:
     different = list(dict.fromkeys(names))
     more = len(different) - MOST_NAMED
-    return ", ".join(different[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    shown = [name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}" for name in different[:MOST_NAMED]]
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

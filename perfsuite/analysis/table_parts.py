@@ -12,7 +12,7 @@ from perfsuite.analysis.foreign_findings import findings_in_words
 from perfsuite.analysis.tables import Column, text_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.collect import Results
 
@@ -54,6 +54,15 @@ def origin_column(name: str) -> Column:
     if name == "commit":
         return Column(heading="commit", show=lambda row: _short_commit(row["commit"]))
     return text_column(name, foldable=name in {"file", "series", "cpu"})
+
+
+def place_in_words(columns: Sequence[Column], row: dict[str, Any]) -> str:
+    """Return the columns of a row that distinguish its place as `Tesla T4, torch 2.13.0`."""
+    parts = [(column.heading, column.show(row)) for column in columns]
+    return ", ".join(text if heading in _SAY_WHAT_THEY_ARE else f"{heading} {text}" for heading, text in parts)
+
+
+_SAY_WHAT_THEY_ARE = {"device", "cpu", "series"}
 
 
 def _short_commit(commit: str | None) -> str:

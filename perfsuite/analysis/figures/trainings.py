@@ -81,9 +81,9 @@ def curves_chart(material: Material) -> Drawing | None:
 
 
 def _family_name(key: Group, families: dict[Group, Any]) -> str:
-    """Name the network, and of device, torch and recipe what differs between the trainings."""
-    others = [index for index in (0, 1, 3, 6) if len({other[index] for other in families}) > 1]
-    return " ".join([str(key[2]), *(str(key[index]) for index in others)])
+    """Name the network, and of place, recipe and memory format what differs between the trainings."""
+    others = [index for index in (0, 2, 5) if len({other[index] for other in families}) > 1]
+    return " ".join([str(key[1]), *(str(key[index]) for index in others)])
 
 
 def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
