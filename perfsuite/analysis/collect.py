@@ -317,10 +317,10 @@ def _differing_environment(benchmarks: pd.DataFrame) -> list[str]:
     if not _several(benchmarks, "file"):  # one file needs no distinction
         return []
     found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=False) > 1]
-    for implied in ("host", "cpu"):  # said already by the device, where every device has one of them
-        others = [column for column in found if column != implied]
-        if implied in found and others and not _several_within(benchmarks, others, implied):
-            found = others
+    for implied, by in (("host", ("device", "cpu")), ("cpu", ("device",))):  # said already, if each has one of its own
+        hardware = [column for column in by if column in found]
+        if implied in found and hardware and not _several_within(benchmarks, hardware, implied):
+            found.remove(implied)
     return found
 
 

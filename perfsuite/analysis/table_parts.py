@@ -44,6 +44,12 @@ def telling_apart(frame: pd.DataFrame) -> list[Column]:
     return [origin_column(name) for name in differing_columns(frame)]
 
 
+def name_column(frame: pd.DataFrame) -> str:
+    """Return which column names a benchmark: its name without the path, where no two benchmarks share it."""
+    is_unique = not frame.empty and frame.groupby("name")["fullname"].nunique().max() == 1
+    return "name" if is_unique else "fullname"
+
+
 def place_table_columns(frame: pd.DataFrame) -> list[Column]:
     """Return columns for what must not be put into one number; see `place_columns`."""
     return [origin_column(name) for name in place_columns(frame)]

@@ -14,6 +14,7 @@ from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     has_any,
+    name_column,
     notes_of,
     place_table_columns,
     shared_in_words,
@@ -207,18 +208,12 @@ def _plain_table(results: Results) -> Table:
         ),
         columns=(
             *telling_apart(frame),
-            text_column(_shortest_name(frame), "benchmark", foldable=True),
+            text_column(name_column(frame), "benchmark", foldable=True),
             *(_duration_column(key) for key in times),
             *(metric_column(key) for key in counts),
         ),
         notes=(*(("not all of these files are perfsuite's: a plain table",) if mixed else ()), *notes_of(results)),
     )
-
-
-def _shortest_name(frame: pd.DataFrame) -> str:
-    """Return which column names a benchmark: its name without the path, where no two benchmarks share it."""
-    is_unique = not frame.empty and frame.groupby("name")["fullname"].nunique().max() == 1
-    return "name" if is_unique else "fullname"
 
 
 _PLAIN_TIMES = {
