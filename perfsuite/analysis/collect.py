@@ -12,7 +12,7 @@ from perfsuite.analysis.evidence_columns import evidence_columns
 from perfsuite.analysis.file_series import series_name
 from perfsuite.analysis.foreign_findings import foreign_findings
 from perfsuite.analysis.machine_info import machine_key, machine_of, versions_of
-from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
+from perfsuite.analysis.result_file import Benchmark, ResultFile, commit_of, fingerprint, read_result_file
 from perfsuite.analysis.statistics import relative_margins
 
 if TYPE_CHECKING:
@@ -230,9 +230,7 @@ def _environment(file: ResultFile, machine: dict[str, str]) -> dict[str, Any]:
     ours = file.environment
     if ours is not None:
         values = {column: getattr(ours, column) for column in ENVIRONMENT_COLUMNS if column != "host"}
-        if values["commit"] is not None and ours.commit_dirty:
-            values["commit"] += "+dirty"
-        return {**values, "host": machine.get("host")}
+        return {**values, "host": machine.get("host"), "commit": commit_of(file)}
     python = file.machine.get("python_version")
     return {
         **dict.fromkeys(ENVIRONMENT_COLUMNS),
@@ -241,7 +239,7 @@ def _environment(file: ResultFile, machine: dict[str, str]) -> dict[str, Any]:
         "host": machine.get("host"),
         **{name.lower(): version for name, version in versions_of(file).items()},
         "python": python if isinstance(python, str) else None,
-        "commit": file.commit,
+        "commit": commit_of(file),
     }
 
 

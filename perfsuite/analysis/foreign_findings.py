@@ -55,7 +55,7 @@ ROUNDING_RATIO = 1e-6
 MOST_NAMED = 2
 
 LONGEST_NAME = 48
-"""Characters of a name in a line of findings; the end distinguishes parametrized tests."""
+"""Characters of a name in a line of findings."""
 
 
 def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def _is_contradictory(row: Mapping[str, Any]) -> bool:
 
 
 def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a line for each finding: how many benchmarks have it, the first of them by name, and what it means.
+    """Return a line for each finding: how many benchmarks have it, what it means, and the first of them by name.
 
     Args:
         found: The name of every benchmark, and its findings as one text, separated by `; `.
@@ -111,7 +111,7 @@ def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
         for finding in findings.split("; ") if findings else ():
             names.setdefault(finding, []).append(name)
     return [
-        f"{len(names[finding]):,} of {num_benchmarks:,} benchmarks: {finding} ({_first(names[finding])}): {meaning}"
+        f"{len(names[finding]):,} of {num_benchmarks:,} benchmarks: {finding}: {meaning} ({_first(names[finding])})"
         for finding, meaning in EXPLANATIONS.items()
         if finding in names
     ]
@@ -120,5 +120,10 @@ def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
 def _first(names: list[str]) -> str:
     different = list(dict.fromkeys(names))
     more = len(different) - MOST_NAMED
-    shown = [name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}" for name in different[:MOST_NAMED]]
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(_shortened(name) for name in different[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _shortened(name: str) -> str:
+    """Leave out the middle of a long name: the beginning names the test, the end its parameters."""
+    half = (LONGEST_NAME - len("...")) // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}...{name[-half:]}"

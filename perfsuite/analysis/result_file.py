@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -98,6 +99,8 @@ class ResultFile:
     complete: bool
 
 
+_COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
+
 LONGEST_TIME_S = 1e9
 """Thirty years: longer than any run, and far from where arithmetic overflows."""
 
@@ -174,11 +177,29 @@ def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:
     )
 
 
+NO_COMMIT = {"", "unversioned", "unknown"}
+"""What pytest-benchmark writes where there is no commit."""
+
+
 def _commit(info: object) -> str | None:
     commit = info.get("id") if isinstance(info, dict) else None
-    if not isinstance(info, dict) or not isinstance(commit, str):
+    if not isinstance(info, dict) or not isinstance(commit, str) or commit in NO_COMMIT:
         return None
     return f"{commit}+dirty" if info.get("dirty") is True else commit
+
+
+def commit_of(file: ResultFile) -> str | None:
+    """Return which commit was measured, with `+dirty` if the working tree had changes that were not committed."""
+    ours = file.environment
+    if ours is None:
+        return file.commit
+    return f"{ours.commit}+dirty" if ours.commit is not None and ours.commit_dirty else ours.commit
+
+
+def short_commit(commit: str | None) -> str | None:
+    """Return the first ten digits of a commit, with `+dirty` where it has that."""
+    found = _COMMIT_ID.match(commit or "")
+    return commit if found is None else found[1] + found[2]
 
 
 def fingerprint(benchmarks: Iterable[Benchmark]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from perfsuite.analysis.estimate import SLOW, STEADIER, TYPICAL
 from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
-from perfsuite.analysis.result_file import fingerprint, read_result_file
+from perfsuite.analysis.result_file import commit_of, fingerprint, read_result_file, short_commit
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class ProcessResult:
         num_pairs: Alternations in the file.
         num_trainings: Full trainings in the file.
         complete: Whether the run came to its end.
+        commit: Of the code that was measured, in a few digits; None if unknown.
         records: Our records, by the identity of their benchmarks.
     """
 
@@ -61,6 +62,7 @@ class ProcessResult:
     num_pairs: int
     complete: bool
     num_trainings: int = 0
+    commit: str | None = None
     records: dict[Key, Record] = dataclasses.field(default_factory=dict)
 
 
@@ -134,6 +136,7 @@ def _reduced(file: ResultFile) -> ProcessResult:
         num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
         num_trainings=sum(benchmark.training is not None for benchmark in file.benchmarks),
         complete=file.complete,
+        commit=short_commit(commit_of(file)),
         records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
     )
 
@@ -204,7 +207,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 workloads.append(workload)
         if not process.complete:
             notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
-    notes += _not_compared(processes)
+    notes += [*_mixed("baseline", old), *_mixed("candidate", new), *_not_compared(processes)]
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
     peaks = np.full(shape, np.nan)
@@ -224,6 +227,27 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         processes=tuple(processes),
         notes=tuple(notes),
     )
+
+
+def _mixed(name: str, side: Sequence[ProcessResult]) -> list[str]:
+    """Return a note for everything in which the files of one side differ: a verdict is about all of them together."""
+    notes = []
+    for key, what in _SEVERAL.items():
+        values = {process.commit if key == "commit" else process.versions.get(key) for process in side}
+        known = sorted(value for value in values if value is not None)
+        if len(known) > 1:
+            notes.append(f"files of several {what} are taken together as the {name}: {', '.join(known)}")
+    return notes
+
+
+_SEVERAL = {
+    "commit": "commits",
+    "torch": "versions of torch",
+    "torchvision": "versions of torchvision",
+    "CUDA": "versions of CUDA",
+    "cuDNN": "versions of cuDNN",
+    "driver": "drivers",
+}
 
 
 def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:

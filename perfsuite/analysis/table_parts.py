@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from perfsuite.analysis.collect import differing_columns, place_columns
 from perfsuite.analysis.foreign_findings import findings_in_words
+from perfsuite.analysis.result_file import short_commit
 from perfsuite.analysis.tables import Column, text_column
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.collect import Results
 
 SHORT_HEADINGS = {"batch_size": "batch"}
-
-_COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -58,7 +56,7 @@ def place_table_columns(frame: pd.DataFrame) -> list[Column]:
 def origin_column(name: str) -> Column:
     """Show where a row comes from: a column of the environment, the series or the file."""
     if name == "commit":
-        return Column(heading="commit", show=lambda row: _short_commit(row["commit"]))
+        return Column(heading="commit", show=lambda row: short_commit(row["commit"]) or "-")
     return text_column(name, foldable=name in {"file", "series", "cpu"})
 
 
@@ -69,13 +67,6 @@ def place_in_words(columns: Sequence[Column], row: dict[str, Any]) -> str:
 
 
 _SAY_WHAT_THEY_ARE = {"device", "cpu", "series"}
-
-
-def _short_commit(commit: str | None) -> str:
-    if commit is None:
-        return "-"
-    found = _COMMIT_ID.match(commit)
-    return commit if found is None else found[1] + found[2]
 
 
 def shared_in_words(frame: pd.DataFrame) -> str:
