@@ -45,7 +45,7 @@ MOST_GPUS = 64
 DEEPEST = 3
 """Objects within objects that are followed."""
 
-_UNSERIALIZABLE = re.compile(r"UNSERIALIZABLE\[(.*)\]\s*$", re.DOTALL)
+_UNSERIALIZABLE = "UNSERIALIZABLE["
 _QUOTED = re.compile(r"""b?(['"])((?:(?!\1).)*)\1$""", re.DOTALL)
 _NAMED = re.compile(
     r"""(?:^|[^\w])['"]?(?:product_|gpu_|device_)?name['"]?\s{0,4}[=:]\s{0,4}b?(['"])([^'"]{1,200})\1""",
@@ -134,10 +134,9 @@ def _name_in_text(text: str) -> str | None:
     A `repr` is only searched, never evaluated. One that holds no name (`<GPU object at 0x7f...>`) differs from process
     to process and identifies nothing.
     """
-    found = _UNSERIALIZABLE.match(text.strip())
-    if found is None:
+    if not text.startswith(_UNSERIALIZABLE):
         return text
-    written = found[1].strip()
+    written = text.removeprefix(_UNSERIALIZABLE).strip().removesuffix("]").strip()
     quoted = _QUOTED.match(written)
     if quoted is not None:
         return quoted[2]

@@ -192,7 +192,7 @@ def _plain_table(results: Results) -> Table:
     counts = [key for key in ("num_rounds", "num_iterations") if key in frame and has_any(frame, key, zero=True)]
     mixed = "run_id" in frame
     return Table(
-        title=f"{len(frame)} benchmarks",
+        title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
         frame=without(
             frame,
             (
