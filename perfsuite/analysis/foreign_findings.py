@@ -1,4 +1,4 @@
-"""What the raw numbers of a benchmark say against it, for results that have no record of ours with findings of its own.
+"""Warnings about a benchmark from its own statistics, for results without a record of perfsuite.
 
 Every limit was set on 1,968 benchmarks of 27 public repositories, so that ordinary results do not reach it.
 """
@@ -21,7 +21,7 @@ FEW_ROUNDS = "fewer than 5 rounds"
 LONG_ROUNDS = "mean above twice the median"
 
 EXPLANATIONS = {
-    ZERO: "the timer did not see the work",
+    ZERO: "the timer measured no time",
     CONTRADICTORY: "min, quartiles, mean and max cannot be those of one set of rounds",
     SHORT_ROUND: "typical of a GPU that the timer did not wait for",
     ONE_ROUND: "std dev and quartiles are unknown",
@@ -59,7 +59,7 @@ LONGEST_NAME = 48
 
 
 def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a benchmark's own statistics say against it, the most serious first.
+    """Return the warnings that the statistics of a benchmark give, the most serious first.
 
     Args:
         row: `time_min_s`, `time_q1_s`, `time_median_s`, `time_q3_s`, `time_max_s`, `time_mean_s`, `num_rounds`,

@@ -1,7 +1,7 @@
-"""On which machine and with which versions a file was measured, as far as it tells: the only reading of `machine_info`.
+"""Machine and versions of a result file: the only place that reads `machine_info`.
 
-Everybody adds to `machine_info` what they like, so a GPU may be a name, an object, a list of either, or the text that
-pytest-benchmark writes for what JSON has no form for.
+Users add their own entries to `machine_info`, so a GPU may be a name, an object, a list of either, or the text that
+pytest-benchmark writes for an object that it cannot serialise.
 """
 
 from __future__ import annotations

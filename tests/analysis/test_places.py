@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ENVIRONMENT, make_content, make_pair, make_paired_entry
 from foreign_files import needs_public_files, ordinary_rounds, public_files, write_foreign
+from matplotlib.figure import Figure
 from report_builders import step_file, training_epochs
 from test_training_tables import make_training, make_training_entry
 
 from perfsuite.analysis.collect import collect, differing_columns, place_columns
+from perfsuite.analysis.figures.drawing import Marks
 from perfsuite.analysis.figures.kinds import KINDS, build_chart
 from perfsuite.analysis.file_series import series_name
 from perfsuite.analysis.material import gather
@@ -106,6 +108,17 @@ def test_every_figure_distinguishes_two_commits_and_two_labels(name: str, what: 
     words = _words(build_chart(name, gather(files)))
     for expected in SHORT if what == "commit" else labels:
         assert expected in words
+
+
+@pytest.mark.parametrize("name", ["curves", "confusion", "differences", "speedup", "memory"])
+def test_no_mark_of_a_figure_loses_its_place_to_a_line_break(name: str, tmp_path: Path) -> None:
+    """What a mark says is one line; a line break in it would be replaced by a character that says nothing."""
+    make = _maker(name)
+    files = [make(tmp_path / f"run-{n}.json", n, commit=commit) for n, commit in enumerate(COMMITS)]
+    for panel in build_chart(name, gather(files)).panels:
+        axes, marks = Figure().add_subplot(), Marks()
+        panel.draw(axes, marks)
+        assert not any(character in text for text in [panel.finding, *marks.texts.values()] for character in "\n\ufffd")
 
 
 def test_alternations_of_one_place_are_named_by_their_files(tmp_path: Path) -> None:
