@@ -71,8 +71,9 @@ def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[s
     if "run_id" not in frame:
         frame["run_id"] = None
     frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), frame["file"])
-    frame["environment"] = [_label(row, axes) for row in frame.to_dict("records")]
-    own = set(collect(baseline).benchmarks.assign(row=0).pipe(_labels, axes))
+    with_cpu = bool(frame.groupby("device")["cpu"].nunique().gt(1).any())  # one GPU in several machines
+    frame["environment"] = _labels(frame, axes, with_cpu=with_cpu)
+    own = set(_labels(collect(baseline).benchmarks, axes, with_cpu=with_cpu))
     others = [label for label in dict.fromkeys(frame["environment"]) if label not in own]
     if len(own) > 1:
         raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(sorted(own))})")
@@ -88,14 +89,15 @@ def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[s
     )
 
 
-def _labels(frame: pd.DataFrame, axes: Sequence[str]) -> list[str]:
-    return [_label(row, axes) for row in frame.to_dict("records")]
+def _labels(frame: pd.DataFrame, axes: Sequence[str], *, with_cpu: bool) -> list[str]:
+    return [_label(row, axes, with_cpu=with_cpu) for row in frame.to_dict("records")]
 
 
-def _label(row: dict[Any, Any], axes: Sequence[str]) -> str:
+def _label(row: dict[Any, Any], axes: Sequence[str], *, with_cpu: bool) -> str:
     parts = []
     for axis in axes:
-        found = next((row[column] for column in AXES[axis] if isinstance(row.get(column), str)), "unknown")
+        known = [row[column] for column in AXES[axis] if isinstance(row.get(column), str)]
+        found = " with ".join(known if with_cpu else known[:1]) or "unknown"
         parts.append(f"torch {found}" if axis == "torch" else found)
     return ", ".join(parts)
 
@@ -104,7 +106,7 @@ def _also_differs(frame: pd.DataFrame, axes: Sequence[str]) -> list[str]:
     known = {column for axis in axes for column in AXES[axis]}
     consequences = {"torch": {"torchvision", "cuda", "cudnn"}, "gpu": {"driver", "cpu", "power_limit_watts"}}
     known |= {column for axis in axes for column in consequences[axis]}
-    names = [name for name in ("device", "torch", "cuda", "cudnn", "driver") if name not in known]
+    names = [name for name in ("device", "torch", "cuda", "cudnn", "driver", "python", "commit") if name not in known]
     return [
         f"{name} differs too: {', '.join(sorted(map(str, set(frame[name]))))}"
         for name in names

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite import study
-from perfsuite.analysis.collect import PAIRING_COLUMNS, differing_columns
+from perfsuite.analysis.collect import PAIRING_COLUMNS, differing_columns, place_columns
 
 if TYPE_CHECKING:
     from perfsuite.analysis.collect import Results
@@ -27,7 +27,7 @@ def thesis_frame(results: Results) -> pd.DataFrame:
         return pd.DataFrame()
     frame = frame[(frame["phase"] == "train_step") & frame["model"].isin(study.EPOCHS)]
     frame = frame[(frame["precision"] == "fp32") | frame["precision"].str.startswith("amp-")]
-    apart = differing_columns(results.benchmarks)
+    apart = list(dict.fromkeys((*differing_columns(results.benchmarks), *place_columns(results.benchmarks))))
     baselines = {_key(row, apart): row for row in frame.to_dict("records") if row["precision"] == "fp32"}
     return pd.DataFrame([_row(row, baselines.get(_key(row, apart)), apart) for row in frame.to_dict("records")])
 

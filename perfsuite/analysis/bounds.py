@@ -84,9 +84,10 @@ def telemetry_table(results: Results) -> Table:
 
 def kernels_table(results: Results) -> Table:
     """Return the most expensive kernels of each cell (on a CPU: operators)."""
+    origin = dict.fromkeys(("fullname", "file", *differing_columns(results.benchmarks), *WORKLOAD_COLUMNS))
     rows = [
         {
-            **{column: row[column] for column in ("fullname", "file", *WORKLOAD_COLUMNS)},
+            **{column: row[column] for column in origin},
             "wall_s": profile.wall_s,
             "tensor_core_ratio": profile.tensor_core_ratio,
             "bound": profile.bound,
@@ -108,7 +109,7 @@ def kernels_table(results: Results) -> Table:
         title=title,
         frame=frame,
         columns=(
-            *([text_column("file", foldable=True)] if frame["file"].nunique() > 1 else []),
+            *telling_apart(results.benchmarks),
             *_identity(frame),
             text_column("kernel", "kernel" if tensor_cores else "operator"),
             Column(heading="share %", show=lambda row: f"{100 * row['kernel_ratio']:.1f}", numeric=True),

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.evidence_columns import evidence_columns
-from perfsuite.analysis.result_file import Benchmark, ResultFile, machine_key, machine_of, read_result_file
+from perfsuite.analysis.file_series import series_name
+from perfsuite.analysis.foreign_findings import foreign_findings
+from perfsuite.analysis.machine_info import machine_key, machine_of, versions_of
+from perfsuite.analysis.result_file import Benchmark, ResultFile, commit_of, fingerprint, read_result_file
 from perfsuite.analysis.statistics.intervals import relative_margins
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ ENVIRONMENT_COLUMNS = (
     "power_limit_watts",
     "python",
     "cpu",
+    "host",
     "num_threads",
     "perfsuite",
     "commit",
@@ -59,12 +63,14 @@ class Pair:
         record: What was measured.
         name: pytest's name of it.
         file: Label of the file.
+        series: What the file's name says; see `series_name`.
         environment: Values of `ENVIRONMENT_COLUMNS`.
     """
 
     record: PairedRecord
     name: str
     file: str
+    series: str
     environment: dict[str, Any]
 
 
@@ -76,12 +82,14 @@ class FullTraining:
         record: What came of it.
         name: pytest's name of it.
         file: Label of the file.
+        series: What the file's name says; see `series_name`.
         environment: Values of `ENVIRONMENT_COLUMNS`.
     """
 
     record: TrainingRecord
     name: str
     file: str
+    series: str
     environment: dict[str, Any]
 
 
@@ -144,18 +152,19 @@ def collect(paths: Iterable[Path]) -> Results:
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
-        environment, machine = _environment(file), machine_key(machine_of(file))
+        machine = machine_of(file)
+        environment = _environment(file, machine)
+        origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
         for benchmark in file.benchmarks:
+            named = {"name": benchmark.name, "environment": environment, **origin}
             if benchmark.pair is not None:
-                pairs.append(Pair(record=benchmark.pair, name=benchmark.name, file=label, environment=environment))
+                pairs.append(Pair(record=benchmark.pair, **named))
                 continue
             if benchmark.training is not None:
-                trainings.append(
-                    FullTraining(record=benchmark.training, name=benchmark.name, file=label, environment=environment)
-                )
+                trainings.append(FullTraining(record=benchmark.training, **named))
                 continue
-            gpu = None if file.environment is None else file.environment.gpu
-            rows.append({**_row(benchmark, gpu), **environment, "machine": machine, "file": label})
+            row = _row(benchmark, machine.get("GPU"))
+            rows.append({**row, **environment, "machine": machine_key(machine), **origin})
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.record is None else benchmark.record.profile)
         outcomes += [
@@ -205,9 +214,10 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
 
 
 def _run_ids(file: ResultFile) -> set[str]:
-    return {
-        benchmark.run_id for benchmark in file.benchmarks if benchmark.run_id is not None and not benchmark.replayed
-    }
+    """Return what identifies the runs of a file: their ids, or names and rounds in a file that is not ours."""
+    own = [benchmark for benchmark in file.benchmarks if not benchmark.replayed]
+    ids = {benchmark.run_id for benchmark in own if benchmark.run_id is not None}
+    return ids if ids or not own else {fingerprint(own)}
 
 
 def _labels(files: list[ResultFile]) -> list[str]:
@@ -216,18 +226,21 @@ def _labels(files: list[ResultFile]) -> list[str]:
     return [name if names.count(name) == 1 else str(file.path) for name, file in zip(names, files, strict=True)]
 
 
-def _environment(file: ResultFile) -> dict[str, Any]:
+def _environment(file: ResultFile, machine: dict[str, str]) -> dict[str, Any]:
     ours = file.environment
     if ours is not None:
-        values = {column: getattr(ours, column) for column in ENVIRONMENT_COLUMNS}
-        if values["commit"] is not None and ours.commit_dirty:
-            values["commit"] += "+dirty"
-        return values
-    cpu = file.machine.get("cpu")
-    brand = cpu.get("brand_raw") or cpu.get("brand") if isinstance(cpu, dict) else None
-    values = dict.fromkeys(ENVIRONMENT_COLUMNS)
-    found = {"cpu": brand, "python": file.machine.get("python_version"), "commit": file.commit}
-    return {**values, **{key: value for key, value in found.items() if isinstance(value, str)}}
+        values = {column: getattr(ours, column) for column in ENVIRONMENT_COLUMNS if column != "host"}
+        return {**values, "host": machine.get("host"), "commit": commit_of(file)}
+    python = file.machine.get("python_version")
+    return {
+        **dict.fromkeys(ENVIRONMENT_COLUMNS),
+        "device": machine.get("GPU"),
+        "cpu": machine.get("CPU"),
+        "host": machine.get("host"),
+        **{name.lower(): version for name, version in versions_of(file).items()},
+        "python": python if isinstance(python, str) else None,
+        "commit": commit_of(file),
+    }
 
 
 def _add_round_statistics(
@@ -261,8 +274,12 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
         "num_rounds": benchmark.num_rounds,
         "num_iterations": benchmark.num_iterations,
     }
+    if benchmark.num_rounds == 1:
+        row["time_stddev_s"] = None  # written as 0, but one round has no scatter that could be known
     record = benchmark.record
-    if record is not None:
+    if record is None:
+        row["findings"] = "; ".join(foreign_findings(row))
+    else:
         row.update({column: getattr(record.workload, column) for column in WORKLOAD_COLUMNS})
         row["label"] = record.workload.label
         row.update(record.metrics)
@@ -275,12 +292,40 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
 
 
 def differing_columns(benchmarks: pd.DataFrame) -> list[str]:
-    """Return the columns that tell the files apart: what differs between environments, else the file's name."""
-    if benchmarks.empty or benchmarks["file"].nunique() < 2:  # noqa: PLR2004 - one file need not be told apart
-        return []
-    found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=False) > 1]
-    if "device" in found and "cpu" in found:
-        found.remove("cpu")
-    if benchmarks.groupby(found, dropna=False)["file"].nunique().gt(1).any() if found else True:
+    """Return the columns that distinguish the files: what differs between environments, else the file's name."""
+    found = _differing_environment(benchmarks)
+    if _several(benchmarks, "file") and (not found or _several_within(benchmarks, found, "file")):
         found.append("file")
     return found
+
+
+def place_columns(benchmarks: pd.DataFrame) -> list[str]:
+    """Return the columns that distinguish what must not be put into one number, be it several processes or not.
+
+    These are the environments, and within one of them the series of files, where several of them measured the same:
+    `before.json` and `after.json` are two, `run-1.json` and `run-2.json` are one, like `fp32.json` and `amp.json`.
+    """
+    found = _differing_environment(benchmarks)
+    if not benchmarks.empty and _several_within(benchmarks, [*found, "name"], "series"):
+        found.append("series")
+    return found
+
+
+def _differing_environment(benchmarks: pd.DataFrame) -> list[str]:
+    if not _several(benchmarks, "file"):  # one file needs no distinction
+        return []
+    found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=False) > 1]
+    for implied, by in (("host", ("device", "cpu")), ("cpu", ("device",))):  # said already, if each has one of its own
+        hardware = [column for column in by if column in found]
+        if implied in found and hardware and not _several_within(benchmarks, hardware, implied):
+            found.remove(implied)
+    return found
+
+
+def _several(benchmarks: pd.DataFrame, column: str) -> bool:
+    return not benchmarks.empty and benchmarks[column].nunique() > 1
+
+
+def _several_within(benchmarks: pd.DataFrame, columns: list[str], column: str) -> bool:
+    """Tell whether a column has several values in rows that are the same in others."""
+    return bool(benchmarks.groupby(columns, dropna=False)[column].nunique(dropna=False).gt(1).any())

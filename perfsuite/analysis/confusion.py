@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from perfsuite.analysis.collect import place_columns
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.table_parts import notes_of
+from perfsuite.analysis.table_parts import notes_of, place_table_columns
 from perfsuite.analysis.tables import Column, Table, text_column
-from perfsuite.analysis.training_tables import nothing, training_groups
+from perfsuite.analysis.training_tables import nothing, training_groups, training_origins
 
 if TYPE_CHECKING:
     from perfsuite.analysis.collect import Results
@@ -24,21 +25,26 @@ def confusion_table(results: Results) -> Table:
     groups = training_groups(results)
     if not groups:
         return nothing(results, "Confusion matrices")
+    places = place_columns(training_origins(results))
     rows, notes = [], []
     for key, members in groups.items():
+        origin = members[0].environment | {"series": members[0].series}
+        name = f"{key[1]} ({key[0]})" if key[0] else str(key[1])
         total = np.sum([member.record.confusion for member in members], axis=0)
         for label, counts in enumerate(total.tolist()):
-            row = {"model": key[2], "precision": key[-1], "recipe": key[3], "true": CLASSES[label]}
+            row = {"model": key[1], "precision": key[-1], "recipe": key[2], "true": CLASSES[label]}
+            row = {**{column: origin[column] for column in places}, **row}
             rows.append({**row, **dict(zip(CLASSES, counts, strict=True))})
-        notes.append(f"{key[2]} {key[-1]}: most confused: {', '.join(_most_confused(total))}")
+        notes.append(f"{name} {key[-1]}: most confused: {', '.join(_most_confused(total))}")
         baseline = groups.get((*key[:-1], BASELINE))
         if baseline and key[-1] != BASELINE:
             alike = likeness(np.sum([member.record.confusion for member in baseline], axis=0), total)
-            notes.append(f"{key[2]}: errors of {key[-1]} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
+            notes.append(f"{name}: errors of {key[-1]} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
     return Table(
         title="Confusion matrices: true class in the row, taken for the one in the column",
         frame=pd.DataFrame(rows),
         columns=(
+            *place_table_columns(training_origins(results)),
             text_column("model"),
             text_column("precision"),
             text_column("true"),

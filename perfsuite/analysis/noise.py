@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.result_file import machine_key
+from perfsuite.analysis.machine_info import machine_key
 from perfsuite.analysis.tables import Column, Table, text_column
 from perfsuite.errors import ResultFileError
 from perfsuite.files import write_atomically

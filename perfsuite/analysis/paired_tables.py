@@ -46,6 +46,8 @@ def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataF
         rows.append(
             {
                 "file": pair.file,
+                "series": pair.series,
+                "name": pair.name,
                 "comparison": record.comparison,
                 **pair.environment,
                 **{column: getattr(record.candidate, column) for column in WORKLOAD_COLUMNS},
@@ -59,7 +61,7 @@ def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataF
                 **_interval("separate_time_ratio", _separate_cells(pair, results)),
             }
         )
-    columns = ["file", *ENVIRONMENT_COLUMNS, *WORKLOAD_COLUMNS]
+    columns = ["file", "series", "name", *ENVIRONMENT_COLUMNS, *WORKLOAD_COLUMNS]
     return pd.DataFrame(rows, columns=None if rows else columns)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +17,7 @@ from perfsuite.strict_json import is_number
 from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 STATS_FIELDS = {
@@ -24,16 +27,9 @@ STATS_FIELDS = {
     "median": "time_median_s",
     "stddev": "time_stddev_s",
     "q1": "time_q1_s",
+    "q3": "time_q3_s",
 }
 """pytest-benchmark's statistics by our names."""
-
-
-MACHINE = {
-    "host": ("node",),
-    "CPU": ("cpu", "brand_raw"),
-    "GPU": ("gpu",),
-}
-"""Where pytest-benchmark's `machine_info` says which machine this was; `gpu` is a common addition of users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +81,7 @@ class ResultFile:
         written: pytest-benchmark's `datetime`, as it stands there.
         version: Version of pytest-benchmark that wrote it.
         machine: `machine_info` as it stands there.
-        commit: Commit id, or None.
+        commit: Commit id, or None; with `+dirty` if the working tree had changes that were not committed.
         environment: Our environment, or None in a file that is not ours.
         benchmarks: What was measured.
         outcomes: What did not become a number.
@@ -102,6 +98,8 @@ class ResultFile:
     outcomes: tuple[Outcome, ...]
     complete: bool
 
+
+_COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
 LONGEST_TIME_S = 1e9
 """Thirty years: longer than any run, and far from where arithmetic overflows."""
@@ -159,8 +157,6 @@ def _parse(path: Path, text: str) -> Any:
 def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:
     machine = content.get("machine_info")
     machine = machine if isinstance(machine, dict) else {}
-    commit = content.get("commit_info")
-    commit_id = commit.get("id") if isinstance(commit, dict) else None
     ours = content.get(KEY, {})
     if not isinstance(ours, dict):
         raise RecordError(f"{KEY} is not an object")
@@ -173,12 +169,47 @@ def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:
         written=_text_or_none(content.get("datetime")),
         version=_text_or_none(content.get("version")),
         machine=machine,
-        commit=_text_or_none(commit_id),
+        commit=_commit(content.get("commit_info")),
         environment=Environment.from_json(machine[KEY], f"machine_info.{KEY}") if KEY in machine else None,
         benchmarks=tuple(_benchmark(entry, f"benchmarks[{i}]") for i, entry in enumerate(content["benchmarks"])),
         outcomes=tuple(Outcome.from_json(entry, f"{KEY}.outcomes[{i}]") for i, entry in enumerate(outcomes)),
         complete=ours.get("complete", True) is not False,
     )
+
+
+NO_COMMIT = {"", "unversioned", "unknown"}
+"""What pytest-benchmark writes where there is no commit."""
+
+
+def _commit(info: object) -> str | None:
+    commit = info.get("id") if isinstance(info, dict) else None
+    if not isinstance(info, dict) or not isinstance(commit, str) or commit in NO_COMMIT:
+        return None
+    return f"{commit}+dirty" if info.get("dirty") is True else commit
+
+
+def commit_of(file: ResultFile) -> str | None:
+    """Return which commit was measured, with `+dirty` if the working tree had changes that were not committed."""
+    ours = file.environment
+    if ours is None:
+        return file.commit
+    return f"{ours.commit}+dirty" if ours.commit is not None and ours.commit_dirty else ours.commit
+
+
+def short_commit(commit: str | None) -> str | None:
+    """Return the first ten digits of a commit, with `+dirty` where it has that."""
+    found = _COMMIT_ID.match(commit or "")
+    return commit if found is None else found[1] + found[2]
+
+
+def fingerprint(benchmarks: Iterable[Benchmark]) -> str:
+    """Return what identifies a run in a file that is not ours: names and rounds. Copies have the same."""
+    digest = hashlib.sha256()
+    for benchmark in benchmarks:
+        digest.update(benchmark.fullname.encode("utf-8", "surrogatepass"))
+        digest.update(b"" if benchmark.times_s is None else benchmark.times_s.tobytes())
+        digest.update(repr(sorted(benchmark.stats.items())).encode())
+    return digest.hexdigest()
 
 
 def _check_schema(ours: dict[str, Any]) -> None:
@@ -274,25 +305,3 @@ def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dty
 
 def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def machine_of(file: ResultFile) -> dict[str, str]:
-    """Return host, CPU and GPU, as far as the file tells."""
-    found: dict[str, str] = {}
-    for name, place in MACHINE.items():
-        value: Any = file.machine
-        for part in place:
-            value = value.get(part) if isinstance(value, dict) else None
-        if isinstance(value, str):
-            found[name] = value
-    ours = file.environment
-    if ours is not None:
-        found["CPU"] = ours.cpu
-        if ours.gpu is not None:
-            found["GPU"] = ours.gpu
-    return found
-
-
-def machine_key(machine: dict[str, str]) -> str:
-    """Return one name for a machine: its GPU or CPU, and its host."""
-    return f"{machine.get('GPU') or machine.get('CPU', 'unknown')} in {machine.get('host', 'unknown host')}"

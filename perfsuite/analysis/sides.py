@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.result_file import machine_of, read_result_file
+from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
+from perfsuite.analysis.result_file import commit_of, fingerprint, read_result_file, short_commit
 from perfsuite.analysis.statistics.decision import TAIL_FRACTION
 from perfsuite.analysis.statistics.effect import LOWER_QUANTILES, TYPICAL
 from perfsuite.errors import ResultFileError
@@ -50,6 +49,7 @@ class ProcessResult:
         num_pairs: Alternations in the file.
         num_trainings: Full trainings in the file.
         complete: Whether the run came to its end.
+        commit: Of the code that was measured, in a few digits; None if unknown.
         records: Our records, by the identity of their benchmarks.
     """
 
@@ -68,6 +68,7 @@ class ProcessResult:
     num_pairs: int
     complete: bool
     num_trainings: int = 0
+    commit: str | None = None
     records: dict[Key, Record] = dataclasses.field(default_factory=dict)
 
 
@@ -133,9 +134,9 @@ def _reduced(file: ResultFile) -> ProcessResult:
     times = _reduced_times(file.path, cells)
     return ProcessResult(
         path=file.path,
-        started=_started(file),
+        started=started_s(file),
         machine=machine_of(file),
-        versions=_versions(file),
+        versions=versions_of(file),
         keys=keys,
         fullnames=tuple(cell.fullname for cell in cells),
         workloads=workloads,
@@ -143,10 +144,11 @@ def _reduced(file: ResultFile) -> ProcessResult:
         slowest=np.log(times.slowest),
         resolution=times.resolution,
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
-        fingerprint="+".join(run_ids) or _fingerprint(cells),
+        fingerprint="+".join(run_ids) or fingerprint(cells),
         num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
         num_trainings=sum(benchmark.training is not None for benchmark in file.benchmarks),
         complete=file.complete,
+        commit=short_commit(commit_of(file)),
         records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
     )
 
@@ -238,40 +240,6 @@ def _smallest_step(ordered: Floats) -> Floats:
     return np.where(np.isfinite(smallest), smallest, np.nan)
 
 
-def _fingerprint(cells: Sequence[Benchmark]) -> str:
-    digest = hashlib.sha256()
-    for cell in cells:
-        digest.update(cell.fullname.encode("utf-8", "surrogatepass"))
-        digest.update(b"" if cell.times_s is None else cell.times_s.tobytes())
-        digest.update(repr(sorted(cell.stats.items())).encode())
-    return digest.hexdigest()
-
-
-def _started(file: ResultFile) -> float:
-    """Return when the run began: by our record, else when pytest-benchmark wrote the file."""
-    for benchmark in file.benchmarks:
-        ours = benchmark.record or benchmark.pair
-        if ours is not None:
-            return _seconds(ours.process.started)
-    return _seconds(file.written)
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        moment = dt.datetime.fromisoformat(text or "")
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-
-
-def _versions(file: ResultFile) -> dict[str, str]:
-    ours = file.environment
-    if ours is None:
-        return {}
-    names = {"torch": ours.torch, "torchvision": ours.torchvision, "CUDA": ours.cuda, "cuDNN": ours.cudnn}
-    return {name: value for name, value in {**names, "driver": ours.driver}.items() if value is not None}
-
-
 def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessResult]) -> Sides:
     """Join processes by the identity of their benchmarks; a process that is given twice counts once.
 
@@ -299,7 +267,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 workloads.append(workload)
         if not process.complete:
             notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
-    notes += _not_compared(processes)
+    notes += [*_mixed("baseline", old), *_mixed("candidate", new), *_not_compared(processes)]
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
     slowest, resolution, peaks = (np.full(shape, np.nan) for _ in range(3))
@@ -329,6 +297,27 @@ def _finest(resolution: Floats) -> Floats:
     """Return the smallest step that any process shows [benchmarks]; 0 where none shows one."""
     finest = np.where(np.isnan(resolution), np.inf, resolution).min(axis=1, initial=np.inf)
     return np.where(np.isfinite(finest), finest, 0.0)
+
+
+def _mixed(name: str, side: Sequence[ProcessResult]) -> list[str]:
+    """Return a note for everything in which the files of one side differ: a verdict is about all of them together."""
+    notes = []
+    for key, what in _SEVERAL.items():
+        values = {process.commit if key == "commit" else process.versions.get(key) for process in side}
+        known = sorted(value for value in values if value is not None)
+        if len(known) > 1:
+            notes.append(f"files of several {what} are taken together as the {name}: {', '.join(known)}")
+    return notes
+
+
+_SEVERAL = {
+    "commit": "commits",
+    "torch": "versions of torch",
+    "torchvision": "versions of torchvision",
+    "CUDA": "versions of CUDA",
+    "cuDNN": "versions of cuDNN",
+    "driver": "drivers",
+}
 
 
 def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:

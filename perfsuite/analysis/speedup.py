@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from perfsuite.analysis.collect import PAIRING_COLUMNS, differing_columns
+from perfsuite.analysis.collect import PAIRING_COLUMNS, place_columns
 from perfsuite.analysis.statistics.intervals import RatioEstimate, ratio_of_medians_one_process, ratio_over_processes
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def speedup_frame(results: Results) -> pd.DataFrame:
     frame = frame.assign(row=range(len(frame)))
     if "peak_allocated_bytes" not in frame:
         frame["peak_allocated_bytes"] = None
-    apart = [column for column in differing_columns(frame) if column != "file"]
-    keys = [*apart, *PAIRING_COLUMNS]
+    keys = [*place_columns(frame), *PAIRING_COLUMNS]
     rows = []
     for values, cells in frame.groupby(keys, dropna=False, sort=False):
         baseline = cells[cells["precision"] == BASELINE]

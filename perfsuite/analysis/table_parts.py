@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.collect import differing_columns
+from perfsuite.analysis.collect import differing_columns, place_columns
+from perfsuite.analysis.foreign_findings import findings_in_words
+from perfsuite.analysis.result_file import short_commit
 from perfsuite.analysis.tables import Column, text_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.collect import Results
 
 SHORT_HEADINGS = {"batch_size": "batch"}
-
-_COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -38,22 +37,36 @@ def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
     return not values.empty and (zero or bool((values != 0).any()))
 
 
-def telling_apart(frame: pd.DataFrame, but: str | None = None) -> list[Column]:
+def telling_apart(frame: pd.DataFrame) -> list[Column]:
     """Return columns for what differs between the files."""
-    columns = []
-    for name in differing_columns(frame):
-        if name == "commit":
-            columns.append(Column(heading="commit", show=lambda row: _short_commit(row["commit"])))
-        elif name != but:
-            columns.append(text_column(name, foldable=name == "file"))
-    return columns
+    return [origin_column(name) for name in differing_columns(frame)]
 
 
-def _short_commit(commit: str | None) -> str:
-    if commit is None:
-        return "-"
-    found = _COMMIT_ID.match(commit)
-    return commit if found is None else found[1] + found[2]
+def name_column(frame: pd.DataFrame) -> str:
+    """Return which column names a benchmark: its name without the path, where no two benchmarks share it."""
+    is_unique = not frame.empty and frame.groupby("name")["fullname"].nunique().max() == 1
+    return "name" if is_unique else "fullname"
+
+
+def place_table_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return columns for what must not be put into one number; see `place_columns`."""
+    return [origin_column(name) for name in place_columns(frame)]
+
+
+def origin_column(name: str) -> Column:
+    """Show where a row comes from: a column of the environment, the series or the file."""
+    if name == "commit":
+        return Column(heading="commit", show=lambda row: short_commit(row["commit"]) or "-")
+    return text_column(name, foldable=name in {"file", "series", "cpu"})
+
+
+def place_in_words(columns: Sequence[Column], row: dict[str, Any]) -> str:
+    """Return the columns of a row that distinguish its place as `Tesla T4, torch 2.13.0`."""
+    parts = [(column.heading, column.show(row)) for column in columns]
+    return ", ".join(text if heading in _SAY_WHAT_THEY_ARE else f"{heading} {text}" for heading, text in parts)
+
+
+_SAY_WHAT_THEY_ARE = {"device", "cpu", "series"}
 
 
 def shared_in_words(frame: pd.DataFrame) -> str:
@@ -86,7 +99,10 @@ def notes_of(results: Results) -> tuple[str, ...]:
     notes = list(results.notes)
     frame = results.benchmarks
     if "findings" in frame:
-        notes += [f"{row.name}: {row.findings}" for row in frame[frame["findings"].fillna("") != ""].itertuples()]
+        ours = frame["run_id"].notna() if "run_id" in frame else pd.Series(data=False, index=frame.index)
+        found = frame["findings"].fillna("")
+        notes += findings_in_words(zip(frame["name"][~ours], found[~ours], strict=True))
+        notes += [f"{row.name}: {row.findings}" for row in frame[ours & (found != "")].itertuples()]
     notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
     notes += [f"{one.name}: {finding}" for one in results.trainings for finding in one.record.findings]
     notes += results.outcomes_in_words()

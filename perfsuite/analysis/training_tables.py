@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from perfsuite.analysis.collect import differing_columns, place_columns
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.table_parts import notes_of
+from perfsuite.analysis.table_parts import notes_of, place_in_words, place_table_columns, telling_apart
 from perfsuite.analysis.tables import Column, Table, metric_column, text_column
 from perfsuite.study import study_result
 
@@ -32,14 +33,23 @@ deviation of 10,000 images. Several seeds (--perf-seeds) replace it by what they
 NO_TRAININGS = "no full trainings in these files: pytest -m full_training makes them"
 
 
+def training_origins(results: Results) -> pd.DataFrame:
+    """Return where each training comes from: its environment, file, series and name."""
+    return pd.DataFrame([_origin(training) for training in results.trainings])
+
+
+def _origin(training: FullTraining) -> dict[str, Any]:
+    return {**training.environment, "file": training.file, "series": training.series, "name": training.name}
+
+
 def training_groups(results: Results) -> dict[tuple[Hashable, ...], list[FullTraining]]:
-    """Return trainings that differ in their seed alone: by environment, workload, recipe and data."""
+    """Return trainings that differ in their seed alone: by place in words, workload, recipe and data."""
     groups: dict[tuple[Hashable, ...], list[FullTraining]] = {}
+    columns = place_table_columns(training_origins(results))
     for training in results.trainings:
         record = training.record
         key = (
-            training.environment["device"],
-            training.environment["torch"],
+            place_in_words(columns, _origin(training)),
             record.workload.model,
             record.recipe.name,
             record.data.fingerprint,
@@ -56,21 +66,24 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
     """Return a row per group: mean, standard deviation and number of seeds, and AMP against FP32.
 
     Returns:
-        Columns: device, torch, model, recipe, data, precision, `num_seeds`, `test_accuracy`, `test_accuracy_sd`,
-        `training_time_s`, `time_to_target_s`, `peak_allocated_bytes`, `peak_net_bytes`, `energy_joules`,
-        `num_skipped_steps`, `target_accuracy`, and against FP32 of the same group `accuracy_difference` with
-        `difference_low` (one-sided 95%), `time_ratio`, `memory_ratio`, `non_inferior`.
+        Columns: device, torch and what else differs between places, `place` in words, model, recipe, data, precision,
+        `num_seeds`, `test_accuracy`, `test_accuracy_sd`, `training_time_s`, `time_to_target_s`,
+        `peak_allocated_bytes`, `peak_net_bytes`, `energy_joules`, `num_skipped_steps`, `target_accuracy`, and against
+        FP32 of the same group `accuracy_difference` with `difference_low` (one-sided 95%), `time_ratio`,
+        `memory_ratio`, `non_inferior`.
     """
     groups = training_groups(results)
+    places = place_columns(training_origins(results))
     rows = []
     for key, members in groups.items():
+        origin = _origin(members[0])
         records = [member.record for member in members]
         baseline = groups.get((*key[:-1], BASELINE), [])
         row: dict[str, Any] = {
-            "device": key[0],
-            "torch": key[1],
-            "model": key[2],
-            "recipe": key[3],
+            **{column: origin[column] for column in dict.fromkeys(("device", "torch", *places))},
+            "place": key[0],
+            "model": key[1],
+            "recipe": key[2],
             "data": records[0].data.name,
             "precision": key[-1],
             "num_seeds": len({record.seed for record in records}),
@@ -145,14 +158,17 @@ def accuracy_table(results: Results) -> Table:
     frame = accuracy_frame(results)
     if frame.empty:
         return nothing(results, "Full trainings")
-    shown = [name for name in ("device", "torch", "recipe", "data") if frame[name].nunique() > 1]
-    shared = ", ".join(str(frame[name].iloc[0]) for name in ("recipe", "data", "device") if name not in shown)
+    places = place_table_columns(training_origins(results))
+    shown = [name for name in ("recipe", "data") if frame[name].nunique() > 1]
+    common = [name for name in ("recipe", "data", "device") if frame[name].nunique(dropna=False) == 1]
+    shared = ", ".join(str(frame[name].iloc[0]) for name in common)
     compared = "accuracy_difference" in frame
     targets = bool(frame["target_accuracy"].notna().any())
     return Table(
         title=f"Full trainings: {shared}",
         frame=frame,
         columns=(
+            *places,
             *(text_column(name) for name in shown),
             text_column("model"),
             text_column("precision"),
@@ -209,8 +225,11 @@ def _difference(row: dict[str, Any]) -> str:
 
 def history_table(results: Results) -> Table:
     """Return every epoch: losses, accuracy, learning rate, loss scale, skipped steps."""
+    origins = training_origins(results)
+    apart = differing_columns(origins)
     rows = [
         {
+            **{column: _origin(training)[column] for column in apart},
             "model": training.record.workload.model,
             "precision": training.record.workload.precision,
             "seed": training.record.seed,
@@ -233,6 +252,7 @@ def history_table(results: Results) -> Table:
         title="Epochs of full trainings",
         frame=frame,
         columns=(
+            *telling_apart(origins),
             text_column("model"),
             text_column("precision"),
             *([text_column("seed")] if frame["seed"].nunique() > 1 else []),
@@ -279,7 +299,7 @@ def beside_study_table(results: Results) -> Table:
         title="Full trainings beside the study (Tesla T4, torch 1.6.0)",
         frame=frame,
         columns=(
-            *([text_column("device")] if frame["device"].nunique() > 1 else []),
+            *place_table_columns(training_origins(results)),
             *([text_column("recipe")] if set(frame["recipe"]) != {"study"} else []),
             text_column("model"),
             text_column("precision"),

@@ -14,7 +14,9 @@ from perfsuite.analysis.speedup import BASELINE, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     has_any,
+    name_column,
     notes_of,
+    place_table_columns,
     shared_in_words,
     telling_apart,
     varying,
@@ -119,7 +121,7 @@ def _steps_table(results: Results) -> Table:
     ]
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
-        frame=without(frame, ("name", "group", "run_id", "started", "label", "machine", "telemetry_absent")),
+        frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
         columns=tuple(columns),
         notes=_notes_with_pairs(results),
     )
@@ -134,7 +136,7 @@ def _speedup_table(results: Results) -> Table:
     shown = varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)
     other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
     columns = [
-        *telling_apart(results.benchmarks, but="file"),
+        *place_table_columns(results.benchmarks),
         *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
         *([text_column("precision")] if frame["precision"].nunique() > 1 else []),
         metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
@@ -185,13 +187,16 @@ def _left_out_note(frame: pd.DataFrame) -> list[str]:
 def _plain_table(results: Results) -> Table:
     frame = results.benchmarks
     times = [key for key in _PLAIN_TIMES if key in frame and has_any(frame, key, zero=True)]
+    if "time_stddev_s" not in times and (frame["num_rounds"] == 1).any():
+        times.append("time_stddev_s")
     counts = [key for key in ("num_rounds", "num_iterations") if key in frame and has_any(frame, key, zero=True)]
     mixed = "run_id" in frame
     return Table(
-        title=f"{len(frame)} benchmarks",
+        title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
         frame=without(
             frame,
             (
+                "series",
                 "run_id",
                 "started",
                 "label",
@@ -203,7 +208,7 @@ def _plain_table(results: Results) -> Table:
         ),
         columns=(
             *telling_apart(frame),
-            text_column("fullname", "benchmark", foldable=True),
+            text_column(name_column(frame), "benchmark", foldable=True),
             *(_duration_column(key) for key in times),
             *(metric_column(key) for key in counts),
         ),
@@ -224,7 +229,7 @@ def _duration_column(key: str) -> Column:
     """Show a time in the unit that suits it: foreign benchmarks reach from nanoseconds to hours."""
 
     def show(row: dict[str, Any]) -> str:
-        return "-" if row[key] is None else duration(row[key])
+        return "n/a" if row[key] is None else duration(row[key])
 
     return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True)
 

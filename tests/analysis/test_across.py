@@ -98,7 +98,7 @@ def test_files_that_are_not_ours_are_set_side_by_side_by_cpu(tmp_path: Path) -> 
         content["machine_info"]["cpu"]["brand_raw"] = "Xeon"
         path.write_text(json.dumps(content))
     found = across(old, new, ["gpu"])
-    assert found.environments == ("EPYC", "Xeon")
+    assert found.environments == ("T4 with EPYC", "T4 with Xeon")
     assert [row["basis"] for row in found.changes] == ["processes"] * 2
     assert found.amp == ()
 

@@ -76,7 +76,7 @@ def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, l
     for axes in figure.axes:
         text = axes.get_xlabel()
         assert re.search(r"\nn = \d", text), text
-        assert re.search(r"\bx\b|ms|MiB|mJ|%|time of a pass", text), text
+        assert re.search(r"\bx\b|ms|MiB|mJ|%|time of an iteration", text), text
 
 
 def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dict[str, list[str]]) -> None:

@@ -54,7 +54,9 @@ def test_speedup_sets_amp_against_fp32_per_model_with_an_interval(one_run: Resul
 
 
 def test_several_runs_of_one_machine_are_several_processes(write_result: Callable[..., Path]) -> None:
-    paths = [write_result(run_content(name, scale=scale), f"{name}.json") for name, scale in (("a", 1.0), ("bb", 1.2))]
+    paths = [
+        write_result(run_content(name, scale=scale), f"{name}.json") for name, scale in (("run-1", 1.0), ("run-2", 1.2))
+    ]
     frame = speedup_frame(collect(paths))
     assert frame["speedup_basis"].tolist() == ["processes"] * 2
     assert frame["num_processes"].tolist() == [2, 2]
@@ -73,7 +75,7 @@ def test_fp32_and_amp_of_different_processes_are_still_set_against_each_other(
     write_result: Callable[..., Path],
 ) -> None:
     paths = []
-    for precision, name in (("fp32", "a"), ("amp-fp16", "b"), ("fp32", "c"), ("amp-fp16", "d")):
+    for precision, name in (("fp32", "fp32-1"), ("amp-fp16", "amp-1"), ("fp32", "fp32-2"), ("amp-fp16", "amp-2")):
         content = run_content(name)
         content["benchmarks"] = [
             entry
@@ -88,7 +90,7 @@ def test_fp32_and_amp_of_different_processes_are_still_set_against_each_other(
 def test_all_figures_of_a_speedup_are_of_the_runs_that_have_both_sides(write_result: Callable[..., Path]) -> None:
     slow_machine = run_content("b", scale=4.0)
     slow_machine["benchmarks"] = slow_machine["benchmarks"][::2]  # FP32 only
-    results = collect([write_result(run_content("a"), "a.json"), write_result(slow_machine, "b.json")])
+    results = collect([write_result(run_content("a"), "run-1.json"), write_result(slow_machine, "run-2.json")])
     for row in speedup_frame(results).to_dict("records"):
         assert row["images_per_second"] / row["baseline_images_per_second"] == pytest.approx(row["speedup_ratio"])
         assert row["num_left_out"] == 1
@@ -251,7 +253,7 @@ def test_hostile_names_show_as_text(write_result: Callable[..., Path], name: str
     markdown = render_markdown(table)
     assert "<script>" not in markdown
     row = markdown.splitlines()[4]
-    assert row.replace("\\|", "").count("|") == 4
+    assert row.replace("\\|", "").count("|") == 5
     assert json.loads(render_json(table))[0]["fullname"] == name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
 from perfsuite.analysis.speedup import geometric_mean, speedup_frame
-from perfsuite.analysis.table_parts import telling_apart, varying
+from perfsuite.analysis.table_parts import place_in_words, place_table_columns, varying
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -125,15 +126,23 @@ def is_known(value: Any) -> bool:
 
 
 def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
-    """Return what names the environment of a row; nothing where all rows have the same."""
-    columns = [column for column in telling_apart(frame) if column.heading != "file"] if not frame.empty else []
+    """Return what names the place of a row, by `place_columns`; nothing where all rows have the same."""
+    columns = place_table_columns(frame)
 
     def words(row: Mapping[Any, Any]) -> str:
         plain = {str(key): value if is_known(value) else None for key, value in row.items()}
-        parts = [(column.heading, column.show(plain)) for column in columns]
-        return ", ".join(text if heading in {"device", "cpu"} else f"{heading} {text}" for heading, text in parts)
+        return place_in_words(columns, plain)
 
     return words
+
+
+def with_files(names: Sequence[str], places: Sequence[str], files: Sequence[Any]) -> list[str]:
+    """Return names of rows, each with its file where several rows of one place have the same."""
+    counts = Counter(zip(places, names, strict=True))
+    return [
+        f"{name}, {file}" if counts[place, name] > 1 else name
+        for name, place, file in zip(names, places, files, strict=True)
+    ]
 
 
 def workload_words(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,14 +12,19 @@ from perfsuite.analysis.figures.material import (
     by_place_and_phase,
     n_words,
     panel_title,
+    place_words,
     span,
+    titled,
 )
 from perfsuite.analysis.figures.rows import MOST_ROWS, Bar, Point, Row, Shape, rows_panel, spread_limits, upper_limit
 from perfsuite.analysis.figures.style import FP32, INK, precision_color
 from perfsuite.analysis.speedup import geometric_mean
+from perfsuite.analysis.table_parts import name_column
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from perfsuite.analysis.figures.material import Cell, Material
 
 NUM_BINS = 16
@@ -30,6 +35,9 @@ LEAST_FOR_OUTLINE = 40
 
 MOST_PERCENT = 30.0
 """Where an axis ends: beyond it a cell is told in words, so that it does not hide the others."""
+
+MOST_PLACES = 6
+"""Panels of medians; more are not read in a figure."""
 
 FAR_APART = 30.0
 """Times that differ by more stand on a logarithmic axis."""
@@ -102,47 +110,60 @@ def _rounds_panel(where: str, phase: str, rows: list[Row], cells: list[Cell], li
 
 
 def plain_chart(material: Material) -> Drawing | None:
-    """Draw the medians of benchmarks that are not the suite's, the slowest first."""
+    """Draw the medians of benchmarks that are not the suite's, the slowest first, a panel per place."""
     frame = material.results.benchmarks
     if frame.empty or "time_median_s" not in frame:
         return None
     foreign = frame[frame["model"].isna() & (frame["time_median_s"] > 0)]
     if foreign.empty:
         return None
-    medians = foreign.groupby("fullname", sort=False)["time_median_s"].agg(geometric_mean)
-    chosen = medians.sort_values(ascending=False, kind="stable").head(MOST_ROWS)
-    rows, numbers = [], []
-    for name, median in chosen.items():
-        runs = foreign[foreign["fullname"] == name]
-        least, most = float(runs["time_median_s"].min()), float(runs["time_median_s"].max())
-        numbers += [least, most]
-        beyond = f", {duration(least)} to {duration(most)} in {len(runs)} runs" if len(runs) > 1 else ""
-        point = Point(value=float(median), color=FP32, tip=f"{name}: median {duration(float(median))}{beyond}")
-        rows.append(
-            Row(
-                label=str(name),
-                value=duration(float(median)),
-                points=(dataclasses.replace(point, low=least, high=most) if len(runs) > 1 else point,),
-            )
-        )
+    place = place_words(foreign)
+    foreign = foreign.assign(place=[place(row) for row in foreign.to_dict("records")])
+    places = list(dict.fromkeys(foreign["place"]))
+    slowest = foreign.groupby("fullname", sort=False)["time_median_s"].agg(geometric_mean)
+    chosen = slowest.sort_values(ascending=False, kind="stable").head(MOST_ROWS)
+    labels = dict(zip(foreign["fullname"], foreign[name_column(foreign)], strict=True))
+    drawn = foreign[foreign["fullname"].isin(chosen.index) & foreign["place"].isin(places[:MOST_PLACES])]
+    numbers = drawn["time_median_s"].tolist()
     far = max(numbers) > FAR_APART * min(numbers)
-    runs_words = span([int(count) for count in foreign["fullname"].value_counts()])
-    each = "run" if runs_words == "1" else "runs"
+    limits = (min(numbers) / 1.5, max(numbers) * 1.5) if far else (0.0, upper_limit(numbers))
+    panels, finding = [], ""
+    for where in places[:MOST_PLACES]:
+        runs = drawn[drawn["place"] == where]
+        rows = [_median_row(str(labels[name]), runs[runs["fullname"] == name]) for name in chosen.index]
+        num_runs = span([int(count) for count in runs["fullname"].value_counts()])
+        each = "run" if num_runs == "1" else "runs"
+        axis = f"median time of an iteration{' (logarithmic)' if far else ''}; n = {num_runs} {each} of each"
+        title = titled("benchmarks", where)
+        scale: Literal["time", "log time"] = "log time" if far else "time"
+        panels.append(rows_panel(title, "Medians", rows, axis=axis, limits=limits, scale=scale))
+        slow = max((row for row in rows if row.points), key=lambda row: row.points[0].value)
+        on = f" ({where})" if where else ""
+        finding = finding or f"The slowest: {slow.label}, {slow.value}{on}."
+    runs_differ = drawn.groupby(["place", "fullname"]).size().max() > 1
+    left_out = len(places) - MOST_PLACES
     return Drawing(
         kind="plain",
-        title=f"Median times, the slowest {len(rows)} of {len(medians)}"
-        if len(medians) > len(rows)
+        title=f"Median times, the slowest {len(chosen)} of {len(slowest)}"
+        if len(slowest) > len(chosen)
         else "Median times",
-        finding=f"The slowest: {rows[0].label}, {rows[0].value}.",
-        panels=(
-            rows_panel(
-                "benchmarks",
-                "Medians",
-                rows,
-                axis=f"median time of a pass{' (logarithmic)' if far else ''}; n = {runs_words} {each} of each",
-                limits=(min(numbers) / 1.5, max(numbers) * 1.5) if far else (0, upper_limit(numbers)),
-                scale="log time" if far else "time",
-            ),
+        finding=finding,
+        panels=tuple(panels),
+        notes=(
+            *(("line: from the fastest run to the slowest",) if runs_differ else ()),
+            *((f"{left_out} more places are not drawn; the table has them all",) if left_out > 0 else ()),
         ),
-        notes=("line: from the fastest run to the slowest",) if len(foreign) > len(medians) else (),
     )
+
+
+def _median_row(name: str, runs: pd.DataFrame) -> Row:
+    """Return the row of a benchmark by all its runs in one place; rows of one benchmark are level in all panels."""
+    if runs.empty:
+        return Row(label=name, value="n/a")
+    median = geometric_mean(runs["time_median_s"])
+    point = Point(value=median, color=FP32, tip=f"{name}: median {duration(median)}")
+    if len(runs) > 1:
+        low, high = float(runs["time_median_s"].min()), float(runs["time_median_s"].max())
+        tip = f"{point.tip}, {duration(low)} to {duration(high)} in {len(runs)} runs"
+        point = dataclasses.replace(point, tip=tip, low=low, high=high)
+    return Row(label=name, value=duration(median), points=(point,))

@@ -16,6 +16,7 @@ from perfsuite.analysis.figures.material import (
     place_words,
     span,
     titled,
+    with_files,
     workload_words,
 )
 from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, rows_words, upper_limit
@@ -115,13 +116,15 @@ def paired_chart(material: Material) -> Drawing | None:
     place, label = place_words(frame), workload_words(frame, but=("precision",))
     groups: dict[str, list[Row]] = {}
     numbers: list[float] = []
-    for row in frame.to_dict("records"):
+    records = frame.to_dict("records")
+    names = [f"{label(row)} {row['precision']}" for row in records]
+    names = with_files(names, [place(row) for row in records], [row["file"] for row in records])
+    for row, name in zip(records, names, strict=True):
         ratio = 1 / row["time_ratio"]
         known = is_known(row["time_ratio_low"])
         low, high = (1 / row["time_ratio_high"], 1 / row["time_ratio_low"]) if known else (None, None)
         value = ratio_words(ratio, low, high)
         color = precision_color(row["precision"])
-        name = f"{label(row)} {row['precision']}"
         tip = f"{name}: {value} over {row['baseline_precision']}, in {row['num_blocks']} blocks in alternation"
         numbers += [ratio, *([high] if high is not None else [])]
         groups.setdefault(place(row), []).append(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import is_known, place_words
+from perfsuite.analysis.figures.material import is_known, place_words, with_files
 from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, precision_color
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.training_tables import beside_study_table
+from perfsuite.analysis.training_tables import beside_study_table, training_origins
 from perfsuite.study import study_result
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def study_chart(material: Material) -> Drawing | None:
     if len(frame) == 0:
         return None
     records = frame if isinstance(frame, list) else frame.to_dict("records")
-    place = place_words(results.benchmarks) if not results.trainings else None
+    place = place_words(training_origins(results) if results.trainings else results.benchmarks)
     panels = []
     memory = "memory_ratio"
     for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, _MEMORY)):
-        rows = []
+        found: list[tuple[str, dict[Any, Any], float, float]] = []
         for record in records:
             value, study = (
                 record.get(key),
@@ -41,11 +41,18 @@ def study_chart(material: Material) -> Drawing | None:
             )
             if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
                 continue
-            where = place(record) if place is not None else ""
             kept = f" gradients {record['gradients']}" if record.get("gradients", "freed") != "freed" else ""
             batch = f" b{record['batch_size']}" if len({other.get("batch_size") for other in records}) > 1 else ""
-            label = " ".join(part for part in (record["model"] + batch + kept, record["precision"], where) if part)
-            rows.append(_study_row(label, record["precision"], float(value or 0), float(study or 0)))
+            label = " ".join(
+                part for part in (record["model"] + batch + kept, record["precision"], place(record)) if part
+            )
+            found.append((label, record, float(value or 0), float(study or 0)))
+        files = [record.get("file") for _, record, *_ in found]
+        labels = with_files([label for label, *_ in found], [""] * len(found), files)
+        rows = [
+            _study_row(label, record["precision"], value, study)
+            for label, (_, record, value, study) in zip(labels, found, strict=True)
+        ]
         if rows:
             panels.append(
                 rows_panel(

@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.analysis.confusion import CLASSES, likeness
 from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
-from perfsuite.analysis.figures.material import enumerate_words
+from perfsuite.analysis.figures.material import enumerate_words, titled
 from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed, precision_color
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_tables import training_groups
@@ -54,7 +54,7 @@ def curves_chart(material: Material) -> Drawing | None:
     panels, schedules = [], set()
     for title, unit, scale, value in CURVES:
         for key, members in families.items():
-            name = _family_name(key, families)
+            name = _family_name(key, families, with_place=False)
             series = [(training, [value(epoch) for epoch in training.record.history]) for training in members]
             series = [(training, values) for training, values in series if any(number is not None for number in values)]
             if title == "learning rate":
@@ -64,7 +64,8 @@ def curves_chart(material: Material) -> Drawing | None:
                 schedules.add(schedule)
             if series:
                 everywhere = title == "learning rate" and len(families) > 1
-                panels.append(_curve_panel(title if everywhere else f"{name}: {title}", unit, scale, series))
+                heading = title if everywhere else titled(f"{name}: {title}", str(key[0]))
+                panels.append(_curve_panel(heading, unit, scale, series))
     precisions = dict.fromkeys(training.record.workload.precision for training in material.results.trainings)
     seeds = len({training.record.seed for training in material.results.trainings})
     return Drawing(
@@ -80,10 +81,11 @@ def curves_chart(material: Material) -> Drawing | None:
     )
 
 
-def _family_name(key: Group, families: dict[Group, Any]) -> str:
-    """Name the network, and of device, torch and recipe what differs between the trainings."""
-    others = [index for index in (0, 1, 3, 6) if len({other[index] for other in families}) > 1]
-    return " ".join([str(key[2]), *(str(key[index]) for index in others)])
+def _family_name(key: Group, families: dict[Group, Any], *, with_place: bool = True) -> str:
+    """Name the network, and of recipe, memory format and place what differs between the trainings."""
+    others = [index for index in (2, 5) if len({other[index] for other in families}) > 1]
+    name = " ".join([str(key[1]), *(str(key[index]) for index in others)])
+    return f"{name} ({key[0]})" if with_place and key[0] else name
 
 
 def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
@@ -122,7 +124,7 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
                 seen = 1.0 if len(known) <= MOST_DOTS else 0.0  # many hide the line; they still say their number
                 (mark,) = axes.plot([epoch], [value], "o", color=color, markersize=4, zorder=4, alpha=seen)
                 seed = f" seed {training.record.seed}" if len({one.record.seed for one, _ in series}) > 1 else ""
-                marks.add(mark, f"{title}, {precision}{seed}, epoch {epoch}: {value:.4g}")
+                marks.add(mark, f"{name}, {precision}{seed}, epoch {epoch}: {value:.4g}")
         numbers = [value for _, values in series for value in values if value is not None]
         far = min(numbers) > 0 and max(numbers) > FAR_APART * min(numbers)
         if scale == "power":
@@ -143,14 +145,20 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
 
+    name = title.replace("\n", ", ")
     ends = [f"{training.record.workload.precision} {_last(values):.4g}" for training, values in series]
     return Panel(
         title=title,
-        finding=f"{title}, after the last epoch: {enumerate_words(ends[:8])}",
+        finding=f"{name}, after the last epoch: {enumerate_words(ends[:8])}",
         draw=draw,
-        height=2.35,
-        margins=(0.62, 0.14, 0.46, 0.36),
+        height=2.35 + _second_line(title),
+        margins=(0.62, 0.14, 0.46, 0.36 + _second_line(title)),
     )
+
+
+def _second_line(title: str) -> float:
+    """Return how many inches the second line of a heading takes."""
+    return 0.15 if "\n" in title else 0.0
 
 
 def _power_of_two(value: float, _: object) -> str:
@@ -184,7 +192,8 @@ def confusion_chart(material: Material) -> Drawing | None:
         finding = (
             f"Confusion matrix of {name}: {np.trace(total) / max(total.sum(), 1):.2%} of {int(total.sum()):,} correct"
         )
-        panels.append(_matrix_panel(f"{name} (n = {int(total.sum()):,})", finding, total, shares, _sequential, "{:,d}"))
+        short = f"{_family_name(key[:-1], families, with_place=False)} {key[-1]} (n = {int(total.sum()):,})"
+        panels.append(_matrix_panel(titled(short, str(key[0])), finding, total, shares, _sequential, "{:,d}"))
     ours = enumerate_words(
         [
             f"{_family_name(key[:-1], families)} {key[-1]} {np.trace(t) / max(t.sum(), 1):.1%}"
@@ -215,7 +224,12 @@ def differences_chart(material: Material) -> Drawing | None:
         words.append(f"{_family_name(key[:-1], families)} {key[-1]} {alike:.2f}")
         largest = np.abs(share - base_share).max()
         finding = f"{name}: errors alike by {alike:.2f}, the largest difference {largest:.1f} points"
-        panels.append(_matrix_panel(name, finding, share - base_share, share - base_share, _diverging, "{:+.0f}"))
+        short = f"{_family_name(key[:-1], families, with_place=False)}: {key[-1]} less {BASELINE}"
+        panels.append(
+            _matrix_panel(
+                titled(short, str(key[0])), finding, share - base_share, share - base_share, _diverging, "{:+.0f}"
+            )
+        )
     if not panels:
         return None
     return Drawing(
@@ -241,6 +255,8 @@ def _diverging(points: float) -> str:
 def _matrix_panel(
     title: str, finding: str, numbers: Any, shades: Any, color: Callable[[float], str], shown: str
 ) -> Panel:
+    name = title.replace("\n", ", ")
+
     def draw(axes: Axes, marks: Marks) -> None:
         from matplotlib.patches import Rectangle
 
@@ -253,7 +269,7 @@ def _matrix_panel(
                 number = numbers[row, column]
                 text = shown.format(number.item())
                 marks.add(
-                    cell, f"{title}: {CLASSES[row]} taken for {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
+                    cell, f"{name}: {CLASSES[row]} taken for {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
                 )
                 if round(abs(float(number))) == 0:
                     continue
@@ -276,4 +292,10 @@ def _matrix_panel(
         for spine in axes.spines.values():
             spine.set_visible(False)
 
-    return Panel(title=title, finding=finding, draw=draw, height=3.82, margins=(0.82, 0.06, 0.76, 0.34))
+    return Panel(
+        title=title,
+        finding=finding,
+        draw=draw,
+        height=3.82 + _second_line(title),
+        margins=(0.82, 0.06, 0.76, 0.34 + _second_line(title)),
+    )

@@ -89,7 +89,7 @@ def _hero(material: Material) -> Drawing | None:
             continue
         panels = drawing.panels
         if kind == "curves":
-            panels = tuple(panel for panel in panels if panel.title.endswith("validation accuracy"))
+            panels = tuple(panel for panel in panels if panel.title.partition("\n")[0].endswith("validation accuracy"))
         # The same for several places is still one picture.
         alike = [panel for panel in panels if panel.title.partition("\n")[0] == panels[0].title.partition("\n")[0]]
         return dataclasses.replace(drawing, panels=tuple(alike[:HERO_PANELS]), notes=())

@@ -157,7 +157,10 @@ def _amp_trainings(material: Material) -> Answer | None:
         verdict = "no worse" if row["non_inferior"] else "not shown to be no worse"
         time = f", {row['time_ratio']:.2f}x the time (no interval)" if is_known(row["time_ratio"]) else ""
         low = f"at least {100 * row['difference_low']:+.2f} with 95% confidence"
-        lines.append(f"{row['model']} {row['precision']}: {100 * difference:+.2f} points, {low}: {verdict}{time}")
+        where = f" ({row['place']})" if row["place"] else ""
+        lines.append(
+            f"{row['model']} {row['precision']}{where}: {100 * difference:+.2f} points, {low}: {verdict}{time}"
+        )
     best = [f"{row['model']} {row['precision']} {100 * row['test_accuracy']:.2f}%" for row in frame.to_dict("records")]
     shown = bool(lines) and all(": no worse" in line for line in lines)
     lead = ("Accuracy no worse than FP32" if shown else "Not shown to be no worse") if lines else "Test accuracy"
@@ -219,7 +222,7 @@ def warnings_of(material: Material) -> list[str]:
         found.append("one seed a training: the difference between seeds is assumed, not measured")
     if any(training.record.recipe.name == "smoke" for training in trainings):
         found.append("the recipe smoke trains on a small part of the images; its accuracy means nothing")
-    few = _few_rounds(results.benchmarks)
+    few = _few_rounds(results.benchmarks[results.benchmarks["model"].notna()])  # others have findings of their own
     found += [few] if few else []
     if material.comparison is not None:
         found += material.comparison.notes

@@ -1,0 +1,260 @@
+"""Files of several machines, commits, versions and labels: no table and no figure takes them for one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import ENVIRONMENT, make_content, make_pair, make_paired_entry
+from foreign_files import needs_public_files, ordinary_rounds, public_files, write_foreign
+from matplotlib.figure import Figure
+from report_builders import step_file, training_epochs
+from test_training_tables import make_training, make_training_entry
+
+from perfsuite.analysis.collect import collect, differing_columns, place_columns
+from perfsuite.analysis.figures.drawing import Marks
+from perfsuite.analysis.figures.kinds import KINDS, build_chart
+from perfsuite.analysis.file_series import series_name
+from perfsuite.analysis.material import gather
+from perfsuite.analysis.speedup import speedup_frame
+from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.analysis.views import TABLES, build_table
+from perfsuite.records import Process
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.figures.drawing import Drawing
+
+COMMITS = ("a" * 40, "b" * 40)
+SHORT = tuple(commit[:10] for commit in COMMITS)
+FOREIGN_KINDS = {"plain"}
+KINDS_OF_TWO_SIDES = {"verdicts", "across"}
+"""Their sides are given by the user, and what differs within one is a note."""
+
+
+def _pair_file(path: Path, number: int, **changes: str) -> Path:
+    entries = []
+    for comparison in ("speedup", "fidelity", "pipeline_step"):
+        pair = make_pair(comparison=comparison, run_id=f"pair-{number}")
+        entries.append(make_paired_entry(dataclasses.replace(pair, limit_ratio=0.01)))
+    environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
+    path.write_text(json.dumps(make_content(entries, environment=environment)))
+    return path
+
+
+def _training_file(path: Path, number: int, **changes: str) -> Path:
+    entries = []
+    for name in ("fp32", "amp-fp16"):
+        process = Process(run_id=f"training-{number}", pid=1, started="2026-01-05T10:00:00+00:00")
+        weights = f"{name}-{number}"
+        record = make_training(name, history=training_epochs(3, name), process=process, weights_sha256=weights)
+        entries.append(make_training_entry(record))
+    environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
+    path.write_text(json.dumps(make_content(entries, environment=environment)))
+    return path
+
+
+def _step_file(path: Path, number: int, **changes: str) -> Path:
+    environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
+    return step_file(path, environment=environment, run_id=f"steps-{number}", seed=number, evidence=True)
+
+
+def _maker(name: str) -> Any:
+    if name in {"accuracy", "confusion", "history", "curves", "differences"}:
+        return _training_file
+    return _pair_file if name in {"paired", "fidelity", "pipeline"} else _step_file
+
+
+def _words(drawing: Drawing) -> str:
+    panels = [text for panel in drawing.panels for text in (panel.title, panel.finding)]
+    return " ".join([drawing.title, drawing.finding, *panels])
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_every_table_distinguishes_two_commits(name: str, tmp_path: Path) -> None:
+    make = _maker(name)
+    one = build_table(name, collect([make(tmp_path / "run-1.json", 1, commit=COMMITS[0])]))
+    files = [make(tmp_path / f"run-{number}.json", number, commit=commit) for number, commit in enumerate(COMMITS, 1)]
+    table = build_table(name, collect(files))
+    assert len(table.frame) == 2 * len(one.frame) > 0
+    rows = [[column.show(row) for column in table.columns] for row in table.rows()]
+    for commit in SHORT:
+        assert sum(any(commit in cell for cell in row) for row in rows) == len(one.frame)
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_every_table_distinguishes_two_labels_of_one_commit(name: str, tmp_path: Path) -> None:
+    make = _maker(name)
+    files = [make(tmp_path / f"{label}.json", number) for number, label in enumerate(("before", "after"))]
+    table = build_table(name, collect(files))
+    rows = [[column.show(row) for column in table.columns] for row in table.rows()]
+    for label in ("before", "after"):
+        assert sum(any(label in cell for cell in row) for row in rows) == len(rows) / 2 > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(KINDS) - KINDS_OF_TWO_SIDES - FOREIGN_KINDS))
+@pytest.mark.parametrize("what", ["commit", "label"])
+def test_every_figure_distinguishes_two_commits_and_two_labels(name: str, what: str, tmp_path: Path) -> None:
+    make = _maker(name)
+    labels = ("run-1", "run-2") if what == "commit" else ("before", "after")
+    commits = COMMITS if what == "commit" else COMMITS[:1] * 2
+    files = [
+        make(tmp_path / f"{label}.json", number, commit=commit)
+        for number, (label, commit) in enumerate(zip(labels, commits, strict=True))
+    ]
+    words = _words(build_chart(name, gather(files)))
+    for expected in SHORT if what == "commit" else labels:
+        assert expected in words
+
+
+@pytest.mark.parametrize("name", ["curves", "confusion", "differences", "speedup", "memory"])
+def test_no_mark_of_a_figure_loses_its_place_to_a_line_break(name: str, tmp_path: Path) -> None:
+    """What a mark says is one line; a line break in it would be replaced by a character that says nothing."""
+    make = _maker(name)
+    files = [make(tmp_path / f"run-{n}.json", n, commit=commit) for n, commit in enumerate(COMMITS)]
+    for panel in build_chart(name, gather(files)).panels:
+        axes, marks = Figure().add_subplot(), Marks()
+        panel.draw(axes, marks)
+        assert not any(character in text for text in [panel.finding, *marks.texts.values()] for character in "\n\ufffd")
+
+
+def test_alternations_of_one_place_are_named_by_their_files(tmp_path: Path) -> None:
+    files = [_pair_file(tmp_path / f"run-{number}.json", number) for number in (1, 2)]
+    words = _words(build_chart("paired", gather(files)))
+    assert all(f"run-{number}.json" in words for number in (1, 2))
+
+
+def test_repetitions_are_still_processes_of_one_cell(tmp_path: Path) -> None:
+    results = collect([_step_file(tmp_path / f"run-{number}.json", number) for number in (1, 2)])
+    assert differing_columns(results.benchmarks) == ["file"]
+    assert place_columns(results.benchmarks) == []
+    assert set(speedup_frame(results)["num_processes"]) == {2}
+
+
+def test_files_that_measured_different_things_are_one_place(tmp_path: Path) -> None:
+    """FP32 in one file and AMP in another are compared with each other, whatever the files are called."""
+    files = [
+        step_file(tmp_path / f"{precision}.json", run_id=precision, precisions=[precision])
+        for precision in ("fp32", "amp-fp16")
+    ]
+    assert place_columns(collect(files).benchmarks) == []
+    assert not speedup_frame(collect(files)).empty
+
+
+def test_seeds_of_one_commit_are_one_row_and_those_of_two_are_two(tmp_path: Path) -> None:
+    one = collect([_training_file(tmp_path / f"seed-{number}.json", number) for number in (1, 2)])
+    assert accuracy_frame(one)["precision"].tolist() == ["fp32", "amp-fp16"]
+    files = [_training_file(tmp_path / f"c-{n}.json", n, commit=commit) for n, commit in enumerate(COMMITS)]
+    assert accuracy_frame(collect(files))["place"].tolist() == [f"commit {commit}" for commit in SHORT for _ in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"machine": {"gpu": {"name": "T4"}}}, {"machine": {"gpu": {"name": "A10"}}}, ("T4", "A10")),
+        ({"machine": {"cpu": {"brand": "Xeon"}}}, {"machine": {"cpu": {"brand": "EPYC"}}}, ("Xeon", "EPYC")),
+        ({"machine": {"node": "red"}}, {"machine": {"node": "blue"}}, ("host red", "host blue")),
+        ({"commit": COMMITS[0]}, {"commit": COMMITS[1]}, tuple(f"commit {commit}" for commit in SHORT)),
+        (
+            {"machine": {"pytorch_version": "1.5"}},
+            {"machine": {"pytorch_version": "1.6"}},
+            ("torch 1.5", "torch 1.6"),
+        ),
+        ({"name": "0001_baseline"}, {"name": "0002_np"}, ("baseline", "np")),
+    ],
+)
+def test_the_figure_of_medians_has_a_panel_per_machine_commit_version_and_label(
+    one: dict[str, Any], other: dict[str, Any], words: tuple[str, str], tmp_path: Path
+) -> None:
+    files = []
+    for number, changes in enumerate((one, other), 1):
+        path = tmp_path / f"{changes.get('name', f'000{number}_run')}.json"
+        known = {key: value for key, value in changes.items() if key != "name"}
+        files.append(write_foreign(path, {"test_a": ordinary_rounds(number)}, **known))
+    drawing = build_chart("plain", gather(files))
+    assert [panel.title for panel in drawing.panels] == [f"benchmarks\n{text}" for text in words]
+
+
+def test_runs_of_one_place_are_one_dot_with_their_range(tmp_path: Path) -> None:
+    files = [write_foreign(tmp_path / f"000{n}_run.json", {"test_a": ordinary_rounds(n)}) for n in (1, 2)]
+    drawing = build_chart("plain", gather(files))
+    assert [panel.title for panel in drawing.panels] == ["benchmarks"]
+    assert drawing.notes == ("line: from the fastest run to the slowest",)
+
+
+def test_a_benchmark_that_one_place_lacks_keeps_its_row(tmp_path: Path) -> None:
+    rounds = {"test_a": ordinary_rounds(), "test_b": ordinary_rounds(0.5)}
+    files = [
+        write_foreign(tmp_path / "one.json", rounds, commit=COMMITS[0]),
+        write_foreign(tmp_path / "other.json", {"test_b": ordinary_rounds(0.4)}, commit=COMMITS[1]),
+    ]
+    panels = build_chart("plain", gather(files)).panels
+    assert "test_a n/a" in panels[1].finding
+    assert panels[0].height == panels[1].height
+
+
+def test_places_that_are_not_drawn_are_counted(tmp_path: Path) -> None:
+    files = [
+        write_foreign(tmp_path / f"{n}.json", {"test_a": ordinary_rounds(seed=n)}, machine={"node": f"host-{n}"})
+        for n in range(9)
+    ]
+    drawing = build_chart("plain", gather(files))
+    assert len(drawing.panels) == 6
+    assert "3 more places are not drawn; the table has them all" in drawing.notes
+
+
+def test_a_copy_of_a_foreign_file_is_no_second_run(tmp_path: Path) -> None:
+    paths = [write_foreign(tmp_path / f"{name}.json") for name in ("one", "copy")]
+    results = collect(paths)
+    assert len(results.benchmarks) == 1
+    assert results.notes == (f"{paths[1]}: left out, it holds the same run as {paths[0]}",)
+
+
+def test_a_working_tree_with_changes_is_another_state_of_the_commit(tmp_path: Path) -> None:
+    clean, dirty = (write_foreign(tmp_path / f"run-{n}.json", {"test_a": ordinary_rounds(n)}) for n in (1, 2))
+    content = json.loads(dirty.read_text())
+    content["commit_info"]["dirty"] = True
+    dirty.write_text(json.dumps(content))
+    assert collect([clean, dirty]).benchmarks["commit"].tolist() == ["1" * 40, "1" * 40 + "+dirty"]
+    text = render_terminal(build_table("steps", collect([clean, dirty])), width=None, color=False)
+    assert "1111111111+dirty" in text
+
+
+def test_a_cpu_is_shown_where_one_gpu_stands_in_several_machines(tmp_path: Path) -> None:
+    machines = [{"gpu": "T4", "cpu": {"brand": cpu}} for cpu in ("Xeon", "EPYC")] + [{"gpu": "A10"}]
+    files = [
+        write_foreign(tmp_path / f"{n}.json", {"test_a": ordinary_rounds(seed=n)}, machine=machine)
+        for n, machine in enumerate(machines)
+    ]
+    assert differing_columns(collect(files).benchmarks) == ["device", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("0001_baseline", "baseline"),
+        ("0002_waiter-channel", "waiter channel"),
+        ("0003_3a992d6c4b661f21784efab5a108c6d968b2b682_20260808_194529", ""),
+        ("run1", "run"),
+        ("run-12", "run"),
+        ("20261123T101500", ""),
+        ("20261123T101500Z-candidate", "candidate"),
+        ("v1", "v1"),
+        ("v2", "v2"),
+        ("deadbeef", "deadbeef"),
+    ],
+)
+def test_numbers_moments_and_commits_are_no_part_of_a_label(name: str, series: str) -> None:
+    assert series_name(Path(f"{name}.json")) == series
+
+
+@needs_public_files
+@pytest.mark.parametrize(("repository", "num"), [("AHedya", 3), ("azukds", 2), ("probably", 2), ("bdperkin", 3)])
+def test_public_files_of_several_commits_have_a_panel_each(repository: str, num: int) -> None:
+    paths = public_files(repository)
+    panels = build_chart("plain", gather(paths)).panels
+    assert len(panels) == num
+    assert len({panel.title for panel in panels}) == num
