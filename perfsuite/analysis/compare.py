@@ -11,6 +11,7 @@ import numpy as np
 
 from perfsuite.analysis.circumstances import circumstances
 from perfsuite.analysis.statistics.decision import (
+    MIN_AGREEING_RATIO,
     MIN_PROCESSES,
     TAIL_EFFECT_FACTOR,
     TAIL_SHARE,
@@ -250,16 +251,16 @@ def _notes(sides: Sides, typical: Decision) -> list[str]:
         )
     if not typical.interleaved:
         notes.append(
-            "the sides ran one after the other, which cannot separate code from drift: the intervals contain the shift "
-            "that all benchmarks have in common; interleave the runs (A B B A)"
+            "not interleaved: the sides ran one after the other, which cannot separate code from drift of the machine; "
+            "the intervals contain the shift that the benchmarks have in common; run A B B A (perfsuite ab does that)"
         )
     if effect.trend_removed:
         notes.append("the machine drifted during the runs: a linear trend in time is taken out of the scatter")
-    if common is not None and common.p_value < COMMON_ALPHA:
-        what = "separate from drift, for the runs were interleaved" if typical.interleaved else "code or drift"
+    if common is not None and common.p_value < COMMON_ALPHA and typical.agreeing_ratio >= MIN_AGREEING_RATIO:
+        what = "the code's, for the runs were interleaved" if typical.interleaved else "code or drift"
         notes.append(
-            f"common-mode shift: the typical benchmark changed by {percent(math.exp(common.change))}, statistically "
-            f"significant; {what}"
+            f"common-mode shift: nearly all benchmarks changed by about {percent(math.exp(common.change))}, "
+            f"statistically significant; {what}"
         )
     if min(len(sides.side(candidate=candidate)) for candidate in (False, True)) == MIN_PROCESSES:
         notes.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
@@ -17,6 +18,8 @@ from perfsuite.analysis.verdicts import WORST_FIRST
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts import MetricVerdict, Verdict
 
@@ -150,9 +153,9 @@ def ranked(comparison: Comparison) -> list[BenchmarkVerdict]:
 def comparison_table(comparison: Comparison) -> Table:
     """Return the comparison as a table, the worst verdicts and the largest changes first."""
     benchmarks = ranked(comparison)
-    rows = [_row(benchmark) for benchmark in benchmarks]
+    labels = _labels(benchmarks)
+    rows = [_row(benchmark, label) for benchmark, label in zip(benchmarks, labels, strict=True)]
     memory = any(benchmark.memory is not None for benchmark in benchmarks)
-    ours = bool(benchmarks) and all(benchmark.workload is not None for benchmark in benchmarks)
     reasons = {row["reason"] for row in rows}
     shared_reason = reasons.pop() if len(rows) > 1 and len(reasons) == 1 else None
     typical = comparison.typical
@@ -163,10 +166,9 @@ def comparison_table(comparison: Comparison) -> Table:
         frame=rows,
         columns=(
             Column(heading="verdict", show=_shown_verdict, style=lambda row: STYLES[row["verdict"]]),
-            Column(heading="benchmark", show=lambda row: row["label" if ours else "fullname"], foldable=True),
+            Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
             Column(heading="baseline -> candidate", show=_times, numeric=True),
             Column(heading="ratio [95%]" if judged else "ratio", show=lambda row: _ratio(row, "time"), numeric=True),
-            *([Column(heading="relative to others", show=_relative, numeric=True)] if by_others else []),
             *([Column(heading="detectable %", show=_detectable, numeric=True)] if judged else []),
             *([Column(heading="memory", show=lambda row: _ratio(row, "memory"), numeric=True)] if memory else []),
             *(
@@ -190,11 +192,17 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
     statistic = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
     what = f"geometric mean over processes of the {statistic} of their rounds"
     lines = [f"times: {what}; ratio: candidate / baseline{' [95% interval]' if judged else ''}"]
-    if by_others:
-        lines.append("relative to others: the ratio divided by what all benchmarks have in common [95% interval]")
     if judged:
         lines.append("detectable: the smallest slowdown that is found with a probability of 95%")
         lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
+    if by_others:
+        lines.append("relative to the others: the ratio over what the benchmarks have in common [95%], significant")
+    if judged and typical.interleaved and any(one.verdict == "inconclusive" for one in comparison.benchmarks):
+        lines.append("scatter: standard deviation between processes of one side")
+        lines.append(
+            "needs N a side: so many processes give a verdict with a probability of 95%: where the ratio is within the "
+            "minimum effect, if nothing changed; where it is beyond, if it is the true one"
+        )
     return lines
 
 
@@ -210,10 +218,17 @@ def _processes(num: int) -> str:
     return f"{num} process{'' if num == 1 else 'es'}"
 
 
-def _row(benchmark: BenchmarkVerdict) -> dict[str, Any]:
+def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
+    """Name benchmarks by their workload, else by the part of their name behind the module, where that is unique."""
+    short = [one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label for one in benchmarks]
+    counts = Counter(short)
+    return [name if counts[name] == 1 else one.fullname for name, one in zip(short, benchmarks, strict=True)]
+
+
+def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "fullname": benchmark.fullname,
-        "label": benchmark.fullname if benchmark.workload is None else benchmark.workload.label,
+        "label": label,
         "verdict": benchmark.verdict,
         "reason": _reason(benchmark),
         "num_baseline": benchmark.num_baseline,
@@ -263,11 +278,6 @@ def _times(row: dict[str, Any]) -> str:
     before, after = duration(row["time_baseline_s"]), duration(row["time_candidate_s"])
     value, unit = before.split()
     return f"{value if after.endswith(f' {unit}') else before} -> {after}"
-
-
-def _relative(row: dict[str, Any]) -> str:
-    ratio, low, high = (row[f"time_relative_{key}"] for key in ("ratio", "ci_low", "ci_high"))
-    return "-" if ratio is None else f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _detectable(row: dict[str, Any]) -> str:

@@ -36,7 +36,8 @@ Source: PyTorch, CUDA semantics, "Memory management" (kMinBlockSize = 512)."""
 MAX_ASKED_PROCESSES = 50
 """More processes a side than this are not worth asking for; less background load is."""
 
-INTERLEAVE = "run the sides in the order A B B A"
+NOT_INTERLEAVED = "code or drift: not interleaved"
+"""The reason where the sides ran one after the other; a note below the table says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class MetricVerdict:
 
 
 def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float, num: tuple[int, int]) -> MetricVerdict:
-    """Put the decision on a benchmark's time into words.
+    """Put the decision on a benchmark's time into words: short ones, which a legend below the table explains.
 
     Args:
         row: Of the benchmark.
@@ -104,7 +105,7 @@ def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float,
         few = min(num)
         reason = (
             f"{few} process{'' if few == 1 else 'es'} on a side cannot separate code from noise: run at least "
-            f"{MIN_PROCESSES}, better 5 a side in the order A B B A"
+            f"{MIN_PROCESSES}, better 5 a side, in the order A B B A (perfsuite ab does that)"
         )
         return MetricVerdict(verdict="inconclusive", reason=reason, **known)
     detectable = float(typical.detectable[row])
@@ -136,7 +137,7 @@ def _decided(row: int, typical: Decision, tail: TailDecision, effect: float) -> 
     if typical.improved[row]:
         return "improved", _why_changed(row, typical, "faster")
     if tail.regressed[row]:
-        return "regressed", f"{_tail_in_words(row, tail)}, statistically significant"
+        return "regressed", f"{_tail_in_words(row, tail)}, significant"
     if not typical.unchanged[row]:
         return None
     within = f"no change (within {100 * effect:.3g}%)"
@@ -159,15 +160,14 @@ def _relative(typical: Decision, row: int) -> RelativeChange | None:
 
 def _why_changed(row: int, typical: Decision, direction: str) -> str:
     if typical.by_itself[row]:
-        return f"{direction}, statistically significant"
+        return f"{direction}, significant"
     if typical.by_shift[row] and typical.common is not None:
         shift = percent(math.exp(typical.common.change))
-        return f"{direction}, as nearly all benchmarks: their common-mode shift of {shift} is statistically significant"
+        return f"{direction}, like nearly all benchmarks: their common-mode shift of {shift} is significant"
     relative = _relative(typical, row)
     assert relative is not None  # noqa: S101 - for the type checker: nothing else makes a change significant
     interval = f"[{percent(relative.ci_low)}, {percent(relative.ci_high)}]"
-    against = f"relative to the other benchmarks {percent(relative.ratio)} {interval}"
-    return f"{direction}; {against}, statistically significant"
+    return f"{direction}, relative to the others: {percent(relative.ratio)} {interval}"
 
 
 def _tail_in_words(row: int, tail: TailDecision) -> str:
@@ -181,14 +181,11 @@ def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -
         together = ""
         if common is not None and abs(common.change) > math.log1p(effect):
             together = f"the benchmarks shifted by {percent(math.exp(common.change))} together: "
-        return f"{together}cannot separate code from drift: {INTERLEAVE}"
-    scatter = f"processes of one side differ by {math.expm1(typical.effect.sd[row]):.1%} (standard deviation)"
-    small = abs(float(typical.effect.change[row])) < math.log1p(effect)
+        return f"{together}{NOT_INTERLEAVED}"
+    scatter = f"scatter {math.expm1(typical.effect.sd[row]):.1%}"
     if needed > MAX_ASKED_PROCESSES:
-        return f"{scatter}: more than {MAX_ASKED_PROCESSES} processes a side would be needed; reduce background load"
-    if small:
-        return f"{scatter}: {needed} processes a side would show that nothing changed, if so"
-    return f"{scatter}: {needed} processes a side would confirm this change, if it is real"
+        return f"{scatter}: more than {MAX_ASKED_PROCESSES} processes a side needed, reduce background load"
+    return f"{scatter}, needs {needed} a side"
 
 
 def memory_verdict(peaks: Floats, sides: Sides) -> MetricVerdict | None:
