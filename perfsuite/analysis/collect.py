@@ -198,14 +198,17 @@ def _once(trainings: list[FullTraining]) -> tuple[FullTraining, ...]:
 
 def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:
     """Keep one file of every run, the fullest: a copy may have been made while the run went on."""
+    if len(files) == 1:
+        return files, []
     kept: list[ResultFile] = []
     notes: list[str] = []
     fullest: dict[str, ResultFile] = {}
-    for file in sorted(files, key=lambda file: len(file.benchmarks), reverse=True):
-        for run_id in _run_ids(file):
+    run_ids = [_run_ids(file) for file in files]
+    for file, ids in sorted(zip(files, run_ids, strict=True), key=lambda pair: len(pair[0].benchmarks), reverse=True):
+        for run_id in ids:
             fullest.setdefault(run_id, file)
-    for file in files:
-        others = [fullest[run_id] for run_id in _run_ids(file) if fullest[run_id] is not file]
+    for file, ids in zip(files, run_ids, strict=True):
+        others = [fullest[run_id] for run_id in ids if fullest[run_id] is not file]
         if others:
             notes.append(f"{file.path}: left out, it holds the same run as {others[0].path}")
         else:

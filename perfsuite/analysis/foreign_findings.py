@@ -68,9 +68,10 @@ def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
     Returns:
         Keys of `EXPLANATIONS`.
     """
-    shortest, q1, median, q3, mean = (row.get(f"time_{name}_s") for name in ("min", "q1", "median", "q3", "mean"))
+    shortest, q1, median = row.get("time_min_s"), row.get("time_q1_s"), row.get("time_median_s")
+    q3, mean = row.get("time_q3_s"), row.get("time_mean_s")
     rounds, iterations = row.get("num_rounds"), row.get("num_iterations") or 1
-    found = set()
+    found: set[str] = set()
     if shortest == 0 or median == 0:
         found.add(ZERO)
     if _is_contradictory(row):
@@ -87,13 +88,21 @@ def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
         found.add(SPREAD)
     if mean and median and mean > LARGEST_MEAN_RATIO * median:
         found.add(LONG_ROUNDS)
-    return tuple(finding for finding in EXPLANATIONS if finding in found)
+    return tuple(finding for finding in EXPLANATIONS if finding in found) if found else ()
+
+
+_IN_ORDER = (
+    ("time_min_s", "time_q1_s", "time_median_s", "time_q3_s", "time_max_s"),
+    ("time_min_s", "time_mean_s", "time_max_s"),
+)
 
 
 def _is_contradictory(row: Mapping[str, Any]) -> bool:
-    for names in (("min", "q1", "median", "q3", "max"), ("min", "mean", "max")):
-        known = [value for name in names if (value := row.get(f"time_{name}_s")) is not None]
-        if any(lower > upper * (1 + ROUNDING_RATIO) for lower, upper in itertools.pairwise(known)):
+    for names in _IN_ORDER:
+        known = [value for value in map(row.get, names) if value is not None]
+        if known != sorted(known) and any(
+            lower > upper * (1 + ROUNDING_RATIO) for lower, upper in itertools.pairwise(known)
+        ):
             return True
     return False
 

@@ -207,8 +207,10 @@ def fingerprint(benchmarks: Iterable[Benchmark]) -> str:
     digest = hashlib.sha256()
     for benchmark in benchmarks:
         digest.update(benchmark.fullname.encode("utf-8", "surrogatepass"))
-        digest.update(b"" if benchmark.times_s is None else benchmark.times_s.tobytes())
-        digest.update(repr(sorted(benchmark.stats.items())).encode())
+        if benchmark.times_s is None:
+            digest.update(repr(sorted(benchmark.stats.items())).encode())
+        else:
+            digest.update(benchmark.times_s.tobytes())
     return digest.hexdigest()
 
 
