@@ -111,8 +111,8 @@ def _method(comparison: Comparison) -> dict[str, Any]:
         },
         "alpha": comparison.alpha,
         "families": {
-            "typical rounds": {"alpha": typical_alpha, "sides": 2, "correction": "step-down over all benchmarks"},
-            "slowest rounds": {"alpha": tail_alpha, "sides": 1, "correction": "step-down over all benchmarks"},
+            "typical rounds": {"alpha": typical_alpha, "sides": 2, "correction": "Holm over all benchmarks"},
+            "slowest rounds": {"alpha": tail_alpha, "sides": 1, "correction": "Holm over all benchmarks"},
         },
         "interleaved": None,
         "statistic": None,

@@ -135,7 +135,7 @@ def test_explain_tells_the_numbers_behind_one_verdict(sides: Sides, capsys: pyte
         "regressed",
         "median",
         "degrees of freedom",
-        "adjusted for 13 benchmarks",
+        "Holm-adjusted for 13 benchmarks",
         "It must reach the minimum effect of 2%: it does",
     ):
         assert expected in out

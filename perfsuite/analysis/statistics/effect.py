@@ -52,7 +52,6 @@ class Effect:
         sd: Standard deviation between processes of one side after shrinking.
         raw_sd: The same before it.
         prior_dof: Degrees of freedom contributed by the other benchmarks.
-        correlation: Mean correlation between benchmarks of what differs between processes.
         num: Processes on the smaller side.
         num_left_out: Slowest processes per side that are left out.
         trend_removed: Whether a linear trend in time was taken out of the scatter.
@@ -65,7 +64,6 @@ class Effect:
     sd: Floats
     raw_sd: Floats
     prior_dof: float
-    correlation: float
     num: Counts
     num_left_out: int
     trend_removed: bool
@@ -190,7 +188,7 @@ def estimate_effect(
         per_mean = 1 / np.maximum(base.num_kept, 1) + 1 / np.maximum(new.num_kept, 1)
     usable = (dof > 0) & np.isfinite(variance)
     variance = np.where(usable, np.maximum(variance, least**2), np.nan)
-    correlation, mean_square = _correlation(residuals[usable], dof[usable])
+    mean_square = _mean_squared_correlation(residuals[usable], dof[usable])
     shrunk, prior_dof, total_dof = _shrink(variance, dof, usable, mean_square)
     shrunk = np.where(usable, np.maximum(shrunk, least**2), np.nan)
     return Effect(
@@ -201,7 +199,6 @@ def estimate_effect(
         sd=np.sqrt(shrunk),
         raw_sd=np.sqrt(variance),
         prior_dof=prior_dof,
-        correlation=correlation,
         num=np.minimum(base.num, new.num),
         num_left_out=num_left_out,
         trend_removed=ranks is not None,
@@ -289,25 +286,21 @@ def _without_trend(residuals: Floats, present: Bools, is_candidate: Bools, ranks
     return residuals - slope[:, None] * time, slope * imbalance
 
 
-def _correlation(residuals: Floats, dof: Floats) -> tuple[float, float]:
-    """Return the mean correlation and the mean squared correlation between benchmarks, sampling error taken out.
+def _mean_squared_correlation(residuals: Floats, dof: Floats) -> float:
+    """Return the mean squared correlation between benchmarks of their processes' deviations, sampling error taken out.
 
-    Both from sums over processes, so that a hundred thousand benchmarks need no matrix of their size: with rows u of
-    length 1, the sum of all correlations is |sum of u|^2 and that of their squares is the norm of u'u.
+    From sums over processes, so that a hundred thousand benchmarks need no matrix of their size: with rows u of length
+    1, the sum of all squared correlations is the squared norm of u'u.
     """
     num = len(residuals)
     if num < MIN_POOLED:
-        return 0.0, 0.0
+        return 0.0
     lengths = np.sqrt(np.square(residuals).sum(axis=1, keepdims=True))
     unit = residuals / np.maximum(lengths, 1e-300)
-    total = unit.sum(axis=0)
     gram = unit.T @ unit
-    pairs = num * (num - 1)
-    mean = (float(total @ total) - num) / pairs
-    square = (float(np.square(gram).sum()) - num) / pairs
+    square = (float(np.square(gram).sum()) - num) / (num * (num - 1))
     by_chance = 1 / max(float(dof.mean()), 1.0)  # what unrelated series of that many degrees of freedom show
-    square = (square - by_chance) / max(1 - by_chance, 1e-12)
-    return min(max(mean, 0.0), 1.0), min(max(square, 0.0), 1.0)
+    return min(max((square - by_chance) / max(1 - by_chance, 1e-12), 0.0), 1.0)
 
 
 def _shrink(variance: Floats, dof: Floats, usable: Bools, mean_square: float) -> tuple[Floats, float, Floats]:

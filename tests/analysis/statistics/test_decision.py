@@ -11,6 +11,7 @@ import pytest
 from yardstick.dense_changes import make_pair
 from yardstick.scores import Score, Verdicts, judge_pair, score, sparse_pair
 
+from perfsuite.analysis.statistics import decision
 from perfsuite.analysis.statistics.decision import Decision, decide, decide_tail
 
 if TYPE_CHECKING:
@@ -296,6 +297,12 @@ def test_the_tail_is_tested_by_itself_and_only_where_sides_alternate() -> None:
         4
     ]
     assert not decide_tail(logs, IS_CANDIDATE, SEQUENTIAL, min_effect=effect, alpha=0.01).regressed.any()
+
+
+def test_holm_is_stricter_than_no_correction_and_laxer_than_bonferroni() -> None:
+    values = np.array([0.001, 0.02, 0.03, 0.5, 0.9])
+    adjusted = decision._holm(values, np.array([True, True, True, True, False]))
+    assert adjusted == pytest.approx([0.004, 0.06, 0.06, 0.5, 1.0])
 
 
 def test_a_matrix_of_nothing_is_decided_too() -> None:
