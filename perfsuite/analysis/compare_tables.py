@@ -50,34 +50,33 @@ STYLES: dict[Verdict, str] = {
 
 
 def comparison_json(comparison: Comparison) -> str:
-    """Return the comparison as one JSON object: schema, method, benchmarks, summary."""
-    return (
-        json.dumps(
-            {
-                "schema": SCHEMA,
-                "method": _method(comparison),
-                "benchmarks": [
-                    {
-                        "fullname": benchmark.fullname,
-                        "verdict": benchmark.verdict,
-                        "num_processes": {"baseline": benchmark.num_baseline, "candidate": benchmark.num_candidate},
-                        "min_effect": benchmark.min_effect,
-                        "time": _metric(benchmark.time, "s"),
-                        "memory": None if benchmark.memory is None else _metric(benchmark.memory, "bytes"),
-                    }
-                    for benchmark in comparison.benchmarks
-                ],
-                "summary": {**dict.fromkeys(WORST_FIRST, 0), **comparison.count()},
-                "notes": list(comparison.notes),
-            },
-            indent=1,
-            allow_nan=False,
-            ensure_ascii=False,
-        )
-        .encode("utf-8", "replace")
-        .decode()
-        + "\n"
-    )
+    """Return the comparison as one JSON object: schema, method, benchmarks (a line each), summary, notes."""
+    benchmarks = ",\n".join(_dumps(_benchmark(one)) for one in comparison.benchmarks)
+    parts = {
+        "schema": _dumps(SCHEMA),
+        "method": _dumps(_method(comparison)),
+        "benchmarks": f"[\n{benchmarks}\n]" if benchmarks else "[]",
+        "summary": _dumps({**dict.fromkeys(WORST_FIRST, 0), **comparison.count()}),
+        "notes": _dumps(list(comparison.notes)),
+    }
+    text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
+    return f"{{\n{text}\n}}\n".encode("utf-8", "replace").decode()
+
+
+def _dumps(value: Any) -> str:
+    """Without an indent, which only the slow encoder knows: a comparison may have a hundred thousand benchmarks."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def _benchmark(benchmark: BenchmarkVerdict) -> dict[str, Any]:
+    return {
+        "fullname": benchmark.fullname,
+        "verdict": benchmark.verdict,
+        "num_processes": {"baseline": benchmark.num_baseline, "candidate": benchmark.num_candidate},
+        "min_effect": benchmark.min_effect,
+        "time": _metric(benchmark.time, "s"),
+        "memory": None if benchmark.memory is None else _metric(benchmark.memory, "bytes"),
+    }
 
 
 def _metric(metric: MetricVerdict, unit: str) -> dict[str, Any]:
@@ -183,6 +182,19 @@ def comparison_table(comparison: Comparison) -> Table:
             *comparison.notes,
         ),
     )
+
+
+MAX_TERMINAL_ROWS = 2000
+"""More rows are not read by anybody, and take half a minute to set."""
+
+
+def first_rows(table: Table) -> Table:
+    """Return a table of the most notable rows, with a note if there are more."""
+    num_rows = len(table.frame)
+    if num_rows <= MAX_TERMINAL_ROWS:
+        return table
+    note = f"the first {MAX_TERMINAL_ROWS:,} of {num_rows:,} benchmarks are shown; --format csv and json have all"
+    return dataclasses.replace(table, frame=table.frame[:MAX_TERMINAL_ROWS], notes=(note, *table.notes))
 
 
 def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[str]:

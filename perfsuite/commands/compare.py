@@ -128,7 +128,8 @@ def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
     elif options.format == "markdown":
         write(compare_tables.comparison_markdown(comparison), options.output)
     else:
-        show(compare_tables.comparison_table(comparison), options)
+        table = compare_tables.comparison_table(comparison)
+        show(compare_tables.first_rows(table) if options.format == "terminal" else table, options)
     failures = comparison.failures(read_fail_on(options))
     if failures:
         sys.stderr.write(f"perfsuite: failed (--fail-on {options.fail_on}): {'; '.join(failures)}\n")

@@ -114,6 +114,22 @@ def test_markdown_shows_what_changed_and_folds_the_rest(sides: Sides, capsys: py
     assert "<summary>All 13 benchmarks</summary>" in full
 
 
+def test_a_table_of_very_many_benchmarks_shows_the_most_notable_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfsuite.analysis import compare_tables
+
+    monkeypatch.setattr(compare_tables, "MAX_TERMINAL_ROWS", 5)
+    both = write_sides(tmp_path, changes=[1.0] * 11 + [1.2])
+    main(arguments(both))
+    out = capsys.readouterr().out
+    assert out.count("test_step[") == 5
+    assert "test_step[11]" in out
+    assert "the first 5 of 12 benchmarks are shown; --format csv and json have all" in out
+    main(arguments(both, "--format", "csv"))
+    assert capsys.readouterr().out.count("test_step[") >= 12
+
+
 @pytest.mark.parametrize(("name", "expected"), [("csv", "time_ratio"), ("latex", "\\begin{tabular}")])
 def test_other_formats(sides: Sides, name: str, expected: str, tmp_path: Path) -> None:
     assert main(arguments(sides, "--format", name, "-o", tmp_path / "out")) == 1
