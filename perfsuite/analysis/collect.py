@@ -10,7 +10,7 @@ import pandas as pd
 
 from perfsuite.analysis.evidence_columns import evidence_columns
 from perfsuite.analysis.result_file import Benchmark, ResultFile, machine_key, machine_of, read_result_file
-from perfsuite.analysis.statistics import relative_margins
+from perfsuite.analysis.statistics.intervals import relative_margins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ import torch
 from builders import make_workload
 from replayed_nvml import record
 
-from perfsuite.analysis.statistics import paired_ratio
+from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import NotSupportedError, PrecisionNotInForceError
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock, EventStopwatch, device_synchronizer
 from perfsuite.measure.device import choose_device

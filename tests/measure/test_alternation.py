@@ -9,7 +9,7 @@ import pytest
 import torch
 from builders import make_workload
 
-from perfsuite.analysis.statistics import paired_ratio
+from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
 from perfsuite.measure import paired
 from perfsuite.measure.budget import BUDGETS
