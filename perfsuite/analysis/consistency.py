@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS
+from perfsuite.analysis.collect import WORKLOAD_COLUMNS
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.metrics import duration
@@ -50,7 +50,7 @@ def disagreeing_speedups(speedups: pd.DataFrame) -> list[str]:
         if interleaved is None or separate is None or not _are_apart(interleaved, separate):
             continue
         found.append(
-            f"{_label(row, PAIRING_COLUMNS)} {row['precision']}: two estimates of the speed-up disagree: interleaved "
+            f"{_label(row, WORKLOAD_COLUMNS)}: two estimates of the speed-up disagree: interleaved "
             f"{ratio_text(interleaved, brief=True)}, separate cells {ratio_text(separate, brief=True)}; the machine "
             "may have changed between the cells"
         )

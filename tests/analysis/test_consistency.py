@@ -63,7 +63,7 @@ def test_a_pair_of_another_environment_or_workload_does_not_lead(write_result: C
 def test_two_estimates_that_disagree_beyond_their_intervals_are_a_finding(name: str, path: Path) -> None:
     found = [note for note in build_table(name, collect([path])).notes if "two estimates" in note]
     assert len(found) == 1
-    assert found[0].startswith("resnet18 train_step b128 amp-fp16: two estimates of the speed-up disagree")
+    assert found[0].startswith("resnet18 amp-fp16 train_step b128: two estimates of the speed-up disagree")
     assert found[0] in warnings_of(gather([path]))
 
 

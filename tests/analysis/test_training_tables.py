@@ -169,6 +169,23 @@ def test_the_thesis_table_sets_trainings_beside_the_study(read: Callable[..., Re
     assert (amp["time_ratio"], amp["thesis_time_ratio"]) == pytest.approx((0.5, 1793 / 3593))
 
 
+def test_the_time_of_one_training_has_no_interval_and_that_of_several_has_one(read: Callable[..., Results]) -> None:
+    one = read(make_training(), make_training("amp-fp16", seconds=1800.0))
+    assert "0.50x [no interval]" in render_terminal(build_table("thesis", one), width=None, color=False)
+    several = [
+        make_training(
+            name, seconds=seconds * (1 + 0.01 * seed), seed=seed, weights_sha256=f"{name}{seed}".ljust(64, "0")
+        )
+        for name, seconds in (("fp32", 3600.0), ("amp-fp16", 1800.0))
+        for seed in range(3)
+    ]
+    table = build_table("thesis", read(*several))
+    amp = table.rows()[-1]
+    assert (amp["time_ratio_basis"], amp["time_ratio_num_processes"]) == ("processes", 3)
+    assert amp["time_ratio_low"] < 0.5 < amp["time_ratio_high"]
+    assert "[low, high]: 95% interval over 3 trainings" in table.notes
+
+
 def test_a_replayed_training_counts_once(write_result: Callable[..., Path]) -> None:
     first = make_training()
     replayed = dataclasses.replace(first, replayed=True)

@@ -9,7 +9,15 @@ import pandas as pd
 
 from perfsuite.analysis.consistency import consistency_findings
 from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
-from perfsuite.analysis.ratio_text import MORE_STEPS, bracket_notes, is_interval, ratio_of_row, ratio_text
+from perfsuite.analysis.ratio_text import (
+    MORE_STEPS,
+    MORE_STEPS_AND_PAIRS,
+    bracket_notes,
+    is_interval,
+    ratio_of_row,
+    ratio_text,
+)
+from perfsuite.analysis.speedup import INTERLEAVED
 from perfsuite.analysis.table_parts import notes_of
 from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.analysis.verdicts import percent
@@ -140,7 +148,7 @@ def _amp_steps(material: Material) -> Answer | None:
     return Answer(
         question=f"What {names} gives ({what}, against FP32)",
         lead=lead,
-        lines=(*lines, *bracket_notes(shown, more="")),
+        lines=(*lines, *bracket_notes(shown, spread_of="rounds or interleaved blocks", more="")),
         tone=_tone(shown),
         target="speedup",
     )
@@ -218,7 +226,8 @@ def warnings_of(material: Material) -> list[str]:
     found = []
     frame = material.speedups
     if not frame.empty and (frame["speedup_ratio_basis"] == "one run").any():
-        found.append(f"speed-ups are of one run: their spread says nothing of other runs; {MORE_STEPS}")
+        more = MORE_STEPS_AND_PAIRS if (frame["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
+        found.append(f"speed-ups are of one run: their spread says nothing of other runs; {more}")
     found += consistency_findings(results)
     commits = [commit for commit in _values(material, "commit") if commit.endswith("+dirty")]
     if commits:
