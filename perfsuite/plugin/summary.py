@@ -91,12 +91,12 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
 
 def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     """Return what there is to show, and the name of the first table."""
-    from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.noise import collect_with_noise_floor
     from perfsuite.analysis.paired_tables import has_pairs
     from perfsuite.analysis.tables import render_terminal
     from perfsuite.analysis.views import build_table
 
-    results = collect([path])
+    results = collect_with_noise_floor([path])
     if results.benchmarks.empty and not results.pairs and not results.trainings:
         words = "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
         return words, "steps"

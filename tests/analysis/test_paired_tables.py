@@ -44,8 +44,11 @@ def test_the_paired_speedup_stands_beside_the_quotient_of_separate_cells(results
     assert row["separate_speedup_ratio"] == pytest.approx(0.1 / 0.06)
     assert row["num_blocks"] == 7
     text = render_terminal(table, width=None, color=False)
-    assert "2.001x [2.001, 2.001]" in text
-    assert "FP32 and AMP in alternation, batch 128 on Tesla T4" in text
+    assert "2.001x (2.001 to 2.001)" in text
+    assert "AMP vs FP32, interleaved, batch 128 on Tesla T4" in text
+    assert "spread within one run" in text
+    assert "95% interval over" not in text
+    assert "[" not in text
 
 
 def test_without_cells_of_the_same_run_there_is_no_quotient(write_result: Callable[..., Path]) -> None:
@@ -108,3 +111,26 @@ def test_damaged_blocks_are_refused_in_one_line(block: object, write_result: Cal
     entry["extra_info"]["perfsuite"]["blocks"][3] = block
     with pytest.raises(ResultFileError, match=r"benchmarks\[0\]|blocks\[3\]"):
         collect([write_result(make_content([entry]))])
+
+
+def test_the_same_pair_of_several_runs_is_one_row_with_an_interval_over_processes(
+    write_result: Callable[..., Path],
+) -> None:
+    paths = []
+    for number, factor in enumerate((0.5, 0.505, 0.497)):
+        blocks = tuple((a, a * factor, a * factor * 1.001, a * 1.002) for a in (0.1, 0.101, 0.099, 0.1, 0.102, 0.1))
+        content = make_content([make_paired_entry(make_pair(run_id=f"run-{number}", blocks=blocks))])
+        paths.append(write_result(content, f"{number}.json"))
+    table = build_table("paired", collect(paths))
+    (row,) = table.rows()
+    assert (row["num_processes"], row["num_blocks"], row["speedup_ratio_basis"]) == (3, 18, "processes")
+    assert row["speedup_ratio_low"] < row["speedup_ratio"] < row["speedup_ratio_high"]
+    assert "[low, high]: 95% interval over 3 processes" in table.notes
+    other = make_pair(run_id="run-9", candidate=make_workload(precision="amp-bf16"))
+    more = write_result(make_content([make_paired_entry(other)]), "other.json")
+    assert [row["num_processes"] for row in build_table("paired", collect([*paths, more])).rows()] == [3, 1]
+    fidelities = [
+        write_result(make_content([make_paired_entry(make_pair(comparison="fidelity", run_id=f"f{n}"))]), f"f{n}.json")
+        for n in range(2)
+    ]
+    assert len(build_table("fidelity", collect(fidelities)).rows()) == 2

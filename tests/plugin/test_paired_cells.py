@@ -51,7 +51,7 @@ def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_s
     assert len(found["speedup"].blocks) >= 6
     for expected in (
         "1/3] speedup resnet18-amp-bf16-b2",
-        "FP32 and AMP in alternation, batch 2",
+        "AMP vs FP32, interleaved, batch 2",
         "collect --table steps",
     ):
         assert expected in run.text
