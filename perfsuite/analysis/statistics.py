@@ -127,7 +127,7 @@ def ratio_over_processes(numerators: Times, denominators: Times, *, paired: bool
     )
 
 
-def paired_ratio(blocks: Times) -> RatioEstimate:
+def paired_ratio(blocks: Times, *, confidence: float = CONFIDENCE) -> RatioEstimate:
     """Return candidate / baseline of an alternation, with an interval that outliers and steady drift leave alone.
 
     The logarithm of a block's ratio is the mean of its candidate turns less that of its baseline turns: a drift that is
@@ -138,6 +138,7 @@ def paired_ratio(blocks: Times) -> RatioEstimate:
 
     Args:
         blocks: Seconds [blocks, 4] in the order baseline, candidate, candidate, baseline, all positive.
+        confidence: Of the interval, two-sided.
     """
     logs = np.log(blocks)
     ratios = (logs[:, 1] + logs[:, 2] - logs[:, 0] - logs[:, 3]) / 2
@@ -146,20 +147,20 @@ def paired_ratio(blocks: Times) -> RatioEstimate:
     first, second = np.triu_indices(len(ratios))
     means = np.sort((ratios[first] + ratios[second]) / 2)
     middle = float(np.median(means))
-    cut = _signed_rank_cut(len(ratios))
+    cut = _signed_rank_cut(len(ratios), confidence)
     low, high = (None, None) if cut is None else (math.exp(means[cut]), math.exp(means[-1 - cut]))
     return RatioEstimate(ratio=math.exp(middle), low=low, high=high, num_processes=1, basis="blocks")
 
 
-def _signed_rank_cut(num: int) -> int | None:
-    """Return how many pairwise means are cut off at either end for an interval of `CONFIDENCE`; None for too few.
+def _signed_rank_cut(num: int, confidence: float = CONFIDENCE) -> int | None:
+    """Return how many pairwise means are cut off at either end for an interval of `confidence`; None for too few.
 
-    The largest number c with P(W < c) <= (1 - CONFIDENCE) / 2 for the signed-rank statistic W of `num` differences.
+    The largest number c with P(W < c) <= (1 - confidence) / 2 for the signed-rank statistic W of `num` differences.
     """
     ways = np.zeros(num * (num + 1) // 2 + 1)
     ways[0] = 1.0
     for rank in range(1, num + 1):  # each rank counts or not, with probability one half
         ways[rank:] = (ways[rank:] + ways[:-rank]) / 2
         ways[:rank] /= 2
-    cut = int(np.searchsorted(np.cumsum(ways), (1 - CONFIDENCE) / 2, side="right"))
+    cut = int(np.searchsorted(np.cumsum(ways), (1 - confidence) / 2, side="right"))
     return cut - 1 if cut > 0 else None
