@@ -173,11 +173,12 @@ def fidelity_table(results: Results) -> Table:
             metric_column("time_median_s", source="time_s", heading="reported ms"),
             Column(heading="difference %", show=_difference, numeric=True),
             metric_column("num_blocks"),
-            Column(heading="outcome", show=_outcome),
+            text_column("outcome"),
+            *([_limit_column()] if frame["limit_ratio"].nunique(dropna=False) > 1 else []),
         ),
         notes=(
             interval + (f"; it holds at each of up to {num_looks} looks" if num_looks > 1 else ""),
-            "pass: the whole interval lies within the limit; fail: it lies wholly beyond; else: cannot tell",
+            f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: wholly beyond; else: cannot tell",
             "bare ms: median over blocks; reported ms: bare ms with the difference added",
             *notes_of(results),
         ),
@@ -237,9 +238,14 @@ def _difference(row: dict[str, Any]) -> str:
     return in_percent(row["time_ratio"], row["time_ratio_low"], row["time_ratio_high"])
 
 
-def _outcome(row: dict[str, Any]) -> str:
-    limit = "no limit" if row["limit_ratio"] is None else f"{row['limit_ratio']:.0%}"
-    return f"{row['outcome']} ({limit})"
+def _limit_column() -> Column:
+    return Column(heading="limit", show=lambda row: "-" if row["limit_ratio"] is None else f"{row['limit_ratio']:.0%}")
+
+
+def _shared_limit(frame: pd.DataFrame) -> str:
+    """Return the limit of all rows for a note; nothing where there is none or they differ."""
+    limits = frame["limit_ratio"].unique()
+    return f" ({limits[0]:.0%})" if len(limits) == 1 and pd.notna(limits[0]) else ""
 
 
 def _workload_columns(frame: pd.DataFrame) -> list[Column]:

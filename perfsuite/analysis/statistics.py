@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -152,6 +153,7 @@ def paired_ratio(blocks: Times, *, confidence: float = CONFIDENCE) -> RatioEstim
     return RatioEstimate(ratio=math.exp(middle), low=low, high=high, num_processes=1, basis="blocks")
 
 
+@lru_cache(maxsize=1024)
 def _signed_rank_cut(num: int, confidence: float = CONFIDENCE) -> int | None:
     """Return how many pairwise means are cut off at either end for an interval of `confidence`; None for too few.
 
