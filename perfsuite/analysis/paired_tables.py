@@ -178,7 +178,7 @@ def fidelity_table(results: Results) -> Table:
         ),
         notes=(
             interval + (f"; it holds at each of up to {num_looks} looks" if num_looks > 1 else ""),
-            f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: wholly beyond; else: cannot tell",
+            f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: beyond; else: cannot tell",
             "bare ms: median over blocks; reported ms: bare ms with the difference added",
             *notes_of(results),
         ),

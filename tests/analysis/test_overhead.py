@@ -8,6 +8,7 @@ import pytest
 from builders import make_pair, make_workload
 
 from perfsuite.analysis.overhead import (
+    FOUND,
     decide,
     decide_record,
     more_time_in_words,
@@ -28,9 +29,10 @@ NUM_CHECKS = 600
 class NoisyHost:
     """A host with a clock of its own: log-normal noise, speeds that wander and step, an oscillation, a few outliers."""
 
-    def __init__(self, seed: int, *, noise: float) -> None:
+    def __init__(self, seed: int, *, noise: float, swing: float) -> None:
         self.random = np.random.default_rng(seed)
         self.noise = noise
+        self.swing = swing
         self.log_speed = 0.0
         self.turn = 0
         self.phase = self.random.uniform(0, 2 * math.pi)
@@ -42,7 +44,7 @@ class NoisyHost:
         self.log_speed = 0.998 * self.log_speed + self.random.normal(0, 0.003)
         if self.random.random() < 0.01:  # another process comes or goes
             self.log_speed += self.random.normal(0, 0.1)
-        swing = 0.02 * math.sin(2 * math.pi * self.turn / 4 + self.phase)
+        swing = self.swing * math.sin(2 * math.pi * self.turn / 4 + self.phase)
         outlier = self.random.exponential(0.3) if self.random.random() < 0.03 else 0.0
         drift = self.drift * math.exp(-self.turn / 150)  # as clocks fall while a machine warms up
         seconds = cost_s * math.exp(self.log_speed + drift + swing + self.random.normal(0, self.noise) + outlier)
@@ -62,9 +64,11 @@ class HostStopwatch:
         return self.host.measure(self.cost_s)
 
 
-def checked(seed: int, *, overhead: float, noise: float = 0.03, extra_time_s: float = 20.0) -> PairedRecord:
+def checked(
+    seed: int, *, overhead: float, noise: float = 0.03, swing: float = 0.02, extra_time_s: float = 20.0
+) -> PairedRecord:
     """Run a check as the suite does, 20 blocks and then more of them, on a simulated host."""
-    host = NoisyHost(seed, noise=noise)
+    host = NoisyHost(seed, noise=noise, swing=swing)
     sides = (Side(run=lambda: None, stopwatch=HostStopwatch(host, 0.1 * factor)) for factor in (1.0, 1 + overhead))
     alternation = Alternation(*sides, num_passes=1, seed=seed)
     for _ in range(20):
@@ -110,7 +114,7 @@ def test_twice_the_limit_passes_at_most_one_time_in_twenty_and_is_mostly_shown()
 @pytest.mark.parametrize("overhead", [LIMIT, -LIMIT])
 def test_at_the_very_limit_the_looks_together_err_at_most_one_time_in_twenty(overhead: float) -> None:
     """The hardest case: at each of the looks chance can move the interval to either side of the limit."""
-    found = shares(overhead)
+    found = shares(overhead, swing=0.0)  # a swing that cancels would make the intervals too wide
     assert found["pass"] + found["fail"] <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / NUM_CHECKS)
 
 
@@ -121,18 +125,19 @@ def test_a_check_ends_at_the_first_look_that_decides_and_at_the_end_of_its_time_
     assert len(undecided.blocks) > 40
 
 
-def test_the_time_that_is_named_as_needed_is_enough_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("overhead", [0.0, 2 * LIMIT])
+def test_the_time_that_is_named_as_needed_is_mostly_enough(overhead: float) -> None:
     """Checks that could not tell are begun again with the time that each of them asked for."""
     decided = []
-    for seed in range(NUM_CHECKS):
-        first = checked(seed, overhead=0.015, noise=0.06, extra_time_s=5.0)
+    for seed in range(NUM_CHECKS // 4):
+        first = checked(seed, overhead=overhead, noise=0.06, extra_time_s=5.0)
         more_s = seconds_to_decide(first)
-        if decide_record(first) != "cannot tell" or more_s is None or more_s > 60:
+        if decide_record(first) != "cannot tell" or more_s is None or more_s > 120:
             continue
-        again = checked(seed + NUM_CHECKS, overhead=0.015, noise=0.06, extra_time_s=5.0 + more_s)
+        again = checked(seed + NUM_CHECKS, overhead=overhead, noise=0.06, extra_time_s=5.0 + more_s)
         decided.append(decide_record(again) != "cannot tell")
     assert len(decided) >= 30
-    assert 0.5 <= sum(decided) / len(decided) <= 0.97
+    assert sum(decided) / len(decided) >= FOUND
 
 
 @pytest.mark.parametrize(
