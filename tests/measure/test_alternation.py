@@ -92,7 +92,7 @@ def first_turns(*, num_blocks: int) -> list[str]:
         Side(
             run=lambda: None,
             stopwatch=ClockStopwatch(lambda: 0.0),
-            in_force=lambda name=name: contextlib.nullcontext(log.append(name)),  # type: ignore[misc]
+            in_force=lambda name=name: contextlib.nullcontext(log.append(name)),  # type: ignore[misc,func-returns-value]
         )
         for name in "AB"
     ]
