@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 3
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
-1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: a pair says in which order its
-turns ran and how often it was looked at; an outcome can be `cannot_tell`.
+1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: `turn_order` and `num_looks` of a
+pair; the outcome `cannot_tell` (a check was measured, and its interval did not decide in the time that it had).
 """
 
 KEY = "perfsuite"
@@ -248,8 +248,7 @@ TURNS = ("baseline", "candidate", "candidate", "baseline")
 """Which side each of the four times of a block belongs to."""
 
 TurnOrder = Literal["abba", "abba_or_baab"]
-"""`abba`: every block ran as `TURNS` says. `abba_or_baab`: half of the blocks ran the other way round (candidate,
-baseline, baseline, candidate); their times are stored by `TURNS` all the same."""
+"""`abba`: blocks ran as `TURNS` says. `abba_or_baab`: half ran the other way round; stored by `TURNS` all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,8 +268,7 @@ class PairedRecord:
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured.
         turn_order: In which order the turns of a block ran.
-        num_looks: At how many numbers of blocks the measurement was planned to stop if the interval decided by then; 1
-            where the number of blocks did not depend on the ratio.
+        num_looks: How often the measurement could stop because its interval decided; 1 where it did not depend on it.
     """
 
     comparison: Comparison
@@ -304,7 +302,6 @@ class PairedRecord:
 
 
 OutcomeKind = Literal["skipped", "failed", "cannot_tell", "out_of_memory", "interrupted", "not_run"]
-"""`cannot_tell`: a check was measured, and its interval did not decide within the time that it had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
