@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 3
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
-1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: `turn_order` and `num_looks` of a
-pair; the outcome `cannot_tell` (a check was measured, and its interval did not decide in the time that it had).
+1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: how a pair was measured; the
+outcome `cannot_tell`: a check was measured, and its interval did not decide in the time that it had.
 """
 
 KEY = "perfsuite"
@@ -268,7 +268,7 @@ class PairedRecord:
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured.
         turn_order: In which order the turns of a block ran.
-        num_looks: How often the measurement could stop because its interval decided; 1 where it did not depend on it.
+        num_looks: How often it could stop because its interval decided; 1 where it could not.
     """
 
     comparison: Comparison
@@ -306,7 +306,7 @@ OutcomeKind = Literal["skipped", "failed", "cannot_tell", "out_of_memory", "inte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A benchmark that was skipped, not run or not passed; one that missed a limit may have a result as well.
+    """A benchmark that did not pass; one that missed a limit has a result as well.
 
     Attributes:
         nodeid: pytest's name of the cell.
