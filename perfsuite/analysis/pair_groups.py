@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.collect import place_columns
+from perfsuite.analysis.overhead import paired_estimate
 from perfsuite.analysis.statistics.intervals import paired_ratio_over_processes
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class PairGroup:
 
     def time_ratio(self) -> Ratio:
         """Return the time of the candidate over that of the baseline."""
+        if len(self.pairs) == 1:
+            return paired_estimate(self.pairs[0].record)
         return paired_ratio_over_processes(self.blocks())
 
 

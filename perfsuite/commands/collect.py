@@ -28,7 +28,7 @@ def add_collect(commands: Commands) -> None:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: beside the study's tables; paired, fidelity, pipeline: what was measured in alternation; "
+        "is made of; thesis: beside the study's tables; paired, pipeline, fidelity (harness overhead): interleaved; "
         "accuracy, confusion, history: full trainings; limits: percent of the speed of light; telemetry: clocks, "
         "power, energy; kernels: where the time goes",
     )

@@ -36,6 +36,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if not state.options.batch_sizes and any(not cell.get_closest_marker("full_training") for cell in state.cells):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
         lines.append(f"batch size {budget.batch_size}{note}")
+    if any(cell.get_closest_marker("fidelity") for cell in state.cells):
+        time_s = state.options.overhead_time_s
+        lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     path = result_path(config)
     if path is not None:
         lines.append(f"results go to {shown_path(path)}, after every cell")

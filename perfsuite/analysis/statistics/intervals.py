@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -237,7 +238,7 @@ def _step(times: Times) -> float:
     return float(apart.min()) if len(apart) else 0.0
 
 
-def paired_ratio(blocks: Times) -> Ratio:
+def paired_ratio(blocks: Times, *, confidence: float = CONFIDENCE) -> Ratio:
     """Return candidate / baseline of interleaved blocks of one process, which outliers and a steady drift do not bias.
 
     The logarithm of a block's ratio is the mean of its candidate turns minus that of its baseline turns: a drift that
@@ -248,6 +249,7 @@ def paired_ratio(blocks: Times) -> Ratio:
 
     Args:
         blocks: Seconds [blocks, 4] in the order baseline, candidate, candidate, baseline, all positive.
+        confidence: Of the interval, two-sided.
     """
     logs = np.log(blocks)
     ratios = (logs[:, 1] + logs[:, 2] - logs[:, 0] - logs[:, 3]) / 2
@@ -256,7 +258,7 @@ def paired_ratio(blocks: Times) -> Ratio:
     first, second = np.triu_indices(len(ratios))
     means = np.sort((ratios[first] + ratios[second]) / 2)
     ratio = math.exp(float(np.median(means)))
-    cut = _signed_rank_cut(len(ratios))
+    cut = _signed_rank_cut(len(ratios), confidence)
     if cut is None:
         return bare_ratio(ratio)
     low, high = math.exp(means[cut]), math.exp(means[-1 - cut])
@@ -277,15 +279,16 @@ def paired_ratio_over_processes(processes: Sequence[Times]) -> Ratio:
     return ratio_over_processes(ratios, np.ones_like(ratios), paired=True, rounds=rounds)
 
 
-def _signed_rank_cut(num: int) -> int | None:
-    """Return how many pairwise means are cut off at either end for an interval of `CONFIDENCE`; None for too few.
+@lru_cache(maxsize=1024)
+def _signed_rank_cut(num: int, confidence: float = CONFIDENCE) -> int | None:
+    """Return how many pairwise means are cut off at either end for an interval of `confidence`; None for too few.
 
-    The largest number c with P(W < c) <= (1 - CONFIDENCE) / 2 for the signed-rank statistic W of `num` differences.
+    The largest number c with P(W < c) <= (1 - confidence) / 2 for the signed-rank statistic W of `num` differences.
     """
     ways = np.zeros(num * (num + 1) // 2 + 1)
     ways[0] = 1.0
     for rank in range(1, num + 1):  # each rank counts or not, with probability one half
         ways[rank:] = (ways[rank:] + ways[:-rank]) / 2
         ways[:rank] /= 2
-    cut = int(np.searchsorted(np.cumsum(ways), (1 - CONFIDENCE) / 2, side="right"))
+    cut = int(np.searchsorted(np.cumsum(ways), (1 - confidence) / 2, side="right"))
     return cut - 1 if cut > 0 else None
