@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.collect import WORKLOAD_COLUMNS
+from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import speedup_frame
+from perfsuite.analysis.table_parts import origin_column, place_in_words
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
@@ -43,14 +44,16 @@ def disagreeing_speedups(speedups: pd.DataFrame) -> list[str]:
     Args:
         speedups: As `speedup_frame` returns them.
     """
+    places = [origin_column(name) for name in (*ENVIRONMENT_COLUMNS, "series") if name in speedups]
     found = []
     for row in speedups.to_dict("records"):
         interleaved = ratio_of_row(row, "interleaved_speedup_ratio")
         separate = ratio_of_row(row, "separate_speedup_ratio")
         if interleaved is None or separate is None or not _are_apart(interleaved, separate):
             continue
+        where = place_in_words(places, {str(key): value for key, value in row.items()})
         found.append(
-            f"{_label(row, WORKLOAD_COLUMNS)}: two estimates of the speed-up disagree: interleaved "
+            f"{_label(row, WORKLOAD_COLUMNS, where)}: two estimates of the speed-up disagree: interleaved "
             f"{ratio_text(interleaved, brief=True)}, separate cells {ratio_text(separate, brief=True)}; the machine "
             "may have changed between the cells"
         )
@@ -71,6 +74,7 @@ def excessive_parts(benchmarks: pd.DataFrame) -> list[str]:
         benchmarks: As `collect` returns them; parts and whole are of the same process.
     """
     columns = [column for column in WORKLOAD_COLUMNS if column != "phase"]
+    several = benchmarks["file"].nunique() > 1
     found = []
     for _, cells in benchmarks.groupby(["run_id", *columns], dropna=False, sort=False):
         times = dict(zip(cells["phase"], cells["time_median_s"], strict=True))
@@ -80,19 +84,21 @@ def excessive_parts(benchmarks: pd.DataFrame) -> list[str]:
         ratio = (forward + backward) / step
         if ratio > MAX_PARTS_RATIO:
             row = cells.to_dict("records")[0]
+            where = row["file"] if several else ""
             found.append(
-                f"{_label(row, columns)}: forward {duration(forward)} + backward {duration(backward)} are "
+                f"{_label(row, columns, where)}: forward {duration(forward)} + backward {duration(backward)} are "
                 f"{ratio - 1:.0%} more than train_step {duration(step)}; the machine may have changed between "
                 "the cells"
             )
     return found
 
 
-def _label(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
-    """Return the workload in words, as far as these columns tell it, the defaults left out."""
+def _label(row: Mapping[Any, Any], columns: Sequence[str], where: str) -> str:
+    """Return the workload in words, as far as these columns say it, without defaults, and where it was measured."""
     parts = [str(row[column]) for column in ("model", "precision", "phase") if column in columns]
     parts.append(f"b{row['batch_size']}")
     parts += [str(row["memory_format"])] if row["memory_format"] != "contiguous" else []
     parts += ["compiled"] if row["compiled"] else []
     parts += [f"gradients {row['gradients']}"] if row["gradients"] != "freed" else []
+    parts += [f"({where})"] if where else []
     return " ".join(parts)

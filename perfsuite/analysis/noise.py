@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.collect import Results
     from perfsuite.analysis.compare import Comparison
     from perfsuite.analysis.sides import Sides
+    from perfsuite.records import Workload
 
 SCHEMA = "perfsuite-noise-2"
 
@@ -93,9 +94,7 @@ def noise_floor(comparison: Comparison) -> NoiseFloor:
     if len(machines) != 1:
         raise ResultFileError(f"a noise floor is that of one machine; these files are of {len(machines)}")
     known = {
-        _name(
-            benchmark.fullname, None if benchmark.workload is None else benchmark.workload.label
-        ): benchmark.time.mde95
+        _name(benchmark.fullname, benchmark.workload): benchmark.time.mde95
         for benchmark in comparison.benchmarks
         if benchmark.time.mde95 is not None and math.isfinite(benchmark.time.mde95)
     }
@@ -120,15 +119,14 @@ def _process_scatter(sides: Sides) -> dict[str, Scatter]:
         groups = [logs[known & (sides.is_candidate == candidate)] for candidate in (False, True)]
         num_dof = sum(max(len(group) - 1, 0) for group in groups)
         squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
-        workload = sides.workloads[row]
         if num_dof and squares > 0:  # processes that all took exactly as long say nothing
-            name = _name(sides.fullnames[row], None if workload is None else workload.label)
+            name = _name(sides.fullnames[row], sides.workloads[row])
             found[name] = Scatter(sd_log=math.sqrt(squares / num_dof), num_dof=num_dof)
     return found
 
 
-def _name(fullname: str, label: str | None) -> str:
-    return fullname if label is None else label
+def _name(fullname: str, workload: Workload | None) -> str:
+    return fullname if workload is None else workload.label
 
 
 def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
@@ -303,9 +301,7 @@ def in_words(comparison: Comparison, floors: dict[str, NoiseFloor]) -> str | Non
     found = [floors[machine] for machine in machines if machine in floors]
     if len(machines) != 1 or not found:
         return None
-    labels = {
-        _name(one.fullname, None if one.workload is None else one.workload.label) for one in comparison.benchmarks
-    }
+    labels = {_name(one.fullname, one.workload) for one in comparison.benchmarks}
     ratios = sorted(ratio for name, ratio in found[0].detectable_slowdown_ratio.items() if name in labels)
     if not ratios:
         return None

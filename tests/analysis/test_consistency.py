@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
+from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
 
 from perfsuite.analysis.collect import Results, collect
 from perfsuite.analysis.consistency import consistency_findings
@@ -94,3 +95,21 @@ def test_parts_that_add_up_to_more_than_the_whole_are_a_finding(write_result: Ca
 def test_parts_within_5_percent_of_the_whole_or_of_another_process_are_none(write_result: Callable[..., Path]) -> None:
     assert consistency_findings(steps(write_result, 0.035, 0.069)) == ()
     assert consistency_findings(steps(write_result, 0.04, 0.072, other_run=True)) == ()
+
+
+def test_findings_of_several_places_and_runs_name_them(write_result: Callable[..., Path]) -> None:
+    paths = []
+    for number, torch in enumerate(("2.5.0", "2.6.0")):
+        run_id = f"run-{number}"
+        parts = [
+            make_entry(make_record(make_workload(phase=phase), run_id=run_id), [0.08] * 10)
+            for phase in ("forward", "backward")
+        ]
+        content = [*cells(run_id=run_id), make_paired_entry(make_pair(run_id=run_id)), *parts]
+        environment = dataclasses.replace(ENVIRONMENT, torch=torch)
+        paths.append(write_result(make_content(content, environment=environment), f"{run_id}.json"))
+    labels = [finding.partition(":")[0] for finding in consistency_findings(collect(paths))]
+    assert labels == [
+        *(f"resnet18 amp-fp16 train_step b128 (torch {torch})" for torch in ("2.5.0", "2.6.0")),
+        *(f"resnet18 fp32 b128 ({name}.json)" for name in ("run-0", "run-1")),
+    ]

@@ -189,3 +189,27 @@ def test_the_same_pair_of_several_runs_is_one_row_with_an_interval_over_processe
         for n in range(2)
     ]
     assert len(build_table("fidelity", collect(fidelities)).rows()) == 2
+
+
+def test_the_interval_of_a_check_keeps_the_confidence_that_its_looks_ask_for(
+    write_result: Callable[..., Path],
+) -> None:
+    blocks = tuple((1.0, 1 + n / 1000, 1 + n / 1000, 1.0) for n in range(20))
+    widths = []
+    for num_looks in (1, 4):
+        pair = make_pair(comparison="fidelity", limit_ratio=0.03, blocks=blocks, num_looks=num_looks)
+        path = write_result(make_content([make_paired_entry(pair)]), f"{num_looks}.json")
+        (row,) = build_table("fidelity", collect([path])).rows()
+        widths.append(row["time_ratio_high"] - row["time_ratio_low"])
+    assert widths[0] < widths[1]
+
+
+def test_the_times_of_several_runs_of_a_pair_agree_with_their_ratio(write_result: Callable[..., Path]) -> None:
+    paths = []
+    for number, factor in enumerate((0.5, 0.6)):
+        blocks = tuple((0.1, 0.1 * factor, 0.1 * factor, 0.12) for _ in range(10 * (number + 1)))
+        content = make_content([make_paired_entry(make_pair(run_id=f"run-{number}", blocks=blocks))])
+        paths.append(write_result(content, f"{number}.json"))
+    (row,) = build_table("paired", collect(paths)).rows()
+    assert row["num_processes"] == 2
+    assert row["time_s"] / row["baseline_time_s"] == pytest.approx(row["time_ratio"])

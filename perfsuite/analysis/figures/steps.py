@@ -135,7 +135,7 @@ def paired_chart(material: Material) -> Drawing | None:
     n = f"n = {span(frame['num_blocks'].tolist())} blocks, {processes_of(ratios).removeprefix('n = ')}"
     return Drawing(
         kind="paired",
-        title=f"Speed-up measured interleaved (FP32, AMP, AMP, FP32){bracket_words(ratios)}",
+        title=f"Speed-up measured interleaved{bracket_words(ratios)}",
         finding=f"Interleaved: {rows_words([row for rows in groups.values() for row in rows])}.",
         panels=tuple(
             rows_panel(
