@@ -38,6 +38,14 @@ class MeasurementError(PerfsuiteError):
     """A measurement contradicts itself; a cell that meets it fails and yields no number."""
 
 
+class HarnessOverheadError(PerfsuiteError):
+    """What the suite itself adds to a step is beyond its limit; the cell fails and keeps its readings."""
+
+
+class InconclusiveError(PerfsuiteError):
+    """A check could not be decided in the time that it had; the cell fails as `cannot tell` and keeps its readings."""
+
+
 class OutOfMemoryError(PerfsuiteError):
     """The device had no room for the workload."""
 

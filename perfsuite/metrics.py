@@ -185,7 +185,13 @@ _ALL = (
         key="temperature_max_celsius", unit="degrees Celsius", better="lower", heading="hottest C", format_value=_whole
     ),
     Metric(key="throttled_ratio", unit="%", better="lower", heading="throttled %", format_value=_whole_percent),
-    Metric(key="provable_ratio", unit="%", better="lower", heading="provable %", format_value=_whole_percent),
+    Metric(
+        key="detectable_slowdown_ratio",
+        unit="%",
+        better="lower",
+        heading="detectable %",
+        format_value=_whole_percent,
+    ),
     Metric(key="num_skipped_steps", unit="", better="lower", heading="skipped steps", format_value=_count),
     Metric(key="num_timed_steps", unit="", better="neither", heading="timed steps", format_value=_count),
     Metric(key="num_warm_up_steps", unit="", better="neither", heading="warm-up steps", format_value=_count),

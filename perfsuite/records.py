@@ -14,10 +14,11 @@ from perfsuite.strict_json import is_number, kind_of, read_dataclass, to_strict_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
-1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`.
+1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: how a pair was measured; the
+outcome `cannot_tell`: a check was measured, and its interval did not decide in the time that it had.
 """
 
 KEY = "perfsuite"
@@ -244,25 +245,30 @@ class Record:
 Comparison = Literal["speedup", "fidelity", "pipeline_step", "pipeline_study"]
 
 TURNS = ("baseline", "candidate", "candidate", "baseline")
-"""The order of the turns in a block."""
+"""Which side each of the four times of a block belongs to."""
+
+TurnOrder = Literal["abba", "abba_or_baab"]
+"""`abba`: blocks ran as `TURNS` says. `abba_or_baab`: half ran the other way round; stored by `TURNS` all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedRecord:
-    """Two things measured in alternation in one process: their ratio, which drift cannot bend.
+    """Two things measured interleaved in one process: their drift-free ratio.
 
     Attributes:
         comparison: `speedup`: one workload in two precisions; `fidelity`: a step as reported (candidate) against a
             bare loop of it (baseline); `pipeline_step`, `pipeline_study`: a step of full training, its images taken
             from the device (candidate), against a step on one batch, and against the study's way of loading.
-        baseline: The workload of the first and the last turn of a block.
-        candidate: The workload of the two turns between.
-        num_passes: Passes in a turn.
-        blocks: Seconds per pass of the four turns of each block, in the order of `TURNS`.
+        baseline: The workload of the first and the last time of a block.
+        candidate: The workload of the two times between.
+        num_passes: Iterations in a turn.
+        blocks: Seconds per iteration of the four turns of each block, in the order of `TURNS`.
         limit_ratio: How far the ratio may be from 1, or None where there is no such limit.
         settings: What was pinned while measuring, by name.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured.
+        turn_order: In which order the turns of a block ran.
+        num_looks: How often it could stop because its interval decided; 1 where it could not.
     """
 
     comparison: Comparison
@@ -274,10 +280,14 @@ class PairedRecord:
     settings: dict[str, str | int | float | bool]
     findings: tuple[str, ...]
     process: Process
+    turn_order: TurnOrder = "abba"
+    num_looks: int = 1
 
     def __post_init__(self) -> None:
         if not self.blocks:
             raise RecordError("a pair without blocks is no result")
+        if self.num_looks < 1:
+            raise RecordError(f"num_looks is {self.num_looks!r}, at least 1 is needed")
         for number, block in enumerate(self.blocks):
             if len(block) != len(TURNS) or not all(seconds > 0 for seconds in block):
                 raise RecordError(f"blocks[{number}] is {list(block)!r:.80}, {len(TURNS)} times above 0 are needed")
@@ -291,12 +301,12 @@ class PairedRecord:
         return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "pair", **dataclasses.asdict(self)})
 
 
-OutcomeKind = Literal["skipped", "failed", "out_of_memory", "interrupted", "not_run"]
+OutcomeKind = Literal["skipped", "failed", "cannot_tell", "out_of_memory", "interrupted", "not_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A cell that did not become a number.
+    """A benchmark that did not pass; one that missed a limit has a result as well.
 
     Attributes:
         nodeid: pytest's name of the cell.

@@ -9,7 +9,7 @@ from builders import ENVIRONMENT, make_pair, make_record, make_workload
 
 from perfsuite.errors import RecordError
 from perfsuite.record_kinds import read_record
-from perfsuite.records import Environment, Outcome
+from perfsuite.records import SCHEMA_VERSION, Environment, Outcome
 
 
 def test_a_record_survives_the_way_through_json() -> None:
@@ -33,6 +33,27 @@ def test_a_record_of_the_first_schema_is_a_cell() -> None:
     content = {**make_record().to_json(), "schema_version": 1}
     del content["kind"]
     assert read_record(content) == make_record()
+
+
+def test_a_pair_of_the_second_schema_ran_in_one_order_and_was_looked_at_once() -> None:
+    content = {**make_pair().to_json(), "schema_version": 2}
+    del content["turn_order"], content["num_looks"]
+    assert read_record(content) == make_pair(turn_order="abba", num_looks=1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("turn_order", "baab", "record.turn_order is 'baab', one of abba, abba_or_baab is needed"),
+        ("num_looks", 0, "num_looks is 0, at least 1 is needed"),
+        ("num_looks", 1.5, "record.num_looks is float 1.5, int is needed"),
+    ],
+)
+def test_a_pair_refuses_an_order_or_a_number_of_looks_that_does_not_exist(
+    field: str, value: object, complaint: str
+) -> None:
+    with pytest.raises(RecordError, match=complaint):
+        read_record({**make_pair().to_json(), field: value})
 
 
 def test_an_environment_survives_the_way_through_json() -> None:
@@ -74,7 +95,11 @@ def test_objects_that_json_cannot_carry_are_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "complaint"),
     [
-        (("schema_version",), 3, "schema version 3, this perfsuite reads up to 2: upgrade"),
+        (
+            ("schema_version",),
+            SCHEMA_VERSION + 1,
+            f"schema version {SCHEMA_VERSION + 1}, this perfsuite reads up to {SCHEMA_VERSION}: upgrade",
+        ),
         (("kind",), "triple", "one of cell, pair, training is needed"),
         (("kind",), ["cell"], "one of cell, pair, training is needed"),
         (("schema_version",), "1", "a whole number is needed"),

@@ -1,4 +1,4 @@
-"""The same workloads on other machines or other versions: ratios with intervals side by side, never verdicts."""
+"""The same workloads on other machines or other versions: ratios side by side, never verdicts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, Results, collect
+from perfsuite.analysis.noise import collect_with_noise_floor
+from perfsuite.analysis.ratio_text import MORE_FILES, bracket_notes, ratio_text
 from perfsuite.analysis.speedup import BASELINE, time_ratio
+from perfsuite.analysis.statistics.intervals import Ratio
 from perfsuite.analysis.tables import Column, Table
 from perfsuite.errors import InvalidChoiceError, choose, split_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -32,8 +35,9 @@ class Across:
         baseline: Label of the environment that the others are held against.
         environments: Labels of all, the baseline first.
         changes: A dict per benchmark and other environment: `fullname`, `label`, `environment`, `ratio` of times with
-            `ci_low`, `ci_high`, `num_processes` and `basis`, `memory_ratio`; absent values are None.
-        amp: A dict per workload, precision and environment: `label`, `environment`, `speedup`, `ci_low`, `ci_high`,
+            `ci_low`, `ci_high`, `ci_level`, `basis` (see `Ratio`) and `num_processes`, `memory_ratio`; absent values
+            are None.
+        amp: A dict per workload, precision and environment: `label`, `environment`, `speedup` with the same,
             `memory_ratio`.
         notes: What a reader should know, in words.
     """
@@ -64,7 +68,7 @@ def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[s
         ResultFileError: A file cannot be used.
         InvalidChoiceError: The files do not differ along the axes, or differ in more than that.
     """
-    results = collect([*baseline, *candidate])
+    results = collect_with_noise_floor([*baseline, *candidate])
     frame = results.benchmarks.assign(row=range(len(results.benchmarks)))
     if frame.empty:
         raise InvalidChoiceError("--across: these files hold no benchmarks")
@@ -148,21 +152,36 @@ def _workload_label(identity: Any, fullname: str) -> str:
 
 def _ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> dict[str, Any]:
     if numerator.empty or denominator.empty:
-        absent: dict[str, Any] = dict.fromkeys(("ratio", "ci_low", "ci_high", "num_processes", "basis", "memory_ratio"))
-        return absent
-    top, bottom, estimate = time_ratio(numerator, denominator, results)
+        return {"ratio": None, **dict.fromkeys(_RATIO_KEYS), "memory_ratio": None}
+    top, bottom, ratio = time_ratio(numerator, denominator, results)
     peaks = [
         float(side["peak_allocated_bytes"].max()) if "peak_allocated_bytes" in side else 0.0 for side in (top, bottom)
     ]
     known = all(peak > 0 for peak in peaks)
+    values = (ratio.low, ratio.high, ratio.level, ratio.num_processes, ratio.basis)
     return {
-        "ratio": estimate.ratio,
-        "ci_low": estimate.low,
-        "ci_high": estimate.high,
-        "num_processes": estimate.num_processes,
-        "basis": estimate.basis,
+        "ratio": ratio.ratio,
+        **dict(zip(_RATIO_KEYS, values, strict=True)),
         "memory_ratio": peaks[0] / peaks[1] if known else None,
     }
+
+
+_RATIO_KEYS = ("ci_low", "ci_high", "ci_level", "num_processes", "basis")
+
+
+def ratio_of_entry(entry: Mapping[str, Any], key: str, suffix: str = "") -> Ratio | None:
+    """Return the ratio of an entry of `changes` (key `ratio`) or `amp` (key `speedup`), or None where it has none.
+
+    Args:
+        entry: It, or a row of a pivot.
+        key: Its ratio.
+        suffix: What a pivot adds to every key.
+    """
+    value = entry.get(f"{key}{suffix}")
+    if value is None:
+        return None
+    low, high, level, num_processes, basis = (entry[f"{name}{suffix}"] for name in _RATIO_KEYS)
+    return Ratio(ratio=value, low=low, high=high, level=level, num_processes=num_processes, basis=basis)
 
 
 def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> list[dict[str, Any]]:
@@ -183,8 +202,7 @@ def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> 
                         "label": label,
                         "environment": environment,
                         "speedup": speedup["ratio"],
-                        "ci_low": speedup["ci_low"],
-                        "ci_high": speedup["ci_high"],
+                        **{key: speedup[key] for key in _RATIO_KEYS},
                         "memory_ratio": memory["memory_ratio"],
                     }
                 )
@@ -203,15 +221,15 @@ def across_tables(found: Across) -> list[Table]:
     tables = [
         Table(
             title=f"Time and peak memory against {found.baseline}: below 1 is faster, smaller",
-            frame=_pivot(found.changes, ("ratio", "ci_low", "ci_high", "memory_ratio")),
+            frame=_pivot(found.changes, ("ratio", *_RATIO_KEYS, "memory_ratio")),
             columns=(
                 Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
                 *(_ratio_column("ratio", name) for name in others),
                 *(_memory_column(name) for name in others if _any(found.changes, name)),
             ),
             notes=(
-                "[low, high]: 95% interval over processes, or over the rounds of one where there are no two a side",
-                "no verdicts: what differs is the machine or the version, and that is meant",
+                *bracket_notes([ratio_of_entry(row, "ratio") for row in found.changes], more=MORE_FILES),
+                "no verdicts: the sides differ in machine or version on purpose",
                 *found.notes,
             ),
         )
@@ -219,13 +237,14 @@ def across_tables(found: Across) -> list[Table]:
     if found.amp:
         tables.append(
             Table(
-                title=f"What AMP gives against {BASELINE}, in each environment",
-                frame=_pivot(found.amp, ("speedup", "ci_low", "ci_high", "memory_ratio")),
+                title="AMP vs FP32, in each environment",
+                frame=_pivot(found.amp, ("speedup", *_RATIO_KEYS, "memory_ratio")),
                 columns=(
                     Column(heading="workload", show=lambda row: row["label"]),
                     *(_ratio_column("speedup", name) for name in found.environments),
                     *(_memory_column(name) for name in found.environments),
                 ),
+                notes=tuple(bracket_notes([ratio_of_entry(row, "speedup") for row in found.amp])),
             )
         )
     return tables
@@ -246,10 +265,8 @@ def _pivot(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[dict[str
 
 def _ratio_column(key: str, environment: str) -> Column:
     def show(row: dict[str, Any]) -> str:
-        ratio, low, high = (row.get(f"{name} {environment}") for name in (key, "ci_low", "ci_high"))
-        if ratio is None:
-            return "-"
-        return f"{ratio:.3f} [{low:.3f}, {high:.3f}]" if low is not None and high is not None else f"{ratio:.3f} [none]"
+        ratio = ratio_of_entry(row, key, f" {environment}")
+        return "-" if ratio is None else ratio_text(ratio, decimals=3, unit="", brief=True)
 
     heading = f"time on {environment}" if key == "ratio" else f"speed-up on {environment}"
     return Column(heading=heading, show=show, numeric=True)

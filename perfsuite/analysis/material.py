@@ -8,6 +8,7 @@ from perfsuite.analysis.across import AXES, across
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.compare import compare, machines_differ
 from perfsuite.analysis.figures.material import Material
+from perfsuite.analysis.noise import collect_with_noise_floor
 from perfsuite.analysis.sides import join_sides, read_process
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def gather(files: Sequence[Path], baseline: Sequence[Path] = (), *, comparison: 
     Raises:
         ResultFileError: A file cannot be used.
     """
-    results = collect(files)
+    results = collect_with_noise_floor(files)
     if not baseline:
         return Material(results=results, across=_side_by_side(files, results))
     if comparison is None:

@@ -1,4 +1,4 @@
-"""The noise floor: what the same code against itself shows on a machine, kept there, and used by later tables."""
+"""The noise floor: what an A/A run (the same code against itself) shows on a machine, saved there for later tables."""
 
 from __future__ import annotations
 
@@ -11,18 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from perfsuite.analysis.collect import collect
 from perfsuite.analysis.machine_info import machine_key
-from perfsuite.analysis.tables import Column, Table, text_column
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.intervals import Scatter
+from perfsuite.analysis.tables import Column, Table, metric_column, text_column
 from perfsuite.errors import ResultFileError
 from perfsuite.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
 
     from perfsuite.analysis.collect import Results
     from perfsuite.analysis.compare import Comparison
+    from perfsuite.analysis.sides import Sides
+    from perfsuite.records import Workload
 
-SCHEMA = "perfsuite-noise-1"
+SCHEMA = "perfsuite-noise-2"
+
+OLD_SCHEMA = "perfsuite-noise-1"
+"""Without the scatter between processes; the detectable slowdown had another name."""
 
 MOST_BYTES = 50_000_000
 """No file of ours is larger."""
@@ -30,21 +42,24 @@ MOST_BYTES = 50_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseFloor:
-    """What one machine can prove.
+    """What an A/A run of one machine showed: the same code measured as baseline and as candidate.
 
     Attributes:
         machine: Which, as `machine_key` names it.
         measured: When, as a date.
         num_processes: A side.
         versions: Of torch and others.
-        provable_ratio: The smallest provable slowdown less 1, by benchmark: label of the workload, else full name.
+        detectable_slowdown_ratio: The smallest slowdown that `num_processes` a side detect, minus 1, by benchmark:
+            label of the workload, else full name.
+        process_scatter: How much the time differs from process to process, by benchmark.
     """
 
     machine: str
     measured: str
     num_processes: int
     versions: dict[str, str]
-    provable_ratio: dict[str, float]
+    detectable_slowdown_ratio: dict[str, float]
+    process_scatter: dict[str, Scatter] = dataclasses.field(default_factory=dict)
 
 
 def default_noise_path() -> Path:
@@ -62,7 +77,7 @@ def default_noise_path() -> Path:
 
 
 def known_noise_floors() -> tuple[dict[str, NoiseFloor], tuple[str, ...]]:
-    """Return what is known of noise floors; a file that cannot be used is a note, for no table should want for it."""
+    """Return what is known of noise floors; a file that cannot be used is a note, for tables do without it."""
     try:
         return read_noise_floors(default_noise_path()), ()
     except ResultFileError as error:
@@ -79,9 +94,7 @@ def noise_floor(comparison: Comparison) -> NoiseFloor:
     if len(machines) != 1:
         raise ResultFileError(f"a noise floor is that of one machine; these files are of {len(machines)}")
     known = {
-        _name(
-            benchmark.fullname, None if benchmark.workload is None else benchmark.workload.label
-        ): benchmark.time.mde95
+        _name(benchmark.fullname, benchmark.workload): benchmark.time.mde95
         for benchmark in comparison.benchmarks
         if benchmark.time.mde95 is not None and math.isfinite(benchmark.time.mde95)
     }
@@ -93,12 +106,27 @@ def noise_floor(comparison: Comparison) -> NoiseFloor:
         measured=dt.datetime.now(dt.UTC).date().isoformat(),
         num_processes=min(len(sides.side(candidate=False)), len(sides.side(candidate=True))),
         versions=sides.processes[0].versions,
-        provable_ratio=known,
+        detectable_slowdown_ratio=known,
+        process_scatter=_process_scatter(sides),
     )
 
 
-def _name(fullname: str, label: str | None) -> str:
-    return fullname if label is None else label
+def _process_scatter(sides: Sides) -> dict[str, Scatter]:
+    """Return the standard deviation between the processes of a side, pooled over both sides, of each benchmark."""
+    found = {}
+    for row, logs in enumerate(sides.logs[TYPICAL]):
+        known = np.isfinite(logs)
+        groups = [logs[known & (sides.is_candidate == candidate)] for candidate in (False, True)]
+        num_dof = sum(max(len(group) - 1, 0) for group in groups)
+        squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
+        if num_dof and squares > 0:  # processes that all took exactly as long say nothing
+            name = _name(sides.fullnames[row], sides.workloads[row])
+            found[name] = Scatter(sd_log=math.sqrt(squares / num_dof), num_dof=num_dof)
+    return found
+
+
+def _name(fullname: str, workload: Workload | None) -> str:
+    return fullname if workload is None else workload.label
 
 
 def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
@@ -114,31 +142,42 @@ def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultFileError(f"{path}: cannot be read: {str(error)[:100]}; `perfsuite noise` makes it anew") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise ResultFileError(f"{path}: no file of noise floors; delete it, `perfsuite noise` makes it anew")
-    machines = content.get("machines")
+        raise ResultFileError(
+            f"{path}: cannot be read: {str(error)[:100]}; `perfsuite noise` writes a new one"
+        ) from None
+    known = isinstance(content, dict) and content.get("schema") in {SCHEMA, OLD_SCHEMA}
+    machines = content.get("machines") if known else None
     if not isinstance(machines, dict):
-        raise ResultFileError(f"{path}: no file of noise floors; delete it, `perfsuite noise` makes it anew")
+        raise ResultFileError(f"{path}: not a file of noise floors; delete it, `perfsuite noise` writes a new one")
     floors = {}
     for machine, values in machines.items():
-        floors[machine] = _read(machine, values, path)
+        floors[machine] = _read(machine, values, path, old=content["schema"] == OLD_SCHEMA)
     return floors
 
 
-def _read(machine: str, values: Any, path: Path) -> NoiseFloor:
+def _read(machine: str, values: Any, path: Path, *, old: bool) -> NoiseFloor:
     try:
-        ratios = {str(name): float(ratio) for name, ratio in values["provable_ratio"].items()}
+        slowdowns = values["provable_ratio" if old else "detectable_slowdown_ratio"]
+        ratios = {str(name): float(ratio) for name, ratio in slowdowns.items()}
+        scatters = {} if old else {str(name): _scatter(one) for name, one in values["process_scatter"].items()}
         versions = {str(name): str(version) for name, version in values["versions"].items()}
         return NoiseFloor(
             machine=machine,
             measured=dt.date.fromisoformat(values["measured"]).isoformat(),
             num_processes=int(values["num_processes"]),
             versions=versions,
-            provable_ratio={name: ratio for name, ratio in ratios.items() if 0 < ratio < math.inf},
+            detectable_slowdown_ratio={name: ratio for name, ratio in ratios.items() if 0 < ratio < math.inf},
+            process_scatter=scatters,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultFileError(f"{path}: the noise floor of {machine[:60]!r} is damaged ({str(error)[:60]})") from None
+
+
+def _scatter(values: Any) -> Scatter:
+    scatter = Scatter(sd_log=float(values["sd_log"]), num_dof=int(values["num_dof"]))
+    if not (0 < scatter.sd_log < math.inf and scatter.num_dof >= 1):
+        raise ValueError(f"process_scatter: {values!r:.40}")
+    return scatter
 
 
 def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
@@ -153,11 +192,14 @@ def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
     floors = read_noise_floors(path)
     before = floors.get(floor.machine)
     if before is not None and (before.versions, before.num_processes) == (floor.versions, floor.num_processes):
-        kept = {name: ratio for name, ratio in before.provable_ratio.items() if name not in floor.provable_ratio}
+        slowdowns = {**before.detectable_slowdown_ratio, **floor.detectable_slowdown_ratio}
+        scatters = {**before.process_scatter, **floor.process_scatter}
+        has_older = len(slowdowns) > len(floor.detectable_slowdown_ratio)
         floor = dataclasses.replace(
             floor,
-            measured=min(before.measured, floor.measured) if kept else floor.measured,
-            provable_ratio={**kept, **floor.provable_ratio},
+            measured=min(before.measured, floor.measured) if has_older else floor.measured,
+            detectable_slowdown_ratio=slowdowns,
+            process_scatter=scatters,
         )
     floors[floor.machine] = floor
     content = {
@@ -167,7 +209,8 @@ def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
                 "measured": one.measured,
                 "num_processes": one.num_processes,
                 "versions": one.versions,
-                "provable_ratio": one.provable_ratio,
+                "detectable_slowdown_ratio": one.detectable_slowdown_ratio,
+                "process_scatter": {name: dataclasses.asdict(found) for name, found in one.process_scatter.items()},
             }
             for machine, one in floors.items()
         },
@@ -179,26 +222,77 @@ def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
         raise ResultFileError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def add_noise_floor(results: Results, floors: dict[str, NoiseFloor]) -> tuple[str, ...]:
-    """Add the column `provable_ratio` to the benchmarks of machines whose noise floor is known; notes that say so."""
-    frame = results.benchmarks
-    if frame.empty or not results.ours or "machine" not in frame:
-        return ()
-    values, used = [], set()
-    for row in frame[["machine", "label", "torch"]].to_dict("records"):
-        floor = floors.get(str(row["machine"]))
-        fits = floor is not None and floor.versions.get("torch") in {None, row["torch"]}
-        ratio = floor.provable_ratio.get(str(row["label"])) if floor is not None and fits else None
-        values.append(ratio)
-        if floor is not None and ratio is not None:
-            used.add((floor.measured, floor.num_processes))
-    if not used:
-        return ("smallest provable slowdown here: not known; `perfsuite noise` measures it",)
-    frame["provable_ratio"] = values
-    return tuple(
-        f"provable: the smallest slowdown that {number} processes a side can show here (A/A of {measured})"
-        for measured, number in sorted(used)
+def collect_with_noise_floor(paths: Iterable[Path]) -> Results:
+    """Read result files, and add what is known of the noise of their machines to their benchmarks.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    results = collect(paths)
+    floors, notes = known_noise_floors()
+    return dataclasses.replace(
+        results,
+        benchmarks=results.benchmarks if not results.ours else with_noise_floor(results.benchmarks, floors),
+        notes=(*results.notes, *notes),
     )
+
+
+def with_noise_floor(benchmarks: pd.DataFrame, floors: dict[str, NoiseFloor]) -> pd.DataFrame:
+    """Return the benchmarks with what is known of the noise of their machines; as they are where nothing is.
+
+    Args:
+        benchmarks: As `collect` returns them, of files that are all perfsuite's.
+        floors: By machine. Those of another torch are left out.
+
+    Returns:
+        More columns: `detectable_slowdown_ratio`, `process_sd_log` and `process_sd_num_dof` (scatter from process to
+        process), `noise_measured` and `noise_num_processes` (when, and from how many processes a side).
+    """
+    if benchmarks.empty or not floors or not {"machine", "label", "torch"} <= set(benchmarks):
+        return benchmarks
+    rows = [_known_noise(row, floors) for row in benchmarks[["machine", "label", "torch"]].to_dict("records")]
+    if not any(rows):
+        return benchmarks
+    found = benchmarks.copy()
+    for name in _NOISE_COLUMNS:
+        found[name] = [row.get(name) for row in rows]
+    return found
+
+
+_NOISE_COLUMNS = (
+    "detectable_slowdown_ratio",
+    "process_sd_log",
+    "process_sd_num_dof",
+    "noise_measured",
+    "noise_num_processes",
+)
+
+
+def _known_noise(row: dict[Any, Any], floors: dict[str, NoiseFloor]) -> dict[str, Any]:
+    floor, label = floors.get(str(row["machine"])), str(row["label"])
+    if floor is None or floor.versions.get("torch") not in {None, row["torch"]}:
+        return {}
+    scatter = floor.process_scatter.get(label)
+    if scatter is None and label not in floor.detectable_slowdown_ratio:
+        return {}
+    return {
+        "detectable_slowdown_ratio": floor.detectable_slowdown_ratio.get(label),
+        "process_sd_log": None if scatter is None else scatter.sd_log,
+        "process_sd_num_dof": None if scatter is None else scatter.num_dof,
+        "noise_measured": floor.measured,
+        "noise_num_processes": floor.num_processes,
+    }
+
+
+def noise_notes(benchmarks: pd.DataFrame) -> list[str]:
+    """Return what the detectable slowdowns of a table are, or how to measure them."""
+    if "noise_measured" not in benchmarks:
+        return ["detectable slowdown on this machine: not known; `perfsuite noise` measures it"]
+    found = benchmarks[["noise_measured", "noise_num_processes"]].dropna().drop_duplicates()
+    return [
+        f"detectable: the smallest slowdown that {int(number)} processes a side detect here (A/A of {measured})"
+        for measured, number in sorted(found.itertuples(index=False))
+    ]
 
 
 def in_words(comparison: Comparison, floors: dict[str, NoiseFloor]) -> str | None:
@@ -207,21 +301,26 @@ def in_words(comparison: Comparison, floors: dict[str, NoiseFloor]) -> str | Non
     found = [floors[machine] for machine in machines if machine in floors]
     if len(machines) != 1 or not found:
         return None
-    labels = {
-        _name(one.fullname, None if one.workload is None else one.workload.label) for one in comparison.benchmarks
-    }
-    ratios = sorted(ratio for name, ratio in found[0].provable_ratio.items() if name in labels)
+    labels = {_name(one.fullname, one.workload) for one in comparison.benchmarks}
+    ratios = sorted(ratio for name, ratio in found[0].detectable_slowdown_ratio.items() if name in labels)
     if not ratios:
         return None
     return (
         f"noise floor of this machine (A/A of {found[0].measured}, {found[0].num_processes} processes a side): "
-        f"slowdowns of {ratios[0]:.1%} to {ratios[-1]:.1%} can be proved, by benchmark"
+        f"slowdowns of {ratios[0]:.1%} to {ratios[-1]:.1%} are detectable, by benchmark"
     )
 
 
 def noise_table(floor: NoiseFloor, *, false_alarms: Sequence[str], notes: Sequence[str] = ()) -> Table:
     """Return a noise floor as a table."""
-    rows = [{"benchmark": name, "provable_ratio": ratio} for name, ratio in sorted(floor.provable_ratio.items())]
+    rows = [
+        {
+            "benchmark": name,
+            "detectable_slowdown_ratio": ratio,
+            "process_sd_log": None if (scatter := floor.process_scatter.get(name)) is None else scatter.sd_log,
+        }
+        for name, ratio in sorted(floor.detectable_slowdown_ratio.items())
+    ]
     alarms = (
         f"{len(false_alarms)} false alarms, the code being the same: {', '.join(false_alarms)[:300]}"
         if false_alarms
@@ -232,7 +331,17 @@ def noise_table(floor: NoiseFloor, *, false_alarms: Sequence[str], notes: Sequen
         frame=rows,
         columns=(
             text_column("benchmark", foldable=True),
-            Column(heading="provable %", show=lambda row: f"{100 * row['provable_ratio']:.1f}", numeric=True),
+            metric_column("detectable_slowdown_ratio"),
+            Column(heading="process sd %", show=_process_sd, numeric=True),
         ),
-        notes=("provable: the smallest slowdown that would have been shown 95 times of 100", alarms, *notes),
+        notes=(
+            "detectable: the smallest slowdown that would have been detected 95 times of 100",
+            "process sd: how much the time differs from process to process; intervals of single runs contain it",
+            alarms,
+            *notes,
+        ),
     )
+
+
+def _process_sd(row: dict[str, Any]) -> str:
+    return "-" if row["process_sd_log"] is None else f"{100 * row['process_sd_log']:.2f}"

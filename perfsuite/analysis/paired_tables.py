@@ -1,4 +1,4 @@
-"""What was measured in alternation: the paired speed-up beside the quotient of separate cells, and the fidelity."""
+"""What was measured interleaved: the speed-up and the ratio of separate cells, harness overhead, the input pipeline."""
 
 from __future__ import annotations
 
@@ -8,14 +8,33 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, WORKLOAD_COLUMNS
-from perfsuite.analysis.statistics.intervals import RatioEstimate, paired_ratio, ratio_of_medians_one_process
-from perfsuite.analysis.table_parts import SHORT_HEADINGS, notes_of, shared_in_words, telling_apart, varying
+from perfsuite.analysis.consistency import consistency_findings
+from perfsuite.analysis.overhead import decide, in_percent, paired_estimate
+from perfsuite.analysis.pair_groups import PairGroup, pair_groups, pair_origin
+from perfsuite.analysis.ratio_text import (
+    MORE_PAIRS,
+    MORE_PIPELINES,
+    bracket_notes,
+    ratio_columns,
+    ratio_of_row,
+    ratio_text,
+)
+from perfsuite.analysis.speedup import time_ratio
+from perfsuite.analysis.table_parts import (
+    SHORT_HEADINGS,
+    notes_of,
+    place_table_columns,
+    shared_in_words,
+    telling_apart,
+    varying,
+)
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from perfsuite.analysis.collect import Pair, Results
+    from perfsuite.analysis.collect import Results
+    from perfsuite.analysis.statistics.intervals import Ratio
     from perfsuite.records import Comparison, PairedRecord
 
 _ALWAYS_SHOWN = ("model", "precision")
@@ -23,74 +42,76 @@ _OVER_BLOCKS = (
     "[low, high]: 95% interval over blocks ({}) of one process: a steady drift cancels; what differs from process to "
     "process is not in it"
 )
-_SEPARATE = (
-    "separate cells: the quotient of two cells of the same run; its interval holds nothing of what drifted between them"
-)
+_ORDER = "blocks of {}; a drift that is linear within a block cancels"
+_BLOCKS_OR_ROUNDS = "blocks, or of the rounds of separate cells"
+_SEPARATE = "separate cells: the quotient of two cells of the same runs; a drift between the cells is in it"
 
 
 def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """Return a row per alternation of those comparisons.
+    """Return a row per pair of workloads and place, several runs of it together; of harness overhead, a row per run.
 
     Returns:
-        Columns: file, environment, the candidate's workload, `baseline_precision`, `time_ratio` (candidate over
-        baseline) with `time_ratio_low` and `time_ratio_high`, `baseline_time_median_s`, `time_median_s`, `num_blocks`,
-        `num_passes`, `limit_ratio`, and for what one process has measured in separate cells as well
-        `separate_time_ratio` with its interval.
+        Columns: environment, file, series, name, the candidate's workload, `baseline_precision`, `time_ratio`
+        (candidate over baseline) with what `ratio_columns` adds, `baseline_time_s` (the median over blocks of the
+        geometric mean of a block's baseline times), `time_s` (`baseline_time_s` times `time_ratio`, so that the times
+        never contradict the ratio), `num_processes`, `num_blocks` of all of them, `num_passes`, `limit_ratio`, and for
+        what these processes have measured in separate cells as well `separate_time_ratio`.
     """
-    rows = []
-    for pair in results.pairs:
-        record = pair.record
-        if record.comparison not in comparisons:
-            continue
-        blocks = np.array(record.blocks)
-        rows.append(
-            {
-                "file": pair.file,
-                "series": pair.series,
-                "name": pair.name,
-                "comparison": record.comparison,
-                **pair.environment,
-                **{column: getattr(record.candidate, column) for column in WORKLOAD_COLUMNS},
-                "baseline_precision": record.baseline.precision,
-                **paired_interval(record),
-                "baseline_time_median_s": float(np.median(blocks[:, [0, 3]])),
-                "time_median_s": float(np.median(blocks[:, [1, 2]])),
-                "num_blocks": len(blocks),
-                "num_passes": record.num_passes,
-                "limit_ratio": record.limit_ratio,
-                **_interval("separate_time_ratio", _separate_cells(pair, results)),
-            }
-        )
+    groups = pair_groups(results, [name for name in comparisons if name != "fidelity"])
+    groups += [
+        PairGroup(pairs=(pair,), place=())
+        for pair in results.pairs
+        if pair.record.comparison == "fidelity" and "fidelity" in comparisons
+    ]
     columns = ["file", "series", "name", *ENVIRONMENT_COLUMNS, *WORKLOAD_COLUMNS]
+    rows = [_group_row(group, results) for group in groups]
     return pd.DataFrame(rows, columns=None if rows else columns)
 
 
-def paired_interval(record: PairedRecord) -> dict[str, float | None]:
-    """Return candidate over baseline: `time_ratio`, `time_ratio_low`, `time_ratio_high`."""
-    return _interval("time_ratio", paired_ratio(np.array(record.blocks)))
+def _group_row(group: PairGroup, results: Results) -> dict[str, Any]:
+    first = group.pairs[0]
+    record = first.record
+    blocks = np.concatenate(group.blocks())
+    ratio = group.time_ratio()
+    baseline_time_s = float(np.median(np.sqrt(blocks[:, 0] * blocks[:, 3])))
+    return {
+        **pair_origin(first),
+        "file": ", ".join(pair.file for pair in group.pairs),
+        "comparison": record.comparison,
+        **{column: getattr(record.candidate, column) for column in WORKLOAD_COLUMNS},
+        "baseline_precision": record.baseline.precision,
+        **ratio_columns("time_ratio", ratio),
+        "baseline_time_s": baseline_time_s,
+        "time_s": baseline_time_s * ratio.ratio,
+        "num_processes": ratio.num_processes,
+        "num_blocks": len(blocks),
+        "num_passes": record.num_passes,
+        "limit_ratio": record.limit_ratio,
+        **ratio_columns("separate_time_ratio", _separate_cells(group, results)),
+    }
 
 
-def _interval(name: str, estimate: RatioEstimate | None) -> dict[str, float | None]:
-    if estimate is None:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {name: estimate.ratio, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+def _block_order(results: Results, table: str, a: str, b: str) -> str:
+    """Return the order of the turns of a block in words, a the baseline."""
+    records = [pair.record for pair in results.pairs if pair.record.comparison in COMPARISONS[table]]
+    either = any(record.turn_order != "abba" for record in records)
+    return f"{a}, {b}, {b}, {a}" + (f", or {b}, {a}, {a}, {b}" if either else "")
 
 
-def _separate_cells(pair: Pair, results: Results) -> RatioEstimate | None:
-    """Return candidate over baseline from the two cells that the same process measured one after the other."""
-    if pair.record.comparison != "speedup":
+def _separate_cells(group: PairGroup, results: Results) -> Ratio | None:
+    """Return candidate over baseline from cells of their own that the same processes measured, or None."""
+    record = group.pairs[0].record
+    if record.comparison != "speedup" or "run_id" not in results.benchmarks:
         return None
-    times = []
-    for workload in (pair.record.candidate, pair.record.baseline):
-        cells = results.benchmarks
-        cells = cells[cells["run_id"] == pair.record.process.run_id] if "run_id" in cells else cells.iloc[:0]
-        for column in WORKLOAD_COLUMNS:
-            cells = cells[cells[column] == getattr(workload, column)]
-        rounds = None if cells.empty else results.times_s[int(cells.index[0])]
-        if rounds is None:
-            return None
-        times.append(rounds)
-    return ratio_of_medians_one_process(*times)
+    cells = results.benchmarks.assign(row=range(len(results.benchmarks)))
+    cells = cells[cells["run_id"].isin([pair.record.process.run_id for pair in group.pairs])]
+    sides = []
+    for workload in (record.candidate, record.baseline):
+        same = np.all([cells[column] == getattr(workload, column) for column in WORKLOAD_COLUMNS], axis=0)
+        sides.append(cells[same])
+    if sides[0].empty or sides[1].empty:
+        return None
+    return time_ratio(sides[0], sides[1], results)[2]
 
 
 COMPARISONS: dict[str, tuple[Comparison, ...]] = {
@@ -107,66 +128,77 @@ def has_pairs(results: Results, table: str) -> bool:
 
 
 def paired_table(results: Results) -> Table:
-    """Return what AMP gives by alternation, and beside it by two separate cells of the same process."""
+    """Return the speed-up of AMP measured interleaved, and by two separate cells of the same processes."""
     frame = pairs_frame(results, COMPARISONS["paired"])
-    title = f"FP32 and AMP in alternation{shared_in_words(frame)}"
+    title = f"AMP vs FP32, interleaved{shared_in_words(frame)}"
     if frame.empty:
-        note = "nothing was measured in alternation: pytest benchmarks -m speedup does that"
+        note = "nothing was measured interleaved: pytest benchmarks -m speedup does that"
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
-    for name in ("time_ratio", "separate_time_ratio"):
-        speedup = "speedup_ratio" if name == "time_ratio" else "separate_speedup_ratio"
-        # Times fall as speed rises, so the ends of the interval change places.
-        for target, source in (("", ""), ("_low", "_high"), ("_high", "_low")):
-            frame[speedup + target] = 1 / pd.to_numeric(frame[name + source])
-    separate = bool(frame["separate_speedup_ratio"].notna().any())
+    speedups = _add_inverse(frame, "time_ratio", "speedup_ratio")
+    separate = [ratio for ratio in _add_inverse(frame, "separate_time_ratio", "separate_speedup_ratio") if ratio]
+    several = bool((frame["num_processes"] > 1).any())
     return Table(
         title=title,
         frame=frame,
         columns=(
-            *telling_apart(frame),
+            *place_table_columns(frame),
             *_workload_columns(frame),
             *([text_column("baseline_precision", "against")] if frame["baseline_precision"].nunique() > 1 else []),
-            ratio_column("speedup_ratio", "speedup_ratio_low", "speedup_ratio_high", "speed-up", decimals=3),
-            *([_separate_column()] if separate else []),
+            ratio_column("speedup_ratio", "speed-up", decimals=3),
+            *([ratio_column("separate_speedup_ratio", "separate cells", decimals=3)] if separate else []),
+            *([text_column("num_processes", "processes")] if several else []),
             metric_column("num_blocks"),
         ),
         notes=(
-            _OVER_BLOCKS.format("FP32, AMP, AMP, FP32"),
+            f"interleaved: {_ORDER.format(_block_order(results, 'paired', 'FP32', 'AMP'))}",
+            *bracket_notes(
+                [*speedups, *separate], spread_of="blocks" if not separate else _BLOCKS_OR_ROUNDS, more=MORE_PAIRS
+            ),
             *([_SEPARATE] if separate else []),
+            *consistency_findings(results),
             *notes_of(results),
         ),
     )
 
 
-def _separate_column() -> Column:
-    name = "separate_speedup_ratio"
-    return ratio_column(name, f"{name}_low", f"{name}_high", "separate cells", decimals=3)
+def _add_inverse(frame: pd.DataFrame, name: str, inverse: str) -> list[Ratio | None]:
+    """Add the inverse of a ratio of times to every row, and return it: speed rises as times fall."""
+    ratios = [ratio_of_row(row, name) for row in frame.to_dict("records")]
+    inverses = [None if ratio is None else ratio.inverse() for ratio in ratios]
+    columns = pd.DataFrame([ratio_columns(inverse, ratio) for ratio in inverses], index=frame.index)
+    frame[columns.columns] = columns
+    return inverses
 
 
 def fidelity_table(results: Results) -> Table:
-    """Return how far a reported training step is from a bare loop of the same step."""
+    """Return the harness overhead: how far a reported training step is from a bare loop of the same step."""
     frame = pairs_frame(results, COMPARISONS["fidelity"])
-    title = f"A training step as reported, against a bare loop{shared_in_words(frame)}"
+    title = f"Harness overhead: a training step as reported, and a bare loop{shared_in_words(frame)}"
     if frame.empty:
-        note = "no fidelity was measured: pytest benchmarks -m fidelity does that"
+        note = "no harness overhead was measured: pytest benchmarks -m fidelity does that"
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
-    frame["faithful"] = [is_faithful(row) for row in frame.to_dict("records")]
+    bounds = ("time_ratio_low", "time_ratio_high", "limit_ratio")
+    frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in frame.to_dict("records")]
+    num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "fidelity")
+    interval = _OVER_BLOCKS.format(_block_order(results, "fidelity", "bare", "reported"))
     return Table(
         title=title,
         frame=frame,
         columns=(
             *telling_apart(frame),
             *_workload_columns(frame),
-            metric_column("time_median_s", source="baseline_time_median_s", heading="bare ms"),
-            metric_column("time_median_s", heading="reported ms"),
+            metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
+            metric_column("time_median_s", source="time_s", heading="reported ms"),
             Column(heading="difference %", show=_difference, numeric=True),
             metric_column("num_blocks"),
-            Column(heading="faithful", show=lambda row: f"{row['faithful']} ({row['limit_ratio']:.0%})"),
+            text_column("outcome"),
+            *([_limit_column()] if frame["limit_ratio"].nunique(dropna=False) > 1 else []),
         ),
         notes=(
-            _OVER_BLOCKS.format("bare, reported, reported, bare"),
-            "faithful: the whole interval lies within the limit",
+            interval + (f"; it holds at each of up to {num_looks} looks" if num_looks > 1 else ""),
+            f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: beyond; else: cannot tell",
+            "bare ms: median over blocks; reported ms: bare ms with the difference added",
             *notes_of(results),
         ),
     )
@@ -183,26 +215,24 @@ def pipeline_table(results: Results) -> Table:
         note = "no input pipeline was measured: pytest benchmarks -m input_pipeline does that"
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
-    # Times fall as throughput rises, so the ends of the interval change places.
-    for target, source in (("", ""), ("_low", "_high"), ("_high", "_low")):
-        frame[f"throughput_ratio{target}"] = 1 / pd.to_numeric(frame[f"time_ratio{source}"])
-    frame["training_images_per_second"] = frame["batch_size"] / frame["time_median_s"]
+    throughputs = _add_inverse(frame, "time_ratio", "throughput_ratio")
+    frame["training_images_per_second"] = frame["batch_size"] / frame["time_s"]
     frame["against"] = [_AGAINST[name] for name in frame["comparison"]]
-    ratio = ("throughput_ratio", "throughput_ratio_low", "throughput_ratio_high")
     return Table(
         title=title,
         frame=frame,
         columns=(
-            *telling_apart(frame),
+            *place_table_columns(frame),
             *_workload_columns(frame),
             metric_column("training_images_per_second"),
             text_column("against"),
-            ratio_column(*ratio, "throughput", decimals=3),
+            ratio_column("throughput_ratio", "throughput", decimals=3),
             metric_column("num_blocks"),
         ),
         notes=(
-            _OVER_BLOCKS.format("the other, ours, ours, the other"),
-            "ours: images lie on the device as bytes, and are shuffled, cast and normalised there",
+            f"interleaved: {_ORDER.format(_block_order(results, 'pipeline', 'reference', 'perfsuite'))}",
+            *bracket_notes(throughputs, spread_of="blocks", more=MORE_PIPELINES),
+            "perfsuite: images lie on the device as bytes, and are shuffled, cast and normalised there",
             "the study's way: DataLoader with two workers, transforms image by image, the loss read at every step",
             *notes_of(results),
         ),
@@ -210,31 +240,28 @@ def pipeline_table(results: Results) -> Table:
 
 
 def paired_in_words(record: PairedRecord) -> str:
-    """Return the ratio in a few words: `speed-up 1.53x [1.52, 1.54]`."""
-    row: dict[str, Any] = {**paired_interval(record)}
+    """Return the ratio in a few words: `speed-up 1.53x (1.52 to 1.54 in this run)`."""
+    ratio = paired_estimate(record)
+    percent = in_percent(ratio.ratio, ratio.low, ratio.high)
     if record.comparison == "fidelity":
-        return f"off by {_difference(row)} %"
+        return f"harness overhead {percent}%"
     if record.comparison == "pipeline_step":
-        return f"{_difference(row)} % of a step's time"
-    times = [row[key] for key in ("time_ratio", "time_ratio_high", "time_ratio_low")]
-    texts = ["none" if value is None else f"{1 / value:.2f}" for value in times]
-    return f"speed-up {texts[0]}x [{texts[1]}, {texts[2]}]"
-
-
-def is_faithful(row: Mapping[Any, Any]) -> str:
-    """Return `yes` if the whole interval lies within the limit, `no` if it lies wholly outside, else `cannot tell`."""
-    low, high, limit = row["time_ratio_low"], row["time_ratio_high"], row["limit_ratio"]
-    if low is None or high is None or np.isnan(low) or np.isnan(high):
-        return "cannot tell"
-    if high - 1 <= limit and 1 - low <= limit:
-        return "yes"
-    return "no" if low - 1 > limit or 1 - high > limit else "cannot tell"
+        return f"{percent}% of a step's time"
+    return f"speed-up {ratio_text(ratio.inverse())}"
 
 
 def _difference(row: dict[str, Any]) -> str:
-    shown = [row[key] for key in ("time_ratio", "time_ratio_low", "time_ratio_high")]
-    texts = ["none" if value is None else f"{100 * (value - 1):+.2f}" for value in shown]
-    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+    return in_percent(row["time_ratio"], row["time_ratio_low"], row["time_ratio_high"])
+
+
+def _limit_column() -> Column:
+    return Column(heading="limit", show=lambda row: "-" if row["limit_ratio"] is None else f"{row['limit_ratio']:.0%}")
+
+
+def _shared_limit(frame: pd.DataFrame) -> str:
+    """Return the limit of all rows for a note; nothing where there is none or they differ."""
+    limits = frame["limit_ratio"].unique()
+    return f" ({limits[0]:.0%})" if len(limits) == 1 and pd.notna(limits[0]) else ""
 
 
 def _workload_columns(frame: pd.DataFrame) -> list[Column]:

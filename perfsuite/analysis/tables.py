@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -95,16 +96,12 @@ def metric_column(key: str, *, source: str | None = None, heading: str | None = 
     return Column(heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True)
 
 
-def ratio_column(ratio: str, low: str, high: str, heading: str, *, decimals: int = 2) -> Column:
-    """Show a ratio with its interval; a ratio never travels without one, so its absence is said."""
+def ratio_column(name: str, heading: str, *, decimals: int = 2) -> Column:
+    """Show a ratio that `ratio_columns` wrote, with its interval or its spread; that it has neither is said."""
 
     def show(row: dict[str, Any]) -> str:
-        if row[ratio] is None:
-            return "-"
-        values = [f"{row[key]:.{decimals}f}" if row[key] is not None else None for key in (ratio, low, high)]
-        if None in values:
-            return f"{values[0]}x [no interval]"
-        return f"{values[0]}x [{values[1]}, {values[2]}]"
+        ratio = ratio_of_row(row, name)
+        return "-" if ratio is None else ratio_text(ratio, decimals=decimals, brief=True)
 
     return Column(heading=heading, show=show, numeric=True)
 

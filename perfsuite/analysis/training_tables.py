@@ -9,15 +9,18 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.collect import differing_columns, place_columns
+from perfsuite.analysis.ratio_text import bracket_notes, ratio_columns, ratio_of_row
 from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.statistics.intervals import bare_ratio, ratio_over_processes
 from perfsuite.analysis.table_parts import notes_of, place_in_words, place_table_columns, telling_apart
-from perfsuite.analysis.tables import Column, Table, metric_column, text_column
+from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.study import study_result
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from perfsuite.analysis.collect import FullTraining, Results
+    from perfsuite.analysis.statistics.intervals import Ratio
     from perfsuite.training_record import TrainingRecord
 
 NON_INFERIORITY_MARGIN = 0.01
@@ -69,8 +72,8 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
         Columns: device, torch and what else differs between places, `place` in words, model, recipe, data, precision,
         `num_seeds`, `test_accuracy`, `test_accuracy_sd`, `training_time_s`, `time_to_target_s`,
         `peak_allocated_bytes`, `peak_net_bytes`, `energy_joules`, `num_skipped_steps`, `target_accuracy`, and against
-        FP32 of the same group `accuracy_difference` with `difference_low` (one-sided 95%), `time_ratio`,
-        `memory_ratio`, `non_inferior`.
+        FP32 of the same group `accuracy_difference` with `difference_low` (one-sided 95%), `time_ratio` with what
+        `ratio_columns` adds, `memory_ratio`, `non_inferior`.
     """
     groups = training_groups(results)
     places = place_columns(training_origins(results))
@@ -142,15 +145,25 @@ def _against(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRec
         dof += len(values) - 1
     quantile = float(stdtrit(dof, CONFIDENCE)) if dof >= 1 else 1.645
     low = difference - quantile * math.sqrt(variance)
-    times = [_mean_metric(side, "training_time_s") for side in (baseline, candidate)]
     peaks = [_mean_metric(side, "peak_allocated_bytes") for side in (baseline, candidate)]
     return {
         "accuracy_difference": difference,
         "difference_low": low,
         "non_inferior": low > -NON_INFERIORITY_MARGIN,
-        "time_ratio": times[1] / times[0] if times[0] and times[1] else None,
+        **ratio_columns("time_ratio", _time_ratio(baseline, candidate)),
         "memory_ratio": peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
     }
+
+
+def _time_ratio(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRecord]) -> Ratio | None:
+    """Return the training time of one side over the other's; two trainings a side give an interval."""
+    times = [[record.metrics.get("training_time_s") or 0.0 for record in side] for side in (candidate, baseline)]
+    if not all(all(side) for side in times):
+        return None
+    top, bottom = (np.array(side) for side in times)
+    if min(len(top), len(bottom)) > 1:
+        return ratio_over_processes(top, bottom, paired=False)
+    return bare_ratio(float(np.exp(np.log(top).mean() - np.log(bottom).mean())))
 
 
 def accuracy_table(results: Results) -> Table:
@@ -294,7 +307,7 @@ def beside_study_table(results: Results) -> Table:
         return nothing(results, "The study's tables 5.1 and 5.2")
     frame = pd.DataFrame(rows)
     if "time_ratio" not in frame:
-        frame["time_ratio"] = None
+        frame = frame.assign(**ratio_columns("time_ratio", None))
     return Table(
         title="Full trainings beside the study (Tesla T4, torch 1.6.0)",
         frame=frame,
@@ -307,13 +320,14 @@ def beside_study_table(results: Results) -> Table:
             Column(heading="study's %", show=lambda row: f"{100 * row['thesis_accuracy']:.2f}", numeric=True),
             metric_column("training_time_s", heading="time"),
             metric_column("thesis_training_time_s"),
-            metric_column("projected_time_ratio", source="time_ratio"),
+            ratio_column("time_ratio", "AMP/FP32 time"),
             metric_column("thesis_time_ratio"),
             metric_column("peak_allocated_bytes"),
             metric_column("thesis_peak_bytes"),
         ),
         notes=(
             "peak memory is comparable with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
+            *bracket_notes([ratio_of_row(row, "time_ratio") for row in rows], samples="trainings"),
             *_data_notes(results),
             *notes_of(results),
         ),

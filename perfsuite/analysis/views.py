@@ -9,8 +9,11 @@ from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.bounds import kernels_table, limits_table, telemetry_table
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.confusion import confusion_table
+from perfsuite.analysis.consistency import consistency_findings, disagreeing_speedups, excessive_parts
+from perfsuite.analysis.noise import noise_notes
 from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table, pipeline_table
-from perfsuite.analysis.speedup import BASELINE, speedup_frame
+from perfsuite.analysis.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
+from perfsuite.analysis.speedup import BASELINE, INTERLEAVED, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     has_any,
@@ -117,13 +120,18 @@ def _steps_table(results: Results) -> Table:
         *(metric_column(key) for key in ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")),
         *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame),
         *(metric_column(key) for key in ("peak_reserved_bytes", "num_skipped_steps") if has_any(frame, key)),
-        *(metric_column(key) for key in ("energy_per_image_joules", "provable_ratio") if has_any(frame, key)),
+        *(
+            metric_column(key)
+            for key in ("energy_per_image_joules", "detectable_slowdown_ratio")
+            if has_any(frame, key)
+        ),
     ]
+    detectable = noise_notes(frame) if "noise_measured" in frame else []
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
         frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
         columns=tuple(columns),
-        notes=_notes_with_pairs(results),
+        notes=(*detectable, *consistency_findings(results), *_notes_with_pairs(results)),
     )
 
 
@@ -141,7 +149,7 @@ def _speedup_table(results: Results) -> Table:
         *([text_column("precision")] if frame["precision"].nunique() > 1 else []),
         metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
         metric_column("images_per_second", heading=f"{other} images/s"),
-        ratio_column("speedup_ratio", "speedup_low", "speedup_high", "speed-up"),
+        ratio_column("speedup_ratio", "speed-up"),
         metric_column("peak_allocated_bytes", source="baseline_peak_allocated_bytes", heading="FP32 peak MiB"),
         metric_column("peak_allocated_bytes", heading=f"{other} peak MiB"),
         metric_column("memory_ratio", heading="memory"),
@@ -151,7 +159,13 @@ def _speedup_table(results: Results) -> Table:
         title=f"{names} against {BASELINE}{shared_in_words(results.benchmarks)}",
         frame=frame,
         columns=tuple(columns),
-        notes=(_basis_note(frame), *_left_out_note(frame), *notes_of(results)),
+        notes=(
+            *_speedup_notes(frame),
+            *_left_out_note(frame),
+            *disagreeing_speedups(frame),
+            *excessive_parts(results.benchmarks),
+            *notes_of(results),
+        ),
     )
 
 
@@ -167,14 +181,16 @@ def steps_gist(results: Results) -> Table | None:
     return table if whole.empty else dataclasses.replace(table, frame=whole)
 
 
-def _basis_note(frame: pd.DataFrame) -> str:
-    fewest = int(frame["num_processes"].min())
-    if (frame["speedup_basis"] == "processes").all():
-        return f"[low, high]: 95% interval over {fewest} or more processes"
-    return (
-        "[low, high]: 95% interval over the rounds of one process; what differs from process to process is not in it "
-        "(give several files of the same machine for that)"
-    )
+def _speedup_notes(frame: pd.DataFrame) -> list[str]:
+    rows = frame.to_dict("records")
+    interleaved = [f"{row['model']} {row['phase']}" for row in rows if row["speedup_source"] == INTERLEAVED]
+    spread_of = "rounds, or of its blocks where interleaved" if interleaved else "rounds"
+    more = MORE_STEPS_AND_PAIRS if interleaved else MORE_STEPS
+    notes = bracket_notes([ratio_of_row(row, "speedup_ratio") for row in rows], spread_of=spread_of, more=more)
+    if interleaved:
+        names = ", ".join(dict.fromkeys(interleaved))
+        notes.append(f"speed-up measured interleaved (-m speedup): {names}; images/s are of separate cells")
+    return notes
 
 
 def _left_out_note(frame: pd.DataFrame) -> list[str]:
@@ -284,14 +300,14 @@ def _thesis_table(results: Results) -> Table:
         title=f"Beside the study (Tesla T4, torch 1.6.0){shared_in_words(results.benchmarks)}",
         frame=frame,
         columns=(
-            *telling_apart(results.benchmarks),
+            *place_table_columns(results.benchmarks),
             text_column("model"),
             text_column("precision"),
             *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
             metric_column("images_per_second"),
             metric_column("projected_training_time_s"),
             metric_column("thesis_training_time_s"),
-            metric_column("projected_time_ratio"),
+            ratio_column("projected_time_ratio", "AMP/FP32 time"),
             metric_column("thesis_time_ratio"),
             metric_column("peak_allocated_bytes"),
             metric_column("thesis_peak_bytes"),
@@ -300,6 +316,7 @@ def _thesis_table(results: Results) -> Table:
         ),
         notes=(
             "projected: epochs x 45,000 images / images per second of a train_step, without evaluation and loading",
+            *bracket_notes([ratio_of_row(row, "projected_time_ratio") for row in frame.to_dict("records")]),
             "peak memory is comparable at batch 128 with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
             *notes_of(results),
         ),

@@ -46,9 +46,9 @@ def add_noise(commands: Commands) -> None:
     """Add the command `noise`."""
     noise = commands.add_parser(
         "noise",
-        help="the same code against itself: the smallest slowdown that this machine can prove",
-        description="Run the suite against itself in turns (A/A), and keep the smallest provable slowdown of every "
-        "benchmark for later tables, in the user's folder for state or where PERFSUITE_NOISE says.",
+        help="the same code against itself: the smallest slowdown that this machine can detect",
+        description="Run the suite against itself, interleaved (A/A), and save the smallest detectable slowdown of "
+        "every benchmark for later tables, in the user's folder for state or where PERFSUITE_NOISE says.",
     )
     noise.add_argument("--python", default=sys.executable, metavar="PYTHON", help="interpreter; default: this one")
     noise.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="checkout; default: this folder")

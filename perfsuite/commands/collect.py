@@ -28,7 +28,7 @@ def add_collect(commands: Commands) -> None:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: beside the study's tables; paired, fidelity, pipeline: what was measured in alternation; "
+        "is made of; thesis: beside the study's tables; paired, pipeline, fidelity (harness overhead): interleaved; "
         "accuracy, confusion, history: full trainings; limits: percent of the speed of light; telemetry: clocks, "
         "power, energy; kernels: where the time goes",
     )
@@ -38,19 +38,17 @@ def add_collect(commands: Commands) -> None:
 
 @without_garbage_collection()
 def _collect(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.collect import collect
     from perfsuite.analysis.comments import render_comment
-    from perfsuite.analysis.noise import add_noise_floor, known_noise_floors
+    from perfsuite.analysis.noise import collect_with_noise_floor, noise_notes
     from perfsuite.analysis.views import TABLES, build_table, steps_gist
     from perfsuite.errors import choose
 
     choose(TABLES, options.table, kind="table")
     check_output(options, options.files)
-    results = collect(options.files)
-    if options.table in {"steps", "speedup"}:
-        floors, notes = known_noise_floors()
-        results = dataclasses.replace(results, notes=(*results.notes, *notes, *add_noise_floor(results, floors)))
+    results = collect_with_noise_floor(options.files)
     table = build_table(options.table, results)
+    if options.table == "steps" and results.ours and table.columns and "noise_measured" not in results.benchmarks:
+        table = dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))
     if options.format == "markdown" and options.table == "steps" and len(table.frame) > 1:
         head = steps_gist(results)
         if head is not None:

@@ -40,3 +40,12 @@ PRECISION_TARGET = 0.01
 """Rounds go on until the mean is known within 1% ..."""
 CONFIDENCE = 0.99
 """... with this confidence, or the time of the cell is spent."""
+
+OVERHEAD_TIME_S = 60
+"""How long a check of the harness overhead goes on after its rounds while it cannot tell, where no time is asked for.
+
+On two busy cores a block of 0.5 s scatters by 5%: 20 blocks give an interval of +-3%, 60 s more one of +-1.2%, which
+decides a limit of 3%.
+"""
+OVERHEAD_LOOKS = (0.0, 0.25, 0.5, 1.0)
+"""When such a check looks at its interval, as shares of that time: a few times only, each with a part of the error."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
+from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.recipes import read_recipe
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ MAX_BATCH_SIZE = 65_536
 
 MOST_SEEDS = 1000
 """More trainings of one cell than this nobody has the time for."""
+
+MAX_OVERHEAD_TIME_S = 86_400
+"""A day; beyond it lies a typing error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class Options:
         restart: Whether to begin trainings anew.
         deterministic: Whether trainings choose the same algorithms every time.
         profiled: Whether cells are profiled once all of them are timed.
+        overhead_time_s: How long a check of the harness overhead goes on after its rounds while it cannot tell.
     """
 
     device: str
@@ -67,6 +72,7 @@ class Options:
     restart: bool
     deterministic: bool
     profiled: bool
+    overhead_time_s: int
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -143,6 +149,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="leave out the profiles that are taken after the last timed cell",
     )
+    group.addoption(
+        "--perf-overhead-time",
+        default=str(OVERHEAD_TIME_S),
+        metavar="SECONDS",
+        help="how long a check of the harness overhead (-m fidelity) goes on while it cannot tell; "
+        f"default: {OVERHEAD_TIME_S}",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -181,6 +194,7 @@ def read_options(get: Callable[[str], object]) -> Options:
         restart=bool(get("perf_restart")),
         deterministic=bool(get("perf_deterministic")),
         profiled=not get("perf_no_profile"),
+        overhead_time_s=_overhead_time_s(str(get("perf_overhead_time"))),
     )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
@@ -233,9 +247,20 @@ def _path(value: object) -> Path | None:
     return None if value is None else Path(str(value)).expanduser()
 
 
+def _is_whole(value: str, least: int, most: int) -> bool:
+    # Longer texts are not even read: Python refuses whole numbers of thousands of digits.
+    return value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most
+
+
+def _overhead_time_s(value: str) -> int:
+    if not _is_whole(value, 0, MAX_OVERHEAD_TIME_S):
+        allowed = f"whole seconds from 0 to {MAX_OVERHEAD_TIME_S} are allowed"
+        raise InvalidChoiceError(f"--perf-overhead-time: {value[:20]!r} is not a time; {allowed}")
+    return int(value)
+
+
 def _num_seeds(value: str) -> int:
-    fits = value.isascii() and value.isdigit() and len(value) <= len(str(MOST_SEEDS)) and 1 <= int(value) <= MOST_SEEDS
-    if not fits:
+    if not _is_whole(value, 1, MOST_SEEDS):
         raise InvalidChoiceError(
             f"--perf-seeds: {value[:20]!r} is no number of seeds; from 1 to {MOST_SEEDS} is allowed"
         )

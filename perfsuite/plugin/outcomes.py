@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from perfsuite.errors import NotSupportedError, OutOfMemoryError, PerfsuiteError
+from perfsuite.errors import InconclusiveError, NotSupportedError, OutOfMemoryError, PerfsuiteError
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.records import Outcome, OutcomeKind, Workload
 
@@ -24,7 +24,7 @@ BENCHMARK = pytest.StashKey[Any]()
 """pytest-benchmark's fixture of a cell, on its item."""
 
 KEPT = pytest.StashKey[bool]()
-"""Set on a cell that fails although its numbers are sound: a target was missed. They stay in the file."""
+"""Set on a cell that fails although its numbers are sound: a target or a limit was missed. They stay in the file."""
 
 _OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
 _STARTED = pytest.StashKey[set[str]]()
@@ -87,7 +87,10 @@ def pytest_runtest_makereport(
     if report.skipped or report.failed:
         kind: OutcomeKind = "skipped" if report.skipped else item.stash.get(OUTCOME_KIND, "failed")
         item.config.stash[_OUTCOMES][item.nodeid] = Outcome(
-            nodeid=item.nodeid, outcome=kind, reason=_reason(report), workload=item.stash.get(WORKLOAD, None)
+            nodeid=item.nodeid,
+            outcome=kind,
+            reason=_reason(report).removeprefix(f"{kind_in_words(kind)}: "),
+            workload=item.stash.get(WORKLOAD, None),
         )
         if BENCHMARK in item.stash and not item.stash.get(KEPT, False):
             item.stash[BENCHMARK].has_error = True  # also what was measured and then did not end well is no result
@@ -98,8 +101,17 @@ def fail_in_one_line(item: pytest.Item, problem: PerfsuiteError) -> NoReturn:
     """Skip or fail a cell with one line, and remember what it died of."""
     if isinstance(problem, NotSupportedError):
         pytest.skip(str(problem))
-    item.stash[OUTCOME_KIND] = "out_of_memory" if isinstance(problem, OutOfMemoryError) else "failed"
+    kinds: dict[type[PerfsuiteError], OutcomeKind] = {
+        OutOfMemoryError: "out_of_memory",
+        InconclusiveError: "cannot_tell",
+    }
+    item.stash[OUTCOME_KIND] = kinds.get(type(problem), "failed")
     pytest.fail(str(problem), pytrace=False)
+
+
+def kind_in_words(kind: OutcomeKind) -> str:
+    """Return what a user reads: `cannot tell`."""
+    return kind.replace("_", " ")
 
 
 def _reason(report: pytest.TestReport) -> str:

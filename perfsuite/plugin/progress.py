@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.metrics import METRICS, duration_in_words
-from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, outcomes
+from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, PairedRecord
@@ -23,7 +23,7 @@ PHASE_COST = {"forward": 1.0, "backward": 2.0, "train_step": 3.0}
 """Relative cost of a phase: backward computes two products for each one of forward."""
 
 PAIR_COST = 12.0
-"""Of an alternation, in the same measure: four whole steps in a block."""
+"""Of an interleaved pair, in the same measure: four whole steps in a block."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,7 +150,7 @@ class Progress:
     def _result(self, item: pytest.Item) -> str:
         for outcome in outcomes(self._config):
             if outcome.nodeid == item.nodeid:
-                return f"{outcome.outcome.replace('_', ' ')}: {outcome.reason}"
+                return f"{kind_in_words(outcome.outcome)}: {outcome.reason}"
         benchmark = item.stash.get(BENCHMARK, None)
         if benchmark is None or KEY not in benchmark.extra_info:
             return "ran once, not timed"

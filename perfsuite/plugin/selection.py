@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in (
         "step(phase): a phase of a training step: forward, backward or train_step",
         "speedup: FP32 and AMP of a training step in alternation, a paired ratio",
-        "fidelity: a training step as reported, against a bare loop of the same step",
+        "fidelity: harness overhead: a training step as reported compared with a bare loop of the same step",
         "input_pipeline: a step of full training against the step benchmark, and against the study's way of loading",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
         "long: takes hours",

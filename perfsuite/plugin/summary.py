@@ -36,6 +36,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if not state.options.batch_sizes and any(not cell.get_closest_marker("full_training") for cell in state.cells):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
         lines.append(f"batch size {budget.batch_size}{note}")
+    if any(cell.get_closest_marker("fidelity") for cell in state.cells):
+        time_s = state.options.overhead_time_s
+        lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     path = result_path(config)
     if path is not None:
         lines.append(f"results go to {shown_path(path)}, after every cell")
@@ -91,12 +94,12 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
 
 def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     """Return what there is to show, and the name of the first table."""
-    from perfsuite.analysis.collect import collect
+    from perfsuite.analysis.noise import collect_with_noise_floor
     from perfsuite.analysis.paired_tables import has_pairs
     from perfsuite.analysis.tables import render_terminal
     from perfsuite.analysis.views import build_table
 
-    results = collect([path])
+    results = collect_with_noise_floor([path])
     if results.benchmarks.empty and not results.pairs and not results.trainings:
         words = "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
         return words, "steps"

@@ -51,13 +51,13 @@ def shown(tables: list[Table]) -> str:
     return "\n".join(render_terminal(table, width=None, color=False) for table in tables)
 
 
-def test_a_torch_version_is_set_beside_another_with_intervals(files: dict[str, Path]) -> None:
+def test_a_torch_version_is_compared_with_another_by_the_spread_of_one_run(files: dict[str, Path]) -> None:
     found = across([files["t4"]], [files["torch215"]], ["torch"])
     assert found.environments == ("torch 2.13.0+cu130", "torch 2.15.0")
     for row in found.changes:
         assert row["ratio"] == pytest.approx(1.1, rel=0.01)
         assert row["ci_low"] < row["ratio"] < row["ci_high"]
-        assert row["basis"] == "rounds"
+        assert (row["basis"], row["ci_level"]) == ("one run", None)
         assert row["memory_ratio"] == pytest.approx(0.9)
     assert [(row["environment"], row["memory_ratio"]) for row in found.amp] == [
         (name, pytest.approx(0.6)) for name in found.environments
@@ -69,7 +69,7 @@ def test_more_than_two_machines_give_a_pivot(files: dict[str, Path]) -> None:
     found = across([files["t4"], files["t4 again"]], [files["a10"], files["h100"]], ["gpu"])
     assert found.environments == ("Tesla T4", "NVIDIA A10", "NVIDIA H100")
     text = shown(across_tables(found))
-    for expected in ("A10", "H100", "0.400 [", "0.100 [", "What AMP gives against fp32"):
+    for expected in ("A10", "H100", "0.400 (", "0.100 (", "AMP vs FP32, in each environment", "spread within one run"):
         assert expected in text
     lines = [line for line in text.splitlines() if line.startswith("resnet18 fp32 train_step b128")]
     assert len(lines) == 1

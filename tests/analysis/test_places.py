@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from report_builders import step_file, training_epochs
 from test_training_tables import make_training, make_training_entry
 
+from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.collect import collect, differing_columns, place_columns
 from perfsuite.analysis.figures.drawing import Marks
 from perfsuite.analysis.figures.kinds import KINDS, build_chart
 from perfsuite.analysis.file_series import series_name
 from perfsuite.analysis.material import gather
+from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
 from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.analysis.tables import render_terminal
 from perfsuite.analysis.training_tables import accuracy_frame
@@ -121,10 +123,43 @@ def test_no_mark_of_a_figure_loses_its_place_to_a_line_break(name: str, tmp_path
         assert not any(character in text for text in [panel.finding, *marks.texts.values()] for character in "\n\ufffd")
 
 
-def test_alternations_of_one_place_are_named_by_their_files(tmp_path: Path) -> None:
+def test_interleaved_pairs_of_one_place_are_processes_of_one_ratio(tmp_path: Path) -> None:
     files = [_pair_file(tmp_path / f"run-{number}.json", number) for number in (1, 2)]
-    words = _words(build_chart("paired", gather(files)))
-    assert all(f"run-{number}.json" in words for number in (1, 2))
+    (row,) = pairs_frame(collect(files), COMPARISONS["paired"]).to_dict("records")
+    assert (row["num_processes"], row["file"]) == (2, "run-1.json, run-2.json")
+
+
+@pytest.mark.parametrize("what", ["commit", "torch", "label"])
+def test_interleaved_pairs_of_two_places_are_two_ratios_and_each_is_that_of_its_cells(
+    what: str, tmp_path: Path
+) -> None:
+    """Pairs of two commits, versions or labels never become one ratio, nor the speed-up of the other's cells."""
+    names = ("before", "after") if what == "label" else ("run-1", "run-2")
+    changes = {"commit": COMMITS, "torch": ("2.5.0", "2.6.0"), "label": COMMITS}[what]
+    files = []
+    for number, name in enumerate(names):
+        changed = {} if what == "label" else {what: changes[number]}
+        environment = dataclasses.replace(ENVIRONMENT, **changed)  # type: ignore[arg-type]
+        pair = make_pair(run_id=name, blocks=tuple((1.0, 0.5 + number / 4, 0.5 + number / 4, 1.0) for _ in range(20)))
+        path = step_file(tmp_path / f"{name}.json", run_id=name, seed=number, environment=environment)
+        content = json.loads(path.read_text())
+        content["benchmarks"].append(make_paired_entry(pair))
+        path.write_text(json.dumps(content))
+        files.append(path)
+    results = collect(files)
+    pairs = pairs_frame(results, COMPARISONS["paired"])
+    assert pairs["num_processes"].tolist() == [1, 1]
+    assert pairs["time_ratio"].tolist() == pytest.approx([0.5, 0.75])
+    speedups = speedup_frame(results).dropna(subset="interleaved_speedup_ratio")
+    assert speedups["interleaved_speedup_ratio"].tolist() == pytest.approx([2.0, 4 / 3])
+    assert len(thesis_frame(results)) == 2 * len(thesis_frame(collect(files[:1]))) > 0
+
+
+def test_pairs_of_no_label_are_not_the_speedup_of_labelled_cells(tmp_path: Path) -> None:
+    files = [step_file(tmp_path / f"{name}.json", run_id=name, seed=1) for name in ("before", "after")]
+    pair = tmp_path / "pairs.json"
+    pair.write_text(json.dumps(make_content([make_paired_entry(make_pair(run_id="pairs"))])))
+    assert speedup_frame(collect([*files, pair]))["interleaved_speedup_ratio"].isna().all()
 
 
 def test_repetitions_are_still_processes_of_one_cell(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from perfsuite.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 HEADERS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
 
@@ -67,8 +67,6 @@ def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"curves", "confusion", "differences"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
-    from pathlib import Path
-
     paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")
     material = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])
     figure = whole_figure(build_chart(kind, material))
@@ -80,8 +78,6 @@ def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, l
 
 
 def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dict[str, list[str]]) -> None:
-    from pathlib import Path
-
     figure = whole_figure(build_chart("speedup", gather([Path(files["speedup"][0])])))
     boxes = [axes.get_position() for axes in figure.axes]
     for index, box in enumerate(boxes):
@@ -109,6 +105,27 @@ def test_a_figure_that_cannot_be_drawn_ends_in_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["speedup", "across", "paired", "study"])
+def test_the_spread_of_one_run_is_thin_without_caps_and_named_and_an_interval_has_caps(
+    kind: str, files: dict[str, list[str]], tmp_path: Path, write_result: Callable[..., Path]
+) -> None:
+    several = [step_file(tmp_path / f"s{n}.json", run_id=f"s{n}", seed=n) for n in range(2)]
+    if kind == "across":
+        several += [step_file(tmp_path / f"o{n}.json", environment=h100(), run_id=f"o{n}", seed=n) for n in (2, 3)]
+    if kind == "paired":
+        several = [
+            write_result(make_content([make_paired_entry(make_pair(run_id=f"p{n}"))]), f"p{n}.json") for n in range(2)
+        ]
+    for paths, is_interval in (([Path(name) for name in files[kind]], False), (several, True)):
+        drawing = build_chart(kind, gather(paths))
+        figure = whole_figure(drawing)
+        lines = [line for axes in figure.axes for line in axes.get_lines()]
+        assert any(line.get_marker() == "|" for line in lines) is is_interval
+        words = drawing.title + " ".join(swatch.label for swatch in drawing.legend)
+        assert ("95% interval" in words) is is_interval
+        assert ("spread within one run" in words) is not is_interval
 
 
 def _luminance(color: str) -> float:

@@ -23,6 +23,7 @@ from test_training_tables import make_training, make_training_entry
 from perfsuite.analysis.material import gather
 from perfsuite.analysis.report.page import render_page
 from perfsuite.analysis.report.policy import safe_csv
+from perfsuite.analysis.report.summary import summarize
 from perfsuite.analysis.tables import Table, text_column
 from perfsuite.cli import main
 
@@ -69,10 +70,22 @@ def steps(tmp_path: Path) -> Path:
 def test_the_first_screen_says_what_was_measured_and_what_amp_gives_with_intervals(steps: Path) -> None:
     text = Reader(page_of(steps)).text
     assert "Mixed precision on Tesla T4" in text
-    for words in ("18 steps", "times as fast", "0.64 of the memory", "[low, high]: 95% interval"):
+    for words in ("18 steps", "times as fast", "0.64 of the memory", "(low to high): spread within one run"):
         assert words in text
-    assert re.search(r"resnet50: 1\.\d\dx \[1\.\d\d, 1\.\d\d\] the speed, 0\.64x the memory", text)
-    assert "intervals of speed-ups hold only what differs between the rounds of one process" in text
+    assert re.search(r"resnet50: 1\.\d\dx \(1\.\d\d to 1\.\d\d in this run\) the speed, 0\.64x the memory", text)
+    assert "speed-ups are of one run: their spread says nothing of other runs" in text
+    assert "1.9x [" not in text
+
+
+def test_a_speedup_is_called_good_only_where_an_interval_over_processes_shows_it(tmp_path: Path) -> None:
+    files = [step_file(tmp_path / f"{seed}.json", run_id=f"run-{seed}", seed=seed) for seed in range(3)]
+
+    def tone(*chosen: Path) -> str:
+        return next(answer.tone for answer in summarize(gather(chosen)) if answer.target == "speedup")
+
+    assert tone(files[0]) == "plain"
+    assert tone(*files) == "good"
+    assert "[low, high]: 95% interval over 3 processes" in Reader(page_of(*files)).text
 
 
 def test_sections_are_those_that_the_results_allow(steps: Path, tmp_path: Path) -> None:
@@ -223,7 +236,9 @@ def test_every_figure_says_in_words_what_it_shows_and_every_mark_its_number(step
         assert re.search(r"\d", attributes["aria-label"] or "")
     marks = [attributes for tag, attributes in reader.tags if attributes.get("class") == "mark"]
     assert len(marks) > 50
-    assert re.search(r"resnet18, amp-fp16: 1\.\d\dx \[.*\] over FP32; .* images/s after", reader.text)
+    assert re.search(
+        r"resnet18, amp-fp16: 1\.\d\dx \(.* in this run\) over FP32, separate cells; .* -> .* images/s", reader.text
+    )
 
 
 def test_the_same_files_give_the_same_page(steps: Path) -> None:

@@ -10,6 +10,7 @@ from builders import make_content, make_entry, make_record
 
 from perfsuite.analysis.result_file import read_result_file
 from perfsuite.errors import ResultFileError
+from perfsuite.records import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,11 +84,15 @@ def test_files_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) -> No
         (("benchmarks", 0, "extra_info", "perfsuite", "workload", "batch_size"), 0, "batch size is 0, at least 1"),
         (("machine_info", "perfsuite", "power_limit_watts"), 10**400, "machine_info.perfsuite.power_limit_watts"),
         (("perfsuite",), [], "perfsuite is not an object"),
-        (("perfsuite", "schema_version"), 99, "perfsuite has schema version 99, this perfsuite reads up to 2: upgrade"),
+        (
+            ("perfsuite", "schema_version"),
+            99,
+            f"perfsuite has schema version 99, this perfsuite reads up to {SCHEMA_VERSION}: upgrade",
+        ),
         (("perfsuite", "schema_version"), "x", "perfsuite.schema_version is 'x'"),
         (("perfsuite", "outcomes"), {}, "perfsuite.outcomes is not a list"),
         (("perfsuite", "outcomes"), [{}], "perfsuite.outcomes[0].nodeid is missing"),
-        (("machine_info", "perfsuite", "schema_version"), 3, "machine_info.perfsuite has schema version 3"),
+        (("machine_info", "perfsuite", "schema_version"), 99, "machine_info.perfsuite has schema version 99"),
         (("benchmarks", 0, "extra_info", "perfsuite", "workload"), 1, "benchmarks[0].extra_info.perfsuite.workload"),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,

@@ -103,7 +103,7 @@ def test_accuracy_shows_amp_against_fp32_with_its_interval(read: Callable[..., R
     # Two binomial variances and two between seeds, one seed each: 1.645 standard errors below.
     expected = 1.645 * np.sqrt(sum(p * (1 - p) / 10_000 * 1 + 0.004**2 for p in (0.83, 0.835)))
     assert amp["difference_low"] == pytest.approx(0.005 - expected, abs=1e-6)
-    assert (amp["time_ratio"], amp["memory_ratio"]) == (0.5, pytest.approx(450 / 700))
+    assert (amp["time_ratio"], amp["memory_ratio"]) == pytest.approx((0.5, 450 / 700))
     text = render_terminal(build_table("accuracy", results), width=None, color=False)
     for expected_text in ("83.00", "83.61", "+0.50 (from", "1:00:00", "700.0"):
         assert expected_text in text
@@ -166,7 +166,24 @@ def test_the_thesis_table_sets_trainings_beside_the_study(read: Callable[..., Re
     results = read(make_training(), make_training("amp-fp16", accuracy=0.84, seconds=1800.0))
     fp32, amp = json.loads(render_json(build_table("thesis", results)))
     assert (fp32["thesis_accuracy"], fp32["thesis_training_time_s"]) == (0.8361, 3593)
-    assert (amp["time_ratio"], amp["thesis_time_ratio"]) == (0.5, pytest.approx(1793 / 3593))
+    assert (amp["time_ratio"], amp["thesis_time_ratio"]) == pytest.approx((0.5, 1793 / 3593))
+
+
+def test_the_time_of_one_training_has_no_interval_and_that_of_several_has_one(read: Callable[..., Results]) -> None:
+    one = read(make_training(), make_training("amp-fp16", seconds=1800.0))
+    assert "0.50x [no interval]" in render_terminal(build_table("thesis", one), width=None, color=False)
+    several = [
+        make_training(
+            name, seconds=seconds * (1 + 0.01 * seed), seed=seed, weights_sha256=f"{name}{seed}".ljust(64, "0")
+        )
+        for name, seconds in (("fp32", 3600.0), ("amp-fp16", 1800.0))
+        for seed in range(3)
+    ]
+    table = build_table("thesis", read(*several))
+    amp = table.rows()[-1]
+    assert (amp["time_ratio_basis"], amp["time_ratio_num_processes"]) == ("processes", 3)
+    assert amp["time_ratio_low"] < 0.5 < amp["time_ratio_high"]
+    assert "[low, high]: 95% interval over 3 trainings" in table.notes
 
 
 def test_a_replayed_training_counts_once(write_result: Callable[..., Path]) -> None:

@@ -41,16 +41,17 @@ def one_run(write_result: Callable[..., Path]) -> Results:
     return collect([write_result(run_content())])
 
 
-def test_speedup_sets_amp_against_fp32_per_model_with_an_interval(one_run: Results) -> None:
+def test_speedup_sets_amp_against_fp32_per_model_with_the_spread_of_the_run(one_run: Results) -> None:
     frame = speedup_frame(one_run)
     assert frame["model"].tolist() == ["resnet18", "resnet50"]
     for row in frame.to_dict("records"):
         assert row["precision"] == "amp-fp16"
         assert row["speedup_ratio"] == pytest.approx(2.0, rel=0.02)
-        assert row["speedup_low"] < row["speedup_ratio"] < row["speedup_high"]
+        assert row["speedup_ratio_low"] < row["speedup_ratio"] < row["speedup_ratio_high"]
         assert row["memory_ratio"] == 0.6
         assert row["images_per_second"] / row["baseline_images_per_second"] == pytest.approx(row["speedup_ratio"])
-        assert (row["speedup_basis"], row["num_processes"]) == ("rounds", 1)
+        assert (row["speedup_ratio_basis"], row["num_processes"]) == ("one run", 1)
+        assert row["speedup_ratio_level"] is None
 
 
 def test_several_runs_of_one_machine_are_several_processes(write_result: Callable[..., Path]) -> None:
@@ -58,10 +59,10 @@ def test_several_runs_of_one_machine_are_several_processes(write_result: Callabl
         write_result(run_content(name, scale=scale), f"{name}.json") for name, scale in (("run-1", 1.0), ("run-2", 1.2))
     ]
     frame = speedup_frame(collect(paths))
-    assert frame["speedup_basis"].tolist() == ["processes"] * 2
+    assert frame["speedup_ratio_basis"].tolist() == ["processes"] * 2
     assert frame["num_processes"].tolist() == [2, 2]
     table = build_table("speedup", collect(paths))
-    assert any("over 2 or more processes" in note for note in table.notes)
+    assert "[low, high]: 95% interval over 2 processes" in table.notes
 
 
 def test_runs_of_two_machines_are_two_sets_of_rows(write_result: Callable[..., Path]) -> None:
@@ -83,8 +84,8 @@ def test_fp32_and_amp_of_different_processes_are_still_set_against_each_other(
             if entry["extra_info"]["perfsuite"]["workload"]["precision"] == precision
         ]
         paths.append(write_result(content, f"{name}.json"))
-    assert speedup_frame(collect(paths[:2]))["speedup_basis"].tolist() == ["rounds"] * 2
-    assert speedup_frame(collect(paths))["speedup_basis"].tolist() == ["processes"] * 2
+    assert speedup_frame(collect(paths[:2]))["speedup_ratio_basis"].tolist() == ["one run"] * 2
+    assert speedup_frame(collect(paths))["speedup_ratio_basis"].tolist() == ["processes"] * 2
 
 
 def test_all_figures_of_a_speedup_are_of_the_runs_that_have_both_sides(write_result: Callable[..., Path]) -> None:

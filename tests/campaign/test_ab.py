@@ -228,4 +228,4 @@ def test_noise_is_taken_kept_and_shown(
     assert "Noise floor, 3 processes a side" in captured.out
     assert "test_slept" in captured.out
     assert "kept in" in captured.err
-    assert "perfsuite-noise-1" in (tmp_path / "noise.json").read_text()
+    assert "perfsuite-noise-2" in (tmp_path / "noise.json").read_text()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from builders import make_workload
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
 from perfsuite.measure import paired
-from perfsuite.measure.budget import BUDGETS
+from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
-from perfsuite.measure.paired import Alternation, Side, measure_fidelity, measure_speedup
+from perfsuite.measure.overhead import measure_overhead
+from perfsuite.measure.paired import Alternation, Side, measure_speedup, measure_until_decided
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, PairedRecord, Process
 from perfsuite.workloads.bare_step import bare_step
@@ -46,6 +48,19 @@ class Simulated:
         return run
 
 
+class Sequence:
+    """A stopwatch that shows one time after the other."""
+
+    def __init__(self, times: Iterator[float]) -> None:
+        self.times = times
+
+    def start(self) -> None:
+        pass
+
+    def stop(self, token: None) -> float:  # noqa: ARG002 - there is none
+        return next(self.times)
+
+
 def make_sides(host: Simulated) -> tuple[Side, Side]:
     stopwatch = ClockStopwatch(host.now)
     return (
@@ -54,13 +69,53 @@ def make_sides(host: Simulated) -> tuple[Side, Side]:
     )
 
 
-def test_a_block_is_a_b_b_a_and_a_turn_after_the_other_side_begins_with_an_untimed_pass() -> None:
+def test_blocks_are_a_b_b_a_and_b_a_a_b_and_a_turn_after_the_other_side_begins_with_an_untimed_pass() -> None:
     host = Simulated()
     alternation = Alternation(*make_sides(host), num_passes=2)
     alternation.run_block()
     alternation.run_block()
-    assert "".join(host.log) == "AAABBBBBAAA" + "AABBBBBAAA"
+    assert "".join(host.log) == "AAABBBBBAAA" + "BBBAAAAABBB"
     assert alternation.blocks == [pytest.approx((0.1, 0.05, 0.05, 0.1))] * 2
+
+
+def test_of_every_two_blocks_one_runs_in_each_order_and_which_comes_first_is_drawn() -> None:
+    orders = [first_turns(num_blocks=40) for _ in range(2)]
+    pairs = {first + second for first, second in zip(orders[0][::2], orders[0][1::2], strict=True)}
+    assert pairs == {"AB", "BA"}
+    assert orders[0] == orders[1]
+
+
+def first_turns(*, num_blocks: int) -> list[str]:
+    """Return which side began each block."""
+    log: list[str] = []
+    sides = [
+        Side(
+            run=lambda: None,
+            stopwatch=ClockStopwatch(lambda: 0.0),
+            in_force=lambda name=name: contextlib.nullcontext(log.append(name)),  # type: ignore[misc,func-returns-value]
+        )
+        for name in "AB"
+    ]
+    alternation = Alternation(*sides, num_passes=1)
+    for _ in range(num_blocks):
+        alternation.run_block()
+    return log[::4]
+
+
+@pytest.mark.parametrize("turns", [2, 3, 4, 5, 8, 16])
+def test_an_oscillation_with_a_period_of_some_turns_leaves_the_paired_ratio_alone(turns: int) -> None:
+    """Turns as long as each other on a host that is 5% slower and faster by turns."""
+    for phase in (0.3, 1.1, 2.5):
+        times = iter(1 + 0.05 * math.sin(2 * math.pi * turn / turns + phase) for turn in range(10_000))
+        alternation = Alternation(*(Side(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB"), num_passes=1)
+        for _ in range(80):
+            alternation.run_block()
+        estimate = paired_ratio(np.array(alternation.blocks))
+        assert estimate.ratio == pytest.approx(1.0, abs=1e-6 if turns in {2, 4} else 0.02)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.low <= 1.0 + 1e-9
+        assert estimate.high >= 1.0 - 1e-9
 
 
 def test_a_drift_that_bends_separate_cells_leaves_the_paired_ratio_alone() -> None:
@@ -105,6 +160,16 @@ def test_what_must_be_in_force_holds_in_the_turns_of_its_side_only() -> None:
     assert seen == ["A", "A", "B", "B", "B", "A", "A"]
 
 
+class FakeStats(dict[str, Any]):
+    """pytest-benchmark's statistics of three rounds, to which more can be added."""
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__(iterations=iterations, data=[1.0, 1.0, 1.0])
+
+    def update(self, duration: float) -> None:  # type: ignore[override]
+        self["data"].append(duration)
+
+
 class FakeBenchmark:
     """pytest-benchmark's fixture: a calibration, three rounds of so many iterations, one more run."""
 
@@ -114,7 +179,7 @@ class FakeBenchmark:
         self.has_error = False
         self.group: str | None = None
         self.extra_info: dict[str, Any] = {}
-        self.stats: Any = {"rounds": 3, "iterations": iterations}
+        self.stats = FakeStats(iterations)
         self.iterations = iterations
 
     def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
@@ -191,14 +256,59 @@ def test_no_room_for_both_sides_is_told_by_name(monkeypatch: pytest.MonkeyPatch)
         run_speedup()
 
 
-def test_fidelity_holds_the_reported_step_against_a_bare_loop_of_it() -> None:
+def run_overhead(
+    is_decided: Callable[[PairedRecord], bool], *, iterations: int = 1, extra_time_s: float = 60.0
+) -> tuple[PairedRecord, FakeBenchmark]:
     clock = DeviceClock(lambda: None)
-    benchmark = FakeBenchmark(clock)
-    workload = make_workload(batch_size=2, device_type="cpu")
-    record = measure_fidelity(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+    benchmark = FakeBenchmark(clock, iterations=iterations)
+    record = measure_overhead(
+        make_workload(batch_size=2, device_type="cpu"),
+        benchmark,
+        device=CPU,
+        clock=clock,
+        process=PROCESS,
+        is_decided=is_decided,
+        extra_time_s=extra_time_s,
+    )
     assert record is not None
+    return record, benchmark
+
+
+def test_the_harness_overhead_is_the_reported_step_against_a_bare_loop_of_it() -> None:
+    record, _ = run_overhead(lambda _record: True)
     assert (record.comparison, record.limit_ratio) == ("fidelity", 0.03)
-    assert record.baseline == record.candidate == workload
+    assert record.baseline == record.candidate == make_workload(batch_size=2, device_type="cpu")
+    assert (len(record.blocks), record.turn_order, record.num_looks) == (3, "abba_or_baab", len(OVERHEAD_LOOKS))
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_a_check_that_is_not_decided_goes_on_and_keeps_its_blocks_as_rounds(iterations: int) -> None:
+    seen: list[int] = []
+
+    def at_the_second_look(record: PairedRecord) -> bool:
+        seen.append(len(record.blocks))
+        return len(seen) == 2
+
+    record, benchmark = run_overhead(at_the_second_look, iterations=iterations, extra_time_s=0.01)
+    assert seen[0] == 3 * iterations
+    assert seen[1] == len(record.blocks) > seen[0]
+    assert len(benchmark.stats["data"]) * iterations == len(record.blocks)
+    assert read_record(benchmark.extra_info[KEY]) == record
+
+
+def test_a_check_looks_a_few_times_only_and_stops_when_its_time_is_over() -> None:
+    host = Simulated()
+    looks: list[float] = []
+    stages: list[str] = []
+    measure_until_decided(
+        host.passing("block", 1.0),
+        lambda: bool(looks.append(host.now())),  # type: ignore[func-returns-value]
+        (0.0, 2.5, 5.0, 10.0),
+        now=host.now,
+        report_stage=stages.append,
+    )
+    assert looks == [0.0, 3.0, 5.0, 10.0]
+    assert stages == [f"cannot tell yet: up to {left} s more" for left in (10, 7, 5)]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "amp-fp16"])

@@ -27,6 +27,7 @@ DEFAULTS: dict[str, object] = {
     "perf_restart": False,
     "perf_deterministic": False,
     "perf_no_profile": False,
+    "perf_overhead_time": "60",
 }
 
 
@@ -58,6 +59,8 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_memory_format", "nhwc", "--perf-memory-format: unknown memory format 'nhwc'; choose from channels_last"),
         ("perf_gradients", "none", "--perf-gradients: unknown state of gradients 'none'; choose from freed, kept"),
         ("perf_recipe", "fast", "--perf-recipe: unknown recipe 'fast'; choose from study, smoke, or name a .toml file"),
+        ("perf_overhead_time", "-1", "--perf-overhead-time: '-1' is not a time; whole seconds from 0 to 86400 are"),
+        ("perf_overhead_time", "1.5", "--perf-overhead-time: '1.5' is not a time"),
         ("perf_seeds", "0", "--perf-seeds: '0' is no number of seeds"),
         ("perf_seeds", "many", "--perf-seeds: 'many' is no number of seeds"),
         ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),

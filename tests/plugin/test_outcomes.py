@@ -53,7 +53,7 @@ def test_out_of_memory_is_told_in_one_line_and_the_other_cells_go_on(
     assert "Traceback" not in run.text
     assert "During handling" not in run.text
     assert "FAILED benchmarks/test_step.py::test_forward[resnet18-amp-bf16-b2] - " in run.text
-    assert run.content["perfsuite"]["outcomes"][0]["reason"].startswith("out of memory: resnet18")
+    assert run.content["perfsuite"]["outcomes"][0]["reason"].startswith("resnet18 amp-bf16 forward b2 does not fit")
 
 
 def test_a_broken_precision_policy_is_a_failed_cell_and_never_a_number(

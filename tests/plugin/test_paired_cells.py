@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from suite_run import REPOSITORY
 
-from perfsuite.measure import paired
+from perfsuite.measure import overhead
 from perfsuite.record_kinds import read_record
 from perfsuite.records import PairedRecord
 
@@ -43,7 +43,12 @@ def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) 
 
 def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_suite: Callable[..., Run]) -> None:
     run = run_suite(
-        "-m", "speedup or fidelity or step", "-k", "resnet18 and bf16 and not ward", "--benchmark-min-rounds=6"
+        "-m",
+        "speedup or fidelity or step",
+        "-k",
+        "resnet18 and bf16 and not ward",
+        "--benchmark-min-rounds=6",
+        "--perf-overhead-time=0",
     )
     assert run.result.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}  # the fidelity of a busy machine
     pairs = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
@@ -51,7 +56,7 @@ def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_s
     assert len(found["speedup"].blocks) >= 6
     for expected in (
         "1/3] speedup resnet18-amp-bf16-b2",
-        "FP32 and AMP in alternation, batch 2",
+        "AMP vs FP32, interleaved, batch 2",
         "collect --table steps",
     ):
         assert expected in run.text
@@ -61,7 +66,7 @@ def test_a_step_that_is_not_what_a_bare_loop_takes_is_a_failure(
     run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lets every reported step do its work twice."""
-    original = paired.measure_fidelity.__globals__["bare_step"]
+    original: Any = overhead.__dict__["bare_step"]
 
     def half(step: object) -> Callable[[], None]:
         bare = original(step)
@@ -69,9 +74,28 @@ def test_a_step_that_is_not_what_a_bare_loop_takes_is_a_failure(
         step.train_step = lambda: (run(), run())  # type: ignore[attr-defined]
         return bare  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(paired, "bare_step", half)
-    run = run_suite("-m", "fidelity", "-k", "resnet18-fp32", "--benchmark-min-rounds=6")
+    monkeypatch.setattr(overhead, "bare_step", half)
+    run = run_suite("-m", "fidelity", "-k", "resnet18-fp32", "--benchmark-min-rounds=12")
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "times as long as a bare loop" in run.text
+    assert "% (limit 3%): times of this suite contain its own overhead here; do not use them" in run.text
     assert run.outcomes == [("test_fidelity[resnet18-fp32-b2]", "failed")]
-    assert run.content["benchmarks"] == []
+    assert run.names == ["test_fidelity[resnet18-fp32-b2]"]  # its readings are kept
+    assert any(line.split()[-1:] == ["fail"] for line in run.text.splitlines() if line.startswith("resnet18"))
+
+
+def test_a_check_that_cannot_tell_fails_as_such_and_says_how_much_longer_it_needs(
+    run_suite: Callable[..., Run],
+) -> None:
+    """Three blocks have no interval whatever the machine does."""
+    run = run_suite("-m", "fidelity", "-k", "resnet18-fp32", "--benchmark-min-rounds=3", "--perf-overhead-time=0")
+    assert run.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert run.outcomes == [("test_fidelity[resnet18-fp32-b2]", "cannot_tell")]
+    (outcome,) = run.content["perfsuite"]["outcomes"]
+    assert outcome["reason"].startswith("harness overhead of resnet18 fp32 train_step b2: ")
+    assert "; too few blocks for an interval: --perf-overhead-time 60" in outcome["reason"]
+    assert "a check that cannot tell goes on for 0 s (--perf-overhead-time)" in run.text
+    for shown in (f"fidelity resnet18-fp32-b2  cannot tell: {outcome['reason']}", "cannot tell: harness overhead"):
+        assert shown in run.text
+    assert "cannot tell: cannot tell" not in run.text
+    assert run.names == ["test_fidelity[resnet18-fp32-b2]"]
+    assert any(line.split()[-2:] == ["cannot", "tell"] for line in run.text.splitlines() if line.startswith("resnet18"))

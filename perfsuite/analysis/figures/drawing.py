@@ -42,12 +42,13 @@ class Swatch:
     Attributes:
         label: What it stands for.
         color: Its colour.
-        look: A filled box, a hatched one, an outlined one, a line, a dashed line or a point.
+        look: A filled box, a hatched one, an outlined one, a line, a dashed line, a thin line, a line with caps, or a
+            point.
     """
 
     label: str
     color: str
-    look: Literal["box", "hatch", "outline", "line", "dashed", "point", "diamond"] = "box"
+    look: Literal["box", "hatch", "outline", "line", "dashed", "thin", "interval", "point", "diamond"] = "box"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +202,11 @@ def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -
                 [middle] if points else [middle, middle],
                 transform=figure.transFigure,
                 color=swatch.color,
-                marker={"point": "o", "diamond": "D"}.get(swatch.look, ""),
+                marker={"point": "o", "diamond": "D", "interval": "|"}.get(swatch.look, ""),
                 markersize=5,
                 markerfacecolor=swatch.color if swatch.look == "point" else "none",
                 linestyle=(0, (3, 1.6)) if swatch.look == "dashed" else "-",
-                linewidth=1.6,
+                linewidth=0.7 if swatch.look == "thin" else 1.6,
             )
         figure.add_artist(artist)
         figure.text(

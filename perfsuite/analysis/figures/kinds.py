@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.figures.across import across_chart
 from perfsuite.analysis.figures.resources import energy_chart, light_chart, memory_chart
 from perfsuite.analysis.figures.rounds import plain_chart, rounds_chart
 from perfsuite.analysis.figures.steps import paired_chart, phases_chart, speedup_chart
 from perfsuite.analysis.figures.study import study_chart
 from perfsuite.analysis.figures.trainings import confusion_chart, curves_chart, differences_chart
-from perfsuite.analysis.figures.verdicts import across_chart, verdicts_chart
+from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.errors import InvalidChoiceError, choose
 
 if TYPE_CHECKING:

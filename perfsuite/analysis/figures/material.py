@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -134,15 +133,6 @@ def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
         return place_in_words(columns, plain)
 
     return words
-
-
-def with_files(names: Sequence[str], places: Sequence[str], files: Sequence[Any]) -> list[str]:
-    """Return names of rows, each with its file where several rows of one place have the same."""
-    counts = Counter(zip(places, names, strict=True))
-    return [
-        f"{name}, {file}" if counts[place, name] > 1 else name
-        for name, place, file in zip(names, places, files, strict=True)
-    ]
 
 
 def workload_words(

@@ -23,6 +23,9 @@ LETTERS = 49
 SMALLEST = 0.82
 """How far the type of a long label shrinks before the label is shortened."""
 
+INTERVAL_POINTS, SPREAD_POINTS = 1.5, 0.7
+"""How thick the line of an interval is, and that of a spread within one run."""
+
 MOST_ROWS = 24
 """More than these are not read in a figure; the table has them all."""
 
@@ -41,7 +44,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A value of its own in a row, with its interval if it has one."""
+    """A value of its own in a row, with its interval if it has one, or only its spread within one run."""
 
     value: float
     color: str
@@ -49,6 +52,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     look: Literal["dot", "diamond", "interval"] = "dot"
+    is_spread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,11 +198,15 @@ def _draw_row(axes: Axes, marks: Marks, index: int, row: Row, limits: tuple[floa
 def _draw_point(axes: Axes, marks: Marks, middle: float, point: Point, limits: tuple[float, float]) -> None:
     if point.low is not None and point.high is not None:
         low, high = (min(max(value, limits[0]), limits[1]) for value in (point.low, point.high))
-        axes.plot([low, high], [middle, middle], color=point.color, linewidth=1.5, zorder=3, solid_capstyle="butt")
-        inside = [x for x, given in ((low, point.low), (high, point.high)) if x == given]
+        width = SPREAD_POINTS if point.is_spread else INTERVAL_POINTS
         (drawn,) = axes.plot(
-            inside, [middle] * len(inside), "|", color=point.color, markersize=7, markeredgewidth=1.5, zorder=3
+            [low, high], [middle, middle], color=point.color, linewidth=width, zorder=3, solid_capstyle="butt"
         )
+        inside = [x for x, given in ((low, point.low), (high, point.high)) if x == given]
+        if not point.is_spread:
+            (drawn,) = axes.plot(
+                inside, [middle] * len(inside), "|", color=point.color, markersize=7, markeredgewidth=1.5, zorder=3
+            )
         if point.look == "interval":
             marks.add(drawn, point.tip)
             return

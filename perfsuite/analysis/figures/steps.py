@@ -9,32 +9,26 @@ from perfsuite.analysis.figures.material import (
     PHASE_TITLES,
     Cell,
     enumerate_words,
-    is_known,
     n_words,
     panel_title,
     phase_rank,
     place_words,
     span,
     titled,
-    with_files,
     workload_words,
 )
-from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, rows_words, upper_limit
-from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
+from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_points
+from perfsuite.analysis.figures.rows import Bar, Row, rows_panel, rows_words, upper_limit
+from perfsuite.analysis.figures.style import MUTED, SEQUENCE, precision_color
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
+from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.metrics import METRICS, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.figures.material import Material
-
-
-def ratio_words(ratio: float, low: Any, high: Any, decimals: int = 2) -> str:
-    """Return a ratio, never without its interval or that there is none."""
-    if not is_known(low) or not is_known(high):
-        return f"{ratio:.{decimals}f}x [no interval]"
-    return f"{ratio:.{decimals}f}x [{low:.{decimals}f}, {high:.{decimals}f}]"
+    from perfsuite.analysis.statistics.intervals import Ratio
 
 
 def speedup_chart(material: Material) -> Drawing | None:
@@ -47,7 +41,8 @@ def speedup_chart(material: Material) -> Drawing | None:
     for row in sorted(frame.to_dict("records"), key=lambda row: phase_rank(row["phase"])):
         groups.setdefault((place(row), row["phase"]), []).append({str(key): value for key, value in row.items()})
     several = frame["precision"].nunique() > 1
-    limits = (0.0, upper_limit([*frame["speedup_ratio"], *frame["speedup_high"].dropna()]))
+    ratios = [_speedup(row) for rows in groups.values() for row in rows]
+    limits = (0.0, upper_limit(_ends(ratios)))
     panels = []
     for (where, phase), rows in groups.items():
         drawn = [_speedup_row(row, f"{label(row)} {row['precision']}" if several else label(row)) for row in rows]
@@ -56,50 +51,54 @@ def speedup_chart(material: Material) -> Drawing | None:
                 panel_title(where, phase),
                 f"Speed-up of a {PHASE_TITLES.get(phase, phase)} over FP32",
                 drawn,
-                axis=f"speed-up over FP32 (1 = no gain), x; {_basis(rows)}",
+                axis=f"speed-up over FP32 (1 = no gain), x; {processes_of([_speedup(row) for row in rows])}",
                 limits=limits,
                 reference=1.0,
             )
         )
     return Drawing(
         kind="speedup",
-        title=f"{enumerate_words(sorted(frame['precision'].unique()))} against FP32: speed-up with 95% intervals",
+        title=f"{enumerate_words(sorted(frame['precision'].unique()))} vs FP32: speed-up{bracket_words(ratios)}",
         finding=speedup_in_words(groups),
         panels=tuple(panels),
-        legend=tuple(
-            Swatch(label=name, color=precision_color(name)) for name in dict.fromkeys(frame["precision"].tolist())
+        legend=(
+            *(Swatch(label=name, color=precision_color(name)) for name in dict.fromkeys(frame["precision"].tolist())),
+            *bracket_legend(ratios),
         ),
     )
 
 
+def _speedup(row: dict[str, Any]) -> Ratio:
+    ratio = ratio_of_row(row, "speedup_ratio")
+    assert ratio is not None  # noqa: S101 - for the type checker: every row of this frame has one
+    return ratio
+
+
+def _ends(ratios: Sequence[Ratio]) -> list[float]:
+    return [ratio.ratio if ratio.high is None else max(ratio.ratio, ratio.high) for ratio in ratios]
+
+
 def _speedup_row(row: dict[str, Any], label: str) -> Row:
-    ratio, low, high = row["speedup_ratio"], row["speedup_low"], row["speedup_high"]
-    value = ratio_words(ratio, low, high)
+    ratio = _speedup(row)
     rate = METRICS["images_per_second"]
     tip = (
-        f"{label}, {row['precision']}: {value} over FP32; {rate.show(row['images_per_second'])} images/s after "
-        f"{rate.show(row['baseline_images_per_second'])} images/s"
+        f"{label}, {row['precision']}: {ratio_text(ratio)} over FP32, {row['speedup_source']}; "
+        f"{rate.show(row['baseline_images_per_second'])} -> {rate.show(row['images_per_second'])} images/s"
     )
     color = precision_color(row["precision"])
     return Row(
         label=label,
-        value=value,
-        bars=(Bar(start=0, width=ratio, color=color, tip=tip),),
-        points=(Point(value=ratio, color=INK, tip=tip, low=low, high=high, look="interval"),) if is_known(low) else (),
+        value=ratio_text(ratio, brief=True),
+        bars=(Bar(start=0, width=ratio.ratio, color=color, tip=tip),),
+        points=ratio_points(ratio, tip=tip),
     )
 
 
-def _basis(rows: Sequence[dict[str, Any]]) -> str:
-    if all(row["speedup_basis"] == "processes" for row in rows):
-        return f"n = {span([int(row['num_processes']) for row in rows])} processes"
-    return "n = 1 process, over its rounds"
-
-
 def speedup_in_words(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
-    """Return the range of speed-ups of the first phase, with the intervals of its ends."""
+    """Return the range of speed-ups of the first phase, with the intervals or spreads of its ends."""
     (where, phase), rows = next(iter(groups.items()))
     ends = sorted(rows, key=lambda row: float(row["speedup_ratio"]))
-    texts = [ratio_words(row["speedup_ratio"], row["speedup_low"], row["speedup_high"]) for row in (ends[0], ends[-1])]
+    texts = [ratio_text(_speedup(row)) for row in (ends[0], ends[-1])]
     names = [f"{row['model']} {row['precision']}" for row in (ends[0], ends[-1])]
     what = f"A {PHASE_TITLES.get(phase, phase)} runs at" if phase != "train_step" else "A whole training step runs at"
     at = f" on {where}" if where else ""
@@ -109,49 +108,50 @@ def speedup_in_words(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str
 
 
 def paired_chart(material: Material) -> Drawing | None:
-    """Draw speed-ups that were measured in alternation."""
+    """Draw speed-ups that were measured interleaved."""
     frame = pairs_frame(material.results, COMPARISONS["paired"])
     if frame.empty:
         return None
     place, label = place_words(frame), workload_words(frame, but=("precision",))
     groups: dict[str, list[Row]] = {}
-    numbers: list[float] = []
-    records = frame.to_dict("records")
-    names = [f"{label(row)} {row['precision']}" for row in records]
-    names = with_files(names, [place(row) for row in records], [row["file"] for row in records])
-    for row, name in zip(records, names, strict=True):
-        ratio = 1 / row["time_ratio"]
-        known = is_known(row["time_ratio_low"])
-        low, high = (1 / row["time_ratio_high"], 1 / row["time_ratio_low"]) if known else (None, None)
-        value = ratio_words(ratio, low, high)
+    ratios: list[Ratio] = []
+    for row in frame.to_dict("records"):
+        time_ratio = ratio_of_row(row, "time_ratio")
+        if time_ratio is None:
+            continue
+        ratio = time_ratio.inverse()
+        ratios.append(ratio)
         color = precision_color(row["precision"])
-        tip = f"{name}: {value} over {row['baseline_precision']}, in {row['num_blocks']} blocks in alternation"
-        numbers += [ratio, *([high] if high is not None else [])]
+        name = f"{label(row)} {row['precision']}"
+        tip = f"{name}: {ratio_text(ratio)} over {row['baseline_precision']}, in {row['num_blocks']} interleaved blocks"
         groups.setdefault(place(row), []).append(
             Row(
                 label=name,
-                value=value,
-                bars=(Bar(start=0, width=ratio, color=color, tip=tip),),
-                points=(Point(value=ratio, color=INK, tip=tip, low=low, high=high, look="interval"),) if known else (),
+                value=ratio_text(ratio, brief=True),
+                bars=(Bar(start=0, width=ratio.ratio, color=color, tip=tip),),
+                points=ratio_points(ratio, tip=tip),
             )
         )
-    n = span(frame["num_blocks"].tolist())
+    n = f"n = {span(frame['num_blocks'].tolist())} blocks, {processes_of(ratios).removeprefix('n = ')}"
     return Drawing(
         kind="paired",
-        title="Speed-up measured in alternation (FP32, AMP, AMP, FP32), with 95% intervals",
-        finding=f"In alternation: {rows_words([row for rows in groups.values() for row in rows])}.",
+        title=f"Speed-up measured interleaved{bracket_words(ratios)}",
+        finding=f"Interleaved: {rows_words([row for rows in groups.values() for row in rows])}.",
         panels=tuple(
             rows_panel(
                 titled("whole training step", where),
                 "Speed-up over FP32",
                 rows,
-                axis=f"speed-up over FP32 (1 = no gain), x; n = {n} blocks of 1 process",
-                limits=(0, upper_limit(numbers)),
+                axis=f"speed-up over FP32 (1 = no gain), x; {n}",
+                limits=(0, upper_limit(_ends(ratios))),
                 reference=1.0,
             )
             for where, rows in groups.items()
         ),
-        legend=tuple(Swatch(label=name, color=precision_color(name)) for name in dict.fromkeys(frame["precision"])),
+        legend=(
+            *(Swatch(label=name, color=precision_color(name)) for name in dict.fromkeys(frame["precision"])),
+            *bracket_legend(ratios),
+        ),
     )
 
 

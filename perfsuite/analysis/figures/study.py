@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import is_known, place_words, with_files
+from perfsuite.analysis.figures.material import is_known, place_words, span
+from perfsuite.analysis.figures.ratio_marks import bracket_legend, ratio_point
 from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, precision_color
+from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.statistics.intervals import bare_ratio
 from perfsuite.analysis.training_tables import beside_study_table, training_origins
 from perfsuite.study import study_result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.statistics.intervals import Ratio
 
 
 def study_chart(material: Material) -> Drawing | None:
@@ -32,8 +36,9 @@ def study_chart(material: Material) -> Drawing | None:
     place = place_words(training_origins(results) if results.trainings else results.benchmarks)
     panels = []
     memory = "memory_ratio"
+    ratios: list[Ratio | None] = []
     for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, _MEMORY)):
-        found: list[tuple[str, dict[Any, Any], float, float]] = []
+        rows = []
         for record in records:
             value, study = (
                 record.get(key),
@@ -46,20 +51,18 @@ def study_chart(material: Material) -> Drawing | None:
             label = " ".join(
                 part for part in (record["model"] + batch + kept, record["precision"], place(record)) if part
             )
-            found.append((label, record, float(value or 0), float(study or 0)))
-        files = [record.get("file") for _, record, *_ in found]
-        labels = with_files([label for label, *_ in found], [""] * len(found), files)
-        rows = [
-            _study_row(label, record["precision"], value, study)
-            for label, (_, record, value, study) in zip(labels, found, strict=True)
-        ]
+            ratio = ratio_of_row(record, key) if theirs != _MEMORY else None
+            ratios.append(ratio)
+            rows.append(
+                _study_row(label, record["precision"], ratio or bare_ratio(float(value or 0)), float(study or 0))
+            )
         if rows:
             panels.append(
                 rows_panel(
                     f"{title}, AMP / FP32",
                     f"{title} of AMP over FP32",
                     rows,
-                    axis=f"{title} of AMP over that of FP32, x; n = 1",
+                    axis=f"{title} of AMP over that of FP32, x; {_n_words(records)}",
                     limits=(0, upper_limit([1.0, *(point.value for row in rows for point in row.points)])),
                     reference=1.0,
                 )
@@ -75,10 +78,9 @@ def study_chart(material: Material) -> Drawing | None:
         legend=(
             Swatch(label="ours", color=panels_color, look="point"),
             Swatch(label="the study's", color=INK, look="diamond"),
+            *bracket_legend(ratios, panels_color),
         ),
-        notes=(
-            "another machine and another torch: ratios are comparable, times are not; single runs give no interval",
-        ),
+        notes=("another machine and another torch: ratios are comparable, times are not",),
     )
 
 
@@ -90,14 +92,20 @@ def _study_memory_ratio(record: Mapping[Any, Any]) -> float | None:
     return theirs.peak_allocated_bytes / base.peak_allocated_bytes if theirs and base else None
 
 
-def _study_row(label: str, precision: str, value: float, study: float) -> Row:
-    words = f"{value:.2f}x, study {study:.2f}x"
+def _n_words(records: Sequence[Mapping[Any, Any]]) -> str:
+    processes = span([int(record.get("num_processes") or record.get("num_seeds") or 1) for record in records])
+    return f"n = {processes} process{'' if processes == '1' else 'es'}"
+
+
+def _study_row(label: str, precision: str, ratio: Ratio, study: float) -> Row:
+    text = f"{ratio.ratio:.2f}x" if ratio.basis is None else ratio_text(ratio, brief=True)
+    words = f"{text}, study {study:.2f}x"
     color = precision_color(precision)
     return Row(
         label=label,
         value=words,
         points=(
             Point(value=study, color=INK, tip=f"{label}: the study {study:.2f}x", look="diamond"),
-            Point(value=value, color=color, tip=f"{label}: ours {words}"),
+            ratio_point(ratio, color=color, tip=f"{label}: ours {words}", look="dot"),
         ),
     )

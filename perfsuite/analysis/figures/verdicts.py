@@ -1,18 +1,18 @@
-"""Baseline against candidate as a forest plot, and machines or versions side by side."""
+"""Baseline against candidate as a forest plot."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from perfsuite.analysis.compare_tables import SYMBOLS
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import is_known, span, workload_words
+from perfsuite.analysis.figures.material import workload_words
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
-from perfsuite.analysis.figures.style import BETTER, FP32, SAME, UNSURE, WORSE
+from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
 from perfsuite.analysis.verdicts import WORST_FIRST, percent
 
 if TYPE_CHECKING:
@@ -110,55 +110,3 @@ def _row(benchmark: BenchmarkVerdict, label: str) -> Row:
         value=value,
         points=(Point(value=ratio, color=COLORS[benchmark.verdict], tip=tip, low=low, high=high),),
     )
-
-
-def across_chart(material: Material) -> Drawing | None:
-    """Draw the time in every other environment against the first, a panel each."""
-    found = material.across
-    if found is None:
-        return None
-    panels: list[tuple[str, list[Row]]] = []
-    for environment in found.environments[1:]:
-        changes = [row for row in found.changes if row["environment"] == environment and row["ratio"] is not None]
-        changes.sort(key=lambda row: -abs(math.log(row["ratio"])))
-        shown = {id(row) for row in changes[:MOST_ROWS]}
-        rows = [_across_row(row) for row in found.changes if id(row) in shown]
-        if rows:
-            panels.append((environment, rows))
-    if not panels:
-        return None
-    values = [v for _, rows in panels for row in rows for p in row.points for v in (p.value, p.low, p.high) if v]
-    limits = spread_limits([min(max(value, 1 / FARTHEST), FARTHEST) for value in values], 1.0, 0.1)
-    words = [_range_words(environment, rows) for environment, rows in panels]
-    n = span([int(row["num_processes"]) for row in found.changes if row["num_processes"]])
-    return Drawing(
-        kind="across",
-        title=f"Time against {found.baseline}, with 95% intervals",
-        finding=f"Against {found.baseline}, time is {'; '.join(words)}.",
-        panels=tuple(
-            rows_panel(
-                environment,
-                f"{environment} against {found.baseline}",
-                rows,
-                axis=f"time / time on the first, x (below 1: faster); n = {n} process{'' if n == '1' else 'es'}",
-                limits=limits,
-                reference=1.0,
-            )
-            for environment, rows in panels
-        ),
-        notes=("no verdicts: what differs is the machine or the version, and that is meant",),
-    )
-
-
-def _across_row(row: dict[str, Any]) -> Row:
-    ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
-    interval = f"[{low:.2f}, {high:.2f}]" if is_known(low) and is_known(high) else "[no interval]"
-    value = f"{ratio:.2f}x {interval}"
-    label = str(row["label"]).replace("train_step", "step").rsplit("::", 1)[-1]
-    tip = f"{row['label']} on {row['environment']}: {value} of the time"
-    return Row(label=label, value=value, points=(Point(value=ratio, color=FP32, tip=tip, low=low, high=high),))
-
-
-def _range_words(environment: str, rows: list[Row]) -> str:
-    ends = sorted(rows, key=lambda row: row.points[0].value)
-    return f"{ends[0].value} ({ends[0].label}) to {ends[-1].value} ({ends[-1].label}) on {environment}"

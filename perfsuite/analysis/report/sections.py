@@ -55,8 +55,9 @@ METHOD = (
         "before it is timed: fp32 is IEEE single precision with TF32 switched off."
     ),
     (
-        "Intervals are 95% intervals. From several files of one machine they hold what differs between processes; from "
-        "one file only what differs between its rounds. A ratio stands with its interval, or says that it has none."
+        "[low, high] is a 95% interval over processes, or, marked A/A, from one process and the noise floor of its "
+        "machine. (low to high) is no interval but the spread within one run, over its rounds or its interleaved "
+        "blocks. A ratio without either says so."
     ),
     (
         "Verdicts treat a process as one sample; the chance of any false alarm among all benchmarks is limited. Peak "

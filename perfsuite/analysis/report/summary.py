@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from perfsuite.analysis.consistency import consistency_findings
 from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
-from perfsuite.analysis.figures.steps import ratio_words
+from perfsuite.analysis.ratio_text import (
+    MORE_STEPS,
+    MORE_STEPS_AND_PAIRS,
+    bracket_notes,
+    is_interval,
+    ratio_of_row,
+    ratio_text,
+)
+from perfsuite.analysis.speedup import INTERLEAVED
 from perfsuite.analysis.table_parts import notes_of
 from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.analysis.verdicts import percent
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.collect import FullTraining, Pair
     from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.statistics.intervals import Ratio
 
 MOST_NAMED = 4
 
@@ -112,9 +122,12 @@ def _amp_steps(material: Material) -> Answer | None:
     place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
     several = frame["precision"].nunique() > 1
     by_place: dict[str, list[str]] = {}
+    shown: list[Ratio | None] = []
     for row in rows:
         name = f"{label(row)} {row['precision']}" if several else label(row)
-        speed = ratio_words(row["speedup_ratio"], row["speedup_low"], row["speedup_high"])
+        ratio = ratio_of_row(row, "speedup_ratio")
+        shown.append(ratio)
+        speed = "unknown" if ratio is None else ratio_text(ratio)
         memory = f", {row['memory_ratio']:.2f}x the memory" if is_known(row["memory_ratio"]) else ""
         by_place.setdefault(place(row), []).append(
             f"{name}: {speed} the speed{memory}" if not place(row) else f"{name} {speed}"
@@ -135,10 +148,17 @@ def _amp_steps(material: Material) -> Answer | None:
     return Answer(
         question=f"What {names} gives ({what}, against FP32)",
         lead=lead,
-        lines=(*lines, "[low, high]: 95% interval"),
-        tone="good" if min(ratios) > 1 else "unsure",
+        lines=(*lines, *bracket_notes(shown, spread_of="rounds or interleaved blocks", more="")),
+        tone=_tone(shown),
         target="speedup",
     )
+
+
+def _tone(speedups: Sequence[Ratio | None]) -> str:
+    """Return `good` only where intervals show that all are faster; the spread within one run shows nothing."""
+    if not all(is_interval(ratio) for ratio in speedups):
+        return "plain"
+    return "good" if all(ratio is not None and (ratio.low or 0) > 1 for ratio in speedups) else "unsure"
 
 
 def _most(lines: list[str], num: int = MOST_NAMED + 2) -> list[str]:
@@ -155,7 +175,8 @@ def _amp_trainings(material: Material) -> Answer | None:
         if difference is None or not is_known(difference):
             continue
         verdict = "no worse" if row["non_inferior"] else "not shown to be no worse"
-        time = f", {row['time_ratio']:.2f}x the time (no interval)" if is_known(row["time_ratio"]) else ""
+        ratio = ratio_of_row(row, "time_ratio")
+        time = "" if ratio is None else f", {ratio_text(ratio)} the time"
         low = f"at least {100 * row['difference_low']:+.2f} with 95% confidence"
         where = f" ({row['place']})" if row["place"] else ""
         lines.append(
@@ -207,11 +228,10 @@ def warnings_of(material: Material) -> list[str]:
     results = material.results
     found = []
     frame = material.speedups
-    if not frame.empty and (frame["speedup_basis"] == "rounds").any():
-        found.append(
-            "intervals of speed-ups hold only what differs between the rounds of one process; several files of the "
-            "same machine would show what differs from process to process"
-        )
+    if not frame.empty and (frame["speedup_ratio_basis"] == "one run").any():
+        more = MORE_STEPS_AND_PAIRS if (frame["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
+        found.append(f"speed-ups are of one run: their spread says nothing of other runs; {more}")
+    found += consistency_findings(results)
     commits = [commit for commit in _values(material, "commit") if commit.endswith("+dirty")]
     if commits:
         found.append("measured from a working tree with uncommitted changes")

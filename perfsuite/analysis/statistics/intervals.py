@@ -1,13 +1,17 @@
-"""Pure functions on arrays of times: margins and ratios, each with its interval."""
+"""Ratios of times, each with its interval or with its spread within one run; margins of means."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Times = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -15,30 +19,75 @@ CONFIDENCE = 0.95
 """Of every interval around a ratio, two-sided."""
 
 MIN_ROUNDS = 8
-"""Fewer rounds of one process give no interval: a bootstrap of their median would be far too narrow."""
+"""Fewer rounds of one process give no spread: a bootstrap of their median would be far too narrow."""
 
 MAX_PAIRED_BLOCKS = 1000
 """More blocks than this are averaged with their neighbours first: the work grows with their square."""
 
+EQUAL_RATIO = 1e-9
+"""Times that differ by less are the same reading of a clock, apart from the rounding of floating-point numbers."""
+
+Basis = Literal["processes", "noise floor", "one run"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RatioEstimate:
-    """A ratio and what is known of it.
+class Ratio:
+    """A ratio and what is known of its error.
 
     Attributes:
         ratio: The estimate.
-        low: Lower end of its interval, or None where the data give none.
+        low: Lower end of its interval or spread, or None where the data give none.
         high: Upper end.
-        num_processes: How many processes a side it rests on.
-        basis: `processes` where the interval contains what differs between processes, `rounds` or `blocks` where it
-            contains only what differs between the rounds, or the blocks of an alternation, of one process.
+        level: Coverage of [low, high]; None where it is no interval but a spread, or absent.
+        num_processes: How many processes a side it is computed from.
+        basis: What [low, high] is: `processes`: an interval that contains what differs between processes;
+            `noise floor`: the interval of one process, widened by the scatter between processes that an A/A run of
+            this machine showed; `one run`: no interval, only the spread inside one process, over its rounds or over
+            its interleaved blocks; None: absent.
     """
 
     ratio: float
     low: float | None
     high: float | None
+    level: float | None
     num_processes: int
-    basis: str
+    basis: Basis | None
+
+    def __post_init__(self) -> None:
+        has_level = self.basis in {"processes", "noise floor"}
+        if (self.level is not None) != has_level:
+            raise ValueError(f"a ratio with basis {self.basis!r} has level {self.level!r}")
+        if (self.low is None, self.high is None) != (self.basis is None, self.basis is None):
+            raise ValueError(f"a ratio with basis {self.basis!r} has the ends {self.low!r} and {self.high!r}")
+
+    def inverse(self) -> Ratio:
+        """Return 1 / ratio; the ends change places."""
+        return Ratio(
+            ratio=1 / self.ratio,
+            low=None if self.high is None else 1 / self.high,
+            high=None if self.low is None else 1 / self.low,
+            level=self.level,
+            num_processes=self.num_processes,
+            basis=self.basis,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """How much the time of one benchmark differs from process to process on one machine.
+
+    Attributes:
+        sd_log: Standard deviation of the logarithm of the median time of a process.
+        num_dof: Its degrees of freedom.
+    """
+
+    sd_log: float
+    num_dof: int
+
+
+def bare_ratio(ratio: float, num_processes: int = 1) -> Ratio:
+    """Return a ratio of which nothing else is known."""
+    return Ratio(ratio=ratio, low=None, high=None, level=None, num_processes=num_processes, basis=None)
 
 
 def relative_margins(times: Times, confidence: float = 0.99) -> Times:
@@ -60,28 +109,41 @@ def relative_margins(times: Times, confidence: float = 0.99) -> Times:
     return np.where(means > 0, margins, np.nan)
 
 
-def ratio_of_medians_one_process(numerator: Times, denominator: Times, *, seed: int = 0) -> RatioEstimate:
-    """Return median(numerator) / median(denominator) for rounds of one process, by a moving block bootstrap.
+def ratio_of_one_run(
+    numerator: Times, denominator: Times, *, scatter: tuple[Scatter, Scatter] | None = None, seed: int = 0
+) -> Ratio:
+    """Return median(numerator) / median(denominator) for the rounds of one process a side.
 
-    Neighbouring rounds are alike, so whole blocks of ceil(n ** (1/3)) rounds are drawn. The interval says nothing of
-    what differs between processes.
+    Without the scatter between processes [low, high] is only the spread inside the run, by a moving block bootstrap:
+    neighbouring rounds are alike, so whole blocks of ceil(n ** (1/3)) rounds are drawn.
     Source: Kuensch, The jackknife and the bootstrap for general stationary observations, Ann. Stat. 17 (1989).
+
+    With it, the variance of each side is what an A/A run of the machine showed between processes, which contains what
+    differs between the rounds of a process; where the rounds of this run differ by more, what they show. Degrees of
+    freedom of the sum: Welch, The generalization of Student's problem, Biometrika 34 (1947), equation 28.
 
     Args:
         numerator: Times [rounds] in seconds, all positive.
         denominator: The same for the other side.
+        scatter: Between processes, of numerator and denominator, where an A/A run of this machine is known.
         seed: Seed of the draws.
     """
     ratio = float(np.median(numerator) / np.median(denominator))
     if min(len(numerator), len(denominator)) < MIN_ROUNDS:
-        return RatioEstimate(ratio=ratio, low=None, high=None, num_processes=1, basis="rounds")
+        return bare_ratio(ratio)
     generator = np.random.default_rng(seed)
-    logs = np.log(_bootstrap_medians(numerator, generator) / _bootstrap_medians(denominator, generator))
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.exp(np.percentile(logs, [tail, 100 - tail]))
-    return RatioEstimate(
-        ratio=ratio, low=min(float(low), ratio), high=max(float(high), ratio), num_processes=1, basis="rounds"
-    )
+    logs = [np.log(_bootstrap_medians(side, generator)) for side in (numerator, denominator)]
+    if scatter is None:
+        tail = 100 * (1 - CONFIDENCE) / 2
+        low, high = np.exp(np.percentile(logs[0] - logs[1], [tail, 100 - tail]))
+        low, high = min(float(low), ratio), max(float(high), ratio)
+        return Ratio(ratio=ratio, low=low, high=high, level=None, num_processes=1, basis="one run")
+    within = [
+        max(float(side.var()), error**2) for side, error in zip(logs, _errors(numerator, denominator), strict=True)
+    ]
+    variances = np.array([max(one.sd_log**2, least) for one, least in zip(scatter, within, strict=True)])
+    num_dof = np.array([one.num_dof for one in scatter])
+    return _student(math.log(ratio), variances, num_dof, num_processes=1, basis="noise floor")
 
 
 def _bootstrap_medians(times: Times, generator: np.random.Generator, resamples: int = 2000) -> Times:
@@ -93,51 +155,101 @@ def _bootstrap_medians(times: Times, generator: np.random.Generator, resamples: 
     return medians
 
 
-def ratio_over_processes(numerators: Times, denominators: Times, *, paired: bool) -> RatioEstimate:
+def ratio_over_processes(
+    numerators: Times,
+    denominators: Times,
+    *,
+    paired: bool,
+    rounds: tuple[Times, Times] | None = None,
+) -> Ratio:
     """Return the ratio of geometric means of per-process medians with its Student interval.
+
+    A clock of coarse steps rounds all processes to the same reading: their scatter is then too small, or zero, and the
+    error does not shrink with their number. So the standard error of a side is at least that of the step in which its
+    times are read. Where all readings are the same the step is unknown, and there is no interval.
 
     Args:
         numerators: One median per process [P] in seconds, positive.
         denominators: The same for the other side; in the same order if paired.
         paired: Whether entry i of both sides is from the same process.
+        rounds: All rounds of the processes of each side, from which the step of the clock is read; without them it is
+            read from the medians.
 
     Raises:
         ValueError: Fewer than two processes on a side.
     """
     if min(len(numerators), len(denominators)) < 2:  # noqa: PLR2004 - a variance needs two
         raise ValueError("an interval over processes needs two processes a side")
+    a, b = np.log(numerators), np.log(denominators)
+    middle = float(a.mean() - b.mean())
+    num_processes = min(len(a), len(b))
+    least = np.array(_errors(*(rounds or (numerators, denominators)))) ** 2
+    if not least.all():
+        return bare_ratio(math.exp(middle), num_processes)
+    if paired:
+        variances, num_dof = np.array([max((a - b).var(ddof=1) / len(a), least.sum())]), np.array([len(a) - 1])
+    else:
+        variances = np.maximum([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)], least)
+        num_dof = np.array([len(a) - 1, len(b) - 1])
+    return _student(middle, variances, num_dof, num_processes=num_processes, basis="processes")
+
+
+def _student(middle: float, variances: Times, num_dof: Any, *, num_processes: int, basis: Basis) -> Ratio:
+    """Return exp(middle) with the interval of Student and Welch.
+
+    Args:
+        middle: Logarithm of the ratio.
+        variances: Of the logarithm, from independent parts that add up.
+        num_dof: Degrees of freedom of each.
+        num_processes: A side.
+        basis: What the interval contains.
+    """
     from scipy.special import stdtrit
 
-    a, b = np.log(numerators), np.log(denominators)
-    if paired:
-        variance, freedom = (a - b).var(ddof=1) / len(a), float(len(a) - 1)
-    else:
-        parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
-        variance = parts.sum()
-        # Source: Welch, The generalization of Student's problem, Biometrika 34 (1947), equation 28.
-        freedom = variance**2 / (parts**2 / np.array([len(a) - 1, len(b) - 1])).sum() if variance > 0 else 1.0
-    middle = float(a.mean() - b.mean())
-    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2) * math.sqrt(variance))
-    return RatioEstimate(
+    variance = float(variances.sum())
+    dof = variance**2 / float((variances**2 / num_dof).sum())
+    half = float(stdtrit(dof, 0.5 + CONFIDENCE / 2)) * math.sqrt(variance)
+    return Ratio(
         ratio=math.exp(middle),
         low=math.exp(middle - half),
         high=math.exp(middle + half),
-        num_processes=min(len(a), len(b)),
-        basis="processes",
+        level=CONFIDENCE,
+        num_processes=num_processes,
+        basis=basis,
     )
 
 
-def paired_ratio(blocks: Times) -> RatioEstimate:
-    """Return candidate / baseline of an alternation, with an interval that outliers and steady drift leave alone.
+def _errors(*sides: Times) -> tuple[float, ...]:
+    """Return the standard error of each side's logarithm that comes from the step in which its times are read.
 
-    The logarithm of a block's ratio is the mean of its candidate turns less that of its baseline turns: a drift that is
-    linear within a block cancels. Over the blocks, the Hodges-Lehmann estimate (the median of all pairwise means) with
-    the interval of Wilcoxon's signed-rank test. It takes blocks for independent and says nothing of what differs
-    between processes.
+    0 where all readings of all sides are the same. A side whose readings are all the same has the step of the others.
+    """
+    steps = [_step(side) for side in sides]
+    known = [step for step in steps if step > 0]
+    steps = [step or max(known, default=0.0) for step in steps]
+    return tuple(step / math.sqrt(12) / float(np.median(side)) for step, side in zip(steps, sides, strict=True))
+
+
+def _step(times: Times) -> float:
+    """Return how far the reading next to the median is from it, in seconds; 0 where all are the same."""
+    middle = float(np.median(times))
+    distances = np.abs(times - middle)
+    apart = distances[distances > EQUAL_RATIO * middle]
+    return float(apart.min()) if len(apart) else 0.0
+
+
+def paired_ratio(blocks: Times, *, confidence: float = CONFIDENCE) -> Ratio:
+    """Return candidate / baseline of interleaved blocks of one process, which outliers and a steady drift do not bias.
+
+    The logarithm of a block's ratio is the mean of its candidate turns minus that of its baseline turns: a drift that
+    is linear within a block cancels. Over the blocks, the Hodges-Lehmann estimate (the median of all pairwise means)
+    with the interval of Wilcoxon's signed-rank test, here the spread within one run: it takes blocks for independent
+    and contains nothing of what differs between processes.
     Source: Hollander, Wolfe, Chicken, Nonparametric Statistical Methods, 3rd ed., sections 3.1 to 3.3.
 
     Args:
         blocks: Seconds [blocks, 4] in the order baseline, candidate, candidate, baseline, all positive.
+        confidence: Of the interval, two-sided.
     """
     logs = np.log(blocks)
     ratios = (logs[:, 1] + logs[:, 2] - logs[:, 0] - logs[:, 3]) / 2
@@ -145,21 +257,38 @@ def paired_ratio(blocks: Times) -> RatioEstimate:
         ratios = np.array([part.mean() for part in np.array_split(ratios, MAX_PAIRED_BLOCKS)])
     first, second = np.triu_indices(len(ratios))
     means = np.sort((ratios[first] + ratios[second]) / 2)
-    middle = float(np.median(means))
-    cut = _signed_rank_cut(len(ratios))
-    low, high = (None, None) if cut is None else (math.exp(means[cut]), math.exp(means[-1 - cut]))
-    return RatioEstimate(ratio=math.exp(middle), low=low, high=high, num_processes=1, basis="blocks")
+    ratio = math.exp(float(np.median(means)))
+    cut = _signed_rank_cut(len(ratios), confidence)
+    if cut is None:
+        return bare_ratio(ratio)
+    low, high = math.exp(means[cut]), math.exp(means[-1 - cut])
+    return Ratio(ratio=ratio, low=low, high=high, level=None, num_processes=1, basis="one run")
 
 
-def _signed_rank_cut(num: int) -> int | None:
-    """Return how many pairwise means are cut off at either end for an interval of `CONFIDENCE`; None for too few.
+def paired_ratio_over_processes(processes: Sequence[Times]) -> Ratio:
+    """Return candidate / baseline of blocks that several processes measured, with Student's interval over them.
 
-    The largest number c with P(W < c) <= (1 - CONFIDENCE) / 2 for the signed-rank statistic W of `num` differences.
+    Args:
+        processes: The blocks of each process as `paired_ratio` takes them; of one process only its own spread is known.
+    """
+    ratios = np.array([paired_ratio(blocks).ratio for blocks in processes])
+    if len(ratios) < 2:  # noqa: PLR2004 - a variance needs two
+        return paired_ratio(processes[0])
+    turns = np.concatenate(list(processes))
+    rounds = (turns[:, 1:3].ravel(), turns[:, [0, 3]].ravel())
+    return ratio_over_processes(ratios, np.ones_like(ratios), paired=True, rounds=rounds)
+
+
+@lru_cache(maxsize=1024)
+def _signed_rank_cut(num: int, confidence: float = CONFIDENCE) -> int | None:
+    """Return how many pairwise means are cut off at either end for an interval of `confidence`; None for too few.
+
+    The largest number c with P(W < c) <= (1 - confidence) / 2 for the signed-rank statistic W of `num` differences.
     """
     ways = np.zeros(num * (num + 1) // 2 + 1)
     ways[0] = 1.0
     for rank in range(1, num + 1):  # each rank counts or not, with probability one half
         ways[rank:] = (ways[rank:] + ways[:-rank]) / 2
         ways[:rank] /= 2
-    cut = int(np.searchsorted(np.cumsum(ways), (1 - CONFIDENCE) / 2, side="right"))
+    cut = int(np.searchsorted(np.cumsum(ways), (1 - confidence) / 2, side="right"))
     return cut - 1 if cut > 0 else None

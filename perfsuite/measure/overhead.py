@@ -1,0 +1,106 @@
+"""Harness overhead: a training step as the suite reports it, interleaved with a bare loop of the same step."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.measure.budget import OVERHEAD_LOOKS
+from perfsuite.measure.clock import ClockStopwatch, independent_stopwatch
+from perfsuite.measure.paired import StoppingRule, make_side, run_pair
+from perfsuite.measure.preparation import build_step, guard, memory_left_behind
+from perfsuite.measure.telemetry import make_instrument
+from perfsuite.workloads.bare_step import bare_step
+from perfsuite.workloads.precision import applied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+
+    from perfsuite.measure.clock import DeviceClock
+    from perfsuite.measure.paired import Side
+    from perfsuite.measure.preparation import Benchmark
+    from perfsuite.measure.telemetry import Instrument
+    from perfsuite.records import PairedRecord, Process, Workload
+
+
+def measure_overhead(
+    workload: Workload,
+    benchmark: Benchmark,
+    *,
+    device: torch.device,
+    clock: DeviceClock,
+    process: Process,
+    is_decided: Callable[[PairedRecord], bool],
+    extra_time_s: float,
+    report_stage: Callable[[str], None] = lambda _stage: None,
+) -> PairedRecord | None:
+    """Measure a training step as the suite reports it (candidate) against a bare loop of the same step (baseline).
+
+    The reported side runs as in a cell: its hooks, its clock, NVML read at the same time. The bare side is what a user
+    would write, timed by CUDA events on a GPU and by the host's bare clock on a CPU.
+
+    Args:
+        workload: The training step.
+        benchmark: pytest-benchmark's fixture; a round of it is a block.
+        device: Where.
+        clock: The timer that the fixture reads, and that times the reported side.
+        process: Which process this is.
+        is_decided: Whether the readings so far show that the overhead is within its limit, or that it is not.
+        extra_time_s: How long more blocks follow the first rounds while nothing is decided.
+        report_stage: Told what is being done, in a word or two.
+
+    Returns:
+        The record, or None where pytest-benchmark is disabled and nothing was timed.
+
+    Raises:
+        PerfsuiteError: As from `measure_speedup`.
+    """
+    benchmark.group = f"{workload.model} harness overhead"
+    with guard(benchmark, workload.label, device=device, clock=clock), contextlib.ExitStack() as undo:
+        findings = memory_left_behind(device)
+        step, _ = build_step(workload, device=device, report_stage=report_stage)
+        undo.callback(step.close)
+        with applied(step.policy):
+            bare = bare_step(step)
+        instrument = make_instrument(device)
+        watch = instrument.start()
+        undo.callback(instrument.stop, watch)
+        instrument.pause(watch)
+        sides = [
+            make_side(step, bare, independent_stopwatch(device)),
+            _observed(make_side(step, step.train_step, ClockStopwatch(clock)), instrument, watch),
+        ]
+        return run_pair(
+            "fidelity",
+            sides,
+            [step, step],
+            benchmark,
+            clock=clock,
+            findings=findings,
+            process=process,
+            report_stage=report_stage,
+            stopping=StoppingRule(
+                is_decided=is_decided, looks_s=tuple(share * extra_time_s for share in OVERHEAD_LOOKS)
+            ),
+        )
+
+
+def _observed(side: Side, instrument: Instrument, watch: Any) -> Side:
+    """Return a side whose turns are observed, as the rounds of a cell are: the thread that reads costs time too.
+
+    One watch lasts over all turns, paused in those of the other side: a turn may be shorter than the thread's period.
+    """
+
+    @contextlib.contextmanager
+    def in_force() -> Iterator[None]:
+        with side.in_force():
+            instrument.resume(watch)
+            try:
+                yield
+            finally:
+                instrument.pause(watch)
+
+    return dataclasses.replace(side, in_force=in_force)
