@@ -470,18 +470,22 @@ def _detectable(
 def _num_processes_needed(change: Floats, se: Floats, effect: Effect, level: float, min_effect: Floats) -> Floats:
     """Return how many processes a side give a verdict with `POWER`.
 
-    A change below the minimum effect is called unchanged when the interval fits inside it, so half of the interval plus
-    two one-sided errors (one for each end) must. A larger one needs to be significant, if it is as large as measured.
-    All errors between processes shrink with their number, also those that benchmarks share.
+    A change below the minimum effect is called unchanged when its interval fits inside it: half of the interval plus
+    the error must, if nothing changed. A larger one must be significant and still reach the minimum effect, if it is as
+    large as measured. All errors between processes shrink with their number, also those that benchmarks share; that
+    they are themselves estimated is worth 1 / degrees of freedom of their variance.
     """
     num = np.maximum(effect.num, 2).astype(float)
-    is_small = np.abs(change) < min_effect
-    target = np.where(is_small, min_effect, np.abs(change))
+    size = np.abs(change)
+    is_small = size < min_effect
+    beyond = np.maximum(size - min_effect, 1e-12)
+    variance = np.square(se) * (1 + 1 / effect.dof)
     needed = num.copy()
     for _ in range(6):  # the quantiles depend on the number that is looked for
         dof = effect.dof * (needed - 1) / (num - 1)
-        small = stdtrit(dof, 0.5 + LEVEL / 2) + stdtrit(dof, 0.5 + POWER / 2)
-        large = stdtrit(dof, 1 - level) + stdtrit(dof, POWER)
-        needed = np.clip(num * np.square(se * np.where(is_small, small, large) / target), 2.0, MAX_NUM_PROCESSES)
+        error = stdtrit(dof, POWER)
+        unchanged = (stdtrit(dof, 0.5 + LEVEL / 2) + stdtrit(dof, 0.5 + POWER / 2)) / min_effect
+        changed = np.maximum((stdtrit(dof, 1 - level) + error) / np.maximum(size, 1e-12), error / beyond)
+        needed = np.clip(num * variance * np.square(np.where(is_small, unchanged, changed)), 2.0, MAX_NUM_PROCESSES)
     whole: Floats = np.maximum(np.ceil(needed), num + 1)
     return whole
