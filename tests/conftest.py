@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+# In workers of pytest-xdist pytest-benchmark times nothing. The tests start runs of the suite that are no workers.
+os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 
 @pytest.fixture

@@ -220,7 +220,7 @@ def _run_ids(file: ResultFile) -> set[str]:
     """Return what identifies the runs of a file: their ids, or names and rounds in a file that is not ours."""
     own = [benchmark for benchmark in file.benchmarks if not benchmark.replayed]
     ids = {benchmark.run_id for benchmark in own if benchmark.run_id is not None}
-    return ids if ids or not own else {fingerprint(own)}
+    return ids if ids or not own else {fingerprint(own, file.written)}
 
 
 def _labels(files: list[ResultFile]) -> list[str]:

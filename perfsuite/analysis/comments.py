@@ -33,7 +33,10 @@ def render_comment(table: Table, *, head: Table | None = None, what: str = "rows
     parts = [render_markdown(dataclasses.replace(head, notes=tuple(notes[:HEAD_NOTES])))]
     if len(notes) > HEAD_NOTES:
         more = "".join(render_markdown(Table(title="Notes", frame=[], columns=(), notes=tuple(notes[HEAD_NOTES:]))))
-        parts.append(_folded(f"{len(notes) - HEAD_NOTES} more notes", _shortened(more, MOST_CHARACTERS // 3)))
+        num_more = len(notes) - HEAD_NOTES
+        parts.append(
+            _folded(f"{num_more} more note{'' if num_more == 1 else 's'}", _shortened(more, MOST_CHARACTERS // 3))
+        )
     if rows:
         room = MOST_CHARACTERS - sum(len(part) for part in parts)
         whole = render_markdown(dataclasses.replace(table, frame=rows, title=f"All {what}", notes=()))

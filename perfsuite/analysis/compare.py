@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfsuite.analysis.circumstances import circumstances
-from perfsuite.analysis.statistics.decision import (
-    MIN_AGREEING_RATIO,
-    MIN_PROCESSES,
-    TAIL_EFFECT_FACTOR,
-    TAIL_SHARE,
-    Decision,
-    TailDecision,
-    decide,
-    decide_tail,
-)
+from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO, TAIL_SHARE, Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.significance import MIN_PROCESSES
+from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TailDecision, decide_tail
 from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, percent, time_verdict
 
 if TYPE_CHECKING:
@@ -39,6 +32,9 @@ ALPHA = 0.05
 
 COMMON_ALPHA = 0.005
 """A common-mode shift with a smaller p-value is mentioned below the table."""
+
+MAX_NAMED = 3
+"""Benchmarks that a note names."""
 
 JUDGED: frozenset[Verdict] = frozenset({"regressed", "improved", "unchanged"})
 """Verdicts that say something about the code."""
@@ -108,8 +104,8 @@ class Comparison:
         if any(benchmark.verdict in JUDGED for benchmark in self.benchmarks):
             return None
         counts = ", ".join(f"{num} {verdict}" for verdict, num in self.count().items())
-        reasons = [one.time.reason for one in self.benchmarks if one.verdict in {"incomparable", "inconclusive"}]
-        why = f" ({reasons[0]})" if reasons else ""
+        reasons = {one.time.reason for one in self.benchmarks}
+        why = f" ({reasons.pop()})" if len(reasons) == 1 else ""
         return f"nothing could be judged: {counts or 'no benchmarks'}{why}"
 
     def failures(self, fail_on: Sequence[str]) -> list[str]:
@@ -125,7 +121,7 @@ class Comparison:
         if "inconclusive" in failing:
             failing = set(WORST_FIRST) - PASSING
         lines = [f"{num} {verdict}" for verdict, num in counts.items() if verdict in failing]
-        if "unjudged" in fail_on and self.why_not_judged is not None:
+        if {"unjudged", "inconclusive"} & set(fail_on) and self.why_not_judged is not None:
             lines.append(self.why_not_judged)
         return lines
 
@@ -174,7 +170,7 @@ def compare(
         typical=typical,
         tail=tail,
         alpha=alpha,
-        notes=(*_notes(sides, typical), *sides.notes),
+        notes=(*_nothing_in_common(benchmarks), *_notes(sides, typical), *sides.notes),
     )
 
 
@@ -241,7 +237,7 @@ def _judged(sides: Sides, row: int, typical: Decision, tail: TailDecision, effec
 
 def _notes(sides: Sides, typical: Decision) -> list[str]:
     if not typical.judged.any():
-        return _version_notes(sides)
+        return _version_notes(sides) + _finding_notes(sides)
     notes = []
     effect, common = typical.effect, typical.common
     if typical.quantile != TYPICAL:
@@ -251,8 +247,9 @@ def _notes(sides: Sides, typical: Decision) -> list[str]:
         )
     if not typical.interleaved:
         notes.append(
-            "not interleaved: the sides ran one after the other, which cannot separate code from drift of the machine; "
-            "the intervals contain the shift that the benchmarks have in common; run A B B A (perfsuite ab does that)"
+            "not interleaved: the sides ran one after the other, which cannot separate code from drift; the intervals "
+            "contain the shift that the benchmarks have in common, and a verdict assumes that no benchmark feels the "
+            "machine more than twice as much as the others; run A B B A (perfsuite ab does that)"
         )
     if effect.trend_removed:
         notes.append("the machine drifted during the runs: a linear trend in time is taken out of the scatter")
@@ -267,7 +264,44 @@ def _notes(sides: Sides, typical: Decision) -> list[str]:
             "3 processes a side: where kernels are chosen anew in every process, false verdicts are more frequent than "
             "alpha; run 5"
         )
-    return notes + _version_notes(sides)
+    return notes + _version_notes(sides) + _finding_notes(sides)
+
+
+def _finding_notes(sides: Sides) -> list[str]:
+    """Return a line on benchmarks whose own records doubt them."""
+    names = [
+        workload.label
+        for row, workload in enumerate(sides.workloads)
+        if workload is not None
+        and any(record.findings for candidate in (False, True) for record in sides.records(row, candidate=candidate))
+    ]
+    if not names:
+        return []
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return [f"findings in the files of {', '.join(names[:MAX_NAMED])}{more}: perfsuite collect lists them"]
+
+
+def _nothing_in_common(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
+    """Return why no benchmark is on both sides, where the workloads tell."""
+    if not benchmarks or any(one.num_baseline and one.num_candidate for one in benchmarks):
+        return []
+    old, new = (
+        [
+            asdict(one.workload)
+            for one in benchmarks
+            if one.workload is not None and bool(one.num_candidate) == candidate
+        ]
+        for candidate in (False, True)
+    )
+    if not old or not new:
+        return ["the two sides have no benchmark in common"]
+    values = {name: ({one[name] for one in old}, {one[name] for one in new}) for name in old[0]}
+    differing = [
+        f"{name.replace('_', ' ')} ({', '.join(sorted(map(str, a)))} and {', '.join(sorted(map(str, b)))})"
+        for name, (a, b) in values.items()
+        if not a & b
+    ]
+    return [f"the two sides have no benchmark in common; they differ in {', '.join(differing) or 'several settings'}"]
 
 
 def _version_notes(sides: Sides) -> list[str]:

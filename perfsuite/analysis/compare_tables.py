@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import stdtrit
 
 from perfsuite.analysis.comments import HEAD_ROWS, SHORT_ROWS, render_comment
-from perfsuite.analysis.statistics.decision import MIN_PROCESSES, TAIL_SHARE
+from perfsuite.analysis.statistics.decision import TAIL_SHARE
 from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables import Column, Table
 from perfsuite.analysis.verdicts import WORST_FIRST
 from perfsuite.metrics import duration
@@ -90,10 +91,11 @@ def _metric(metric: MetricVerdict, unit: str) -> dict[str, Any]:
         f"candidate_{unit}": metric.candidate,
     }
     finite = {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
-    relative = None if metric.relative is None else dataclasses.asdict(metric.relative)
+    relative, tail = (None if one is None else dataclasses.asdict(one) for one in (metric.relative, metric.tail))
     return {
         **finite,
         "relative": relative,
+        "slowest_rounds": tail,
         "num_processes_needed": metric.num_processes_needed,
         "verdict": metric.verdict,
         "reason": metric.reason,
@@ -117,7 +119,7 @@ def _method(comparison: Comparison) -> dict[str, Any]:
         "statistic": None,
         "common_shift": None,
     }
-    if typical is None or not typical.judged.any():
+    if typical is None:
         return found
     common = typical.common
     found["interleaved"] = typical.interleaved
@@ -166,7 +168,7 @@ def comparison_table(comparison: Comparison) -> Table:
         columns=(
             Column(heading="verdict", show=_shown_verdict, style=lambda row: STYLES[row["verdict"]]),
             Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
-            Column(heading="baseline -> candidate", show=_times, numeric=True),
+            Column(heading="times", show=_times, numeric=True),
             Column(heading="ratio [95%]" if judged else "ratio", show=lambda row: _ratio(row, "time"), numeric=True),
             *([Column(heading="detectable %", show=_detectable, numeric=True)] if judged else []),
             *([Column(heading="memory", show=lambda row: _ratio(row, "memory"), numeric=True)] if memory else []),
@@ -203,14 +205,16 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
         return []
     statistic = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
     what = f"geometric mean over processes of the {statistic} of their rounds"
-    lines = [f"times: {what}; ratio: candidate / baseline{' [95% interval]' if judged else ''}"]
+    if all(one.time.ratio is None for one in comparison.benchmarks):
+        return []
+    lines = [f"times: baseline -> candidate, {what}; ratio: candidate / baseline{' [95% interval]' if judged else ''}"]
     if judged:
         lines.append("detectable: the smallest slowdown that is found with a probability of 95%")
         lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
     if by_others:
         lines.append("relative to the others: the ratio over what the benchmarks have in common [95%], significant")
     if judged and typical.interleaved and any(one.verdict == "inconclusive" for one in comparison.benchmarks):
-        lines.append("scatter: standard deviation between processes of one side")
+        lines.append("scatter: standard deviation between processes of one side, shrunk towards the other benchmarks")
         lines.append(
             "needs N a side: so many processes give a verdict with a probability of 95%: where the ratio is within the "
             "minimum effect, if nothing changed; where it is beyond, if it is the true one"
@@ -221,7 +225,8 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
 def _headline(comparison: Comparison) -> str:
     counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()) or "nothing to compare"
     sides = [len(comparison.sides.side(candidate=candidate)) for candidate in (False, True)]
-    if comparison.benchmarks and comparison.typical is not None and min(sides) < MIN_PROCESSES:
+    seen = any(one.time.ratio is not None for one in comparison.benchmarks)
+    if seen and comparison.typical is not None and min(sides) < MIN_PROCESSES:
         counts = f"too few runs for verdicts, largest changes first: {counts}"
     return f"{counts}; {_processes(sides[1])} of the candidate against {_processes(sides[0])} of the baseline"
 
@@ -254,9 +259,9 @@ def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
         row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate
     row["time_mde95"] = benchmark.time.mde95
     row["time_p_value"] = benchmark.time.p_value
-    relative = benchmark.time.relative
-    for key in ("ratio", "ci_low", "ci_high", "p_value"):
-        row[f"time_relative_{key}"] = None if relative is None else getattr(relative, key)
+    for name, other in (("relative", benchmark.time.relative), ("slowest_rounds", benchmark.time.tail)):
+        for key in ("ratio", "ci_low", "ci_high", "p_value"):
+            row[f"time_{name}_{key}"] = None if other is None else getattr(other, key)
     row["num_processes_needed"] = benchmark.time.num_processes_needed
     return row
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.circumstances import changed_kernels
-from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO, TAIL_EFFECT_FACTOR, TAIL_FRACTION
+from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
 from perfsuite.analysis.tables import printable
 from perfsuite.analysis.verdicts import percent
 from perfsuite.errors import InvalidChoiceError
@@ -18,7 +19,8 @@ from perfsuite.metrics import MIB_BYTES, duration
 
 if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.statistics.decision import Decision, TailDecision
+    from perfsuite.analysis.statistics.decision import Decision
+    from perfsuite.analysis.statistics.tail import TailDecision
 
 
 LARGEST_SHOWN_DOF = 1000
@@ -132,8 +134,8 @@ def _compared_with_others(row: int, typical: Decision) -> str:
     if common is None:
         return "There are too few benchmarks to compare it with the others."
     p_value = f"p = {common.p_value:.2g}"
-    agree = f"{typical.agreeing_ratio:.0%} of the benchmarks changed alike"
-    shift = f"their common-mode shift is {_signed(common.change)} ({p_value})"
+    agree = f"{typical.agreeing_ratio:.0%} of the benchmarks are close to their common-mode shift"
+    shift = f"which is {_signed(common.change)} ({p_value})"
     if relative is not None:
         margin = (
             f", beyond {_size(relative.margin)} because the sides ran one after the other" if relative.margin else ""
@@ -145,7 +147,7 @@ def _compared_with_others(row: int, typical: Decision) -> str:
             f"{margin}; p = {relative.p_value[row]:.2g}, {verdict}."
         )
     if typical.moved_together:
-        return f"{agree}, {shift}: statistically significant, so all of these changed."
+        return f"{agree}, {shift}: statistically significant, so these changed together."
     if typical.agreeing_ratio < MIN_AGREEING_RATIO:
         return f"{agree}; at least {MIN_AGREEING_RATIO:.0%} must, for the others to say anything about this one."
     return f"{agree}, {shift}: neither clearly chance nor statistically significant, so it is not taken out."
@@ -157,7 +159,7 @@ def _against(p_value: float, alpha: float) -> str:
 
 def _tail(comparison: Comparison, row: int, tail: TailDecision) -> list[str]:
     if not tail.judged[row]:
-        return ["  not known: the files have no raw rounds"]
+        return ["  not known: the files have no raw rounds, or numbers of rounds that differ too much"]
     effect = TAIL_EFFECT_FACTOR * comparison.benchmarks[row].min_effect
     verdict = "regressed" if tail.regressed[row] else "no regression"
     interval = f"95% interval {percent(math.exp(tail.low[row]))} to {percent(math.exp(tail.high[row]))}"

@@ -120,7 +120,7 @@ def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
         for finding in findings.split("; ") if findings else ():
             names.setdefault(finding, []).append(name)
     return [
-        f"{len(names[finding]):,} of {num_benchmarks:,} benchmarks: {finding}: {meaning} ({_first(names[finding])})"
+        f"{len(names[finding]):,} of {num_benchmarks:,} results: {finding}: {meaning} ({_first(names[finding])})"
         for finding, meaning in EXPLANATIONS.items()
         if finding in names
     ]

@@ -202,9 +202,9 @@ def short_commit(commit: str | None) -> str | None:
     return commit if found is None else found[1] + found[2]
 
 
-def fingerprint(benchmarks: Iterable[Benchmark]) -> str:
-    """Return what identifies a run in a file that is not ours: names and rounds. Copies have the same."""
-    digest = hashlib.sha256()
+def fingerprint(benchmarks: Iterable[Benchmark], written: str | None) -> str:
+    """Return what identifies a run in a file that is not ours: time of writing, names, rounds; copies have the same."""
+    digest = hashlib.sha256((written or "").encode("utf-8", "surrogatepass"))
     for benchmark in benchmarks:
         digest.update(benchmark.fullname.encode("utf-8", "surrogatepass"))
         if benchmark.times_s is None:

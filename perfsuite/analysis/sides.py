@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
 from perfsuite.analysis.result_file import commit_of, fingerprint, read_result_file, short_commit
-from perfsuite.analysis.statistics.decision import TAIL_FRACTION
+from perfsuite.analysis.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
 from perfsuite.analysis.statistics.effect import LOWER_QUANTILES, TYPICAL
 from perfsuite.errors import ResultFileError
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.result_file import Benchmark, ResultFile
     from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.records import Record, Workload
-
-QUANTILES = (TYPICAL, *LOWER_QUANTILES)
-"""Which quantiles of its rounds may represent a process."""
 
 Key = tuple[Any, ...]
 
@@ -44,6 +40,7 @@ class ProcessResult:
         logs: Logarithm of the quantiles of the rounds in seconds [benchmarks] by quantile, NaN where unknown.
         slowest: Logarithm of the mean of the slowest rounds in seconds [benchmarks], NaN where unknown.
         resolution: Smallest step between its rounds over their median [benchmarks], NaN where unknown.
+        num_rounds: Raw rounds [benchmarks], NaN where there are none.
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
         num_pairs: Alternations in the file.
@@ -63,6 +60,7 @@ class ProcessResult:
     logs: dict[float, Floats]
     slowest: Floats
     resolution: Floats
+    num_rounds: Floats
     peak_bytes: Floats
     fingerprint: str
     num_pairs: int
@@ -143,8 +141,9 @@ def _reduced(file: ResultFile) -> ProcessResult:
         logs={quantile: np.log(values) for quantile, values in times.quantiles.items()},
         slowest=np.log(times.slowest),
         resolution=times.resolution,
+        num_rounds=np.array([np.nan if cell.times_s is None else len(cell.times_s) for cell in cells], dtype=float),
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
-        fingerprint="+".join(run_ids) or fingerprint(cells),
+        fingerprint="+".join(run_ids) or fingerprint(cells, file.written),
         num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
         num_trainings=sum(benchmark.training is not None for benchmark in file.benchmarks),
         complete=file.complete,
@@ -157,37 +156,6 @@ def _key(benchmark: Benchmark) -> Key:
     if benchmark.record is None:
         return ("fullname", benchmark.fullname)
     return ("workload", *dataclasses.astuple(benchmark.record.workload))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReducedRounds:
-    """What a comparison keeps of rounds; arrays are [benchmarks], NaN where unknown.
-
-    Attributes:
-        quantiles: Seconds, by quantile.
-        slowest: Mean of the slowest rounds in seconds.
-        resolution: Smallest step between two rounds over their median.
-    """
-
-    quantiles: dict[float, Floats]
-    slowest: Floats
-    resolution: Floats
-
-
-def reduce_rounds(times_s: Floats) -> ReducedRounds:
-    """Reduce rounds.
-
-    Args:
-        times_s: [benchmarks, rounds] in seconds.
-    """
-    ordered = np.sort(times_s, axis=1)
-    quantiles = {quantile: _quantile_of_ordered(ordered, quantile) for quantile in QUANTILES}
-    num_slowest = math.ceil(TAIL_FRACTION * ordered.shape[1])
-    # A round of 0 s makes the median 0, which is rejected by name.
-    quantiles[TYPICAL] = np.where(ordered[:, 0] > 0, quantiles[TYPICAL], 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        resolution = _smallest_step(ordered) / quantiles[TYPICAL]
-    return ReducedRounds(quantiles=quantiles, slowest=ordered[:, -num_slowest:].mean(axis=1), resolution=resolution)
 
 
 def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
@@ -222,24 +190,6 @@ def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
     return ReducedRounds(quantiles=quantiles, slowest=slowest, resolution=resolution)
 
 
-def _quantile_of_ordered(ordered: Floats, quantile: float) -> Floats:
-    """Return a quantile of every row of ordered times, interpolated linearly as numpy does."""
-    position = quantile * (ordered.shape[1] - 1)
-    below = math.floor(position)
-    above = min(below + 1, ordered.shape[1] - 1)
-    found: Floats = ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below])
-    return found
-
-
-def _smallest_step(ordered: Floats) -> Floats:
-    """Return the smallest difference between two rounds of a row; NaN where all are the same."""
-    steps = np.diff(ordered, axis=1)
-    # Sums in binary leave steps of a trillionth of a round between times that a timer gave as equal.
-    steps = np.where(steps > 1e-12 * ordered[:, 1:], steps, np.inf)
-    smallest: Floats = steps.min(axis=1, initial=np.inf)
-    return np.where(np.isfinite(smallest), smallest, np.nan)
-
-
 def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessResult]) -> Sides:
     """Join processes by the identity of their benchmarks; a process that is given twice counts once.
 
@@ -270,14 +220,19 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     notes += [*_mixed("baseline", old), *_mixed("candidate", new), *_not_compared(processes)]
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
-    slowest, resolution, peaks = (np.full(shape, np.nan) for _ in range(3))
+    slowest, resolution, num_rounds, peaks = (np.full(shape, np.nan) for _ in range(4))
     for column, process in enumerate(processes):
         where = [rows[key] for key in process.keys]
         for quantile in QUANTILES:
             logs[quantile][where, column] = process.logs[quantile]
         slowest[where, column] = process.slowest
         resolution[where, column] = process.resolution
+        num_rounds[where, column] = process.num_rounds
         peaks[where, column] = process.peak_bytes
+    unlike = ~have_like_rounds(num_rounds)
+    slowest[unlike] = np.nan
+    for quantile in LOWER_QUANTILES:
+        logs[quantile][unlike] = np.nan
     return Sides(
         keys=tuple(rows),
         fullnames=tuple(fullnames),
@@ -324,7 +279,9 @@ def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:
     notes = []
     num_pairs = sum(process.num_pairs for process in processes)
     if num_pairs:
-        notes.append(f"{num_pairs} alternations (-m speedup, -m fidelity) are not compared: they are ratios already")
+        notes.append(
+            f"interleaved pairs (-m speedup, -m fidelity) are not compared, they are ratios already: {num_pairs}"
+        )
     num_trainings = sum(process.num_trainings for process in processes)
     if num_trainings:
         notes.append(f"{num_trainings} full trainings are not compared: collect --table accuracy sets AMP against FP32")
@@ -335,7 +292,7 @@ def _without_copies(processes: Sequence[ProcessResult], notes: list[str]) -> lis
     """Keep one file of every run, the fullest."""
     kept: dict[str, ProcessResult] = {}
     for process in sorted(processes, key=lambda process: (-len(process.keys), str(process.path))):
-        if process.fingerprint in kept:
+        if process.keys and process.fingerprint in kept:
             other = kept[process.fingerprint].path
             notes.append(f"{process.path}: left out, it holds the same run as {other}: a copy is no second process")
         else:

@@ -147,8 +147,10 @@ def _rich_table(table: Table, *, padding: int) -> tuple[RichTable, int]:
     rich_table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
     rows = table.rows()
     least = 0
-    for column in table.columns:
-        heading = column.heading.replace(" ", "\n") if column.numeric else column.heading
+    headings = [column.heading.replace(" ", "\n") if column.numeric else column.heading for column in table.columns]
+    num_lines = max((heading.count("\n") for heading in headings), default=0)
+    for column, words in zip(table.columns, headings, strict=True):
+        heading = "\n" * (num_lines - words.count("\n")) + words
         texts = [printable(column.show(row)) for row in rows]
         width = max(cell_len(line) for line in [*heading.split("\n"), *texts])
         width = min(width, FOLDED_WIDTH) if column.foldable else width
@@ -156,7 +158,7 @@ def _rich_table(table: Table, *, padding: int) -> tuple[RichTable, int]:
         rich_table.add_column(
             Text(heading),
             justify="right" if column.numeric else "left",
-            vertical="bottom",
+            vertical="top",
             overflow="fold",
             min_width=width,
         )

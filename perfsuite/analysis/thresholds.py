@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 SECTION = "min-effect"
@@ -36,6 +37,14 @@ class Thresholds:
             if fullname == pattern or fnmatch.fnmatchcase(fullname, pattern):
                 found = effect
         return found
+
+    def unused(self, fullnames: Sequence[str]) -> list[str]:
+        """Return the patterns that match none of these benchmarks."""
+        return [
+            pattern
+            for pattern, _ in self.patterns
+            if pattern not in fullnames and not fnmatch.filter(fullnames, pattern)
+        ]
 
 
 def parse_effect(option: str, text: object) -> float:

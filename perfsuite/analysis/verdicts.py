@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from perfsuite.analysis.statistics.decision import MIN_PROCESSES, TAIL_FRACTION
+from perfsuite.analysis.statistics.significance import MIN_PROCESSES
+from perfsuite.analysis.statistics.tail import TAIL_FRACTION
 from perfsuite.metrics import MIB_BYTES
 
 if TYPE_CHECKING:
     from perfsuite.analysis.sides import Sides
-    from perfsuite.analysis.statistics.decision import Decision, TailDecision
+    from perfsuite.analysis.statistics.decision import Decision
     from perfsuite.analysis.statistics.effect import Floats
+    from perfsuite.analysis.statistics.tail import TailDecision
 
 Verdict = Literal["regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]
 
@@ -41,11 +43,11 @@ NOT_INTERLEAVED = "code or drift: not interleaved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RelativeChange:
-    """A change relative to the other benchmarks: their common-mode shift is taken out.
+class OtherChange:
+    """A change of something else than typical rounds, with an interval of its own.
 
     Attributes:
-        ratio: Candidate over baseline, divided by what all benchmarks have in common.
+        ratio: Candidate over baseline.
         ci_low: Lower end of its 95% interval.
         ci_high: Upper end.
         p_value: Two-sided, adjusted for all benchmarks.
@@ -71,7 +73,10 @@ class MetricVerdict:
         p_value: Two-sided error probability of the change by itself, adjusted for all benchmarks.
         baseline: Value of the baseline, in the metric's base unit.
         candidate: Value of the candidate.
-        relative: The change relative to the other benchmarks, where they say something about this one.
+        relative: The change relative to the other benchmarks (divided by what all have in common), where they say
+            something about this one.
+        tail: The change of the slowest rounds, where there are raw rounds.
+        by_tail: Whether it is the slowest rounds that decided the verdict.
         num_processes_needed: Processes a side that would settle an inconclusive verdict; None where no number would.
     """
 
@@ -84,7 +89,9 @@ class MetricVerdict:
     p_value: float | None = None
     baseline: float | None = None
     candidate: float | None = None
-    relative: RelativeChange | None = None
+    relative: OtherChange | None = None
+    tail: OtherChange | None = None
+    by_tail: bool = False
     num_processes_needed: int | None = None
 
 
@@ -101,6 +108,8 @@ def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float,
     change = float(typical.effect.change[row])
     seconds = math.exp(typical.effect.baseline[row])
     known: dict[str, Any] = {"ratio": math.exp(change), "baseline": seconds, "candidate": seconds * math.exp(change)}
+    if typical.out_of_order[row]:
+        return MetricVerdict(verdict="inconclusive", reason=f"{NOT_INTERLEAVED} where it was measured", **known)
     if not typical.judged[row]:
         few = min(num)
         reason = (
@@ -115,6 +124,8 @@ def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float,
         "mde95": math.expm1(detectable) if math.isfinite(detectable) else None,
         "p_value": float(typical.p_value[row]),
         "relative": _relative(typical, row),
+        "tail": _tail(tail, row),
+        "by_tail": bool(tail.regressed[row]) and not typical.regressed[row],
     }
     needed = max(int(typical.num_processes_needed[row]), max(num) + 1)
     verdict, reason = _decided(row, typical, tail, effect) or (
@@ -134,10 +145,11 @@ def _decided(row: int, typical: Decision, tail: TailDecision, effect: float) -> 
     """Return verdict and reason where the data decide; None where they do not."""
     if typical.regressed[row]:
         return "regressed", _why_changed(row, typical, "slower")
+    if tail.regressed[row]:
+        but = "typical rounds are faster" if typical.improved[row] else "typical rounds: no regression"
+        return "regressed", f"{_tail_in_words(row, tail)}, significant; {but}"
     if typical.improved[row]:
         return "improved", _why_changed(row, typical, "faster")
-    if tail.regressed[row]:
-        return "regressed", f"{_tail_in_words(row, tail)}, significant"
     if not typical.unchanged[row]:
         return None
     within = f"no change (within {100 * effect:.3g}%)"
@@ -146,15 +158,26 @@ def _decided(row: int, typical: Decision, tail: TailDecision, effect: float) -> 
     return "unchanged", within
 
 
-def _relative(typical: Decision, row: int) -> RelativeChange | None:
+def _relative(typical: Decision, row: int) -> OtherChange | None:
     relative = typical.relative
     if relative is None:
         return None
-    return RelativeChange(
+    return OtherChange(
         ratio=math.exp(relative.change[row]),
         ci_low=math.exp(relative.low[row]),
         ci_high=math.exp(relative.high[row]),
         p_value=float(relative.p_value[row]),
+    )
+
+
+def _tail(tail: TailDecision, row: int) -> OtherChange | None:
+    if not tail.judged[row]:
+        return None
+    return OtherChange(
+        ratio=math.exp(tail.change[row]),
+        ci_low=math.exp(tail.low[row]),
+        ci_high=math.exp(tail.high[row]),
+        p_value=float(tail.p_value[row]),
     )
 
 

@@ -94,18 +94,22 @@ def build_table(name: str, results: Results) -> Table:
     build = choose(TABLES, name, kind="table")
     if not results.ours:
         return _plain_table(results)
+    elsewhere = bool(results.pairs or results.trainings)
     if name in {"steps", "speedup", "memory", "limits", "telemetry", "kernels"} and results.benchmarks.empty:
         return Table(
-            title="No cell became a number", frame=results.benchmarks, columns=(), notes=_notes_with_pairs(results)
+            title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
+            frame=results.benchmarks,
+            columns=(),
+            notes=_notes_with_pairs(results),
         )
     return build(results)
 
 
 def _notes_with_pairs(results: Results) -> tuple[str, ...]:
-    """Return the notes, and where to find what was measured in alternation."""
+    """Return the notes, and where to find interleaved pairs."""
     found = [name for name in COMPARISONS if has_pairs(results, name)]
     where = " and ".join(f"--table {name}" for name in found)
-    notes = [f"what was measured in alternation: {where}"] if found else []
+    notes = [f"interleaved pairs: {where}"] if found else []
     if results.trainings:
         notes.append("full trainings: --table accuracy, confusion, history, thesis")
     return (*notes, *notes_of(results))

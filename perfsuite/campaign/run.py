@@ -185,7 +185,7 @@ def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Ca
     except ResultFileError as error:
         raise CampaignError(f"{side.name}: no result: {error}; what it wrote: {log}") from None
     if not found.benchmarks:
-        raise CampaignError(f"{side.name}: no benchmark became a number: {_complaint(log)}; all that it wrote: {log}")
+        raise CampaignError(f"{side.name}: no benchmark produced a result: {_complaint(log)}; all that it wrote: {log}")
     part.replace(path)
     return None if status == 0 else f"some benchmarks failed, see {log.name}"
 

@@ -140,7 +140,7 @@ def _noise(options: argparse.Namespace) -> int:
         save_noise_floor,
     )
     from perfsuite.analysis.sides import join_sides, read_process
-    from perfsuite.analysis.statistics.decision import MIN_PROCESSES
+    from perfsuite.analysis.statistics.significance import MIN_PROCESSES
     from perfsuite.campaign.run import mark_judged
     from perfsuite.errors import CampaignError
 

@@ -12,9 +12,10 @@ from perfsuite.commands.parser import EXIT_FAILED
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from perfsuite.analysis.compare import Comparison
+    from perfsuite.analysis.thresholds import Thresholds
     from perfsuite.commands.parser import Commands
 
 
@@ -64,7 +65,7 @@ def add_thresholds(command: argparse.ArgumentParser) -> None:
     command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
 
 
-def read_judging(options: argparse.Namespace) -> tuple[float, Callable[[str], float]]:
+def read_judging(options: argparse.Namespace) -> tuple[float, Thresholds]:
     """Return the chance of a false verdict and the minimum effects.
 
     Raises:
@@ -97,7 +98,7 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
 def judge_files(
     baseline: Sequence[Path],
     candidate: Sequence[Path],
-    judging: tuple[float, Callable[[str], float]],
+    judging: tuple[float, Thresholds],
     *,
     ignore_host: bool = False,
 ) -> Comparison:
@@ -114,6 +115,8 @@ def judge_files(
     old, new = ([read_process(path) for path in side] for side in (baseline, candidate))
     comparison = compare(join_sides(old, new), min_effect=thresholds, alpha=alpha, ignore_host=ignore_host)
     floors, notes = known_noise_floors()
+    unused = thresholds.unused(comparison.sides.fullnames)
+    notes += tuple(f"--thresholds: {pattern[:80]!r} matches no benchmark" for pattern in unused)
     known = in_words(comparison, floors)
     notes += () if known is None else (known,)
     return dataclasses.replace(comparison, notes=(*comparison.notes, *notes))

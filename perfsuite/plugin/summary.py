@@ -101,7 +101,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
 
     results = collect_with_noise_floor([path])
     if results.benchmarks.empty and not results.pairs and not results.trainings:
-        words = "No cell became a number.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
+        words = "No benchmark produced a result.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
         return words, "steps"
     names = [name for name in ("paired", "fidelity", "pipeline") if has_pairs(results, name)]
     if results.trainings:

@@ -267,6 +267,44 @@ def test_what_is_relative_to_the_others_has_fields_of_its_own(tmp_path: Path) ->
     assert time.ratio != time.relative.ratio
 
 
+def test_other_numbers_of_rounds_on_one_side_make_no_regression(tmp_path: Path) -> None:
+    old, new = write_sides(tmp_path, changes=[1.0] * 36, round_sd=0.1, process_sd=0.002)
+
+    def shorter(content: Any) -> None:
+        for entry in content["benchmarks"]:
+            stats = entry["stats"]
+            stats.update(data=stats["data"][:3], rounds=3)
+
+    comparison = compared(old, [changed(path, shorter) for path in new])
+    assert "regressed" not in verdicts(comparison)
+    assert all(benchmark.time.tail is None for benchmark in comparison.benchmarks)
+
+
+def test_faster_typical_rounds_do_not_hide_a_slower_minority(tmp_path: Path) -> None:
+    comparison = compared(*write_sides(tmp_path, changes=[0.95] * 12, slow_rounds=0.5))
+    assert set(verdicts(comparison)) == {"regressed"}
+    time = comparison.benchmarks[0].time
+    assert time.by_tail
+    assert time.tail is not None
+    assert time.tail.ci_low > 1 > (time.ratio or 1.0)
+    assert "typical rounds are faster" in time.reason
+
+
+def test_sides_without_a_common_benchmark_say_what_differs(write_result: Callable[..., Path]) -> None:
+    old, new = our_file("a", peaks={"resnet18": 1}), our_file("bb", peaks={"resnet34": 1})
+    comparison = compared([write_result(old, "old.json")], [write_result(new, "new.json")])
+    assert comparison.notes[0] == (
+        "the two sides have no benchmark in common; they differ in model (resnet18 and resnet34)"
+    )
+
+
+def test_findings_in_the_files_are_mentioned(write_result: Callable[..., Path]) -> None:
+    old, new = our_file("a", peaks={"resnet18": 1}), our_file("bb", peaks={"resnet18": 1})
+    new["benchmarks"][0]["extra_info"]["perfsuite"]["findings"] = ["rounds spread over 12% of their median"]
+    comparison = compared([write_result(old, "old.json")], [write_result(new, "new.json")])
+    assert any(note.startswith("findings in the files of resnet18 fp32") for note in comparison.notes)
+
+
 def test_sides_of_five_and_one_files_use_all_of_them_and_give_no_verdict(tmp_path: Path) -> None:
     old, new = write_sides(tmp_path, changes=[1.2] * 3, process_sd=0.05)
     one = compared(old, new[:1]).benchmarks[0]
@@ -343,7 +381,7 @@ def test_alternations_are_left_out_with_a_note(write_result: Callable[..., Path]
         [write_result(old, "old.json")], [write_result(our_file("bb", peaks={"resnet18": 1}), "new.json")]
     )
     assert len(comparison.benchmarks) == 1
-    assert any("1 alternations" in note for note in comparison.notes)
+    assert any("they are ratios already: 1" in note for note in comparison.notes)
 
 
 def test_a_run_that_was_cut_short_is_told(write_result: Callable[..., Path]) -> None:

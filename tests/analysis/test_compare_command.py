@@ -61,6 +61,22 @@ def test_a_gate_fails_where_nothing_could_be_judged_and_says_why(
     assert main(arguments(([nothing], [nothing]))) in {1, 2}
 
 
+def test_anything_but_a_clean_pass_includes_that_nothing_was_compared(sides: Sides, tmp_path: Path) -> None:
+    old, new = sides
+    empty = [changed(path, lambda content: content["benchmarks"].clear(), tmp_path / f"e{path.name}") for path in old]
+    assert main(arguments((empty, new), "--fail-on", "inconclusive")) == 1
+    assert main(arguments((empty, new), "--fail-on", "regressed")) == 0
+
+
+def test_a_threshold_that_matches_nothing_is_mentioned(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "thresholds.toml"
+    file.write_text('[min-effect]\n"*resnet5O*" = "5%"\n"*test_step*" = "2%"\n')
+    main(arguments(sides, "--thresholds", file))
+    assert "--thresholds: '*resnet5O*' matches no benchmark" in capsys.readouterr().out
+
+
 def test_a_gate_fails_where_a_benchmark_is_missing(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
     _old, new = sides
     for path in new:

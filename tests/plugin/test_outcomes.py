@@ -103,7 +103,7 @@ def test_a_run_in_which_no_cell_succeeded_leaves_its_file_all_the_same(run_suite
     assert run.names == []
     assert run.outcomes == [("test_forward[resnet18-tf32-b2]", "skipped")]
     assert run.content["machine_info"]["perfsuite"]["device_type"] == "cpu"
-    assert "No cell became a number." in run.text
+    assert "No benchmark produced a result." in run.text
 
 
 def test_cells_after_the_first_failure_are_told_as_not_run(
@@ -151,4 +151,4 @@ def test_ctrl_c_in_the_very_first_cell_leaves_a_file_without_numbers(
     run = run_suite("-k", "resnet18 and forward", "--perf-precisions=amp", "--benchmark-min-rounds=20")
     assert run.names == []
     assert run.outcomes == [(FORWARD_AMP, "interrupted")]
-    assert "No cell became a number." in run.text
+    assert "No benchmark produced a result." in run.text

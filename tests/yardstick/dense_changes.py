@@ -14,6 +14,9 @@ and the order in which the processes ran. Where its noise comes from:
 - Neighbours come and go on a busy host: on/off bursts that slow what runs meanwhile by a random factor (`busy_host`).
 - A library picks one of several kernels per process and cell (`picked_kernels`).
 - A machine steps between two sides that ran one after the other (`four_cells_in_sequence`).
+- Half of the cells become 4 or 6% slower where processes scatter by 2 to 3% (`half_slower_loud`).
+- The sides have 4 and 7 or 10 and 3 processes, and scatter differently (`unequal_sides`); the candidate has a sixth of
+  the rounds of the baseline, as after a change of the time limit (`unequal_rounds`).
 - Every second pair of `sparse`, `two_groups`, `busy_host`, `picked_kernels` and the four-cell scenarios is unchanged;
   the others have changes of 3 to 20% in a sixth of the cells, upwards and downwards.
 """
@@ -36,7 +39,7 @@ CHANGES = (1.03, 1.05, 1.10, 1.20, 0.95, 0.90)
 class Pair:
     """Two sides of simulated results.
 
-    rounds: seconds [cells, 2, processes, rounds]; truth: candidate/baseline [cells]; order: [2, processes] positions in
+    rounds: seconds [cells, 2, processes, rounds], NaN where a process or a round is missing; truth: candidate/baseline [cells]; order: [2, processes] positions in
     time; changed: whether any cell differs; in_part: cells of which only some rounds changed, whose truth is the ratio
     of mean times, so that an interval for typical rounds need not contain it.
     """
@@ -50,7 +53,8 @@ class Pair:
 
 SCENARIOS = (
     "sparse", "half_faster", "half_faster_by_bins", "all_slower", "two_groups", "busy_host", "picked_kernels",
-    "four_cells", "four_cells_in_sequence", "many_in_sequence", "minority_of_rounds",
+    "four_cells", "four_cells_in_sequence", "many_in_sequence", "minority_of_rounds", "half_slower_loud",
+    "unequal_sides", "unequal_rounds",
 )
 
 
@@ -63,9 +67,10 @@ def make_pair(scenario: str, number: int, seed: int) -> Pair:
     num_rounds = int(rng.choice([20, 30, 50]))
     shape = (num_cells, 2, num_processes)
     order = _order(num_processes, in_sequence)
+    loud = scenario == "half_slower_loud"
     log_s = rng.uniform(np.log(2e-3), np.log(0.4), num_cells)[:, None, None, None]
     log_s = log_s + _rounds(rng, shape, num_rounds)
-    log_s = log_s + _own_offsets(rng, shape, scenario)[..., None] + _state(rng, shape, scenario, order)[..., None]
+    log_s = log_s + (1.0 if not loud else 4.0) * _own_offsets(rng, shape, scenario)[..., None] + _state(rng, shape, scenario, order)[..., None]
     if scenario == "busy_host":
         log_s = log_s + _neighbours(rng, shape, num_rounds, order)
     if scenario == "picked_kernels":
@@ -79,6 +84,10 @@ def make_pair(scenario: str, number: int, seed: int) -> Pair:
     seconds = np.exp(log_s)
     resolution_s = float(rng.choice([1e-9, 1e-7, 1e-6]))
     seconds = np.maximum(np.round(seconds / resolution_s), 1) * resolution_s
+    if scenario == "unequal_sides":
+        seconds, order = _unequal_sides(rng, seconds, order)
+    if scenario == "unequal_rounds":
+        seconds[:, 1, :, num_rounds // 6 :] = np.nan
     in_part = truth != 1 if scenario == "minority_of_rounds" else None
     return Pair(rounds=seconds, truth=truth, order=order, changed=bool((truth != 1).any()), in_part=in_part)
 
@@ -88,6 +97,8 @@ def _num_processes(scenario: str, number: int, rng: np.random.Generator) -> int:
         return (5, 3)[number // 2 % 2]
     if scenario in {"busy_host", "picked_kernels"}:
         return int(rng.integers(3, 6))
+    if scenario == "unequal_sides":
+        return 10
     return 5
 
 
@@ -163,6 +174,8 @@ def _truth(rng: np.random.Generator, num_cells: int, scenario: str, number: int)
     truth = np.ones(num_cells)
     if scenario.startswith("half_faster"):
         truth[rng.permutation(num_cells)[: num_cells // 2]] = float(rng.choice([0.95, 0.90]))
+    elif scenario == "half_slower_loud":
+        truth[rng.permutation(num_cells)[: num_cells // 2]] = float(rng.choice([1.04, 1.06]))
     elif scenario == "all_slower":
         truth[:] = 1.06
     elif scenario == "minority_of_rounds" or not number % 2 or scenario == "four_cells_in_sequence":
@@ -173,6 +186,16 @@ def _truth(rng: np.random.Generator, num_cells: int, scenario: str, number: int)
         picked = rng.permutation(num_cells)[: max(num_cells // 6, 1)]
         truth[picked] = rng.choice(CHANGES, len(picked))
     return truth
+
+
+def _unequal_sides(rng: np.random.Generator, seconds: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out processes of one side (NaN), and let that side scatter four times as much."""
+    side = int(rng.integers(2))
+    offsets = rng.normal(0, 0.02, (*seconds.shape[:1], seconds.shape[2]))
+    seconds[:, side] *= np.exp(offsets)[..., None]
+    gone = rng.permutation(seconds.shape[2])[: int(rng.choice([3, 7]))]
+    seconds[:, side, gone] = np.nan
+    return seconds, order
 
 
 def _slow_minority(rng: np.random.Generator, log_s: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -199,9 +222,11 @@ def write_pairs(folder: Path, scenarios: Sequence[str], num_pairs: int, seed: in
                 for process in range(pair.order.shape[1]):
                     hour, minute = divmod(600 + 3 * int(pair.order[side, process]), 60)
                     moment = f"2026-01-05T{hour:02d}:{minute:02d}:00+00:00"
+                    if np.isnan(pair.rounds[:, side, process]).all():
+                        continue  # this side has fewer processes
                     benchmarks = [
                         {"group": None, "name": name.rpartition("::")[2], "fullname": name, "params": None, "param": None,
-                         "extra_info": {}, "options": {}, "stats": regress_eval.stats(rounds)}
+                         "extra_info": {}, "options": {}, "stats": regress_eval.stats(rounds[np.isfinite(rounds)])}
                         for name, rounds in zip(names, pair.rounds[:, side, process], strict=True)
                     ]
                     machine = {"node": "gpu-a", "cpu": {"count": 16, "brand_raw": "EPYC"}, "gpu": "H100"}

@@ -35,8 +35,10 @@ import regress_eval
 from dense_changes import Pair
 
 from perfsuite.analysis.compare import ALPHA, MIN_EFFECT
-from perfsuite.analysis.sides import QUANTILES, reduce_rounds
-from perfsuite.analysis.statistics.decision import TAIL_EFFECT_FACTOR, TAIL_SHARE, decide, decide_tail
+from perfsuite.analysis.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
+from perfsuite.analysis.statistics.decision import TAIL_SHARE, decide
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, decide_tail
 
 SKIPPED = {"nodata", "missing_cells", "uneven", "other_machine", "copied", "p1_clean", "p1_proc1", "p1_proc2", "p1_drift",
            "p2_proc1"}
@@ -86,36 +88,62 @@ class Verdicts:
 def judge_pair(pair: Pair, min_effect: float = MIN_EFFECT, alpha: float = ALPHA) -> Verdicts:
     """Judge a pair as `perfsuite compare` does: by the same functions on the same numbers."""
     num_cells, num_sides, num_processes, num_rounds = pair.rounds.shape
-    rounds = pair.rounds.reshape(num_cells * num_sides * num_processes, num_rounds)
     shape = (num_cells, num_sides * num_processes)
-    found = reduce_rounds(rounds)
-    is_candidate = np.repeat([False, True], num_processes)
-    order = pair.order.reshape(-1).astype(float)
+    reduced = [_reduced(pair.rounds[:, side]) for side in (0, 1)]
+    there = np.concatenate([np.isfinite(pair.rounds[0, side, :, 0]) for side in (0, 1)])
+    is_candidate = np.repeat([False, True], num_processes)[there]
+    order = pair.order.reshape(-1).astype(float)[there]
+    alike = have_like_rounds(np.isfinite(pair.rounds).sum(axis=3).reshape(shape)[:, there].astype(float))
+
+    def joined(values: list[np.ndarray], *, sensitive: bool) -> np.ndarray:
+        """Both sides as logarithms; what depends on how many rounds there are only where they are alike."""
+        logs = np.log(np.concatenate(values, axis=1)[:, there])
+        return np.where(alike[:, None] | (not sensitive), logs, np.nan)
+
     typical = decide(
-        {quantile: np.log(found.quantiles[quantile]).reshape(shape) for quantile in QUANTILES},
+        {q: joined([one.quantiles[q] for one in reduced], sensitive=q != TYPICAL) for q in QUANTILES},
         is_candidate,
         order,
         min_effect=np.full(num_cells, math.log1p(min_effect)),
         alpha=alpha * (1 - TAIL_SHARE),
-        resolution=np.nan_to_num(np.nanmin(found.resolution.reshape(shape), axis=1)) if num_rounds > 1 else None,
+        resolution=_finest(reduced) if num_rounds > 1 else None,
     )
     tail = decide_tail(
-        np.log(found.slowest).reshape(shape),
+        joined([one.slowest for one in reduced], sensitive=True),
         is_candidate,
         order,
         min_effect=np.full(num_cells, math.log1p(TAIL_EFFECT_FACTOR * min_effect)),
         alpha=alpha * TAIL_SHARE,
     )
-    regressed = typical.regressed | (tail.regressed & ~typical.improved)
+    regressed = typical.regressed | tail.regressed
     return Verdicts(
         regressed=regressed,
-        improved=typical.improved,
+        improved=typical.improved & ~tail.regressed,
         unchanged=typical.unchanged & ~tail.suspicious & ~regressed,
         low=np.exp(typical.low),
         high=np.exp(typical.high),
         detectable=np.expm1(typical.detectable),
         num_processes_needed=typical.num_processes_needed,
     )
+
+
+def _reduced(rounds: np.ndarray) -> ReducedRounds:
+    """Reduce the rounds of one side to [cells, processes]; all its processes have as many."""
+    num_cells, num_processes, _ = rounds.shape
+    kept = rounds[..., np.isfinite(rounds).any(axis=(0, 1))]
+    found = reduce_rounds(kept.reshape(num_cells * num_processes, kept.shape[2]))
+    shape = (num_cells, num_processes)
+    return ReducedRounds(
+        quantiles={quantile: values.reshape(shape) for quantile, values in found.quantiles.items()},
+        slowest=found.slowest.reshape(shape),
+        resolution=found.resolution.reshape(shape),
+    )
+
+
+def _finest(reduced: list[ReducedRounds]) -> np.ndarray:
+    steps = np.concatenate([one.resolution for one in reduced], axis=1)
+    finest = np.where(np.isnan(steps), np.inf, steps).min(axis=1)
+    return np.where(np.isfinite(finest), finest, 0.0)
 
 
 @dataclass

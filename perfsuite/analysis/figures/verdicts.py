@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.compare_tables import SYMBOLS
+from perfsuite.analysis.compare_tables import SYMBOLS, ranked
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
 from perfsuite.analysis.figures.material import workload_words
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
@@ -18,7 +18,7 @@ from perfsuite.analysis.verdicts import WORST_FIRST, percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.compare import BenchmarkVerdict
+    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.figures.material import Material
     from perfsuite.analysis.verdicts import Verdict
 
@@ -44,10 +44,9 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
     comparison = material.comparison
     if comparison is None:
         return None
-    known = [benchmark for benchmark in comparison.benchmarks if benchmark.time.ratio is not None]
+    known = [benchmark for benchmark in ranked(comparison) if benchmark.time.ratio is not None]
     if not known:
         return None
-    known.sort(key=lambda benchmark: (WORST_FIRST.index(benchmark.verdict), -abs(math.log(benchmark.time.ratio or 1))))
     shown = known[:most]
     rows = [_row(benchmark, label) for benchmark, label in zip(shown, _labels(shown), strict=True)]
     effects = {benchmark.min_effect for benchmark in shown}
@@ -55,6 +54,8 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
     values = [value for row in rows for point in row.points for value in (point.value, point.low, point.high) if value]
     limits = spread_limits([min(max(value, 1 / FARTHEST), FARTHEST) for value in values], 1.0, 0.05)
     sides = [len(comparison.sides.side(candidate=side)) for side in (False, True)]
+    intervals = any(benchmark.time.ci_low is not None for benchmark in shown)
+    num = f"n = {sides[1]} and {sides[0]} process{'' if max(sides) == 1 else 'es'}"
     counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items())
     cut = f"; the {len(shown)} most notable of {len(known)} are drawn" if len(known) > len(shown) else ""
     size = math.ceil(len(rows) / min(3, math.ceil(len(rows) / PANEL_ROWS)))
@@ -62,14 +63,14 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
     titles = ["time: candidate / baseline", *["time, continued"] * (len(parts) - 1)]
     return Drawing(
         kind="verdicts",
-        title="Verdicts: time of the candidate over the baseline, with 95% intervals",
+        title=f"Verdicts: time of the candidate over the baseline{', with 95% intervals' if intervals else ''}",
         finding=f"{counts[:1].upper()}{counts[1:]}{cut}.",
         panels=tuple(
             rows_panel(
                 title,
                 "Changes of time",
                 part,
-                axis=f"candidate / baseline, x (below 1: faster); n = {sides[1]} against {sides[0]} processes",
+                axis=f"candidate / baseline, x (below 1: faster); {num}",
                 limits=limits,
                 reference=1.0,
                 band=None if effect is None else (1 / (1 + effect), 1 + effect),
@@ -81,8 +82,19 @@ def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | N
             for verdict in WORST_FIRST
             if any(benchmark.verdict == verdict for benchmark in shown)
         ),
-        notes=(f"grey: within {effect:.1%}, which does not count as a change",) if effect is not None else (),
+        notes=_notes(comparison, shown, effect),
     )
+
+
+def _notes(comparison: Comparison, shown: Sequence[BenchmarkVerdict], effect: float | None) -> tuple[str, ...]:
+    notes = []
+    if effect is not None:
+        notes.append(f"grey: within {100 * effect:.3g}%, which does not count as a change")
+    if any(benchmark.time.by_tail for benchmark in shown):
+        notes.append("slowest rounds: drawn is their mean, for it is they that regressed, not typical rounds")
+    if comparison.typical is not None and comparison.typical.judged.any() and not comparison.typical.interleaved:
+        notes.append("not interleaved: the sides ran one after the other, which cannot separate code from drift")
+    return tuple(notes)
 
 
 def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
@@ -99,8 +111,10 @@ def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
 
 def _row(benchmark: BenchmarkVerdict, label: str) -> Row:
     time = benchmark.time
-    ratio = time.ratio or 1.0
-    low, high = time.ci_low, time.ci_high
+    ratio, low, high = time.ratio or 1.0, time.ci_low, time.ci_high
+    if time.by_tail and time.tail is not None:
+        ratio, low, high = time.tail.ratio, time.tail.ci_low, time.tail.ci_high
+        label = f"{label}, slowest rounds"
     value = f"{percent(ratio)} [no interval]"
     if low is not None and high is not None:
         value = f"{percent(ratio)[:-1]} [{percent(low)[:-1]}, {percent(high)[:-1]}]%"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from perfsuite.analysis.compare_tables import ranked
 from perfsuite.analysis.consistency import consistency_findings
 from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
 from perfsuite.analysis.ratio_text import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.collect import FullTraining, Pair
+    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.figures.material import Material
     from perfsuite.analysis.statistics.intervals import Ratio
 
@@ -81,7 +83,7 @@ def _measured(material: Material) -> Answer:
     names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
     counts = [
         (len(names), "step" if results.ours else "benchmark"),
-        (len(results.pairs), "alternation"),
+        (len(results.pairs), "interleaved pair"),
         (len(results.trainings), "full training"),
     ]
     parts = [f"{num:,} {name}{'' if num == 1 else 's'}" for num, name in counts if num]
@@ -106,7 +108,7 @@ def _measured(material: Material) -> Answer:
         num = len(material.comparison.sides.side(candidate=False))
         lines.append(f"held against {num} process{'' if num == 1 else 'es'} of a baseline")
     if failed:
-        lines.append(f"{failed} cell{'' if failed == 1 else 's'} did not become a number")
+        lines.append(f"{failed} cell{'' if failed == 1 else 's'} did not produce a result")
     return Answer(
         question="What was measured", lead=enumerate_words(parts) or "nothing", lines=tuple(lines), target="environment"
     )
@@ -198,29 +200,45 @@ def _regressed(material: Material) -> Answer | None:
     comparison = material.comparison
     if comparison is None:
         return None
-    counts = comparison.count()
-    worst = [benchmark for benchmark in comparison.benchmarks if benchmark.verdict == "regressed"]
-    lines = []
-    for benchmark in worst[:MOST_NAMED]:
-        name = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
-        time = benchmark.time
-        if time.ratio is not None and time.ci_low is not None and time.ci_high is not None:
-            lines.append(f"{name}: {percent(time.ratio)} [{percent(time.ci_low)}, {percent(time.ci_high)}] time")
-        if benchmark.memory is not None and benchmark.memory.verdict == "regressed":
-            lines.append(f"{name}: peak memory {benchmark.memory.reason}")
-    lines.append(", ".join(f"{num} {verdict}" for verdict, num in counts.items()))
-    if worst:
-        lead, tone = f"Yes: {len(worst)} of {len(comparison.benchmarks)} benchmarks", "bad"
-    elif set(counts) <= {"improved", "unchanged", "new"} and counts:
-        lead, tone = "No", "good"
-    elif "incomparable" in counts:
-        lead, tone = "Cannot be said: the machines are not the same", "unsure"
-    else:
-        unsure = (
-            len(comparison.benchmarks) - counts.get("improved", 0) - counts.get("unchanged", 0) - counts.get("new", 0)
-        )
-        lead, tone = f"None shown, but {unsure} of {len(comparison.benchmarks)} could not be judged", "unsure"
+    benchmarks = ranked(comparison)
+    worst = [benchmark for benchmark in benchmarks if benchmark.verdict == "regressed"]
+    missing = [one.fullname.rsplit("::", 1)[-1] for one in benchmarks if one.verdict == "missing"]
+    lines = [line for benchmark in worst[:MOST_NAMED] for line in _regression_lines(benchmark)]
+    if missing:
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        lines.append(f"missing in the candidate: {', '.join(missing[:MOST_NAMED])}{more}")
+    lines.append(", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()))
+    lead, tone = _lead(comparison, len(worst), len(missing))
     return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
+
+
+def _regression_lines(benchmark: BenchmarkVerdict) -> list[str]:
+    name = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+    time, memory = benchmark.time, benchmark.memory
+    lines = []
+    if time.by_tail:
+        lines.append(f"{name}: {time.reason}")
+    elif time.verdict == "regressed" and time.ratio and time.ci_low and time.ci_high:
+        lines.append(f"{name}: {percent(time.ratio)} [{percent(time.ci_low)}, {percent(time.ci_high)}] time")
+    if memory is not None and memory.verdict == "regressed":
+        lines.append(f"{name}: peak memory {memory.reason}")
+    return lines
+
+
+def _lead(comparison: Comparison, num_regressed: int, num_missing: int) -> tuple[str, str]:
+    """Return the answer in a few words, and how it is shown."""
+    counts, num = comparison.count(), len(comparison.benchmarks)
+    if num_regressed:
+        return f"Yes: {num_regressed} of {num} benchmarks", "bad"
+    if "incomparable" in counts:
+        return "Cannot be said: the machines are not the same", "unsure"
+    if comparison.why_not_judged is not None:
+        return "Cannot be said: not one benchmark could be judged", "unsure"
+    if num_missing:
+        return f"Missing: {num_missing} of {num} benchmarks", "bad"
+    if "inconclusive" in counts:
+        return f"None shown, but {counts['inconclusive']} of {num} could not be judged", "unsure"
+    return "No", "good"
 
 
 def warnings_of(material: Material) -> list[str]:

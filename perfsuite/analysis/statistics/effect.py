@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import digamma, polygamma, stdtr
+from scipy.special import digamma, polygamma
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,10 +31,13 @@ VARIANCE_GAIN = 1.0
 trend in time is fitted. Choosing by the scatter within the sides says nothing about the difference between them."""
 
 MIN_POOLED = 8
-"""From this many benchmarks on, variances are shrunk towards each other and a common-mode shift is estimated."""
+"""From this many benchmarks on, variances are shrunk towards each other, and a common-mode shift is estimated."""
 
 MIN_TREND_PROCESSES = 8
 """Both sides together; with fewer, a trend would use up a quarter of the degrees of freedom."""
+
+MIN_TRIMMED_PROCESSES = 3
+"""On both sides of a benchmark; with fewer, the slowest process is not left out."""
 
 MIN_SD = 0.001
 """Processes are never assumed to agree better than this: 0.1%, a twentieth of the default minimum effect."""
@@ -75,25 +78,6 @@ class Effect:
         return 2 * float(np.log(known).mean()) if len(known) else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommonShift:
-    """What the benchmarks of a process have in common.
-
-    Attributes:
-        per_process: Median deviation of its benchmarks [processes], as logarithms.
-        change: Difference of the sides in it.
-        se: Standard error of that.
-        dof: Its degrees of freedom.
-        p_value: Two-sided.
-    """
-
-    per_process: Floats
-    change: float
-    se: float
-    dof: int
-    p_value: float
-
-
 def ranks_of(order: Floats) -> Floats:
     """Return the position of each process in time, from 0."""
     return np.argsort(np.argsort(order, kind="stable"), kind="stable").astype(float)
@@ -106,7 +90,8 @@ def is_interleaved(is_candidate: Bools, order: Floats) -> bool:
         is_candidate: [processes]
         order: [processes] start times; equal or NaN ones cannot be ordered and count as not interleaved.
     """
-    if np.isnan(order).any() or len(np.unique(order)) < len(order):
+    one_side = is_candidate.all() or not is_candidate.any()
+    if one_side or np.isnan(order).any() or len(np.unique(order)) < len(order):
         return False
     sides = is_candidate[np.argsort(order)]
     ranks = ranks_of(order)
@@ -169,23 +154,24 @@ def estimate_effect(
         resolution: [benchmarks] smallest step of the times as a ratio, 0 where unknown. Times that are rounded to
             multiples of a step scatter by at least step / sqrt(12).
     """
-    base = _side(logs[:, ~is_candidate], num_left_out)
-    new = _side(logs[:, is_candidate], num_left_out)
+    present = np.isfinite(logs)
+    num = np.minimum(present[:, ~is_candidate].sum(axis=1), present[:, is_candidate].sum(axis=1))
+    left_out = np.where(num >= MIN_TRIMMED_PROCESSES, num_left_out, 0)
+    base = _side(logs[:, ~is_candidate], left_out)
+    new = _side(logs[:, is_candidate], left_out)
     residuals = np.empty_like(logs)
     residuals[:, ~is_candidate] = base.deviations
     residuals[:, is_candidate] = new.deviations
-    dof = base.num_kept + new.num_kept - 2.0
     uncancelled = np.zeros(len(logs))
     if ranks is not None:
-        residuals, uncancelled = _without_trend(residuals, np.isfinite(logs), is_candidate, ranks)
-        dof = dof - 1
+        residuals, uncancelled = _without_trend(residuals, present, is_candidate, ranks)
     least = np.full(len(logs), MIN_SD)
     if resolution is not None:
         least = np.maximum(least, resolution / math.sqrt(12))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.square(residuals).sum(axis=1) / dof
-        # the bounds keep benchmarks without a process finite, they are never judged
-        per_mean = 1 / np.maximum(base.num_kept, 1) + 1 / np.maximum(new.num_kept, 1)
+    squares = [np.square(residuals[:, side]).sum(axis=1) for side in (~is_candidate, is_candidate)]
+    variance, dof = _variance(squares, [base.num_kept, new.num_kept], trend=ranks is not None)
+    # the bounds keep benchmarks without a process finite, they are never judged
+    per_mean = 1 / np.maximum(base.num_kept, 1) + 1 / np.maximum(new.num_kept, 1)
     usable = (dof > 0) & np.isfinite(variance)
     variance = np.where(usable, np.maximum(variance, least**2), np.nan)
     mean_square = _mean_squared_correlation(residuals[usable], dof[usable])
@@ -199,39 +185,13 @@ def estimate_effect(
         sd=np.sqrt(shrunk),
         raw_sd=np.sqrt(variance),
         prior_dof=prior_dof,
-        num=np.minimum(base.num, new.num),
+        num=num,
         num_left_out=num_left_out,
         trend_removed=ranks is not None,
     )
 
 
-def common_shift(logs: Floats, is_candidate: Bools, order: Floats) -> CommonShift:
-    """Return what the benchmarks of a process have in common, and whether the sides differ in it.
-
-    Where the sides alternated, a linear drift in time is fitted beside the difference.
-    """
-    middle = (_median(logs[:, ~is_candidate], axis=1) + _median(logs[:, is_candidate], axis=1)) / 2
-    per_process = np.nan_to_num(_median(logs - middle[:, None], axis=0))
-    columns = [np.ones(len(per_process)), is_candidate.astype(float)]
-    if is_interleaved(is_candidate, order) and len(order) >= MIN_TREND_PROCESSES:
-        columns.append(ranks_of(order))
-    design = np.stack(columns, axis=1)
-    coefficients, *_ = np.linalg.lstsq(design, per_process, rcond=None)
-    change, dof = float(coefficients[1]), len(per_process) - design.shape[1]
-    if dof < 1:
-        return CommonShift(per_process=per_process, change=change, se=math.inf, dof=1, p_value=1.0)
-    residuals = per_process - design @ coefficients
-    # A median over benchmarks is itself uncertain, also where the processes agree by chance.
-    deviations = logs - per_process
-    scatter = float(_median(np.abs(deviations - _median(deviations, axis=1, keepdims=True)))) * 1.4826
-    least = max(MIN_SD, 1.2533 * scatter) ** 2 / len(logs)
-    variance = max(float(residuals @ residuals) / dof, least)
-    se = math.sqrt(variance * np.linalg.inv(design.T @ design)[1, 1])
-    p_value = float(2 * stdtr(dof, -abs(change) / se))
-    return CommonShift(per_process=per_process, change=change, se=se, dof=dof, p_value=p_value)
-
-
-def _median(values: Floats, axis: int | None = None, *, keepdims: bool = False) -> Floats:
+def median_of_known(values: Floats, axis: int | None = None, *, keepdims: bool = False) -> Floats:
     """Return the median of what is there; NaN where nothing is, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -249,7 +209,31 @@ class _Side:
     num_kept: Floats
 
 
-def _side(logs: Floats, num_left_out: int) -> _Side:
+def _variance(squares: list[Floats], num: list[Floats], *, trend: bool) -> tuple[Floats, Floats]:
+    """Return the variance between processes of one side, and its degrees of freedom.
+
+    With as many processes on both sides it is pooled. Otherwise a side that scatters more would count too little or too
+    much, so the variances of the two means are added (as a variance per process), with the degrees of freedom of Welch
+    and Satterthwaite; from the typical variances of both sides where there are many benchmarks, which are better known.
+    Source: Welch, The generalization of Student's problem, Biometrika 34 (1947), equation 28.
+    """
+    pooled_dof = num[0] + num[1] - 2.0 - trend
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pooled = (squares[0] + squares[1]) / pooled_dof
+        # A trend takes one degree of freedom from both sides together.
+        share = pooled_dof / (num[0] + num[1] - 2.0)
+        means = [square / (share * (n - 1)) / n for square, n in zip(squares, num, strict=True)]
+        separate = (means[0] + means[1]) / (1 / num[0] + 1 / num[1])
+        if len(pooled) >= MIN_POOLED:
+            means = [np.full(len(pooled), float(median_of_known(mean[np.isfinite(mean)]))) for mean in means]
+        parts = [np.square(mean) / (share * (n - 1)) for mean, n in zip(means, num, strict=True)]
+        separate_dof = np.square(means[0] + means[1]) / (parts[0] + parts[1])
+    equal = num[0] == num[1]
+    dof = np.where(equal | ~np.isfinite(separate_dof), pooled_dof, np.minimum(separate_dof, pooled_dof))
+    return np.where(equal, pooled, separate), dof
+
+
+def _side(logs: Floats, num_left_out: Counts) -> _Side:
     """Return the mean without the slowest processes, and the winsorized deviations that go with it.
 
     Source: Tukey, McLaughlin, Less vulnerable confidence and significance procedures for location based on a single

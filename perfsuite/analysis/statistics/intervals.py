@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -131,8 +132,12 @@ def ratio_of_one_run(
     ratio = float(np.median(numerator) / np.median(denominator))
     if min(len(numerator), len(denominator)) < MIN_ROUNDS:
         return bare_ratio(ratio)
-    generator = np.random.default_rng(seed)
-    logs = [np.log(_bootstrap_medians(side, generator)) for side in (numerator, denominator)]
+    # Each side has draws of its own, whatever it is called: 1 / ratio has the inverse spread.
+    generators = [np.random.default_rng([seed, zlib.crc32(side.tobytes())]) for side in (numerator, denominator)]
+    logs = [
+        np.log(_bootstrap_medians(side, generator))
+        for side, generator in zip((numerator, denominator), generators, strict=True)
+    ]
     if scatter is None:
         tail = 100 * (1 - CONFIDENCE) / 2
         low, high = np.exp(np.percentile(logs[0] - logs[1], [tail, 100 - tail]))

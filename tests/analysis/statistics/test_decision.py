@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from yardstick.dense_changes import make_pair
 from yardstick.scores import Score, Verdicts, judge_pair, score, sparse_pair
 
-from perfsuite.analysis.statistics import decision
-from perfsuite.analysis.statistics.decision import Decision, decide, decide_tail
+from perfsuite.analysis.statistics.decision import Decision, decide
+from perfsuite.analysis.statistics.significance import holm
+from perfsuite.analysis.statistics.tail import decide_tail
 
 if TYPE_CHECKING:
     from perfsuite.analysis.statistics.effect import Floats
@@ -59,6 +60,9 @@ def share(part: int, whole: int) -> float:
         ("busy_host", 0.08, 0.91, 0.70),
         ("picked_kernels", 0.10, 0.93, 0.75),
         ("four_cells", 0.05, 0.93, 1.0),
+        ("half_slower_loud", 0.05, 0.93, 0.25),
+        ("unequal_sides", 0.05, 0.93, 0.7),
+        ("unequal_rounds", 0.05, 0.93, 0.85),
     ],
 )
 def test_dense_changes_and_real_kinds_of_noise_give_right_verdicts_and_intervals(
@@ -244,6 +248,54 @@ def test_a_common_slowdown_of_interleaved_runs_is_the_codes_and_needs_one_test()
     assert found.regressed.mean() > 0.9
 
 
+def test_half_of_the_benchmarks_within_their_errors_of_a_common_shift_is_no_common_shift() -> None:
+    generator = np.random.default_rng(16)
+    together, false = 0, 0
+    for _ in range(60):
+        logs = matrix(generator, sd=0.03, shared=0.0)
+        logs[:18, NUM:] += np.log(1.06)
+        found = decided(logs)
+        together += found.moved_together
+        false += bool(found.regressed[18:].any())
+    assert together <= 5
+    assert false <= 6
+
+
+def test_a_large_minimum_effect_does_not_make_half_changed_benchmarks_agree() -> None:
+    generator = np.random.default_rng(17)
+    logs = matrix(generator, sd=0.004, shared=0.0)
+    logs[:18, NUM:] -= 0.05
+    found = decided(logs, min_effect=0.07)
+    assert found.agreeing_ratio < 0.8
+    assert not found.moved_together
+
+
+def test_sides_of_unequal_numbers_that_scatter_differently_are_not_pooled() -> None:
+    generator = np.random.default_rng(18)
+    is_candidate = np.array([False, True, False, False] * 3 + [False])
+    assert (is_candidate.sum(), (~is_candidate).sum()) == (3, 10)
+    order = np.arange(13, dtype=float)
+    false = covered = cells = 0
+    for _ in range(100):
+        logs = generator.standard_normal((36, 13)) * np.where(is_candidate, 0.02, 0.004)
+        found = decide({0.5: logs}, is_candidate, order, min_effect=np.full(36, np.log1p(0.02)), alpha=0.04)
+        false += bool((found.regressed | found.improved).any())
+        covered += int(((found.low <= 0) & (found.high >= 0)).sum())
+        cells += 36
+    assert false <= 12
+    assert covered / cells > 0.92
+
+
+def test_a_benchmark_that_only_late_and_early_processes_have_is_not_judged_as_interleaved() -> None:
+    generator = np.random.default_rng(19)
+    logs = matrix(generator, sd=0.002, num=12)
+    logs[0, [0, 1]] = np.nan  # the baseline has it late, the candidate early
+    logs[0, [8, 9]] = np.nan
+    found = decided(logs)
+    assert found.out_of_order.tolist() == [True] + [False] * 11
+    assert not (found.regressed | found.improved | found.unchanged)[0]
+
+
 def test_one_benchmark_is_compared_with_others_that_agree() -> None:
     generator = np.random.default_rng(8)
     own, regressed = 0, 0
@@ -350,7 +402,7 @@ def test_the_tail_is_tested_by_itself_and_only_where_sides_alternate() -> None:
 
 def test_holm_is_stricter_than_no_correction_and_laxer_than_bonferroni() -> None:
     values = np.array([0.001, 0.02, 0.03, 0.5, 0.9])
-    adjusted = decision._holm(values, np.array([True, True, True, True, False]))
+    adjusted = holm(values, np.array([True, True, True, True, False]))
     assert adjusted == pytest.approx([0.004, 0.06, 0.06, 0.5, 1.0])
 
 

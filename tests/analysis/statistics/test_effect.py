@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from perfsuite.analysis.statistics import effect
-from perfsuite.analysis.statistics.effect import Floats, common_shift, estimate_effect, is_interleaved, steadiest_effect
+from perfsuite.analysis.statistics.common_mode import common_shift
+from perfsuite.analysis.statistics.effect import Floats, estimate_effect, is_interleaved, steadiest_effect
 
 NUM = 5
 IS_CANDIDATE = np.array([False] * NUM + [True] * NUM)
