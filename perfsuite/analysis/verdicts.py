@@ -206,6 +206,9 @@ def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -
             together = f"the benchmarks shifted by {percent(math.exp(common.change))} together: "
         return f"{together}{NOT_INTERLEAVED}"
     scatter = f"scatter {math.expm1(typical.effect.sd[row]):.1%}"
+    beyond = abs(float(typical.effect.change[row])) - math.log1p(effect)
+    if 0 <= beyond < math.log1p(effect) / 2 and needed > MAX_ASKED_PROCESSES:
+        return f"{scatter}, too close to the minimum effect"
     if needed > MAX_ASKED_PROCESSES:
         return f"{scatter}: more than {MAX_ASKED_PROCESSES} processes a side needed, reduce background load"
     return f"{scatter}, needs {needed} a side"
