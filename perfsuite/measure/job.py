@@ -1,4 +1,4 @@
-"""A full training to be done: what it is, how it is told from others, and its result once it is finished."""
+"""A full training to be done: what it is, what identifies it, and its result once it is finished."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from perfsuite.records import Recipe, Workload
+    from perfsuite.records import Environment, Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
 FINISHED = "finished.json"
@@ -36,8 +36,9 @@ class Job:
         seed: Of split, weights and order.
         images: On what.
         folder: Where checkpoint and result of all trainings lie.
+        environment: In which it is trained.
         deterministic: Whether to choose the same algorithms every time.
-        restart: Whether to begin anew.
+        restart: Whether to start over.
     """
 
     workload: Workload
@@ -45,14 +46,20 @@ class Job:
     seed: int
     images: ImageSet
     folder: Path
+    environment: Environment
     deterministic: bool = False
     restart: bool = False
 
 
+ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device")
+"""What a training must share with one that is finished or was interrupted, to be replayed or resumed."""
+
+
 def identity_of(job: Job, split: Split, device: torch.device) -> str:
-    """Return what a checkpoint must share with a training to be gone on with."""
+    """Return what determines a training; a checkpoint or result of another identity is never used."""
     return json.dumps(
         {
+            "environment": {name: getattr(job.environment, name) for name in ENVIRONMENT_FIELDS},
             "workload": dataclasses.asdict(job.workload),
             "recipe": {k: v for k, v in dataclasses.asdict(job.recipe).items() if k not in {"source", "name"}},
             "seed": job.seed,

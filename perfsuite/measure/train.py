@@ -258,6 +258,7 @@ class _Run:
             proof=proof,
             findings=tuple(findings),
             process=process,
+            environment=job.environment,
         )
 
     def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:

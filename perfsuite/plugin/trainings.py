@@ -14,6 +14,7 @@ from perfsuite.metrics import duration_in_words
 from perfsuite.plugin.cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
+from perfsuite.plugin.results import environment
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.recipes import TARGET_TOLERANCE, recipe_for
@@ -129,6 +130,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
         seed=seed,
         images=config.stash[_IMAGES],
         folder=state.options.run_dir or config.rootpath / "results" / "trainings",
+        environment=environment(config),
         deterministic=state.options.deterministic,
         restart=state.options.restart,
     )

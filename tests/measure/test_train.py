@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from builders import make_workload
+from builders import ENVIRONMENT, make_workload
 from generated_images import generated_set
 
 from perfsuite.errors import DataError, MeasurementError
@@ -40,6 +40,7 @@ def make_job(folder: Path, precision: str = "fp32", **changes: Any) -> Job:
         "seed": 0,
         "images": IMAGES,
         "folder": folder,
+        "environment": ENVIRONMENT,
         "deterministic": True,
     }
     return Job(**{**values, **changes})
@@ -148,6 +149,9 @@ def test_a_damaged_result_is_made_again_from_its_checkpoint(tmp_path: Path) -> N
         {"recipe": dataclasses.replace(RECIPE, learning_rate=0.03)},
         {"images": generated_set(seed=1)},
         {"deterministic": False},
+        {"environment": dataclasses.replace(ENVIRONMENT, torch="2.14.0+cu130")},
+        {"environment": dataclasses.replace(ENVIRONMENT, device="NVIDIA L4")},
+        {"environment": dataclasses.replace(ENVIRONMENT, cudnn="91100")},
     ],
 )
 def test_another_training_has_a_folder_of_its_own(tmp_path: Path, changes: dict[str, Any]) -> None:

@@ -5,9 +5,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from suite_run import REPOSITORY
 
+from perfsuite.analysis.collect import collect
+from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.measure import train as train_module
 from perfsuite.record_kinds import read_record
 from perfsuite.training_record import TrainingRecord
@@ -63,6 +66,30 @@ def test_both_precisions_are_trained_shown_and_replayed(run_suite: Callable[...,
     assert "trained before" in again.text
     assert [record.weights_sha256 for record in records(again)] == [fp32.weights_sha256, amp.weights_sha256]
     assert len(list((suite_folder.path / "results" / "trainings").iterdir())) == 2
+
+
+def test_another_torch_trains_anew_and_each_training_says_where_it_was_trained(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(name: str) -> tuple[TrainingRecord, Path]:
+        run = run_suite(*CELL, "--perf-precisions=fp32", f"--benchmark-json=results/{name}.json", quick=False)
+        path = run.folder / "results" / f"{name}.json"
+        record = read_record(json.loads(path.read_text())["benchmarks"][0]["extra_info"]["perfsuite"])
+        assert isinstance(record, TrainingRecord)
+        return record, path
+
+    old, old_path = trained("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "__version__", "99.1.0+other")
+        new, new_path = trained("new")
+    again, _ = trained("again")
+    assert (old.replayed, new.replayed, again.replayed) == (False, False, True)
+    assert [record.environment and record.environment.torch for record in (old, new, again)] == [
+        torch.__version__,
+        "99.1.0+other",
+        torch.__version__,
+    ]
+    assert accuracy_frame(collect([old_path, new_path]))["torch"].tolist() == [torch.__version__, "99.1.0+other"]
 
 
 def test_seeds_are_cells_of_their_own(run_suite: Callable[..., Run]) -> None:
