@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from perfsuite.errors import DataError, RecordError
 from perfsuite.files import write_atomically
+from perfsuite.folder_lock import NAME as LOCK_NAME
+from perfsuite.folder_lock import folder_locked
 from perfsuite.record_kinds import read_record
 from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import torch
@@ -77,6 +80,26 @@ def folder_name(job: Job, identity: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', words)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
+@contextlib.contextmanager
+def training_folder(job: Job, identity: str) -> Iterator[Path]:
+    """Hold a training's own folder alone, freed of what killed processes left half written, and empty at a restart.
+
+    Raises:
+        FolderInUseError: Another process trains there.
+        DataError: The folder cannot be written.
+    """
+    folder = job.folder / folder_name(job, identity)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(folder_locked(folder))
+            for path in folder.glob("*" if job.restart else ".*.*"):
+                if path.name != LOCK_NAME:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be used: {error.strerror}") from None
+        yield folder
+
+
 def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord | None:
     """Return the result of a training that came to its end before, or None."""
     path = folder / FINISHED
@@ -85,7 +108,7 @@ def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord |
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecordError) as error:
-        warn(f"{path}: damaged ({str(error)[:100]}); the training is finished again from its checkpoint")
+        warn(f"{path}: damaged ({str(error)[:100]}); trained again")
         return None
     return record if isinstance(record, TrainingRecord) else None
 

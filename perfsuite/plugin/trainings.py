@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.errors import DataError, MeasurementError, PerfsuiteError
+from perfsuite.errors import DataError, FolderInUseError, MeasurementError, PerfsuiteError
 from perfsuite.metrics import duration_in_words
 from perfsuite.plugin.cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
@@ -110,6 +110,9 @@ def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload,
             benchmark.skipped = True
             benchmark.has_error = True
             raise
+        except FolderInUseError as error:
+            # The cells that follow would be trained by both processes in turn: the run ends here.
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
         except PerfsuiteError as error:
             problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the training's tensors
         return fail_in_one_line(request.node, problem)

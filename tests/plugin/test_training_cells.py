@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import platform
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from suite_run import REPOSITORY
 
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.folder_lock import folder_locked
 from perfsuite.measure import train as train_module
 from perfsuite.record_kinds import read_record
 from perfsuite.training_record import TrainingRecord
@@ -199,3 +202,17 @@ def test_one_cell_that_fails_leaves_the_others_alone(
     assert [record.workload.precision for record in records(run)] == ["amp-bf16"]
     assert json.dumps(run.outcomes) == '[["test_full_training[resnet18-fp32-b4]", "failed"]]'
     assert "diverged: the training loss of epoch 2 is nan" in run.text
+
+
+def test_a_second_run_in_one_folder_ends_in_one_line_as_for_a_mistake(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    run_suite(*CELL, quick=False).files[0].unlink()
+    (folder,) = (suite_folder.path / "results" / "trainings").glob("*amp*")
+    with folder_locked(folder):
+        run = run_suite(*CELL, quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    expected = f"{folder}: in use by process {os.getpid()} on {platform.node()}; wait for it, or name another folder"
+    assert expected in run.text
+    assert "Traceback" not in run.text
+    assert [record.workload.precision for record in records(run)] == ["fp32"]
