@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.result_file import read_result_file
-from perfsuite.campaign.plan import differences
+from perfsuite.campaign.plan import differences, has_trainings
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.files import write_atomically
 from perfsuite.folder_lock import folder_locked
@@ -90,6 +91,11 @@ def run_campaign(
     return files["baseline"], files["candidate"], notes
 
 
+def trainings_folder(path: Path) -> Path:
+    """Return where the process of a file trains: one of its own, which resumes what it was interrupted in."""
+    return path.with_suffix("")
+
+
 def mark_judged(folder: Path) -> None:
     """Note that a run was brought to its end: the same question again is to be measured again."""
     with contextlib.suppress(OSError):
@@ -122,9 +128,7 @@ def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> None:
     state = folder / STATE
     try:
         if restart:
-            for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE, JUDGED):
-                for path in folder.glob(pattern):
-                    path.unlink()
+            _clear(folder)
         if state.exists():
             before = json.loads(state.read_text(encoding="utf-8"))
             if not isinstance(before, dict) or before.get("schema") != SCHEMA:
@@ -143,11 +147,23 @@ def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> None:
         raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
 
 
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left: files, logs, state and trainings."""
+    for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE, JUDGED):
+        for path in folder.glob(pattern):
+            path.unlink()
+    for side in ("baseline", "candidate"):
+        for path in folder.glob(f"[0-9][0-9][0-9]-{side}"):
+            shutil.rmtree(path)
+
+
 def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Callable[[str], None]) -> str | None:
     """Run one process to its end; a note if not all of it became numbers."""
     part, log = path.with_suffix(".part.json"), path.with_suffix(".log")
     part.unlink(missing_ok=True)
     command = [side.python, "-m", "pytest", *arguments, f"--benchmark-json={part}"]
+    if has_trainings(arguments):
+        command.append(f"--perf-run-dir={trainings_folder(path)}")
     process: subprocess.Popen[bytes] | None = None
     with log.open("wb") as output:
         try:
@@ -235,7 +251,7 @@ def _last_line(log: Path) -> str:
 def _complaint(log: Path) -> str:
     """Return the line of a log that says what went wrong, as far as one does."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:", line)]
+    marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:|.*outcomes\.Exit:", line)]
     return ((marked or lines or ["it said nothing"])[-1])[:200]
 
 
