@@ -17,7 +17,7 @@ from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.results import environment
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.recipes import TARGET_TOLERANCE, recipe_for
+from perfsuite.recipes import missed_target, recipe_for
 from perfsuite.records import KEY
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
     with guard(benchmark, workload.label, device=state.device, clock=state.clock):
         benchmark.pedantic(body, rounds=1, iterations=1)
     (record,) = found
-    missed = _missed_target(record)
+    missed = missed_target(record.recipe, test_accuracy=record.test_accuracy, is_canonical=record.data.is_canonical)
     if missed is not None:
         record = dataclasses.replace(record, findings=(*record.findings, missed))
     if not benchmark.disabled:
@@ -173,12 +173,3 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
         request.node.stash[KEPT] = True
         raise MeasurementError(f"{record.workload.label}: {missed}")
     return record
-
-
-def _missed_target(record: TrainingRecord) -> str | None:
-    """Return in words that the study's accuracy was not reached; asked of CIFAR-10 itself only."""
-    target = record.recipe.target_accuracy
-    if target is None or not record.data.is_canonical or record.test_accuracy >= target - TARGET_TOLERANCE:
-        return None
-    tolerance = f"{100 * TARGET_TOLERANCE:.0f} points of tolerance"
-    return f"test accuracy {record.test_accuracy:.2%}; the target is {target:.2%} less {tolerance}"

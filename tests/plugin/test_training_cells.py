@@ -117,7 +117,7 @@ def test_a_missed_target_fails_and_keeps_the_numbers(
     (suite_folder.path / "tiny.toml").write_text(RECIPE + "target_accuracy = 0.99\n")
     run = run_suite(*CELL, "--perf-precisions=fp32", quick=False)
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "the target is 99.00% less 2 points of tolerance" in run.text
+    assert "the target is 99.00% minus 2 points of tolerance" in run.text
     (record,) = records(run)
     assert record.findings
     assert record.findings[-1].startswith("test accuracy")
