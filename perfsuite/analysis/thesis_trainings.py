@@ -71,16 +71,16 @@ def difference_from_thesis(record: TrainingRecord) -> str | None:
 
 def left_out_in_words(results: Results) -> list[str]:
     """Return the note on trainings that are not compared with the thesis, if there are any."""
-    reasons: dict[str, str] = {}
+    named: dict[str, dict[str, None]] = {}
     for training in results.trainings:
         record = training.record
         difference = difference_from_thesis(record)
         if difference is not None:
             words = f"{record.workload.model} {record.workload.precision} {record.recipe.name}"
-            reasons.setdefault(words, difference)
-    if not reasons:
+            named.setdefault(difference, {})[words] = None
+    if not named:
         return []
-    listed = "; ".join(f"{words} ({reason})" for words, reason in reasons.items())
+    listed = "; ".join(f"{', '.join(trainings)} ({difference})" for difference, trainings in named.items())
     return [f"not compared with the thesis: {listed}"]
 
 
