@@ -58,6 +58,10 @@ class DataError(PerfsuiteError):
     """Images cannot be found, read or trusted; the message names the file."""
 
 
+class FolderInUseError(PerfsuiteError):
+    """Another process works in a folder that only one may work in; the message names the folder and the process."""
+
+
 class CampaignError(PerfsuiteError):
     """An A/B run cannot be begun, gone on with or finished; the message names the option or the process."""
 

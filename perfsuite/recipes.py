@@ -35,17 +35,22 @@ SMOKE = Recipe(
     name="smoke",
     epochs=4,
     batch_size=16,
-    learning_rate=0.01,
-    decay_factor=0.5,
-    decay_every_epochs=2,
+    learning_rate=0.002,
+    decay_factor=0.3,
+    decay_every_epochs=1,
     momentum=0.9,
     weight_decay=0.0,
     num_train=1024,
     num_validation=256,
     num_test=512,
-    target_accuracy=None,
-    source="the same code on a small part of the images, in minutes on a CPU; its accuracy means nothing",
+    target_accuracy=0.17,
+    source="the same code on a small part of the images, in minutes on a CPU; all that its accuracy shows is learning",
 )
+"""Set so that ResNet-50 learns as well, in 256 steps: with a learning rate of 0.01 its first epoch had a loss of 6.1,
+and with a small one throughout (0.0005) it learned nothing in three epochs.
+
+The target minus the tolerance is 3.8 binomial standard deviations of 512 images above chance, a ratio of 0.1. On two
+cores ResNet-18 ended at 0.328 and ResNet-50 at 0.203 (seed 0, amp-bf16, channels_last)."""
 
 RECIPES = {recipe.name: recipe for recipe in (STUDY, SMOKE)}
 
@@ -65,6 +70,20 @@ def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
         epochs=EPOCHS.get(model, recipe.epochs),
         target_accuracy=None if theirs is None else theirs.test_accuracy,
     )
+
+
+def missed_target(recipe: Recipe, *, test_accuracy: float, is_canonical: bool) -> str | None:
+    """Return in words that a training missed the target of its recipe, or None.
+
+    The thesis's accuracies, and those of a user's recipe, are asserted on CIFAR-10 itself only; that `smoke` learns at
+    all, on any images.
+    """
+    target = recipe.target_accuracy
+    is_asserted = is_canonical or recipe == SMOKE
+    if target is None or not is_asserted or test_accuracy >= target - TARGET_TOLERANCE:
+        return None
+    tolerance = f"{100 * TARGET_TOLERANCE:.0f} points of tolerance"
+    return f"test accuracy {test_accuracy:.2%}; the target is {target:.2%} minus {tolerance}"
 
 
 def read_recipe(text: str, folder: Path) -> Recipe:

@@ -20,6 +20,9 @@ TRAIN_IMAGES = 45_000
 EPOCHS = {"resnet18": 50, "resnet34": 50, "resnet50": 60}
 """Passes over the training images, by network."""
 
+TEST_IMAGES = 10_000
+"""Images that accuracies are counted on."""
+
 GRADIENTS = "kept"
 """PyTorch 1.6 zeroed gradients in place, so they stayed allocated through the forward pass."""
 

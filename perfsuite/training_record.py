@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfsuite.errors import RecordError
-from perfsuite.records import SCHEMA_VERSION, Process, ProofReading, Recipe, Workload, check_metrics
+from perfsuite.records import SCHEMA_VERSION, Environment, Process, ProofReading, Recipe, Workload, check_metrics
 from perfsuite.strict_json import to_strict_json
 
 NUM_CLASSES = 10
@@ -85,6 +85,7 @@ class TrainingRecord:
         proof: The probes that showed the precision to be in force.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process finished it.
+        environment: In which it was trained; a file that it is replayed into may have another. None before schema 4.
     """
 
     workload: Workload
@@ -104,6 +105,7 @@ class TrainingRecord:
     proof: tuple[ProofReading, ...]
     findings: tuple[str, ...]
     process: Process
+    environment: Environment | None = None
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from perfsuite.analysis.environment_columns import (
+    ENVIRONMENT_COLUMNS,
+    file_environment,
+    is_environment_unknown,
+    training_environment,
+    unknown_environments_in_words,
+)
 from perfsuite.analysis.evidence_columns import evidence_columns
 from perfsuite.analysis.file_series import series_name
 from perfsuite.analysis.foreign_findings import foreign_findings
-from perfsuite.analysis.machine_info import machine_key, machine_of, versions_of
-from perfsuite.analysis.result_file import Benchmark, ResultFile, commit_of, fingerprint, read_result_file
+from perfsuite.analysis.machine_info import machine_key, machine_of
+from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
 from perfsuite.analysis.statistics.intervals import relative_margins
 
 if TYPE_CHECKING:
@@ -22,23 +29,6 @@ if TYPE_CHECKING:
     from perfsuite.evidence import Profile
     from perfsuite.records import PairedRecord
     from perfsuite.training_record import TrainingRecord
-
-ENVIRONMENT_COLUMNS = (
-    "device",
-    "torch",
-    "torchvision",
-    "cuda",
-    "cudnn",
-    "driver",
-    "power_limit_watts",
-    "python",
-    "cpu",
-    "host",
-    "num_threads",
-    "perfsuite",
-    "commit",
-)
-"""What may tell two files apart, the most telling first."""
 
 WORKLOAD_COLUMNS = (
     "model",
@@ -153,7 +143,7 @@ def collect(paths: Iterable[Path]) -> Results:
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
         machine = machine_of(file)
-        environment = _environment(file, machine)
+        environment = file_environment(file, machine)
         origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
         for benchmark in file.benchmarks:
             named = {"name": benchmark.name, "environment": environment, **origin}
@@ -161,7 +151,8 @@ def collect(paths: Iterable[Path]) -> Results:
                 pairs.append(Pair(record=benchmark.pair, **named))
                 continue
             if benchmark.training is not None:
-                trainings.append(FullTraining(record=benchmark.training, **named))
+                trained_in = training_environment(benchmark.training, environment)
+                trainings.append(FullTraining(record=benchmark.training, **{**named, "environment": trained_in}))
                 continue
             row = _row(benchmark, machine.get("GPU"))
             rows.append({**row, **environment, "machine": machine_key(machine), **origin})
@@ -171,6 +162,9 @@ def collect(paths: Iterable[Path]) -> Results:
             {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
             for outcome in file.outcomes
         ]
+        notes += unknown_environments_in_words(
+            label, (one.name for one in file.benchmarks if one.training and is_environment_unknown(one.training))
+        )
         if not file.complete:
             notes.append(f"{label}: the run was cut short; these are the cells that were finished")
     _add_round_statistics(rows, times)
@@ -227,23 +221,6 @@ def _labels(files: list[ResultFile]) -> list[str]:
     """Name files by their last part, or by their whole path where two would have the same name."""
     names = [file.path.name for file in files]
     return [name if names.count(name) == 1 else str(file.path) for name, file in zip(names, files, strict=True)]
-
-
-def _environment(file: ResultFile, machine: dict[str, str]) -> dict[str, Any]:
-    ours = file.environment
-    if ours is not None:
-        values = {column: getattr(ours, column) for column in ENVIRONMENT_COLUMNS if column != "host"}
-        return {**values, "host": machine.get("host"), "commit": commit_of(file)}
-    python = file.machine.get("python_version")
-    return {
-        **dict.fromkeys(ENVIRONMENT_COLUMNS),
-        "device": machine.get("GPU"),
-        "cpu": machine.get("CPU"),
-        "host": machine.get("host"),
-        **{name.lower(): version for name, version in versions_of(file).items()},
-        "python": python if isinstance(python, str) else None,
-        "commit": commit_of(file),
-    }
 
 
 def _add_round_statistics(
@@ -315,9 +292,10 @@ def place_columns(benchmarks: pd.DataFrame) -> list[str]:
 
 
 def _differing_environment(benchmarks: pd.DataFrame) -> list[str]:
-    if not _several(benchmarks, "file"):  # one file needs no distinction
+    if benchmarks.empty:
         return []
-    found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=False) > 1]
+    # The host of a training that an earlier run did is not known, and an unknown one distinguishes nothing.
+    found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=column == "host") > 1]
     for implied, by in (("host", ("device", "cpu")), ("cpu", ("device",))):  # said already, if each has one of its own
         hardware = [column for column in by if column in found]
         if implied in found and hardware and not _several_within(benchmarks, hardware, implied):

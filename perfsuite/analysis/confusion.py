@@ -11,10 +11,20 @@ from perfsuite.analysis.collect import place_columns
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.table_parts import notes_of, place_table_columns
 from perfsuite.analysis.tables import Column, Table, text_column
-from perfsuite.analysis.training_tables import nothing, training_groups, training_origins
+from perfsuite.analysis.training_groups import (
+    baseline_of,
+    distinguishing_values,
+    family_words,
+    origin_of,
+    training_groups,
+    training_origins,
+    value_columns,
+)
+from perfsuite.analysis.training_tables import nothing
 
 if TYPE_CHECKING:
     from perfsuite.analysis.collect import Results
+    from perfsuite.analysis.training_groups import TrainingGroup
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
@@ -26,25 +36,34 @@ def confusion_table(results: Results) -> Table:
     if not groups:
         return nothing(results, "Confusion matrices")
     places = place_columns(training_origins(results))
-    rows, notes = [], []
-    for key, members in groups.items():
-        origin = members[0].environment | {"series": members[0].series}
-        name = f"{key[1]} ({key[0]})" if key[0] else str(key[1])
-        total = np.sum([member.record.confusion for member in members], axis=0)
+    distinguishing, family_name = distinguishing_values(groups), family_words(groups)
+    rows: list[dict[str, Any]] = []
+    notes = []
+    for group in groups:
+        origin, family, precision = origin_of(group.members[0]), group.family, group.precision
+        name, total = family_name(family), confusion_of(group)
         for label, counts in enumerate(total.tolist()):
-            row = {"model": key[1], "precision": key[-1], "recipe": key[2], "true": CLASSES[label]}
-            row = {**{column: origin[column] for column in places}, **row}
+            row = {
+                **{column: origin[column] for column in places},
+                "model": family.model,
+                "precision": precision,
+                "recipe": group.recipe,
+                **{value: family.value(value) for value in distinguishing},
+                "true": CLASSES[label],
+            }
             rows.append({**row, **dict(zip(CLASSES, counts, strict=True))})
-        notes.append(f"{name} {key[-1]}: most confused: {', '.join(_most_confused(total))}")
-        baseline = groups.get((*key[:-1], BASELINE))
-        if baseline and key[-1] != BASELINE:
-            alike = likeness(np.sum([member.record.confusion for member in baseline], axis=0), total)
-            notes.append(f"{name}: errors of {key[-1]} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
+        notes.append(f"{name} {precision}: most confused: {', '.join(_most_confused(total))}")
+        baseline = baseline_of(group, groups)
+        if baseline is not None:
+            alike = likeness(confusion_of(baseline), total)
+            notes.append(f"{name}: errors of {precision} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
     return Table(
         title="Confusion matrices: true class in the row, taken for the one in the column",
         frame=pd.DataFrame(rows),
         columns=(
             *place_table_columns(training_origins(results)),
+            *([text_column("recipe")] if len({group.recipe for group in groups}) > 1 else []),
+            *value_columns(distinguishing),
             text_column("model"),
             text_column("precision"),
             text_column("true"),
@@ -52,6 +71,11 @@ def confusion_table(results: Results) -> Table:
         ),
         notes=(*notes, *notes_of(results)),
     )
+
+
+def confusion_of(group: TrainingGroup) -> Any:
+    """Return the confusion matrices of all seeds, added [10, 10]."""
+    return np.sum([record.confusion for record in group.records], axis=0)
 
 
 def _count(name: str) -> Any:

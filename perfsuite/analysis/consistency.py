@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, WORKLOAD_COLUMNS
+from perfsuite.analysis.collect import WORKLOAD_COLUMNS
+from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.analysis.table_parts import origin_column, place_in_words

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, WORKLOAD_COLUMNS
+from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.consistency import consistency_findings
+from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.overhead import decide, in_percent, paired_estimate
 from perfsuite.analysis.pair_groups import PairGroup, pair_groups, pair_origin
 from perfsuite.analysis.ratio_text import (

@@ -190,10 +190,13 @@ def _commit(info: object) -> str | None:
 
 def commit_of(file: ResultFile) -> str | None:
     """Return which commit was measured, with `+dirty` if the working tree had changes that were not committed."""
-    ours = file.environment
-    if ours is None:
-        return file.commit
-    return f"{ours.commit}+dirty" if ours.commit is not None and ours.commit_dirty else ours.commit
+    return file.commit if file.environment is None else commit_in_words(file.environment)
+
+
+def commit_in_words(environment: Environment) -> str | None:
+    """Return the commit of an environment, with `+dirty` as above."""
+    dirty = environment.commit is not None and environment.commit_dirty
+    return f"{environment.commit}+dirty" if dirty else environment.commit
 
 
 def short_commit(commit: str | None) -> str | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS, PAIRING_COLUMNS, place_columns
+from perfsuite.analysis.collect import PAIRING_COLUMNS, place_columns
+from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.pair_groups import pair_groups, pair_origin
 from perfsuite.analysis.ratio_text import ratio_columns
 from perfsuite.analysis.statistics.intervals import (

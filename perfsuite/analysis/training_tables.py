@@ -9,17 +9,25 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.collect import differing_columns, place_columns
-from perfsuite.analysis.ratio_text import bracket_notes, ratio_columns, ratio_of_row
-from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.ratio_text import ratio_columns
 from perfsuite.analysis.statistics.intervals import bare_ratio, ratio_over_processes
-from perfsuite.analysis.table_parts import notes_of, place_in_words, place_table_columns, telling_apart
-from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
-from perfsuite.study import study_result
+from perfsuite.analysis.table_parts import notes_of, place_table_columns, telling_apart
+from perfsuite.analysis.tables import Column, Table, metric_column, text_column
+from perfsuite.analysis.training_groups import (
+    UNKNOWN_PLACE,
+    baseline_of,
+    distinguishing_values,
+    origin_of,
+    training_groups,
+    training_origins,
+    value_columns,
+    values_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
-    from perfsuite.analysis.collect import FullTraining, Results
+    from perfsuite.analysis.collect import Results
     from perfsuite.analysis.statistics.intervals import Ratio
     from perfsuite.training_record import TrainingRecord
 
@@ -36,66 +44,38 @@ deviation of 10,000 images. Several seeds (--perf-seeds) replace it by what they
 NO_TRAININGS = "no full trainings in these files: pytest -m full_training makes them"
 
 
-def training_origins(results: Results) -> pd.DataFrame:
-    """Return where each training comes from: its environment, file, series and name."""
-    return pd.DataFrame([_origin(training) for training in results.trainings])
-
-
-def _origin(training: FullTraining) -> dict[str, Any]:
-    return {**training.environment, "file": training.file, "series": training.series, "name": training.name}
-
-
-def training_groups(results: Results) -> dict[tuple[Hashable, ...], list[FullTraining]]:
-    """Return trainings that differ in their seed alone: by place in words, workload, recipe and data."""
-    groups: dict[tuple[Hashable, ...], list[FullTraining]] = {}
-    columns = place_table_columns(training_origins(results))
-    for training in results.trainings:
-        record = training.record
-        key = (
-            place_in_words(columns, _origin(training)),
-            record.workload.model,
-            record.recipe.name,
-            record.data.fingerprint,
-            record.data.num_train,
-            record.workload.memory_format,
-            record.workload.compiled,
-            record.workload.precision,
-        )
-        groups.setdefault(key, []).append(training)
-    return groups
-
-
 def accuracy_frame(results: Results) -> pd.DataFrame:
     """Return a row per group: mean, standard deviation and number of seeds, and AMP against FP32.
 
     Returns:
-        Columns: device, torch and what else differs between places, `place` in words, model, recipe, data, precision,
-        `num_seeds`, `test_accuracy`, `test_accuracy_sd`, `training_time_s`, `time_to_target_s`,
+        Columns: device, torch and what else differs between places, `place` in words, model, recipe, precision, the
+        values that determine the result (see `values_of`), `num_seeds`, `test_accuracy`, `test_accuracy_sd`,
+        `training_time_s`, `time_to_target_s`,
         `peak_allocated_bytes`, `peak_net_bytes`, `energy_joules`, `num_skipped_steps`, `target_accuracy`, and against
         FP32 of the same group `accuracy_difference` with `difference_low` (one-sided 95%), `time_ratio` with what
         `ratio_columns` adds, `memory_ratio`, `non_inferior`.
     """
     groups = training_groups(results)
     places = place_columns(training_origins(results))
+    distinguishing = distinguishing_values(groups)
     rows = []
-    for key, members in groups.items():
-        origin = _origin(members[0])
-        records = [member.record for member in members]
-        baseline = groups.get((*key[:-1], BASELINE), [])
+    for group in groups:
+        origin, records = origin_of(group.members[0]), group.records
+        baseline = baseline_of(group, groups)
         row: dict[str, Any] = {
             **{column: origin[column] for column in dict.fromkeys(("device", "torch", *places))},
-            "place": key[0],
-            "model": key[1],
-            "recipe": key[2],
-            "data": records[0].data.name,
-            "precision": key[-1],
+            "place": group.family.place,
+            "model": group.family.model,
+            "recipe": group.recipe,
+            "precision": group.precision,
+            **values_of(group.family, distinguishing),
             "num_seeds": len({record.seed for record in records}),
             "test_accuracy": _mean([record.test_accuracy for record in records]),
             "test_accuracy_sd": _deviation([record.test_accuracy for record in records]),
             **{name: _mean_metric(records, name) for name in _METRICS},
-            "target_accuracy": records[0].recipe.target_accuracy if records[0].data.is_canonical else None,
+            "target_accuracy": _common_target(records) if records[0].data.is_canonical else None,
         }
-        row.update(_against([member.record for member in baseline], records) if key[-1] != BASELINE else {})
+        row.update({} if baseline is None else _against(baseline.records, records))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -111,6 +91,12 @@ _METRICS = (
 )
 
 
+def _common_target(records: Sequence[TrainingRecord]) -> float | None:
+    """Return the target of all of them; it does not determine the result, so that one group may have several."""
+    targets = {record.recipe.target_accuracy for record in records}
+    return targets.pop() if len(targets) == 1 else None
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -120,6 +106,8 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def _mean_metric(records: Sequence[TrainingRecord], name: str) -> float | None:
+    if name == "time_to_target_s" and _common_target(records) is None:
+        return None
     values = [record.metrics.get(name) for record in records]
     known = [value for value in values if value is not None]
     return _mean(known) if len(known) == len(records) else None
@@ -172,9 +160,9 @@ def accuracy_table(results: Results) -> Table:
     if frame.empty:
         return nothing(results, "Full trainings")
     places = place_table_columns(training_origins(results))
-    shown = [name for name in ("recipe", "data") if frame[name].nunique() > 1]
+    distinguishing = distinguishing_values(training_groups(results))
     common = [name for name in ("recipe", "data", "device") if frame[name].nunique(dropna=False) == 1]
-    shared = ", ".join(str(frame[name].iloc[0]) for name in common)
+    shared = ", ".join(str(frame[name].fillna(UNKNOWN_PLACE).iloc[0]) for name in common)
     compared = "accuracy_difference" in frame
     targets = bool(frame["target_accuracy"].notna().any())
     return Table(
@@ -182,10 +170,11 @@ def accuracy_table(results: Results) -> Table:
         frame=frame,
         columns=(
             *places,
-            *(text_column(name) for name in shown),
+            *([text_column("recipe")] if frame["recipe"].nunique() > 1 else []),
+            *value_columns(distinguishing),
             text_column("model"),
             text_column("precision"),
-            Column(heading="test accuracy %", show=_accuracy, numeric=True),
+            Column(heading="test accuracy %", show=accuracy_in_words, numeric=True),
             *([Column(heading="target %", show=_target, numeric=True)] if targets else []),
             *([Column(heading="AMP - FP32 points", show=_difference, numeric=True)] if compared else []),
             metric_column("training_time_s"),
@@ -195,7 +184,7 @@ def accuracy_table(results: Results) -> Table:
         notes=(
             *(["+- standard deviation of n seeds"] if frame["num_seeds"].max() > 1 else []),
             *([_NON_INFERIORITY] if compared else []),
-            *_data_notes(results),
+            *data_notes(results),
             *notes_of(results),
         ),
     )
@@ -211,13 +200,15 @@ def _present(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
     return [metric_column(name) for name in names if frame[name].notna().any()]
 
 
-def _data_notes(results: Results) -> list[str]:
+def data_notes(results: Results) -> list[str]:
+    """Return the note on images that are not CIFAR-10 itself."""
     if all(training.record.data.is_canonical for training in results.trainings):
         return []
     return ["these images are not the original CIFAR-10: the study's accuracies are not asked of them"]
 
 
-def _accuracy(row: dict[str, Any]) -> str:
+def accuracy_in_words(row: dict[str, Any]) -> str:
+    """Return the test accuracy of a row in percent, over several seeds with its standard deviation."""
     text = f"{100 * row['test_accuracy']:.2f}"
     if row["test_accuracy_sd"] is not None:
         text += f" +- {100 * row['test_accuracy_sd']:.2f} (n={row['num_seeds']})"
@@ -240,9 +231,13 @@ def history_table(results: Results) -> Table:
     """Return every epoch: losses, accuracy, learning rate, loss scale, skipped steps."""
     origins = training_origins(results)
     apart = differing_columns(origins)
+    groups = training_groups(results)
+    distinguishing = distinguishing_values(groups)
     rows = [
         {
-            **{column: _origin(training)[column] for column in apart},
+            **{column: origin_of(training)[column] for column in apart},
+            "recipe": training.record.recipe.name,
+            **{name: group.family.value(name) for name in distinguishing},
             "model": training.record.workload.model,
             "precision": training.record.workload.precision,
             "seed": training.record.seed,
@@ -255,7 +250,8 @@ def history_table(results: Results) -> Table:
             "loss_scale": epoch.loss_scale,
             "num_skipped_steps": epoch.num_skipped_steps,
         }
-        for training in results.trainings
+        for group in groups
+        for training in group.members
         for epoch in training.record.history
     ]
     if not rows:
@@ -266,6 +262,8 @@ def history_table(results: Results) -> Table:
         frame=frame,
         columns=(
             *telling_apart(origins),
+            *([text_column("recipe")] if frame["recipe"].nunique() > 1 else []),
+            *value_columns(distinguishing),
             text_column("model"),
             text_column("precision"),
             *([text_column("seed")] if frame["seed"].nunique() > 1 else []),
@@ -283,54 +281,6 @@ def history_table(results: Results) -> Table:
             metric_column("num_skipped_steps"),
         ),
         notes=notes_of(results),
-    )
-
-
-def beside_study_table(results: Results) -> Table:
-    """Return the study's tables 5.1 and 5.2 with ours beside them."""
-    rows = []
-    for row in accuracy_frame(results).to_dict("records"):
-        theirs = study_result(str(row["model"]), str(row["precision"]))
-        base = study_result(str(row["model"]), "fp32")
-        if theirs is None or base is None:
-            continue
-        rows.append(
-            {
-                **{str(key): value for key, value in row.items()},
-                "thesis_accuracy": theirs.test_accuracy,
-                "thesis_training_time_s": theirs.training_time_s,
-                "thesis_peak_bytes": theirs.peak_allocated_bytes,
-                "thesis_time_ratio": None if theirs is base else theirs.training_time_s / base.training_time_s,
-            }
-        )
-    if not rows:
-        return nothing(results, "The study's tables 5.1 and 5.2")
-    frame = pd.DataFrame(rows)
-    if "time_ratio" not in frame:
-        frame = frame.assign(**ratio_columns("time_ratio", None))
-    return Table(
-        title="Full trainings beside the study (Tesla T4, torch 1.6.0)",
-        frame=frame,
-        columns=(
-            *place_table_columns(training_origins(results)),
-            *([text_column("recipe")] if set(frame["recipe"]) != {"study"} else []),
-            text_column("model"),
-            text_column("precision"),
-            Column(heading="accuracy %", show=_accuracy, numeric=True),
-            Column(heading="study's %", show=lambda row: f"{100 * row['thesis_accuracy']:.2f}", numeric=True),
-            metric_column("training_time_s", heading="time"),
-            metric_column("thesis_training_time_s"),
-            ratio_column("time_ratio", "AMP/FP32 time"),
-            metric_column("thesis_time_ratio"),
-            metric_column("peak_allocated_bytes"),
-            metric_column("thesis_peak_bytes"),
-        ),
-        notes=(
-            "peak memory is comparable with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
-            *bracket_notes([ratio_of_row(row, "time_ratio") for row in rows], samples="trainings"),
-            *_data_notes(results),
-            *notes_of(results),
-        ),
     )
 
 

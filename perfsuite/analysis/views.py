@@ -26,7 +26,8 @@ from perfsuite.analysis.table_parts import (
     without,
 )
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
-from perfsuite.analysis.training_tables import accuracy_table, beside_study_table, history_table
+from perfsuite.analysis.thesis_trainings import comparable_trainings, left_out_in_words, thesis_trainings_table
+from perfsuite.analysis.training_tables import accuracy_table, history_table
 from perfsuite.errors import choose
 from perfsuite.metrics import duration
 
@@ -294,9 +295,10 @@ def _ledger_table(results: Results) -> Table:
 
 def _thesis_table(results: Results) -> Table:
     """Ours beside the study's tables 5.1 and 5.2: of full trainings where there are any, else what steps project."""
-    if results.trainings:
-        return beside_study_table(results)
+    left_out = left_out_in_words(results)
     frame = thesis_frame(results)
+    if comparable_trainings(results).trainings or (left_out and frame.empty):
+        return thesis_trainings_table(results)
     if frame.empty:
         note = "nothing to set beside the study: it needs train_step results of resnet18, resnet34 or resnet50"
         return Table(title="The study's tables 5.1 and 5.2", frame=frame, columns=(), notes=(note, *notes_of(results)))
@@ -322,6 +324,7 @@ def _thesis_table(results: Results) -> Table:
             "projected: epochs x 45,000 images / images per second of a train_step, without evaluation and loading",
             *bracket_notes([ratio_of_row(row, "projected_time_ratio") for row in frame.to_dict("records")]),
             "peak memory is comparable at batch 128 with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
+            *left_out,
             *notes_of(results),
         ),
     )

@@ -6,9 +6,11 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from perfsuite.errors import CampaignError
@@ -113,6 +115,18 @@ def check_arguments(arguments: tuple[str, ...]) -> None:
     for argument in arguments:
         if argument in {"--co", "--collect-only"} or argument.startswith(("--benchmark-json", "--benchmark-disable")):
             raise CampaignError(f"{argument}: cannot be given here; every process writes a file of its own")
+        if argument.startswith("--perf-run-dir"):
+            raise CampaignError(f"{argument}: cannot be given here; every process trains in a folder of its own")
+        if argument == "--perf-restart":
+            raise CampaignError(f"{argument}: cannot be given here; the option --restart, before --, starts over")
+
+
+def has_trainings(arguments: tuple[str, ...]) -> bool:
+    """Whether full trainings are run: only arguments that name them by marker or node id select any."""
+    markers = [value for option, value in pairwise(arguments) if option == "-m"]
+    markers += [argument[2:] for argument in arguments if argument.startswith("-m")]
+    is_long = any(re.search(r"\blong\b", marker) for marker in markers)
+    return is_long or any("full_training" in argument for argument in arguments)
 
 
 def identify(plan: Plan) -> dict[str, object]:

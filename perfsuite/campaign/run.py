@@ -6,15 +6,17 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from perfsuite.analysis.result_file import read_result_file
-from perfsuite.campaign.plan import differences
+from perfsuite.campaign.plan import differences, has_trainings
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.files import write_atomically
+from perfsuite.folder_lock import folder_locked
 from perfsuite.metrics import duration_in_words
 
 if TYPE_CHECKING:
@@ -55,15 +57,16 @@ def run_campaign(
 
     Raises:
         CampaignError: The folder holds another run, or a process failed.
+        FolderInUseError: Another run is in the folder.
         Interrupted: Ctrl-C or SIGTERM.
     """
     folder = folder.absolute()  # the processes run elsewhere
-    lock = _claim(folder, identity, restart=restart)
     order = plan.order()
     taken: dict[int, float] = {}
     notes: list[str] = []
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
-    with lock, _terminated_as_interrupted():
+    with _locked(folder), _terminated_as_interrupted():
+        _claim(folder, identity, restart=restart)
         for number, side in enumerate(order, start=1):
             path = folder / f"{number:03d}-{side.name}.json"
             label = f"[{number:{len(str(len(order)))}}/{len(order)}] {side.name:<9}"
@@ -88,6 +91,11 @@ def run_campaign(
     return files["baseline"], files["candidate"], notes
 
 
+def trainings_folder(path: Path) -> Path:
+    """Return where the process of a file trains: one of its own, which resumes what it was interrupted in."""
+    return path.with_suffix("")
+
+
 def mark_judged(folder: Path) -> None:
     """Note that a run was brought to its end: the same question again is to be measured again."""
     with contextlib.suppress(OSError):
@@ -99,16 +107,28 @@ def is_judged(folder: Path) -> bool:
     return (folder / JUDGED).exists()
 
 
-def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> IO[str]:
-    """Make the folder this run's, or see that it is; a lock that is held until it is closed."""
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder alone: two runs in it would measure under each other's load.
+
+    Raises:
+        CampaignError: The folder cannot be written.
+        FolderInUseError: Another process holds it.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(folder_locked(folder))
+        except OSError as error:
+            raise CampaignError(f"{folder}: cannot be used: {error.strerror}") from None
+        yield
+
+
+def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> None:
+    """Make the folder this run's, or see that it is."""
     state = folder / STATE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder)
         if restart:
-            for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE, JUDGED):
-                for path in folder.glob(pattern):
-                    path.unlink()
+            _clear(folder)
         if state.exists():
             before = json.loads(state.read_text(encoding="utf-8"))
             if not isinstance(before, dict) or before.get("schema") != SCHEMA:
@@ -118,33 +138,23 @@ def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> IO[st
                 raise CampaignError(
                     f"{folder}: holds another run: {differing}; --restart begins anew, or name another folder"
                 )
-            return lock
+            return
         others = sorted(folder.glob("[0-9][0-9][0-9]-*.json"))
         if others:
             raise CampaignError(f"{folder}: holds {others[0].name}, but not {STATE}; name another folder, or --restart")
         write_atomically(state, json.dumps({"schema": SCHEMA, "identity": identity}, indent=1))
     except (OSError, ValueError) as error:
         raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
-    return lock
 
 
-def _locked(folder: Path) -> IO[str]:
-    """Hold the folder alone: two runs in it would measure under each other's load.
-
-    Raises:
-        CampaignError: Another process holds it.
-    """
-    lock = (folder / "lock").open("w", encoding="ascii")
-    try:
-        import fcntl
-    except ImportError:  # a system without such locks
-        return lock
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise CampaignError(f"{folder}: another process runs there now; wait for it, or name another folder") from None
-    return lock
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left: files, logs, state and trainings."""
+    for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE, JUDGED):
+        for path in folder.glob(pattern):
+            path.unlink()
+    for side in ("baseline", "candidate"):
+        for path in folder.glob(f"[0-9][0-9][0-9]-{side}"):
+            shutil.rmtree(path)
 
 
 def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Callable[[str], None]) -> str | None:
@@ -152,6 +162,8 @@ def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Ca
     part, log = path.with_suffix(".part.json"), path.with_suffix(".log")
     part.unlink(missing_ok=True)
     command = [side.python, "-m", "pytest", *arguments, f"--benchmark-json={part}"]
+    if has_trainings(arguments):
+        command.append(f"--perf-run-dir={trainings_folder(path)}")
     process: subprocess.Popen[bytes] | None = None
     with log.open("wb") as output:
         try:
@@ -239,7 +251,7 @@ def _last_line(log: Path) -> str:
 def _complaint(log: Path) -> str:
     """Return the line of a log that says what went wrong, as far as one does."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:", line)]
+    marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:|.*outcomes\.Exit:", line)]
     return ((marked or lines or ["it said nothing"])[-1])[:200]
 
 

@@ -1,7 +1,8 @@
-"""A full training to be done: what it is, how it is told from others, and its result once it is finished."""
+"""A full training to be done: what it is, what identifies it, and its result once it is finished."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from perfsuite.errors import DataError, RecordError
 from perfsuite.files import write_atomically
+from perfsuite.folder_lock import NAME as LOCK_NAME
+from perfsuite.folder_lock import folder_locked
 from perfsuite.record_kinds import read_record
 from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import torch
 
-    from perfsuite.records import Recipe, Workload
+    from perfsuite.records import Environment, Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
 FINISHED = "finished.json"
@@ -36,8 +39,9 @@ class Job:
         seed: Of split, weights and order.
         images: On what.
         folder: Where checkpoint and result of all trainings lie.
+        environment: In which it is trained.
         deterministic: Whether to choose the same algorithms every time.
-        restart: Whether to begin anew.
+        restart: Whether to start over.
     """
 
     workload: Workload
@@ -45,14 +49,20 @@ class Job:
     seed: int
     images: ImageSet
     folder: Path
+    environment: Environment
     deterministic: bool = False
     restart: bool = False
 
 
+ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device")
+"""What a training must share with one that is finished or was interrupted, to be replayed or resumed."""
+
+
 def identity_of(job: Job, split: Split, device: torch.device) -> str:
-    """Return what a checkpoint must share with a training to be gone on with."""
+    """Return what determines a training; a checkpoint or result of another identity is never used."""
     return json.dumps(
         {
+            "environment": {name: getattr(job.environment, name) for name in ENVIRONMENT_FIELDS},
             "workload": dataclasses.asdict(job.workload),
             "recipe": {k: v for k, v in dataclasses.asdict(job.recipe).items() if k not in {"source", "name"}},
             "seed": job.seed,
@@ -70,6 +80,26 @@ def folder_name(job: Job, identity: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', words)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
+@contextlib.contextmanager
+def training_folder(job: Job, identity: str) -> Iterator[Path]:
+    """Hold a training's own folder alone, freed of what killed processes left half written, and empty at a restart.
+
+    Raises:
+        FolderInUseError: Another process trains there.
+        DataError: The folder cannot be written.
+    """
+    folder = job.folder / folder_name(job, identity)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(folder_locked(folder))
+            for path in folder.glob("*" if job.restart else ".*.*"):
+                if path.name != LOCK_NAME:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be used: {error.strerror}") from None
+        yield folder
+
+
 def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord | None:
     """Return the result of a training that came to its end before, or None."""
     path = folder / FINISHED
@@ -78,7 +108,7 @@ def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord |
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecordError) as error:
-        warn(f"{path}: damaged ({str(error)[:100]}); the training is finished again from its checkpoint")
+        warn(f"{path}: damaged ({str(error)[:100]}); trained again")
         return None
     return record if isinstance(record, TrainingRecord) else None
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.measure.clock import device_synchronizer
-from perfsuite.measure.job import Job, folder_name, identity_of, read_finished, write_finished
+from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.nvml import read_energy_joules
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
-from perfsuite.workloads.checkpoint import load_checkpoint, save_checkpoint
+from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
 from perfsuite.workloads.precision import applied, check_model, policy_named, prove, require_support
 from perfsuite.workloads.training import Training, deterministic
@@ -69,6 +69,7 @@ def train(
         PrecisionNotInForceError: The precision asked for is not the one computed in.
         MeasurementError: The training diverged.
         DataError: The split does not fit the images, or the disk is full.
+        FolderInUseError: Another process is training this.
     """
     split = split_images(
         job.images,
@@ -78,18 +79,17 @@ def train(
         num_test=job.recipe.num_test,
     )
     identity = identity_of(job, split, device)
-    folder = job.folder / folder_name(job, identity)
-    if job.restart:
-        for path in folder.glob("*") if folder.exists() else ():
-            path.unlink(missing_ok=True)
-    finished = read_finished(folder, warn)
-    if finished is not None:
-        clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
-        report("replaying")
-        return dataclasses.replace(finished, replayed=True)
     policy = policy_named(job.workload.precision)
-    require_support(policy, device)
-    with applied(policy), deterministic(on=job.deterministic), contextlib.ExitStack() as undo:
+    with training_folder(job, identity) as folder, contextlib.ExitStack() as undo:
+        finished = read_finished(folder, warn)
+        if finished is not None:
+            remove_checkpoints(folder)  # of a process that was killed before it could
+            clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
+            report("replaying")
+            return dataclasses.replace(finished, replayed=True)
+        require_support(policy, device)
+        undo.enter_context(applied(policy))
+        undo.enter_context(deterministic(on=job.deterministic))
         report("proving precision")
         proof = prove(policy, device)
         report("building")
@@ -101,7 +101,8 @@ def train(
         run.epochs(report, epoch_ended)
         report("testing")
         record = run.record(split, proof, process)
-    write_finished(folder, record)
+        write_finished(folder, record)
+        remove_checkpoints(folder)
     return record
 
 
@@ -258,6 +259,7 @@ class _Run:
             proof=proof,
             findings=tuple(findings),
             process=process,
+            environment=job.environment,
         )
 
     def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:

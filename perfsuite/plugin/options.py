@@ -13,6 +13,7 @@ import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
 from perfsuite.measure.budget import OVERHEAD_TIME_S
+from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-recipe",
         default="study",
         metavar="NAME",
-        help="of full trainings: study, smoke (minutes on a CPU), or a .toml file; default: study",
+        help="of full trainings: study, smoke (minutes on a CPU), or a .toml file (--perf-recipe=PATH); default: study",
     )
     group.addoption("--perf-seeds", default="1", metavar="N", help="full trainings of each cell; default: 1")
     group.addoption(
@@ -164,6 +165,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read and check the options; one bad value gives one line."""
     if not hasattr(config.option, "benchmark_json"):
         raise pytest.UsageError("perfsuite needs the plugin pytest-benchmark (5.1 or newer), which is not loaded")
+    require_one_word(config.invocation_params.args, config.invocation_params.dir)
     try:
         config.stash[OPTIONS] = read_options(config.getoption)
     except PerfsuiteError as error:

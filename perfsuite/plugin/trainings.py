@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.errors import DataError, MeasurementError, PerfsuiteError
+from perfsuite.errors import DataError, FolderInUseError, MeasurementError, PerfsuiteError
 from perfsuite.metrics import duration_in_words
 from perfsuite.plugin.cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
+from perfsuite.plugin.results import environment
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.recipes import TARGET_TOLERANCE, recipe_for
+from perfsuite.recipes import missed_target, recipe_for
 from perfsuite.records import KEY
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload,
             benchmark.skipped = True
             benchmark.has_error = True
             raise
+        except FolderInUseError as error:
+            # The cells that follow would be trained by both processes in turn: the run ends here.
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
         except PerfsuiteError as error:
             problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the training's tensors
         return fail_in_one_line(request.node, problem)
@@ -129,6 +133,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
         seed=seed,
         images=config.stash[_IMAGES],
         folder=state.options.run_dir or config.rootpath / "results" / "trainings",
+        environment=environment(config),
         deterministic=state.options.deterministic,
         restart=state.options.restart,
     )
@@ -159,7 +164,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
     with guard(benchmark, workload.label, device=state.device, clock=state.clock):
         benchmark.pedantic(body, rounds=1, iterations=1)
     (record,) = found
-    missed = _missed_target(record)
+    missed = missed_target(record.recipe, test_accuracy=record.test_accuracy, is_canonical=record.data.is_canonical)
     if missed is not None:
         record = dataclasses.replace(record, findings=(*record.findings, missed))
     if not benchmark.disabled:
@@ -168,12 +173,3 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
         request.node.stash[KEPT] = True
         raise MeasurementError(f"{record.workload.label}: {missed}")
     return record
-
-
-def _missed_target(record: TrainingRecord) -> str | None:
-    """Return in words that the study's accuracy was not reached; asked of CIFAR-10 itself only."""
-    target = record.recipe.target_accuracy
-    if target is None or not record.data.is_canonical or record.test_accuracy >= target - TARGET_TOLERANCE:
-        return None
-    tolerance = f"{100 * TARGET_TOLERANCE:.0f} points of tolerance"
-    return f"test accuracy {record.test_accuracy:.2%}; the target is {target:.2%} less {tolerance}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -47,6 +48,13 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise DataError(f"{folder / NAME}: the checkpoint cannot be written: {error.strerror or error}") from None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Free the disk of a training that is finished: a replay needs its record alone."""
+    for name in (NAME, BEFORE):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
 
 
 def load_checkpoint(

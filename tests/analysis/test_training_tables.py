@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from builders import make_content, make_entry, make_record, make_workload
+from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 
 from perfsuite.analysis.collect import Results, collect
 from perfsuite.analysis.confusion import likeness
+from perfsuite.analysis.figures.kinds import build_chart
+from perfsuite.analysis.material import gather
 from perfsuite.analysis.tables import render_json, render_terminal
 from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.analysis.views import build_table
-from perfsuite.recipes import STUDY, recipe_for
+from perfsuite.recipes import SMOKE, STUDY, recipe_for
 from perfsuite.records import Process
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 
@@ -202,3 +204,180 @@ def test_a_replayed_training_counts_once(write_result: Callable[..., Path]) -> N
 def test_without_trainings_the_tables_say_how_to_make_some(name: str, write_result: Callable[..., Path]) -> None:
     results = collect([write_result(make_content([make_entry(make_record(), [0.1] * 10)]))])
     assert "pytest -m full_training makes them" in build_table(name, results).notes[0]
+
+
+def two_trained(**of_candidate: Any) -> tuple[TrainingRecord, TrainingRecord]:
+    """Return the trainings of one file: one replayed under another torch than it was trained in, one trained now."""
+    old = dataclasses.replace(ENVIRONMENT, torch="2.12.0+cu130", cudnn="91001")
+    return (
+        make_training(replayed=True, environment=old, process=Process(run_id="old", pid=1, started="2026-01-04")),
+        make_training("amp-fp16", environment=ENVIRONMENT, **of_candidate),
+    )
+
+
+def test_a_training_carries_its_own_environment_not_that_of_the_file_it_was_replayed_into(
+    read: Callable[..., Results],
+) -> None:
+    results = read(*two_trained())
+    assert [one.environment["torch"] for one in results.trainings] == ["2.12.0+cu130", "2.13.0+cu130"]
+    assert [one.environment["host"] for one in results.trainings] == [None, "host"]
+    frame = accuracy_frame(results)
+    assert frame["torch"].tolist() == ["2.12.0+cu130", "2.13.0+cu130"]
+    assert frame["cudnn"].tolist() == ["91001", "91002"]
+    assert "accuracy_difference" not in frame  # of two environments
+    text = render_terminal(build_table("accuracy", results), width=None, color=False)
+    assert "2.12.0+cu130" in text
+
+
+def test_a_replay_of_the_same_environment_is_compared_with_what_is_trained_now(read: Callable[..., Results]) -> None:
+    records = (
+        make_training(replayed=True, environment=ENVIRONMENT),
+        make_training("amp-fp16", environment=ENVIRONMENT),
+    )
+    assert accuracy_frame(read(*records))["accuracy_difference"].notna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("changes", [{"replayed": True}, {"num_resumes": 2}])
+def test_what_an_older_perfsuite_replayed_or_resumed_is_of_unknown_environment(
+    write_result: Callable[..., Path], changes: dict[str, Any]
+) -> None:
+    entries = []
+    for record in (make_training(**changes), make_training("amp-fp16")):
+        entry = make_training_entry(record)
+        content = entry["extra_info"]["perfsuite"]
+        del content["environment"]
+        entries.append({**entry, "extra_info": {"perfsuite": {**content, "schema_version": 3}}})
+    results = collect([write_result(make_content(entries))])
+    unknown, known = results.trainings
+    assert set(unknown.environment.values()) == {None}
+    assert known.environment["device"] == "Tesla T4"
+    table = build_table("accuracy", results)
+    assert [row["place"].startswith("unknown") for row in table.rows()] == [True, False]
+    assert any("unknown training environment of test_full_training[resnet18-fp32-seed0]" in x for x in table.notes)
+    only = collect([write_result(make_content(entries[:1]), "only.json")])
+    assert "unknown training environment" in build_table("accuracy", only).title
+
+
+def of_rate(
+    learning_rate: float, accuracy: float, seed: int = 0, precision: str = "fp32", **changes: Any
+) -> TrainingRecord:
+    """Return a training by a recipe of one name, whatever its learning rate."""
+    recipe = dataclasses.replace(SMOKE, name="mine", learning_rate=learning_rate)
+    weights = f"{precision}{seed}{learning_rate}{accuracy}"
+    return make_training(precision, accuracy=accuracy, seed=seed, recipe=recipe, weights_sha256=weights, **changes)
+
+
+def test_two_recipes_of_one_name_are_two_rows_and_show_what_differs(read: Callable[..., Results]) -> None:
+    results = read(of_rate(0.01, 0.0625), of_rate(0.5, 0.0))
+    frame = accuracy_frame(results)
+    assert frame["initial_learning_rate"].tolist() == [0.01, 0.5]
+    assert frame["test_accuracy"].tolist() == [0.0625, 0.0]
+    for name, per_training in (("accuracy", 1), ("history", 2), ("confusion", 10)):
+        table = build_table(name, results)
+        (column,) = (one for one in table.columns if one.heading == "initial learning rate")
+        shown = [column.show(row) for row in table.rows()]
+        assert shown == ["0.01"] * per_training + ["0.5"] * per_training, name
+
+
+def test_seeds_of_one_recipe_are_one_row_whatever_the_recipe_is_called(read: Callable[..., Results]) -> None:
+    other = of_rate(0.01, 0.4, seed=1)
+    other = dataclasses.replace(other, recipe=dataclasses.replace(other.recipe, name="yours"))
+    (row,) = accuracy_frame(read(of_rate(0.01, 0.3), other)).to_dict("records")
+    assert (row["num_seeds"], row["test_accuracy"], row["recipe"]) == (2, pytest.approx(0.35), "mine, yours")
+
+
+@pytest.mark.parametrize(
+    ("changes", "heading", "shown"),
+    [
+        ({"deterministic": True}, "deterministic", ["no", "yes"]),
+        ({"settings": {"cudnn_benchmark": True}}, "cudnn benchmark", ["-", "yes"]),
+        ({"workload": make_workload(phase="full_training", gradients="kept")}, "gradients", ["freed", "kept"]),
+        (
+            {"workload": make_workload(phase="full_training", memory_format="channels_last")},
+            "memory format",
+            ["contiguous", "channels_last"],
+        ),
+    ],
+)
+def test_trainings_that_differ_in_what_determines_them_are_not_averaged(
+    read: Callable[..., Results], changes: dict[str, Any], heading: str, shown: list[str]
+) -> None:
+    table = build_table("accuracy", read(of_rate(0.01, 0.3), of_rate(0.01, 0.4, seed=1, **changes)))
+    (column,) = (one for one in table.columns if one.heading == heading)
+    assert [column.show(row) for row in table.rows()] == shown
+
+
+def test_another_split_is_not_averaged(read: Callable[..., Results]) -> None:
+    one = of_rate(0.01, 0.3)
+    other = dataclasses.replace(of_rate(0.01, 0.4, seed=1), data=dataclasses.replace(one.data, num_train=1024))
+    assert accuracy_frame(read(one, other))["num_train"].tolist() == [45_000, 1024]
+
+
+def test_amp_is_compared_with_fp32_of_its_own_recipe(read: Callable[..., Results]) -> None:
+    amp = of_rate(0.5, 0.2, precision="amp-fp16", settings={"loss_scaling": "dynamic"})
+    bases = [of_rate(rate, rate / 2, settings={"loss_scaling": "none"}) for rate in (0.01, 0.5)]
+    frame = accuracy_frame(read(*bases, amp))
+    assert frame["accuracy_difference"].tolist()[-1] == pytest.approx(0.2 - 0.25)
+
+
+def test_a_target_that_differs_separates_nothing_and_its_time_is_no_mean(read: Callable[..., Results]) -> None:
+    first, second = (
+        dataclasses.replace(
+            record,
+            recipe=dataclasses.replace(record.recipe, target_accuracy=target),
+            metrics={**record.metrics, "time_to_target_s": 10.0},
+        )
+        for record, target in ((of_rate(0.01, 0.3), 0.1), (of_rate(0.01, 0.3, seed=1), 0.2))
+    )
+    (row,) = accuracy_frame(read(first, second)).to_dict("records")
+    assert (row["num_seeds"], row["time_to_target_s"], row["target_accuracy"]) == (2, None, None)
+    (same,) = accuracy_frame(read(first, dataclasses.replace(second, recipe=first.recipe))).to_dict("records")
+    assert same["time_to_target_s"] == 10.0
+
+
+def test_only_trainings_by_the_thesis_s_recipe_are_compared_with_it_and_others_are_named(
+    read: Callable[..., Results],
+) -> None:
+    smoke = make_training("amp-fp16", recipe=SMOKE, seconds=55.0)
+    table = build_table("thesis", read(make_training(), smoke))
+    assert [row["precision"] for row in table.rows()] == ["fp32"]
+    (note,) = (note for note in table.notes if note.startswith("not compared with the thesis"))
+    assert "resnet18 amp-fp16 smoke (epochs 4, not 50, batch size 16, not 128" in note
+    alone = build_table("thesis", read(smoke))
+    assert alone.is_empty
+    assert any("not compared with the thesis" in note for note in alone.notes)
+
+
+def test_a_part_of_the_images_is_not_compared_with_the_thesis(read: Callable[..., Results]) -> None:
+    record = make_training()
+    record = dataclasses.replace(record, data=dataclasses.replace(record.data, num_train=1000))
+    assert any("num train 1000, not 45000" in note for note in build_table("thesis", read(record)).notes)
+
+
+def test_bfloat16_is_compared_with_the_thesis_s_amp_and_says_so(read: Callable[..., Results]) -> None:
+    table = build_table("thesis", read(make_training(), make_training("amp-bf16", seconds=1800.0)))
+    assert [row["thesis_accuracy"] for row in table.rows()] == [0.8361, 0.8367]
+    assert table.rows()[1]["thesis_time_ratio"] == pytest.approx(1793 / 3593)
+    assert "amp-bf16 is compared with the thesis's AMP, which computed in float16" in table.notes
+
+
+def test_what_the_thesis_did_not_train_is_named(read: Callable[..., Results]) -> None:
+    table = build_table("thesis", read(make_training(), make_training("tf32")))
+    assert any("(resnet18 in tf32 was not trained)" in note for note in table.notes)
+
+
+def test_steps_are_compared_with_the_thesis_where_the_trainings_cannot_be(write_result: Callable[..., Path]) -> None:
+    entries = [make_entry(make_record(), [0.1] * 10), make_training_entry(make_training(recipe=SMOKE))]
+    table = build_table("thesis", collect([write_result(make_content(entries))]))
+    assert "projected_training_time_s" in table.rows()[0]
+    assert any("not compared with the thesis" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("name", ["curves", "confusion"])
+def test_figures_distinguish_two_recipes_of_one_name(name: str, write_result: Callable[..., Path]) -> None:
+    records = [of_rate(0.01, 0.3), of_rate(0.5, 0.2)]
+    path = write_result(make_content([make_training_entry(record) for record in records]))
+    drawing = build_chart(name, gather([path]))
+    for rate in ("0.01", "0.5"):
+        assert any(f"initial learning rate {rate}" in panel.title for panel in drawing.panels)
+        assert f"initial learning rate {rate}" in drawing.finding

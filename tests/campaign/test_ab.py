@@ -200,7 +200,8 @@ def test_a_folder_is_one_run_s_at_a_time(checkout: Path, tmp_path: Path, capsys:
     with (run_dir / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(command(checkout, run_dir, processes=1)) == 2
-    assert "another process runs there now" in capsys.readouterr().err
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"{run_dir}: in use by another process; wait for it, or name another folder" in error
 
 
 def test_a_noise_floor_of_too_few_processes_is_refused_at_once(

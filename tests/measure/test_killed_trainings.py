@@ -19,7 +19,7 @@ SCRIPT = """
 import dataclasses, json, sys
 from pathlib import Path
 import torch
-from builders import make_workload
+from builders import ENVIRONMENT, make_workload
 from generated_images import generated_set
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.job import Job
@@ -31,7 +31,8 @@ torch.set_num_threads(1)
 recipe = dataclasses.replace(SMOKE, epochs=24, batch_size=4, num_train=8, num_validation=4, num_test=20)
 workload = make_workload(precision="fp32", phase="full_training", batch_size=4, device_type="cpu")
 job = Job(
-    workload=workload, recipe=recipe, seed=0, images=generated_set(), folder=Path(sys.argv[1]), deterministic=True
+    workload=workload, recipe=recipe, seed=0, images=generated_set(), folder=Path(sys.argv[1]),
+    environment=ENVIRONMENT, deterministic=True,
 )
 clock = ActiveClock()
 said = lambda epoch, images_per_s, left: print("epoch", epoch.epoch, "is on disk", flush=True)

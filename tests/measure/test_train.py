@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import platform
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from builders import make_workload
+from builders import ENVIRONMENT, make_workload
 from generated_images import generated_set
 
-from perfsuite.errors import DataError, MeasurementError
+from perfsuite.errors import DataError, FolderInUseError, MeasurementError
 from perfsuite.measure import job as job_module
 from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
@@ -40,6 +42,7 @@ def make_job(folder: Path, precision: str = "fp32", **changes: Any) -> Job:
         "seed": 0,
         "images": IMAGES,
         "folder": folder,
+        "environment": ENVIRONMENT,
         "deterministic": True,
     }
     return Job(**{**values, **changes})
@@ -131,14 +134,53 @@ def test_restart_trains_anew(tmp_path: Path) -> None:
     assert again.process.run_id == "run-2"
 
 
-def test_a_damaged_result_is_made_again_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_damaged_result_is_trained_again(tmp_path: Path) -> None:
     first, _ = run(make_job(tmp_path))
     (path,) = tmp_path.glob("*/finished.json")
     path.write_text(path.read_text()[:500])
     warnings: list[str] = []
     again, _ = run(make_job(tmp_path), warn=warnings.append)
     assert again.weights_sha256 == first.weights_sha256
+    assert not again.replayed
     assert "damaged" in warnings[0]
+
+
+def test_a_finished_training_keeps_its_record_alone(tmp_path: Path) -> None:
+    interrupted(make_job(tmp_path), after=2)
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} == {"lock", "checkpoint.pt", "checkpoint.before.pt"}
+    run(make_job(tmp_path))
+    assert {path.name for path in folder.iterdir()} == {"lock", "finished.json"}
+    (folder / "checkpoint.pt").write_bytes(b"of a process that was killed before it could free it")
+    assert run(make_job(tmp_path))[0].replayed
+    assert {path.name for path in folder.iterdir()} == {"lock", "finished.json"}
+
+
+def test_what_a_killed_save_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    interrupted(make_job(tmp_path), after=1)
+    (folder,) = tmp_path.iterdir()
+    (folder / ".checkpoint.pt.abcd1234").write_bytes(b"half")
+    (folder / ".finished.json.abcd1234").write_bytes(b"half")
+    interrupted(make_job(tmp_path), after=2)
+    assert not list(folder.glob(".*"))
+    assert (folder / "checkpoint.pt").exists()
+
+
+def test_a_second_process_is_refused_by_folder_process_and_host(tmp_path: Path) -> None:
+    def second(epoch: EpochRecord, _rate: float, _left: float) -> None:
+        (folder,) = tmp_path.iterdir()
+        with pytest.raises(FolderInUseError) as caught:
+            run(make_job(tmp_path, restart=epoch.epoch == 2), run_id="run-2")
+        assert str(caught.value) == (
+            f"{folder}: in use by process {os.getpid()} on {platform.node()}; wait for it, or name another folder"
+        )
+        refused.append(epoch.epoch)
+
+    refused: list[int] = []
+    record, _ = run(make_job(tmp_path), epoch_ended=second)
+    assert refused == [1, 2, 3]
+    assert [epoch.epoch for epoch in record.history] == [1, 2, 3]
+    assert not run(make_job(tmp_path, seed=1), run_id="run-2")[0].replayed  # another training is free
 
 
 @pytest.mark.parametrize(
@@ -148,6 +190,9 @@ def test_a_damaged_result_is_made_again_from_its_checkpoint(tmp_path: Path) -> N
         {"recipe": dataclasses.replace(RECIPE, learning_rate=0.03)},
         {"images": generated_set(seed=1)},
         {"deterministic": False},
+        {"environment": dataclasses.replace(ENVIRONMENT, torch="2.14.0+cu130")},
+        {"environment": dataclasses.replace(ENVIRONMENT, device="NVIDIA L4")},
+        {"environment": dataclasses.replace(ENVIRONMENT, cudnn="91100")},
     ],
 )
 def test_another_training_has_a_folder_of_its_own(tmp_path: Path, changes: dict[str, Any]) -> None:

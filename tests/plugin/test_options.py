@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from suite_run import REPOSITORY
 
 from perfsuite.errors import InvalidChoiceError
+from perfsuite.plugin import early
 from perfsuite.plugin.options import read_options
 
 if TYPE_CHECKING:
@@ -84,3 +87,35 @@ def test_a_run_without_pytest_benchmark_says_what_is_missing(run_suite: Callable
     run = run_suite("-p", "no:benchmark", quick=False)
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: perfsuite needs the plugin pytest-benchmark" in run.text
+
+
+@pytest.mark.parametrize("option", ["--perf-recipe", "--perf-data", "--perf-run-dir"])
+@pytest.mark.parametrize(
+    "loaded", [("-p", early.__name__), ("benchmarks",)], ids=["installed", "from a checkout with a path of tests"]
+)
+def test_a_path_elsewhere_in_a_word_of_its_own_ends_in_one_line_that_says_how_to_write_it(
+    run_suite: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory, option: str, loaded: tuple[str, ...]
+) -> None:
+    path = tmp_path_factory.mktemp("elsewhere") / "x.toml"
+    path.write_text("epochs = 2")
+    run = run_suite(*loaded, option, str(path), quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = (line for line in run.text.splitlines() if line.startswith("ERROR"))
+    assert line.endswith(f"write {option}={path}")
+    assert "unrecognized" not in run.text
+    collected = run_suite("-p", early.__name__, f"{option}={path}", "--collect-only", "-q", "-k", "nothing")
+    assert collected.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, collected.text
+
+
+def test_a_path_below_the_working_folder_may_be_a_word_of_its_own(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    (suite_folder.path / "x.toml").write_text("epochs = 2")
+    for path in ("x.toml", str(suite_folder.path / "x.toml")):
+        run = run_suite("-p", early.__name__, "--perf-recipe", path, "--collect-only", "-q", "-k", "nothing")
+        assert run.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, run.text
+
+
+def test_an_installed_perfsuite_is_asked_before_any_conftest() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert early.__name__ in project["entry-points"]["pytest11"].values()

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import platform
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from suite_run import REPOSITORY
 
+from perfsuite.analysis.collect import collect
+from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.folder_lock import folder_locked
 from perfsuite.measure import train as train_module
 from perfsuite.record_kinds import read_record
 from perfsuite.training_record import TrainingRecord
@@ -65,6 +71,30 @@ def test_both_precisions_are_trained_shown_and_replayed(run_suite: Callable[...,
     assert len(list((suite_folder.path / "results" / "trainings").iterdir())) == 2
 
 
+def test_another_torch_trains_anew_and_each_training_says_where_it_was_trained(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(name: str) -> tuple[TrainingRecord, Path]:
+        run = run_suite(*CELL, "--perf-precisions=fp32", f"--benchmark-json=results/{name}.json", quick=False)
+        path = run.folder / "results" / f"{name}.json"
+        record = read_record(json.loads(path.read_text())["benchmarks"][0]["extra_info"]["perfsuite"])
+        assert isinstance(record, TrainingRecord)
+        return record, path
+
+    old, old_path = trained("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "__version__", "99.1.0+other")
+        new, new_path = trained("new")
+    again, _ = trained("again")
+    assert (old.replayed, new.replayed, again.replayed) == (False, False, True)
+    assert [record.environment and record.environment.torch for record in (old, new, again)] == [
+        torch.__version__,
+        "99.1.0+other",
+        torch.__version__,
+    ]
+    assert accuracy_frame(collect([old_path, new_path]))["torch"].tolist() == [torch.__version__, "99.1.0+other"]
+
+
 def test_seeds_are_cells_of_their_own(run_suite: Callable[..., Run]) -> None:
     run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-seeds=2", "--perf-run-dir=elsewhere", quick=False)
     assert run.names == ["test_full_training[resnet18-fp32-b4]", "test_full_training[resnet18-fp32-b4-seed1]"]
@@ -87,7 +117,7 @@ def test_a_missed_target_fails_and_keeps_the_numbers(
     (suite_folder.path / "tiny.toml").write_text(RECIPE + "target_accuracy = 0.99\n")
     run = run_suite(*CELL, "--perf-precisions=fp32", quick=False)
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "the target is 99.00% less 2 points of tolerance" in run.text
+    assert "the target is 99.00% minus 2 points of tolerance" in run.text
     (record,) = records(run)
     assert record.findings
     assert record.findings[-1].startswith("test accuracy")
@@ -172,3 +202,17 @@ def test_one_cell_that_fails_leaves_the_others_alone(
     assert [record.workload.precision for record in records(run)] == ["amp-bf16"]
     assert json.dumps(run.outcomes) == '[["test_full_training[resnet18-fp32-b4]", "failed"]]'
     assert "diverged: the training loss of epoch 2 is nan" in run.text
+
+
+def test_a_second_run_in_one_folder_ends_in_one_line_as_for_a_mistake(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    run_suite(*CELL, quick=False).files[0].unlink()
+    (folder,) = (suite_folder.path / "results" / "trainings").glob("*amp*")
+    with folder_locked(folder):
+        run = run_suite(*CELL, quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    expected = f"{folder}: in use by process {os.getpid()} on {platform.node()}; wait for it, or name another folder"
+    assert expected in run.text
+    assert "Traceback" not in run.text
+    assert [record.workload.precision for record in records(run)] == ["fp32"]

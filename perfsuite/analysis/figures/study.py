@@ -13,7 +13,8 @@ from perfsuite.analysis.figures.style import INK, precision_color
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.statistics.intervals import bare_ratio
-from perfsuite.analysis.training_tables import beside_study_table, training_origins
+from perfsuite.analysis.thesis_trainings import THESIS_PRECISIONS, comparable_trainings, thesis_trainings_table
+from perfsuite.analysis.training_groups import training_origins
 from perfsuite.study import study_result
 
 if TYPE_CHECKING:
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 def study_chart(material: Material) -> Drawing | None:
     """Draw the ratios of AMP to FP32, ours beside the study's."""
     results = material.results
-    if results.trainings:
-        frame, ours, what = beside_study_table(results).frame, "time_ratio", "training time"
+    trainings = comparable_trainings(results)
+    if trainings.trainings:
+        frame, ours, what = thesis_trainings_table(results).frame, "time_ratio", "training time"
     else:
         frame, ours, what = thesis_frame(results), "projected_time_ratio", "projected training time"
     if len(frame) == 0:
         return None
     records = frame if isinstance(frame, list) else frame.to_dict("records")
-    place = place_words(training_origins(results) if results.trainings else results.benchmarks)
+    place = place_words(training_origins(trainings) if trainings.trainings else results.benchmarks)
     panels = []
     memory = "memory_ratio"
     ratios: list[Ratio | None] = []
@@ -88,7 +90,8 @@ _MEMORY = "thesis_memory_ratio"
 
 
 def _study_memory_ratio(record: Mapping[Any, Any]) -> float | None:
-    theirs, base = study_result(record["model"], record["precision"]), study_result(record["model"], BASELINE)
+    precision = THESIS_PRECISIONS.get(record["precision"], record["precision"])
+    theirs, base = study_result(record["model"], precision), study_result(record["model"], BASELINE)
     return theirs.peak_allocated_bytes / base.peak_allocated_bytes if theirs and base else None
 
 

@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.confusion import CLASSES, likeness
+from perfsuite.analysis.confusion import CLASSES, confusion_of, likeness
 from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
 from perfsuite.analysis.figures.material import enumerate_words, titled
 from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed, precision_color
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.training_tables import training_groups
+from perfsuite.analysis.training_groups import baseline_of, family_words, training_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
 
     from perfsuite.analysis.collect import FullTraining
     from perfsuite.analysis.figures.drawing import Marks
     from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.training_groups import Family, TrainingGroup
     from perfsuite.training_record import EpochRecord
-
-Group = tuple["Hashable", ...]
 
 CURVES: tuple[tuple[str, str, str, Callable[[EpochRecord], float | None]], ...] = (
     ("training loss", "cross-entropy", "loss", lambda epoch: epoch.train_loss),
@@ -45,16 +44,17 @@ MOST_STEPS = 4
 
 def curves_chart(material: Material) -> Drawing | None:
     """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch."""
-    families: dict[Group, list[FullTraining]] = {}
+    families: dict[Family, list[FullTraining]] = {}
     groups = training_groups(material.results)
-    for key, members in groups.items():
-        families.setdefault(key[:-1], []).extend(members)
+    for group in groups:
+        families.setdefault(group.family, []).extend(group.members)
     if not families:
         return None
+    family_name = family_words(groups)
     panels, schedules = [], set()
     for title, unit, scale, value in CURVES:
-        for key, members in families.items():
-            name = _family_name(key, families, with_place=False)
+        for family, members in families.items():
+            name = family_name(family, with_place=False)
             series = [(training, [value(epoch) for epoch in training.record.history]) for training in members]
             series = [(training, values) for training, values in series if any(number is not None for number in values)]
             if title == "learning rate":
@@ -64,14 +64,14 @@ def curves_chart(material: Material) -> Drawing | None:
                 schedules.add(schedule)
             if series:
                 everywhere = title == "learning rate" and len(families) > 1
-                heading = title if everywhere else titled(f"{name}: {title}", str(key[0]))
+                heading = title if everywhere else titled(f"{name}: {title}", family.place)
                 panels.append(_curve_panel(heading, unit, scale, series))
     precisions = dict.fromkeys(training.record.workload.precision for training in material.results.trainings)
     seeds = len({training.record.seed for training in material.results.trainings})
     return Drawing(
         kind="curves",
         title="Full trainings, epoch by epoch",
-        finding=_curves_finding(families),
+        finding=_curves_finding(families, family_name),
         panels=tuple(panels),
         legend=tuple(
             Swatch(label=name, color=precision_color(name), look="line" if name == BASELINE else "dashed")
@@ -81,24 +81,15 @@ def curves_chart(material: Material) -> Drawing | None:
     )
 
 
-def _family_name(key: Group, families: dict[Group, Any], *, with_place: bool = True) -> str:
-    """Name the network, and of recipe, memory format and place what differs between the trainings."""
-    others = [index for index in (2, 5) if len({other[index] for other in families}) > 1]
-    name = " ".join([str(key[1]), *(str(key[index]) for index in others)])
-    return f"{name} ({key[0]})" if with_place and key[0] else name
-
-
-def _curves_finding(families: dict[Group, list[FullTraining]]) -> str:
+def _curves_finding(families: dict[Family, list[FullTraining]], family_name: Callable[[Family], str]) -> str:
     parts = []
-    for key, members in families.items():
+    for family, members in families.items():
         ends = {
             training.record.workload.precision: f"{100 * training.record.history[-1].validation_accuracy:.1f}%"
             for training in members
             if training.record.history
         }
-        parts.append(
-            f"{_family_name(key, families)} {enumerate_words([f'{value} in {name}' for name, value in ends.items()])}"
-        )
+        parts.append(f"{family_name(family)} {enumerate_words([f'{value} in {name}' for name, value in ends.items()])}")
     return f"Validation accuracy after the last epoch: {'; '.join(parts)}."
 
 
@@ -170,40 +161,31 @@ def _last(values: Sequence[float | None]) -> float:
     return next((value for value in reversed(values) if value is not None), float("nan"))
 
 
-def _totals(material: Material) -> dict[Group, Any]:
-    totals = {
-        key: np.sum([member.record.confusion for member in members], axis=0)
-        for key, members in training_groups(material.results).items()
-    }
-    # As in the study: a row of networks in FP32, and below it the same networks with AMP.
-    return dict(sorted(totals.items(), key=lambda item: item[0][-1] != BASELINE))
+def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:
+    """Return a row of networks in FP32 and then the same networks with AMP, as in the thesis."""
+    return sorted(groups, key=lambda group: group.precision != BASELINE)
 
 
 def confusion_chart(material: Material) -> Drawing | None:
     """Draw the confusion matrices side by side, as the study's figure 5.1."""
-    totals = _totals(material)
-    if not totals:
+    groups = _baselines_first(training_groups(material.results))
+    if not groups:
         return None
-    families = {key[:-1]: None for key in totals}
-    panels = []
-    for key, total in totals.items():
-        name = f"{_family_name(key[:-1], families)} {key[-1]}"
+    family_name = family_words(groups)
+    panels, words = [], []
+    for group in groups:
+        family, total = group.family, confusion_of(group)
+        name = f"{family_name(family)} {group.precision}"
         shares = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
-        finding = (
-            f"Confusion matrix of {name}: {np.trace(total) / max(total.sum(), 1):.2%} of {int(total.sum()):,} correct"
-        )
-        short = f"{_family_name(key[:-1], families, with_place=False)} {key[-1]} (n = {int(total.sum()):,})"
-        panels.append(_matrix_panel(titled(short, str(key[0])), finding, total, shares, _sequential, "{:,d}"))
-    ours = enumerate_words(
-        [
-            f"{_family_name(key[:-1], families)} {key[-1]} {np.trace(t) / max(t.sum(), 1):.1%}"
-            for key, t in totals.items()
-        ]
-    )
+        correct = np.trace(total) / max(total.sum(), 1)
+        words.append(f"{name} {correct:.1%}")
+        finding = f"Confusion matrix of {name}: {correct:.2%} of {int(total.sum()):,} correct"
+        short = f"{family_name(family, with_place=False)} {group.precision} (n = {int(total.sum()):,})"
+        panels.append(_matrix_panel(titled(short, family.place), finding, total, shares, _sequential, "{:,d}"))
     return Drawing(
         kind="confusion",
         title="Confusion matrices: true class in the row, taken for the one in the column",
-        finding=f"Correct test images: {ours}.",
+        finding=f"Correct test images: {enumerate_words(words)}.",
         panels=tuple(panels),
         notes=("numbers: test images; shade: share of the true class",),
     )
@@ -211,23 +193,24 @@ def confusion_chart(material: Material) -> Drawing | None:
 
 def differences_chart(material: Material) -> Drawing | None:
     """Draw AMP's confusion matrices less those of FP32."""
-    totals = _totals(material)
-    families = {key[:-1]: None for key in totals}
+    groups = training_groups(material.results)
+    family_name = family_words(groups)
     panels, words = [], []
-    for key, total in totals.items():
-        base = totals.get((*key[:-1], BASELINE))
-        if base is None or key[-1] == BASELINE:
+    for group in groups:
+        baseline = baseline_of(group, groups)
+        if baseline is None:
             continue
+        family, total, base = group.family, confusion_of(group), confusion_of(baseline)
         share, base_share = (100 * each / np.maximum(each.sum(axis=1, keepdims=True), 1) for each in (total, base))
-        name = f"{_family_name(key[:-1], families)}: {key[-1]} less {BASELINE}"
+        name = f"{family_name(family)}: {group.precision} minus {BASELINE}"
         alike = likeness(base, total)
-        words.append(f"{_family_name(key[:-1], families)} {key[-1]} {alike:.2f}")
+        words.append(f"{family_name(family)} {group.precision} {alike:.2f}")
         largest = np.abs(share - base_share).max()
         finding = f"{name}: errors alike by {alike:.2f}, the largest difference {largest:.1f} points"
-        short = f"{_family_name(key[:-1], families, with_place=False)}: {key[-1]} less {BASELINE}"
+        short = f"{family_name(family, with_place=False)}: {group.precision} minus {BASELINE}"
         panels.append(
             _matrix_panel(
-                titled(short, str(key[0])), finding, share - base_share, share - base_share, _diverging, "{:+.0f}"
+                titled(short, family.place), finding, share - base_share, share - base_share, _diverging, "{:+.0f}"
             )
         )
     if not panels:

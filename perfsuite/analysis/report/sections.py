@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.across import across_tables
-from perfsuite.analysis.collect import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.compare_tables import comparison_table
+from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.figures.kinds import KINDS
 from perfsuite.analysis.paired_tables import has_pairs
 from perfsuite.analysis.report.summary import environment_rows, warnings_of

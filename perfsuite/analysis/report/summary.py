@@ -259,7 +259,7 @@ def warnings_of(material: Material) -> list[str]:
     if trainings and len({training.record.seed for training in trainings}) == 1:
         found.append("one seed a training: the difference between seeds is assumed, not measured")
     if any(training.record.recipe.name == "smoke" for training in trainings):
-        found.append("the recipe smoke trains on a small part of the images; its accuracy means nothing")
+        found.append("the recipe smoke trains on a small part of the images; its accuracy shows only that it learns")
     few = _few_rounds(results.benchmarks[results.benchmarks["model"].notna()])  # others have findings of their own
     found += [few] if few else []
     if material.comparison is not None:
