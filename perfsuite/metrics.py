@@ -138,6 +138,13 @@ _ALL = (
     Metric(key="num_blocks", unit="", better="neither", heading="blocks", format_value=_count),
     Metric(key="num_iterations", unit="", better="neither", heading="iterations", format_value=_count),
     Metric(key="peak_allocated_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(
+        key="evaluation_peak_allocated_bytes",
+        unit="MiB",
+        better="lower",
+        heading="evaluation peak MiB",
+        format_value=_mebibytes,
+    ),
     Metric(key="parameters_bytes", unit="MiB", better="lower", heading="weights", format_value=_mebibytes),
     Metric(key="gradients_bytes", unit="MiB", better="lower", heading="gradients", format_value=_mebibytes),
     Metric(key="optimizer_bytes", unit="MiB", better="lower", heading="momentum", format_value=_mebibytes),

@@ -68,6 +68,51 @@ def run(job: Job, *, run_id: str = "run-1", **options: Any) -> tuple[TrainingRec
     return train(job, device=CPU, process=process, clock=clock, now=Ticking(), **options), clock
 
 
+class FakeMeter:
+    """A memory meter on which training takes 100 bytes, more in every epoch, and evaluation 5000."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.peak = 9_000_000  # of the proof of the precision
+        monkeypatch.setattr(train_module, "memory_meter", lambda _device: self)
+        for name in ("train_epoch", "evaluate"):
+            self._watch(monkeypatch, name, getattr(Training, name))
+
+    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, original: Any) -> None:
+        def watched(training: Training, *arguments: Any, **options: Any) -> Any:
+            result = original(training, *arguments, **options)
+            self.peak = max(self.peak, 100 + training.epoch if name == "train_epoch" else 5000 + training.epoch)
+            return result
+
+        monkeypatch.setattr(Training, name, watched)
+
+    def reset(self) -> None:
+        self.peak = 10
+
+    def peak_bytes(self) -> int:
+        return self.peak
+
+
+def test_the_peak_of_training_is_not_that_of_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeMeter(monkeypatch)
+    record, _ = run(make_job(tmp_path))
+    assert record.metrics["peak_allocated_bytes"] == 103
+    assert record.metrics["evaluation_peak_allocated_bytes"] == 5003
+
+
+def test_peaks_of_an_interrupted_training_are_those_of_all_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeMeter(monkeypatch)
+    interrupted(make_job(tmp_path), after=3)
+    monkeypatch.undo()
+    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    meter = FakeMeter(monkeypatch)
+    monkeypatch.setattr(meter, "peak_bytes", lambda: 7)
+    record, _ = run(make_job(tmp_path))
+    assert record.metrics["peak_allocated_bytes"] == 103
+    assert record.metrics["evaluation_peak_allocated_bytes"] == 5003
+
+
 class Stopped(Exception):  # noqa: N818 - stands for a process that ends
     pass
 

@@ -24,11 +24,20 @@ IMAGES = generated_set()
 RECIPE = dataclasses.replace(SMOKE, epochs=2, batch_size=4)
 
 
-def make_training(precision: str = "fp32", seed: int = 0, num_train: int = 8, batch_size: int = 4) -> Training:
-    workload = make_workload(precision=precision, phase="full_training", batch_size=batch_size, device_type="cpu")
+def make_training(
+    precision: str = "fp32",
+    seed: int = 0,
+    num_train: int = 8,
+    batch_size: int = 4,
+    evaluation_batch: int | None = None,
+    **changes: Any,
+) -> Training:
+    workload = make_workload(
+        precision=precision, phase="full_training", batch_size=batch_size, device_type="cpu", **changes
+    )
     split = split_images(IMAGES, seed=seed, num_train=num_train, num_validation=4, num_test=20)
     recipe = dataclasses.replace(RECIPE, batch_size=batch_size)
-    return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed)
+    return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
 
 
 def test_a_learnable_set_is_learnt() -> None:
@@ -104,7 +113,7 @@ def test_a_loss_that_is_no_number_is_told() -> None:
 
 
 def test_evaluation_takes_smaller_batches_where_a_large_one_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    training = make_training()
+    training = make_training(evaluation_batch=500)
     sizes: list[int] = []
     original = Training._evaluate
 
