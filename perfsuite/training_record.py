@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfsuite.errors import RecordError
+from perfsuite.predictions import (
+    NUM_CLASSES,
+    DiscordantCounts,
+    confusion_of,
+    count_discordant,
+    unpack_predictions,
+)
 from perfsuite.records import SCHEMA_VERSION, Process, ProofReading, Recipe, Workload, check_metrics
 from perfsuite.strict_json import to_strict_json
 
-NUM_CLASSES = 10
+NO_PREDICTIONS = "a record of before schema version 4 keeps no test predictions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,8 @@ class TrainingRecord:
         proof: The probes that showed the precision to be in force.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process finished it.
+        test_predictions: What was predicted for each test image, in the order of the split, as `predictions` packs it;
+            None in records of before schema version 4.
     """
 
     workload: Workload
@@ -104,11 +113,16 @@ class TrainingRecord:
     proof: tuple[ProofReading, ...]
     findings: tuple[str, ...]
     process: Process
+    test_predictions: str | None = None
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)
         if len(self.confusion) != NUM_CLASSES or any(len(row) != NUM_CLASSES for row in self.confusion):
             raise RecordError("the confusion matrix is not 10x10")
+        if self.test_predictions is not None:
+            outcomes = unpack_predictions(self.test_predictions, self.data.num_test)
+            if confusion_of(outcomes) != self.confusion:
+                raise RecordError("test_predictions do not add up to the confusion matrix")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `extra_info["perfsuite"]`.
@@ -117,3 +131,23 @@ class TrainingRecord:
             RecordError: A value that JSON cannot carry without loss.
         """
         return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "training", **dataclasses.asdict(self)})
+
+
+def discordant_counts(baseline: TrainingRecord, candidate: TrainingRecord) -> DiscordantCounts:
+    """Return how many test images one of two trainings alone predicts correctly, for McNemar's test.
+
+    Raises:
+        RecordError: They have different splits, or one of them keeps no test predictions.
+    """
+    if baseline.data.split_fingerprint != candidate.data.split_fingerprint:
+        splits = " and ".join(
+            f"{record.data.split_fingerprint[:16]} (seed {record.seed}, {record.data.name})"
+            for record in (baseline, candidate)
+        )
+        raise RecordError(f"different splits: {splits}; only trainings of one split are compared image by image")
+    outcomes = []
+    for record in (baseline, candidate):
+        if record.test_predictions is None:
+            raise RecordError(f"{record.workload.label} seed {record.seed}: {NO_PREDICTIONS}")
+        outcomes.append(unpack_predictions(record.test_predictions, record.data.num_test))
+    return count_discordant(outcomes[0], outcomes[1])

@@ -16,6 +16,7 @@ from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, folder_name, identity_of, read_finished, write_finished
 from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.nvml import read_energy_joules
+from perfsuite.predictions import pack_predictions
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, save_checkpoint
 from perfsuite.workloads.images import split_images
@@ -270,6 +271,7 @@ class _Run:
             proof=proof,
             findings=tuple(findings),
             process=process,
+            test_predictions=pack_predictions(test.outcomes),
         )
 
     def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from perfsuite.errors import MeasurementError
-from perfsuite.workloads.image_files import CLASSES
+from perfsuite.predictions import NUM_CLASSES, confusion_of
 from perfsuite.workloads.models import MEMORY_FORMATS, build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
 from perfsuite.workloads.precision import autocast, policy_named
@@ -31,12 +31,14 @@ class Evaluation:
     Attributes:
         loss: Mean cross-entropy.
         accuracy: Correct ones, as a ratio.
-        confusion: How many of each class (rows) were taken for each (columns) [10, 10].
+        confusion: How many of each class (rows) were predicted as each (columns) [10, 10].
+        outcomes: A byte per image, in their order: ten times the true class plus the predicted one.
     """
 
     loss: float
     accuracy: float
     confusion: tuple[tuple[int, ...], ...]
+    outcomes: bytes
 
 
 class DeviceImages:
@@ -230,23 +232,22 @@ class Training:
                 self.evaluation_batch //= 2
 
     def _evaluate(self, images: DeviceImages, batch_size: int) -> Evaluation:
-        num_classes = len(CLASSES)
         losses = torch.zeros((), device=self._device)
-        pairs = torch.zeros(num_classes, num_classes, device=self._device)  # whole numbers, exact up to 2**24
-        classes = torch.arange(num_classes, device=self._device)
+        outcomes = []
         self.model.eval()
         with torch.no_grad():
             for pixels, labels in images.batches(batch_size):
                 with autocast(self.policy, self._device.type):
                     logits = self.model(pixels)  # N K
                 losses += nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-                true, taken = (rows[:, None] == classes for rows in (labels, logits.argmax(1)))  # N K
-                pairs += true.float().T @ taken.float()  # a scatter would not be deterministic on a GPU
-        confusion = pairs.long().cpu()
+                outcomes.append((NUM_CLASSES * labels + logits.argmax(1)).to(torch.uint8))  # N
+        found = torch.cat(outcomes).cpu().numpy().tobytes()
+        confusion = confusion_of(found)
         return Evaluation(
             loss=float(losses) / images.num_images,
-            accuracy=int(confusion.diagonal().sum()) / images.num_images,
-            confusion=tuple(tuple(int(value) for value in row) for row in confusion),
+            accuracy=sum(confusion[label][label] for label in range(NUM_CLASSES)) / images.num_images,
+            confusion=confusion,
+            outcomes=found,
         )
 
     @property
