@@ -216,6 +216,8 @@ _ALL = (
     Metric(key="peak_net_bytes", unit="MiB", better="lower", heading="without data MiB", format_value=_mebibytes),
     Metric(key="energy_joules", unit="kJ", better="lower", heading="energy kJ", format_value=_kilojoules),
     Metric(key="num_resumes", unit="", better="neither", heading="resumed", format_value=_count),
+    Metric(key="num_interruptions", unit="", better="neither", heading="interrupted", format_value=_count),
+    Metric(key="lost_time_s", unit="s", better="neither", heading="lost s", format_value=_seconds),
     Metric(key="speedup_ratio", unit="x", better="higher", heading="speed-up", format_value=_times),
     Metric(key="memory_ratio", unit="x", better="lower", heading="memory", format_value=_times),
 )

@@ -16,6 +16,7 @@ from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, folder_name, identity_of, read_finished, write_finished
 from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.nvml import read_energy_joules
+from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.predictions import pack_predictions
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, save_checkpoint
@@ -138,9 +139,11 @@ class _Run:
         self._device, self._clock, self._now, self._meter = device, clock, now, meter
         self._synchronize = device_synchronizer(device)
         self._progress = _Progress()
+        self._stamps = TimeStamps(folder)
 
     def resume(self, warn: Callable[[str], None]) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
+        self._stamps.begin_process()
         state = load_checkpoint(
             self._folder,
             device=self._device,
@@ -165,18 +168,22 @@ class _Run:
             energy = read_energy_joules(self._device)
 
             def step(index: int, number: int = number) -> None:
+                self._stamps.stamp_now_and_then()
                 if index % 20 == 0:
                     report(f"epoch {number}, step {index + 1} of {training.num_steps}")
 
+            self._stamps.begin_epoch(number)
             self._meter.reset()
             begin = self._reading()
             loss, num_skipped = training.train_epoch(report_step=step)
             middle = self._reading()
+            self._stamps.stamp()
             progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
             report(f"epoch {number}, validating")
             evaluation = training.evaluate("validation")
             end = self._reading()
             progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
+            self._stamps.stamp()
             self._advance(end - begin)
             self._add_energy(energy)
             epoch = EpochRecord(
@@ -277,6 +284,7 @@ class _Run:
     def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:
         progress, peak = self._progress, self._progress.training_peak_bytes
         epochs_s = sum(epoch.training_s for epoch in progress.history)
+        interruptions = self._stamps.interruptions(len(progress.history))
         metrics: dict[str, int | float | None] = {
             "training_time_s": progress.active_s,
             "epochs_s": epochs_s,
@@ -288,6 +296,8 @@ class _Run:
             "evaluation_peak_allocated_bytes": progress.evaluation_peak_bytes,
             "peak_net_bytes": None if peak is None else peak - self._training.resident_bytes,
             "energy_joules": progress.energy_joules,
+            "num_interruptions": interruptions.num_interruptions,
+            "lost_time_s": interruptions.lost_time_s,
             "num_skipped_steps": sum(epoch.num_skipped_steps for epoch in progress.history),
         }
         no_peak = "a CPU's allocator keeps no account over hours"
@@ -300,6 +310,8 @@ class _Run:
             "peak_allocated_bytes": no_peak,
             "evaluation_peak_allocated_bytes": no_peak,
             "peak_net_bytes": no_peak,
+            "num_interruptions": interruptions.absent or "",
+            "lost_time_s": interruptions.absent or "",
             "energy_joules": "NVML tells no energy here",
         }
         return metrics, {key: reasons[key] for key, value in metrics.items() if value is None}

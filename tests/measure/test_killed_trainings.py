@@ -90,6 +90,9 @@ def test_a_training_killed_at_twenty_random_moments_ends_bit_for_bit_as_one_left
     for one, other in zip(survivor["history"], alone["history"], strict=True):
         assert {key: one[key] for key in kept} == {key: other[key] for key in kept}
     assert survivor["num_resumes"] >= 1
+    assert survivor["metrics"]["num_interruptions"] >= survivor["num_resumes"]
+    assert survivor["metrics"]["lost_time_s"] > 0
+    assert alone["metrics"]["lost_time_s"] == 0
     assert survivor["metrics"]["training_time_s"] == pytest.approx(
         sum(epoch["training_s"] + epoch["evaluation_s"] for epoch in survivor["history"])
     )

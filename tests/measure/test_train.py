@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from generated_images import generated_set
 
 from perfsuite.errors import DataError, MeasurementError
 from perfsuite.measure import job as job_module
+from perfsuite.measure import time_stamps
 from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.job import Job
@@ -184,6 +186,45 @@ def test_a_damaged_result_is_made_again_from_its_checkpoint(tmp_path: Path) -> N
     again, _ = run(make_job(tmp_path), warn=warnings.append)
     assert again.weights_sha256 == first.weights_sha256
     assert "damaged" in warnings[0]
+
+
+def test_an_epoch_that_was_cut_off_is_lost_time_and_no_part_of_the_training_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(make_job(tmp_path / "whole"))
+    assert (whole.metrics["num_interruptions"], whole.metrics["lost_time_s"]) == (0, 0.0)
+    original = Training.train_batch
+    monkeypatch.setattr(time_stamps, "EVERY_S", 0.0)
+    with monkeypatch.context() as patch:
+
+        def killed(training: Training, *batch: Any) -> Any:
+            if training.epoch == 1:
+                time.sleep(0.05)
+                training_s[0] += 1
+                if training_s[0] == 2:
+                    raise Stopped
+            return original(training, *batch)
+
+        training_s = [0]
+        patch.setattr(Training, "train_batch", killed)
+        with pytest.raises(Stopped):
+            run(make_job(tmp_path / "cut"))
+    resumed, _ = run(make_job(tmp_path / "cut"))
+    lost_s = resumed.metrics["lost_time_s"]
+    assert lost_s is not None
+    assert lost_s >= 0.05  # the second of two steps was begun
+    assert resumed.metrics["num_interruptions"] == 1
+    assert resumed.metrics["training_time_s"] == whole.metrics["training_time_s"]
+
+
+def test_a_checkpoint_without_time_stamps_makes_the_lost_time_unknown(tmp_path: Path) -> None:
+    interrupted(make_job(tmp_path), after=1)
+    (path,) = tmp_path.glob(f"*/{time_stamps.NAME}")
+    path.unlink()
+    record, _ = run(make_job(tmp_path))
+    assert record.metrics["lost_time_s"] is None
+    assert record.absent["lost_time_s"] == "time-stamps.txt has no time stamp of epoch 1"
+    assert record.absent["num_interruptions"] == record.absent["lost_time_s"]
 
 
 @pytest.mark.parametrize(
