@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from perfsuite.errors import RecordError
@@ -92,6 +92,8 @@ class TrainingRecord:
         proof: The probes that showed the precision to be in force.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process finished it.
+        reasons: Why each of the settings that the thesis leaves open is as it is; empty in records of before schema
+            version 4.
         test_predictions: What was predicted for each test image, in the order of the split, as `predictions` packs it;
             None in records of before schema version 4.
     """
@@ -113,6 +115,7 @@ class TrainingRecord:
     proof: tuple[ProofReading, ...]
     findings: tuple[str, ...]
     process: Process
+    reasons: dict[str, str] = field(default_factory=dict)
     test_predictions: str | None = None
 
     def __post_init__(self) -> None:

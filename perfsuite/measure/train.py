@@ -18,6 +18,7 @@ from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.nvml import read_energy_joules
 from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.predictions import pack_predictions
+from perfsuite.training_choices import training_choices
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, save_checkpoint
 from perfsuite.workloads.images import split_images
@@ -240,6 +241,13 @@ class _Run:
         progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
         metrics, absent = self._metrics(test_s)
         best = max(progress.history, key=lambda epoch: epoch.validation_accuracy)
+        choices = training_choices(
+            job.workload,
+            job.recipe,
+            deterministic=job.deterministic,
+            cudnn_benchmark=torch.backends.cudnn.benchmark,
+            evaluation_batch=training.evaluation_batch,
+        )
         findings = []
         if not math.isclose(best.validation_accuracy, progress.history[-1].validation_accuracy, abs_tol=0.05):
             last = progress.history[-1].validation_accuracy
@@ -270,14 +278,13 @@ class _Run:
             replayed=False,
             settings={
                 "optimizer": "sgd",
-                "optimizer_implementation": "fused",
                 "loss_scaling": "dynamic" if training.policy.loss_scaling else "none",
-                "normalisation": "mean and deviation of the training images, per channel",
-                "augmentation": "none",
+                **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
             findings=tuple(findings),
             process=process,
+            reasons={choice.name: choice.reason for choice in choices},
             test_predictions=pack_predictions(test.outcomes),
         )
 

@@ -147,6 +147,17 @@ def test_a_training_gives_its_epochs_accuracy_and_times(tmp_path: Path) -> None:
     assert read_record(json.loads(json.dumps(record.to_json()))) == record
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_training_declares_what_the_thesis_leaves_open_with_reasons(tmp_path: Path, deterministic: bool) -> None:
+    record, _ = run(make_job(tmp_path, deterministic=deterministic))
+    assert record.settings["cudnn_benchmark"] is not deterministic
+    assert record.settings["gradients"] == "freed"
+    assert record.settings["memory_format"] == "contiguous"
+    assert record.settings["evaluation_batch"] in range(4, 501)
+    assert record.reasons.keys() <= record.settings.keys()
+    assert record.settings.keys() - record.reasons.keys() == {"optimizer", "loss_scaling"}
+
+
 @pytest.mark.parametrize(("precision", "after"), [("fp32", 1), ("fp32", 2), ("amp-bf16", 1)])
 def test_an_interrupted_training_goes_on_bit_for_bit_and_counts_active_time_only(
     tmp_path: Path, precision: str, after: int

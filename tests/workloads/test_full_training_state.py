@@ -81,6 +81,15 @@ def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:
     assert batches[0][0].is_contiguous(memory_format=torch.channels_last)
 
 
+def test_gradients_are_freed_before_an_evaluation_unless_the_workload_keeps_them() -> None:
+    for gradients in ("freed", "kept"):
+        training = make_training(gradients=gradients)
+        training.train_epoch()
+        training.evaluate("validation")
+        kept = [parameter.grad is not None for parameter in training.model.parameters()]
+        assert all(kept) if gradients == "kept" else not any(kept)
+
+
 def test_images_are_normalised_by_the_training_images() -> None:
     training = make_training()
     pixels = torch.cat([images for images, _ in training._images["train"].batches(16)])
