@@ -17,6 +17,9 @@ from perfsuite.predictions import (
 from perfsuite.records import SCHEMA_VERSION, Process, ProofReading, Recipe, Workload, check_metrics
 from perfsuite.strict_json import to_strict_json
 
+PEAK_WITHOUT_EVALUATION = 4
+"""Schema version from which on a training's peak memory is that of its steps alone."""
+
 NO_PREDICTIONS = "a record of before schema version 4 keeps no test predictions"
 
 
@@ -154,3 +157,16 @@ def discordant_counts(baseline: TrainingRecord, candidate: TrainingRecord) -> Di
             raise RecordError(f"{record.workload.label} seed {record.seed}: {NO_PREDICTIONS}")
         outcomes.append(unpack_predictions(record.test_predictions, record.data.num_test))
     return count_discordant(outcomes[0], outcomes[1])
+
+
+def without_peaks(record: TrainingRecord) -> TrainingRecord:
+    """Return a record of before `PEAK_WITHOUT_EVALUATION` without its peaks, which were mostly those of evaluation."""
+    reason = (
+        f"before schema version {PEAK_WITHOUT_EVALUATION}: the peak of training or evaluation, whichever was higher"
+    )
+    peaks = [key for key in ("peak_allocated_bytes", "peak_net_bytes") if record.metrics.get(key) is not None]
+    return dataclasses.replace(
+        record,
+        metrics={**record.metrics, **dict.fromkeys(peaks)},
+        absent={**record.absent, **dict.fromkeys(peaks, reason)},
+    )

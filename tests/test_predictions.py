@@ -46,6 +46,15 @@ def test_a_record_with_predictions_survives_the_way_through_json_and_an_old_one_
     assert old.test_predictions is None
 
 
+def test_the_peak_of_an_old_training_is_absent_for_it_may_be_that_of_evaluation() -> None:
+    record = make_training()
+    assert record.metrics["peak_allocated_bytes"] is not None
+    old = read_record({**record.to_json(), "schema_version": 3})
+    assert isinstance(old, TrainingRecord)
+    assert old.metrics["peak_allocated_bytes"] is None
+    assert old.absent["peak_allocated_bytes"].endswith("the peak of training or evaluation, whichever was higher")
+
+
 @pytest.mark.parametrize(
     ("text", "num_images", "complaint"),
     [
