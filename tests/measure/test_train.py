@@ -71,9 +71,10 @@ def run(job: Job, *, run_id: str = "run-1", **options: Any) -> tuple[TrainingRec
 
 
 class FakeMeter:
-    """A memory meter on which training takes 100 bytes, more in every epoch, and evaluation 5000."""
+    """A memory meter on which training takes 100 bytes and one more in every epoch, and evaluation as many as told."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, evaluation_bytes: int = 5000) -> None:
+        self._evaluation_bytes = evaluation_bytes
         self.peak = 9_000_000  # of the proof of the precision
         monkeypatch.setattr(train_module, "memory_meter", lambda _device: self)
         for name in ("train_epoch", "evaluate"):
@@ -82,7 +83,8 @@ class FakeMeter:
     def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, original: Any) -> None:
         def watched(training: Training, *arguments: Any, **options: Any) -> Any:
             result = original(training, *arguments, **options)
-            self.peak = max(self.peak, 100 + training.epoch if name == "train_epoch" else 5000 + training.epoch)
+            taken = 100 if name == "train_epoch" else self._evaluation_bytes
+            self.peak = max(self.peak, taken + training.epoch)
             return result
 
         monkeypatch.setattr(Training, name, watched)
@@ -94,11 +96,14 @@ class FakeMeter:
         return self.peak
 
 
-def test_the_peak_of_training_is_not_that_of_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeMeter(monkeypatch)
+@pytest.mark.parametrize("evaluation_bytes", [50, 5000])
+def test_the_peaks_of_training_and_of_evaluation_leave_each_other_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluation_bytes: int
+) -> None:
+    FakeMeter(monkeypatch, evaluation_bytes=evaluation_bytes)
     record, _ = run(make_job(tmp_path))
     assert record.metrics["peak_allocated_bytes"] == 103
-    assert record.metrics["evaluation_peak_allocated_bytes"] == 5003
+    assert record.metrics["evaluation_peak_allocated_bytes"] == evaluation_bytes + 3
 
 
 def test_peaks_of_an_interrupted_training_are_those_of_all_its_processes(
