@@ -138,6 +138,13 @@ _ALL = (
     Metric(key="num_blocks", unit="", better="neither", heading="blocks", format_value=_count),
     Metric(key="num_iterations", unit="", better="neither", heading="iterations", format_value=_count),
     Metric(key="peak_allocated_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(
+        key="evaluation_peak_allocated_bytes",
+        unit="MiB",
+        better="lower",
+        heading="evaluation peak MiB",
+        format_value=_mebibytes,
+    ),
     Metric(key="parameters_bytes", unit="MiB", better="lower", heading="weights", format_value=_mebibytes),
     Metric(key="gradients_bytes", unit="MiB", better="lower", heading="gradients", format_value=_mebibytes),
     Metric(key="optimizer_bytes", unit="MiB", better="lower", heading="momentum", format_value=_mebibytes),
@@ -209,6 +216,8 @@ _ALL = (
     Metric(key="peak_net_bytes", unit="MiB", better="lower", heading="without data MiB", format_value=_mebibytes),
     Metric(key="energy_joules", unit="kJ", better="lower", heading="energy kJ", format_value=_kilojoules),
     Metric(key="num_resumes", unit="", better="neither", heading="resumed", format_value=_count),
+    Metric(key="num_interruptions", unit="", better="neither", heading="interrupted", format_value=_count),
+    Metric(key="lost_time_s", unit="s", better="neither", heading="lost s", format_value=_seconds),
     Metric(key="speedup_ratio", unit="x", better="higher", heading="speed-up", format_value=_times),
     Metric(key="memory_ratio", unit="x", better="lower", heading="memory", format_value=_times),
 )

@@ -18,8 +18,9 @@ SCHEMA_VERSION = 4
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
 1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: how a pair was measured; the
-outcome `cannot_tell`: a check was measured, and its interval did not decide in the time that it had.
-4: a training says in which environment it was trained.
+outcome `cannot_tell`: a check was measured, and its interval did not decide in the time that it had. 4: a training
+says in which environment it was trained, keeps its test predictions, its interruptions and the reasons of its choices;
+its peak memory is that of training alone.
 """
 
 KEY = "perfsuite"

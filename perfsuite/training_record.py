@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from perfsuite.errors import RecordError
+from perfsuite.predictions import (
+    NUM_CLASSES,
+    DiscordantCounts,
+    confusion_of,
+    count_discordant,
+    unpack_predictions,
+)
 from perfsuite.records import SCHEMA_VERSION, Environment, Process, ProofReading, Recipe, Workload, check_metrics
 from perfsuite.strict_json import to_strict_json
 
-NUM_CLASSES = 10
+PEAK_WITHOUT_EVALUATION = 4
+"""Schema version from which on a training's peak memory is that of its steps alone."""
+
+NO_PREDICTIONS = "a record of before schema version 4 keeps no test predictions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +96,10 @@ class TrainingRecord:
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process finished it.
         environment: In which it was trained; a file that it is replayed into may have another. None before schema 4.
+        reasons: Why each of the settings that the thesis leaves open is as it is; empty in records of before schema
+            version 4.
+        test_predictions: What was predicted for each test image, in the order of the split, as `predictions` packs it;
+            None in records of before schema version 4.
     """
 
     workload: Workload
@@ -106,11 +120,17 @@ class TrainingRecord:
     findings: tuple[str, ...]
     process: Process
     environment: Environment | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+    test_predictions: str | None = None
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)
         if len(self.confusion) != NUM_CLASSES or any(len(row) != NUM_CLASSES for row in self.confusion):
             raise RecordError("the confusion matrix is not 10x10")
+        if self.test_predictions is not None:
+            outcomes = unpack_predictions(self.test_predictions, self.data.num_test)
+            if confusion_of(outcomes) != self.confusion:
+                raise RecordError("test_predictions do not add up to the confusion matrix")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `extra_info["perfsuite"]`.
@@ -119,3 +139,36 @@ class TrainingRecord:
             RecordError: A value that JSON cannot carry without loss.
         """
         return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "training", **dataclasses.asdict(self)})
+
+
+def discordant_counts(baseline: TrainingRecord, candidate: TrainingRecord) -> DiscordantCounts:
+    """Return how many test images one of two trainings alone predicts correctly, for McNemar's test.
+
+    Raises:
+        RecordError: They have different splits, or one of them keeps no test predictions.
+    """
+    if baseline.data.split_fingerprint != candidate.data.split_fingerprint:
+        splits = " and ".join(
+            f"{record.data.split_fingerprint[:16]} (seed {record.seed}, {record.data.name})"
+            for record in (baseline, candidate)
+        )
+        raise RecordError(f"different splits: {splits}; only trainings of one split are compared image by image")
+    outcomes = []
+    for record in (baseline, candidate):
+        if record.test_predictions is None:
+            raise RecordError(f"{record.workload.label} seed {record.seed}: {NO_PREDICTIONS}")
+        outcomes.append(unpack_predictions(record.test_predictions, record.data.num_test))
+    return count_discordant(outcomes[0], outcomes[1])
+
+
+def without_peaks(record: TrainingRecord) -> TrainingRecord:
+    """Return a record of before `PEAK_WITHOUT_EVALUATION` without its peaks, which were mostly those of evaluation."""
+    reason = (
+        f"before schema version {PEAK_WITHOUT_EVALUATION}: the peak of training or evaluation, whichever was higher"
+    )
+    peaks = [key for key in ("peak_allocated_bytes", "peak_net_bytes") if record.metrics.get(key) is not None]
+    return dataclasses.replace(
+        record,
+        metrics={**record.metrics, **dict.fromkeys(peaks)},
+        absent={**record.absent, **dict.fromkeys(peaks, reason)},
+    )

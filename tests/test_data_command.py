@@ -32,7 +32,7 @@ def test_a_mirror_is_imported_shown_and_verified(
     assert out.count(f"fingerprint {fingerprint}") == 3
     assert f"{fingerprint}, verified" in out
     assert "100 training and 40 test images" in out
-    assert "imported from mirror.tar.gz; not the original CIFAR-10" in out
+    assert "imported from mirror.tar.gz; not recognised as the original CIFAR-10" in out
 
 
 def test_a_download_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class ActiveClock:
-    """A timer that training advances: the active time of all processes that worked on it, dead time left out."""
+    """A timer that training advances: the active time of its epochs, in whichever process each was trained to its end.
+
+    The time between two processes does not count, nor do epochs that were cut off and trained again: those are
+    `lost_time_s` in the record, from the file of `time_stamps`.
+    """
 
     __name__ = "perfsuite.measure.active_clock.ActiveClock"
 

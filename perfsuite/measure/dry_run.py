@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
 from perfsuite.metrics import MIB_BYTES
+from perfsuite.workloads.precision import autocast
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -78,29 +79,43 @@ def predict_memory(workload: Workload) -> MemoryPrediction:
         NotSupportedError: This torch has no memory tracker, or the network is compiled.
         InvalidChoiceError: A name in the workload is unknown.
     """
-    if workload.compiled:
-        raise NotSupportedError("a compiled network decides itself what it keeps; a dry run cannot tell")
+    _refuse_compiled(workload)
     return _predict_phases(dataclasses.replace(workload, phase="train_step"))[workload.phase]
 
 
-@functools.lru_cache(maxsize=64)
-def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
-    """Return the predictions of all phases; one dry run passes through each of them."""
+def _refuse_compiled(workload: Workload) -> None:
+    if workload.compiled:
+        raise NotSupportedError("a compiled network decides itself what it keeps; a dry run cannot tell")
+
+
+def _fake_tensors_and_tracker() -> tuple[Any, Any]:
+    """Return torch's classes of fake tensors and of the memory tracker.
+
+    Raises:
+        NotSupportedError: This torch has none.
+    """
     try:
         from torch._subclasses.fake_tensor import FakeTensorMode
         from torch.distributed._tools.mem_tracker import MemTracker
     except ImportError as error:
         raise NotSupportedError(f"torch {torch.__version__} has no memory tracker: {error}") from error
+    return FakeTensorMode, MemTracker
+
+
+@functools.lru_cache(maxsize=64)
+def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
+    """Return the predictions of all phases; one dry run passes through each of them."""
+    fake_tensors, memory_tracker = _fake_tensors_and_tracker()
     found: dict[str, MemoryPrediction] = {}
-    with FakeTensorMode(), warnings.catch_warnings():
+    with fake_tensors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hooks on fake tensors
         step = TrainingStep(workload, device=torch.device("cpu"))
         step.train_step()
         step.zero_gradients()
-        tracker: Any = MemTracker()
+        tracker = memory_tracker()
         tracker.track_external(step.model, step.optimizer, step.images, step.labels)
         copies: Any = _AutocastCopies(step.model.parameters(), tracker)
-        with tracker, copies, _one_dnn_scratch() if workload.device_type == "cpu" else contextlib.nullcontext():
+        with tracker, copies, _library_scratch(workload):
             loss = step.forward()
             found["forward"] = _peak_so_far(tracker, copies)
             step.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -109,6 +124,49 @@ def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
             step.scaler.update()
             found["train_step"] = _peak_so_far(tracker, copies)
     return found
+
+
+class EvaluationDryRun:
+    """Predicts the peak of evaluating a batch between two training steps, for any number of images.
+
+    Weights and momentum are allocated then, and gradients where the workload keeps them; without a graph, an activation
+    lives only until the next layer has used it.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        """Build the network of a workload on fake tensors, in the state after a training step.
+
+        Raises:
+            NotSupportedError: This torch has no memory tracker, or the network is compiled.
+            InvalidChoiceError: A name in the workload is unknown.
+        """
+        _refuse_compiled(workload)
+        fake_tensors, self._memory_tracker = _fake_tensors_and_tracker()
+        self._fake_tensors = fake_tensors()
+        with self._fake_tensors:
+            self._step = TrainingStep(dataclasses.replace(workload, phase="train_step"), device=torch.device("cpu"))
+            self._step.train_step()
+            self._step.zero_gradients()
+            self._step.model.eval()
+
+    def peak_bytes(self, batch_size: int) -> int:
+        """Return the predicted peak of evaluating so many images at once."""
+        step = self._step
+        with self._fake_tensors, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of hooks on fake tensors
+            size = step.workload.image_size
+            images, labels = torch.empty(batch_size, 3, size, size), torch.empty(batch_size, dtype=torch.int64)
+            tracker = self._memory_tracker()
+            tracker.track_external(step.model, step.optimizer, images, labels)
+            with tracker, _library_scratch(step.workload), torch.no_grad():
+                with autocast(step.policy, "cpu"):
+                    logits = step.model(images)
+                torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+        return _peak_parts(tracker)["TOTAL"]
+
+
+def _library_scratch(workload: Workload) -> contextlib.AbstractContextManager[Any]:
+    return _one_dnn_scratch() if workload.device_type == "cpu" else contextlib.nullcontext()
 
 
 def _one_dnn_scratch() -> contextlib.AbstractContextManager[Any]:
@@ -205,8 +263,9 @@ def _prediction(parts: Mapping[str, int], autocast_bytes: int = 0) -> MemoryPred
 def largest_batch_size(predict_peak: Callable[[int], int], capacity_bytes: int, *, start: int = 128) -> int | None:
     """Return the largest batch size whose predicted peak fits, or None if not even one image does.
 
-    The peak grows almost linearly, so a line through the last two points leads near the answer, and halving the gap
-    between the largest size that is known to fit and the smallest known not to settles it.
+    The peak is made of straight pieces, so a line through the two nearest points leads near the answer. Where it is at
+    a bend, the line gains little each time; so every second time the gap between the largest size that is known to fit
+    and the smallest that is known not to is halved.
 
     Args:
         predict_peak: Gives the peak in bytes for a batch size; must not fall as that grows.
@@ -231,6 +290,8 @@ def _next_guess(known: Mapping[int, int], capacity_bytes: int, fits: int, too_la
     if len(known) == 1:
         (size,) = known
         return max(size * 2 if fits else size // 2, 1)
+    if len(known) % 2 and {fits, too_large} <= known.keys():
+        return (fits + too_large) // 2
     (low, low_peak), (high, high_peak) = sorted(known.items(), key=lambda item: abs(item[1] - capacity_bytes))[:2]
     slope = (high_peak - low_peak) / (high - low)
     if slope <= 0:

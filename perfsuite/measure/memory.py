@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
@@ -38,6 +38,47 @@ class PeakMemory:
     cublas_workspace_bytes: int | None = None
     outside_torch_bytes: int | None = None
     absent: str | None = None
+
+
+class MemoryMeter(Protocol):
+    """Reads the peak of what is allocated on a device."""
+
+    def reset(self) -> None:
+        """Forget the peak so far."""
+
+    def peak_bytes(self) -> int | None:
+        """Return the peak since the last reset; None where nothing keeps that account."""
+
+
+@dataclass(frozen=True, slots=True)
+class CudaMemoryMeter:
+    """Reads the peak from torch's allocator on a GPU."""
+
+    device: torch.device
+
+    def reset(self) -> None:
+        """Forget the peak so far."""
+        torch.cuda.reset_peak_memory_stats(self.device)
+
+    def peak_bytes(self) -> int | None:
+        """Return the peak since the last reset."""
+        return torch.cuda.max_memory_allocated(self.device)
+
+
+class NoMemoryMeter:
+    """Stands for the CPU's allocator, which keeps no account."""
+
+    def reset(self) -> None:
+        """Do nothing."""
+
+    def peak_bytes(self) -> int | None:
+        """Return None."""
+        return None
+
+
+def memory_meter(device: torch.device) -> MemoryMeter:
+    """Return what reads the peak memory of a device."""
+    return CudaMemoryMeter(device) if device.type == "cuda" else NoMemoryMeter()
 
 
 def release_cached_memory(device: torch.device) -> None:

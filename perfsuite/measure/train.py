@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.measure.clock import device_synchronizer
+from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
+from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.nvml import read_energy_joules
+from perfsuite.measure.time_stamps import TimeStamps
+from perfsuite.predictions import pack_predictions
+from perfsuite.training_choices import training_choices
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.measure.active_clock import ActiveClock
+    from perfsuite.measure.memory import MemoryMeter
     from perfsuite.records import Process, ProofReading
     from perfsuite.workloads.images import Split
 
@@ -36,7 +42,8 @@ class _Progress:
     history: list[EpochRecord] = field(default_factory=list)
     active_s: float = 0.0
     num_resumes: int = 0
-    peak_allocated_bytes: int = 0
+    training_peak_bytes: int | None = None
+    evaluation_peak_bytes: int | None = None
     energy_joules: float | None = 0.0
     target_reached_s: float | None = None
 
@@ -93,9 +100,18 @@ def train(
         report("proving precision")
         proof = prove(policy, device)
         report("building")
-        training = Training(job.workload, job.recipe, job.images, split, device=device, seed=job.seed)
+        step = dataclasses.replace(job.workload, batch_size=job.recipe.batch_size)
+        training = Training(
+            job.workload,
+            job.recipe,
+            job.images,
+            split,
+            device=device,
+            seed=job.seed,
+            evaluation_batch=evaluation_batch_size(step),
+        )
         undo.callback(training.close)
-        run = _Run(job, training, folder, identity, device=device, clock=clock, now=now)
+        run = _Run(job, training, folder, identity, device=device, clock=clock, now=now, meter=memory_meter(device))
         run.resume(warn)
         check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
         run.epochs(report, epoch_ended)
@@ -119,14 +135,17 @@ class _Run:
         device: torch.device,
         clock: ActiveClock,
         now: Callable[[], float],
+        meter: MemoryMeter,
     ) -> None:
         self._job, self._training, self._folder, self._identity = job, training, folder, identity
-        self._device, self._clock, self._now = device, clock, now
+        self._device, self._clock, self._now, self._meter = device, clock, now, meter
         self._synchronize = device_synchronizer(device)
         self._progress = _Progress()
+        self._stamps = TimeStamps(folder)
 
     def resume(self, warn: Callable[[str], None]) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
+        self._stamps.begin_process()
         state = load_checkpoint(
             self._folder,
             device=self._device,
@@ -137,35 +156,36 @@ class _Run:
             return
         self._training.load_state(state["training"])
         saved = state["progress"]
-        self._progress = _Progress(
-            history=[EpochRecord(**epoch) for epoch in saved["history"]],
-            active_s=saved["active_s"],
-            num_resumes=saved["num_resumes"] + 1,
-            peak_allocated_bytes=saved["peak_allocated_bytes"],
-            energy_joules=saved["energy_joules"],
-            target_reached_s=saved["target_reached_s"],
-        )
+        known = {field.name: saved[field.name] for field in dataclasses.fields(_Progress) if field.name in saved}
+        known["history"] = [EpochRecord(**epoch) for epoch in saved["history"]]
+        known["num_resumes"] += 1
+        self._progress = _Progress(**known)
         self._clock.seconds = self._progress.active_s
 
     def epochs(self, report: Callable[[str], None], epoch_ended: Callable[[EpochRecord, float, float], None]) -> None:
         """Train what is left, a checkpoint after every epoch."""
         training, progress = self._training, self._progress
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
         while training.epoch < self._job.recipe.epochs:
             number = training.epoch + 1
             energy = read_energy_joules(self._device)
 
             def step(index: int, number: int = number) -> None:
+                self._stamps.stamp_now_and_then()
                 if index % 20 == 0:
                     report(f"epoch {number}, step {index + 1} of {training.num_steps}")
 
+            self._stamps.begin_epoch(number)
+            self._meter.reset()
             begin = self._reading()
             loss, num_skipped = training.train_epoch(report_step=step)
             middle = self._reading()
+            self._stamps.stamp()
+            progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
             report(f"epoch {number}, validating")
             evaluation = training.evaluate("validation")
             end = self._reading()
+            progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
+            self._stamps.stamp()
             self._advance(end - begin)
             self._add_energy(energy)
             epoch = EpochRecord(
@@ -183,7 +203,6 @@ class _Run:
             target = self._job.recipe.target_accuracy
             if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
                 progress.target_reached_s = progress.active_s
-            self._note_peak()
             self._save()
             left = (self._job.recipe.epochs - number) * (end - begin)
             epoch_ended(epoch, training.num_train / (middle - begin), left)
@@ -201,10 +220,11 @@ class _Run:
         known = self._progress.energy_joules
         self._progress.energy_joules = None if None in (before, after, known) else known + after - before  # type: ignore[operator]
 
-    def _note_peak(self) -> None:
-        if self._device.type == "cuda":
-            found = torch.cuda.max_memory_allocated(self._device)
-            self._progress.peak_allocated_bytes = max(self._progress.peak_allocated_bytes, found)
+    def _higher_peak(self, known: int | None) -> int | None:
+        """Return the peak since the last reset, or the known one if that is higher; start the next one."""
+        found = self._meter.peak_bytes()
+        self._meter.reset()
+        return max((peak for peak in (known, found) if peak is not None), default=None)
 
     def _save(self) -> None:
         progress = dataclasses.asdict(self._progress)
@@ -215,12 +235,20 @@ class _Run:
     def record(self, split: Split, proof: tuple[ProofReading, ...], process: Process) -> TrainingRecord:
         """Test the network, and put everything together."""
         job, training, progress = self._job, self._training, self._progress
+        self._meter.reset()
         begin = self._reading()
         test = training.evaluate("test")
         test_s = self._reading() - begin
-        self._note_peak()
+        progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
         metrics, absent = self._metrics(test_s)
         best = max(progress.history, key=lambda epoch: epoch.validation_accuracy)
+        choices = training_choices(
+            job.workload,
+            job.recipe,
+            deterministic=job.deterministic,
+            cudnn_benchmark=torch.backends.cudnn.benchmark,
+            evaluation_batch=training.evaluation_batch,
+        )
         findings = []
         if not math.isclose(best.validation_accuracy, progress.history[-1].validation_accuracy, abs_tol=0.05):
             last = progress.history[-1].validation_accuracy
@@ -251,21 +279,21 @@ class _Run:
             replayed=False,
             settings={
                 "optimizer": "sgd",
-                "optimizer_implementation": "fused",
                 "loss_scaling": "dynamic" if training.policy.loss_scaling else "none",
-                "normalisation": "mean and deviation of the training images, per channel",
-                "augmentation": "none",
+                **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
             findings=tuple(findings),
             process=process,
             environment=job.environment,
+            reasons={choice.name: choice.reason for choice in choices},
+            test_predictions=pack_predictions(test.outcomes),
         )
 
     def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:
-        progress, cuda = self._progress, self._device.type == "cuda"
+        progress, peak = self._progress, self._progress.training_peak_bytes
         epochs_s = sum(epoch.training_s for epoch in progress.history)
-        peak = progress.peak_allocated_bytes if cuda else None
+        interruptions = self._stamps.interruptions(len(progress.history))
         metrics: dict[str, int | float | None] = {
             "training_time_s": progress.active_s,
             "epochs_s": epochs_s,
@@ -274,17 +302,25 @@ class _Run:
             "training_images_per_second": self._training.num_train * len(progress.history) / epochs_s,
             "time_to_target_s": progress.target_reached_s,
             "peak_allocated_bytes": peak,
+            "evaluation_peak_allocated_bytes": progress.evaluation_peak_bytes,
             "peak_net_bytes": None if peak is None else peak - self._training.resident_bytes,
             "energy_joules": progress.energy_joules,
+            "num_interruptions": interruptions.num_interruptions,
+            "lost_time_s": interruptions.lost_time_s,
             "num_skipped_steps": sum(epoch.num_skipped_steps for epoch in progress.history),
         }
         no_peak = "a CPU's allocator keeps no account over hours"
+        if self._device.type == "cuda":
+            no_peak = "resumed from a checkpoint of an older version, which knew no such peak"
         reasons = {
             "time_to_target_s": "no target"
             if self._job.recipe.target_accuracy is None
             else "the target was not reached",
             "peak_allocated_bytes": no_peak,
+            "evaluation_peak_allocated_bytes": no_peak,
             "peak_net_bytes": no_peak,
+            "num_interruptions": interruptions.absent or "",
+            "lost_time_s": interruptions.absent or "",
             "energy_joules": "NVML tells no energy here",
         }
         return metrics, {key: reasons[key] for key, value in metrics.items() if value is None}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import DataError
+from perfsuite.workloads.canonical import keep_canonical_fingerprint
 from perfsuite.workloads.images import ImageSet, make_image_set
 from perfsuite.workloads.torchvision_import import import_torchvision
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def download_images(root: Path | None = None) -> ImageSet:
-    """Download CIFAR-10, or take what torchvision has downloaded before.
+    """Download CIFAR-10, or take what torchvision has downloaded before; keep its fingerprint.
 
     Args:
         root: torchvision's folder for data sets; None for a temporary one.
@@ -39,4 +40,6 @@ def download_images(root: Path | None = None) -> ImageSet:
                 ) from None
             # torchvision has checked every file against the MD5 sums in its source before it unpickled them.
             parts[split] = (found.data.transpose(0, 3, 1, 2), np.array(found.targets, np.uint8))
-    return make_image_set(parts, is_canonical=True, source="downloaded by torchvision")
+    found = make_image_set(parts, is_canonical=True, source="downloaded by torchvision")
+    keep_canonical_fingerprint(found.fingerprint)
+    return found

@@ -15,6 +15,7 @@ import numpy as np
 
 from perfsuite.errors import DataError
 from perfsuite.files import write_atomically
+from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
 from perfsuite.workloads.decoding import IMAGE_SIZE, decode_images
 from perfsuite.workloads.image_files import CLASSES, SPLITS, read_image_files
 
@@ -43,7 +44,8 @@ class ImageSet:
         test_images: [N, 3, 32, 32] uint8.
         test_labels: [N] uint8.
         fingerprint: SHA-256 over all pixels and labels, whatever the order of the files was.
-        is_canonical: Whether it came as the original CIFAR-10, checked against its published MD5 sums.
+        is_canonical: Whether its pixels are those of the original CIFAR-10: it was downloaded and checked against the
+            published MD5 sum, or it has the fingerprint that such a download had on this machine.
         source: Where it came from, in words.
     """
 
@@ -70,7 +72,7 @@ def make_image_set(
 
     Args:
         parts: Images [N, 3, 32, 32] and labels [N] by split, `train` and `test`.
-        is_canonical: Whether these are the original CIFAR-10.
+        is_canonical: Whether these are known to be the original CIFAR-10; else their fingerprint decides.
         source: Where they came from, in words.
 
     Raises:
@@ -94,13 +96,14 @@ def make_image_set(
         whole.update(f"{split} {len(digests)} ".encode())
         for index in order:
             whole.update(digests[index])
+    fingerprint = whole.hexdigest()
     return ImageSet(
         train_images=ordered["train"][0],
         train_labels=ordered["train"][1],
         test_images=ordered["test"][0],
         test_labels=ordered["test"][1],
-        fingerprint=whole.hexdigest(),
-        is_canonical=is_canonical,
+        fingerprint=fingerprint,
+        is_canonical=is_canonical or fingerprint == canonical_fingerprint(),
         source=source,
     )
 
@@ -145,8 +148,7 @@ def default_path() -> Path:
     named = os.environ.get(DATA_VARIABLE)
     if named:
         return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "perfsuite" / "cifar10.npz"
+    return cache_folder() / "cifar10.npz"
 
 
 def save_image_set(images: ImageSet, path: Path) -> None:
@@ -180,9 +182,12 @@ def save_image_set(images: ImageSet, path: Path) -> None:
 def load_image_set(path: Path) -> ImageSet:
     """Read a cache file; nothing in it is ever unpickled.
 
+    Whether it is the original CIFAR-10 is what this machine's canonical fingerprint says, else what the file says.
+
     Raises:
         DataError: It is missing, damaged, or something else.
     """
+    canonical = canonical_fingerprint()
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -203,7 +208,7 @@ def load_image_set(path: Path) -> ImageSet:
             test_images=arrays["test_images"],
             test_labels=arrays["test_labels"],
             fingerprint=str(meta["fingerprint"]),
-            is_canonical=meta["is_canonical"] is True,
+            is_canonical=meta["is_canonical"] is True if canonical is None else meta["fingerprint"] == canonical,
             source=str(meta["source"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from perfsuite.errors import MeasurementError
-from perfsuite.workloads.image_files import CLASSES
+from perfsuite.predictions import NUM_CLASSES, confusion_of
 from perfsuite.workloads.models import MEMORY_FORMATS, build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
 from perfsuite.workloads.precision import autocast, policy_named
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from perfsuite.records import Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
-EVALUATION_BATCH = {"cuda": 5000, "cpu": 500}
-"""Images that are evaluated at once; halved until they fit."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
@@ -34,12 +31,14 @@ class Evaluation:
     Attributes:
         loss: Mean cross-entropy.
         accuracy: Correct ones, as a ratio.
-        confusion: How many of each class (rows) were taken for each (columns) [10, 10].
+        confusion: How many of each class (rows) were predicted as each (columns) [10, 10].
+        outcomes: A byte per image, in their order: ten times the true class plus the predicted one.
     """
 
     loss: float
     accuracy: float
     confusion: tuple[tuple[int, ...], ...]
+    outcomes: bytes
 
 
 class DeviceImages:
@@ -83,8 +82,11 @@ class DeviceImages:
             else:
                 rows = order[start : start + batch_size]
                 pixels, labels = self._images.index_select(0, rows), self._labels.index_select(0, rows)
-            images = torch.addcmul(self._shift, pixels.float(), self._scale)
-            yield images.contiguous(memory_format=self._format), labels
+            yield self._normalised(pixels), labels
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        images = torch.addcmul(self._shift, pixels.float(), self._scale)
+        return images.contiguous(memory_format=self._format)
 
 
 class Training:
@@ -96,6 +98,7 @@ class Training:
         epoch: Epochs that are done.
         resident_bytes: What the images hold of the device's memory.
         num_steps: Batches of an epoch.
+        evaluation_batch: Images that are evaluated at once; halved where they do not fit.
     """
 
     def __init__(
@@ -107,8 +110,19 @@ class Training:
         *,
         device: torch.device,
         seed: int,
+        evaluation_batch: int | None = None,
     ) -> None:
-        """Build everything; the same seed gives the same weights and the same order of the images."""
+        """Build everything; the same seed gives the same weights and the same order of the images.
+
+        Args:
+            workload: Network, precision, memory format, gradients kept or freed.
+            recipe: How it is trained.
+            images: The data set.
+            split: Which of them.
+            device: Where.
+            seed: Of weights and order.
+            evaluation_batch: Images that are evaluated at once; None for as many as are trained on at once.
+        """
         self.workload, self.recipe = workload, recipe
         self.policy = policy_named(workload.precision)
         self.model = build_model(workload.model, device=device, memory_format=workload.memory_format, seed=seed)
@@ -143,7 +157,7 @@ class Training:
         }
         self.resident_bytes = sum(part.num_bytes for part in self._images.values())
         self.num_steps = -(-self._images["train"].num_images // recipe.batch_size)
-        self._evaluation_batch = EVALUATION_BATCH[device.type]
+        self.evaluation_batch = recipe.batch_size if evaluation_batch is None else evaluation_batch
         self.epoch = 0
 
     @property
@@ -206,33 +220,34 @@ class Training:
                     yield images, labels
 
     def evaluate(self, part: str) -> Evaluation:
-        """Evaluate on `validation` or `test`, in the largest batch that fits."""
+        """Evaluate on `validation` or `test`; gradients that the next step frees anyway are freed before."""
+        if self.workload.gradients == "freed":
+            self.optimizer.zero_grad(set_to_none=True)
         while True:
             try:
-                return self._evaluate(self._images[part], self._evaluation_batch)
+                return self._evaluate(self._images[part], self.evaluation_batch)
             except torch.OutOfMemoryError:
-                if self._evaluation_batch <= self.recipe.batch_size:
+                if self.evaluation_batch <= self.recipe.batch_size:
                     raise
-                self._evaluation_batch //= 2
+                self.evaluation_batch //= 2
 
     def _evaluate(self, images: DeviceImages, batch_size: int) -> Evaluation:
-        num_classes = len(CLASSES)
         losses = torch.zeros((), device=self._device)
-        pairs = torch.zeros(num_classes, num_classes, device=self._device)  # whole numbers, exact up to 2**24
-        classes = torch.arange(num_classes, device=self._device)
+        outcomes = []
         self.model.eval()
         with torch.no_grad():
             for pixels, labels in images.batches(batch_size):
                 with autocast(self.policy, self._device.type):
                     logits = self.model(pixels)  # N K
                 losses += nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-                true, taken = (rows[:, None] == classes for rows in (labels, logits.argmax(1)))  # N K
-                pairs += true.float().T @ taken.float()  # a scatter would not be deterministic on a GPU
-        confusion = pairs.long().cpu()
+                outcomes.append((NUM_CLASSES * labels + logits.argmax(1)).to(torch.uint8))  # N
+        found = torch.cat(outcomes).cpu().numpy().tobytes()
+        confusion = confusion_of(found)
         return Evaluation(
             loss=float(losses) / images.num_images,
-            accuracy=int(confusion.diagonal().sum()) / images.num_images,
-            confusion=tuple(tuple(int(value) for value in row) for row in confusion),
+            accuracy=sum(confusion[label][label] for label in range(NUM_CLASSES)) / images.num_images,
+            confusion=confusion,
+            outcomes=found,
         )
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.collect import Results, collect
 from perfsuite.analysis.confusion import likeness
@@ -15,70 +16,13 @@ from perfsuite.analysis.material import gather
 from perfsuite.analysis.tables import render_json, render_terminal
 from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.analysis.views import build_table
-from perfsuite.recipes import SMOKE, STUDY, recipe_for
+from perfsuite.recipes import SMOKE
 from perfsuite.records import Process
-from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
+from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def make_training(
-    precision: str = "fp32", *, accuracy: float = 0.83, seed: int = 0, seconds: float = 3600.0, **changes: Any
-) -> TrainingRecord:
-    confusion = np.full((10, 10), 10)
-    np.fill_diagonal(confusion, 910)
-    confusion[1, 9] = 100
-    epoch = EpochRecord(
-        epoch=1,
-        learning_rate=0.1,
-        train_loss=1.5,
-        validation_loss=1.4,
-        validation_accuracy=0.5,
-        loss_scale=None if precision == "fp32" else 65536.0,
-        num_skipped_steps=0 if precision == "fp32" else 2,
-        training_s=50.0,
-        evaluation_s=1.0,
-    )
-    values: dict[str, Any] = {
-        "workload": make_workload(precision=precision, phase="full_training"),
-        "recipe": recipe_for(STUDY, "resnet18", precision),
-        "seed": seed,
-        "data": DataIdentity(
-            name="CIFAR-10",
-            fingerprint="f" * 64,
-            split_fingerprint=str(seed) * 64,
-            is_canonical=True,
-            num_train=45_000,
-            num_validation=5_000,
-            num_test=10_000,
-        ),
-        "metrics": {
-            "training_time_s": seconds,
-            "peak_allocated_bytes": 700 * 2**20 if precision == "fp32" else 450 * 2**20,
-            "energy_joules": None,
-        },
-        "absent": {"energy_joules": "NVML tells no energy here"},
-        "history": (epoch, dataclasses.replace(epoch, epoch=2)),
-        "confusion": tuple(tuple(row) for row in confusion.tolist()),
-        "test_accuracy": accuracy,
-        "weights_sha256": f"{precision}-{seed}",
-        "num_resumes": 0,
-        "deterministic": False,
-        "replayed": False,
-        "settings": {},
-        "proof": (),
-        "findings": (),
-        "process": Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00"),
-    }
-    return TrainingRecord(**{**values, **changes})
-
-
-def make_training_entry(record: TrainingRecord) -> dict[str, Any]:
-    entry = make_entry(make_record(record.workload), [float(record.metrics["training_time_s"] or 0)])
-    name = f"test_full_training[{record.workload.model}-{record.workload.precision}-seed{record.seed}]"
-    return {**entry, "name": name, "fullname": name, "extra_info": {"perfsuite": record.to_json()}}
 
 
 @pytest.fixture

@@ -23,11 +23,13 @@ from builders import ENVIRONMENT, make_workload
 from generated_images import generated_set
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.job import Job
+from perfsuite.measure import train as train_module
 from perfsuite.measure.train import train
 from perfsuite.recipes import SMOKE
 from perfsuite.records import Process
 
 torch.set_num_threads(1)
+train_module.evaluation_batch_size = lambda _step: 4  # a dry run takes longer than this training
 recipe = dataclasses.replace(SMOKE, epochs=24, batch_size=4, num_train=8, num_validation=4, num_test=20)
 workload = make_workload(precision="fp32", phase="full_training", batch_size=4, device_type="cpu")
 job = Job(
@@ -91,6 +93,9 @@ def test_a_training_killed_at_twenty_random_moments_ends_bit_for_bit_as_one_left
     for one, other in zip(survivor["history"], alone["history"], strict=True):
         assert {key: one[key] for key in kept} == {key: other[key] for key in kept}
     assert survivor["num_resumes"] >= 1
+    assert survivor["metrics"]["num_interruptions"] >= survivor["num_resumes"]
+    assert survivor["metrics"]["lost_time_s"] >= 0  # these epochs end before their second time stamp
+    assert alone["metrics"]["lost_time_s"] == 0
     assert survivor["metrics"]["training_time_s"] == pytest.approx(
         sum(epoch["training_s"] + epoch["evaluation_s"] for epoch in survivor["history"])
     )

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import platform
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from generated_images import generated_set
 
 from perfsuite.errors import DataError, FolderInUseError, MeasurementError
 from perfsuite.measure import job as job_module
+from perfsuite.measure import time_stamps
 from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.job import Job
@@ -71,6 +73,56 @@ def run(job: Job, *, run_id: str = "run-1", **options: Any) -> tuple[TrainingRec
     return train(job, device=CPU, process=process, clock=clock, now=Ticking(), **options), clock
 
 
+class FakeMeter:
+    """A memory meter on which training takes 100 bytes and one more in every epoch, and evaluation as many as told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, evaluation_bytes: int = 5000) -> None:
+        self._evaluation_bytes = evaluation_bytes
+        self.peak = 9_000_000  # of the proof of the precision
+        monkeypatch.setattr(train_module, "memory_meter", lambda _device: self)
+        for name in ("train_epoch", "evaluate"):
+            self._watch(monkeypatch, name, getattr(Training, name))
+
+    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, original: Any) -> None:
+        def watched(training: Training, *arguments: Any, **options: Any) -> Any:
+            result = original(training, *arguments, **options)
+            taken = 100 if name == "train_epoch" else self._evaluation_bytes
+            self.peak = max(self.peak, taken + training.epoch)
+            return result
+
+        monkeypatch.setattr(Training, name, watched)
+
+    def reset(self) -> None:
+        self.peak = 10
+
+    def peak_bytes(self) -> int:
+        return self.peak
+
+
+@pytest.mark.parametrize("evaluation_bytes", [50, 5000])
+def test_the_peaks_of_training_and_of_evaluation_leave_each_other_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluation_bytes: int
+) -> None:
+    FakeMeter(monkeypatch, evaluation_bytes=evaluation_bytes)
+    record, _ = run(make_job(tmp_path))
+    assert record.metrics["peak_allocated_bytes"] == 103
+    assert record.metrics["evaluation_peak_allocated_bytes"] == evaluation_bytes + 3
+
+
+def test_peaks_of_an_interrupted_training_are_those_of_all_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeMeter(monkeypatch)
+    interrupted(make_job(tmp_path), after=3)
+    monkeypatch.undo()
+    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    meter = FakeMeter(monkeypatch)
+    monkeypatch.setattr(meter, "peak_bytes", lambda: 7)
+    record, _ = run(make_job(tmp_path))
+    assert record.metrics["peak_allocated_bytes"] == 103
+    assert record.metrics["evaluation_peak_allocated_bytes"] == 5003
+
+
 class Stopped(Exception):  # noqa: N818 - stands for a process that ends
     pass
 
@@ -101,6 +153,17 @@ def test_a_training_gives_its_epochs_accuracy_and_times(tmp_path: Path) -> None:
     assert record.num_resumes == 0
     assert not record.replayed
     assert read_record(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_training_declares_what_the_thesis_leaves_open_with_reasons(tmp_path: Path, deterministic: bool) -> None:
+    record, _ = run(make_job(tmp_path, deterministic=deterministic))
+    assert record.settings["cudnn_benchmark"] is not deterministic
+    assert record.settings["gradients"] == "freed"
+    assert record.settings["memory_format"] == "contiguous"
+    assert record.settings["evaluation_batch"] in range(4, 501)
+    assert record.reasons.keys() <= record.settings.keys()
+    assert record.settings.keys() - record.reasons.keys() == {"optimizer", "loss_scaling"}
 
 
 @pytest.mark.parametrize(("precision", "after"), [("fp32", 1), ("fp32", 2), ("amp-bf16", 1)])
@@ -181,6 +244,45 @@ def test_a_second_process_is_refused_by_folder_process_and_host(tmp_path: Path) 
     assert refused == [1, 2, 3]
     assert [epoch.epoch for epoch in record.history] == [1, 2, 3]
     assert not run(make_job(tmp_path, seed=1), run_id="run-2")[0].replayed  # another training is free
+
+
+def test_an_epoch_that_was_cut_off_is_lost_time_and_no_part_of_the_training_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(make_job(tmp_path / "whole"))
+    assert (whole.metrics["num_interruptions"], whole.metrics["lost_time_s"]) == (0, 0.0)
+    original = Training.train_batch
+    monkeypatch.setattr(time_stamps, "EVERY_S", 0.0)
+    with monkeypatch.context() as patch:
+
+        def killed(training: Training, *batch: Any) -> Any:
+            if training.epoch == 1:
+                time.sleep(0.05)
+                training_s[0] += 1
+                if training_s[0] == 2:
+                    raise Stopped
+            return original(training, *batch)
+
+        training_s = [0]
+        patch.setattr(Training, "train_batch", killed)
+        with pytest.raises(Stopped):
+            run(make_job(tmp_path / "cut"))
+    resumed, _ = run(make_job(tmp_path / "cut"))
+    lost_s = resumed.metrics["lost_time_s"]
+    assert lost_s is not None
+    assert lost_s >= 0.05  # the second of two steps was begun
+    assert resumed.metrics["num_interruptions"] == 1
+    assert resumed.metrics["training_time_s"] == whole.metrics["training_time_s"]
+
+
+def test_a_checkpoint_without_time_stamps_makes_the_lost_time_unknown(tmp_path: Path) -> None:
+    interrupted(make_job(tmp_path), after=1)
+    (path,) = tmp_path.glob(f"*/{time_stamps.NAME}")
+    path.unlink()
+    record, _ = run(make_job(tmp_path))
+    assert record.metrics["lost_time_s"] is None
+    assert record.absent["lost_time_s"] == "time-stamps.txt has no time stamp of epoch 1"
+    assert record.absent["num_interruptions"] == record.absent["lost_time_s"]
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,20 @@ IMAGES = generated_set()
 RECIPE = dataclasses.replace(SMOKE, epochs=2, batch_size=4)
 
 
-def make_training(precision: str = "fp32", seed: int = 0, num_train: int = 8, batch_size: int = 4) -> Training:
-    workload = make_workload(precision=precision, phase="full_training", batch_size=batch_size, device_type="cpu")
+def make_training(
+    precision: str = "fp32",
+    seed: int = 0,
+    num_train: int = 8,
+    batch_size: int = 4,
+    evaluation_batch: int | None = None,
+    **changes: Any,
+) -> Training:
+    workload = make_workload(
+        precision=precision, phase="full_training", batch_size=batch_size, device_type="cpu", **changes
+    )
     split = split_images(IMAGES, seed=seed, num_train=num_train, num_validation=4, num_test=20)
     recipe = dataclasses.replace(RECIPE, batch_size=batch_size)
-    return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed)
+    return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
 
 
 def test_a_learnable_set_is_learnt() -> None:
@@ -72,6 +81,15 @@ def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:
     assert batches[0][0].is_contiguous(memory_format=torch.channels_last)
 
 
+def test_gradients_are_freed_before_an_evaluation_unless_the_workload_keeps_them() -> None:
+    for gradients in ("freed", "kept"):
+        training = make_training(gradients=gradients)
+        training.train_epoch()
+        training.evaluate("validation")
+        kept = [parameter.grad is not None for parameter in training.model.parameters()]
+        assert all(kept) if gradients == "kept" else not any(kept)
+
+
 def test_images_are_normalised_by_the_training_images() -> None:
     training = make_training()
     pixels = torch.cat([images for images, _ in training._images["train"].batches(16)])
@@ -104,7 +122,7 @@ def test_a_loss_that_is_no_number_is_told() -> None:
 
 
 def test_evaluation_takes_smaller_batches_where_a_large_one_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    training = make_training()
+    training = make_training(evaluation_batch=500)
     sizes: list[int] = []
     original = Training._evaluate
 

@@ -12,7 +12,7 @@ import pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 
 from perfsuite.errors import DataError
-from perfsuite.workloads import download, image_files, images
+from perfsuite.workloads import canonical, download, image_files, images
 from perfsuite.workloads.images import (
     default_path,
     import_images,
@@ -246,8 +246,9 @@ def test_a_download_that_fails_says_what_else_there_is(monkeypatch: pytest.Monke
         download.download_images()
 
 
-def test_what_torchvision_has_checked_is_canonical(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = generated_parts()
+def download_generated(parts: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> images.ImageSet:
+    """Download generated images as if they were the archive that torchvision has verified."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
 
     class Datasets:
         @staticmethod
@@ -257,9 +258,64 @@ def test_what_torchvision_has_checked_is_canonical(monkeypatch: pytest.MonkeyPat
             return type("Found", (), {"data": pixels.transpose(0, 2, 3, 1), "targets": labels.tolist()})
 
     monkeypatch.setattr(download, "import_torchvision", lambda: type("Vision", (), {"datasets": Datasets}))
-    found = download.download_images()
+    return download.download_images()
+
+
+def test_what_torchvision_has_checked_is_canonical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = generated_parts()
+    found = download_generated(parts, tmp_path, monkeypatch)
     assert (found.is_canonical, found.name) == (True, "CIFAR-10")
     assert found.fingerprint == make_image_set(parts).fingerprint
+
+
+@pytest.mark.parametrize("container", ["mirror", "mirror.zip", "mirror.tar.xz"])
+def test_once_downloaded_the_same_pixels_are_canonical_in_any_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    parts = generated_parts()
+    mirror = write_mirror(mirror_files(parts), tmp_path / container)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not import_images(mirror).is_canonical
+    download_generated(parts, tmp_path, monkeypatch)
+    assert import_images(mirror).name == "CIFAR-10"
+
+
+def test_other_pixels_are_not_canonical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = generated_parts()
+    download_generated(parts, tmp_path, monkeypatch)
+    parts["test"][0][3, 1, 5, 5] ^= 1
+    assert not import_images(write_mirror(mirror_files(parts), tmp_path / "mirror.zip")).is_canonical
+    lossy = mirror_files(generated_parts(), ending="jpg")
+    assert not import_images(write_mirror(lossy, tmp_path / "lossy.zip")).is_canonical
+
+
+def test_a_mirror_imported_before_the_download_is_recognised_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = generated_parts()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    images.save_image_set(make_image_set(parts), tmp_path / "imported.npz")
+    claimed = make_image_set(generated_parts(seed=1), is_canonical=True)
+    images.save_image_set(claimed, tmp_path / "claimed.npz")
+    assert not load_image_set(tmp_path / "imported.npz").is_canonical
+    assert load_image_set(tmp_path / "claimed.npz").is_canonical
+    download_generated(parts, tmp_path, monkeypatch)
+    assert load_image_set(tmp_path / "imported.npz").is_canonical
+    assert not load_image_set(tmp_path / "claimed.npz").is_canonical
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b"\xff", b"x" * 5000, b'{"format": "perfsuite-canonical-1", "fingerprint": "short"}'],
+)
+def test_a_damaged_canonical_fingerprint_is_one_line_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    canonical.canonical_path().parent.mkdir()
+    canonical.canonical_path().write_bytes(content)
+    with pytest.raises(DataError, match=r"cifar10-canonical\.json: damaged; delete it, `perfsuite data download`"):
+        make_image_set(generated_parts())
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the real images are not here")

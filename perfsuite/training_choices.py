@@ -1,0 +1,126 @@
+"""What the thesis leaves open about a full training: what perfsuite does, and why; kept in every record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perfsuite.records import Recipe, Workload
+
+INITIALISATION = (
+    "stem: PyTorch's default of Conv2d (uniform, He with a = sqrt(5), fan in); other convolutions: torchvision's "
+    "(normal, He, fan out); normalisation 1 and 0; linear layer: PyTorch's default"
+)
+TRAINING_TIME = "steps and validation of all epochs; without test, checkpoints, start-up and epochs that were cut off"
+DATA_ORDER = "a new permutation every epoch, of seed and epoch alone; the smaller last batch is trained on"
+NORMALISATION = "mean and deviation of the training images, per channel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One choice that the thesis leaves open.
+
+    Attributes:
+        name: Its name among the settings of a record.
+        value: What was chosen.
+        reason: Why.
+    """
+
+    name: str
+    value: str | int | float | bool
+    reason: str
+
+
+def training_choices(
+    workload: Workload, recipe: Recipe, *, deterministic: bool, cudnn_benchmark: bool, evaluation_batch: int
+) -> tuple[Choice, ...]:
+    """Return the choices of a training.
+
+    Args:
+        workload: Its network, precision, memory format, gradients kept or freed.
+        recipe: Its recipe.
+        deterministic: Whether the same algorithms are chosen every time.
+        cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest.
+        evaluation_batch: Images that are evaluated at once.
+    """
+    rows: tuple[tuple[str, str | int | float | bool, str], ...] = (
+        (
+            "initialisation",
+            INITIALISATION,
+            "replacing the stem of torchvision's ResNet by a new Conv2d, the usual way to CIFAR's form, gives this",
+        ),
+        (
+            "augmentation",
+            "none",
+            "the thesis's recipe has none; its accuracies of 78 to 84% are those of training without",
+        ),
+        ("normalisation", NORMALISATION, "validation and test images must not enter it"),
+        (
+            "data_order",
+            DATA_ORDER,
+            "a resumed training has the order of an uninterrupted one, and both precisions see the same batches",
+        ),
+        (
+            "images",
+            "on the device as bytes; shuffled, cast and normalised there",
+            "time is that of the network, not of a data loader; `-m input_pipeline` measures the difference",
+        ),
+        (
+            "memory_format",
+            workload.memory_format,
+            "contiguous is PyTorch's default and the thesis's; channels_last on request, for tensor cores and oneDNN",
+        ),
+        (
+            "gradients",
+            workload.gradients,
+            "freed is PyTorch's default since 2.0; the thesis's 1.6 kept them (--perf-gradients kept)",
+        ),
+        (
+            "cudnn_benchmark",
+            cudnn_benchmark,
+            "on in a training of hours, off where deterministic; off in single steps, for the same kernels in each run",
+        ),
+        (
+            "deterministic",
+            deterministic,
+            "off unless asked for (--perf-deterministic): deterministic algorithms are slower",
+        ),
+        (
+            "optimizer_implementation",
+            "fused",
+            "one kernel, and no wait for the overflow flag; the same arithmetic as the thesis's SGD",
+        ),
+        (
+            "weight_decay",
+            recipe.weight_decay,
+            "the thesis's recipe has none; where it is not 0, it applies to all parameters",
+        ),
+        (
+            "training_time",
+            TRAINING_TIME,
+            "checkpoints depend on the disk, start-up on what is cached; the test is timed alone",
+        ),
+        (
+            "peak_memory",
+            "of the steps of training alone, cuDNN's search for algorithms included",
+            "evaluation's is a metric of its own",
+        ),
+        (
+            "evaluation_batch",
+            evaluation_batch,
+            "the largest whose predicted peak is not above a training step's; at most 5,000 on a GPU, 500 on a CPU",
+        ),
+        (
+            "tested_weights",
+            "of the last epoch",
+            "the thesis names no choice by validation accuracy; the target is checked on what training ends with",
+        ),
+    )
+    return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
+
+
+def choices_in_words(choices: tuple[Choice, ...]) -> str:
+    """Return a Markdown table of choices, for the README."""
+    rows = [f"| `{choice.name}` | {choice.value} | {choice.reason} |" for choice in choices]
+    return "\n".join(["| choice | value | reason |", "|---|---|---|", *rows]) + "\n"

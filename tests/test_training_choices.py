@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from builders import make_workload
+from torch import nn
+
+import perfsuite.workloads
+from perfsuite.measure.evaluation_batch import evaluation_batch_size
+from perfsuite.recipes import STUDY
+from perfsuite.training_choices import choices_in_words, training_choices
+from perfsuite.workloads.models import build_model
+
+
+def test_the_readme_shows_the_choices_as_they_are() -> None:
+    workload = make_workload(phase="full_training")
+    choices = training_choices(
+        workload,
+        STUDY,
+        deterministic=False,
+        cudnn_benchmark=True,
+        evaluation_batch=evaluation_batch_size(workload),
+    )
+    readme = Path(perfsuite.workloads.__file__).with_name("README.md").read_text(encoding="utf-8")
+    assert choices_in_words(choices) in readme
+
+
+def test_the_network_is_initialised_as_the_choice_says() -> None:
+    model = build_model("resnet18", device=torch.device("cpu"))
+    stem = next(iter(model.children()))
+    assert isinstance(stem, nn.Conv2d)
+    bound = 1 / math.sqrt(3 * 9)  # uniform, He with a = sqrt(5): fan in is 3 channels of 3x3
+    assert stem.weight.abs().max() <= bound
+    assert abs(float(stem.weight.detach().std()) - bound / math.sqrt(3)) < 0.05 * bound
+    others = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module is not stem]
+    for convolution in others:
+        fan_out = convolution.out_channels * convolution.kernel_size[0] ** 2
+        deviation = math.sqrt(2 / fan_out)
+        assert abs(float(convolution.weight.detach().std()) - deviation) < 0.05 * deviation
+        assert convolution.weight.abs().max() > 2.5 * deviation  # normal: a uniform one ends at 1.73
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(bool((norm.weight == 1).all()) and bool((norm.bias == 0).all()) for norm in norms)
