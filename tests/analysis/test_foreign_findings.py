@@ -90,7 +90,7 @@ def test_the_scatter_of_one_round_is_unknown_and_not_zero(tmp_path: Path) -> Non
 def test_findings_stand_below_the_table_with_a_few_names_and_in_every_row_of_csv_and_json(tmp_path: Path) -> None:
     rounds = {f"test_{number}": [1.3] for number in range(12)} | {"test_ordinary": ordinary_rounds()}
     table = build_table("steps", collect([write_foreign(tmp_path / "a.json", rounds)]))
-    note = f"12 of 13 benchmarks: {ONE_ROUND}: {EXPLANATIONS[ONE_ROUND]} (test_0, test_1 and 10 more)"
+    note = f"12 of 13 results: {ONE_ROUND}: {EXPLANATIONS[ONE_ROUND]} (test_0, test_1 and 10 more)"
     assert table.notes == (note,)
     rows = json.loads(render_json(table))
     assert [row["findings"] for row in rows] == [ONE_ROUND] * 12 + [""]
@@ -114,7 +114,7 @@ def test_a_report_of_foreign_results_with_findings_never_says_that_nothing_was_f
     assert main(["report", str(path), "-o", str(page)]) == 0
     text = page.read_text()
     assert "Nothing was found" not in text
-    assert f"1 of 1 benchmarks: {finding}" in text
+    assert f"1 of 1 results: {finding}" in text
 
 
 @needs_public_files

@@ -150,9 +150,9 @@ def test_only_full_trainings_give_curves_matrices_and_accuracy(write_result: Cal
     assert len([1 for tag, _ in reader.tags if tag == "svg"]) == 1 + 2 + 5 + 2 + 1
 
 
-def test_alternations_alone_give_a_page(write_result: Callable[..., Path]) -> None:
+def test_interleaved_pairs_alone_give_a_page(write_result: Callable[..., Path]) -> None:
     reader = Reader(page_of(write_result(make_content([make_paired_entry(make_pair())]))))
-    assert "1 alternation" in reader.text
+    assert "1 interleaved pair" in reader.text
     assert reader.sections()[0] == "speedup"
 
 
@@ -265,7 +265,7 @@ def test_findings_and_failed_cells_are_told_once_under_what_to_distrust(tmp_path
     text = Reader(page_of(path)).text
     assert text.count("rounds spread by 40%") == 2  # on the first screen and in its section
     assert text.count("2 GiB were missing") == 2
-    assert "1 cell did not become a number" in text
+    assert "1 cell did not produce a result" in text
 
 
 def test_the_command_writes_the_page(steps: Path, tmp_path: Path) -> None:
