@@ -16,6 +16,7 @@ from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.nvml import read_energy_joules
+from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.predictions import pack_predictions
 from perfsuite.training_choices import training_choices
@@ -90,7 +91,7 @@ def train(
     with training_folder(job, identity) as folder, contextlib.ExitStack() as undo:
         finished = read_finished(folder, warn)
         if finished is not None:
-            remove_checkpoints(folder)  # of a process that was killed before it could
+            _free(folder)  # of a process that was killed before it could
             clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
             report("replaying")
             return dataclasses.replace(finished, replayed=True)
@@ -118,8 +119,15 @@ def train(
         report("testing")
         record = run.record(split, proof, process)
         write_finished(folder, record)
-        remove_checkpoints(folder)
+        _free(folder)
     return record
+
+
+def _free(folder: Path) -> None:
+    """Remove what only an unfinished training needs: its checkpoints, and when its processes ran."""
+    remove_checkpoints(folder)
+    with contextlib.suppress(OSError):
+        (folder / TIME_STAMPS).unlink(missing_ok=True)
 
 
 class _Run:

@@ -12,7 +12,7 @@ from builders import ENVIRONMENT, make_content, make_pair, make_paired_entry
 from foreign_files import needs_public_files, ordinary_rounds, public_files, write_foreign
 from matplotlib.figure import Figure
 from report_builders import step_file, training_epochs
-from test_training_tables import make_training, make_training_entry
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.collect import collect, differing_columns, place_columns

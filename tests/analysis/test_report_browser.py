@@ -18,7 +18,7 @@ import pytest
 from builders import make_content
 from report_builders import hostile_file, plain_file, step_file, training_epochs
 from simulated import write_sides
-from test_training_tables import make_training, make_training_entry
+from training_builders import make_training, make_training_entry
 
 from perfsuite.cli import main
 

@@ -8,7 +8,7 @@ import pytest
 from builders import make_content, make_pair, make_paired_entry
 from report_builders import h100, plain_file, step_file, training_epochs
 from simulated import write_sides
-from test_training_tables import make_training, make_training_entry
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.figures.drawing import fitted, whole_figure
 from perfsuite.analysis.figures.kinds import KINDS, build_chart

@@ -18,7 +18,7 @@ import pytest
 from builders import make_content, make_pair, make_paired_entry
 from report_builders import HOSTILE, h100, hostile_file, plain_file, step_file, t4, training_epochs
 from simulated import write_sides
-from test_training_tables import make_training, make_training_entry
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.material import gather
 from perfsuite.analysis.report.page import render_page

@@ -18,11 +18,12 @@ from perfsuite.analysis.training_tables import accuracy_frame
 from perfsuite.analysis.views import build_table
 from perfsuite.recipes import SMOKE
 from perfsuite.records import Process
-from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from perfsuite.training_record import TrainingRecord
 
 
 @pytest.fixture

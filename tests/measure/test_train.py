@@ -211,7 +211,12 @@ def test_a_damaged_result_is_trained_again(tmp_path: Path) -> None:
 def test_a_finished_training_keeps_its_record_alone(tmp_path: Path) -> None:
     interrupted(make_job(tmp_path), after=2)
     (folder,) = tmp_path.iterdir()
-    assert {path.name for path in folder.iterdir()} == {"lock", "checkpoint.pt", "checkpoint.before.pt"}
+    assert {path.name for path in folder.iterdir()} == {
+        "lock",
+        "checkpoint.pt",
+        "checkpoint.before.pt",
+        time_stamps.NAME,
+    }
     run(make_job(tmp_path))
     assert {path.name for path in folder.iterdir()} == {"lock", "finished.json"}
     (folder / "checkpoint.pt").write_bytes(b"of a process that was killed before it could free it")
