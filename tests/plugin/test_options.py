@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,10 +90,13 @@ def test_a_run_without_pytest_benchmark_says_what_is_missing(run_suite: Callable
     assert "ERROR: perfsuite needs the plugin pytest-benchmark" in run.text
 
 
+INSTALLED = any(entry.value == early.__name__ for entry in entry_points(group="pytest11"))
+EARLY = () if INSTALLED else ("-p", early.__name__)
+"""What loads the plugin as an installed perfsuite does; pytest refuses one plugin by two names."""
+
+
 @pytest.mark.parametrize("option", ["--perf-recipe", "--perf-data", "--perf-run-dir"])
-@pytest.mark.parametrize(
-    "loaded", [("-p", early.__name__), ("benchmarks",)], ids=["installed", "from a checkout with a path of tests"]
-)
+@pytest.mark.parametrize("loaded", [EARLY, ("benchmarks",)], ids=["installed", "from a checkout with a path of tests"])
 def test_a_path_elsewhere_in_a_word_of_its_own_ends_in_one_line_that_says_how_to_write_it(
     run_suite: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory, option: str, loaded: tuple[str, ...]
 ) -> None:
@@ -103,7 +107,7 @@ def test_a_path_elsewhere_in_a_word_of_its_own_ends_in_one_line_that_says_how_to
     (line,) = (line for line in run.text.splitlines() if line.startswith("ERROR"))
     assert line.endswith(f"write {option}={path}")
     assert "unrecognized" not in run.text
-    collected = run_suite("-p", early.__name__, f"{option}={path}", "--collect-only", "-q", "-k", "nothing")
+    collected = run_suite(*EARLY, f"{option}={path}", "--collect-only", "-q", "-k", "nothing")
     assert collected.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, collected.text
 
 
@@ -112,7 +116,7 @@ def test_a_path_below_the_working_folder_may_be_a_word_of_its_own(
 ) -> None:
     (suite_folder.path / "x.toml").write_text("epochs = 2")
     for path in ("x.toml", str(suite_folder.path / "x.toml")):
-        run = run_suite("-p", early.__name__, "--perf-recipe", path, "--collect-only", "-q", "-k", "nothing")
+        run = run_suite(*EARLY, "--perf-recipe", path, "--collect-only", "-q", "-k", "nothing")
         assert run.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, run.text
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CPU = torch.device("cpu")
 IMAGES = generated_set()
-RECIPE = dataclasses.replace(SMOKE, epochs=2, batch_size=4)
+RECIPE = dataclasses.replace(SMOKE, epochs=2, batch_size=4, learning_rate=0.01, decay_factor=0.5, decay_every_epochs=2)
 
 
 def make_training(
