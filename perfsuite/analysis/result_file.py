@@ -284,9 +284,13 @@ def _is_time(value: float) -> bool:
     return is_number(value) and 0 <= value <= LONGEST_TIME_S
 
 
+LARGEST_PLAIN_COUNT = 2**53
+"""Whole numbers up to here are the same as a float."""
+
+
 def _count(value: object, where: str) -> int | None:
-    if value is None:
-        return None
+    if value is None or (type(value) is int and 0 <= value <= LARGEST_PLAIN_COUNT):  # nearly always
+        return value
     if not isinstance(value, int | float) or not is_number(value) or value < 0 or value != int(value):
         raise RecordError(f"{where} is {_shown(value)}, a whole number is needed")
     return int(value)
@@ -297,7 +301,7 @@ def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dty
         return None
     if not isinstance(value, list):
         raise RecordError(f"{where} is not a list")
-    if not all(type(item) is float or type(item) is int for item in value):
+    if not set(map(type, value)) <= {float, int}:
         raise RecordError(f"{where} holds something that is not a number")
     try:
         times = np.asarray(value, dtype=np.float64)

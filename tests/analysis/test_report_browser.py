@@ -132,7 +132,7 @@ def test_hovering_a_bar_shows_its_exact_number_with_its_unit(visit: Visit, repor
     mark.hover()
     tip = page.locator("#tip")
     assert tip.evaluate("tip => getComputedStyle(tip).opacity") == "1"
-    assert " over FP32; " in tip.inner_text()
+    assert " over FP32, " in tip.inner_text()
     assert "images/s" in tip.inner_text()
     page.locator("h1").hover()
     assert tip.evaluate("tip => getComputedStyle(tip).opacity") == "0"
