@@ -15,7 +15,6 @@ import numpy as np
 
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.machine_info import machine_key
-from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.intervals import Scatter
 from perfsuite.analysis.tables import Column, Table, metric_column, text_column
 from perfsuite.errors import ResultFileError
@@ -113,6 +112,8 @@ def noise_floor(comparison: Comparison) -> NoiseFloor:
 
 def _process_scatter(sides: Sides) -> dict[str, Scatter]:
     """Return the standard deviation between the processes of a side, pooled over both sides, of each benchmark."""
+    from perfsuite.analysis.statistics.effect import TYPICAL  # brings scipy, which tables of results do without
+
     found = {}
     for row, logs in enumerate(sides.logs[TYPICAL]):
         known = np.isfinite(logs)
