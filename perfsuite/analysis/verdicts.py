@@ -14,7 +14,7 @@ from perfsuite.metrics import MIB_BYTES
 
 if TYPE_CHECKING:
     from perfsuite.analysis.sides import Sides
-    from perfsuite.analysis.statistics.decision import Decision
+    from perfsuite.analysis.statistics.decision import Decision, Relative
     from perfsuite.analysis.statistics.effect import Floats
     from perfsuite.analysis.statistics.tail import TailDecision
 
@@ -159,25 +159,19 @@ def _decided(row: int, typical: Decision, tail: TailDecision, effect: float) -> 
 
 
 def _relative(typical: Decision, row: int) -> OtherChange | None:
-    relative = typical.relative
-    if relative is None:
-        return None
-    return OtherChange(
-        ratio=math.exp(relative.change[row]),
-        ci_low=math.exp(relative.low[row]),
-        ci_high=math.exp(relative.high[row]),
-        p_value=float(relative.p_value[row]),
-    )
+    return None if typical.relative is None else _other_change(typical.relative, row)
 
 
 def _tail(tail: TailDecision, row: int) -> OtherChange | None:
-    if not tail.judged[row]:
-        return None
+    return _other_change(tail, row) if tail.judged[row] else None
+
+
+def _other_change(found: Relative | TailDecision, row: int) -> OtherChange:
     return OtherChange(
-        ratio=math.exp(tail.change[row]),
-        ci_low=math.exp(tail.low[row]),
-        ci_high=math.exp(tail.high[row]),
-        p_value=float(tail.p_value[row]),
+        ratio=math.exp(found.change[row]),
+        ci_low=math.exp(found.low[row]),
+        ci_high=math.exp(found.high[row]),
+        p_value=float(found.p_value[row]),
     )
 
 
