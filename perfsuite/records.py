@@ -14,7 +14,7 @@ from perfsuite.strict_json import is_number, kind_of, read_dataclass, to_strict_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
 1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: how a pair was measured; the

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfsuite.errors import RecordError
+from perfsuite.evidence import Telemetry  # noqa: TC001 - strict_json reads the types of fields at run time
 from perfsuite.predictions import (
     NUM_CLASSES,
     DiscordantCounts,
@@ -100,6 +101,8 @@ class TrainingRecord:
             version 4.
         test_predictions: What was predicted for each test image, in the order of the split, as `predictions` packs it;
             None in records of before schema version 4.
+        telemetry: What the GPU did in the epochs of the process that finished it; None in records of before schema
+            version 5.
     """
 
     workload: Workload
@@ -122,6 +125,7 @@ class TrainingRecord:
     environment: Environment | None = None
     reasons: dict[str, str] = field(default_factory=dict)
     test_predictions: str | None = None
+    telemetry: Telemetry | None = None
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)

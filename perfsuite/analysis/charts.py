@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.analysis.compare import Comparison
+    from perfsuite.analysis.training_verdicts import TrainingVerdict
 
 COLORS = {"baseline": FP32, "candidate": AMP_FP16}
 
@@ -71,6 +72,57 @@ def process_chart(comparison: Comparison, row: int) -> Any:
     axes.set_title(_plain(title), loc="left", fontsize=10)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+@in_style()
+def training_chart(verdict: TrainingVerdict) -> Any:
+    """Draw losses and validation accuracy of both sides, epoch by epoch: the mean over trainings, and their range.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    cell, accuracy = verdict.cell, verdict.accuracy
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(CURVES))
+    for axes, (name, (factor, title)) in zip(panels, CURVES.items(), strict=True):
+        for side, line in (("baseline", "-"), ("candidate", "--")):
+            records = cell.records(candidate=side == "candidate")
+            num_epochs = min((len(record.history) for record in records), default=0)
+            if not num_epochs:
+                continue
+            values = factor * np.array(
+                [[getattr(epoch, name) for epoch in record.history[:num_epochs]] for record in records]
+            )
+            epochs = np.arange(1, num_epochs + 1)
+            num = f"{side}, {len(records)} training{'' if len(records) == 1 else 's'}"
+            marker = "o" if num_epochs == 1 else None
+            axes.plot(epochs, values.mean(axis=0), line, marker=marker, color=COLORS[side], label=num)
+            if len(records) > 1:
+                axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=COLORS[side], alpha=0.2)
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    title = f"{_shortened(cell.label)}\n{verdict.verdict}"
+    if accuracy.change is not None and accuracy.ci_low is not None and accuracy.ci_high is not None:
+        numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+        change, low, high = (f"{100 * number:+.2f}" for number in numbers)
+        title += f": test accuracy {change} points [{low}, {high}]"
+    figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=10)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+CURVES = {
+    "train_loss": (1.0, "training loss (cross-entropy)"),
+    "validation_loss": (1.0, "validation loss (cross-entropy)"),
+    "validation_accuracy": (100.0, "validation accuracy, %"),
+}
+"""Fields of an epoch that a training's chart shows, with what they are multiplied with."""
 
 
 def _shortened(text: str, longest: int = 80) -> str:

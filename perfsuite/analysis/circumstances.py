@@ -38,6 +38,17 @@ def circumstances(sides: Sides, row: int, ratio: float) -> str | None:
         [record.telemetry for record in sides.records(row, candidate=side) if record.telemetry is not None]
         for side in (False, True)
     )
+    return telemetry_causes(old, new, ratio)
+
+
+def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
+    """Return in words what the GPU did otherwise on the candidate's side, or None.
+
+    Args:
+        old: Telemetry of the baseline.
+        new: Telemetry of the candidate.
+        ratio: Candidate over baseline in time.
+    """
     if not old or not new:
         return None
     found = [text for text in (_clock(old, new, ratio), _throttled(old, new), _others(old, new)) if text is not None]

@@ -12,12 +12,12 @@ from perfsuite.analysis.environment_columns import (
     ENVIRONMENT_COLUMNS,
     file_environment,
     is_environment_unknown,
-    training_environment,
     unknown_environments_in_words,
 )
 from perfsuite.analysis.evidence_columns import evidence_columns
 from perfsuite.analysis.file_series import series_name
 from perfsuite.analysis.foreign_findings import foreign_findings
+from perfsuite.analysis.full_training import full_trainings, without_replays
 from perfsuite.analysis.machine_info import machine_key, machine_of
 from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
 from perfsuite.analysis.statistics.intervals import relative_margins
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from perfsuite.analysis.full_training import FullTraining
     from perfsuite.evidence import Profile
     from perfsuite.records import PairedRecord
-    from perfsuite.training_record import TrainingRecord
 
 WORKLOAD_COLUMNS = (
     "model",
@@ -58,25 +58,6 @@ class Pair:
     """
 
     record: PairedRecord
-    name: str
-    file: str
-    series: str
-    environment: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FullTraining:
-    """A full training, as read from a file.
-
-    Attributes:
-        record: What came of it.
-        name: pytest's name of it.
-        file: Label of the file.
-        series: What the file's name says; see `series_name`.
-        environment: Values of `ENVIRONMENT_COLUMNS`.
-    """
-
-    record: TrainingRecord
     name: str
     file: str
     series: str
@@ -145,14 +126,13 @@ def collect(paths: Iterable[Path]) -> Results:
         machine = machine_of(file)
         environment = file_environment(file, machine)
         origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
+        trainings += full_trainings(file, label)
         for benchmark in file.benchmarks:
             named = {"name": benchmark.name, "environment": environment, **origin}
             if benchmark.pair is not None:
                 pairs.append(Pair(record=benchmark.pair, **named))
                 continue
             if benchmark.training is not None:
-                trained_in = training_environment(benchmark.training, environment)
-                trainings.append(FullTraining(record=benchmark.training, **{**named, "environment": trained_in}))
                 continue
             row = _row(benchmark, machine.get("GPU"))
             rows.append({**row, **environment, "machine": machine_key(machine), **origin})
@@ -176,18 +156,8 @@ def collect(paths: Iterable[Path]) -> Results:
         ours=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
         pairs=tuple(pairs),
-        trainings=_once(trainings),
+        trainings=without_replays(trainings),
     )
-
-
-def _once(trainings: list[FullTraining]) -> tuple[FullTraining, ...]:
-    """Leave out a training that was only replayed into a file, where another file has it as it was done."""
-    found: dict[tuple[str, str], FullTraining] = {}
-    for training in trainings:
-        key = (training.record.weights_sha256, training.record.process.run_id)
-        if key not in found or found[key].record.replayed:
-            found[key] = training
-    return tuple(found.values())
 
 
 def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.circumstances import circumstances
+from perfsuite.analysis.full_training import without_replays
 from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO, TAIL_SHARE, Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TailDecision, decide_tail
+from perfsuite.analysis.training_verdicts import (
+    ACCURACY_MARGIN,
+    TrainingComparison,
+    TrainingVerdict,
+    compare_trainings,
+)
+from perfsuite.analysis.verdict_words import count_verdicts
 from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, percent, time_verdict
 
 if TYPE_CHECKING:
@@ -84,6 +92,7 @@ class Comparison:
         tail: What was decided on the slowest rounds.
         alpha: Chance of any false verdict.
         notes: What a reader should know, in words.
+        trainings: The full trainings; their alpha is the same, by itself.
     """
 
     sides: Sides
@@ -92,19 +101,22 @@ class Comparison:
     tail: TailDecision | None
     alpha: float
     notes: tuple[str, ...]
+    trainings: TrainingComparison
 
     def count(self) -> dict[Verdict, int]:
-        """Return how many benchmarks have each verdict, the worst first; those that none has are left out."""
-        found = [benchmark.verdict for benchmark in self.benchmarks]
-        return {verdict: found.count(verdict) for verdict in WORST_FIRST if verdict in found}
+        """Return how many benchmarks and full trainings have each verdict, the worst first; without those of none."""
+        return count_verdicts(one.verdict for one in self._judged())
+
+    def _judged(self) -> list[BenchmarkVerdict | TrainingVerdict]:
+        return [*self.benchmarks, *self.trainings.verdicts]
 
     @property
     def why_not_judged(self) -> str | None:
         """Why nothing could be judged, in a line; None where at least one benchmark was."""
-        if any(benchmark.verdict in JUDGED for benchmark in self.benchmarks):
+        if any(one.verdict in JUDGED for one in self._judged()):
             return None
         counts = ", ".join(f"{num} {verdict}" for verdict, num in self.count().items())
-        reasons = {one.time.reason for one in self.benchmarks}
+        reasons = {one.time.reason for one in self.benchmarks} | {one.reason for one in self.trainings.verdicts}
         why = f" ({reasons.pop()})" if len(reasons) == 1 else ""
         return f"nothing could be judged: {counts or 'no benchmarks'}{why}"
 
@@ -131,22 +143,39 @@ def compare(
     *,
     min_effect: Callable[[str], float] = lambda _fullname: MIN_EFFECT,
     alpha: float = ALPHA,
+    margin: float = ACCURACY_MARGIN,
     ignore_host: bool = False,
 ) -> Comparison:
-    """Judge every benchmark.
+    """Judge every benchmark and every full training.
 
     Args:
         sides: Both sides, joined.
         min_effect: Gives what counts as a change of a benchmark, as a ratio minus 1.
         alpha: Chance of any false verdict on time among all benchmarks; peak memory is deterministic and takes none.
+            Full trainings have as much again.
+        margin: The smallest loss of accuracy that counts, as a ratio.
         ignore_host: Whether machines of other host names count as the same.
     """
+    trainings = compare_trainings(
+        without_replays(training for process in sides.side(candidate=False) for training in process.trainings),
+        without_replays(training for process in sides.side(candidate=True) for training in process.trainings),
+        min_effect=min_effect,
+        margin=margin,
+        alpha=alpha,
+        ignore_host=ignore_host,
+    )
     effects = np.array([min_effect(name) for name in sides.fullnames], dtype=float)
     differing = machines_differ(sides.processes, ignore_host=ignore_host)
     if differing is not None:
         benchmarks = [_incomparable(sides, row, differing, effects[row]) for row in range(len(sides.keys))]
         return Comparison(
-            sides=sides, benchmarks=tuple(benchmarks), typical=None, tail=None, alpha=alpha, notes=sides.notes
+            sides=sides,
+            benchmarks=tuple(benchmarks),
+            typical=None,
+            tail=None,
+            alpha=alpha,
+            notes=sides.notes,
+            trainings=trainings,
         )
     typical = decide(
         sides.logs,
@@ -171,6 +200,7 @@ def compare(
         tail=tail,
         alpha=alpha,
         notes=(*_nothing_in_common(benchmarks), *_notes(sides, typical), *sides.notes),
+        trainings=trainings,
     )
 
 
@@ -221,7 +251,9 @@ def _judged(sides: Sides, row: int, typical: Decision, tail: TailDecision, effec
     if time.ratio is not None and time.verdict != "unchanged":
         cause = circumstances(sides, row, time.ratio)
         time = time if cause is None else dataclasses.replace(time, reason=f"{time.reason}; {cause}")
-    memory = None if num_baseline == 0 or num_candidate == 0 else memory_verdict(sides.peak_bytes[row], sides)
+    memory = (
+        None if num_baseline == 0 or num_candidate == 0 else memory_verdict(sides.peak_bytes[row], sides.is_candidate)
+    )
     verdicts = [metric.verdict for metric in (time, memory) if metric is not None]
     return BenchmarkVerdict(
         fullname=sides.fullnames[row],

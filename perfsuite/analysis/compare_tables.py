@@ -15,6 +15,8 @@ from perfsuite.analysis.statistics.decision import TAIL_SHARE
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables import Column, Table
+from perfsuite.analysis.training_comparison import training_json, training_rows, trainings_table
+from perfsuite.analysis.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
 from perfsuite.analysis.verdicts import WORST_FIRST
 from perfsuite.metrics import duration
 
@@ -24,41 +26,21 @@ if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts import MetricVerdict, Verdict
 
-SCHEMA = "perfsuite-compare-2"
+SCHEMA = "perfsuite-compare-3"
 """Of the JSON: a program that reads it checks this first. Version 2: ratio and interval are those of the change as
-measured, p values are two-sided."""
-
-SYMBOLS: dict[Verdict, str] = {
-    "regressed": "▲",
-    "improved": "▼",
-    "unchanged": "=",
-    "inconclusive": "?",
-    "missing": "-",
-    "new": "+",
-    "incomparable": "≠",
-}
-"""Beside the word, for eyes that search a long table; the words alone say it too."""
-
-STYLES: dict[Verdict, str] = {
-    "regressed": "bold red",
-    "improved": "green",
-    "unchanged": "",
-    "inconclusive": "yellow",
-    "missing": "yellow",
-    "new": "cyan",
-    "incomparable": "magenta",
-}
+measured, p values are two-sided. Version 3: `trainings`, which the summary counts too."""
 
 
 def comparison_json(comparison: Comparison) -> str:
-    """Return the comparison as one JSON object: schema, method, benchmarks (a line each), summary, notes."""
+    """Return the comparison as one JSON object: schema, method, benchmarks (a line each), trainings, summary, notes."""
     benchmarks = ",\n".join(_dumps(_benchmark(one)) for one in comparison.benchmarks)
     parts = {
         "schema": _dumps(SCHEMA),
         "method": _dumps(_method(comparison)),
         "benchmarks": f"[\n{benchmarks}\n]" if benchmarks else "[]",
+        "trainings": _dumps([training_json(one) for one in comparison.trainings.verdicts]),
         "summary": _dumps({**dict.fromkeys(WORST_FIRST, 0), **comparison.count()}),
-        "notes": _dumps(list(comparison.notes)),
+        "notes": _dumps([*comparison.notes, *comparison.trainings.notes]),
     }
     text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
     return f"{{\n{text}\n}}\n".encode("utf-8", "replace").decode()
@@ -115,6 +97,12 @@ def _method(comparison: Comparison) -> dict[str, Any]:
             "typical rounds": {"alpha": typical_alpha, "sides": 2, "correction": "Holm over all benchmarks"},
             "slowest rounds": {"alpha": tail_alpha, "sides": 1, "correction": "Holm over all benchmarks"},
         },
+        "trainings": {
+            "alpha": comparison.alpha,
+            "margin": comparison.trainings.margin,
+            "seed_sd": comparison.trainings.seed_sd,
+            "correction": "Holm over all cells",
+        },
         "interleaved": None,
         "statistic": None,
         "common_shift": None,
@@ -162,16 +150,17 @@ def comparison_table(comparison: Comparison) -> Table:
     typical = comparison.typical
     judged = typical is not None and bool(typical.judged.any())
     by_others = typical is not None and bool(typical.by_others.any())
+    ratio_heading = "ratio [95%]" if judged else "ratio"
     return Table(
         title=_headline(comparison),
         frame=rows,
         columns=(
-            Column(heading="verdict", show=_shown_verdict, style=lambda row: STYLES[row["verdict"]]),
+            Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
             Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
             Column(heading="times", show=_times, numeric=True),
-            Column(heading="ratio [95%]" if judged else "ratio", show=lambda row: _ratio(row, "time"), numeric=True),
+            Column(heading=ratio_heading, show=lambda row: shown_ratio(row, "time"), numeric=True),
             *([Column(heading="detectable %", show=_detectable, numeric=True)] if judged else []),
-            *([Column(heading="memory", show=lambda row: _ratio(row, "memory"), numeric=True)] if memory else []),
+            *([Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True)] if memory else []),
             *(
                 [Column(heading="reason", show=lambda row: row["reason"], foldable=True)]
                 if shared_reason is None
@@ -223,7 +212,7 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
 
 
 def _headline(comparison: Comparison) -> str:
-    counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()) or "nothing to compare"
+    counts = counts_in_words(one.verdict for one in comparison.benchmarks) or "nothing to compare"
     sides = [len(comparison.sides.side(candidate=candidate)) for candidate in (False, True)]
     seen = any(one.time.ratio is not None for one in comparison.benchmarks)
     if seen and comparison.typical is not None and min(sides) < MIN_PROCESSES:
@@ -276,19 +265,6 @@ def _reason(benchmark: BenchmarkVerdict) -> str:
     return benchmark.time.reason
 
 
-def _shown_verdict(row: dict[str, Any]) -> str:
-    return f"{SYMBOLS[row['verdict']]} {row['verdict']}"
-
-
-def _ratio(row: dict[str, Any], name: str) -> str:
-    ratio, low, high = row[f"{name}_ratio"], row[f"{name}_ci_low"], row[f"{name}_ci_high"]
-    if ratio is None:
-        return "-"
-    if low is None or high is None or name == "memory":
-        return f"{ratio:.3f}"  # memory is deterministic: what an interval would say is in the reason
-    return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def _times(row: dict[str, Any]) -> str:
     if row["time_baseline_s"] is None or row["time_candidate_s"] is None:
         return "-"
@@ -304,12 +280,31 @@ def _detectable(row: dict[str, Any]) -> str:
 CHANGED: tuple[Verdict, ...] = ("regressed", "improved", "missing", "new", "incomparable")
 
 
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Return the comparison as tables: of benchmarks, and of full trainings, as far as there are any."""
+    trainings = trainings_table(comparison.trainings, comparison.alpha)
+    if trainings is None:
+        return [comparison_table(comparison)]
+    return [*([comparison_table(comparison)] if comparison.benchmarks else []), trainings]
+
+
+def comparison_rows(comparison: Comparison) -> Table:
+    """Return one table of all rows, `kind` tells which is a full training; absent values are None."""
+    kinds = {"benchmark": comparison_table(comparison).rows(), "training": training_rows(comparison.trainings)}
+    names = dict.fromkeys(name for rows in kinds.values() for row in rows for name in row)
+    rows = [{"kind": kind, **dict.fromkeys(names), **row} for kind, of_kind in kinds.items() for row in of_kind]
+    return Table(title=_headline(comparison), frame=rows, columns=())
+
+
 def comparison_markdown(comparison: Comparison) -> str:
     """Return the comparison for a pull request: what changed first, everything folded below."""
-    table = comparison_table(comparison)
-    assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
-    changed = [row for row in table.frame if row["verdict"] in CHANGED]
-    cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
-    shown = changed[:HEAD_ROWS] if cut else changed
-    head = Table(title=f"{table.title}{cut}", frame=shown, columns=table.columns if changed else (), notes=table.notes)
-    return render_comment(table, head=head, what="benchmarks")
+    parts: list[str] = []
+    for table in comparison_tables(comparison):
+        assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
+        changed = [row for row in table.frame if row["verdict"] in CHANGED]
+        cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
+        shown = changed[:HEAD_ROWS] if cut else changed
+        columns = table.columns if changed else ()
+        head = Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes)
+        parts.append(render_comment(table, head=head, what="rows" if parts else "benchmarks"))
+    return "\n".join(parts)

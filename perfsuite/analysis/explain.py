@@ -21,25 +21,31 @@ if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.statistics.decision import Decision
     from perfsuite.analysis.statistics.tail import TailDecision
+    from perfsuite.analysis.training_verdicts import TrainingVerdict
 
 
 LARGEST_SHOWN_DOF = 1000
 """More degrees of freedom than this are as good as a known variance, and a number says nothing."""
 
 
-def find_benchmark(comparison: Comparison, name: str) -> int:
-    """Return the row of a benchmark by its full name, its label, or any part of either that only one has.
+def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
+    """Return the row of a benchmark, or a full training, by its name, its label, or a part that only one has.
 
     Raises:
         InvalidChoiceError: None has it, or several.
     """
-    names = [_names(benchmark) for benchmark in comparison.benchmarks]
+    trainings = comparison.trainings.verdicts
+    names = [
+        *(_names(benchmark) for benchmark in comparison.benchmarks),
+        *((training.cell.fullname, training.cell.label) for training in trainings),
+    ]
     rows = [row for row, candidates in enumerate(names) if name in candidates]
     rows = rows or [row for row, candidates in enumerate(names) if any(name in candidate for candidate in candidates)]
+    num_benchmarks = len(comparison.benchmarks)
     if len(rows) == 1:
-        return rows[0]
+        return rows[0] if rows[0] < num_benchmarks else trainings[rows[0] - num_benchmarks]
     if rows:
-        some = ", ".join(comparison.benchmarks[row].fullname for row in rows[:3])
+        some = ", ".join(names[row][0] for row in rows[:3])
         raise InvalidChoiceError(f"--explain: {name[:100]!r} is part of {len(rows)} names; say more: {some[:300]}")
     near = difflib.get_close_matches(name, [candidates[0] for candidates in names], n=3, cutoff=0.3)
     hint = f"; the nearest: {', '.join(near)[:300]}" if near else ""

@@ -92,11 +92,12 @@ def started_s(file: ResultFile) -> float:
     for benchmark in file.benchmarks:
         ours = benchmark.record or benchmark.pair
         if ours is not None:
-            return _seconds(ours.process.started)
-    return _seconds(file.written)
+            return seconds_since_1970(ours.process.started)
+    return seconds_since_1970(file.written)
 
 
-def _seconds(text: str | None) -> float:
+def seconds_since_1970(text: str | None) -> float:
+    """Return a point in time that is written as ISO 8601, UTC unless it says otherwise; NaN where it is none."""
     try:
         moment = dt.datetime.fromisoformat(text or "")
     except ValueError:

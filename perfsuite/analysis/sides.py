@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfsuite.analysis.full_training import full_trainings
 from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
 from perfsuite.analysis.result_file import commit_of, fingerprint, read_result_file, short_commit
 from perfsuite.analysis.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.result_file import Benchmark, ResultFile
     from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.records import Record, Workload
@@ -44,7 +46,7 @@ class ProcessResult:
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
         num_pairs: Alternations in the file.
-        num_trainings: Full trainings in the file.
+        trainings: Full trainings in the file.
         complete: Whether the run came to its end.
         commit: Of the code that was measured, in a few digits; None if unknown.
         records: Our records, by the identity of their benchmarks.
@@ -65,9 +67,19 @@ class ProcessResult:
     fingerprint: str
     num_pairs: int
     complete: bool
-    num_trainings: int = 0
+    trainings: tuple[FullTraining, ...] = ()
     commit: str | None = None
     records: dict[Key, Record] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_results(self) -> int:
+        """Benchmarks and full trainings that it measured itself."""
+        return len(self.keys) + sum(not training.record.replayed for training in self.trainings)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether it measured anything itself that is compared: a file of replays alone is no process."""
+        return self.num_results > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +140,8 @@ def _reduced(file: ResultFile) -> ProcessResult:
         raise ResultFileError(f"{file.path}: holds {twice!r:.200} twice; one process measures a benchmark once")
     workloads = tuple(None if cell.record is None else cell.record.workload for cell in cells)
     peaks = [None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes") for cell in cells]
-    run_ids = sorted({benchmark.run_id for benchmark in cells if benchmark.run_id is not None})
+    own = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and not benchmark.replayed]
+    run_ids = sorted({benchmark.run_id for benchmark in own if benchmark.run_id is not None})
     times = _reduced_times(file.path, cells)
     return ProcessResult(
         path=file.path,
@@ -145,7 +158,7 @@ def _reduced(file: ResultFile) -> ProcessResult:
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
         fingerprint="+".join(run_ids) or fingerprint(cells, file.written),
         num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
-        num_trainings=sum(benchmark.training is not None for benchmark in file.benchmarks),
+        trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,
         commit=short_commit(commit_of(file)),
         records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
@@ -200,7 +213,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     old, new = _without_copies(baseline, notes), _without_copies(candidate, notes)
     both = {process.fingerprint: process for process in old}
     for process in new:
-        if process.fingerprint in both and process.keys:
+        if process.fingerprint in both and process.has_results:
             raise ResultFileError(
                 f"{process.path}: the same run as {both[process.fingerprint].path} on the other side; a run cannot be "
                 "compared with itself"
@@ -282,20 +295,17 @@ def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:
         notes.append(
             f"interleaved pairs (-m speedup, -m fidelity) are not compared, they are ratios already: {num_pairs}"
         )
-    num_trainings = sum(process.num_trainings for process in processes)
-    if num_trainings:
-        notes.append(f"{num_trainings} full trainings are not compared: collect --table accuracy sets AMP against FP32")
     return notes
 
 
 def _without_copies(processes: Sequence[ProcessResult], notes: list[str]) -> list[ProcessResult]:
     """Keep one file of every run, the fullest."""
     kept: dict[str, ProcessResult] = {}
-    for process in sorted(processes, key=lambda process: (-len(process.keys), str(process.path))):
-        if process.keys and process.fingerprint in kept:
+    for process in sorted(processes, key=lambda process: (-process.num_results, str(process.path))):
+        if process.has_results and process.fingerprint in kept:
             other = kept[process.fingerprint].path
             notes.append(f"{process.path}: left out, it holds the same run as {other}: a copy is no second process")
         else:
-            kept[process.fingerprint] = process
+            kept[process.fingerprint if process.has_results else str(process.path)] = process
     # Whatever order the files were given in, the columns stand in the order in which the processes ran.
     return sorted(kept.values(), key=lambda process: (process.started, str(process.path)))

@@ -80,6 +80,38 @@ def parse_alpha(text: str) -> float:
     return alpha
 
 
+def parse_margin(text: str) -> float:
+    """Return the smallest loss of accuracy that counts, as a ratio, for points of a percent.
+
+    Raises:
+        InvalidChoiceError: No number from 0.01 to 50.
+    """
+    try:
+        points = float(text)
+    except ValueError:
+        points = -1.0
+    if not 0.01 <= points <= 50:  # noqa: PLR2004 - one of 10,000 images; half of all
+        raise InvalidChoiceError(
+            f"--accuracy-margin: {text[:40]!r} is no loss of accuracy in points; choose from 0.01 to 50"
+        )
+    return points / 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What counts as a change, and how often a false verdict may occur.
+
+    Attributes:
+        thresholds: What counts as a change of a time.
+        margin: The smallest loss of accuracy that counts, as a ratio.
+        alpha: Chance of any false verdict.
+    """
+
+    thresholds: Thresholds
+    margin: float
+    alpha: float
+
+
 def read_thresholds(default: float, path: Path | None) -> Thresholds:
     """Read the file, if there is one: a table `[min-effect]` of patterns and changes, `"*resnet50*" = "5%"`.
 

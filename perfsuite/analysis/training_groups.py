@@ -15,7 +15,8 @@ from perfsuite.recipes import STUDY
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from perfsuite.analysis.collect import FullTraining, Results
+    from perfsuite.analysis.collect import Results
+    from perfsuite.analysis.full_training import FullTraining
     from perfsuite.training_record import TrainingRecord
 
 UNKNOWN_PLACE = "unknown training environment"
@@ -37,6 +38,10 @@ OTHER_VALUES = ("data", "data_fingerprint", "memory_format", "compiled", "gradie
 
 PRECISION_SETTINGS = ("loss_scaling",)
 """Settings that follow from the precision, and so differ between FP32 and AMP of one family."""
+
+FREE_SETTINGS = ("evaluation_batch",)
+"""Settings that change nothing of the result: the batch of an evaluation follows from what a dry run predicts, which
+FP32 and AMP, or two versions of torch, may differ in."""
 
 FINGERPRINT_DIGITS = 8
 
@@ -118,15 +123,18 @@ def family_of(results: Results) -> Callable[[FullTraining], Family]:
         return Family(
             place=place_in_words(columns, origin_of(training)) if is_known else UNKNOWN_PLACE,
             model=training.record.workload.model,
-            determining=_values(training.record),
+            determining=determining_values(training.record),
         )
 
     return family
 
 
-def _values(record: TrainingRecord) -> tuple[tuple[str, Hashable], ...]:
+def determining_values(record: TrainingRecord) -> tuple[tuple[str, Hashable], ...]:
+    """Return all that determines the result of a training but network, precision and seed, by name."""
     recipe, data, workload = record.recipe, record.data, record.workload
-    settings = {name: value for name, value in record.settings.items() if name not in PRECISION_SETTINGS}
+    settings = {
+        name: value for name, value in record.settings.items() if name not in (*PRECISION_SETTINGS, *FREE_SETTINGS)
+    }
     values: dict[str, Hashable] = {
         "initial_learning_rate": recipe.learning_rate,
         **{name: getattr(recipe, name) for name in RECIPE_VALUES if hasattr(recipe, name)},
@@ -197,6 +205,12 @@ def value_in_words(name: str, value: object) -> str:
 def values_of(family: Family, names: Sequence[str]) -> dict[str, Hashable]:
     """Return the values of a row: those that every training has, and those of these names."""
     return {name: family.value(name) for name in dict.fromkeys((*RECIPE_VALUES, *OTHER_VALUES, *names))}
+
+
+def determining_in_words(family: Family) -> str:
+    """Return the recipe, the images and the settings of a family, but for those that are sentences."""
+    names = [name for name in (*RECIPE_VALUES, *OTHER_VALUES) if name != "data_fingerprint"]
+    return ", ".join(f"{heading_of(name)} {value_in_words(name, family.value(name))}" for name in names)
 
 
 def family_words(groups: Sequence[TrainingGroup]) -> Callable[..., str]:

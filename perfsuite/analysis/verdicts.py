@@ -13,9 +13,8 @@ from perfsuite.analysis.statistics.tail import TAIL_FRACTION
 from perfsuite.metrics import MIB_BYTES
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.sides import Sides
     from perfsuite.analysis.statistics.decision import Decision, Relative
-    from perfsuite.analysis.statistics.effect import Floats
+    from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.analysis.statistics.tail import TailDecision
 
 Verdict = Literal["regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]
@@ -208,14 +207,14 @@ def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -
     return f"{scatter}, needs {needed} a side"
 
 
-def memory_verdict(peaks: Floats, sides: Sides) -> MetricVerdict | None:
+def memory_verdict(peaks: Floats, is_candidate: Bools) -> MetricVerdict | None:
     """Judge peak memory: deterministic, so one process a side is enough, and only the allocator's rounding is allowed.
 
     Args:
         peaks: Peak allocated in bytes [processes], NaN where unknown.
-        sides: Both sides.
+        is_candidate: [processes]
     """
-    old, new = (peaks[(sides.is_candidate == side) & np.isfinite(peaks)] for side in (False, True))
+    old, new = (peaks[(is_candidate == side) & np.isfinite(peaks)] for side in (False, True))
     if not len(old) or not len(new) or not old.min() > 0 or not new.min() > 0:
         return None
     ratio = float(np.median(new) / np.median(old))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.compare import Comparison
-    from perfsuite.analysis.thresholds import Thresholds
+    from perfsuite.analysis.thresholds import Judging
     from perfsuite.commands.parser import Commands
 
 
@@ -62,19 +62,28 @@ def add_thresholds(command: argparse.ArgumentParser) -> None:
     """Add the options that say what counts as a change."""
     command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
     command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false verdict; default: 0.05")
+    command.add_argument(
+        "--accuracy-margin",
+        default="1",
+        metavar="POINTS",
+        help="the smallest loss of a full training's accuracy that counts, in points of a percent; default: 1",
+    )
     command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
 
 
-def read_judging(options: argparse.Namespace) -> tuple[float, Thresholds]:
-    """Return the chance of a false verdict and the minimum effects.
+def read_judging(options: argparse.Namespace) -> Judging:
+    """Return the chance of a false verdict and what counts as a change.
 
     Raises:
         PerfsuiteError: An option or the file of thresholds is not usable.
     """
-    from perfsuite.analysis.thresholds import parse_alpha, parse_effect, read_thresholds
+    from perfsuite.analysis.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
 
-    alpha = parse_alpha(options.alpha)
-    return alpha, read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds)
+    return Judging(
+        thresholds=read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds),
+        margin=parse_margin(options.accuracy_margin),
+        alpha=parse_alpha(options.alpha),
+    )
 
 
 def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
@@ -98,7 +107,7 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
 def judge_files(
     baseline: Sequence[Path],
     candidate: Sequence[Path],
-    judging: tuple[float, Thresholds],
+    judging: Judging,
     *,
     ignore_host: bool = False,
 ) -> Comparison:
@@ -111,11 +120,18 @@ def judge_files(
     from perfsuite.analysis.noise import in_words, known_noise_floors
     from perfsuite.analysis.sides import join_sides, read_process
 
-    alpha, thresholds = judging
     old, new = ([read_process(path) for path in side] for side in (baseline, candidate))
-    comparison = compare(join_sides(old, new), min_effect=thresholds, alpha=alpha, ignore_host=ignore_host)
+    thresholds = judging.thresholds
+    comparison = compare(
+        join_sides(old, new),
+        min_effect=thresholds,
+        alpha=judging.alpha,
+        margin=judging.margin,
+        ignore_host=ignore_host,
+    )
     floors, notes = known_noise_floors()
-    unused = thresholds.unused(comparison.sides.fullnames)
+    names = [*comparison.sides.fullnames, *(one.cell.fullname for one in comparison.trainings.verdicts)]
+    unused = thresholds.unused(names)
     notes += tuple(f"--thresholds: {pattern[:80]!r} matches no benchmark" for pattern in unused)
     known = in_words(comparison, floors)
     notes += () if known is None else (known,)
@@ -130,9 +146,13 @@ def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
         write(compare_tables.comparison_json(comparison), options.output)
     elif options.format == "markdown":
         write(compare_tables.comparison_markdown(comparison), options.output)
+    elif options.format == "csv":
+        show(compare_tables.comparison_rows(comparison), options)
     else:
-        table = compare_tables.comparison_table(comparison)
-        show(compare_tables.first_rows(table) if options.format == "terminal" else table, options)
+        tables = compare_tables.comparison_tables(comparison)
+        if options.format == "terminal":
+            tables = [compare_tables.first_rows(table) for table in tables]
+        write("\n".join(rendered(table, options) for table in tables), options.output)
     failures = comparison.failures(read_fail_on(options))
     if failures:
         sys.stderr.write(f"perfsuite: failed (--fail-on {options.fail_on}): {'; '.join(failures)}\n")
@@ -152,9 +172,17 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
-    from perfsuite.analysis.explain import explain, find_benchmark
+    from perfsuite.analysis.explain import explain, find_explained
+    from perfsuite.analysis.training_comparison import explain_training
 
-    row = find_benchmark(comparison, options.explain)
+    row = find_explained(comparison, options.explain)
+    if not isinstance(row, int):
+        if options.output is not None:
+            from perfsuite.analysis.charts import save_chart, training_chart
+
+            save_chart(training_chart(row), options.output)
+        write(explain_training(comparison.trainings, row, comparison.alpha), None)
+        return 0
     if options.output is not None:
         from perfsuite.analysis.charts import process_chart, save_chart
 

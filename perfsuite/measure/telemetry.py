@@ -209,12 +209,13 @@ class NvmlInstrument:
         return len(held), (sum(known) if len(known) == len(held) else None)
 
 
-def make_instrument(device: torch.device, library: Any = None) -> Instrument:
+def make_instrument(device: torch.device, library: Any = None, *, period_s: float = PERIOD_S) -> Instrument:
     """Return what can observe a device; one that gives its reason where nothing can.
 
     Args:
         device: A device of torch; matched to NVML's by its UUID, since both count differently.
         library: A module with the interface of `pynvml`; the real one if not given.
+        period_s: Between two readings.
     """
     if device.type != "cuda":
         return NothingToSee("the CPU is measured")
@@ -230,9 +231,10 @@ def make_instrument(device: torch.device, library: Any = None) -> Instrument:
         library.nvmlInit()  # stays: to begin anew for every cell would take longer than a reading
         uuid = str(torch.cuda.get_device_properties(device).uuid).removeprefix("GPU-").removeprefix("MIG-")
         try:
-            return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+            return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"), period_s=period_s)
         except library.NVMLError:
-            return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}"), is_slice=True)
+            handle = library.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
+            return NvmlInstrument(library, handle, period_s=period_s, is_slice=True)
     except (library.NVMLError, AttributeError) as error:
         return NothingToSee(f"NVML does not tell: {error}")
 

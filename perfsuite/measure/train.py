@@ -16,6 +16,7 @@ from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.nvml import read_energy_joules
+from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.predictions import pack_predictions
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from perfsuite.measure.memory import MemoryMeter
     from perfsuite.records import Process, ProofReading
     from perfsuite.workloads.images import Split
+
+
+TELEMETRY_PERIOD_S = 1.0
+"""Between two readings of the GPU: a training takes hours."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,9 +120,14 @@ def train(
         run = _Run(job, training, folder, identity, device=device, clock=clock, now=now, meter=memory_meter(device))
         run.resume(warn)
         check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
-        run.epochs(report, epoch_ended)
+        instrument = make_instrument(device, period_s=TELEMETRY_PERIOD_S)
+        watch = instrument.start()
+        try:
+            run.epochs(report, epoch_ended)
+        finally:
+            telemetry = instrument.stop(watch)
         report("testing")
-        record = run.record(split, proof, process)
+        record = dataclasses.replace(run.record(split, proof, process), telemetry=telemetry)
         write_finished(folder, record)
         _free(folder)
     return record

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from perfsuite.analysis.collect import FullTraining
     from perfsuite.analysis.figures.drawing import Marks
     from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.training_groups import Family, TrainingGroup
     from perfsuite.training_record import EpochRecord
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.compare_tables import SYMBOLS, ranked
+from perfsuite.analysis.compare_tables import ranked
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
 from perfsuite.analysis.figures.material import workload_words
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
+from perfsuite.analysis.verdict_words import SYMBOLS
 from perfsuite.analysis.verdicts import WORST_FIRST, percent
 
 if TYPE_CHECKING:

@@ -27,9 +27,10 @@ from perfsuite.metrics import duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.collect import FullTraining, Pair
+    from perfsuite.analysis.collect import Pair
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.statistics.intervals import Ratio
 
 MOST_NAMED = 4

@@ -1,0 +1,346 @@
+"""Full trainings of both sides -> a verdict per cell: accuracy, training time, peak memory, likely causes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfsuite.analysis.circumstances import telemetry_causes
+from perfsuite.analysis.statistics.accuracy import MAX_NUM_SEEDS, SEED_SD, AccuracyChange, decide_accuracy
+from perfsuite.analysis.statistics.decision import Decision, decide
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.tail import decide_tail
+from perfsuite.analysis.training_cells import accuracy_change, join_trainings, training_times
+from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, time_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfsuite.analysis.full_training import FullTraining
+    from perfsuite.analysis.statistics.accuracy import AccuracyDecision
+    from perfsuite.analysis.statistics.effect import Floats
+    from perfsuite.analysis.training_cells import TrainingCell, TrainingTimes
+    from perfsuite.training_record import TrainingRecord
+
+ACCURACY_MARGIN = 0.01
+"""The smallest loss of accuracy that counts: one point, 2.6 binomial standard deviations of 10,000 images at 83%."""
+
+TIME_SHARE = 0.2
+"""Of alpha, for training times; the rest is for accuracies."""
+
+SKIPPED_STEPS_CHANGE = 0.005
+"""Share of all steps by which the number of skipped ones must differ to be named."""
+
+SAME_TRAINING = "the candidate only replays the baseline's trainings: train again (--perf-restart), or elsewhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyVerdict:
+    """The verdict on the test accuracy of one cell; accuracies and their differences are ratios.
+
+    Attributes:
+        verdict: `unchanged` says that a loss of the margin or more is excluded.
+        reason: For it, in words.
+        baseline: Mean over seeds, or None where a side has none.
+        candidate: The same.
+        change: Candidate minus baseline: of the pairs of seeds where they are paired, else of the means.
+        ci_low: Lower end of its 95% interval.
+        ci_high: Upper end.
+        lower_bound: One-sided 95% lower bound.
+        p_value: Of no change, two-sided, adjusted for all cells.
+        p_inferior: Of a loss of the margin or more, one-sided, adjusted for all cells.
+        detectable: The true loss that is found with a probability of 95%.
+        num_seeds_needed: Per side, to show that the candidate is not worse, if it is not; None where it is decided or
+            more than 50 are needed.
+        details: What the change rests on.
+    """
+
+    verdict: Verdict
+    reason: str
+    baseline: float | None = None
+    candidate: float | None = None
+    change: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    lower_bound: float | None = None
+    p_value: float | None = None
+    p_inferior: float | None = None
+    detectable: float | None = None
+    num_seeds_needed: int | None = None
+    details: AccuracyChange | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingVerdict:
+    """The verdicts on one cell of full trainings.
+
+    Attributes:
+        cell: What was compared.
+        verdict: The worst of its metrics'; time that could not be judged is none of them.
+        reason: For it, in words.
+        accuracy: On its test accuracy.
+        time: On its training time.
+        memory: On the peak memory of its steps, or None where it is unknown.
+        min_effect: What counts as a change of time, as a ratio minus 1.
+        causes: What else differs and may be the cause, in words.
+    """
+
+    cell: TrainingCell
+    verdict: Verdict
+    reason: str
+    accuracy: AccuracyVerdict
+    time: MetricVerdict
+    memory: MetricVerdict | None
+    min_effect: float
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingComparison:
+    """The full trainings of a comparison, judged.
+
+    Attributes:
+        verdicts: One per cell.
+        margin: The smallest loss of accuracy that counts, as a ratio.
+        seed_sd: Standard deviation between seeds that was assumed, as a ratio of all test images.
+        times: What was decided on training times; None where nothing was compared.
+        notes: What a reader should know, in words.
+    """
+
+    verdicts: tuple[TrainingVerdict, ...] = ()
+    margin: float = ACCURACY_MARGIN
+    seed_sd: float = SEED_SD
+    times: Decision | None = None
+    notes: tuple[str, ...] = ()
+
+
+def compare_trainings(
+    baseline: Sequence[FullTraining],
+    candidate: Sequence[FullTraining],
+    *,
+    min_effect: Callable[[str], float],
+    margin: float,
+    alpha: float,
+    ignore_host: bool,
+) -> TrainingComparison:
+    """Judge every cell of full trainings.
+
+    Args:
+        baseline: Of all files of the baseline.
+        candidate: Of all files of the candidate.
+        min_effect: Gives what counts as a change of time by pytest's name, as a ratio minus 1.
+        margin: The smallest loss of accuracy that counts, as a ratio.
+        alpha: Chance of any false verdict among all cells.
+        ignore_host: Whether machines of other host names count as the same.
+    """
+    cells = join_trainings(baseline, candidate)
+    if not cells:
+        return TrainingComparison(margin=margin)
+    differing = _machines_differ([*baseline, *candidate], ignore_host=ignore_host)
+    both = [cell for cell in cells if cell.baseline and cell.candidate]
+    if differing is not None or not both:
+        verdicts = [_not_compared(cell, differing, min_effect(cell.fullname)) for cell in cells]
+        return TrainingComparison(verdicts=tuple(verdicts), margin=margin, notes=_version_notes(baseline, candidate))
+    changes = [accuracy_change(cell) for cell in both]
+    accuracy = decide_accuracy(changes, margin=margin, alpha=alpha * (1 - TIME_SHARE))
+    effects = np.array([min_effect(cell.fullname) for cell in both], dtype=float)
+    times = training_times(both)
+    time = _decide_times(times, effects, alpha * TIME_SHARE)
+    rows = {id(cell): row for row, cell in enumerate(both)}
+    verdicts = []
+    for cell in cells:
+        row = rows.get(id(cell))
+        if row is None:
+            verdicts.append(_not_compared(cell, None, min_effect(cell.fullname)))
+            continue
+        on_accuracy = _accuracy_verdict(cell, row, changes[row], accuracy, margin)
+        verdicts.append(_judged(cell, row, on_accuracy, time, times, effects[row]))
+    return TrainingComparison(
+        verdicts=tuple(verdicts),
+        margin=margin,
+        seed_sd=accuracy.seed_sd,
+        times=time,
+        notes=(*_notes(verdicts, accuracy), *_version_notes(baseline, candidate)),
+    )
+
+
+def _machines_differ(trainings: Sequence[FullTraining], *, ignore_host: bool) -> str | None:
+    """Return in words what distinguishes the machines, or None; what is unknown distinguishes nothing."""
+    names = {"device": "device", "cpu": "CPU", **({} if ignore_host else {"host": "host"})}
+    for column, name in names.items():
+        found = sorted({str(one.environment[column]) for one in trainings if one.environment[column] is not None})
+        if len(found) > 1:
+            return f"another {name}: {', '.join(found)}"
+    return None
+
+
+def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> TrainingVerdict:
+    verdict: Verdict
+    if cell.is_same_training:
+        verdict, reason = "inconclusive", SAME_TRAINING
+    elif not cell.candidate:
+        verdict, reason = "missing", "no candidate file has it"
+    elif not cell.baseline:
+        verdict, reason = "new", "no baseline file has it"
+    else:
+        verdict, reason = "incomparable", f"{differing}; --across gpu shows machines side by side, without verdicts"
+    accuracy = AccuracyVerdict(
+        verdict=verdict,
+        reason=reason,
+        baseline=mean_accuracy(cell, candidate=False),
+        candidate=mean_accuracy(cell, candidate=True),
+    )
+    time = MetricVerdict(verdict=verdict, reason=reason)
+    return TrainingVerdict(
+        cell=cell, verdict=verdict, reason=reason, accuracy=accuracy, time=time, memory=None, min_effect=effect
+    )
+
+
+def mean_accuracy(cell: TrainingCell, *, candidate: bool) -> float | None:
+    """Return the mean over the seeds of one side, or None where it has none."""
+    by_seed = [_mean([one.test_accuracy for one in records]) for records in cell.seeds(candidate=candidate).values()]
+    return _mean(by_seed) if by_seed else None
+
+
+def _accuracy_verdict(
+    cell: TrainingCell, row: int, change: AccuracyChange, found: AccuracyDecision, margin: float
+) -> AccuracyVerdict:
+    size = f"{100 * change.change:+.2f} points"
+    within = points(margin)
+    needed = found.num_seeds_needed[row]
+    num_seeds_needed: int | None = None
+    verdict: Verdict
+    if found.regressed[row]:
+        verdict, reason = "regressed", f"accuracy {size}, significant"
+    elif found.improved[row]:
+        verdict, reason = "improved", f"accuracy {size}, significant"
+    elif found.non_inferior[row]:
+        verdict, reason = "unchanged", f"accuracy no worse (within {within})"
+    else:
+        needed = max(needed, max(change.num_baseline, change.num_candidate) + 1)
+        num_seeds_needed = int(needed) if needed <= MAX_NUM_SEEDS else None
+        seeds = f"needs {num_seeds_needed} seeds" if num_seeds_needed else f"more than {MAX_NUM_SEEDS} seeds needed"
+        verdict, reason = "inconclusive", f"accuracy: a loss of {within} is not excluded, {seeds} a side"
+    return AccuracyVerdict(
+        verdict=verdict,
+        reason=reason,
+        baseline=mean_accuracy(cell, candidate=False),
+        candidate=mean_accuracy(cell, candidate=True),
+        change=change.change,
+        ci_low=float(found.low[row]),
+        ci_high=float(found.high[row]),
+        lower_bound=float(found.bound[row]),
+        p_value=float(found.p_value[row]),
+        p_inferior=float(found.p_inferior[row]),
+        detectable=float(found.detectable[row]),
+        num_seeds_needed=num_seeds_needed,
+        details=change,
+    )
+
+
+def points(margin: float) -> str:
+    """Return a difference of accuracies for people: `1 point`."""
+    size = f"{100 * margin:.3g}"
+    return f"{size} point{'' if size == '1' else 's'}"
+
+
+def _decide_times(times: TrainingTimes, effects: Floats, alpha: float) -> Decision:
+    """Decide on training times as on those of steps: a process is a sample, and the order of the processes counts."""
+    return decide({TYPICAL: times.logs}, times.is_candidate, times.order, min_effect=np.log1p(effects), alpha=alpha)
+
+
+def _judged(
+    cell: TrainingCell,
+    row: int,
+    accuracy: AccuracyVerdict,
+    decision: Decision,
+    times: TrainingTimes,
+    effect: float,
+) -> TrainingVerdict:
+    known = np.isfinite(times.logs[row])
+    num = int((known & ~times.is_candidate).sum()), int((known & times.is_candidate).sum())
+    no_rounds = np.full_like(times.logs, np.nan)
+    tail = decide_tail(no_rounds, times.is_candidate, times.order, min_effect=np.zeros(len(no_rounds)), alpha=1.0)
+    time = time_verdict(row, decision, tail, effect, num)
+    memory = memory_verdict(times.peak_bytes[row], times.is_candidate)
+    is_time_judged = bool(decision.judged[row]) and decision.interleaved
+    metrics = [
+        (accuracy.verdict, accuracy.reason),
+        *([(time.verdict, f"training time: {time.reason}")] if is_time_judged else []),
+        *([] if memory is None else [(memory.verdict, f"peak memory: {memory.reason}")]),
+    ]
+    verdict = min((one for one, _ in metrics), key=WORST_FIRST.index)
+    reason = "; ".join(text for one, text in metrics if one == verdict)
+    causes = () if verdict == "unchanged" else _causes(cell, accuracy, time)
+    return TrainingVerdict(
+        cell=cell,
+        verdict=verdict,
+        reason="; ".join([reason, *causes]),
+        accuracy=accuracy,
+        time=time if is_time_judged else dataclasses.replace(time, verdict="inconclusive"),
+        memory=memory,
+        min_effect=effect,
+        causes=causes,
+    )
+
+
+def _causes(cell: TrainingCell, accuracy: AccuracyVerdict, time: MetricVerdict) -> tuple[str, ...]:
+    """Return in words what else differs between the sides, and may be why the results do."""
+    old, new = (cell.records(candidate=side) for side in (False, True))
+    found = [_skipped(old, new), _interruptions(old, new)]
+    if accuracy.verdict in {"regressed", "improved"}:
+        before, after = (_mean([record.history[-1].train_loss for record in side]) for side in (old, new))
+        found.insert(0, f"training loss of the last epoch {before:.4g} -> {after:.4g}")
+    if time.ratio is not None:
+        telemetries = [[one.telemetry for one in side if one.telemetry is not None] for side in (old, new)]
+        found.append(telemetry_causes(telemetries[0], telemetries[1], time.ratio))
+    return tuple(text for text in found if text is not None)
+
+
+def _skipped(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
+    before, after = (_mean([record.metrics.get("num_skipped_steps") or 0 for record in side]) for side in (old, new))
+    steps = [len(record.history) * math.ceil(record.data.num_train / record.recipe.batch_size) for record in old]
+    if abs(after - before) <= SKIPPED_STEPS_CHANGE * _mean(steps):
+        return None
+    return f"skipped steps {before:,.0f} -> {after:,.0f} of {_mean(steps):,.0f}"
+
+
+def _interruptions(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
+    before, after = (sum(int(record.metrics.get("num_interruptions") or 0) for record in side) for side in (old, new))
+    return None if before == after else f"interruptions {before} -> {after}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _notes(verdicts: Sequence[TrainingVerdict], accuracy: AccuracyDecision) -> list[str]:
+    changes = [one.accuracy.details for one in verdicts if one.accuracy.details is not None]
+    notes = []
+    deviation = f"{100 * accuracy.seed_sd:.2g} points"
+    if all(one.dof == 0 for one in changes):
+        notes.append(
+            f"one seed a side: a standard deviation of {deviation} between seeds is assumed, not measured; where it is "
+            "larger, false verdicts are more frequent than alpha: --perf-seeds 3"
+        )
+    elif accuracy.seed_sd > SEED_SD:
+        notes.append(f"seeds scatter by {deviation} beyond what the test images explain; {100 * SEED_SD:g} are assumed")
+    if any(not one.is_paired for one in changes):
+        notes.append("the sides have different seeds: accuracies are compared unpaired, which is less sharp")
+    return notes
+
+
+def _version_notes(baseline: Sequence[FullTraining], candidate: Sequence[FullTraining]) -> tuple[str, ...]:
+    notes = []
+    for column in ("torch", "torchvision", "cuda", "cudnn", "driver"):
+        old, new = (
+            sorted({str(one.environment[column]) for one in side if one.environment[column] is not None})
+            for side in (baseline, candidate)
+        )
+        if old and new and old != new:
+            notes.append(f"{column} of the trainings differs: {', '.join(old)} -> {', '.join(new)}")
+    return tuple(notes)
