@@ -30,3 +30,20 @@ def test_a_few_pairs_of_the_yardstick_are_scored_without_a_crash_or_a_wrong_way(
         assert (scenario["crash"], scenario["missing"], scenario["wrongway"]) == (0, 0, 0)
     assert score["proc05"]["power"]["20%"] == 1.0
     assert score["copied"]["inconcl"] == score["p1_proc1"]["inconcl"] == 1.0
+
+
+def test_a_few_pairs_of_trainings_are_scored_with_few_false_verdicts_and_large_losses_found() -> None:
+    script = REPOSITORY / "tests" / "yardstick" / "accuracy_scores.py"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    done = subprocess.run(
+        [sys.executable, str(script), "--pairs", "12", "--seed", "7", "--scenarios", "0"],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    fwer, coverage, found_3_points = ([float(row[column]) for row in rows] for column in (2, 4, 8))
+    assert max(fwer) <= 0.1
+    assert min(coverage) >= 0.9
+    assert found_3_points[1:] == [1.0, 1.0]
