@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FINISHED = "finished.json"
 
+CHECKPOINT_EVERY_S = 600.0
+"""Between checkpoints within an epoch, which takes an hour where a CPU has other work: no interruption costs more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -42,6 +45,7 @@ class Job:
         environment: In which it is trained.
         deterministic: Whether to choose the same algorithms every time.
         restart: Whether to start over.
+        checkpoint_every_s: Between checkpoints within an epoch; there is one after every epoch anyway.
     """
 
     workload: Workload
@@ -52,6 +56,7 @@ class Job:
     environment: Environment
     deterministic: bool = False
     restart: bool = False
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S
 
 
 ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device")

@@ -1,8 +1,8 @@
 """Time stamps of a training in a file that grows line by line: what a killed process had done since its checkpoint.
 
 A checkpoint cannot know how long the process went on after it. So every process appends a line when it begins, and
-every few seconds the epoch and the seconds spent in it; what was appended before a kill stays. An epoch that was begun
-more than once was lost each time but the last.
+every few seconds the epoch and the seconds spent in it; what was appended before a kill stays. Of an epoch that was
+begun more than once, all but the last time is lost, as far as no checkpoint within the epoch had saved it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ EVERY_S = 5.0
 """Seconds between two time stamps, as far as a step is no longer: how much of a lost epoch goes unseen."""
 
 PROCESS = "process"
+
+SAVED = "saved"
+"""Begins a time stamp up to which a checkpoint within the epoch has everything."""
 
 MAX_BYTES = 64 * 1024**2
 """Of the file: four months of time stamps."""
@@ -77,6 +80,10 @@ class TimeStamps:
         self._last_s = self._now()
         self._append(f"{self._epoch} {self._last_s - self._begin_s:.3f}")
 
+    def saved(self) -> None:
+        """Append that a checkpoint has what was done of this epoch until now."""
+        self._append(f"{SAVED} {self._epoch} {self._now() - self._begin_s:.3f}")
+
     def _append(self, line: str) -> None:
         """Append a line; a full disk does not end the training, which says so itself at its checkpoint."""
         try:
@@ -105,30 +112,34 @@ def count_interruptions(content: bytes, num_epochs: int) -> Interruptions:
     """Return what the content of a file of time stamps says.
 
     Args:
-        content: Lines `process`, or an epoch and the seconds spent in it.
+        content: Lines `process`, or an epoch and the seconds spent in it, after `saved` those that a checkpoint has.
         num_epochs: Epochs that were trained to their end; each must have been begun.
     """
     if len(content) > MAX_BYTES:
         return _unknown(f"{NAME} is larger than {MAX_BYTES // 1024**2} MiB")
     num_processes = 0
     spent_s: dict[int, list[float]] = {epoch: [] for epoch in range(1, num_epochs + 1)}
+    saved_s: dict[int, list[float]] = {epoch: [] for epoch in spent_s}
     open_epoch = None
     for number, line in enumerate(content.decode("ascii", errors="replace").splitlines(), start=1):
         if line == PROCESS:
             num_processes, open_epoch = num_processes + 1, None
             continue
-        stamp = _parse(line)
+        stamp = _parse(line.removeprefix(SAVED).lstrip())
         if stamp is None or stamp[0] not in spent_s or not num_processes:
             return _unknown(f"{NAME} is damaged in line {number}")
         epoch, seconds = stamp
         if epoch != open_epoch:
             spent_s[epoch].append(0.0)
+            saved_s[epoch].append(0.0)
             open_epoch = epoch
         spent_s[epoch][-1] = max(spent_s[epoch][-1], seconds)
+        if line.startswith(SAVED):
+            saved_s[epoch][-1] = seconds
     missing = [epoch for epoch, times in spent_s.items() if not times]
     if missing:
         return _unknown(f"{NAME} has no time stamp of epoch {missing[0]}")
-    lost_s = sum(sum(times[:-1]) for times in spent_s.values())
+    lost_s = sum(sum(times[:-1]) - sum(saved_s[epoch][:-1]) for epoch, times in spent_s.items())
     return Interruptions(num_interruptions=num_processes - 1, lost_time_s=lost_s)
 
 

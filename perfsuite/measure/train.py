@@ -43,10 +43,11 @@ TELEMETRY_PERIOD_S = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class _Progress:
-    """What accumulates over processes and is not the network's."""
+    """What accumulates over processes and is not the network's; `epoch_active_s` is of the epoch that is not done."""
 
     history: list[EpochRecord] = field(default_factory=list)
     active_s: float = 0.0
+    epoch_active_s: float = 0.0
     num_resumes: int = 0
     training_peak_bytes: int | None = None
     evaluation_peak_bytes: int | None = None
@@ -117,7 +118,16 @@ def train(
             evaluation_batch=evaluation_batch_size(step),
         )
         undo.callback(training.close)
-        run = _Run(job, training, folder, identity, device=device, clock=clock, now=now, meter=memory_meter(device))
+        run = _Run(
+            job,
+            training,
+            folder,
+            identity,
+            device=device,
+            clock=clock,
+            now=now,
+            meter=memory_meter(device),
+        )
         run.resume(warn)
         check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
         instrument = make_instrument(device, period_s=TELEMETRY_PERIOD_S)
@@ -181,30 +191,41 @@ class _Run:
         self._clock.seconds = self._progress.active_s
 
     def epochs(self, report: Callable[[str], None], epoch_ended: Callable[[EpochRecord, float, float], None]) -> None:
-        """Train what is left, a checkpoint after every epoch."""
+        """Train what is left, a checkpoint after every epoch and now and then within one."""
         training, progress = self._training, self._progress
         while training.epoch < self._job.recipe.epochs:
             number = training.epoch + 1
             energy = read_energy_joules(self._device)
+            self._stamps.begin_epoch(number)
+            self._meter.reset()
+            begin = saved = self._reading()
 
             def step(index: int, number: int = number) -> None:
+                nonlocal begin, saved, energy
                 self._stamps.stamp_now_and_then()
                 if index % 20 == 0:
                     report(f"epoch {number}, step {index + 1} of {training.num_steps}")
+                if self._now() - saved < self._job.checkpoint_every_s or index + 1 == training.num_steps:
+                    return
+                progress.epoch_active_s += self._reading() - begin
+                self._add_energy(energy)
+                progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
+                self._save()
+                self._stamps.saved()
+                energy = read_energy_joules(self._device)
+                begin = saved = self._reading()
 
-            self._stamps.begin_epoch(number)
-            self._meter.reset()
-            begin = self._reading()
             loss, num_skipped = training.train_epoch(report_step=step)
             middle = self._reading()
             self._stamps.stamp()
+            training_s = progress.epoch_active_s + middle - begin
             progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
             report(f"epoch {number}, validating")
             evaluation = training.evaluate("validation")
             end = self._reading()
             progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
             self._stamps.stamp()
-            self._advance(end - begin)
+            self._advance(training_s + end - middle)
             self._add_energy(energy)
             epoch = EpochRecord(
                 epoch=number,
@@ -214,16 +235,17 @@ class _Run:
                 validation_accuracy=evaluation.accuracy,
                 loss_scale=training.loss_scale,
                 num_skipped_steps=num_skipped,
-                training_s=middle - begin,
+                training_s=training_s,
                 evaluation_s=end - middle,
             )
             progress.history.append(epoch)
             target = self._job.recipe.target_accuracy
             if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
                 progress.target_reached_s = progress.active_s
+            progress.epoch_active_s = 0.0
             self._save()
-            left = (self._job.recipe.epochs - number) * (end - begin)
-            epoch_ended(epoch, training.num_train / (middle - begin), left)
+            left = (self._job.recipe.epochs - number) * (training_s + end - middle)
+            epoch_ended(epoch, training.num_train / training_s, left)
 
     def _reading(self) -> float:
         self._synchronize()

@@ -68,15 +68,16 @@ class DeviceImages:
         self.num_bytes = self._images.numel() + 8 * len(labels)
 
     def batches(
-        self, batch_size: int, order: torch.Tensor | None = None
+        self, batch_size: int, order: torch.Tensor | None = None, *, first: int = 0
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield images [n, 3, H, W] float32, normalised, and labels [n] int64, in this order; nothing waits.
 
         Args:
             batch_size: n, but for the last batch.
             order: Rows [N] int64 on the device; None for as they stand.
+            first: Number of the batch to begin with.
         """
-        for start in range(0, self.num_images, batch_size):
+        for start in range(first * batch_size, self.num_images, batch_size):
             if order is None:
                 pixels, labels = self._images[start : start + batch_size], self._labels[start : start + batch_size]
             else:
@@ -96,6 +97,7 @@ class Training:
         workload: Network, precision, memory format, gradients kept or freed.
         recipe: How.
         epoch: Epochs that are done.
+        step: Steps of the next epoch that are done.
         resident_bytes: What the images hold of the device's memory.
         num_steps: Batches of an epoch.
         evaluation_batch: Images that are evaluated at once; halved where they do not fit.
@@ -159,6 +161,9 @@ class Training:
         self.num_steps = -(-self._images["train"].num_images // recipe.batch_size)
         self.evaluation_batch = recipe.batch_size if evaluation_batch is None else evaluation_batch
         self.epoch = 0
+        self.step = 0
+        self._losses = torch.zeros((), device=device)
+        self._skipped_before = self._skipped.count.clone()
 
     @property
     def num_train(self) -> int:
@@ -166,10 +171,11 @@ class Training:
         return self._images["train"].num_images
 
     def train_epoch(self, *, report_step: Callable[[int], None] = lambda _step: None) -> tuple[float, int]:
-        """Train one epoch; the host waits for the device once, at the end.
+        """Train one epoch, or what is left of it; the host waits for the device once, at the end.
 
         Args:
-            report_step: Told the number of each step when it has been asked for, not when it is done.
+            report_step: Told the number of each step when it has been asked for, not when it is done. It may save the
+                state, of which the next epoch goes on with the next step.
 
         Returns:
             Mean loss of the training images, and how many steps the scaler skipped.
@@ -183,17 +189,19 @@ class Training:
         # Of seed and epoch alone, so that a resumed training goes on with the same order.
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
         order = torch.randperm(self.num_train, generator=generator).to(self._device)
-        losses = torch.zeros((), device=self._device)
-        before = self._skipped.count.clone()
+        if self.step == 0:
+            self._losses = torch.zeros((), device=self._device)
+            self._skipped_before = self._skipped.count.clone()
         self.model.train()
-        for step, (images, labels) in enumerate(self._images["train"].batches(self.recipe.batch_size, order)):
-            losses += self.train_batch(images, labels) * len(labels)
-            report_step(step)
-        self.epoch += 1
-        mean = float(losses) / self.num_train
+        for images, labels in self._images["train"].batches(self.recipe.batch_size, order, first=self.step):
+            self._losses += self.train_batch(images, labels) * len(labels)
+            self.step += 1
+            report_step(self.step - 1)
+        self.epoch, self.step = self.epoch + 1, 0
+        mean = float(self._losses) / self.num_train
         if not np.isfinite(mean):
             raise MeasurementError(f"diverged: the training loss of epoch {self.epoch} is {mean}")
-        return mean, int(float(self._skipped.count - before))
+        return mean, int(float(self._skipped.count - self._skipped_before))
 
     def train_batch(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Do one step and return its loss [] float32 on the device; nothing waits.
@@ -256,13 +264,16 @@ class Training:
         return float(self.scaler.get_scale()) if self.policy.loss_scaling else None
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the next epoch depends on, in types that `weights_only` loading allows."""
+        """Return everything that the next step depends on, in types that `weights_only` loading allows."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "num_skipped": self._skipped.count,
             "epoch": self.epoch,
+            "step": self.step,
+            "losses": self._losses,
+            "skipped_before": self._skipped_before,
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
         }
@@ -279,6 +290,10 @@ class Training:
             self.scaler.load_state_dict(state["scaler"])
         self._skipped.count.copy_(state["num_skipped"])
         self.epoch = int(state["epoch"])
+        self.step = int(state.get("step", 0))  # checkpoints of older versions are of whole epochs
+        if self.step:
+            self._losses.copy_(state["losses"])
+            self._skipped_before.copy_(state["skipped_before"])
         torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None and self._device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self._device)

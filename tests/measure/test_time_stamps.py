@@ -47,6 +47,17 @@ def test_a_kill_between_two_epochs_loses_no_time(tmp_path: Path) -> None:
     assert last.interruptions(2) == Interruptions(num_interruptions=1, lost_time_s=0.0)
 
 
+def test_what_a_checkpoint_within_an_epoch_saved_is_not_lost(tmp_path: Path) -> None:
+    clock = Clock()
+    first = train_until(tmp_path, clock, first=1, last=1, seconds_in_last=60)
+    first.saved()
+    for _ in range(15):
+        clock.time += 1.0
+        first.stamp_now_and_then()
+    second = train_until(tmp_path, clock, first=1, last=1, seconds_in_last=40)
+    assert second.interruptions(1) == Interruptions(num_interruptions=1, lost_time_s=15.0)
+
+
 def test_half_a_line_at_the_end_is_cut_off(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"process\n1 0.000\n1 5.000\n1 10.0")
     last = train_until(tmp_path, Clock(), first=1, last=1, seconds_in_last=5)

@@ -280,6 +280,58 @@ def test_an_epoch_that_was_cut_off_is_lost_time_and_no_part_of_the_training_time
     assert resumed.metrics["training_time_s"] == whole.metrics["training_time_s"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16"])
+def test_a_training_cut_off_within_an_epoch_goes_on_with_the_next_step_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=2, num_train=24)  # six steps an epoch
+    whole, _ = run(make_job(tmp_path / "whole", precision, recipe=recipe))
+    job = make_job(tmp_path / "cut", precision, recipe=recipe, checkpoint_every_s=2.5)
+    original = Training.train_batch
+    steps: list[tuple[int, int]] = []
+    with monkeypatch.context() as patch:
+
+        def killed(training: Training, *batch: Any) -> Any:
+            steps.append((training.epoch, training.step))
+            if (training.epoch, training.step) == (1, 4):
+                raise Stopped
+            return original(training, *batch)
+
+        patch.setattr(Training, "train_batch", killed)
+        with pytest.raises(Stopped):
+            run(job)
+    with monkeypatch.context() as patch:
+
+        def watched(training: Training, *batch: Any) -> Any:
+            steps.append((training.epoch, training.step))
+            return original(training, *batch)
+
+        patch.setattr(Training, "train_batch", watched)
+        resumed, clock = run(job)
+    again = steps[steps.index((1, 4)) + 1]
+    assert again[0] == 1
+    assert 0 < again[1] <= 4, "the epoch was not begun again"
+    assert resumed.weights_sha256 == whole.weights_sha256
+    assert resumed.confusion == whole.confusion
+    for one, other in zip(resumed.history, whole.history, strict=True):
+        assert (one.train_loss, one.validation_loss) == (other.train_loss, other.validation_loss)
+        assert one.num_skipped_steps == other.num_skipped_steps
+    assert resumed.metrics["num_interruptions"] == 1
+    assert resumed.num_resumes == 1
+    spent = sum(epoch.training_s + epoch.evaluation_s for epoch in resumed.history)
+    assert clock.seconds == resumed.metrics["training_time_s"] == spent
+    assert resumed.history[1].training_s >= 6  # readings of the injected clock, one a step and more
+
+
+def test_an_uninterrupted_training_is_the_same_with_checkpoints_within_epochs_and_without(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1, num_train=16)
+    plain, _ = run(make_job(tmp_path / "plain", recipe=recipe))
+    saved, _ = run(make_job(tmp_path / "saved", recipe=recipe, checkpoint_every_s=0.0))
+    assert saved.weights_sha256 == plain.weights_sha256
+    assert [epoch.train_loss for epoch in saved.history] == [epoch.train_loss for epoch in plain.history]
+    assert (saved.metrics["num_interruptions"], saved.metrics["lost_time_s"]) == (0, 0.0)
+
+
 def test_a_checkpoint_without_time_stamps_makes_the_lost_time_unknown(tmp_path: Path) -> None:
     interrupted(make_job(tmp_path), after=1)
     (path,) = tmp_path.glob(f"*/{time_stamps.NAME}")
