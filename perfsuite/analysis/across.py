@@ -13,6 +13,7 @@ from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.noise import collect_with_noise_floor
 from perfsuite.analysis.speedup import BASELINE, time_ratio
 from perfsuite.analysis.training_cells import join_trainings
+from perfsuite.analysis.training_groups import unstated_in_words
 from perfsuite.errors import InvalidChoiceError, choose, split_names
 
 if TYPE_CHECKING:
@@ -115,7 +116,11 @@ def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[s
         amp=tuple(_amp(frame, results, environments)),
         trainings=tuple(training_changes(cells, _label_of(label), environments)),
         training_amp=tuple(amp_of_trainings(cells, _label_of(label), environments)),
-        notes=(*_also_differs(places, axes), *results.notes),
+        notes=(
+            *_also_differs(places, axes),
+            *unstated_in_words([training.record for training in known]),
+            *results.notes,
+        ),
     )
 
 

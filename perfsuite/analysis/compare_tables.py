@@ -285,7 +285,9 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     trainings = trainings_table(comparison.trainings, comparison.alpha)
     if trainings is None:
         return [comparison_table(comparison)]
-    return [*([comparison_table(comparison)] if comparison.benchmarks else []), trainings]
+    if not comparison.benchmarks:
+        return [dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))]
+    return [comparison_table(comparison), trainings]
 
 
 def comparison_rows(comparison: Comparison) -> Table:
