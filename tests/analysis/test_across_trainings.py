@@ -162,15 +162,13 @@ def test_accuracies_are_those_that_compare_gives_for_the_same_files(
 
 
 def test_a_training_is_of_its_own_environment_not_of_the_file_that_replays_it(tmp_path: Path) -> None:
-    on_t4 = trained(accuracy=0.81)
-    baseline = write_trainings(tmp_path, "t4", [on_t4])
-    candidate = write_trainings(
-        tmp_path, "a10", [replayed(on_t4), trained("amp-fp16", run_id="x", environment=A10)], environment=A10
-    )
+    on_t4, on_a10 = trained(accuracy=0.81), trained("amp-fp16", run_id="x", environment=A10)
+    baseline = write_trainings(tmp_path, "t4", [trained("amp-fp16")])
+    candidate = write_trainings(tmp_path, "a10", [replayed(on_t4), on_a10], environment=A10)
     entries = by_label(across([baseline], [candidate], ["gpu"]).trainings)
     fp32 = entries["resnet18 fp32", "NVIDIA A10"]
-    assert (fp32["num_baseline"], fp32["num_candidate"], fp32["accuracy_change"]) == (1, 0, None)
-    assert entries["resnet18 amp-fp16", "NVIDIA A10"]["accuracy_candidate"] == 0.83
+    assert (fp32["num_baseline"], fp32["num_candidate"], fp32["accuracy_baseline"]) == (1, 0, 0.81)
+    assert entries["resnet18 amp-fp16", "NVIDIA A10"]["accuracy_change"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_baseline_that_also_replays_a_training_of_another_gpu_is_of_one_environment(tmp_path: Path) -> None:

@@ -386,7 +386,7 @@ def test_other_seeds_or_splits_are_compared_unpaired_with_a_note(tmp_path: Path,
 
 def test_other_images_are_another_cell(tmp_path: Path) -> None:
     old, new = trained(), trained(run_id="b")
-    new = dataclasses.replace(new, data=dataclasses.replace(new.data, fingerprint="0" * 64, name="images 00000000"))
+    new = dataclasses.replace(new, data=dataclasses.replace(new.data, fingerprint="0" * 64))
     paths = [write_trainings(tmp_path, name, [record]) for name, record in (("a", old), ("b", new))]
     found = judged(paths[:1], paths[1:])
     assert sorted(verdicts(found).values()) == ["missing", "new"]
@@ -539,16 +539,17 @@ def test_a_training_with_impossible_values_is_refused_in_one_line(
 def test_a_comment_with_many_benchmarks_and_trainings_is_below_the_limit_of_github(tmp_path: Path) -> None:
     sides = []
     for name, hour in (("a", 0), ("b", 1)):
-        steps = step_entries(name, hour=hour, num=900)
-        recipes = [
-            dataclasses.replace(trained().recipe, learning_rate=0.01 + 0.0001 * k, name="k" * 60) for k in range(300)
+        steps = step_entries(name, hour=hour, num=400)
+        one = trained(run_id=name, test_predictions=None)
+        recipes = [dataclasses.replace(one.recipe, learning_rate=0.01 + 0.0001 * k, name="k" * 120) for k in range(150)]
+        records = [
+            dataclasses.replace(one, recipe=recipe, weights_sha256=f"{name}{k}") for k, recipe in enumerate(recipes)
         ]
-        records = [trained(run_id=name, recipe=recipe, weights_sha256=f"{name}{k}") for k, recipe in enumerate(recipes)]
         sides.append([write_trainings(tmp_path, name, records, steps=steps, hour=hour)])
     text = comparison_markdown(judged(*sides))
     assert MOST_CHARACTERS // 2 < len(text) < GITHUB_CHARACTERS
-    assert "<summary>All 900 benchmarks</summary>" in text
-    assert "<summary>All 300 full trainings</summary>" in text
+    assert "<summary>All 400 benchmarks</summary>" in text
+    assert "<summary>All 150 full trainings</summary>" in text
     assert text.count("more lines are left out") == 2
 
 
