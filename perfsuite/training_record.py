@@ -129,6 +129,18 @@ class TrainingRecord:
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)
+        if not 0 <= self.test_accuracy <= 1:
+            raise RecordError(f"test_accuracy is {self.test_accuracy!r}; a ratio from 0 to 1 is needed")
+        if not self.history:
+            raise RecordError("history is empty; a full training has at least one epoch")
+        for name in ("num_train", "num_test"):
+            if getattr(self.data, name) < 1:
+                raise RecordError(f"data.{name} is {getattr(self.data, name)}; at least 1 image is needed")
+        if self.recipe.batch_size < 1:
+            raise RecordError(f"recipe.batch_size is {self.recipe.batch_size}; at least 1 image is needed")
+        time_s = self.metrics.get("training_time_s")
+        if time_s is None or time_s <= 0:
+            raise RecordError(f"metric 'training_time_s' is {time_s!r}; a time in seconds above 0 is needed")
         if len(self.confusion) != NUM_CLASSES or any(len(row) != NUM_CLASSES for row in self.confusion):
             raise RecordError("the confusion matrix is not 10x10")
         if self.test_predictions is not None:

@@ -157,8 +157,7 @@ def compare(
         ignore_host: Whether machines of other host names count as the same.
     """
     trainings = compare_trainings(
-        without_replays(training for process in sides.side(candidate=False) for training in process.trainings),
-        without_replays(training for process in sides.side(candidate=True) for training in process.trainings),
+        *(without_replays(trainings) for trainings in sides.trainings),
         min_effect=min_effect,
         margin=margin,
         alpha=alpha,
@@ -343,6 +342,6 @@ def _version_notes(sides: Sides) -> list[str]:
             ", ".join(sorted({process.versions.get(name, "unknown") for process in sides.side(candidate=candidate)}))
             for candidate in (False, True)
         )
-        if old != new and "unknown" not in (old, new):
+        if old and new and old != new and "unknown" not in (old, new):
             notes.append(f"{name} differs: {old} in the baseline, {new} in the candidate")
     return notes

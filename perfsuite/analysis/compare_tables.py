@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
 
-from perfsuite.analysis.comments import HEAD_ROWS, SHORT_ROWS, render_comment
+from perfsuite.analysis.comments import HEAD_ROWS, SHORT_ROWS, render_comments
 from perfsuite.analysis.statistics.decision import TAIL_SHARE
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
@@ -285,7 +285,9 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     trainings = trainings_table(comparison.trainings, comparison.alpha)
     if trainings is None:
         return [comparison_table(comparison)]
-    return [*([comparison_table(comparison)] if comparison.benchmarks else []), trainings]
+    if not comparison.benchmarks:
+        return [dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))]
+    return [comparison_table(comparison), trainings]
 
 
 def comparison_rows(comparison: Comparison) -> Table:
@@ -298,13 +300,14 @@ def comparison_rows(comparison: Comparison) -> Table:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Return the comparison for a pull request: what changed first, everything folded below."""
-    parts: list[str] = []
-    for table in comparison_tables(comparison):
+    tables = comparison_tables(comparison)
+    heads = []
+    for table in tables:
         assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
         changed = [row for row in table.frame if row["verdict"] in CHANGED]
         cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
         shown = changed[:HEAD_ROWS] if cut else changed
         columns = table.columns if changed else ()
-        head = Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes)
-        parts.append(render_comment(table, head=head, what="rows" if parts else "benchmarks"))
-    return "\n".join(parts)
+        heads.append(Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes))
+    what = [*(["benchmarks"] if comparison.benchmarks else []), "full trainings"]
+    return render_comments(list(zip(tables, heads, strict=True)), what=what)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.statistics.decision import Decision
     from perfsuite.analysis.statistics.tail import TailDecision
+    from perfsuite.analysis.training_cells import TrainingCell
     from perfsuite.analysis.training_verdicts import TrainingVerdict
 
 
@@ -37,7 +38,7 @@ def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
     trainings = comparison.trainings.verdicts
     names = [
         *(_names(benchmark) for benchmark in comparison.benchmarks),
-        *((training.cell.fullname, training.cell.label) for training in trainings),
+        *(_names_of_cell(training.cell) for training in trainings),
     ]
     rows = [row for row, candidates in enumerate(names) if name in candidates]
     rows = rows or [row for row, candidates in enumerate(names) if any(name in candidate for candidate in candidates)]
@@ -49,11 +50,18 @@ def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
         raise InvalidChoiceError(f"--explain: {name[:100]!r} is part of {len(rows)} names; say more: {some[:300]}")
     near = difflib.get_close_matches(name, [candidates[0] for candidates in names], n=3, cutoff=0.3)
     hint = f"; the nearest: {', '.join(near)[:300]}" if near else ""
-    raise InvalidChoiceError(f"--explain: no benchmark is called {name[:100]!r}{hint}")
+    raise InvalidChoiceError(f"--explain: no benchmark and no full training is called {name[:100]!r}{hint}")
 
 
 def _names(benchmark: BenchmarkVerdict) -> tuple[str, ...]:
     return (benchmark.fullname, *(() if benchmark.workload is None else (benchmark.workload.label,)))
+
+
+def _names_of_cell(cell: TrainingCell) -> tuple[str, ...]:
+    """Return all names of a cell of trainings: its label, and the names of the trainings of every seed."""
+    members = (*cell.baseline, *cell.candidate)
+    names = (name for training in members for name in (training.fullname, training.name))
+    return tuple(dict.fromkeys((cell.fullname, cell.label, *names)))
 
 
 def explain(comparison: Comparison, row: int) -> str:

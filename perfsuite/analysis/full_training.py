@@ -23,6 +23,7 @@ class FullTraining:
     Attributes:
         record: What came of it.
         name: pytest's name of it.
+        fullname: The same with the path of its module.
         file: Label of the file.
         series: What the file's name says; see `series_name`.
         environment: Values of `ENVIRONMENT_COLUMNS`.
@@ -30,6 +31,7 @@ class FullTraining:
 
     record: TrainingRecord
     name: str
+    fullname: str
     file: str
     series: str
     environment: dict[str, Any]
@@ -52,6 +54,7 @@ def full_trainings(file: ResultFile, label: str) -> list[FullTraining]:
         FullTraining(
             record=benchmark.training,
             name=benchmark.name,
+            fullname=benchmark.fullname,
             file=label,
             series=series_name(file.path),
             environment=training_environment(benchmark.training, environment),

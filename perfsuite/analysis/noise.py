@@ -87,9 +87,11 @@ def noise_floor(comparison: Comparison) -> NoiseFloor:
     """Return the noise floor that an A/A comparison shows.
 
     Raises:
-        ResultFileError: Too few processes, or several machines.
+        ResultFileError: Too few processes, several machines, or no benchmarks.
     """
     machines = sorted({machine_key(process.machine) for process in comparison.sides.processes})
+    if not comparison.benchmarks:
+        raise ResultFileError("these files hold no benchmarks; full trainings have no noise floor: run -m step")
     if len(machines) != 1:
         raise ResultFileError(f"a noise floor is that of one machine; these files are of {len(machines)}")
     known = {
@@ -150,10 +152,8 @@ def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
     machines = content.get("machines") if known else None
     if not isinstance(machines, dict):
         raise ResultFileError(f"{path}: not a file of noise floors; delete it, `perfsuite noise` writes a new one")
-    floors = {}
-    for machine, values in machines.items():
-        floors[machine] = _read(machine, values, path, old=content["schema"] == OLD_SCHEMA)
-    return floors
+    is_old = content["schema"] == OLD_SCHEMA
+    return {machine: _read(machine, values, path, old=is_old) for machine, values in machines.items()}
 
 
 def _read(machine: str, values: Any, path: Path, *, old: bool) -> NoiseFloor:

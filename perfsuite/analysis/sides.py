@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfsuite.analysis.environment_columns import is_environment_unknown, unknown_environments_in_words
 from perfsuite.analysis.full_training import full_trainings
 from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
 from perfsuite.analysis.result_file import commit_of, fingerprint, read_result_file, short_commit
 from perfsuite.analysis.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
 from perfsuite.analysis.statistics.effect import LOWER_QUANTILES, TYPICAL
+from perfsuite.analysis.training_groups import unstated_in_words
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
@@ -96,7 +98,8 @@ class Sides:
         peak_bytes: [benchmarks, processes]
         is_candidate: [processes]
         order: Start times [processes].
-        processes: In the order of the columns.
+        processes: In the order of the columns; a file that holds full trainings alone is none of them.
+        trainings: Full trainings of the baseline, and of the candidate.
         notes: What a reader should know of the files, in words.
     """
 
@@ -111,6 +114,7 @@ class Sides:
     order: Floats
     processes: tuple[ProcessResult, ...]
     notes: tuple[str, ...]
+    trainings: tuple[tuple[FullTraining, ...], tuple[FullTraining, ...]] = ((), ())
 
     def side(self, *, candidate: bool) -> tuple[ProcessResult, ...]:
         """Return the processes of one side."""
@@ -218,6 +222,10 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 f"{process.path}: the same run as {both[process.fingerprint].path} on the other side; a run cannot be "
                 "compared with itself"
             )
+    notes += [note for process in (*old, *new) for note in _about_file(process)]
+    trainings = tuple(tuple(one for process in side for one in process.trainings) for side in (old, new))
+    notes += unstated_in_words([one.record for side in trainings for one in side])
+    old, new = ([process for process in side if process.keys or not process.trainings] for side in (old, new))
     processes = [*old, *new]
     rows: dict[Key, int] = {}
     fullnames: list[str] = []
@@ -228,8 +236,6 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 rows[key] = len(rows)
                 fullnames.append(fullname)
                 workloads.append(workload)
-        if not process.complete:
-            notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
     notes += [*_mixed("baseline", old), *_mixed("candidate", new), *_not_compared(processes)]
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
@@ -254,11 +260,21 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         slowest=slowest,
         resolution=_finest(resolution),
         peak_bytes=peaks,
-        is_candidate=np.array([False] * len(old) + [True] * len(new)),
-        order=np.array([process.started for process in processes]),
+        is_candidate=np.array([False] * len(old) + [True] * len(new), dtype=bool),
+        order=np.array([process.started for process in processes], dtype=float),
         processes=tuple(processes),
         notes=tuple(notes),
+        trainings=(trainings[0], trainings[1]),
     )
+
+
+def _about_file(process: ProcessResult) -> list[str]:
+    """Return what a reader should know of a file."""
+    unknown = [one.fullname for one in process.trainings if is_environment_unknown(one.record)]
+    notes = unknown_environments_in_words(str(process.path), unknown)
+    if not process.complete:
+        notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
+    return notes
 
 
 def _finest(resolution: Floats) -> Floats:

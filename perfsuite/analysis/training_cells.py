@@ -16,7 +16,13 @@ from perfsuite.analysis.statistics.accuracy import (
     paired_change,
     unpaired_change,
 )
-from perfsuite.analysis.training_groups import Family, TrainingGroup, determining_values, family_words
+from perfsuite.analysis.training_groups import (
+    Family,
+    TrainingGroup,
+    determining_values,
+    family_words,
+    unstated_settings,
+)
 from perfsuite.errors import RecordError
 from perfsuite.training_record import discordant_counts
 
@@ -87,22 +93,23 @@ def join_trainings(baseline: Sequence[FullTraining], candidate: Sequence[FullTra
     A training that is on both sides, because the candidate's run replayed it, counts for the baseline alone.
     """
     known = {training.identity for training in baseline}
+    unstated = unstated_settings([training.record for training in (*baseline, *candidate)])
     groups: dict[tuple[Hashable, ...], tuple[list[FullTraining], list[FullTraining], list[FullTraining]]] = {}
     for training in baseline:
-        groups.setdefault(_key(training.record), ([], [], []))[0].append(training)
+        groups.setdefault(_key(training.record, unstated), ([], [], []))[0].append(training)
     for training in candidate:
         is_same = training.identity in known
-        groups.setdefault(_key(training.record), ([], [], []))[2 if is_same else 1].append(training)
+        groups.setdefault(_key(training.record, unstated), ([], [], []))[2 if is_same else 1].append(training)
     joined = []
     for old, new, _ in groups.values():
         first = (*old, *new)[0].record
-        family = Family(place="", model=first.workload.model, determining=determining_values(first))
+        family = Family(place="", model=first.workload.model, determining=determining_values(first, unstated))
         joined.append(TrainingGroup(family=family, precision=first.workload.precision, members=(*old, *new)))
     words = family_words(joined)
     return tuple(
         TrainingCell(
             label=f"{words(group.family)} {group.precision}",
-            fullname=group.members[0].name,
+            fullname=group.members[0].fullname,
             model=group.family.model,
             precision=group.precision,
             family=group.family,
@@ -114,8 +121,8 @@ def join_trainings(baseline: Sequence[FullTraining], candidate: Sequence[FullTra
     )
 
 
-def _key(record: TrainingRecord) -> tuple[Hashable, ...]:
-    return record.workload.model, record.workload.precision, determining_values(record)
+def _key(record: TrainingRecord, unstated: Sequence[str]) -> tuple[Hashable, ...]:
+    return record.workload.model, record.workload.precision, determining_values(record, unstated)
 
 
 def accuracy_change(cell: TrainingCell) -> AccuracyChange:

@@ -129,12 +129,41 @@ def family_of(results: Results) -> Callable[[FullTraining], Family]:
     return family
 
 
-def determining_values(record: TrainingRecord) -> tuple[tuple[str, Hashable], ...]:
-    """Return all that determines the result of a training but network, precision and seed, by name."""
+def unstated_settings(records: Sequence[TrainingRecord]) -> tuple[str, ...]:
+    """Return the settings that some of the records do not state, and that are the same in all others.
+
+    An older perfsuite wrote fewer of them. What a record does not state is unknown, and distinguishes nothing.
+    """
+    names = dict.fromkeys(name for record in records for name in record.settings)
+    stated = {name: [record.settings[name] for record in records if name in record.settings] for name in names}
+    return tuple(
+        name
+        for name, values in stated.items()
+        if name not in (*PRECISION_SETTINGS, *FREE_SETTINGS) and len(values) < len(records) and len(set(values)) == 1
+    )
+
+
+def unstated_in_words(records: Sequence[TrainingRecord]) -> list[str]:
+    """Return the note on settings that are not compared, if there are any."""
+    names = unstated_settings(records)
+    if not names:
+        return []
+    listed = ", ".join(heading_of(name) for name in names)
+    return [
+        f"settings that only some of the full trainings state, those of a newer perfsuite, are not compared: {listed}"
+    ]
+
+
+def determining_values(record: TrainingRecord, unstated: Sequence[str] = ()) -> tuple[tuple[str, Hashable], ...]:
+    """Return all that determines the result of a training but network, precision and seed, by name.
+
+    Args:
+        record: The training.
+        unstated: Settings that are left out; see `unstated_settings`.
+    """
     recipe, data, workload = record.recipe, record.data, record.workload
-    settings = {
-        name: value for name, value in record.settings.items() if name not in (*PRECISION_SETTINGS, *FREE_SETTINGS)
-    }
+    left_out = (*PRECISION_SETTINGS, *FREE_SETTINGS, *unstated)
+    settings = {name: value for name, value in record.settings.items() if name not in left_out}
     values: dict[str, Hashable] = {
         "initial_learning_rate": recipe.learning_rate,
         **{name: getattr(recipe, name) for name in RECIPE_VALUES if hasattr(recipe, name)},

@@ -35,7 +35,7 @@ TIME_SHARE = 0.2
 SKIPPED_STEPS_CHANGE = 0.005
 """Share of all steps by which the number of skipped ones must differ to be named."""
 
-SAME_TRAINING = "the candidate only replays the baseline's trainings: train again (--perf-restart), or elsewhere"
+SAME_TRAINING = "both sides have the same training, one of them as a replay: train again (--perf-restart), or elsewhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +140,12 @@ def compare_trainings(
     cells = join_trainings(baseline, candidate)
     if not cells:
         return TrainingComparison(margin=margin)
-    differing = _machines_differ([*baseline, *candidate], ignore_host=ignore_host)
-    both = [cell for cell in cells if cell.baseline and cell.candidate]
-    if differing is not None or not both:
-        verdicts = [_not_compared(cell, differing, min_effect(cell.fullname)) for cell in cells]
+    differing = {
+        id(cell): _machines_differ([*cell.baseline, *cell.candidate], ignore_host=ignore_host) for cell in cells
+    }
+    both = [cell for cell in cells if cell.baseline and cell.candidate and differing[id(cell)] is None]
+    if not both:
+        verdicts = [_not_compared(cell, differing[id(cell)], min_effect(cell.fullname)) for cell in cells]
         return TrainingComparison(verdicts=tuple(verdicts), margin=margin, notes=_version_notes(baseline, candidate))
     changes = [accuracy_change(cell) for cell in both]
     accuracy = decide_accuracy(changes, margin=margin, alpha=alpha * (1 - TIME_SHARE))
@@ -155,7 +157,7 @@ def compare_trainings(
     for cell in cells:
         row = rows.get(id(cell))
         if row is None:
-            verdicts.append(_not_compared(cell, None, min_effect(cell.fullname)))
+            verdicts.append(_not_compared(cell, differing[id(cell)], min_effect(cell.fullname)))
             continue
         on_accuracy = _accuracy_verdict(cell, row, changes[row], accuracy, margin)
         verdicts.append(_judged(cell, row, on_accuracy, time, times, effects[row]))
@@ -330,7 +332,7 @@ def _notes(verdicts: Sequence[TrainingVerdict], accuracy: AccuracyDecision) -> l
     elif accuracy.seed_sd > SEED_SD:
         notes.append(f"seeds scatter by {deviation} beyond what the test images explain; {100 * SEED_SD:g} are assumed")
     if any(not one.is_paired for one in changes):
-        notes.append("the sides have different seeds: accuracies are compared unpaired, which is less sharp")
+        notes.append("the sides have different seeds or splits: accuracies are compared unpaired, which is less sharp")
     return notes
 
 

@@ -123,10 +123,18 @@ def check_arguments(arguments: tuple[str, ...]) -> None:
 
 def has_trainings(arguments: tuple[str, ...]) -> bool:
     """Whether full trainings are run: only arguments that name them by marker or node id select any."""
-    markers = [value for option, value in pairwise(arguments) if option == "-m"]
-    markers += [argument[2:] for argument in arguments if argument.startswith("-m")]
-    is_long = any(re.search(r"\blong\b", marker) for marker in markers)
+    is_long = any(re.search(r"\blong\b", marker) for marker in _markers(arguments))
     return is_long or any("full_training" in argument for argument in arguments)
+
+
+def has_only_trainings(arguments: tuple[str, ...]) -> bool:
+    """Whether the marker selects full trainings and nothing else; False where that is not certain."""
+    return [marker.strip() for marker in _markers(arguments) if marker.strip()] == ["full_training"]
+
+
+def _markers(arguments: tuple[str, ...]) -> list[str]:
+    separate = [value for option, value in pairwise(arguments) if option == "-m"]
+    return separate + [argument[2:] for argument in arguments if argument.startswith("-m") and argument != "-m"]
 
 
 def identify(plan: Plan) -> dict[str, object]:

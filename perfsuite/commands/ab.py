@@ -141,12 +141,15 @@ def _noise(options: argparse.Namespace) -> int:
     )
     from perfsuite.analysis.sides import join_sides, read_process
     from perfsuite.analysis.statistics.significance import MIN_PROCESSES
+    from perfsuite.campaign.plan import has_only_trainings
     from perfsuite.campaign.run import mark_judged
     from perfsuite.errors import CampaignError
 
     plan = _plan(options, [(name, options.python, options.dir, []) for name in ("baseline", "candidate")])
     if plan.num_processes < MIN_PROCESSES:
         raise CampaignError(f"--processes: {plan.num_processes} a side show no noise floor; {MIN_PROCESSES} at least")
+    if has_only_trainings(plan.arguments):
+        raise CampaignError("-m full_training: full trainings have no noise floor; choose benchmarks: -m step")
     path = default_noise_path()
     read_noise_floors(path)  # a damaged file is told before the hours, not after them
     found = _run(options, plan, "noise")

@@ -192,12 +192,18 @@ def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
 
 
 def _across(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.across import across, across_json, across_tables, read_axes
+    from perfsuite.analysis.across import across, read_axes
+    from perfsuite.analysis.across_tables import across_json, across_rows, across_tables
+    from perfsuite.analysis.comments import render_comments
 
     found = across(options.baseline, options.candidate, read_axes(options.across))
     if options.format == "json":
-        write(across_json(found), options.output)
-        return 0
-    texts = [rendered(table, options) for table in across_tables(found)]
-    write("\n".join(texts), options.output)
+        text = across_json(found)
+    elif options.format == "csv":
+        text = rendered(across_rows(found), options)
+    elif options.format == "markdown":
+        text = render_comments([(table, None) for table in across_tables(found)])
+    else:
+        text = "\n".join(rendered(table, options) for table in across_tables(found))
+    write(text, options.output)
     return 0

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from builders import ENVIRONMENT, make_content, make_entry, make_record
 from generated_images import generated_set
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.collect import collect
-from perfsuite.campaign.plan import has_trainings
+from perfsuite.campaign import run as campaign_run
+from perfsuite.campaign.plan import has_only_trainings, has_trainings
 from perfsuite.cli import main
+from perfsuite.records import Process
 from perfsuite.workloads.images import save_image_set
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.campaign.plan import Side
 
 REPOSITORY = Path(__file__).parents[2]
 RECIPE = "epochs = 2\nbatch_size = 4\nnum_train = 8\nnum_validation = 4\nnum_test = 20\nlearning_rate = 0.02\n"
@@ -118,3 +130,112 @@ def test_options_that_would_share_or_repeat_trainings_are_refused(
     both = ("--baseline", sys.executable, "--candidate", sys.executable)
     assert main(["ab", *both, "--", "-m", "full_training", argument]) == 2
     assert f"{argument}: cannot be given here; {complaint}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the processes of an A/B run write a training, and a step if asked for, without measuring anything."""
+
+    def fake(
+        *, candidate_accuracy: float, seconds: float = 3600.0, with_steps: bool = False, note: str | None = None
+    ) -> None:
+        def run_process(side: Side, _arguments: tuple[str, ...], path: Path, **_: Any) -> str | None:
+            number, is_candidate = int(path.name[:3]), side.name == "candidate"
+            process = Process(run_id=path.stem, pid=1, started=f"2026-01-05T{number:02d}:00:00+00:00")
+            training = make_training(
+                accuracy=candidate_accuracy if is_candidate else 0.83,
+                seconds=(seconds if is_candidate else 3600.0) + number % 2,
+                weights_sha256=path.stem,
+                process=process,
+                environment=ENVIRONMENT,
+            )
+            steps = [make_entry(dataclasses.replace(make_record(), process=process), [0.1, 0.101, 0.1, 0.102] * 3)]
+            content = make_content([*(steps if with_steps else []), make_training_entry(training)])
+            path.write_text(json.dumps({**content, "datetime": process.started}))
+            return note
+
+        monkeypatch.setattr(campaign_run, "_run_process", run_process)
+
+    return fake
+
+
+def ab(tmp_path: Path, *more: str, processes: int = 2) -> int:
+    python = ("--baseline", sys.executable, "--candidate", sys.executable, "--dir-baseline", str(tmp_path))
+    folders = ("--dir-candidate", str(tmp_path), "--run-dir", str(tmp_path / "run"), "--processes", str(processes))
+    return main(["ab", *python, *folders, *more, "--", "-m", "full_training"])
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict", "status"), [(0.78, "regressed", 1), (0.88, "improved", 0), (0.83, "inconclusive", 1)]
+)
+def test_two_processes_a_side_give_a_verdict_on_accuracy_and_none_on_time(
+    tmp_path: Path,
+    faked: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    accuracy: float,
+    verdict: str,
+    status: int,
+) -> None:
+    faked(candidate_accuracy=accuracy, seconds=7200.0)  # twice the time, but two processes cannot show it
+    assert ab(tmp_path, "--format", "json") == status
+    captured = capsys.readouterr()
+    (found,) = json.loads(captured.out)["trainings"]
+    assert (found["verdict"], found["accuracy"]["verdict"]) == (verdict, verdict)
+    assert found["time"]["verdict"] == "inconclusive"
+    assert found["time"]["ratio"] == pytest.approx(2.0, rel=0.01)
+    assert "2 processes on a side cannot separate code from noise" in found["time"]["reason"]
+    assert ("failed (--fail-on regressed,missing,unjudged)" in captured.err) == bool(status)
+
+
+def test_the_table_of_trainings_ends_an_ab_run_with_the_notes_on_its_processes(
+    tmp_path: Path, faked: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    faked(candidate_accuracy=0.78, note="some benchmarks failed, see 001-baseline.log")
+    assert ab(tmp_path) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("Full trainings: 1 regressed\n")
+    assert "accuracy -5.00 points, significant" in out
+    assert "training time is judged from 3 processes a side on, interleaved" in out
+    assert "001-baseline.json: some benchmarks failed, see 001-baseline.log" in out
+
+
+def test_three_processes_a_side_judge_the_time_of_trainings_too(
+    tmp_path: Path, faked: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    faked(candidate_accuracy=0.88, seconds=7200.0)
+    assert ab(tmp_path, "--format", "json", processes=3) == 1
+    (found,) = json.loads(capsys.readouterr().out)["trainings"]
+    assert (found["time"]["verdict"], found["accuracy"]["verdict"]) == ("regressed", "improved")
+    assert found["verdict"] == "regressed"
+
+
+def test_an_ab_run_of_both_writes_one_comment_with_both_tables(
+    tmp_path: Path, faked: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    faked(candidate_accuracy=0.78, with_steps=True)
+    assert ab(tmp_path, "--format", "markdown", processes=3) == 1
+    out = capsys.readouterr().out
+    assert out.count("**Full trainings: 1 regressed**") == 1
+    assert "<summary>All 1 benchmarks</summary>" in out
+    assert "<summary>All 1 full trainings</summary>" in out
+    assert len(out) < 65_536
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_certain"),
+    [
+        (("-m", "full_training"), True),
+        (("benchmarks", "-mfull_training"), True),
+        (("-m", "step or full_training"), False),
+        (("-m", "not full_training"), False),
+        (("benchmarks",), False),
+    ],
+)
+def test_a_noise_floor_of_full_trainings_is_refused_before_they_are_run(
+    arguments: tuple[str, ...], is_certain: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert has_only_trainings(arguments) is is_certain
+    if is_certain:
+        assert main(["noise", "--run-dir", str(tmp_path / "run"), "--", *arguments]) == 2
+        assert "-m full_training: full trainings have no noise floor" in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.across import ratio_of_entry
+from perfsuite.analysis.across_entries import ratio_of_entry
 from perfsuite.analysis.figures.drawing import Drawing
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_point
 from perfsuite.analysis.figures.rows import MOST_ROWS, Row, rows_panel, spread_limits

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.across import across_tables
+from perfsuite.analysis.across_tables import across_tables
 from perfsuite.analysis.compare_tables import comparison_table
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.figures.kinds import KINDS
