@@ -23,7 +23,7 @@ from perfsuite.analysis.material import gather
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
 from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.analysis.tables import render_terminal
-from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.views import TABLES, build_table
 from perfsuite.records import Process
 

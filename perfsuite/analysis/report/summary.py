@@ -20,7 +20,7 @@ from perfsuite.analysis.ratio_text import (
 )
 from perfsuite.analysis.speedup import INTERLEAVED
 from perfsuite.analysis.table_parts import notes_of
-from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.verdicts import percent
 from perfsuite.metrics import duration
 
@@ -180,7 +180,7 @@ def _amp_trainings(material: Material) -> Answer | None:
         verdict = "no worse" if row["non_inferior"] else "not shown to be no worse"
         ratio = ratio_of_row(row, "time_ratio")
         time = "" if ratio is None else f", {ratio_text(ratio)} the time"
-        low = f"at least {100 * row['difference_low']:+.2f} with 95% confidence"
+        low = f"at least {100 * row['accuracy_difference_bound']:+.2f} with 95% confidence"
         where = f" ({row['place']})" if row["place"] else ""
         lines.append(
             f"{row['model']} {row['precision']}{where}: {100 * difference:+.2f} points, {low}: {verdict}{time}"
