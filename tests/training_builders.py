@@ -77,9 +77,10 @@ def make_predicted_training(
         run_id: Of the process; another one errs on other images of medium difficulty.
         changes: Other values of the record.
     """
+    workload = changes.get("workload", make_workload(precision=precision, phase="full_training"))
     images = np.random.default_rng(1000 + seed)
     truth, hardness = images.integers(0, 10, 10_000), images.beta(0.75, 0.15, 10_000)
-    own = np.random.default_rng([seed, *f"{precision}{run_id}".encode()])
+    own = np.random.default_rng([seed, *f"{workload.model}{precision}{run_id}".encode()])
     medium = (hardness > 0.05) & (hardness < 0.95)
     correct = own.random(10_000) < np.clip(hardness - loss / medium.mean() * medium, 0, 1)
     predicted = np.where(correct, truth, (truth + 1 + own.integers(0, 9, 10_000)) % 10)
@@ -89,7 +90,7 @@ def make_predicted_training(
         "seconds": 3600.0 * float(np.exp(own.normal(0, 0.01))),
         "confusion": confusion_of(outcomes),
         "test_predictions": pack_predictions(outcomes),
-        "weights_sha256": f"{precision}{seed}{run_id}",
+        "weights_sha256": f"{workload.model}{precision}{seed}{run_id}",
         "process": Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
     }
     return make_training(precision, seed=seed, **{**values, **changes})

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 COMMITS = ("a" * 40, "b" * 40)
 SHORT = tuple(commit[:10] for commit in COMMITS)
 FOREIGN_KINDS = {"plain"}
-KINDS_OF_TWO_SIDES = {"verdicts", "across"}
+KINDS_OF_TWO_SIDES = {"verdicts", "accuracy-changes", "across"}
 """Their sides are given by the user, and what differs within one is a note."""
 
 
