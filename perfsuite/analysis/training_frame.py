@@ -13,6 +13,7 @@ from perfsuite.analysis.statistics.intervals import bare_ratio, ratio_over_proce
 from perfsuite.analysis.training_groups import (
     baseline_of,
     distinguishing_values,
+    family_words,
     origin_of,
     training_groups,
     training_origins,
@@ -52,17 +53,17 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
     """Return a row per group: mean over seeds with its interval, the target, and AMP vs FP32.
 
     Returns:
-        Columns: device, torch and what else differs between places, `place` in words, model, recipe, precision, the
-        values that determine the result (see `values_of`), `num_seeds`, `num_test_images`, `test_accuracy` with
-        `_low` and `_high` (95% interval, see `accuracy_intervals`), `test_accuracy_sd`, means of `MEAN_METRICS`, sums
-        of `SUMMED_METRICS`, `target_accuracy`, `target_tolerance`, `target_outcome` (a `TargetOutcome`), and compared
-        with FP32 of the same group `accuracy_difference` with `_low` and `_high` (95% interval), `_bound` (one-sided
-        95% lower bound), `_is_paired` (by seed); `non_inferior`; `time_ratio` with what `ratio_columns` adds;
-        `memory_ratio`; `num_skipped_steps_baseline`.
+        Columns: device, torch and what else differs between places, `label` (names the row), `place` in words, model,
+        recipe, precision, the values that determine the result (see `values_of`), `num_seeds`, `num_test_images`,
+        `test_accuracy` with `_low` and `_high` (95% interval, see `accuracy_intervals`), `test_accuracy_sd`, means of
+        `MEAN_METRICS`, sums of `SUMMED_METRICS`, `target_accuracy`, `target_tolerance`, `target_outcome` (a
+        `TargetOutcome`), and compared with FP32 of the same group `accuracy_difference` with `_low` and `_high` (95%
+        interval), `_bound` (one-sided 95% lower bound), `_is_paired` (by seed); `non_inferior`; `time_ratio` with what
+        `ratio_columns` adds; `memory_ratio`; `num_skipped_steps_baseline`.
     """
     groups = training_groups(results)
     places = place_columns(training_origins(results))
-    distinguishing = distinguishing_values(groups)
+    distinguishing, family_name = distinguishing_values(groups), family_words(groups)
     intervals = _intervals(groups)
     changes = _changes_from_fp32(groups)
     rows = []
@@ -71,6 +72,7 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
         accuracies = seed_accuracies(records)
         row: dict[str, Any] = {
             **{column: origin[column] for column in dict.fromkeys(("device", "torch", *places))},
+            "label": f"{family_name(group.family)} {group.precision}",
             "place": group.family.place,
             "model": group.family.model,
             "recipe": group.recipe,

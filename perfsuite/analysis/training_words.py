@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def accuracy_percent(row: Mapping[Any, Any]) -> str:
@@ -23,9 +24,9 @@ def accuracy_line(row: Mapping[Any, Any], *, with_name: bool = True) -> str:
 
     Args:
         row: Of the frame.
-        with_name: Whether network, precision and place come first.
+        with_name: Whether the label of the row comes first.
     """
-    name = f"{row_name(row)} " if with_name else ""
+    name = f"{row['label']} " if with_name else ""
     target = row["target_accuracy"]
     if target is None or target != target:  # noqa: PLR0124 - NaN alone differs
         return f"{name}{accuracy_percent(row)}"
@@ -33,9 +34,17 @@ def accuracy_line(row: Mapping[Any, Any], *, with_name: bool = True) -> str:
     return f"{name}{accuracy_percent(row)}, {words}"
 
 
-def row_name(row: Mapping[Any, Any]) -> str:
-    """Return network, precision and, where there are several, the place of a row."""
-    return f"{row['model']} {row['precision']}" + (f" ({row['place']})" if row["place"] else "")
+def accuracies_in_words(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Return the accuracies of all rows in a few words, with how wide their intervals are, and their targets."""
+    if len(rows) == 1:
+        return accuracy_line(rows[0])
+    accuracies = [f"{100 * end(row['test_accuracy'] for row in rows):.1f}" for end in (min, max)]
+    ends = (abs(row[f"test_accuracy_{end}"] - row["test_accuracy"]) for row in rows for end in ("low", "high"))
+    words = f"{' to '.join(dict.fromkeys(accuracies))}%, 95% intervals within ±{100 * max(ends):.1f} points"
+    outcomes = Counter(row["target_outcome"] for row in rows)
+    counts = {name: outcomes[name] for name in ("missed", "cannot tell", "reached", "not checked")}
+    targets = [f"{num} {name}" for name, num in counts.items() if num]
+    return f"{words}; targets: {', '.join(targets)}" if targets else words
 
 
 def amp_line(row: Mapping[Any, Any]) -> str | None:
@@ -45,6 +54,6 @@ def amp_line(row: Mapping[Any, Any]) -> str | None:
         return None
     verdict = "no worse" if row["non_inferior"] else "non-inferiority not shown"
     ratio = ratio_of_row(row, "time_ratio")
-    time = "" if ratio is None else f", {ratio_text(ratio)} the time"
+    time = "" if ratio is None else f", time {ratio_text(ratio)}"
     bound = f"{100 * row['accuracy_difference_bound']:+.2f}"
-    return f"{row_name(row)} vs FP32: {100 * difference:+.2f} points (lower bound {bound}): {verdict}{time}"
+    return f"{row['label']} vs FP32: {100 * difference:+.2f} points (lower bound {bound}): {verdict}{time}"

@@ -13,7 +13,7 @@ from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.training_groups import family_words, training_groups
 from perfsuite.analysis.training_tables import TOLERANCE_POINTS
-from perfsuite.analysis.training_words import accuracy_line, accuracy_percent
+from perfsuite.analysis.training_words import accuracies_in_words, accuracy_line, accuracy_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def accuracy_chart(material: Material) -> Drawing | None:
     return Drawing(
         kind="accuracy",
         title="Test accuracy of full trainings, with 95% intervals",
-        finding=f"{'; '.join(accuracy_line(row) for row in rows)}.",
+        finding=f"{accuracies_in_words(rows)}.",
         panels=tuple(
             _panel(titled(f"test accuracy, {recipe}" if several else "test accuracy", place), members)
             for (recipe, place), members in panels.items()
@@ -60,8 +60,8 @@ def accuracy_chart(material: Material) -> Drawing | None:
 
 def _panel(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) -> Panel:
     words = family_words([group for group, _ in members])
-    models = list(dict.fromkeys(group.family.model for group, _ in members))
-    ordered = sorted(members, key=lambda one: (models.index(one[0].family.model), one[0].precision != BASELINE))
+    families = list(dict.fromkeys(group.family for group, _ in members))
+    ordered = sorted(members, key=lambda one: (families.index(one[0].family), one[0].precision != BASELINE))
     rows = [_row(f"{words(group.family, with_place=False)} {group.precision}", row) for group, row in ordered]
     marks = [value for row in rows for point in row.points for value in (point.value, point.low, point.high)]
     values = [value for value in marks if value is not None] + [bar.start for row in rows for bar in row.bars]
