@@ -125,7 +125,7 @@ def test_trainings_that_take_longer_or_more_memory_are_named(read: Callable[...,
     found = answer(read(*slow, baseline=trained("old", num_seeds=5)), "Did anything regress?")
     text = "\n".join(found.lines)
     assert re.search(r"resnet18 fp32: \+50\.\d% \[\+\d+\.\d%, \+\d+\.\d%\] training time", text)
-    assert "resnet18 fp32: peak memory +" in text
+    assert "resnet18 fp32: peak memory 700.0 -> 900.0 MiB" in text
 
 
 def test_notes_of_compared_trainings_are_among_the_warnings(read: Callable[..., Material]) -> None:
