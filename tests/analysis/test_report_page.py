@@ -147,7 +147,7 @@ def test_only_full_trainings_give_curves_matrices_and_accuracy(write_result: Cal
     assert reader.sections() == ["study", "trainings", "confusion", "distrust", "environment", "tables"]
     for words in (
         "2 full trainings",
-        "+1.50 points (lower bound +0.06): no worse",
+        "+1.50 points (lower bound +0.07): no worse",
         "loss scale, after the last epoch",
         "one seed",
     ):
