@@ -99,7 +99,6 @@ def test_seeds_are_cells_of_their_own(run_suite: Callable[..., Run]) -> None:
     run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-seeds=2", "--perf-run-dir=elsewhere", quick=False)
     assert run.names == ["test_full_training[resnet18-fp32-b4]", "test_full_training[resnet18-fp32-b4-seed1]"]
     assert [record.seed for record in records(run)] == [0, 1]
-    assert "+-" in run.text
     assert "(n=2)" in run.text
     assert (run.folder / "elsewhere").is_dir()
 
