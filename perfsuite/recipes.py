@@ -72,15 +72,20 @@ def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
     )
 
 
-def missed_target(recipe: Recipe, *, test_accuracy: float, is_canonical: bool) -> str | None:
-    """Return in words that a training missed the target of its recipe, or None.
+def is_target_checked(recipe: Recipe, *, is_canonical: bool) -> bool:
+    """Whether a training is checked for the target of its recipe.
 
     The thesis's accuracies, and those of a user's recipe, are asserted on CIFAR-10 itself only; that `smoke` learns at
     all, on any images.
     """
+    return recipe.target_accuracy is not None and (is_canonical or recipe == SMOKE)
+
+
+def missed_target(recipe: Recipe, *, test_accuracy: float, is_canonical: bool) -> str | None:
+    """Return in words that a training missed the target of its recipe, or None; see `is_target_checked`."""
     target = recipe.target_accuracy
-    is_asserted = is_canonical or recipe == SMOKE
-    if target is None or not is_asserted or test_accuracy >= target - TARGET_TOLERANCE:
+    is_checked = is_target_checked(recipe, is_canonical=is_canonical)
+    if target is None or not is_checked or test_accuracy >= target - TARGET_TOLERANCE:
         return None
     tolerance = f"{100 * TARGET_TOLERANCE:.0f} points of tolerance"
     return f"test accuracy {test_accuracy:.2%}; the target is {target:.2%} minus {tolerance}"

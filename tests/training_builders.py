@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from builders import make_entry, make_record, make_workload
 
+from perfsuite.predictions import confusion_of, pack_predictions
 from perfsuite.recipes import STUDY, recipe_for
 from perfsuite.records import Process
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
@@ -62,6 +63,37 @@ def make_training(
         "process": Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00"),
     }
     return TrainingRecord(**{**values, **changes})
+
+
+def make_predicted_training(
+    precision: str = "fp32", *, seed: int = 0, loss: float = 0.0, run_id: str = "run-1", **changes: Any
+) -> TrainingRecord:
+    """Build a training that keeps its test predictions, which two trainings of one seed and split have of one test set.
+
+    Args:
+        precision: Of the training.
+        seed: Of the training; the test images and how hard each is follow from it.
+        loss: How much lower the true accuracy is than 0.83, as a ratio.
+        run_id: Of the process; another one errs on other images of medium difficulty.
+        changes: Other values of the record.
+    """
+    workload = changes.get("workload", make_workload(precision=precision, phase="full_training"))
+    images = np.random.default_rng(1000 + seed)
+    truth, hardness = images.integers(0, 10, 10_000), images.beta(0.75, 0.15, 10_000)
+    own = np.random.default_rng([seed, *f"{workload.model}{precision}{run_id}".encode()])
+    medium = (hardness > 0.05) & (hardness < 0.95)
+    correct = own.random(10_000) < np.clip(hardness - loss / medium.mean() * medium, 0, 1)
+    predicted = np.where(correct, truth, (truth + 1 + own.integers(0, 9, 10_000)) % 10)
+    outcomes = bytes((10 * truth + predicted).astype(np.uint8))
+    values: dict[str, Any] = {
+        "accuracy": float(correct.mean()),
+        "seconds": 3600.0 * float(np.exp(own.normal(0, 0.01))),
+        "confusion": confusion_of(outcomes),
+        "test_predictions": pack_predictions(outcomes),
+        "weights_sha256": f"{workload.model}{precision}{seed}{run_id}",
+        "process": Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
+    }
+    return make_training(precision, seed=seed, **{**values, **changes})
 
 
 def make_training_entry(record: TrainingRecord) -> dict[str, Any]:

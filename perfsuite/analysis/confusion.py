@@ -58,7 +58,7 @@ def confusion_table(results: Results) -> Table:
             alike = likeness(confusion_of(baseline), total)
             notes.append(f"{name}: errors of {precision} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
     return Table(
-        title="Confusion matrices: true class in the row, taken for the one in the column",
+        title="Confusion matrices: true class in the row, predicted class in the column",
         frame=pd.DataFrame(rows),
         columns=(
             *place_table_columns(training_origins(results)),

@@ -13,7 +13,7 @@ from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
     from rich.table import Table as RichTable
@@ -54,12 +54,15 @@ class Table:
         frame: All values in base units, as a data frame or as one dict per row; CSV and JSON have every column of it.
         columns: What people are shown.
         notes: What stands below it, in words.
+        num_key_columns: How many of the first columns identify a row. With any, a terminal that is too narrow shows the
+            other columns in several parts, each with these; without, its lines are longer than the terminal is wide.
     """
 
     title: str
     frame: pd.DataFrame | list[dict[str, Any]]
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
+    num_key_columns: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -124,10 +127,11 @@ def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
         legacy_windows=False,
     )
     console.print(Text(printable(table.title), style="bold"), soft_wrap=width is None)
-    if table.columns:
-        rich_table, least = _rich_table(table, padding=1)
+    rows = table.rows() if table.columns else []
+    for columns in _parts(table, rows, console.width) if table.columns else []:
+        rich_table, least = _rich_table(columns, rows, padding=1)
         if least > console.width:
-            rich_table, least = _rich_table(table, padding=0)
+            rich_table, least = _rich_table(columns, rows, padding=0)
         console.print()
         console.print(rich_table, width=max(console.width, least), crop=False)
     if table.columns and table.notes:
@@ -137,33 +141,70 @@ def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
 
 
-def _rich_table(table: Table, *, padding: int) -> tuple[RichTable, int]:
+def _parts(table: Table, rows: list[dict[str, Any]], width: int) -> list[list[Column]]:
+    """Return the columns of each part that the table is shown in: as many as fit, after those that identify a row."""
+    keys, others = list(table.columns[: table.num_key_columns]), table.columns[table.num_key_columns :]
+    least = [_least_width(column, rows) + 1 for column in table.columns]
+    if not keys or sum(least) <= width:
+        return [list(table.columns)]
+    of_keys, widths = sum(least[: len(keys)]), least[len(keys) :]
+    fewest = len(_filled(widths, width - of_keys))  # parts; the narrowest ones of as many are about equally wide
+    even = next(space for space in range(width + 1) if len(_filled(widths, space)) <= fewest)
+    parts, start = [], 0
+    for num in _filled(widths, even):
+        parts.append([*keys, *others[start : start + num]])
+        start += num
+    return parts
+
+
+def _filled(widths: Sequence[int], space: int) -> list[int]:
+    """Return how many columns each part takes, from the first on, where a part has that much space; at least one."""
+    counts: list[int] = []
+    left = 0
+    for width in widths:
+        if not counts or width > left:
+            counts.append(0)
+            left = space
+        counts[-1] += 1
+        left -= width
+    return counts
+
+
+def _least_width(column: Column, rows: list[dict[str, Any]]) -> int:
+    """Return how wide a column is where everything that may be folded is."""
+    from rich.cells import cell_len
+
+    texts = [printable(column.show(row)) for row in rows]
+    width = max(cell_len(line) for line in [*_heading_lines(column), *texts])
+    return min(width, FOLDED_WIDTH) if column.foldable else width
+
+
+def _heading_lines(column: Column) -> list[str]:
+    return column.heading.split(" ") if column.numeric else [column.heading]
+
+
+def _rich_table(columns: Sequence[Column], rows: list[dict[str, Any]], *, padding: int) -> tuple[RichTable, int]:
     """Return the table for rich, and how wide it is where everything that may be folded is."""
     from rich.box import SIMPLE_HEAD
-    from rich.cells import cell_len
     from rich.table import Table as RichTable
     from rich.text import Text
 
     rich_table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
-    rows = table.rows()
     least = 0
-    headings = [column.heading.replace(" ", "\n") if column.numeric else column.heading for column in table.columns]
-    num_lines = max((heading.count("\n") for heading in headings), default=0)
-    for column, words in zip(table.columns, headings, strict=True):
-        heading = "\n" * (num_lines - words.count("\n")) + words
-        texts = [printable(column.show(row)) for row in rows]
-        width = max(cell_len(line) for line in [*heading.split("\n"), *texts])
-        width = min(width, FOLDED_WIDTH) if column.foldable else width
+    num_lines = max((len(_heading_lines(column)) for column in columns), default=1)
+    for column in columns:
+        lines = _heading_lines(column)
+        width = _least_width(column, rows)
         least += width + padding + 1
         rich_table.add_column(
-            Text(heading),
+            Text("\n".join([*[""] * (num_lines - len(lines)), *lines])),
             justify="right" if column.numeric else "left",
             vertical="top",
             overflow="fold",
             min_width=width,
         )
     for row in rows:
-        rich_table.add_row(*(Text(printable(column.show(row)), style=column.style(row)) for column in table.columns))
+        rich_table.add_row(*(Text(printable(column.show(row)), style=column.style(row)) for column in columns))
     return rich_table, least
 
 

@@ -20,8 +20,8 @@ def add_report(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         help="result files -> one HTML page",
-        description="Make one self-contained HTML page of any result files: what was measured, what AMP gives, "
-        "whether anything regressed, what to distrust, and every figure and table that the results allow. It opens "
+        description="Make one self-contained HTML page of any result files: what was measured, AMP vs FP32, "
+        "whether anything regressed, warnings, and every figure and table that the results allow. It opens "
         "without a network.",
     )
     _add_files(report)
@@ -30,8 +30,8 @@ def add_report(commands: Commands) -> None:
     chart = commands.add_parser(
         "chart",
         help="result files -> one figure",
-        description="Draw one figure: speedup, paired, phases, memory, light, energy, study, curves, confusion, "
-        "differences, verdicts, across, rounds or plain.",
+        description="Draw one figure: speedup, paired, phases, memory, light, energy, study, accuracy, curves, "
+        "confusion, differences, verdicts, accuracy-changes, across, rounds or plain.",
     )
     chart.add_argument("kind", metavar="KIND", help="which figure")
     _add_files(chart)
@@ -49,7 +49,7 @@ def _add_files(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         type=Path,
-        help="hold the files against these, with verdicts",
+        help="compare with these baseline files, with verdicts",
     )
     add_thresholds(command)
     command.add_argument(

@@ -23,7 +23,7 @@ from perfsuite.analysis.material import gather
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
 from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.analysis.tables import render_terminal
-from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.views import TABLES, build_table
 from perfsuite.records import Process
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 COMMITS = ("a" * 40, "b" * 40)
 SHORT = tuple(commit[:10] for commit in COMMITS)
 FOREIGN_KINDS = {"plain"}
-KINDS_OF_TWO_SIDES = {"verdicts", "across"}
+KINDS_OF_TWO_SIDES = {"verdicts", "accuracy-changes", "across"}
 """Their sides are given by the user, and what differs within one is a note."""
 
 

@@ -171,7 +171,11 @@ def test_the_theme_follows_the_system_until_the_button_is_used(visit: Visit, rep
 def test_headings_tables_and_figures_have_accessible_names(visit: Visit, report: Path) -> None:
     page = visit.open(report)
     tree = page.locator("main").aria_snapshot()
-    for words in ('heading "Did anything get slower or hungrier?" [level=2]', "columnheader", "navigation"):
+    for words in (
+        'heading "Did anything get slower, less accurate, or use more memory?" [level=2]',
+        "columnheader",
+        "navigation",
+    ):
         assert words in tree
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
     assert levels[0] == 1

@@ -8,7 +8,7 @@ import pytest
 from builders import make_content, make_pair, make_paired_entry
 from report_builders import h100, plain_file, step_file, training_epochs
 from simulated import write_sides
-from training_builders import make_training, make_training_entry
+from training_builders import make_predicted_training, make_training, make_training_entry
 
 from perfsuite.analysis.figures.drawing import fitted, whole_figure
 from perfsuite.analysis.figures.kinds import KINDS, build_chart
@@ -34,6 +34,11 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
     folder = tmp_path / "sides"
     folder.mkdir()
     old, new = write_sides(folder, changes=[1.0, 1.1, 1.0, 1.0])
+    of_sides = [
+        str(write_result(make_content([make_training_entry(record)]), f"{name}.json"))
+        for name in ("old", "new")
+        for record in [make_predicted_training(run_id=name)]
+    ]
     evidence = str(step_file(tmp_path / "evidence.json", evidence=True))
     known = {
         "light": [evidence],
@@ -42,7 +47,8 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
         "across": [steps, other],
         "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
-        **{kind: [trainings] for kind in ("curves", "confusion", "differences")},
+        "accuracy-changes": [of_sides[1], "--baseline", of_sides[0]],
+        **{kind: [trainings] for kind in ("accuracy", "curves", "confusion", "differences")},
     }
     return {kind: known.get(kind, [steps]) for kind in KINDS}
 
@@ -89,7 +95,7 @@ def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dic
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["pie", "{steps}", "-o", "x.svg"], "unknown figure 'pie'; choose from across"),
+        (["pie", "{steps}", "-o", "x.svg"], "unknown figure 'pie'; choose from accuracy, accuracy-changes, across"),
         (["speedup", "{steps}", "-o", "x.gif"], "a figure is written as .svg, .png, .pdf"),
         (["curves", "{steps}", "-o", "x.svg"], "curves: nothing in these files to draw; it needs full trainings"),
         (["verdicts", "{steps}", "-o", "x.svg"], "it needs --baseline files"),

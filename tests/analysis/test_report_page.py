@@ -144,10 +144,15 @@ def test_only_full_trainings_give_curves_matrices_and_accuracy(write_result: Cal
     ]
     path = write_result(make_content([make_training_entry(record) for record in records]))
     reader = Reader(page_of(path))
-    assert reader.sections() == ["study", "curves", "confusion", "distrust", "environment", "tables"]
-    for words in ("2 full trainings", "Accuracy no worse than FP32", "loss scale, after the last epoch", "one seed"):
+    assert reader.sections() == ["study", "trainings", "confusion", "distrust", "environment", "tables"]
+    for words in (
+        "2 full trainings",
+        "+1.50 points (lower bound +0.07): no worse",
+        "loss scale, after the last epoch",
+        "one seed",
+    ):
         assert words in reader.text or words in str(reader.tags)
-    assert len([1 for tag, _ in reader.tags if tag == "svg"]) == 1 + 2 + 5 + 2 + 1
+    assert len([1 for tag, _ in reader.tags if tag == "svg"]) == 1 + 2 + 1 + 5 + 2 + 1
 
 
 def test_interleaved_pairs_alone_give_a_page(write_result: Callable[..., Path]) -> None:
@@ -163,7 +168,7 @@ def test_nothing_at_all_gives_a_page_that_says_so(write_result: Callable[..., Pa
 def test_one_single_benchmark_of_others_gives_a_page_without_claims_of_ours(tmp_path: Path) -> None:
     reader = Reader(page_of(plain_file(tmp_path / "one.json", ["test_one"])))
     assert reader.sections() == ["plain", "environment", "tables"]
-    assert "A precision is proved" not in reader.text
+    assert "A precision is verified" not in reader.text
 
 
 def test_5000_benchmarks_give_a_page_of_less_than_3_mb(tmp_path: Path) -> None:
@@ -254,7 +259,7 @@ def test_csv_in_the_page_has_base_units_and_no_text_that_a_spreadsheet_would_run
     assert "empty" not in found[0]
 
 
-def test_findings_and_failed_cells_are_told_once_under_what_to_distrust(tmp_path: Path, steps: Path) -> None:
+def test_findings_and_failed_cells_are_listed_once_as_warnings(tmp_path: Path, steps: Path) -> None:
     content = json.loads(steps.read_text())
     content["benchmarks"][0]["extra_info"]["perfsuite"]["findings"] = ["rounds spread by 40%"]
     content["perfsuite"]["outcomes"] = [

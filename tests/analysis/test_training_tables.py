@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
-from training_builders import make_training, make_training_entry
+from training_builders import make_predicted_training, make_training, make_training_entry
 
 from perfsuite.analysis.collect import Results, collect
+from perfsuite.analysis.compare import compare
 from perfsuite.analysis.confusion import likeness
 from perfsuite.analysis.figures.kinds import build_chart
 from perfsuite.analysis.material import gather
-from perfsuite.analysis.tables import render_json, render_terminal
-from perfsuite.analysis.training_tables import accuracy_frame
+from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.tables import render_csv, render_json, render_terminal
+from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.views import build_table
 from perfsuite.recipes import SMOKE
 from perfsuite.records import Process
@@ -47,12 +49,13 @@ def test_accuracy_shows_amp_against_fp32_with_its_interval(read: Callable[..., R
     fp32, amp = accuracy_frame(results).to_dict("records")
     assert fp32["target_accuracy"] == 0.8361
     assert amp["accuracy_difference"] == pytest.approx(0.005)
-    # Two binomial variances and two between seeds, one seed each: 1.645 standard errors below.
-    expected = 1.645 * np.sqrt(sum(p * (1 - p) / 10_000 * 1 + 0.004**2 for p in (0.83, 0.835)))
-    assert amp["difference_low"] == pytest.approx(0.005 - expected, abs=1e-6)
+    # Two binomial variances and two between seeds, one seed each; the prior has 8 degrees of freedom.
+    se = np.sqrt(sum(p * (1 - p) / 10_000 + 0.004**2 for p in (0.83, 0.835)))
+    assert amp["accuracy_difference_bound"] == pytest.approx(0.005 - 1.8595 * se, abs=1e-6)
+    assert amp["accuracy_difference_low"] == pytest.approx(0.005 - 2.3060 * se, abs=1e-6)
     assert (amp["time_ratio"], amp["memory_ratio"]) == pytest.approx((0.5, 450 / 700))
     text = render_terminal(build_table("accuracy", results), width=None, color=False)
-    for expected_text in ("83.00", "83.61", "+0.50 (from", "1:00:00", "700.0"):
+    for expected_text in ("83.00", "83.61", "+0.50 (lower bound -0.94): no worse", "1:00:00", "700.0"):
         assert expected_text in text
 
 
@@ -77,13 +80,108 @@ def test_several_seeds_give_mean_deviation_and_n_and_a_sharper_verdict(read: Cal
     assert "(n=5)" in render_terminal(build_table("accuracy", results), width=None, color=False)
 
 
+def test_collect_and_compare_say_the_same_of_amp_and_fp32(
+    read: Callable[..., Results], write_result: Callable[..., Path]
+) -> None:
+    sides = [
+        [make_predicted_training(name, seed=seed, loss=loss, run_id=name) for seed in range(3)]
+        for name, loss in (("fp32", 0.0), ("amp-fp16", 0.005))
+    ]
+    _, amp = accuracy_frame(read(*sides[0], *sides[1])).to_dict("records")
+    workload = sides[0][0].workload
+    paths = [
+        write_result(
+            make_content([make_training_entry(dataclasses.replace(one, workload=workload)) for one in side]), name
+        )
+        for side, name in zip(sides, ("fp32.json", "amp.json"), strict=True)
+    ]
+    (verdict,) = compare(join_sides(*([read_process(path)] for path in paths))).trainings.verdicts
+    accuracy = verdict.accuracy
+    assert accuracy.details is not None
+    assert amp["accuracy_difference_is_paired"]
+    assert accuracy.details.is_paired
+    assert amp["accuracy_difference"] == accuracy.change
+    assert amp["accuracy_difference_bound"] == pytest.approx(accuracy.lower_bound)
+    assert (amp["accuracy_difference_low"], amp["accuracy_difference_high"]) == pytest.approx(
+        (accuracy.ci_low, accuracy.ci_high)
+    )
+
+
+def test_predictions_of_one_test_set_make_the_bound_sharper(read: Callable[..., Results]) -> None:
+    records = [make_predicted_training(name) for name in ("fp32", "amp-fp16")]
+    without = [dataclasses.replace(record, test_predictions=None) for record in records]
+    bounds = [accuracy_frame(read(*two))["accuracy_difference_bound"].tolist()[1] for two in (records, without)]
+    assert bounds[0] > bounds[1]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "outcome"), [(0.85, "reached"), (0.816, "cannot tell"), (0.814, "cannot tell"), (0.78, "missed")]
+)
+def test_a_target_is_reached_or_missed_where_the_whole_interval_is_on_one_side_of_it(
+    read: Callable[..., Results], accuracy: float, outcome: str
+) -> None:
+    results = read(make_training(accuracy=accuracy))
+    (row,) = accuracy_frame(results).to_dict("records")
+    assert row["test_accuracy_low"] < accuracy < row["test_accuracy_high"]
+    assert (row["target_accuracy"], row["target_tolerance"], row["target_outcome"]) == (0.8361, 0.02, outcome)
+    assert f"83.61 {outcome}" in render_terminal(build_table("accuracy", results), width=None, color=False)
+
+
+def test_the_target_of_smoke_is_checked_on_any_images(read: Callable[..., Results]) -> None:
+    record = make_training(recipe=SMOKE, accuracy=0.4)
+    record = dataclasses.replace(record, data=dataclasses.replace(record.data, is_canonical=False, num_test=512))
+    assert accuracy_frame(read(record))["target_outcome"].tolist() == ["reached"]
+
+
+def test_a_seed_that_was_trained_twice_is_one_sample(read: Callable[..., Results]) -> None:
+    records = [
+        make_training(accuracy=accuracy, seed=seed, weights_sha256=f"{accuracy}")
+        for accuracy, seed in ((0.80, 0), (0.82, 0), (0.83, 1))
+    ]
+    (row,) = accuracy_frame(read(*records)).to_dict("records")
+    assert (row["num_seeds"], row["test_accuracy"]) == (2, pytest.approx(0.82))
+
+
+def test_seeds_of_a_short_recipe_do_not_widen_the_intervals_of_another(read: Callable[..., Results]) -> None:
+    thesis = [make_training(accuracy=0.83, seed=seed, weights_sha256=f"{seed}") for seed in range(3)]
+    short = [of_rate(0.01, accuracy, seed) for seed, accuracy in enumerate((0.2, 0.3, 0.4))]
+    alone, beside = (accuracy_frame(read(*records)).to_dict("records")[0] for records in (thesis, [*thesis, *short]))
+    assert beside["test_accuracy_low"] == alone["test_accuracy_low"]
+
+
+def test_interruptions_and_the_peak_of_evaluation_are_shown_where_there_are_any(read: Callable[..., Results]) -> None:
+    quiet = make_training()
+    metrics = {"evaluation_peak_allocated_bytes": 300 * 2**20, "num_interruptions": 1, "lost_time_s": 31.5}
+    told = make_training("amp-fp16", metrics={**quiet.metrics, **metrics})
+    headings = [
+        {column.heading for column in build_table("accuracy", read(*records)).columns}
+        for records in ([quiet], [quiet, told])
+    ]
+    assert headings[1] - headings[0] >= {"evaluation peak MiB", "interrupted", "lost s"}
+    csv_header = render_csv(build_table("accuracy", read(quiet))).partition("\n")[0].split(",")
+    assert {*metrics, "test_accuracy_low", "target_outcome"} <= set(csv_header)
+
+
+def test_a_narrow_terminal_shows_the_columns_in_parts_that_each_name_their_rows(read: Callable[..., Results]) -> None:
+    metrics = {**make_training().metrics, "time_to_target_s": 1.0, "peak_net_bytes": 1, "energy_joules": 1.0}
+    records = [make_training(name, metrics=metrics, absent={}) for name in ("fp32", "amp-fp16")]
+    table = dataclasses.replace(build_table("accuracy", read(*records)), notes=())
+    lines = render_terminal(table, width=80, color=False).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("resnet18  fp32") for line in lines) > 1
+    one_part = render_terminal(table, width=None, color=False).splitlines()
+    assert sum(line.startswith("resnet18  fp32") for line in one_part) == 1
+    for column in table.columns:
+        assert all(any(column.show(row) in line for line in lines) for row in table.rows()), column.heading
+
+
 def test_results_on_other_data_are_never_compared(read: Callable[..., Results]) -> None:
     other = make_training("amp-fp16")
     other = dataclasses.replace(other, data=dataclasses.replace(other.data, fingerprint="0" * 64, is_canonical=False))
     frame = accuracy_frame(read(make_training(), other))
     assert "accuracy_difference" not in frame or frame["accuracy_difference"].isna().all()
-    assert frame["target_accuracy"].tolist()[0] == 0.8361
-    assert frame["target_accuracy"].isna().tolist() == [False, True]
+    assert frame["target_accuracy"].tolist() == [0.8361, 0.8367]
+    assert frame["target_outcome"].tolist() == ["reached", "not checked"]
 
 
 def test_confusion_names_the_pairs_and_how_alike_the_errors_are(read: Callable[..., Results]) -> None:

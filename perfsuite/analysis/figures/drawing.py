@@ -42,13 +42,13 @@ class Swatch:
     Attributes:
         label: What it stands for.
         color: Its colour.
-        look: A filled box, a hatched one, an outlined one, a line, a dashed line, a thin line, a line with caps, or a
-            point.
+        look: A filled box, a hatched one, an outlined one, a line, a dashed line, a thin line, a line with caps, a
+            point, a hollow diamond, or a vertical line.
     """
 
     label: str
     color: str
-    look: Literal["box", "hatch", "outline", "line", "dashed", "thin", "interval", "point", "diamond"] = "box"
+    look: Literal["box", "hatch", "outline", "line", "dashed", "thin", "interval", "point", "diamond", "tick"] = "box"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,14 +196,15 @@ def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -
                 linewidth=0.8,
             )
         else:
-            points = swatch.look in {"point", "diamond"}
+            points = swatch.look in {"point", "diamond", "tick"}
             artist = Line2D(
                 [(left + 0.1) / width] if points else [left / width, (left + 0.22) / width],
                 [middle] if points else [middle, middle],
                 transform=figure.transFigure,
                 color=swatch.color,
-                marker={"point": "o", "diamond": "D", "interval": "|"}.get(swatch.look, ""),
-                markersize=5,
+                marker={"point": "o", "diamond": "D", "interval": "|", "tick": "|"}.get(swatch.look, ""),
+                markersize=9 if swatch.look == "tick" else 5,
+                markeredgewidth=1.8 if swatch.look == "tick" else 1.0,
                 markerfacecolor=swatch.color if swatch.look == "point" else "none",
                 linestyle=(0, (3, 1.6)) if swatch.look == "dashed" else "-",
                 linewidth=0.7 if swatch.look == "thin" else 1.6,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.figures.accuracy import accuracy_chart
+from perfsuite.analysis.figures.accuracy_changes import accuracy_changes_chart
 from perfsuite.analysis.figures.across import across_chart
 from perfsuite.analysis.figures.resources import energy_chart, light_chart, memory_chart
 from perfsuite.analysis.figures.rounds import plain_chart, rounds_chart
@@ -42,10 +44,12 @@ KINDS: dict[str, Kind] = {
     "light": Kind(build=light_chart, needs="steps with their share of the speed of light"),
     "energy": Kind(build=energy_chart, needs="steps with energy, which NVML tells on a GPU"),
     "study": Kind(build=study_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"),
+    "accuracy": Kind(build=accuracy_chart, needs="full trainings"),
     "curves": Kind(build=curves_chart, needs="full trainings"),
     "confusion": Kind(build=confusion_chart, needs="full trainings"),
     "differences": Kind(build=differences_chart, needs="full trainings in fp32 and with AMP"),
     "verdicts": Kind(build=verdicts_chart, needs="--baseline files of the same machine"),
+    "accuracy-changes": Kind(build=accuracy_changes_chart, needs="full trainings, and --baseline files with some"),
     "across": Kind(build=across_chart, needs="files of several GPUs or torch versions"),
     "rounds": Kind(build=rounds_chart, needs="steps with their raw rounds"),
     "plain": Kind(build=plain_chart, needs="benchmarks that are not the suite's"),

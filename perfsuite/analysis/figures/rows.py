@@ -51,7 +51,7 @@ class Point:
     tip: str
     low: float | None = None
     high: float | None = None
-    look: Literal["dot", "diamond", "interval"] = "dot"
+    look: Literal["dot", "diamond", "interval", "tick"] = "dot"
     is_spread: bool = False
 
 
@@ -84,7 +84,7 @@ class Row:
     shape: Shape | None = None
 
 
-def rows_panel(
+def rows_panel(  # noqa: PLR0913 - an axis may have many marks
     title: str,
     what: str,
     rows: Sequence[Row],
@@ -93,6 +93,7 @@ def rows_panel(
     limits: tuple[float, float],
     reference: float | None = None,
     band: tuple[float, float] | None = None,
+    dashed: float | None = None,
     scale: Literal["number", "time", "log time"] = "number",
 ) -> Panel:
     """Return a panel of rows.
@@ -101,10 +102,11 @@ def rows_panel(
         title: What it is about.
         what: What its numbers are, in a few words.
         rows: From above to below; those beyond `MOST_ROWS` are left out.
-        axis: What stands below the axis: quantity, unit, n.
+        axis: The label of the axis: quantity, unit, n.
         limits: Of the axis.
         reference: Where to draw a line that means no difference.
         band: Between where a difference does not count.
+        dashed: Where to draw a dashed line; the legend says what it is.
         scale: Of the axis: numbers whose unit its heading says, or times in the unit that suits each.
     """
     shown = rows[:MOST_ROWS]
@@ -122,6 +124,8 @@ def rows_panel(
             axes.axvspan(*band, color=TRACK, zorder=0.4)
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1.0, zorder=2.5)
+        if dashed is not None:
+            axes.axvline(dashed, color=INK, linewidth=1.0, linestyle=(0, (3.2, 1.6)), zorder=2.5)
         for index, row in enumerate(shown):
             _draw_row(axes, marks, index, row, limits)
 
@@ -211,6 +215,12 @@ def _draw_point(axes: Axes, marks: Marks, middle: float, point: Point, limits: t
             marks.add(drawn, point.tip)
             return
     value, hollow = min(max(point.value, limits[0]), limits[1]), point.look == "diamond"
+    if point.look == "tick":
+        (drawn,) = axes.plot(
+            [value], [middle], "|", color=point.color, markersize=10, markeredgewidth=1.8, clip_on=False, zorder=4
+        )
+        marks.add(drawn, point.tip)
+        return
     (drawn,) = axes.plot(
         [value],
         [middle],

@@ -1,4 +1,4 @@
-"""Full trainings: curves, confusion matrices and their differences, and what the study found beside ours."""
+"""Full trainings: curves, confusion matrices and their differences."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from perfsuite.analysis.confusion import CLASSES, confusion_of, likeness
 from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
-from perfsuite.analysis.figures.material import enumerate_words, titled
-from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed, precision_color
+from perfsuite.analysis.figures.material import enumerate_words, span, titled
+from perfsuite.analysis.figures.style import GRID, INK, MUTED, PAPER, mixed, precision_color
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_groups import baseline_of, family_words, training_groups
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.figures.drawing import Marks
     from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.training_groups import Family, TrainingGroup
     from perfsuite.training_record import EpochRecord
 
@@ -41,103 +40,97 @@ FAR_APART = 20.0
 MOST_DOTS = 12
 MOST_STEPS = 4
 
+BAND_OPACITY = 0.22
+
+Curve = tuple["TrainingGroup", list[list[float]]]
+"""A group of seeds and what a curve of each of its trainings shows [trainings, epochs]."""
+
 
 def curves_chart(material: Material) -> Drawing | None:
-    """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch."""
-    families: dict[Family, list[FullTraining]] = {}
+    """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch.
+
+    Several seeds are a line, their mean, and a band from the lowest to the highest of them.
+    """
     groups = training_groups(material.results)
+    families: dict[Family, list[TrainingGroup]] = {}
     for group in groups:
-        families.setdefault(group.family, []).extend(group.members)
+        families.setdefault(group.family, []).append(group)
     if not families:
         return None
     family_name = family_words(groups)
-    panels, schedules = [], set()
+    panels = []
     for title, unit, scale, value in CURVES:
+        drawn: dict[tuple[Any, ...], tuple[list[Family], list[Curve]]] = {}
         for family, members in families.items():
-            name = family_name(family, with_place=False)
-            series = [(training, [value(epoch) for epoch in training.record.history]) for training in members]
-            series = [(training, values) for training, values in series if any(number is not None for number in values)]
-            if title == "learning rate":
-                schedule = tuple(tuple(values) for _, values in series)
-                if schedule in schedules:
-                    continue  # the same for all networks: once is enough
-                schedules.add(schedule)
-            if series:
-                everywhere = title == "learning rate" and len(families) > 1
-                heading = title if everywhere else titled(f"{name}: {title}", family.place)
-                panels.append(_curve_panel(heading, unit, scale, series))
-    precisions = dict.fromkeys(training.record.workload.precision for training in material.results.trainings)
-    seeds = len({training.record.seed for training in material.results.trainings})
+            curves = [(group, values) for group in members if (values := _values(group, value))]
+            if curves:
+                schedule = tuple(tuple(values) for _, trainings in curves for values in trainings)
+                key = schedule if title == "learning rate" else (family,)  # the same for all networks: once is enough
+                drawn.setdefault(key, ([], curves))[0].append(family)
+        for alike, curves in drawn.values():
+            names = ", ".join(dict.fromkeys(family_name(family, with_place=False) for family in alike))
+            everywhere = title == "learning rate" and len(alike) == len(families) > 1
+            heading = title if everywhere else titled(f"{names}: {title}", alike[0].place if len(alike) == 1 else "")
+            panels.append(_curve_panel(heading, unit, scale, curves))
+    seeds = [len(group.members) for group in groups]
     return Drawing(
         kind="curves",
         title="Full trainings, epoch by epoch",
         finding=_curves_finding(families, family_name),
         panels=tuple(panels),
-        legend=tuple(
-            Swatch(label=name, color=precision_color(name), look="line" if name == BASELINE else "dashed")
-            for name in precisions
+        legend=(
+            *(
+                Swatch(label=name, color=precision_color(name), look="line" if name == BASELINE else "dashed")
+                for name in dict.fromkeys(group.precision for group in groups)
+            ),
+            *([Swatch(label="line: mean; band: lowest to highest seed", color=GRID)] if max(seeds) > 1 else []),
         ),
-        notes=(f"n = {seeds} seed{'' if seeds == 1 else 's'}, a line each",),
+        notes=(f"n = {_seeds_in_words(seeds)}",),
     )
 
 
-def _curves_finding(families: dict[Family, list[FullTraining]], family_name: Callable[[Family], str]) -> str:
+def _seeds_in_words(counts: Sequence[int]) -> str:
+    return f"{span(counts)} seed{'' if max(counts) == 1 else 's'}"
+
+
+def _values(group: TrainingGroup, value: Callable[[EpochRecord], float | None]) -> list[list[float]]:
+    """Return the values of each training up to the last epoch that all have; none where a value is absent."""
+    histories = [[value(epoch) for epoch in record.history] for record in group.records]
+    num = min(len(history) for history in histories)
+    found = [[number for number in history[:num] if number is not None] for history in histories]
+    return found if num and all(len(values) == num for values in found) else []
+
+
+def _curves_finding(families: dict[Family, list[TrainingGroup]], family_name: Callable[[Family], str]) -> str:
     parts = []
     for family, members in families.items():
-        ends = {
-            training.record.workload.precision: f"{100 * training.record.history[-1].validation_accuracy:.1f}%"
-            for training in members
-            if training.record.history
-        }
-        parts.append(f"{family_name(family)} {enumerate_words([f'{value} in {name}' for name, value in ends.items()])}")
+        ends = []
+        for group in members:
+            last = [record.history[-1].validation_accuracy for record in group.records if record.history]
+            if last:
+                mean = f"{100 * sum(last) / len(last):.1f}%"
+                between = f" ({100 * min(last):.1f} to {100 * max(last):.1f})" if len(last) > 1 else ""
+                ends.append(f"{mean}{between} in {group.precision}")
+        parts.append(f"{family_name(family)} {enumerate_words(ends)}")
     return f"Validation accuracy after the last epoch: {'; '.join(parts)}."
 
 
-def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullTraining, list[float | None]]]) -> Panel:
-    def draw(axes: Axes, marks: Marks) -> None:
-        from matplotlib.ticker import (
-            FixedLocator,
-            FuncFormatter,
-            LogLocator,
-            MaxNLocator,
-            NullFormatter,
-            StrMethodFormatter,
-        )
+def _curve_panel(title: str, unit: str, scale: str, curves: Sequence[Curve]) -> Panel:
+    name = title.replace("\n", ", ")
 
-        for training, values in series:
-            precision = training.record.workload.precision
-            epochs = [epoch.epoch for epoch in training.record.history]
-            known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
-            color = precision_color(precision)
-            style: Any = "-" if precision == BASELINE else (0, (3.2, 1.6))  # not by colour alone
-            axes.plot(*zip(*known, strict=True), color=color, linewidth=1.7, linestyle=style, zorder=3)
-            for epoch, value in known:
-                seen = 1.0 if len(known) <= MOST_DOTS else 0.0  # many hide the line; they still say their number
-                (mark,) = axes.plot([epoch], [value], "o", color=color, markersize=4, zorder=4, alpha=seen)
-                seed = f" seed {training.record.seed}" if len({one.record.seed for one, _ in series}) > 1 else ""
-                marks.add(mark, f"{name}, {precision}{seed}, epoch {epoch}: {value:.4g}")
-        numbers = [value for _, values in series for value in values if value is not None]
-        far = min(numbers) > 0 and max(numbers) > FAR_APART * min(numbers)
-        if scale == "power":
-            axes.set_yscale("log", base=2)
-            axes.yaxis.set_major_locator(LogLocator(base=2, numticks=6))
-        elif scale == "log" or (scale == "loss" and far):
-            axes.set_yscale("log")
-            few = sorted(set(numbers))
-            locator = FixedLocator(few) if len(few) <= MOST_STEPS else LogLocator(subs=(1.0, 2.0, 5.0), numticks=8)
-            axes.yaxis.set_major_locator(locator)
-            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        if scale == "power":
-            axes.yaxis.set_major_formatter(FuncFormatter(_power_of_two))
+    def draw(axes: Axes, marks: Marks) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        for group, trainings in curves:
+            _draw_curve(axes, marks, name, group.precision, trainings)
+        _set_scale(axes, scale, [value for _, trainings in curves for values in trainings for value in values])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.margins(x=0.04, y=0.12)
         axes.grid(visible=True, axis="y")
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(f"epoch; n = {_seeds_in_words([len(trainings) for _, trainings in curves])}")
         axes.set_ylabel(unit)
 
-    name = title.replace("\n", ", ")
-    ends = [f"{training.record.workload.precision} {_last(values):.4g}" for training, values in series]
+    ends = [f"{group.precision} {_spread(trainings, -1)}" for group, trainings in curves]
     return Panel(
         title=title,
         finding=f"{name}, after the last epoch: {enumerate_words(ends[:8])}",
@@ -145,6 +138,44 @@ def _curve_panel(title: str, unit: str, scale: str, series: Sequence[tuple[FullT
         height=2.35 + _second_line(title),
         margins=(0.62, 0.14, 0.46, 0.36 + _second_line(title)),
     )
+
+
+def _draw_curve(axes: Axes, marks: Marks, name: str, precision: str, trainings: Sequence[Sequence[float]]) -> None:
+    values = np.array(trainings)
+    epochs, means = range(1, values.shape[1] + 1), values.mean(axis=0)
+    color = precision_color(precision)
+    style: Any = "-" if precision == BASELINE else (0, (3.2, 1.6))  # not by colour alone
+    if len(values) > 1:
+        lowest, highest = values.min(axis=0), values.max(axis=0)
+        axes.fill_between(epochs, lowest, highest, color=color, alpha=BAND_OPACITY, linewidth=0, zorder=2)
+    axes.plot(epochs, means, color=color, linewidth=1.7, linestyle=style, zorder=3)
+    seen = 1.0 if len(means) <= MOST_DOTS else 0.0  # many hide the line; they still say their number
+    for index, epoch in enumerate(epochs):
+        (mark,) = axes.plot([epoch], [means[index]], "o", color=color, markersize=4, zorder=4, alpha=seen)
+        marks.add(mark, f"{name}, {precision}, epoch {epoch}: {_spread(trainings, index)}")
+
+
+def _spread(trainings: Sequence[Sequence[float]], index: int) -> str:
+    """Return the value of an epoch; of several seeds their mean, and the lowest and the highest."""
+    values = [training[index] for training in trainings]
+    mean = f"{sum(values) / len(values):.4g}"
+    return f"{mean} ({min(values):.4g} to {max(values):.4g})" if len(values) > 1 else mean
+
+
+def _set_scale(axes: Axes, scale: str, numbers: Sequence[float]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, StrMethodFormatter
+
+    if scale == "power":
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_locator(LogLocator(base=2, numticks=6))
+        axes.yaxis.set_major_formatter(FuncFormatter(_power_of_two))
+    elif scale == "log" or (scale == "loss" and 0 < FAR_APART * min(numbers) < max(numbers)):
+        axes.set_yscale("log")
+        few = sorted(set(numbers))
+        locator = FixedLocator(few) if len(few) <= MOST_STEPS else LogLocator(subs=(1.0, 2.0, 5.0), numticks=8)
+        axes.yaxis.set_major_locator(locator)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _second_line(title: str) -> float:
@@ -157,17 +188,13 @@ def _power_of_two(value: float, _: object) -> str:
     return "2" + f"{round(math.log2(value))}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _last(values: Sequence[float | None]) -> float:
-    return next((value for value in reversed(values) if value is not None), float("nan"))
-
-
 def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:
     """Return a row of networks in FP32 and then the same networks with AMP, as in the thesis."""
     return sorted(groups, key=lambda group: group.precision != BASELINE)
 
 
 def confusion_chart(material: Material) -> Drawing | None:
-    """Draw the confusion matrices side by side, as the study's figure 5.1."""
+    """Draw the confusion matrices side by side, as the thesis's figure 5.1."""
     groups = _baselines_first(training_groups(material.results))
     if not groups:
         return None
@@ -184,7 +211,7 @@ def confusion_chart(material: Material) -> Drawing | None:
         panels.append(_matrix_panel(titled(short, family.place), finding, total, shares, _sequential, "{:,d}"))
     return Drawing(
         kind="confusion",
-        title="Confusion matrices: true class in the row, taken for the one in the column",
+        title="Confusion matrices: true class in the row, predicted class in the column",
         finding=f"Correct test images: {enumerate_words(words)}.",
         panels=tuple(panels),
         notes=("numbers: test images; shade: share of the true class",),
@@ -192,7 +219,7 @@ def confusion_chart(material: Material) -> Drawing | None:
 
 
 def differences_chart(material: Material) -> Drawing | None:
-    """Draw AMP's confusion matrices less those of FP32."""
+    """Draw AMP's confusion matrices minus those of FP32."""
     groups = training_groups(material.results)
     family_name = family_words(groups)
     panels, words = [], []
@@ -217,10 +244,10 @@ def differences_chart(material: Material) -> Drawing | None:
         return None
     return Drawing(
         kind="differences",
-        title="Confusion of AMP less that of FP32, in points of the true class",
+        title="Confusion of AMP minus that of FP32, in points of the true class",
         finding=f"How alike the errors are (1: the same pairs): {enumerate_words(words)}.",
         panels=tuple(panels),
-        notes=("orange: AMP takes more images of the row for the column; purple: fewer",),
+        notes=("orange: AMP predicts more images of the row as the column; purple: fewer",),
     )
 
 
@@ -252,7 +279,7 @@ def _matrix_panel(
                 number = numbers[row, column]
                 text = shown.format(number.item())
                 marks.add(
-                    cell, f"{name}: {CLASSES[row]} taken for {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
+                    cell, f"{name}: {CLASSES[row]} predicted as {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
                 )
                 if round(abs(float(number))) == 0:
                     continue

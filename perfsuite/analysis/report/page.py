@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HERO_ROWS = 8
 HERO_PANELS = 3
-HERO_KINDS = ("speedup", "paired", "verdicts", "curves", "plain", "rounds")
+HERO_KINDS = ("speedup", "paired", "verdicts", "accuracy-changes", "accuracy", "plain", "rounds")
 """What the one picture of the first screen is: the first of these that the results have."""
 
 
@@ -88,8 +88,6 @@ def _hero(material: Material) -> Drawing | None:
         if drawing is None:
             continue
         panels = drawing.panels
-        if kind == "curves":
-            panels = tuple(panel for panel in panels if panel.title.partition("\n")[0].endswith("validation accuracy"))
         # The same for several places is still one picture.
         alike = [panel for panel in panels if panel.title.partition("\n")[0] == panels[0].title.partition("\n")[0]]
         return dataclasses.replace(drawing, panels=tuple(alike[:HERO_PANELS]), notes=())

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.across_tables import across_tables
-from perfsuite.analysis.compare_tables import comparison_table
+from perfsuite.analysis.compare_tables import comparison_tables
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.figures.kinds import KINDS
 from perfsuite.analysis.paired_tables import has_pairs
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
+from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
 from perfsuite.analysis.tables import Table, text_column
 from perfsuite.analysis.views import build_table
 
@@ -50,9 +51,9 @@ class Section:
 
 METHOD = (
     (
-        "Times are those of one pass. The timer waits for the device before it is read, once per round and never per "
-        "iteration; warm-up goes on until times have stopped falling. A precision is proved in force in every cell "
-        "before it is timed: fp32 is IEEE single precision with TF32 switched off."
+        "Times are those of one iteration. The timer waits for the device before it is read, once per round and never "
+        "per iteration; warm-up lasts until times have stopped falling. A precision is verified to be active in every "
+        "cell before it is timed: fp32 is IEEE single precision with TF32 switched off."
     ),
     (
         "[low, high] is a 95% interval over processes, or, marked A/A, from one process and the noise floor of its "
@@ -74,7 +75,7 @@ def page_sections(material: Material) -> tuple[Section, ...]:
     found = [
         _verdicts(material),
         _figures(
-            material, "speedup", "AMP against FP32", ("speedup", "paired"), _step_tables(results, ("speedup", "paired"))
+            material, "speedup", "AMP vs FP32", ("speedup", "paired"), _step_tables(results, ("speedup", "paired"))
         ),
         _figures(material, "phases", "Phases of a step", ("phases",)),
         _memory(material),
@@ -86,8 +87,14 @@ def page_sections(material: Material) -> tuple[Section, ...]:
             folded=_step_tables(results, ("limits", "kernels")),
         ),
         _figures(material, "energy", "Energy and clocks", ("energy",), folded=_step_tables(results, ("telemetry",))),
-        _figures(material, "study", "Beside the study of 2021", ("study",), _study_tables(results)),
-        _figures(material, "curves", "Full trainings", ("curves",), _training_tables(results, ("accuracy",))),
+        _figures(material, "study", "Compared with the thesis", ("study",), _study_tables(results)),
+        Section(
+            name="trainings",
+            title="Full trainings",
+            words=trainings_words(material),
+            drawings=trainings_drawings(material),
+            tables=trainings_tables(material),
+        ),
         _figures(material, "confusion", "Which classes are confused", ("confusion", "differences")),
         _figures(
             material,
@@ -96,9 +103,9 @@ def page_sections(material: Material) -> tuple[Section, ...]:
             ("across",),
             folded=() if material.across is None else across_tables(material.across),
         ),
-        _figures(material, "rounds", "How steady the rounds were", ("rounds",)),
+        _figures(material, "rounds", "Noise of the rounds", ("rounds",)),
         _figures(material, "plain", "Benchmarks", ("plain",)),
-        Section(name="distrust", title="What to distrust", items=tuple(warnings_of(material))),
+        Section(name="distrust", title="Warnings", items=tuple(warnings_of(material))),
         _environment(material),
         Section(name="tables", title="Tables", words=(_TABLES_WORDS,), folded=_raw_tables(results)),
     ]
@@ -143,12 +150,15 @@ def _is_shown(table: Table) -> bool:
 def _verdicts(material: Material) -> Section | None:
     if material.comparison is None:
         return None
-    section = _figures(material, "verdicts", "Did anything get slower or hungrier?", ("verdicts",))
-    table = comparison_table(material.comparison)
-    if material.comparison.typical is None:  # other machines: nothing to judge, and the same reason in every row
+    comparison = material.comparison
+    title = "Did anything get slower, less accurate, or use more memory?"
+    section = _figures(material, "verdicts", title, ("verdicts", "accuracy-changes"))
+    tables = tuple(comparison_tables(comparison))
+    if set(comparison.count()) <= {"incomparable", "missing", "new"} and "incomparable" in comparison.count():
+        # Nothing was judged, and every row has the same reason.
         words = ("No verdicts: the machines of the two sides are not the same.",)
-        return dataclasses.replace(section, words=words, folded=(table,))
-    return dataclasses.replace(section, tables=(table,))
+        return dataclasses.replace(section, words=words, folded=tables)
+    return dataclasses.replace(section, tables=tables)
 
 
 def _memory(material: Material) -> Section:
@@ -230,7 +240,7 @@ def _turned(table: Table) -> Table:
 
 
 def _without_repeated_notes(section: Section, repeated: set[str]) -> Section:
-    """Leave out below tables what stands once for all under what to distrust."""
+    """Leave out below tables what is listed once under the warnings."""
 
     def shortened(table: Table) -> Table:
         return dataclasses.replace(table, notes=tuple(note for note in table.notes if note not in repeated))

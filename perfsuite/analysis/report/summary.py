@@ -1,13 +1,11 @@
-"""The first screen in words: what was measured on what, what AMP gives, what regressed, what to distrust."""
+"""The first screen in words: what was measured on what, AMP vs FP32, full trainings, what regressed, warnings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.compare_tables import ranked
 from perfsuite.analysis.consistency import consistency_findings
 from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
 from perfsuite.analysis.ratio_text import (
@@ -18,47 +16,27 @@ from perfsuite.analysis.ratio_text import (
     ratio_of_row,
     ratio_text,
 )
+from perfsuite.analysis.report.answers import MOST_NAMED, Answer, first_lines
+from perfsuite.analysis.report.regressions import regressions_answer
+from perfsuite.analysis.report.trainings import trainings_answer
 from perfsuite.analysis.speedup import INTERLEAVED
 from perfsuite.analysis.table_parts import notes_of
-from perfsuite.analysis.training_tables import accuracy_frame
-from perfsuite.analysis.verdicts import percent
+from perfsuite.analysis.training_tables import NOT_CANONICAL
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.collect import Pair
-    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.figures.material import Material
     from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.statistics.intervals import Ratio
 
-MOST_NAMED = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An answer of the first screen.
-
-    Attributes:
-        question: What it answers.
-        lead: The answer in a few words.
-        lines: What belongs to it.
-        tone: `plain`, `good`, `bad` or `unsure`, for a colour that only repeats what the words say.
-        target: Where in the page more of it stands, or None.
-    """
-
-    question: str
-    lead: str
-    lines: tuple[str, ...]
-    tone: str = "plain"
-    target: str | None = None
-
 
 def summarize(material: Material) -> tuple[Answer, ...]:
     """Return the answers that the results allow."""
-    answers = [_measured(material), _amp_steps(material), _amp_trainings(material), _regressed(material)]
-    return tuple(answer for answer in (*answers, _distrust(material)) if answer is not None)
+    answers = [_measured(material), _amp_steps(material), trainings_answer(material), regressions_answer(material)]
+    return tuple(answer for answer in (*answers, _warnings(material)) if answer is not None)
 
 
 def headline(material: Material) -> str:
@@ -107,7 +85,7 @@ def _measured(material: Material) -> Answer:
         lines.append(f"{len(files)} files")
     if material.comparison is not None:
         num = len(material.comparison.sides.side(candidate=False))
-        lines.append(f"held against {num} process{'' if num == 1 else 'es'} of a baseline")
+        lines.append(f"compared with {num} process{'' if num == 1 else 'es'} of a baseline")
     if failed:
         lines.append(f"{failed} cell{'' if failed == 1 else 's'} did not produce a result")
     return Answer(
@@ -136,9 +114,9 @@ def _amp_steps(material: Material) -> Answer | None:
             f"{name}: {speed} the speed{memory}" if not place(row) else f"{name} {speed}"
         )
     if len(by_place) == 1:
-        lines = _most(next(iter(by_place.values())))
+        lines = first_lines(next(iter(by_place.values())))
     else:
-        lines = _most([f"{where}: {', '.join(_most(texts))}" for where, texts in by_place.items()])
+        lines = first_lines([f"{where}: {', '.join(first_lines(texts))}" for where, texts in by_place.items()])
     ends = [f"{ratio:.2f}" for ratio in (min(ratios), max(ratios))]
     spread = " to ".join(dict.fromkeys(ends))
     memories = [float(row["memory_ratio"]) for row in rows if is_known(row["memory_ratio"])]
@@ -149,7 +127,7 @@ def _amp_steps(material: Material) -> Answer | None:
     what = PHASE_TITLES.get(phase, phase)
     names = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
     return Answer(
-        question=f"What {names} gives ({what}, against FP32)",
+        question=f"{names} vs FP32 ({what})",
         lead=lead,
         lines=(*lines, *bracket_notes(shown, spread_of="rounds or interleaved blocks", more="")),
         tone=_tone(shown),
@@ -162,84 +140,6 @@ def _tone(speedups: Sequence[Ratio | None]) -> str:
     if not all(is_interval(ratio) for ratio in speedups):
         return "plain"
     return "good" if all(ratio is not None and (ratio.low or 0) > 1 for ratio in speedups) else "unsure"
-
-
-def _most(lines: list[str], num: int = MOST_NAMED + 2) -> list[str]:
-    return lines if len(lines) <= num else [*lines[:num], f"and {len(lines) - num} more"]
-
-
-def _amp_trainings(material: Material) -> Answer | None:
-    frame = accuracy_frame(material.results)
-    if frame.empty:
-        return None
-    lines = []
-    for row in frame.to_dict("records"):
-        difference = row.get("accuracy_difference")
-        if difference is None or not is_known(difference):
-            continue
-        verdict = "no worse" if row["non_inferior"] else "not shown to be no worse"
-        ratio = ratio_of_row(row, "time_ratio")
-        time = "" if ratio is None else f", {ratio_text(ratio)} the time"
-        low = f"at least {100 * row['difference_low']:+.2f} with 95% confidence"
-        where = f" ({row['place']})" if row["place"] else ""
-        lines.append(
-            f"{row['model']} {row['precision']}{where}: {100 * difference:+.2f} points, {low}: {verdict}{time}"
-        )
-    best = [f"{row['model']} {row['precision']} {100 * row['test_accuracy']:.2f}%" for row in frame.to_dict("records")]
-    shown = bool(lines) and all(": no worse" in line for line in lines)
-    lead = ("Accuracy no worse than FP32" if shown else "Not shown to be no worse") if lines else "Test accuracy"
-    return Answer(
-        question="Full trainings",
-        lead=lead,
-        lines=tuple(lines or best[: MOST_NAMED + 2]),
-        tone="good" if shown else "unsure" if lines else "plain",
-        target="curves",
-    )
-
-
-def _regressed(material: Material) -> Answer | None:
-    comparison = material.comparison
-    if comparison is None:
-        return None
-    benchmarks = ranked(comparison)
-    worst = [benchmark for benchmark in benchmarks if benchmark.verdict == "regressed"]
-    missing = [one.fullname.rsplit("::", 1)[-1] for one in benchmarks if one.verdict == "missing"]
-    lines = [line for benchmark in worst[:MOST_NAMED] for line in _regression_lines(benchmark)]
-    if missing:
-        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-        lines.append(f"missing in the candidate: {', '.join(missing[:MOST_NAMED])}{more}")
-    lines.append(", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()))
-    lead, tone = _lead(comparison, len(worst), len(missing))
-    return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
-
-
-def _regression_lines(benchmark: BenchmarkVerdict) -> list[str]:
-    name = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
-    time, memory = benchmark.time, benchmark.memory
-    lines = []
-    if time.by_tail:
-        lines.append(f"{name}: {time.reason}")
-    elif time.verdict == "regressed" and time.ratio and time.ci_low and time.ci_high:
-        lines.append(f"{name}: {percent(time.ratio)} [{percent(time.ci_low)}, {percent(time.ci_high)}] time")
-    if memory is not None and memory.verdict == "regressed":
-        lines.append(f"{name}: peak memory {memory.reason}")
-    return lines
-
-
-def _lead(comparison: Comparison, num_regressed: int, num_missing: int) -> tuple[str, str]:
-    """Return the answer in a few words, and how it is shown."""
-    counts, num = comparison.count(), len(comparison.benchmarks)
-    if num_regressed:
-        return f"Yes: {num_regressed} of {num} benchmarks", "bad"
-    if "incomparable" in counts:
-        return "Cannot be said: the machines are not the same", "unsure"
-    if comparison.why_not_judged is not None:
-        return "Cannot be said: not one benchmark could be judged", "unsure"
-    if num_missing:
-        return f"Missing: {num_missing} of {num} benchmarks", "bad"
-    if "inconclusive" in counts:
-        return f"None shown, but {counts['inconclusive']} of {num} could not be judged", "unsure"
-    return "No", "good"
 
 
 def warnings_of(material: Material) -> list[str]:
@@ -256,7 +156,7 @@ def warnings_of(material: Material) -> list[str]:
         found.append("measured from a working tree with uncommitted changes")
     trainings = results.trainings
     if any(not training.record.data.is_canonical for training in trainings):
-        found.append("trainings are not on the original CIFAR-10: the study's accuracies are not asked of them")
+        found.append(NOT_CANONICAL)
     if trainings and len({training.record.seed for training in trainings}) == 1:
         found.append("one seed a training: the difference between seeds is assumed, not measured")
     if any(training.record.recipe.name == "smoke" for training in trainings):
@@ -264,7 +164,7 @@ def warnings_of(material: Material) -> list[str]:
     few = _few_rounds(results.benchmarks[results.benchmarks["model"].notna()])  # others have findings of their own
     found += [few] if few else []
     if material.comparison is not None:
-        found += material.comparison.notes
+        found += [*material.comparison.notes, *material.comparison.trainings.notes]
     if material.across is not None:
         found += material.across.notes
     return list(dict.fromkeys([*found, *notes_of(results)]))
@@ -280,16 +180,16 @@ def _few_rounds(frame: pd.DataFrame, least: int = 5) -> str | None:
     return f"{len(few)} benchmarks have fewer than {least} rounds (the shortest takes {shortest})"
 
 
-def _distrust(material: Material) -> Answer:
+def _warnings(material: Material) -> Answer:
     found = warnings_of(material)
     if not found:
-        return Answer(question="What to distrust", lead="Nothing was found", lines=(), tone="good")
+        return Answer(question="Can I trust this?", lead="No warnings", lines=(), tone="good")
     lines = [_cut(text) for text in found[:MOST_NAMED]]
     if len(found) > len(lines):
         lines.append(f"and {len(found) - len(lines):,} more")
     num = len(found)
-    lead = f"{num:,} thing{'' if num == 1 else 's'} to know"
-    return Answer(question="What to distrust", lead=lead, lines=tuple(lines), tone="unsure", target="distrust")
+    lead = f"{num:,} warning{'' if num == 1 else 's'}"
+    return Answer(question="Can I trust this?", lead=lead, lines=tuple(lines), tone="unsure", target="distrust")
 
 
 def _cut(text: str, longest: int = 190) -> str:

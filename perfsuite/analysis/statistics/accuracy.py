@@ -170,13 +170,19 @@ def mcnemar_variance(num_only_baseline: float, num_only_candidate: float, num_im
 
 def seed_sd(changes: Sequence[AccuracyChange]) -> float:
     """Return the standard deviation between seeds: as assumed, or what the seeds of all cells show if that is more."""
-    dof = sum(one.dof for one in changes)
-    excess = sum(
-        one.dof * (one.sample_variance - one.image_variance) / one.num_seed_terms
-        for one in changes
-        if one.sample_variance is not None
-    )
-    shown = excess / dof if dof else 0.0
+    dof = np.array([one.dof for one in changes], dtype=float)
+    excess = [((one.sample_variance or 0.0) - one.image_variance) / one.num_seed_terms for one in changes]
+    return _pooled_seed_sd(dof, np.array(excess, dtype=float))
+
+
+def _pooled_seed_sd(dof: Floats, excess: Floats) -> float:
+    """Return `SEED_SD`, or what the seeds show if that is more.
+
+    Args:
+        dof: Degrees of freedom of each variance between seeds.
+        excess: Each variance between seeds minus that of the test images.
+    """
+    shown = float((dof * excess).sum() / dof.sum()) if dof.sum() else 0.0
     return float(np.sqrt(max(SEED_SD**2, shown)))
 
 
@@ -243,3 +249,28 @@ def _num_seeds_needed(changes: Sequence[AccuracyChange], se: Floats, margin: flo
         is_enough = (stdtrit(dof, level) + stdtrit(dof, POWER)) * future_se <= margin
         needed = np.where(is_enough, wanted, needed)
     return needed
+
+
+def accuracy_intervals(groups: Sequence[Floats], num_images: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return the ends of a 95% interval of the accuracy that each group would have as a mean over many seeds.
+
+    The variance of a seed is that of `decide_accuracy`: the test images, plus what all images of a training share. That
+    of the test images is computed as if two more of them were predicted correctly and two wrongly, for no correct image
+    out of a few does not show that there is never one. Source: Agresti, Coull, Approximate is better than "exact" for
+    interval estimation of binomial proportions, The American Statistician 52 (1998).
+
+    Args:
+        groups: Accuracy of each seed [groups] of [seeds].
+        num_images: Test images of each group [groups].
+    """
+    num = np.array([len(group) for group in groups], dtype=float)
+    mean = np.array([group.mean() for group in groups], dtype=float)
+    images = np.array(num_images, dtype=float)
+    shifted = (mean * images + 2) / (images + 4)
+    image_variance = shifted * (1 - shifted) / images
+    own_dof = num - 1
+    own = np.array([group.var(ddof=1) if len(group) > 1 else 0.0 for group in groups], dtype=float)
+    prior = image_variance + _pooled_seed_sd(own_dof, own - image_variance) ** 2
+    dof = SEED_SD_DOF + own_dof
+    half = half_interval(dof, np.sqrt((SEED_SD_DOF * prior + own_dof * own) / dof / num))
+    return np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)

@@ -1,0 +1,92 @@
+"""Full trainings at a glance: the test accuracy of each network and precision with its interval, and the target."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.figures.drawing import Drawing, Swatch
+from perfsuite.analysis.figures.material import is_known, span, titled
+from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.style import GRID, INK, precision_color
+from perfsuite.analysis.speedup import BASELINE
+from perfsuite.analysis.training_frame import accuracy_frame
+from perfsuite.analysis.training_groups import family_words, training_groups
+from perfsuite.analysis.training_tables import TOLERANCE_POINTS
+from perfsuite.analysis.training_words import accuracies_in_words, accuracy_line, accuracy_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perfsuite.analysis.figures.drawing import Panel
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.training_groups import TrainingGroup
+
+LEAST_POINTS = 2.0
+"""An axis reaches at least as far to both sides of the middle, so that small differences look small."""
+
+
+def accuracy_chart(material: Material) -> Drawing | None:
+    """Draw the test accuracy of all groups of seeds with its interval, a panel for each recipe and place."""
+    groups = training_groups(material.results)
+    if not groups:
+        return None
+    rows: list[dict[Any, Any]] = accuracy_frame(material.results).to_dict("records")
+    panels: dict[tuple[str, str], list[tuple[TrainingGroup, dict[Any, Any]]]] = {}
+    for group, row in zip(groups, rows, strict=True):
+        panels.setdefault((group.recipe, group.family.place), []).append((group, row))
+    targets = [row for row in rows if is_known(row["target_accuracy"])]
+    checked = any(row["target_outcome"] != "not checked" for row in targets)
+    several = len({recipe for recipe, _ in panels}) > 1
+    return Drawing(
+        kind="accuracy",
+        title="Test accuracy of full trainings, with 95% intervals",
+        finding=f"{accuracies_in_words(rows)}.",
+        panels=tuple(
+            _panel(titled(f"test accuracy, {recipe}" if several else "test accuracy", place), members)
+            for (recipe, place), members in panels.items()
+        ),
+        legend=(
+            *(
+                Swatch(label=f"{name}, 95% interval", color=precision_color(name), look="point")
+                for name in dict.fromkeys(group.precision for group in groups)
+            ),
+            *([Swatch(label="target" if checked else "target (not checked)", color=INK, look="tick")] * bool(targets)),
+            *([Swatch(label=f"tolerance of {TOLERANCE_POINTS}", color=GRID)] * bool(targets)),
+        ),
+        notes=("interval: of the mean over seeds, from the finite number of test images and the variance of seeds",),
+    )
+
+
+def _panel(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) -> Panel:
+    words = family_words([group for group, _ in members])
+    families = list(dict.fromkeys(group.family for group, _ in members))
+    ordered = sorted(members, key=lambda one: (families.index(one[0].family), one[0].precision != BASELINE))
+    rows = [_row(f"{words(group.family, with_place=False)} {group.precision}", row) for group, row in ordered]
+    marks = [value for row in rows for point in row.points for value in (point.value, point.low, point.high)]
+    values = [value for value in marks if value is not None] + [bar.start for row in rows for bar in row.bars]
+    low, high = spread_limits(values, statistics.median(values), LEAST_POINTS)
+    seeds = span([row["num_seeds"] for _, row in members])
+    images = span([row["num_test_images"] for _, row in members])
+    return rows_panel(
+        title,
+        "Test accuracy",
+        rows,
+        axis=f"test accuracy, %; n = {seeds} seed{'' if seeds == '1' else 's'}, {images} test images",
+        limits=(max(low, 0.0), min(high, 100.0)),
+    )
+
+
+def _row(label: str, row: Mapping[Any, Any]) -> Row:
+    tip = f"{label}: {accuracy_line(row, with_name=False)}"
+    low, middle, high = (100 * row[f"test_accuracy{end}"] for end in ("_low", "", "_high"))
+    point = Point(value=middle, low=low, high=high, color=precision_color(row["precision"]), tip=tip)
+    if not is_known(row["target_accuracy"]):
+        return Row(label=label, value=accuracy_percent(row), points=(point,))
+    target, tolerance = 100 * row["target_accuracy"], 100 * row["target_tolerance"]
+    return Row(
+        label=label,
+        value=accuracy_percent(row),
+        bars=(Bar(start=target - tolerance, width=tolerance, color=GRID, tip=tip),),
+        points=(point, Point(value=target, color=INK, tip=tip, look="tick")),
+    )

@@ -1,0 +1,78 @@
+"""Baseline and candidate: changes of test accuracy as a forest plot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.figures.drawing import Drawing, Swatch
+from perfsuite.analysis.figures.material import span
+from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.style import INK
+from perfsuite.analysis.figures.verdicts import COLORS
+from perfsuite.analysis.training_comparison import ranked_trainings
+from perfsuite.analysis.training_verdicts import points
+from perfsuite.analysis.verdict_words import SYMBOLS, counts_in_words
+from perfsuite.analysis.verdicts import WORST_FIRST
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.training_verdicts import TrainingVerdict
+
+
+def accuracy_changes_chart(material: Material, most: int = MOST_ROWS) -> Drawing | None:
+    """Draw candidate minus baseline in points with 95% intervals, the worst verdicts first, at most so many."""
+    if material.comparison is None:
+        return None
+    found = material.comparison.trainings
+    known = [one for one in ranked_trainings(found) if one.accuracy.change is not None]
+    if not known:
+        return None
+    shown, margin = known[:most], 100 * found.margin
+    rows = [_row(one) for one in shown]
+    marks = [value for row in rows for point in row.points for value in (point.value, point.low, point.high)]
+    limits = spread_limits([-margin, *(value for value in marks if value is not None)], 0.0, 1.2 * margin)
+    seeds = span([len(one.cell.seeds(candidate=side)) for one in shown for side in (False, True)])
+    counts = counts_in_words(one.accuracy.verdict for one in known)
+    cut = f"; the {len(shown)} worst of {len(known)} are drawn" if len(known) > len(shown) else ""
+    return Drawing(
+        kind="accuracy-changes",
+        title="Verdicts: change of test accuracy, with 95% intervals",
+        finding=f"{counts[:1].upper()}{counts[1:]}{cut}.",
+        panels=(
+            rows_panel(
+                "test accuracy: candidate - baseline",
+                "Changes of test accuracy",
+                rows,
+                axis=f"points of accuracy, % (below 0: worse); n = {seeds} seed{'' if seeds == '1' else 's'} a side",
+                limits=limits,
+                reference=0.0,
+                dashed=-margin,
+            ),
+        ),
+        legend=(
+            *(
+                Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
+                for verdict in WORST_FIRST
+                if any(one.accuracy.verdict == verdict for one in shown)
+            ),
+            Swatch(label=f"margin: {points(found.margin)} lower", color=INK, look="dashed"),
+        ),
+        notes=("unchanged: the interval excludes a loss of the margin or more (non-inferiority, Holm over all cells)",),
+    )
+
+
+def _row(one: TrainingVerdict) -> Row:
+    accuracy = one.accuracy
+    change, low, high = (
+        None if value is None else 100 * value for value in (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+    )
+    assert change is not None  # noqa: S101 - for the type checker: chosen so above
+    value = (
+        f"{change:+.2f} [no interval]" if low is None or high is None else f"{change:+.2f} [{low:+.2f}, {high:+.2f}]"
+    )
+    tip = f"{one.cell.label}: accuracy {accuracy.verdict}, {value} points; {accuracy.reason}"
+    return Row(
+        label=f"{SYMBOLS[accuracy.verdict]} {one.cell.label}",
+        value=value,
+        points=(Point(value=change, low=low, high=high, color=COLORS[accuracy.verdict], tip=tip),),
+    )

@@ -1,0 +1,101 @@
+"""Whether anything regressed, in words: benchmarks and full trainings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.compare_tables import ranked
+from perfsuite.analysis.report.answers import MOST_NAMED, Answer
+from perfsuite.analysis.training_comparison import ranked_trainings
+from perfsuite.analysis.verdicts import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeVar
+
+    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.training_verdicts import TrainingVerdict
+    from perfsuite.analysis.verdicts import MetricVerdict, Verdict
+
+    Judged = TypeVar("Judged", bound=BenchmarkVerdict | TrainingVerdict)
+
+
+def regressions_answer(material: Material) -> Answer | None:
+    """Return the answer of the first screen, where there is a baseline."""
+    comparison = material.comparison
+    if comparison is None:
+        return None
+    benchmarks, trainings = ranked(comparison), ranked_trainings(comparison.trainings)
+    lines = [line for one in _of(benchmarks, "regressed")[:MOST_NAMED] for line in _benchmark_lines(one)]
+    lines += [line for one in _of(trainings, "regressed")[:MOST_NAMED] for line in _training_lines(one)]
+    missing = [one.fullname.rsplit("::", 1)[-1] for one in _of(benchmarks, "missing")]
+    missing += [one.cell.label for one in _of(trainings, "missing")]
+    if missing:
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        lines.append(f"missing in the candidate: {', '.join(missing[:MOST_NAMED])}{more}")
+    lines.append(", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()))
+    lead, tone = _lead(comparison)
+    return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
+
+
+def _of(judged: Sequence[Judged], verdict: Verdict) -> list[Judged]:
+    return [one for one in judged if one.verdict == verdict]
+
+
+def _benchmark_lines(benchmark: BenchmarkVerdict) -> list[str]:
+    name = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+    if benchmark.time.by_tail:
+        return [f"{name}: {benchmark.time.reason}", *_memory_lines(name, benchmark.memory)]
+    return [*_time_lines(name, benchmark.time, "time"), *_memory_lines(name, benchmark.memory)]
+
+
+def _training_lines(training: TrainingVerdict) -> list[str]:
+    name, accuracy = training.cell.label, training.accuracy
+    lines = []
+    if accuracy.verdict == "regressed":
+        numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+        change, low, high = (f"{100 * (number or 0.0):+.2f}" for number in numbers)
+        lines.append(f"{name}: {change} [{low}, {high}] points of test accuracy")
+    return [*lines, *_time_lines(name, training.time, "training time"), *_memory_lines(name, training.memory)]
+
+
+def _time_lines(name: str, time: MetricVerdict, what: str) -> list[str]:
+    if time.verdict != "regressed" or not (time.ratio and time.ci_low and time.ci_high):
+        return []
+    return [f"{name}: {percent(time.ratio)} [{percent(time.ci_low)}, {percent(time.ci_high)}] {what}"]
+
+
+def _memory_lines(name: str, memory: MetricVerdict | None) -> list[str]:
+    return [f"{name}: peak memory {memory.reason}"] if memory is not None and memory.verdict == "regressed" else []
+
+
+def _lead(comparison: Comparison) -> tuple[str, str]:
+    """Return the answer in a few words, and how it is shown."""
+    counts = comparison.count()
+    if "regressed" in counts:
+        return f"Yes: {_shares(comparison, 'regressed')}", "bad"
+    if "incomparable" in counts:
+        return "Cannot be said: the machines are not the same", "unsure"
+    if comparison.why_not_judged is not None:
+        return f"Cannot be said: {_what(comparison)} could be judged", "unsure"
+    if "missing" in counts:
+        return f"Missing: {_shares(comparison, 'missing')}", "bad"
+    if "inconclusive" in counts:
+        return f"None shown, but {_shares(comparison, 'inconclusive')} could not be judged", "unsure"
+    return "No", "good"
+
+
+def _shares(comparison: Comparison, verdict: Verdict) -> str:
+    """Return how many of each kind have a verdict: `1 of 12 benchmarks, 1 of 4 full trainings`."""
+    kinds: dict[str, Sequence[BenchmarkVerdict | TrainingVerdict]] = {
+        "benchmarks": comparison.benchmarks,
+        "full trainings": comparison.trainings.verdicts,
+    }
+    return ", ".join(
+        f"{num} of {len(found)} {kind}" for kind, found in kinds.items() if (num := len(_of(found, verdict)))
+    )
+
+
+def _what(comparison: Comparison) -> str:
+    return "not one benchmark" if comparison.benchmarks else "not one full training"

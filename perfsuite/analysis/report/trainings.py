@@ -1,0 +1,60 @@
+"""Full trainings in the report: accuracy against target with its interval first, then what AMP changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.figures.kinds import KINDS
+from perfsuite.analysis.report.answers import Answer, first_lines
+from perfsuite.analysis.training_frame import accuracy_frame
+from perfsuite.analysis.training_tables import accuracy_table, amp_table
+from perfsuite.analysis.training_words import accuracies_in_words, accuracy_line, amp_line
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.figures.drawing import Drawing
+    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.tables import Table
+
+
+def trainings_answer(material: Material) -> Answer | None:
+    """Return the answer of the first screen: every accuracy against its target, and what AMP changed."""
+    rows: list[dict[Any, Any]] = accuracy_frame(material.results).to_dict("records")
+    if not rows:
+        return None
+    changes = [line for row in rows if (line := amp_line(row)) is not None]
+    outcomes = Counter(row["target_outcome"] for row in rows)
+    tone = "plain"
+    if outcomes["missed"]:
+        tone = "bad"
+    elif outcomes["reached"] == len(rows) and all(row.get("non_inferior") is not False for row in rows):
+        tone = "good"
+    elif outcomes["cannot tell"] or any(row.get("non_inferior") is False for row in rows):
+        tone = "unsure"
+    accuracies = [accuracy_line(row) for row in rows] if len(rows) > 1 else []
+    return Answer(
+        question="Full trainings",
+        lead=accuracies_in_words(rows),
+        lines=(*first_lines(accuracies), *first_lines(changes)),
+        tone=tone,
+        target="trainings",
+    )
+
+
+def trainings_words(material: Material) -> tuple[str, ...]:
+    """Return the first line of the section: every accuracy with its interval, its target, and whether it is reached."""
+    rows: list[dict[Any, Any]] = accuracy_frame(material.results).to_dict("records")
+    return (f"{'; '.join(first_lines([accuracy_line(row) for row in rows]))}.",) if rows else ()
+
+
+def trainings_drawings(material: Material) -> tuple[Drawing, ...]:
+    """Return the figures of the section: all cells at a glance, then curves."""
+    built = [KINDS[kind].build(material) for kind in ("accuracy", "curves")]
+    return tuple(drawing for drawing in built if drawing is not None)
+
+
+def trainings_tables(material: Material) -> tuple[Table, ...]:
+    """Return the tables of the section: what AMP changed, and accuracy, time and memory of each cell."""
+    results = material.results
+    tables = (amp_table(results), accuracy_table(results)) if results.ours and results.trainings else ()
+    return tuple(table for table in tables if table.columns)
