@@ -276,6 +276,14 @@ def test_the_notebook_is_stored_without_outputs_and_with_readable_ids() -> None:
     assert stored["metadata"]["colab"]["gpuType"] == "T4"
 
 
+def test_the_readme_of_the_folder_names_its_files_and_the_variables_of_the_notebook() -> None:
+    readme = (NOTEBOOK.parent / "README.md").read_text(encoding="utf-8")
+    files = {path.name for path in NOTEBOOK.parent.iterdir() if path.suffix in {".py", ".ipynb"}}
+    variables = set(re.findall(r"PERFSUITE_NOTEBOOK_\w+", sources()["settings"]))
+    assert len(variables) == 5
+    assert {name for name in files | variables if f"`{name}`" not in readme} == set()
+
+
 @pytest.mark.parametrize("name", sources())
 def test_every_code_cell_is_short_and_plain(name: str) -> None:
     lines = sources()[name].splitlines()
