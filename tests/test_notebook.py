@@ -26,7 +26,7 @@ from perfsuite.workloads.images import save_image_set
 
 REPOSITORY = Path(__file__).parents[1]
 NOTEBOOK = REPOSITORY / "benchmarks" / "colab.ipynb"
-MAX_LINES = 18
+MAX_LINES = 20
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 SMALL = "--perf-models=resnet18 --perf-batch-size=2 --benchmark-min-rounds=2 --benchmark-max-time=0.01"
@@ -207,6 +207,14 @@ def test_an_empty_address_outside_a_checkout_is_explained(tmp_path: Path) -> Non
         execute(tmp_path, ["settings", "checkout"])
 
 
+def fill_in_address(address: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every further reading of the notebook one whose REPOSITORY is filled in."""
+    filled_in = content()
+    settings = next(cell for cell in filled_in["cells"] if cell["id"] == "settings")
+    settings["source"] = [line.replace('REPOSITORY = ""', f'REPOSITORY = "{address}"') for line in settings["source"]]
+    monkeypatch.setattr(sys.modules[__name__], "content", lambda: filled_in)
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 def test_outside_a_checkout_the_repository_is_cloned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published, here = tmp_path / "published", tmp_path / "here"
@@ -216,12 +224,17 @@ def test_outside_a_checkout_the_repository_is_cloned(tmp_path: Path, monkeypatch
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
     for words in (("init", "--quiet"), ("add", "."), (*identity, "commit", "--quiet", "-m", "first")):
         subprocess.run(["git", *words], cwd=published, check=True)  # noqa: S607
-    filled_in = content()
-    settings = next(cell for cell in filled_in["cells"] if cell["id"] == "settings")
-    settings["source"] = [line.replace('REPOSITORY = ""', f'REPOSITORY = "{published}"') for line in settings["source"]]
-    monkeypatch.setattr(sys.modules[__name__], "content", lambda: filled_in)
+    fill_in_address(published, monkeypatch)
     cells = execute(here, ["settings", "checkout"])
     assert f"code:    {here / 'perfsuite'}" in texts(cells["checkout"])
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_an_address_that_cannot_be_cloned_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    fill_in_address(tmp_path / "missing", monkeypatch)
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match=r"REPOSITORY = .*missing.* cannot be cloned"):
+        execute(tmp_path, ["settings", "checkout"])
 
 
 def test_the_settings_measure_a_gpu_and_train_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
