@@ -144,6 +144,15 @@ def accuracy_change(cell: TrainingCell) -> AccuracyChange:
     return unpaired_change(sides[0], sides[1], num_images)
 
 
+def has_same_weights(cell: TrainingCell) -> bool:
+    """Whether both sides have the same seeds, and each seed ended with the same weights, bit for bit."""
+    sides = [
+        {seed: {record.weights_sha256 for record in records} for seed, records in cell.seeds(candidate=side).items()}
+        for side in (False, True)
+    ]
+    return sides[0] == sides[1] and all(len(digests) == 1 for digests in sides[0].values())
+
+
 def _same_split(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRecord]) -> bool:
     return len({record.data.split_fingerprint for record in (*baseline, *candidate)}) == 1
 

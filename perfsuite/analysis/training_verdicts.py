@@ -14,7 +14,7 @@ from perfsuite.analysis.statistics.accuracy import MAX_NUM_SEEDS, SEED_SD, Accur
 from perfsuite.analysis.statistics.decision import Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.tail import decide_tail
-from perfsuite.analysis.training_cells import accuracy_change, join_trainings, training_times
+from perfsuite.analysis.training_cells import accuracy_change, has_same_weights, join_trainings, training_times
 from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, time_verdict
 
 if TYPE_CHECKING:
@@ -216,7 +216,9 @@ def _accuracy_verdict(
     needed = found.num_seeds_needed[row]
     num_seeds_needed: int | None = None
     verdict: Verdict
-    if found.regressed[row]:
+    if has_same_weights(cell):
+        verdict, reason = "unchanged", "the same weights, bit for bit"
+    elif found.regressed[row]:
         verdict, reason = "regressed", f"accuracy {size}, significant"
     elif found.improved[row]:
         verdict, reason = "improved", f"accuracy {size}, significant"

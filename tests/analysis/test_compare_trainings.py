@@ -26,7 +26,7 @@ from perfsuite.analysis.sides import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.predictions import confusion_of, pack_predictions
-from perfsuite.records import KEY
+from perfsuite.records import KEY, Process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -573,3 +573,13 @@ def test_full_trainings_have_no_noise_floor(mixed: tuple[list[Path], list[Path]]
     assert floor.num_processes == 5
     assert in_words(judged(*alone), {floor.machine: floor}) is None
     assert "slowdowns of" in str(in_words(both, {floor.machine: floor}))
+
+
+def test_the_same_weights_on_both_sides_need_no_statistics(tmp_path: Path) -> None:
+    sides = []
+    for run_id in ("old", "new"):
+        record = dataclasses.replace(trained(run_id="same"), process=Process(run_id=run_id, pid=1, started=moment(0)))
+        sides.append([read_process(write_trainings(tmp_path, run_id, [record]))])
+    (verdict,) = compare(join_sides(*sides)).trainings.verdicts
+    assert verdict.verdict == "unchanged"
+    assert verdict.accuracy.reason == "the same weights, bit for bit"
