@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-AXES = {"gpu": ("device", "cpu"), "torch": ("torch",)}
+AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
 """What tells environments apart along an axis, by the columns of a collected file."""
 
 SCHEMA = "perfsuite-across-1"
@@ -102,19 +102,23 @@ def _label(row: dict[Any, Any], axes: Sequence[str], *, with_cpu: bool) -> str:
     for axis in axes:
         known = [row[column] for column in AXES[axis] if isinstance(row.get(column), str)]
         found = " with ".join(known if with_cpu else known[:1]) or "unknown"
-        parts.append(f"torch {found}" if axis == "torch" else found)
+        parts.append(found if axis == "gpu" else f"{axis} {found}")
     return ", ".join(parts)
 
 
 def _also_differs(frame: pd.DataFrame, axes: Sequence[str]) -> list[str]:
     known = {column for axis in axes for column in AXES[axis]}
-    consequences = {"torch": {"torchvision", "cuda", "cudnn"}, "gpu": {"driver", "cpu", "power_limit_watts"}}
+    consequences = {
+        "torch": {"torchvision", "cuda", "cudnn"},
+        "gpu": {"driver", "cpu", "power_limit_watts", "board"},
+        "board": set(),
+    }
     known |= {column for axis in axes for column in consequences[axis]}
-    names = [name for name in ("device", "torch", "cuda", "cudnn", "driver", "python", "commit") if name not in known]
+    checked = ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit")
     return [
         f"{name} differs too: {', '.join(sorted(map(str, set(frame[name]))))}"
-        for name in names
-        if frame[name].nunique(dropna=False) > 1
+        for name in checked
+        if name not in known and frame[name].nunique(dropna=name == "board") > 1
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.circumstances import telemetry_causes
+from perfsuite.analysis.machine_difference import training_machines_differ
 from perfsuite.analysis.statistics.accuracy import MAX_NUM_SEEDS, SEED_SD, AccuracyChange, decide_accuracy
 from perfsuite.analysis.statistics.decision import Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
@@ -140,7 +141,7 @@ def compare_trainings(
     cells = join_trainings(baseline, candidate)
     if not cells:
         return TrainingComparison(margin=margin)
-    differing = _machines_differ([*baseline, *candidate], ignore_host=ignore_host)
+    differing = training_machines_differ([*baseline, *candidate], ignore_host=ignore_host)
     both = [cell for cell in cells if cell.baseline and cell.candidate]
     if differing is not None or not both:
         verdicts = [_not_compared(cell, differing, min_effect(cell.fullname)) for cell in cells]
@@ -168,16 +169,6 @@ def compare_trainings(
     )
 
 
-def _machines_differ(trainings: Sequence[FullTraining], *, ignore_host: bool) -> str | None:
-    """Return in words what distinguishes the machines, or None; what is unknown distinguishes nothing."""
-    names = {"device": "device", "cpu": "CPU", **({} if ignore_host else {"host": "host"})}
-    for column, name in names.items():
-        found = sorted({str(one.environment[column]) for one in trainings if one.environment[column] is not None})
-        if len(found) > 1:
-            return f"another {name}: {', '.join(found)}"
-    return None
-
-
 def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> TrainingVerdict:
     verdict: Verdict
     if cell.is_same_training:
@@ -187,7 +178,7 @@ def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> T
     elif not cell.baseline:
         verdict, reason = "new", "no baseline file has it"
     else:
-        verdict, reason = "incomparable", f"{differing}; --across gpu shows machines side by side, without verdicts"
+        verdict, reason = "incomparable", str(differing)
     accuracy = AccuracyVerdict(
         verdict=verdict,
         reason=reason,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import torch
 
@@ -31,7 +32,7 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     if name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        device = torch.device("cuda", torch.cuda.current_device())
+        device = _current_gpu()
         capability, built_for = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()
         if not has_kernels_for(capability, built_for):
             raise DeviceUnavailableError(
@@ -49,6 +50,16 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
             "use --perf-device cpu"
         )
     return torch.device("cpu")
+
+
+def _current_gpu() -> torch.device:
+    """Return torch's current GPU without the warnings of CUDA's start, which are about every visible GPU.
+
+    Under `-W error` a second GPU that torch does not support would end the run; the one that is measured is checked.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.device("cuda", torch.cuda.current_device())
 
 
 def has_kernels_for(capability: tuple[int, int], built_for: list[str]) -> bool:
