@@ -44,6 +44,11 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     seen = read_nvml() if nvml is None else nvml
     if seen.gpus:
         raise DeviceUnavailableError(why_cuda_fails(seen))
+    if seen.is_hung and name == "auto":
+        raise DeviceUnavailableError(
+            f"{seen.reason}, so whether this machine has a GPU is not known; restart its driver "
+            "(nvidia-smi shows whether it answers), or measure the CPU with --perf-device cpu"
+        )
     if name == "cuda":
         raise DeviceUnavailableError(
             f"no CUDA device: torch {torch.__version__} sees none and neither does NVML ({seen.reason}); "

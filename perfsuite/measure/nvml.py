@@ -48,12 +48,14 @@ class NvmlReading:
         driver: Version of the driver.
         cuda: Newest CUDA version that the driver supports.
         reason: Why there is no GPU, if there is none.
+        is_hung: Whether NVML did not answer: then there may be GPUs all the same.
     """
 
     gpus: tuple[NvmlGpu, ...]
     driver: str | None
     cuda: str | None
     reason: str | None
+    is_hung: bool = False
 
     def gpu_with_uuid(self, uuid: str) -> NvmlGpu | None:
         """Return the GPU that torch names by this UUID, its own or that of a slice, with a prefix or without."""
@@ -75,7 +77,7 @@ def read_nvml(library: Any = None, calls: BoundedCalls | None = None) -> NvmlRea
         nvml = connect_nvml(library, calls)
         return nvml.calls.call(lambda: _read(nvml), nvml.calls.start_limit_s)
     except NvmlUnavailableError as error:
-        return NvmlReading(gpus=(), driver=None, cuda=None, reason=str(error))
+        return NvmlReading(gpus=(), driver=None, cuda=None, reason=str(error), is_hung=error.is_hung)
 
 
 def _read(nvml: Nvml) -> NvmlReading:

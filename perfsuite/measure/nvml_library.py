@@ -20,7 +20,16 @@ NOT_REPORTED = "not reported by NVML"
 
 
 class NvmlUnavailableError(Exception):
-    """NVML cannot be asked; the text says why."""
+    """NVML cannot be asked; the text says why.
+
+    Attributes:
+        is_hung: Whether it does not answer.
+    """
+
+    def __init__(self, reason: str, *, is_hung: bool = False) -> None:
+        """Build it."""
+        super().__init__(reason)
+        self.is_hung = is_hung
 
 
 class BoundedCalls:
@@ -47,7 +56,7 @@ class BoundedCalls:
             NvmlUnavailableError: It did not return in time, or an earlier call did not.
         """
         if self.hung is not None:
-            raise NvmlUnavailableError(self.hung)
+            raise NvmlUnavailableError(self.hung, is_hung=True)
         results: list[T] = []
         errors: list[BaseException] = []
 
@@ -61,7 +70,7 @@ class BoundedCalls:
         if errors:
             raise errors[0]
         if not results:
-            raise NvmlUnavailableError(self.hung or NOT_REPORTED)
+            raise NvmlUnavailableError(self.hung or NOT_REPORTED, is_hung=True)
         return results[0]
 
     def join(self, thread: threading.Thread, limit_s: float | None = None) -> None:

@@ -50,7 +50,7 @@ def files(write_result: Callable[..., Path]) -> dict[str, Path]:
         "first again": board_file("bb", board=FIRST),
         "second": board_file("ccc", scale=1.05, board=SECOND),
         "old": board_file("dddd", scale=1.05),
-        "other gpu": board_file("eeeee", scale=0.5, device="NVIDIA A10", gpu="NVIDIA A10", board=SECOND),
+        "other gpu": board_file("eeeee", scale=0.5, device="NVIDIA A10", gpu="NVIDIA A10", board="aaaaaaaaaaaa"),
         "other host": board_file("ffffff", board=SECOND) | {"machine_info": None},
     }
     contents["other host"]["machine_info"] = {

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from nvml_driver import Driver, loaded
 
-from perfsuite.measure import nvml_library
+from perfsuite.errors import DeviceUnavailableError
+from perfsuite.measure import nvml, nvml_library
 from perfsuite.measure.board import board_digest
 from perfsuite.measure.condition import read_gpu
 from perfsuite.measure.device import choose_device
@@ -230,13 +233,15 @@ def test_doctor_reports_what_torch_knows_where_nvml_hangs(load: Callable[[Driver
     assert (gpu.name, gpu.free_bytes, gpu.persistence, gpu.power_limit_watts) == ("Tesla T4", 1, None, None)
 
 
-def test_a_hung_driver_does_not_keep_the_cpu_from_being_chosen(
+def test_a_hung_driver_is_one_line_and_never_a_silent_table_of_cpu_numbers(
     load: Callable[[Driver], Driver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(nvml_library, "_CALLS", BoundedCalls(0.05, 0.05))
     load(Driver("t4_idle", hangs="nvmlInitWithFlags"))
-    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(DeviceUnavailableError, match=r"did not answer within 0.05 s, .*--perf-device cpu"):
+        choose_device("auto")
+    assert choose_device("cpu") == torch.device("cpu")
 
 
 def test_what_a_bounded_call_raises_is_raised_in_the_thread_that_asked() -> None:
@@ -249,6 +254,15 @@ def test_what_a_bounded_call_raises_is_raised_in_the_thread_that_asked() -> None
     assert calls.call(lambda: 3) == 3
     assert "perfsuite NVML" not in {thread.name for thread in threading.enumerate()}
     assert calls.hung is None
+
+
+def test_every_name_that_is_asked_for_is_one_of_nvml() -> None:
+    import pynvml
+
+    source = "".join(Path(module.__file__ or "").read_text() for module in (nvml, nvml_library))
+    names = set(re.findall(r'"(nvml[A-Z]\w+|NVML_\w+)"', source))
+    assert len(names) > 25
+    assert [name for name in sorted(names) if not hasattr(pynvml, name)] == []
 
 
 def test_every_description_says_where_it_is_from() -> None:
