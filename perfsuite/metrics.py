@@ -181,7 +181,7 @@ _ALL = (
     Metric(
         key="limit_images_per_second", unit="images/s", better="neither", heading="images/s", format_value=significant
     ),
-    Metric(key="limit_training_s", unit="s", better="neither", heading="training at least", format_value=_clock),
+    Metric(key="limit_training_s", unit="s", better="neither", heading="training limit", format_value=_clock),
     Metric(key="probe_ratio", unit="%", better="higher", heading="% of probe", format_value=_whole_percent),
     Metric(key="data_sheet_ratio", unit="%", better="higher", heading="% of data sheet", format_value=_whole_percent),
     Metric(key="energy_per_image_joules", unit="mJ", better="lower", heading="mJ/image", format_value=_millijoules),

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite import study
 from perfsuite.errors import choose, parse_batch_size, split_names
+from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
 from perfsuite.measure.dry_run import (
-    CONTEXT_BYTES,
     GIB_BYTES,
-    GPU_MEMORY_BYTES,
     LARGEST_BATCH_SIZE,
     largest_batch_size,
     parse_capacity,
@@ -25,6 +24,8 @@ from perfsuite.workloads.precision import resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perfsuite.gpus import Gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,8 @@ def plan_cells(
         choose(MODELS, name, kind="model")
     policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
     size = study.BATCH_SIZE if batch_size is None else parse_batch_size("--batch-size", batch_size, LARGEST_BATCH_SIZE)
-    room, words = _room(capacity, gpu)
+    sheet = None if gpu is None else choose_gpu(gpu)
+    capacity_bytes, words = _capacity(capacity, sheet)
     how = f"gradients {state}"
     return Plan(
         workloads=tuple(
@@ -74,9 +76,9 @@ def plan_cells(
             )
             for model, policy in itertools.product(names, dict.fromkeys(policies))
         ),
-        capacity_bytes=room,
+        capacity_bytes=capacity_bytes,
         title=f"Predicted peak memory of a training step in MiB, {how}, {words or f'batch {size}'}",
-        notes=_notes(room=room, gpu=gpu),
+        notes=_notes(sheet),
     )
 
 
@@ -113,23 +115,31 @@ def _study_peak(workload: Workload) -> int | None:
     return result.peak_allocated_bytes if result is not None and same else None
 
 
-def _room(capacity: str | None, gpu: str | None) -> tuple[int | None, str | None]:
-    if gpu is not None:
-        total = choose(GPU_MEMORY_BYTES, gpu.lower(), kind="GPU")
-        return total - CONTEXT_BYTES, f"the largest batch on a {gpu.upper()}"
+def _capacity(capacity: str | None, sheet: Gpu | None) -> tuple[int | None, str | None]:
+    """Return how much memory there is for tensors, and what is asked for in words."""
+    if sheet is not None:
+        return sheet.memory.available_bytes, f"the largest batch on a {sheet.name.upper()}"
     if capacity is not None:
         size = parse_capacity(capacity)
         return size, f"the largest batch in {size / GIB_BYTES:.2f} GiB"
     return None, None
 
 
-def _notes(*, room: int | None, gpu: str | None) -> tuple[str, ...]:
-    notes = [
-        "a GPU takes a little more: its allocator rounds up, cuDNN wants workspace, the CUDA context is outside torch"
-    ]
-    if gpu is not None and room is not None:
-        notes.append(
-            f"reckoned with {room / MIB_BYTES:,.0f} MiB for torch: {CONTEXT_BYTES / MIB_BYTES:.0f} MiB of the GPU's "
-            "memory are left to the CUDA context"
+def _notes(sheet: Gpu | None) -> tuple[str, ...]:
+    if sheet is None:
+        return (
+            "a GPU uses a little more: its allocator rounds up, cuDNN needs workspace, the context is outside torch",
         )
-    return tuple(notes)
+    memory = sheet.memory
+    available, total, context, workspace = (
+        f"{size / MIB_BYTES:,.0f} MiB"
+        for size in (memory.available_bytes, memory.total_bytes, memory.context_bytes, WORKSPACE_BYTES)
+    )
+    return (
+        (
+            f"computed for {available}: the {total} that torch sees, minus {context} for the CUDA context and "
+            f"an allowance of {workspace} for workspaces of cuBLAS and cuDNN"
+        ),
+        f"memory that torch sees: {memory.source}",
+        "a GPU uses a little more than predicted: its allocator rounds up",
+    )

@@ -127,7 +127,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Which machine and which versions; what could not be read is None and has its reason in `absent`."""
+    """Which machine and which versions; what could not be read is None and has its reason in `absent`.
+
+    `board` is a part of a hash of the GPU's UUID, never the UUID: which of several boards of one model it is. It is
+    None and not in `absent` in files of before it was recorded.
+    """
 
     perfsuite: str
     python: str
@@ -155,6 +159,7 @@ class Environment:
     commit_dirty: bool | None
     variables: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    board: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `machine_info["perfsuite"]`."""

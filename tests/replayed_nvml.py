@@ -10,6 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.measure.nvml import NvmlDevice
+from perfsuite.measure.nvml_library import BoundedCalls, Nvml
+
 if TYPE_CHECKING:
     from perfsuite.measure.telemetry import NvmlInstrument
 
@@ -84,6 +87,11 @@ class ReplayedNvml:
         return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in self._facts["processes"]]
 
 
+def replayed_device(library: ReplayedNvml, *, is_slice: bool = False) -> NvmlDevice:
+    """Return the GPU of a recording."""
+    return NvmlDevice(nvml=Nvml(library, BoundedCalls()), handle=None, board=None, is_slice=is_slice)
+
+
 def record(instrument: NvmlInstrument, *, origin: str, num_samples: int) -> dict[str, Any]:
     """Write down what a real GPU tells, in the form that `ReplayedNvml` replays; no serial numbers, no other names."""
     samples = []
@@ -109,6 +117,7 @@ def record(instrument: NvmlInstrument, *, origin: str, num_samples: int) -> dict
         "power_limit_milliwatts": None,
         "default_power_limit_milliwatts": None,
         "application_clock_mhz": None,
+        "default_application_clock_mhz": None,
         "ecc_errors": [errors, errors],
         "energy_millijoules": [round(joules * 1e3)] * 2,
         "processes": [],

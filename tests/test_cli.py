@@ -100,7 +100,7 @@ def test_memory_predicts_any_cell_and_the_largest_batch(capsys: pytest.CaptureFi
         (["--precision", "fp8"], "unknown precision 'fp8'"),
         (["--batch-size", "0"], "--batch-size: '0' is not a batch size"),
         (["--batch-size", "9" * 5000], "--batch-size: '999"),
-        (["--gpu", "t5"], "unknown GPU 't5'; choose from h100, h200, t4"),
+        (["--gpu", "t5"], "--gpu: unknown GPU 't5'; choose from a100-40gb, a100-80gb, h100"),
         (["--capacity", "much"], "--capacity: 'much' is no size"),
     ],
 )

@@ -49,7 +49,7 @@ def make_training(
             "peak_allocated_bytes": 700 * 2**20 if precision == "fp32" else 450 * 2**20,
             "energy_joules": None,
         },
-        "absent": {"energy_joules": "NVML tells no energy here"},
+        "absent": {"energy_joules": "no energy counter is reported by NVML"},
         "history": (epoch, dataclasses.replace(epoch, epoch=2)),
         "confusion": tuple(tuple(row) for row in confusion.tolist()),
         "test_accuracy": accuracy,

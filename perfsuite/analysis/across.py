@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.full_training import FullTraining
 
-AXES = {"gpu": ("device", "cpu"), "torch": ("torch",)}
+AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
 """What tells environments apart along an axis, by the columns of a collected file."""
 
 Environment = dict[str, Any]
@@ -162,16 +162,22 @@ def _label(environment: Mapping[Any, Any], axes: Sequence[str], *, with_cpu: boo
     for axis in axes:
         known = [environment[column] for column in AXES[axis] if isinstance(environment.get(column), str)]
         found = " with ".join(known if with_cpu else known[:1]) or "unknown"
-        parts.append(f"torch {found}" if axis == "torch" else found)
+        parts.append(found if axis == "gpu" else f"{axis} {found}")
     return ", ".join(parts)
 
 
 def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[str]:
     known = {column for axis in axes for column in AXES[axis]}
-    consequences = {"torch": {"torchvision", "cuda", "cudnn"}, "gpu": {"driver", "cpu", "power_limit_watts"}}
+    consequences = {
+        "torch": {"torchvision", "cuda", "cudnn"},
+        "gpu": {"driver", "cpu", "power_limit_watts", "board"},
+        "board": set(),
+    }
     known |= {column for axis in axes for column in consequences[axis]}
-    names = [name for name in ("device", "torch", "cuda", "cudnn", "driver", "python", "commit") if name not in known]
-    values = {name: {str(place[name]) for place in places} for name in names}
+    checked = ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit")
+    values = {name: {str(place[name]) for place in places} for name in checked if name not in known}
+    if "board" in values:  # files of before boards were recorded are of any
+        values["board"].discard("None")
     return [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ALWAYS_SHOWN = ("model", "precision", "phase")
 
+WINOGRAD = "Winograd's algorithm needs up to 2.25 times fewer operations in a 3x3 convolution: FP32 may beat this limit"
+
 NO_LIMITS = "these results carry no probes of the device: they are older than the probes, or not perfsuite's"
 NO_TELEMETRY = "these results carry no telemetry"
 NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf-no-profile left them out"
@@ -44,9 +46,10 @@ def limits_table(results: Results) -> Table:
         ),
         notes=(
             (
-                "limit: operations / the faster of two probes in the same type, run beside the cell, or on a GPU the "
-                "least bytes / the copy probe if that takes longer"
+                "limit: operations of direct convolution / the faster of two probes in the same type, run beside the "
+                "cell, or on a GPU the least bytes / the copy probe if that takes longer"
             ),
+            *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
             *(["data sheet: the same by the data sheet's peak and bandwidth, dense products"] if on_paper else []),
             *notes_of(results),
         ),
@@ -134,7 +137,7 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
     """
     ours = [key for key in ("thesis_training_time_s", "data_sheet_ratio") if has_any(frame, key)]
     return Table(
-        title=f"The least a {gpu.name} can take, batch {frame['batch_size'].iloc[0]}",
+        title=f"Theoretical time on a {gpu.name.upper()} with direct convolution, batch {frame['batch_size'].iloc[0]}",
         frame=frame,
         columns=(
             text_column("model"),
@@ -148,8 +151,9 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
             *(metric_column(key, heading="study took" if key.startswith("thesis") else None) for key in ours),
         ),
         notes=(
-            "limit: operations / peak, or least bytes / bandwidth if that takes longer; dense products",
-            "training: the study's epochs of 45,000 images, without evaluation and loading",
+            "limit: operations of direct convolution / dense peak, or least bytes / bandwidth if that takes longer",
+            WINOGRAD,
+            "training: the thesis's epochs of 45,000 images, without evaluation and loading",
             *(("% of data sheet: the limit / what the study took",) if ours else ()),
             gpu.source,
         ),

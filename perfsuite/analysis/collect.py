@@ -264,9 +264,12 @@ def place_columns(benchmarks: pd.DataFrame) -> list[str]:
 def _differing_environment(benchmarks: pd.DataFrame) -> list[str]:
     if benchmarks.empty:
         return []
-    # The host of a training that an earlier run did is not known, and an unknown one distinguishes nothing.
-    found = [column for column in ENVIRONMENT_COLUMNS if benchmarks[column].nunique(dropna=column == "host") > 1]
-    for implied, by in (("host", ("device", "cpu")), ("cpu", ("device",))):  # said already, if each has one of its own
+    # The host of a training that an earlier run did is not known, nor the board in files of before it was recorded;
+    # an unknown one distinguishes nothing.
+    may_be_unknown = {"host", "board"}
+    found = [name for name in ENVIRONMENT_COLUMNS if benchmarks[name].nunique(dropna=name in may_be_unknown) > 1]
+    implications = (("board", ("device", "cpu", "host")), ("host", ("device", "cpu")), ("cpu", ("device",)))
+    for implied, by in implications:  # said already, if each has one of its own
         hardware = [column for column in by if column in found]
         if implied in found and hardware and not _several_within(benchmarks, hardware, implied):
             found.remove(implied)

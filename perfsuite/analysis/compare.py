@@ -11,6 +11,7 @@ import numpy as np
 
 from perfsuite.analysis.circumstances import circumstances
 from perfsuite.analysis.full_training import without_replays
+from perfsuite.analysis.machine_difference import machines_differ
 from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO, TAIL_SHARE, Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
@@ -27,7 +28,7 @@ from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, mem
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perfsuite.analysis.sides import ProcessResult, Sides
+    from perfsuite.analysis.sides import Sides
     from perfsuite.records import Workload
 
 MIN_EFFECT = 0.02
@@ -203,15 +204,6 @@ def compare(
     )
 
 
-def machines_differ(processes: Sequence[ProcessResult], *, ignore_host: bool = False) -> str | None:
-    """Return in words what tells the machines apart, or None if all processes ran on the same one."""
-    for name in ("GPU", "CPU") if ignore_host else ("GPU", "CPU", "host"):
-        found = sorted({process.machine.get(name, "unknown") for process in processes})
-        if len(found) > 1:
-            return f"another {name}: {', '.join(found)}"
-    return None
-
-
 def _present(sides: Sides, row: int) -> tuple[int, int]:
     present = np.isfinite(sides.logs[TYPICAL][row])
     return int((present & ~sides.is_candidate).sum()), int((present & sides.is_candidate).sum())
@@ -220,8 +212,7 @@ def _present(sides: Sides, row: int) -> tuple[int, int]:
 def _incomparable(sides: Sides, row: int, differing: str, effect: float) -> BenchmarkVerdict:
     num_baseline, num_candidate = _present(sides, row)
     one_sided = _on_one_side(num_baseline, num_candidate)
-    reason = f"{differing}; --across gpu shows machines side by side, without verdicts"
-    time = one_sided or MetricVerdict(verdict="incomparable", reason=reason)
+    time = one_sided or MetricVerdict(verdict="incomparable", reason=differing)
     return BenchmarkVerdict(
         fullname=sides.fullnames[row],
         workload=sides.workloads[row],

@@ -25,6 +25,7 @@ ENVIRONMENT_COLUMNS = (
     "python",
     "cpu",
     "host",
+    "board",
     "num_threads",
     "perfsuite",
     "commit",

@@ -55,11 +55,14 @@ _OF_AN_OBJECT = re.compile(r"[<>{}\[\]=]|0x[0-9a-fA-F]")
 
 
 def machine_of(file: ResultFile) -> dict[str, str]:
-    """Return host, CPU and GPU, as far as the file tells; two files with the same ones are of one machine."""
+    """Return host, CPU, GPU and board, as far as the file says; two files with the same ones are of one machine.
+
+    The board is one of several GPUs of a model: a part of a hash, in files of before it was recorded unknown.
+    """
     ours, machine = file.environment, file.machine
     found = {"host": _name(machine.get("node"), ())}
     if ours is not None:
-        found |= {"CPU": ours.cpu, "GPU": ours.gpu}
+        found |= {"CPU": ours.cpu, "GPU": ours.gpu, "board": ours.board}
     else:
         found |= {"CPU": _name(machine.get("cpu"), CPU_NAMES), "GPU": _gpu(machine)}
     return {key: value for key, value in found.items() if value is not None}

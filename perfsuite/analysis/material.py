@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.across import AXES, across
 from perfsuite.analysis.collect import collect
-from perfsuite.analysis.compare import compare, machines_differ
+from perfsuite.analysis.compare import compare
 from perfsuite.analysis.figures.material import Material
+from perfsuite.analysis.machine_difference import machines_differ
 from perfsuite.analysis.noise import collect_with_noise_floor
 from perfsuite.analysis.sides import join_sides, read_process
 
@@ -62,7 +63,8 @@ def _several(results: Results, column: str) -> bool:
 
 
 def _axes(results: Results) -> list[str]:
-    return [name for name, columns in AXES.items() if _several(results, columns[0])]
+    axes = [name for name, columns in AXES.items() if _several(results, columns[0])]
+    return [name for name in axes if name != "board" or "gpu" not in axes]  # another GPU is another board
 
 
 def _environments(results: Results, axes: Sequence[str]) -> dict[tuple[str, ...], list[str]]:

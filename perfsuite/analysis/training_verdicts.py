@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.circumstances import telemetry_causes
+from perfsuite.analysis.machine_difference import training_machines_differ
 from perfsuite.analysis.statistics.accuracy import MAX_NUM_SEEDS, SEED_SD, AccuracyChange, decide_accuracy
 from perfsuite.analysis.statistics.decision import Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
@@ -141,7 +142,7 @@ def compare_trainings(
     if not cells:
         return TrainingComparison(margin=margin)
     differing = {
-        id(cell): _machines_differ([*cell.baseline, *cell.candidate], ignore_host=ignore_host) for cell in cells
+        id(cell): training_machines_differ([*cell.baseline, *cell.candidate], ignore_host=ignore_host) for cell in cells
     }
     both = [cell for cell in cells if cell.baseline and cell.candidate and differing[id(cell)] is None]
     if not both:
@@ -170,16 +171,6 @@ def compare_trainings(
     )
 
 
-def _machines_differ(trainings: Sequence[FullTraining], *, ignore_host: bool) -> str | None:
-    """Return in words what distinguishes the machines, or None; what is unknown distinguishes nothing."""
-    names = {"device": "device", "cpu": "CPU", **({} if ignore_host else {"host": "host"})}
-    for column, name in names.items():
-        found = sorted({str(one.environment[column]) for one in trainings if one.environment[column] is not None})
-        if len(found) > 1:
-            return f"another {name}: {', '.join(found)}"
-    return None
-
-
 def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> TrainingVerdict:
     verdict: Verdict
     if cell.is_same_training:
@@ -189,7 +180,7 @@ def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> T
     elif not cell.baseline:
         verdict, reason = "new", "no baseline file has it"
     else:
-        verdict, reason = "incomparable", f"{differing}; --across gpu shows machines side by side, without verdicts"
+        verdict, reason = "incomparable", str(differing)
     accuracy = AccuracyVerdict(
         verdict=verdict,
         reason=reason,

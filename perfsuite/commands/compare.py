@@ -34,7 +34,8 @@ def add_compare(commands: Commands) -> None:
     compare.add_argument(
         "--across",
         metavar="AXES",
-        help="gpu, torch or both (gpu,torch): set machines or versions side by side as ratios, without verdicts",
+        help="gpu, torch, board or several (gpu,torch): set machines, versions or GPUs of one model side by side as "
+        "ratios, without verdicts",
     )
     add_judging(compare)
     compare.add_argument(

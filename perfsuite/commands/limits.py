@@ -1,10 +1,11 @@
-"""`perfsuite limits`: what a GPU could do at most, on paper."""
+"""`perfsuite limits`: what a GPU could do by its data sheet."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from perfsuite.commands.output import add_output, say_progress, show
+from perfsuite.gpus import GPUS
 
 if TYPE_CHECKING:
     import argparse
@@ -16,11 +17,12 @@ def add_limits(commands: Commands) -> None:
     """Add the command `limits`."""
     limits = commands.add_parser(
         "limits",
-        help="the least time of a step and a training on a GPU, on paper",
-        description="The least time of a training step and of the study's trainings on a GPU, by the work that they "
-        "have to do and its data sheet; without that GPU, and beside the study's times on a T4.",
+        help="theoretical time of a step and a training on a GPU, with direct convolution",
+        description="The time of a training step and of the thesis's trainings on a GPU by its data sheet, with the "
+        "operations of direct convolution at the full peak; without that GPU, and compared with the thesis's times on "
+        "a T4. Winograd's algorithm, which cuDNN may choose in FP32, needs fewer operations.",
     )
-    limits.add_argument("--gpu", default="t4", metavar="NAME", help="t4 (default), v100, a100-40gb, l4, h100, h200 ...")
+    limits.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
     limits.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
     limits.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
     limits.add_argument("--batch-size", metavar="N", help="default: 128")

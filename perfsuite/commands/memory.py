@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.commands.output import add_output, say_progress, show
+from perfsuite.gpus import GPUS
 
 if TYPE_CHECKING:
     import argparse
@@ -29,9 +30,11 @@ def add_memory(commands: Commands) -> None:
         help="freed by zero_grad, today's default, or kept, as in the study; default: kept for the study's cells, "
         "freed for cells that you name",
     )
-    room = memory.add_mutually_exclusive_group()
-    room.add_argument("--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance")
-    room.add_argument("--gpu", metavar="NAME", help="the same for a GPU by name: t4, h100, h200")
+    capacity = memory.add_mutually_exclusive_group()
+    capacity.add_argument(
+        "--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance"
+    )
+    capacity.add_argument("--gpu", metavar="NAME", help=f"the same for a GPU by name: {', '.join(GPUS)}")
     add_output(memory)
     memory.set_defaults(run=_memory)
 

@@ -16,7 +16,9 @@ import torch
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.device import choose_device
 from perfsuite.measure.nvml import read_nvml
-from perfsuite.measure.telemetry import NvmlInstrument, ask, make_instrument
+from perfsuite.measure.nvml_library import NvmlUnavailableError
+from perfsuite.measure.readings import THROTTLE_REASONS
+from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
 from perfsuite.workloads.precision import POLICIES, applied, prove, require_support
 from perfsuite.workloads.torchvision_import import import_torchvision
 
@@ -48,7 +50,8 @@ class GpuCondition:
         total_bytes: Of its memory.
         temperature_celsius: Now.
         max_sm_clock_mhz: The highest clock of its SMs.
-        application_clock_mhz: The clock that it is set to; lower than the highest on a GPU that was locked.
+        application_clock_mhz: The application clock that is set.
+        default_application_clock_mhz: The one that the GPU starts with.
         throttle_reasons: What holds the clocks down now, without the power cap of a GPU at work.
         num_ecc_errors: Memory errors beyond correction since the driver was loaded.
     """
@@ -65,6 +68,7 @@ class GpuCondition:
     temperature_celsius: float | None = None
     max_sm_clock_mhz: float | None = None
     application_clock_mhz: float | None = None
+    default_application_clock_mhz: float | None = None
     throttle_reasons: tuple[str, ...] = ()
     num_ecc_errors: int | None = None
 
@@ -182,34 +186,33 @@ def _gpu(device: torch.device) -> GpuCondition:
 
 
 def read_gpu(instrument: NvmlInstrument, *, name: str, free_bytes: int, total_bytes: int) -> GpuCondition:
-    """Read a GPU's condition through NVML."""
-    from perfsuite.measure.readings import THROTTLE_REASONS
-
-    library, handle = instrument.library, instrument.handle
+    """Read a GPU's condition through NVML; where that hangs, what torch knows."""
     sample, around = instrument.read_sample(), instrument.read_surroundings()
+    device = instrument.device
 
-    def tell(question: str, *arguments: Any, scale: float = 1.0) -> float | None:
-        value = ask(library, question, handle, *arguments)
-        return None if value is None else float(value) * scale
+    def read() -> GpuCondition:
+        return GpuCondition(
+            name=name,
+            power_limit_watts=device.power_limit_watts(),
+            default_power_limit_watts=device.default_power_limit_watts(),
+            persistence=device.persistence(),
+            is_mig=around.is_mig,
+            num_other_processes=around.num_other_processes,
+            other_processes_bytes=around.other_processes_bytes,
+            free_bytes=free_bytes,
+            total_bytes=total_bytes,
+            temperature_celsius=sample.temperature_celsius,
+            max_sm_clock_mhz=device.max_sm_clock_mhz(),
+            application_clock_mhz=device.application_clock_mhz(),
+            default_application_clock_mhz=device.default_application_clock_mhz(),
+            throttle_reasons=tuple(name for bit, name in THROTTLE_REASONS.items() if (sample.reasons or 0) & bit),
+            num_ecc_errors=around.num_ecc_errors,
+        )
 
-    persistence = tell("nvmlDeviceGetPersistenceMode")
-    sm_clock = getattr(library, "NVML_CLOCK_SM", 1)
-    return GpuCondition(
-        name=name,
-        power_limit_watts=tell("nvmlDeviceGetEnforcedPowerLimit", scale=1e-3),
-        default_power_limit_watts=tell("nvmlDeviceGetPowerManagementDefaultLimit", scale=1e-3),
-        persistence=None if persistence is None else bool(persistence),
-        is_mig=around.is_mig,
-        num_other_processes=around.num_other_processes,
-        other_processes_bytes=around.other_processes_bytes,
-        free_bytes=free_bytes,
-        total_bytes=total_bytes,
-        temperature_celsius=sample.temperature_celsius,
-        max_sm_clock_mhz=tell("nvmlDeviceGetMaxClockInfo", sm_clock),
-        application_clock_mhz=tell("nvmlDeviceGetApplicationsClock", getattr(library, "NVML_CLOCK_GRAPHICS", 0)),
-        throttle_reasons=tuple(name for bit, name in THROTTLE_REASONS.items() if (sample.reasons or 0) & bit),
-        num_ecc_errors=around.num_ecc_errors,
-    )
+    try:
+        return device.nvml.calls.call(read)
+    except NvmlUnavailableError:
+        return GpuCondition(name=name, free_bytes=free_bytes, total_bytes=total_bytes)
 
 
 def _torchvision() -> tuple[str | None, bool | None]:

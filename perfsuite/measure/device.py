@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import torch
 
@@ -31,7 +32,7 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     if name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        device = torch.device("cuda", torch.cuda.current_device())
+        device = _current_gpu()
         capability, built_for = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()
         if not has_kernels_for(capability, built_for):
             raise DeviceUnavailableError(
@@ -43,12 +44,27 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     seen = read_nvml() if nvml is None else nvml
     if seen.gpus:
         raise DeviceUnavailableError(why_cuda_fails(seen))
+    if seen.is_hung and name == "auto":
+        raise DeviceUnavailableError(
+            f"{seen.reason}, so whether this machine has a GPU is not known; restart its driver "
+            "(nvidia-smi shows whether it answers), or measure the CPU with --perf-device cpu"
+        )
     if name == "cuda":
         raise DeviceUnavailableError(
             f"no CUDA device: torch {torch.__version__} sees none and neither does NVML ({seen.reason}); "
             "use --perf-device cpu"
         )
     return torch.device("cpu")
+
+
+def _current_gpu() -> torch.device:
+    """Return torch's current GPU without the warnings of CUDA's start, which are about every visible GPU.
+
+    Under `-W error` a second GPU that torch does not support would end the run; the one that is measured is checked.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.device("cuda", torch.cuda.current_device())
 
 
 def has_kernels_for(capability: tuple[int, int], built_for: list[str]) -> bool:

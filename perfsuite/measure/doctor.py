@@ -133,10 +133,13 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
 def _others(gpu: GpuCondition) -> Check:
     if gpu.num_other_processes is None:
         return Check(
-            name="others on the GPU", status="notable", found="NVML does not tell", mend="look with nvidia-smi"
+            name="others on the GPU",
+            status="notable",
+            found="not reported by NVML (containers and WSL hide processes)",
+            mend="look with nvidia-smi on the host",
         )
     if not gpu.num_other_processes:
-        return Check(name="others on the GPU", status="fine", found="nobody")
+        return Check(name="others on the GPU", status="fine", found="no other GPU processes")
     held = "" if gpu.other_processes_bytes is None else f", holding {gpu.other_processes_bytes / MIB_BYTES:,.0f} MiB"
     return Check(
         name="others on the GPU",
@@ -169,15 +172,28 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
             mend="let it cool down, look at the fans" if hot else None,
         )
     if gpu.application_clock_mhz is not None and gpu.max_sm_clock_mhz is not None:
-        lowered = gpu.application_clock_mhz < gpu.max_sm_clock_mhz and bool(
-            {"application clocks", "sync boost", "display clocks"} & set(gpu.throttle_reasons)
-        )
-        yield Check(
-            name="clocks",
-            status="notable" if lowered else "fine",
-            found=f"set to {gpu.application_clock_mhz:,.0f} MHz of {gpu.max_sm_clock_mhz:,.0f} MHz at most",
-            mend="sudo nvidia-smi -rac; sudo nvidia-smi -rgc" if lowered else None,
-        )
+        yield _application_clock(gpu, gpu.application_clock_mhz, gpu.max_sm_clock_mhz)
+
+
+def _application_clock(gpu: GpuCondition, clock_mhz: float, max_mhz: float) -> Check:
+    """Judge the application clock against its default, which on a T4 is 585 of the 1,590 MHz that it reaches."""
+    limits = {"sync boost", "display clocks"} & set(gpu.throttle_reasons)
+    default_mhz = gpu.default_application_clock_mhz
+    if default_mhz is None:  # then only what limits the clocks now shows that somebody has lowered them
+        limits |= {"application clocks"} & set(gpu.throttle_reasons)
+        lowered = clock_mhz < max_mhz and bool(limits)
+    else:
+        lowered = clock_mhz < default_mhz or bool(limits)
+    words = "" if default_mhz is None else f", {default_mhz:,.0f} MHz by default"
+    if clock_mhz == default_mhz:
+        words = ", the default"
+    limited = f"; limited now by {', '.join(sorted(limits))}" if limits else ""
+    return Check(
+        name="clocks",
+        status="notable" if lowered else "fine",
+        found=f"application clock {clock_mhz:,.0f} MHz{words}; at most {max_mhz:,.0f} MHz{limited}",
+        mend="sudo nvidia-smi -rac; sudo nvidia-smi -rgc" if lowered else None,
+    )
 
 
 def _variables(condition: Condition) -> Iterator[Check]:

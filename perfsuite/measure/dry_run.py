@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 
 GIB_BYTES = 1024 * MIB_BYTES
 
-CONTEXT_BYTES = 512 * MIB_BYTES
-"""Kept free for the CUDA context and for libraries outside of torch's allocator: a few hundred MiB on GPUs of today."""
-
-GPU_MEMORY_BYTES = {
-    # Source: NVIDIA T4 data sheet (16 GB GDDR6), of which ECC takes a sixteenth: nvidia-smi shows 15360 MiB.
-    "t4": 15_360 * MIB_BYTES,
-    # Source: nvidia-smi on an H100 80GB HBM3 and on an H200.
-    "h100": 81_559 * MIB_BYTES,
-    "h200": 143_771 * MIB_BYTES,
-}
-
 LARGEST_BATCH_SIZE = 1_048_576
 """Where the search for a batch size ends; no GPU holds the activations of as many images."""
 

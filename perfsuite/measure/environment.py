@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 import perfsuite
+from perfsuite.measure.board import board_digest
 from perfsuite.measure.nvml import NvmlReading, read_nvml
+from perfsuite.measure.nvml_library import NOT_REPORTED
 from perfsuite.records import Environment
 
 _VARIABLES = (
@@ -82,6 +84,7 @@ def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent
             "power_limit_watts",
             "max_sm_clock_mhz",
             "max_memory_clock_mhz",
+            "board",
         )
     )
     fields["num_gpus"] = 0
@@ -94,7 +97,8 @@ def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent
     seen = nvml.gpu_with_uuid(str(uuid)) if uuid is not None else None
     if seen is None and len(nvml.gpus) == 1:
         seen = nvml.gpus[0]
-    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    cudnn = cudnn_version()
+    board, no_board = board_digest(None if uuid is None else str(uuid), name=str(properties.name), seen=seen)
     fields.update(
         gpu=properties.name,
         gpu_memory_bytes=int(properties.total_memory),
@@ -103,6 +107,7 @@ def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent
         driver=nvml.driver,
         cuda=torch.version.cuda,
         cudnn=None if cudnn is None else str(cudnn),
+        board=board,
     )
     if seen is not None:
         fields.update(
@@ -110,9 +115,25 @@ def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent
             max_sm_clock_mhz=seen.max_sm_clock_mhz,
             max_memory_clock_mhz=seen.max_memory_clock_mhz,
         )
-    reason = nvml.reason or ("NVML does not tell" if seen is not None else "NVML has no GPU with torch's UUID")
+    reason = nvml.reason or (NOT_REPORTED if seen is not None else "NVML has no GPU with torch's UUID")
     absent.update({key: reason for key, value in fields.items() if value is None})
+    if no_board is not None:
+        absent["board"] = no_board
     return fields
+
+
+def cudnn_version() -> int | None:
+    """Return the version of cuDNN, or None where torch has none.
+
+    With cuDNN 9.11 and newer the public function raises where any visible GPU is older than compute capability 7.5,
+    also where another one is measured. Source: torch/backends/cudnn/__init__.py, _init.
+    """
+    try:
+        version: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        library = getattr(torch._C, "_cudnn", None)  # noqa: SLF001 - has no other public name
+        version = None if library is None else int(library.getVersionInt())
+    return version
 
 
 def _version_of(package: str, absent: dict[str, str]) -> str | None:
@@ -136,7 +157,7 @@ def _memory_bytes(absent: dict[str, str]) -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
-        absent["memory_bytes"] = "this system does not tell"
+        absent["memory_bytes"] = "not reported by this system"
         return None
 
 

@@ -156,15 +156,16 @@ def cuda_peak(stats: Mapping[str, int], *, used_bytes: int, held_bytes: int, cub
         cublas_workspace_bytes: What of it is cuBLAS's.
     """
     allocated = stats["allocated_bytes.all.peak"]
-    # What was asked for has its peak where what was given has it, or a block or so beside.
-    requested = stats.get("requested_bytes.all.peak")
+    # What was asked for has its peak where what was given has it, or a block or so beside. Not every allocator keeps
+    # it: `cudaMallocAsync` leaves it at 0 (source: c10/cuda/CUDAMallocAsyncAllocator.cpp, getDeviceStats).
+    requested = stats.get("requested_bytes.all.peak") or None
     return PeakMemory(
         allocated_bytes=allocated,
         reserved_bytes=stats["reserved_bytes.all.peak"],
         rounding_bytes=None if requested is None else allocated - requested,
         cublas_workspace_bytes=cublas_workspace_bytes,
         outside_torch_bytes=max(used_bytes - held_bytes, 0),
-        absent=None if requested is not None else "this allocator does not tell what was asked of it",
+        absent=None if requested is not None else "this allocator does not report what was requested of it",
     )
 
 

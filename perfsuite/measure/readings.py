@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.evidence import Spread, Telemetry
+from perfsuite.measure.nvml_library import NOT_REPORTED
 from perfsuite.metrics import MIB_BYTES
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ NOTABLE_RATIO = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One reading; what NVML does not tell is None."""
+    """One reading; what NVML does not report is None."""
 
     sm_clock_mhz: float | None
     memory_clock_mhz: float | None
@@ -57,35 +58,45 @@ def summarise(
     after: Surroundings,
     seconds: float,
     max_sm_clock_mhz: float | None,
+    reason: str = NOT_REPORTED,
 ) -> Telemetry:
-    """Reduce readings to minimum, median and maximum."""
+    """Reduce readings to minimum, median and maximum.
+
+    Args:
+        samples: What was read, in order.
+        before: Read at the beginning.
+        after: Read at the end.
+        seconds: Over how long.
+        max_sm_clock_mhz: Highest SM clock of this GPU.
+        reason: Why something is absent.
+    """
     absent: dict[str, str] = {}
 
     def spread(name: str) -> Spread | None:
         values = [float(value) for sample in samples if (value := getattr(sample, name)) is not None]
         if not values:
-            absent[name] = "NVML does not tell"
+            absent[name] = reason
             return None
         return Spread(minimum=min(values), median=statistics.median(values), maximum=max(values))
 
     def most(name: str) -> int | None:
         values = [value for value in (getattr(before, name), getattr(after, name)) if value is not None]
         if not values:
-            absent[name] = "NVML does not tell"
+            absent[name] = reason
         return max(values, default=None)
 
     errors = None
     if before.num_ecc_errors is None or after.num_ecc_errors is None:
-        absent["num_ecc_errors"] = "no error correction, or NVML does not tell"
+        absent["num_ecc_errors"] = f"no error correction, or {reason}"
     else:
         errors = after.num_ecc_errors - before.num_ecc_errors
     if after.is_mig is None:
-        absent["is_mig"] = "this GPU cannot be divided"
+        absent["is_mig"] = "this GPU cannot be divided" if reason == NOT_REPORTED else reason
     if max_sm_clock_mhz is None:
-        absent["max_sm_clock_mhz"] = "NVML does not tell"
+        absent["max_sm_clock_mhz"] = reason
     reasons = [sample.reasons for sample in samples if sample.reasons is not None]
     if not reasons:
-        absent["throttle_ratio"] = "NVML does not tell"
+        absent["throttle_ratio"] = reason
     return Telemetry(
         num_samples=len(samples),
         seconds=seconds,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from perfsuite.evidence import Telemetry
+from perfsuite.measure.nvml import find_device
+from perfsuite.measure.nvml_library import NOT_REPORTED, NvmlUnavailableError, connect_nvml
 from perfsuite.measure.readings import Sample, Surroundings, summarise
 
 if TYPE_CHECKING:
@@ -16,9 +19,19 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.measure.nvml import NvmlDevice
+    from perfsuite.measure.nvml_library import BoundedCalls
+
+NO_PROCESSES = "NVML lists no process, not even this one (containers and WSL hide them)"
+
+SHARED_POWER = "the GPU is divided (MIG): its power is that of all slices"
+
 PERIOD_S = 0.1
 """Between two readings. NVML itself renews clocks and power only every 20 to 100 ms.
 Source: NVML API reference, and Yang et al., Part-time Power Measurements: nvidia-smi's Lack of Attention (2024)."""
+
+
+T = TypeVar("T")
 
 
 class Instrument(Protocol):
@@ -41,7 +54,7 @@ class Instrument(Protocol):
 
 
 class NothingToSee:
-    """Stands in where there is no GPU or NVML tells nothing."""
+    """Stands in where there is no GPU or NVML reports nothing."""
 
     def __init__(self, reason: str) -> None:
         """Build one that gives the reason in every reading."""
@@ -73,6 +86,10 @@ _ABSENT = (
 )
 
 
+_NO_SAMPLE = Sample(sm_clock_mhz=None, memory_clock_mhz=None, power_watts=None, temperature_celsius=None, reasons=None)
+_NO_SURROUNDINGS = Surroundings(num_other_processes=None, other_processes_bytes=None, num_ecc_errors=None, is_mig=None)
+
+
 @dataclass(slots=True)
 class _Watch:
     """A stretch of time that is being observed."""
@@ -86,39 +103,35 @@ class _Watch:
 
 
 class NvmlInstrument:
-    """Reads one GPU through NVML."""
+    """Reads one GPU through NVML; where NVML hangs, it reads nothing more and says so."""
 
     def __init__(
         self,
-        library: Any,
-        handle: Any,
+        device: NvmlDevice,
         *,
         period_s: float = PERIOD_S,
         now: Callable[[], float] = time.perf_counter,
         pid: int | None = None,
-        is_slice: bool = False,
     ) -> None:
         """Build one.
 
         Args:
-            library: A module with the interface of `pynvml`, initialised.
-            handle: Its handle of the GPU.
+            device: The GPU, or the slice of one, that is measured.
             period_s: Between two readings.
             now: Reads seconds.
             pid: Which process is ours; this one if not given.
-            is_slice: Whether the handle is that of a slice of a divided GPU.
         """
-        self._is_slice = is_slice
-        self.library = library
-        self.handle = handle
+        self.device = device
+        self._calls = device.nvml.calls
         self._period_s = period_s
         self._now = now
         self._pid = os.getpid() if pid is None else pid
 
     def start(self) -> _Watch:
         """Begin to read, once now and then in a thread."""
-        watch = _Watch(begin=self._now(), before=self.read_surroundings())
-        watch.samples.append(self.read_sample())
+        watch = _Watch(begin=self._now(), before=self.read_surroundings(), samples=[self.read_sample()])
+        if self._calls.hung is not None:
+            return dataclasses.replace(watch, samples=[])
         watch.thread = threading.Thread(target=self._observe, args=(watch,), name="perfsuite telemetry", daemon=True)
         watch.thread.start()
         return watch
@@ -127,23 +140,36 @@ class NvmlInstrument:
         """Read once more and return what was seen."""
         token.ended.set()
         if token.thread is not None:
-            token.thread.join()
-        token.samples.append(self.read_sample())
-        seconds = self._now() - token.begin
-        return summarise(
-            token.samples,
+            self._calls.join(token.thread)
+        last, after = self.read_sample(), self.read_surroundings()
+        max_sm_clock_mhz = self._bounded(self.device.max_sm_clock_mhz, None)
+        hung = self._calls.hung
+        telemetry = summarise(
+            [*token.samples, *([] if hung else [last])],
             before=token.before,
-            after=self.read_surroundings(),
-            seconds=seconds,
-            max_sm_clock_mhz=ask(
-                self.library, "nvmlDeviceGetMaxClockInfo", self.handle, getattr(self.library, "NVML_CLOCK_SM", 1)
-            ),
+            after=after,
+            seconds=self._now() - token.begin,
+            max_sm_clock_mhz=max_sm_clock_mhz,
+            reason=hung or NOT_REPORTED,
         )
+        return dataclasses.replace(telemetry, absent={**telemetry.absent, **self._absent(telemetry)})
+
+    def _absent(self, telemetry: Telemetry) -> dict[str, str]:
+        """Return the reasons that only the instrument knows."""
+        reasons: dict[str, str] = {}
+        hung = self._calls.hung
+        if hung is not None:
+            reasons |= dict.fromkeys(("energy_joules", "energy_num_images"), hung)
+        elif self.device.is_slice:
+            reasons |= dict.fromkeys(("power_watts", "energy_joules", "energy_num_images"), SHARED_POWER)
+        if telemetry.num_other_processes is None and hung is None:
+            reasons |= dict.fromkeys(("num_other_processes", "other_processes_bytes"), NO_PROCESSES)
+        return reasons
 
     def _observe(self, watch: _Watch) -> None:
         while not watch.ended.wait(self._period_s):
             if not watch.paused.is_set():
-                watch.samples.append(self.read_sample())
+                watch.samples.append(self._sample())
 
     def pause(self, token: _Watch) -> None:
         """Let the thread sleep on."""
@@ -154,97 +180,86 @@ class NvmlInstrument:
         token.paused.clear()
 
     def energy_joules(self) -> float | None:
-        """Return the energy counter.
-
-        Source: NVML API reference, nvmlDeviceGetTotalEnergyConsumption: millijoules since the driver was loaded.
-        """
-        millijoules = ask(self.library, "nvmlDeviceGetTotalEnergyConsumption", self.handle)
-        return None if millijoules is None else millijoules / 1e3
+        """Return the energy counter, or None where there is none."""
+        return self._bounded(self.device.energy_joules, None)
 
     def read_sample(self) -> Sample:
         """Read what changes quickly."""
-        library, handle = self.library, self.handle
-        milliwatts = ask(library, "nvmlDeviceGetPowerUsage", handle)
-        reasons = ask(library, "nvmlDeviceGetCurrentClocksEventReasons", handle)
-        if reasons is None:  # its name before driver 535
-            reasons = ask(library, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
-        return Sample(
-            sm_clock_mhz=ask(library, "nvmlDeviceGetClockInfo", handle, getattr(library, "NVML_CLOCK_SM", 1)),
-            memory_clock_mhz=ask(library, "nvmlDeviceGetClockInfo", handle, getattr(library, "NVML_CLOCK_MEM", 2)),
-            power_watts=None if milliwatts is None else milliwatts / 1e3,
-            temperature_celsius=ask(
-                library, "nvmlDeviceGetTemperature", handle, getattr(library, "NVML_TEMPERATURE_GPU", 0)
-            ),
-            reasons=None if reasons is None else int(reasons),
-        )
+        return self._bounded(self._sample, _NO_SAMPLE)
 
     def read_surroundings(self) -> Surroundings:
         """Read who else is there, memory errors, and whether the GPU is divided."""
-        library, handle = self.library, self.handle
-        number, held = self._others()
-        # Source of 1 and 0: NVML API reference, nvmlMemoryErrorType_t (uncorrected), nvmlEccCounterType_t (volatile).
-        errors = ask(library, "nvmlDeviceGetTotalEccErrors", handle, 1, 0)
-        mig = ask(library, "nvmlDeviceGetMigMode", handle)
+        return self._bounded(self._surroundings, _NO_SURROUNDINGS)
+
+    def _bounded(self, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return self._calls.call(read)
+        except NvmlUnavailableError:
+            return otherwise
+
+    def _sample(self) -> Sample:
+        device = self.device
+        power_watts = device.power_watts()
+        return Sample(
+            sm_clock_mhz=device.sm_clock_mhz(),
+            memory_clock_mhz=device.memory_clock_mhz(),
+            power_watts=power_watts,
+            temperature_celsius=device.temperature_celsius(),
+            reasons=device.throttle_reasons(),
+        )
+
+    def _surroundings(self) -> Surroundings:
+        number, used = self._others()
         return Surroundings(
             num_other_processes=number,
-            other_processes_bytes=held,
-            num_ecc_errors=None if errors is None else int(errors),
-            is_mig=True if self._is_slice else None if mig is None else bool(mig[0]),
+            other_processes_bytes=used,
+            num_ecc_errors=self.device.num_ecc_errors(),
+            is_mig=self.device.is_divided(),
         )
 
     def _others(self) -> tuple[int | None, int | None]:
-        """Return how many other processes compute there and what they hold; a desktop that only draws is none.
+        """Return how many other processes compute there and what they use.
 
-        In a container the driver knows us by another number than we do: then the largest of them is taken for ours.
+        In a container the driver knows this process by another number: then the largest of them is taken for it. Where
+        it lists none at all, although this process uses the GPU, it hides them, and nothing is known.
         """
-        found = ask(self.library, "nvmlDeviceGetComputeRunningProcesses", self.handle)
-        if found is None:
+        used = self.device.processes()
+        if not used:
             return None, None
-        held = {int(process.pid): process.usedGpuMemory for process in found}
-        if self._pid in held:
-            del held[self._pid]
-        elif held:
-            del held[max(held, key=lambda pid: held[pid] or 0)]
-        known = [int(size) for size in held.values() if size is not None]
-        return len(held), (sum(known) if len(known) == len(held) else None)
+        ours = self._pid if self._pid in used else max(used, key=lambda pid: used[pid] or 0)
+        others = [size for pid, size in used.items() if pid != ours]
+        known = [size for size in others if size is not None]
+        return len(others), (sum(known) if len(known) == len(others) else None)
 
 
-def make_instrument(device: torch.device, library: Any = None, *, period_s: float = PERIOD_S) -> Instrument:
+def make_instrument(
+    device: torch.device,
+    library: Any = None,
+    *,
+    period_s: float = PERIOD_S,
+    calls: BoundedCalls | None = None,
+    uuid: str | None = None,
+) -> Instrument:
     """Return what can observe a device; one that gives its reason where nothing can.
 
     Args:
         device: A device of torch; matched to NVML's by its UUID, since both count differently.
         library: A module with the interface of `pynvml`; the real one if not given.
         period_s: Between two readings.
+        calls: Bounds NVML's calls in time.
+        uuid: The device's UUID; asked of torch if not given.
     """
     if device.type != "cuda":
         return NothingToSee("the CPU is measured")
-    if library is None:
-        try:
-            import pynvml
-        except ImportError:
-            return NothingToSee("nvidia-ml-py is not installed")
-        library = pynvml
-    import torch  # only here: what the driver says is asked without it
+    if uuid is None:
+        import torch  # only here: what the driver reports is asked without it
 
+        uuid = str(getattr(torch.cuda.get_device_properties(device), "uuid", ""))
     try:
-        library.nvmlInit()  # stays: to begin anew for every cell would take longer than a reading
-        uuid = str(torch.cuda.get_device_properties(device).uuid).removeprefix("GPU-").removeprefix("MIG-")
-        try:
-            return NvmlInstrument(library, library.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"), period_s=period_s)
-        except library.NVMLError:
-            handle = library.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
-            return NvmlInstrument(library, handle, period_s=period_s, is_slice=True)
-    except (library.NVMLError, AttributeError) as error:
-        return NothingToSee(f"NVML does not tell: {error}")
-
-
-def ask(library: Any, question: str, *arguments: Any) -> Any:
-    """Return what NVML answers, or None where it does not know the question or the answer."""
-    function = getattr(library, question, None)
-    if function is None:
-        return None
-    try:
-        return function(*arguments)
-    except library.NVMLError:
-        return None
+        nvml = connect_nvml(library, calls)
+        found = nvml.calls.call(lambda: find_device(nvml, uuid))
+    except NvmlUnavailableError as error:
+        return NothingToSee(str(error))
+    if found is None:
+        return NothingToSee("NVML has no GPU with torch's UUID")
+    return NvmlInstrument(found, period_s=period_s)

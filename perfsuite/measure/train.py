@@ -15,7 +15,6 @@ from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
-from perfsuite.measure.nvml import read_energy_joules
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
@@ -133,7 +132,7 @@ def train(
         instrument = make_instrument(device, period_s=TELEMETRY_PERIOD_S)
         watch = instrument.start()
         try:
-            run.epochs(report, epoch_ended)
+            run.epochs(report, epoch_ended, instrument.energy_joules)
         finally:
             telemetry = instrument.stop(watch)
         report("testing")
@@ -190,12 +189,17 @@ class _Run:
         self._progress = _Progress(**known)
         self._clock.seconds = self._progress.active_s
 
-    def epochs(self, report: Callable[[str], None], epoch_ended: Callable[[EpochRecord, float, float], None]) -> None:
+    def epochs(
+        self,
+        report: Callable[[str], None],
+        epoch_ended: Callable[[EpochRecord, float, float], None],
+        read_energy_joules: Callable[[], float | None],
+    ) -> None:
         """Train what is left, a checkpoint after every epoch and now and then within one."""
         training, progress = self._training, self._progress
         while training.epoch < self._job.recipe.epochs:
             number = training.epoch + 1
-            energy = read_energy_joules(self._device)
+            energy = read_energy_joules()
             self._stamps.begin_epoch(number)
             self._meter.reset()
             begin = saved = self._reading()
@@ -208,11 +212,11 @@ class _Run:
                 if self._now() - saved < self._job.checkpoint_every_s or index + 1 == training.num_steps:
                     return
                 progress.epoch_active_s += self._reading() - begin
-                self._add_energy(energy)
+                self._add_energy(energy, read_energy_joules())
                 progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
                 self._save()
                 self._stamps.saved()
-                energy = read_energy_joules(self._device)
+                energy = read_energy_joules()
                 begin = saved = self._reading()
 
             loss, num_skipped = training.train_epoch(report_step=step)
@@ -226,7 +230,7 @@ class _Run:
             progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
             self._stamps.stamp()
             self._advance(training_s + end - middle)
-            self._add_energy(energy)
+            self._add_energy(energy, read_energy_joules())
             epoch = EpochRecord(
                 epoch=number,
                 learning_rate=self._job.recipe.learning_rate_at(number - 1),
@@ -255,8 +259,7 @@ class _Run:
         self._progress.active_s += seconds
         self._clock.seconds = self._progress.active_s
 
-    def _add_energy(self, before: float | None) -> None:
-        after = read_energy_joules(self._device)
+    def _add_energy(self, before: float | None, after: float | None) -> None:
         known = self._progress.energy_joules
         self._progress.energy_joules = None if None in (before, after, known) else known + after - before  # type: ignore[operator]
 
@@ -361,6 +364,6 @@ class _Run:
             "peak_net_bytes": no_peak,
             "num_interruptions": interruptions.absent or "",
             "lost_time_s": interruptions.absent or "",
-            "energy_joules": "NVML tells no energy here",
+            "energy_joules": "no energy counter is reported by NVML",
         }
         return metrics, {key: reasons[key] for key, value in metrics.items() if value is None}

@@ -214,7 +214,7 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
         ),
         (["--explain", "test_step"], "--explain: 'test_step' is part of 13 names; say more"),
         (["--explain", "test_step[12]", "-o", "plot.gif"], "-o plot.gif: a figure is written as .svg, .png, .pdf"),
-        (["--across", "driver"], "unknown axis of --across 'driver'; choose from gpu, torch"),
+        (["--across", "driver"], "unknown axis of --across 'driver'; choose from board, gpu, torch"),
         (["--across", "gpu"], "--across gpu: all files are of"),
     ],
 )

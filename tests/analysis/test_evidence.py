@@ -204,6 +204,17 @@ def test_a_slowdown_with_a_lower_clock_is_said_to_be_that(tmp_path: Path, capsys
     )
 
 
+def test_the_data_sheet_s_time_is_called_that_of_direct_convolution_and_no_minimum(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["limits", "--gpu", "t4", "--model", "resnet18", "--precision", "fp32"]) == 0
+    text = capsys.readouterr().out
+    assert "Theoretical time on a T4 with direct convolution, batch 128" in text
+    assert "Winograd's algorithm needs up to 2.25 times fewer operations" in text
+    assert "at least" not in text
+    assert "The least" not in text
+
+
 def test_the_paper_limit_of_a_t4_stands_beside_the_study(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["limits", "--gpu", "T4", "--model", "resnet18", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)

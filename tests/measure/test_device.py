@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -66,6 +68,19 @@ def test_kernels_fit_their_own_major_version_and_intermediate_code_all_newer_one
     capability: tuple[int, int], built_for: list[str], expected: bool
 ) -> None:
     assert has_kernels_for(capability, built_for) is expected
+
+
+@pytest.mark.usefixtures("usable_t4")
+@pytest.mark.filterwarnings("error")
+def test_a_second_gpu_that_torch_does_not_support_is_no_error_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's start warns of every visible GPU, and under `-W error` the first call would raise."""
+
+    def start() -> int:
+        warnings.warn("Found GPU1 Tesla K80 which is of cuda capability 3.7", stacklevel=2)
+        return 0
+
+    monkeypatch.setattr(torch.cuda, "current_device", start)
+    assert choose_device("auto", nvml=WITH_GPU) == torch.device("cuda", 0)
 
 
 def test_auto_takes_the_cpu_of_a_machine_without_a_gpu() -> None:

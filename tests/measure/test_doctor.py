@@ -6,7 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from replayed_nvml import ReplayedNvml
+import torch
+from nvml_driver import Driver, loaded
+from replayed_nvml import ReplayedNvml, replayed_device
 
 from perfsuite.cli import main
 from perfsuite.measure.condition import (
@@ -21,7 +23,7 @@ from perfsuite.measure.condition import (
     smallest_step,
 )
 from perfsuite.measure.doctor import GIB_BYTES, diagnose
-from perfsuite.measure.telemetry import NvmlInstrument
+from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +40,8 @@ SOUND_GPU = GpuCondition(
     total_bytes=15 * GIB_BYTES,
     temperature_celsius=40.0,
     max_sm_clock_mhz=1590.0,
-    application_clock_mhz=1590.0,
+    application_clock_mhz=585.0,
+    default_application_clock_mhz=585.0,
     throttle_reasons=(),
     num_ecc_errors=0,
 )
@@ -114,7 +117,7 @@ def test_a_fault_of_the_machine_is_found_with_what_mends_it(
         ({"is_mig": True}, "MIG", "notable", "-mig 0"),
         ({"temperature_celsius": 88.0}, "temperature", "notable", "cool"),
         ({"throttle_reasons": ("thermal (hardware)",)}, "throttling", "unfit", "cooling"),
-        ({"throttle_reasons": ("application clocks",), "application_clock_mhz": 900.0}, "clocks", "notable", "-rac"),
+        ({"application_clock_mhz": 300.0}, "clocks", "notable", "-rac"),
         ({"num_ecc_errors": 3}, "memory errors", "unfit", "ECC"),
     ],
 )
@@ -132,8 +135,55 @@ def test_a_gpu_at_its_power_cap_is_no_fault() -> None:
     assert {check.status for check in diagnose(condition)} == {"fine"}
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "status", "found"),
+    [
+        ("t4_idle", {}, "fine", "application clock 585 MHz, the default; at most 1,590 MHz"),
+        ("t4_idle", {"reasons": 2}, "fine", "application clock 585 MHz, the default; at most 1,590 MHz"),
+        ("v100_idle", {}, "fine", "application clock 1,312 MHz, the default; at most 1,530 MHz"),
+        ("a100_divided", {}, "fine", "application clock 1,155 MHz, the default; at most 1,410 MHz"),
+        (
+            "t4_application_clock_raised",
+            {},
+            "fine",
+            "application clock 1,590 MHz, 585 MHz by default; at most 1,590 MHz",
+        ),
+        (
+            "t4_idle",
+            {"application_clock_mhz": 300},
+            "notable",
+            "application clock 300 MHz, 585 MHz by default; at most 1,590 MHz",
+        ),
+        (
+            "t4_idle",
+            {"reasons": 16},
+            "notable",
+            "application clock 585 MHz, the default; at most 1,590 MHz; limited now by sync boost",
+        ),
+        (
+            "t4_idle",
+            {"reasons": 2, "lacks": ["nvmlDeviceGetDefaultApplicationsClock"]},
+            "notable",
+            "application clock 585 MHz; at most 1,590 MHz; limited now by application clocks",
+        ),
+        ("r610", {}, None, None),
+    ],
+)
+def test_an_application_clock_is_compared_with_its_default(
+    name: str, changes: dict[str, Any], status: str | None, found: str | None
+) -> None:
+    driver = Driver(name, **changes)
+    with loaded(driver):
+        source = make_instrument(torch.device("cuda", 0), uuid=driver.uuid_of(0))
+        assert isinstance(source, NvmlInstrument)
+        gpu = read_gpu(source, name="GPU", free_bytes=14 * GIB_BYTES, total_bytes=15 * GIB_BYTES)
+    checks = {check.name: check for check in diagnose(dataclasses.replace(SOUND, gpu=gpu))}
+    check = checks.get("clocks")
+    assert (None if check is None else check.status, None if check is None else check.found) == (status, found)
+
+
 def test_a_replayed_bad_gpu_shows_every_planted_fault() -> None:
-    source = NvmlInstrument(ReplayedNvml("everything_wrong"), None, pid=4711)
+    source = NvmlInstrument(replayed_device(ReplayedNvml("everything_wrong")), pid=4711)
     gpu = read_gpu(source, name="NVIDIA H100 80GB HBM3", free_bytes=GIB_BYTES, total_bytes=80 * GIB_BYTES)
     found = {check.name: check.status for check in diagnose(dataclasses.replace(SOUND, gpu=gpu))}
     assert {name for name, status in found.items() if status != "fine"} == {
@@ -195,8 +245,6 @@ def test_a_gpu_without_room_for_a_context_is_told_and_not_a_traceback(monkeypatc
 def test_a_device_that_is_not_there_is_unfit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     condition = read_condition("cpu", results=tmp_path / "not" / "yet", short=True)
     assert (condition.device_type, condition.results_error, condition.precisions) == ("cpu", None, {})
-    import torch
-
     if not torch.cuda.is_available():
         assert main(["doctor", "--device", "cuda", "--results", str(tmp_path)]) == 1
         assert "Not fit to measure" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from perfsuite.errors import MeasurementError
 from perfsuite.measure.memory import (
     MemoryEvent,
     PeakMemory,
+    cuda_peak,
     left_behind_bytes,
     measure_peak_memory,
     peak_of_events,
@@ -164,3 +165,14 @@ def test_on_cuda_the_peak_is_reset_after_a_first_pass_and_read_after_the_device_
     assert left_behind_bytes(device) == 7
     assert left_behind_bytes(CPU) == 0
     release_cached_memory(CPU)
+
+
+@pytest.mark.parametrize("requested", [{"requested_bytes.all.peak": 0}, {}])
+def test_an_allocator_that_does_not_count_what_is_requested_leaves_the_rounding_absent(
+    requested: dict[str, int],
+) -> None:
+    """`cudaMallocAsync` leaves the counter at 0, which would make all of the peak rounding."""
+    stats = {"allocated_bytes.all.peak": 123, "reserved_bytes.all.peak": 456, **requested}
+    peak = cuda_peak(stats, used_bytes=0, held_bytes=0, cublas_workspace_bytes=0)
+    assert peak.rounding_bytes is None
+    assert peak.absent == "this allocator does not report what was requested of it"

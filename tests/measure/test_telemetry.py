@@ -1,4 +1,4 @@
-"""What NVML tells is read off the timed thread, reduced, and put into words."""
+"""What NVML reports is read off the timed thread, reduced, and put into words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from replayed_nvml import ReplayedNvml, ReplayedNvmlError
+from replayed_nvml import ReplayedNvml, ReplayedNvmlError, replayed_device
 
 from perfsuite.evidence import Spread
 from perfsuite.measure.readings import Sample, Surroundings, findings_of, summarise
@@ -18,7 +18,7 @@ NOBODY = Surroundings(num_other_processes=0, other_processes_bytes=0, num_ecc_er
 
 
 def instrument(name: str = "t4_at_its_power_cap", **changes: Any) -> NvmlInstrument:
-    return NvmlInstrument(ReplayedNvml(name), None, pid=OURS, **changes)
+    return NvmlInstrument(replayed_device(ReplayedNvml(name)), pid=OURS, **changes)
 
 
 def read_all(source: NvmlInstrument, num: int = 20) -> Any:
@@ -56,7 +56,7 @@ def test_every_planted_fault_is_told() -> None:
 
 
 def test_in_a_container_the_largest_process_is_taken_for_ours() -> None:
-    seen = NvmlInstrument(ReplayedNvml("everything_wrong"), None, pid=1).read_surroundings()
+    seen = NvmlInstrument(replayed_device(ReplayedNvml("everything_wrong")), pid=1).read_surroundings()
     assert (seen.num_other_processes, seen.other_processes_bytes) == (1, 900 * 1024**2)
 
 
@@ -88,11 +88,11 @@ def test_a_paused_watch_reads_nothing() -> None:
 
 
 def test_a_slice_of_a_divided_gpu_says_so() -> None:
-    seen = NvmlInstrument(ReplayedNvml("t4_at_its_power_cap"), None, pid=OURS, is_slice=True).read_surroundings()
-    assert seen.is_mig is True
+    device = replayed_device(ReplayedNvml("t4_at_its_power_cap"), is_slice=True)
+    assert NvmlInstrument(device, pid=OURS).read_surroundings().is_mig is True
 
 
-def test_what_nvml_does_not_tell_is_none_with_its_reason() -> None:
+def test_what_nvml_does_not_report_is_none_with_its_reason() -> None:
     class Silent(ReplayedNvml):
         def nvmlDeviceGetClockInfo(self, _handle: object, _kind: int) -> int:  # noqa: N802 - NVML's name
             raise ReplayedNvmlError("Not Supported")
@@ -100,12 +100,12 @@ def test_what_nvml_does_not_tell_is_none_with_its_reason() -> None:
         def nvmlDeviceGetCurrentClocksThrottleReasons(self, _handle: object) -> int:  # noqa: N802 - NVML's name
             raise ReplayedNvmlError("Not Supported")
 
-    source = NvmlInstrument(Silent("t4_at_its_power_cap"), None, pid=OURS)
+    source = NvmlInstrument(replayed_device(Silent("t4_at_its_power_cap")), pid=OURS)
     telemetry = read_all(source)
     assert telemetry.sm_clock_mhz is None
     assert telemetry.throttle_ratio is None
-    assert telemetry.absent["sm_clock_mhz"] == "NVML does not tell"
-    assert telemetry.absent["throttle_ratio"] == "NVML does not tell"
+    assert telemetry.absent["sm_clock_mhz"] == "not reported by NVML"
+    assert telemetry.absent["throttle_ratio"] == "not reported by NVML"
     assert findings_of(telemetry) == []
 
 
@@ -127,4 +127,4 @@ def test_a_clock_that_was_never_held_down_is_no_finding() -> None:
     telemetry = summarise([sample], before=NOBODY, after=NOBODY, seconds=0.1, max_sm_clock_mhz=None)
     assert telemetry.throttle_ratio == {}
     assert findings_of(telemetry) == []
-    assert telemetry.absent["max_sm_clock_mhz"] == "NVML does not tell"
+    assert telemetry.absent["max_sm_clock_mhz"] == "not reported by NVML"
