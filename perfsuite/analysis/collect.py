@@ -20,7 +20,7 @@ from perfsuite.analysis.foreign_findings import foreign_findings
 from perfsuite.analysis.full_training import full_trainings, without_replays
 from perfsuite.analysis.machine_info import machine_key, machine_of
 from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
-from perfsuite.analysis.statistics.intervals import relative_margins
+from perfsuite.mean_margin import relative_margins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
