@@ -39,6 +39,9 @@ class Instrument(Protocol):
     def energy_joules(self) -> float | None:
         """Return the energy counter, or None where there is none."""
 
+    def read_sample(self) -> Sample | None:
+        """Read what changes quickly, now; None where there is nothing to read."""
+
 
 class NothingToSee:
     """Stands in where there is no GPU or NVML tells nothing."""
@@ -65,6 +68,9 @@ class NothingToSee:
     def energy_joules(self) -> float | None:
         """Return None."""
         return None
+
+    def read_sample(self) -> None:
+        """Return None."""
 
 
 _ABSENT = (

@@ -194,7 +194,7 @@ class FakeBenchmark:
 
 @pytest.fixture(autouse=True)
 def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = dataclasses.replace(BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    budget = dataclasses.replace(BUDGETS["cpu"], min_first_warm_up_s=0.0, max_first_warm_up_s=0.01)
     monkeypatch.setitem(BUDGETS, "cpu", budget)
 
 
