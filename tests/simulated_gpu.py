@@ -1,7 +1,7 @@
 """A GPU at its power limit, as a model: power, temperature and clock drive the clock that the suite reads.
 
-Power is dynamic (activity times clock times voltage squared) plus what leaks, which rises with temperature. A controller
-lowers the clock until power is at the limit. The heat sink takes a minute to warm up. Numbers are those of a T4: 70 W,
+Power is dynamic (activity times clock times voltage squared) plus what leaks, which rises with temperature. The
+clock is lowered until power is at the limit. The heat sink takes a minute to warm up. Numbers are those of a T4: 70 W,
 300 to 1590 MHz, about 1,000 MHz under a heavy load when it is hot (mlcommons/inference_results_v0.5, issue 20).
 """
 
@@ -53,7 +53,7 @@ class SimulatedGpu:
     time: float = 0.0
     mhz: float = IDLE_MHZ
     celsius: float = 35.0
-    generator: random.Random = field(default_factory=lambda: random.Random(7))
+    generator: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - nothing here is secret
 
     def now(self) -> float:
         return self.time

@@ -51,7 +51,7 @@ BUDGETS = {
         min_warm_up_s=1.0,
         max_warm_up_s=5.0,
         min_first_warm_up_s=5.0,
-        max_first_warm_up_s=20.0,
+        max_first_warm_up_s=10.0,
         steady_ratio=0.01,
         drift_ratio=0.005,
     ),
@@ -75,7 +75,7 @@ BUDGETS = {
 QUICK_BUDGETS = {
     "cuda": Budget(
         batch_size=128,
-        min_rounds=8,
+        min_rounds=6,
         min_blocks=10,
         min_round_s=0.05,
         rounds_s=0.5,
@@ -83,7 +83,7 @@ QUICK_BUDGETS = {
         min_warm_up_s=0.5,
         max_warm_up_s=2.0,
         min_first_warm_up_s=1.0,
-        max_first_warm_up_s=4.0,
+        max_first_warm_up_s=2.0,
         steady_ratio=0.01,
         drift_ratio=0.005,
     ),

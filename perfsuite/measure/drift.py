@@ -115,7 +115,7 @@ class DeviceHistory:
             return None
         now_s, now_celsius = self._temperatures[-1]
         recent = [(seconds, celsius) for seconds, celsius in self._temperatures if now_s - seconds <= HEATING_WINDOW_S]
-        begin_s, begin_celsius = recent[0]
+        begin_s, begin_celsius = min(recent, key=lambda reading: reading[1])
         if now_celsius - begin_celsius < HEATING_CELSIUS:
             return None
         return (

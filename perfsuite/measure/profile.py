@@ -18,8 +18,8 @@ from perfsuite.errors import MeasurementError
 from perfsuite.evidence import Kernel, Profile
 from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
 from perfsuite.measure.memory import release_cached_memory
-from perfsuite.measure.preparation import build_step
-from perfsuite.workloads.precision import applied
+from perfsuite.workloads.precision import applied, policy_named, require_support
+from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
     from perfsuite.records import Workload
-    from perfsuite.workloads.step import TrainingStep
 
 NUM_KERNELS = 10
 """How many kernels a record keeps."""
@@ -40,7 +39,7 @@ NAME_LENGTH = 160
 DEVICE_BOUND_RATIO = 0.9
 """From this share of the wall clock in kernels on, the device is what is waited for."""
 
-NUM_PASSES = {"cuda": 3, "cpu": 2}
+NUM_PASSES = {"cuda": 2, "cpu": 2}
 """Iterations that are timed, and as many that are profiled, by type of device."""
 
 NUM_WARM_UP_PASSES = {"cuda": 3, "cpu": 1}
@@ -74,7 +73,11 @@ class BuiltStep:
         if self._step is not None and _whole_step(self._step.workload) == _whole_step(workload):
             return self._step
         self.close()
-        self._step, _ = build_step(workload, device=self._device, report_stage=lambda _stage: None)
+        policy = policy_named(workload.precision)  # its cell has verified it
+        require_support(policy, self._device)
+        with applied(policy):
+            self._step = TrainingStep(workload, device=self._device)
+            self._step.settle()
         return self._step
 
     def close(self) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MIN_HALF = 3
 """Iterations in each of the two halves that are compared."""
 
+MIN_ITERATIONS = 8
+"""Of a warm-up that times may end; the first two load kernels and choose algorithms."""
+
 LOOK_RATIO = 1.1
 """Times are looked at again when the warm-up has become so much longer: a look costs time in which the device idles."""
 
@@ -81,7 +84,7 @@ def warm_up(
             if megahertz is not None:
                 clocks.append((len(times), megahertz))
         is_last = elapsed >= max_seconds and len(times) > 1
-        if is_last or (elapsed >= next_look_s and is_settled and len(times) >= 4 * MIN_HALF):
+        if is_last or (elapsed >= next_look_s and is_settled and len(times) >= MIN_ITERATIONS):
             next_look_s = elapsed * LOOK_RATIO
             unsteady = _why_unsteady(times, clocks, elapsed=elapsed, is_settled=is_settled, steady_ratio=steady_ratio)
             if is_last or unsteady is None:

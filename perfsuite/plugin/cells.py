@@ -131,7 +131,7 @@ def _without_empty_matrices(
 
 def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]) -> list[pytest.Item]:
     """Deselect the parts of a step, unless nothing else is asked for: a first answer is that of the whole step."""
-    parts = [cell for cell in cells if _phase_of(cell) in {"forward", "backward"}]
+    parts = [cell for cell in cells if phase_of(cell) in {"forward", "backward"}]
     if len(parts) in {0, len(cells)}:
         return cells
     config.hook.pytest_deselected(items=parts)
@@ -139,7 +139,8 @@ def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: li
     return [cell for cell in cells if cell not in parts]
 
 
-def _phase_of(item: pytest.Item) -> object:
+def phase_of(item: pytest.Item) -> object:
+    """Return the phase in the marker `step` of a test, or None."""
     marker = item.get_closest_marker("step")
     return None if marker is None else marker.kwargs.get("phase")
 

@@ -187,7 +187,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-preheat",
         default=None,
         metavar="SECONDS",
-        help="load the device for so long before the first benchmark; default: until times are stable, on CUDA 5 to 20 s",
+        help="load the device for so long before the first benchmark; "
+        "default: until times are stable, on CUDA 5 to 10 s",
     )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 

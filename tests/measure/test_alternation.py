@@ -13,10 +13,11 @@ from builders import make_workload
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
 from perfsuite.measure import paired
+from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.overhead import measure_overhead
-from perfsuite.measure.paired import Alternation, Side, measure_speedup, measure_until_decided
+from perfsuite.measure.paired import measure_speedup, measure_until_decided
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, PairedRecord, Process
 from perfsuite.workloads.bare_step import bare_step

@@ -37,7 +37,7 @@ def warm(
 def test_warm_up_ends_when_times_have_stopped_falling() -> None:
     num_steps, unsteady = warm(Script([5.0, 3.0, 2.0, 1.5, 1.2, 1.0]))
     assert unsteady is None
-    assert 12 <= num_steps <= 16
+    assert 8 <= num_steps <= 16
 
 
 def test_warm_up_goes_on_while_times_rise() -> None:
@@ -54,7 +54,7 @@ def test_times_that_rise_to_the_end_are_told() -> None:
 
 
 def test_scatter_is_neither_rising_nor_falling() -> None:
-    generator = random.Random(3)
+    generator = random.Random(3)  # noqa: S311 - nothing here is secret
     for _ in range(20):
         times = [0.02 * math.exp(generator.gauss(0, 0.05)) for _ in range(5000)]
         _, unsteady = warm(Script(times), most=3.0, steady=0.01)
