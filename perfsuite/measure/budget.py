@@ -146,7 +146,9 @@ class Effort:
 
 DEFAULT_EFFORT = Effort()
 
-QUICK_FINDING = "measured with --perf-quick: few rounds and a short warm-up; a first answer, not for comparisons"
+QUICK_FINDING = (
+    "measured with --perf-quick: few rounds and a short warm-up, a first answer and no basis for comparisons"
+)
 
 OVERHEAD_TIME_S = 60
 """How long a check of the harness overhead goes on after its rounds while it cannot tell, where no time is asked for.

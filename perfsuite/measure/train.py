@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.measure.clock import device_synchronizer
+from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 TELEMETRY_PERIOD_S = 1.0
 """Between two readings of the GPU: a training takes hours."""
+
+EPOCH_DRIFT_RATIO = 0.02
+"""By how much the last third of the epochs may differ from the first before it is a finding: the time to train is what
+it is, but a time per step that is read from its first epochs is not that of its last."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -273,6 +278,9 @@ class _Run:
             findings.append(
                 f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to {last:.1%}"
             )
+        drift = drift_finding([epoch.training_s for epoch in progress.history], EPOCH_DRIFT_RATIO, of="epochs")
+        if drift is not None:
+            findings.append(drift)
         return TrainingRecord(
             workload=job.workload,
             recipe=job.recipe,
