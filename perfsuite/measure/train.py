@@ -42,8 +42,7 @@ TELEMETRY_PERIOD_S = 1.0
 """Between two readings of the GPU: a training takes hours."""
 
 EPOCH_DRIFT_RATIO = 0.02
-"""By how much the last third of the epochs may differ from the first before it is a finding: the time to train is what
-it is, but a time per step that is read from its first epochs is not that of its last."""
+"""By how much the last third of the epochs may differ from the first: else early steps do not tell the time of late."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -279,8 +278,7 @@ class _Run:
                 f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to {last:.1%}"
             )
         drift = drift_finding([epoch.training_s for epoch in progress.history], EPOCH_DRIFT_RATIO, of="epochs")
-        if drift is not None:
-            findings.append(drift)
+        findings += [] if drift is None else [drift]
         return TrainingRecord(
             workload=job.workload,
             recipe=job.recipe,
