@@ -224,6 +224,7 @@ class Record:
         outcome: Always `measured`: what did not become a number has no record but an outcome.
         telemetry: What the hardware did meanwhile; None in files of before it was read.
         profile: Where the time of a pass went; None until the suite has come to its profile pass.
+        quick: Whether it is a first answer (`--perf-quick`): fewer rounds, shorter warm-up.
     """
 
     workload: Workload
@@ -236,6 +237,7 @@ class Record:
     outcome: Literal["measured"] = "measured"
     telemetry: Telemetry | None = None
     profile: Profile | None = None
+    quick: bool = False
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)
@@ -276,6 +278,8 @@ class PairedRecord:
         process: Which process measured.
         turn_order: In which order the turns of a block ran.
         num_looks: How often it could stop because its interval decided; 1 where it could not.
+        settle_s: How long a turn that follows one of the other side runs before it is timed; 0: one iteration.
+        quick: Whether it is a first answer (`--perf-quick`): fewer blocks, shorter warm-up.
     """
 
     comparison: Comparison
@@ -289,6 +293,8 @@ class PairedRecord:
     process: Process
     turn_order: TurnOrder = "abba"
     num_looks: int = 1
+    settle_s: float = 0.0
+    quick: bool = False
 
     def __post_init__(self) -> None:
         if not self.blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from perfsuite.analysis.foreign_findings import foreign_findings
 from perfsuite.analysis.full_training import full_trainings, without_replays
 from perfsuite.analysis.machine_info import machine_key, machine_of
 from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
-from perfsuite.analysis.statistics.intervals import relative_margins
+from perfsuite.mean_margin import relative_margins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,6 +116,7 @@ def collect(paths: Iterable[Path]) -> Results:
         ResultFileError: A file cannot be used.
     """
     files, notes = _without_copies([read_result_file(path) for path in paths])
+    files, notes = _without_quick(files, notes)
     labels = _labels(files)
     rows: list[dict[str, Any]] = []
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
@@ -180,6 +182,31 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
     return kept, notes
 
 
+def _is_quick(benchmark: Benchmark) -> bool:
+    measured = benchmark.record or benchmark.pair
+    return measured is not None and measured.quick
+
+
+def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[ResultFile], list[str]]:
+    """Leave first answers (`--perf-quick`) out where there are full measurements as well; else say what they are."""
+    quick = [file for file in files if any(map(_is_quick, file.benchmarks))]
+    if not quick:
+        return files, notes
+    has_full = any((one.record or one.pair) and not _is_quick(one) for file in files for one in file.benchmarks)
+    if not has_full:
+        names = ", ".join(file.path.name for file in quick)
+        return files, [
+            *notes,
+            f"{names}: measured with --perf-quick, a first answer: repeat without it for comparisons",
+        ]
+    kept = [
+        dataclasses.replace(file, benchmarks=tuple(one for one in file.benchmarks if not _is_quick(one)))
+        for file in files
+    ]
+    left_out = [f"{file.path}: measured with --perf-quick, left out beside full measurements" for file in quick]
+    return kept, [*notes, *left_out]
+
+
 def _run_ids(file: ResultFile) -> set[str]:
     """Return what identifies the runs of a file: their ids, or names and rounds in a file that is not ours."""
     own = [benchmark for benchmark in file.benchmarks if not benchmark.replayed]
@@ -235,6 +262,7 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
         row.update(record.metrics)
         row.update(run_id=record.process.run_id, started=record.process.started)
         row["findings"] = "; ".join(record.findings)
+        row["quick"] = record.quick
         if row["time_median_s"]:
             row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
         row.update(evidence_columns(record, median_s=row["time_median_s"], gpu=gpu))

@@ -156,10 +156,29 @@ def paired_table(results: Results) -> Table:
                 [*speedups, *separate], spread_of="blocks" if not separate else _BLOCKS_OR_ROUNDS, more=MORE_PAIRS
             ),
             *([_SEPARATE] if separate else []),
+            *_turn_notes(results),
             *consistency_findings(results),
             *notes_of(results),
         ),
     )
+
+
+def _turn_notes(results: Results) -> list[str]:
+    """Return whose clock the turns of the speed-ups ran at: one that both sides share, or each side's own."""
+    records = [pair.record for pair in results.pairs if pair.record.comparison == "speedup"]
+    settled = [record.settle_s for record in records if record.settle_s > 0]
+    notes = []
+    if settled:
+        notes.append(
+            f"turns timed after {min(settled):.0f} s of the same side (--perf-turn-time): each side at its own "
+            "sustained clock"
+        )
+    if any(record.settle_s == 0 and record.candidate.device_type == "cuda" for record in records):
+        notes.append(
+            "turns of a fraction of a second: both sides run at one clock, that of their mixture; where a power limit "
+            "sets the clock, --perf-turn-time 10 gives the ratio at each side's own sustained clock"
+        )
+    return notes
 
 
 def _add_inverse(frame: pd.DataFrame, name: str, inverse: str) -> list[Ratio | None]:

@@ -172,7 +172,9 @@ def _reduced(file: ResultFile) -> ProcessResult:
 def _key(benchmark: Benchmark) -> Key:
     if benchmark.record is None:
         return ("fullname", benchmark.fullname)
-    return ("workload", *dataclasses.astuple(benchmark.record.workload))
+    # A first answer is never joined with a full measurement.
+    quick = ("quick",) if benchmark.record.quick else ()
+    return ("workload", *dataclasses.astuple(benchmark.record.workload), *quick)
 
 
 def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
@@ -306,6 +308,9 @@ _SEVERAL = {
 
 def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:
     notes = []
+    num_quick = sum(record.quick for process in processes for record in process.records.values())
+    if num_quick:
+        notes.append(f"measured with --perf-quick, and compared with their like only: {num_quick} results")
     num_pairs = sum(process.num_pairs for process in processes)
     if num_pairs:
         notes.append(

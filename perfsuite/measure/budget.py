@@ -1,4 +1,4 @@
-"""How long a cell is measured on each type of device."""
+"""How long things are measured on each type of device."""
 
 from __future__ import annotations
 
@@ -11,35 +11,144 @@ class Budget:
 
     Attributes:
         batch_size: N where none is asked for.
-        min_rounds: Rounds that are always run.
-        min_round_s: A round has as many iterations as it takes to last so long.
-        max_time_s: Time for the rounds of a cell once `min_rounds` are done.
+        min_rounds: Rounds of a cell that are always run; long steps have as few as these.
+        min_blocks: Blocks of an interleaved pair that are always run.
+        min_round_s: A round has as many iterations as it takes to last so long, and so has a turn of a pair.
+        rounds_s: How long the rounds of a cell take together at the least.
+        max_time_s: Rounds go on so long while the mean is not known well enough.
         min_warm_up_s: Warm-up is never shorter.
         max_warm_up_s: Warm-up is never longer.
+        min_first_warm_up_s: The same for the first cell of a run, whose device is cold.
+        max_first_warm_up_s: The same.
+        steady_ratio: By how much iteration times may rise or fall at the end of a warm-up.
+        drift_ratio: By how much the last third of the rounds may differ from the first before it is a finding.
     """
 
     batch_size: int
     min_rounds: int
+    min_blocks: int
     min_round_s: float
+    rounds_s: float
     max_time_s: float
     min_warm_up_s: float
     max_warm_up_s: float
+    min_first_warm_up_s: float
+    max_first_warm_up_s: float
+    steady_ratio: float
+    drift_ratio: float
 
 
 BUDGETS = {
-    # The study's batch. A GPU needs some tenths of a second of load to leave its idle clock; 18 cells of
-    # 5 s, warm-up and building stay within three minutes.
+    # The thesis's batch. 30 rounds of 0.07 s are long enough for the energy counter; a step of 0.3 s has 12 rounds. The
+    # default matrix takes at most 180 s on a T4 by the computation of `time_plan`, which a test repeats.
     "cuda": Budget(
-        batch_size=128, min_rounds=30, min_round_s=0.05, max_time_s=5.0, min_warm_up_s=1.0, max_warm_up_s=5.0
+        batch_size=128,
+        min_rounds=12,
+        min_blocks=30,
+        min_round_s=0.07,
+        rounds_s=2.1,
+        max_time_s=5.0,
+        min_warm_up_s=1.0,
+        max_warm_up_s=5.0,
+        min_first_warm_up_s=5.0,
+        max_first_warm_up_s=10.0,
+        steady_ratio=0.01,
+        drift_ratio=0.005,
     ),
     # 18 cells within four minutes on two cores; a step takes tens to hundreds of milliseconds there, a round is one.
-    "cpu": Budget(batch_size=8, min_rounds=20, min_round_s=5e-6, max_time_s=3.0, min_warm_up_s=0.3, max_warm_up_s=3.0),
+    "cpu": Budget(
+        batch_size=8,
+        min_rounds=20,
+        min_blocks=20,
+        min_round_s=5e-6,
+        rounds_s=0.5,
+        max_time_s=3.0,
+        min_warm_up_s=0.3,
+        max_warm_up_s=3.0,
+        min_first_warm_up_s=0.3,
+        max_first_warm_up_s=3.0,
+        steady_ratio=0.05,
+        drift_ratio=0.05,
+    ),
 }
+
+QUICK_BUDGETS = {
+    "cuda": Budget(
+        batch_size=128,
+        min_rounds=6,
+        min_blocks=10,
+        min_round_s=0.05,
+        rounds_s=0.5,
+        max_time_s=1.0,
+        min_warm_up_s=0.5,
+        max_warm_up_s=2.0,
+        min_first_warm_up_s=1.0,
+        max_first_warm_up_s=2.0,
+        steady_ratio=0.01,
+        drift_ratio=0.005,
+    ),
+    "cpu": Budget(
+        batch_size=8,
+        min_rounds=8,
+        min_blocks=10,
+        min_round_s=5e-6,
+        rounds_s=0.2,
+        max_time_s=1.0,
+        min_warm_up_s=0.1,
+        max_warm_up_s=1.0,
+        min_first_warm_up_s=0.1,
+        max_first_warm_up_s=1.0,
+        steady_ratio=0.05,
+        drift_ratio=0.05,
+    ),
+}
+"""Of `--perf-quick`: a first answer."""
 
 PRECISION_TARGET = 0.01
 """Rounds go on until the mean is known within 1% ..."""
 CONFIDENCE = 0.99
-"""... with this confidence, or the time of the cell is spent."""
+"""... with this confidence, correlated rounds taken into account, or the time of the cell is spent."""
+
+MIN_SUSTAINED_BLOCKS = 4
+"""Of a pair whose turns are seconds long; half of them in each order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much time the user gives.
+
+    Attributes:
+        quick: Whether a first answer is enough.
+        margin_ratio: Rounds of a cell go on until their mean is known this well; None: pytest-benchmark alone decides.
+        confidence: Of that margin.
+        turn_s: How long each turn of a pair lasts; None for the budget's shortest round.
+        preheat_s: How long the device is loaded before the first cell at the least; None for the budget's.
+    """
+
+    quick: bool = False
+    margin_ratio: float | None = None
+    confidence: float = CONFIDENCE
+    turn_s: float | None = None
+    preheat_s: float | None = None
+
+    def budget(self, device_type: str) -> Budget:
+        """Return how a cell is measured on that type of device."""
+        return (QUICK_BUDGETS if self.quick else BUDGETS)[device_type]
+
+    def warm_up_limits_s(self, device_type: str, *, is_warm: bool) -> tuple[float, float]:
+        """Return how long a warm-up lasts at the least and at most; longer where no cell has warmed the device up."""
+        budget = self.budget(device_type)
+        if is_warm:
+            return budget.min_warm_up_s, budget.max_warm_up_s
+        min_s = max(self.preheat_s or 0.0, budget.min_first_warm_up_s)
+        return min_s, max(min_s, budget.max_first_warm_up_s)
+
+
+DEFAULT_EFFORT = Effort()
+
+QUICK_FINDING = (
+    "measured with --perf-quick: few rounds and a short warm-up, a first answer and no basis for comparisons"
+)
 
 OVERHEAD_TIME_S = 60
 """How long a check of the harness overhead goes on after its rounds while it cannot tell, where no time is asked for.

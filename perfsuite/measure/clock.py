@@ -1,13 +1,13 @@
-"""Time on the device: a timer that waits for the device before it reads, and warm-up until times are steady."""
+"""Time on the device: a timer that waits for the device before it reads."""
 
 from __future__ import annotations
 
-import statistics
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+
+from perfsuite.measure.drift import DeviceHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,9 @@ class DeviceClock:
     pytest-benchmark reads its timer once before and once after a round, never between the iterations of one. So the
     device is idle when a round begins, and all that the round asked of it is done when it ends. One call costs one
     synchronisation of an idle device (about 10 us on CUDA), which rounds of 50 ms and more do not feel.
+
+    Attributes:
+        history: What has been learnt of the device whose clock this is, over all cells of the run.
     """
 
     __name__ = "perfsuite.measure.clock.DeviceClock"
@@ -42,6 +45,7 @@ class DeviceClock:
         self._num_passes: Callable[[], int] = lambda: 0
         self._round_ended: Callable[[], None] = lambda: None
         self._passes_seen = 0
+        self.history = DeviceHistory()
 
     def __call__(self) -> float:
         """Wait for the device and return the time in seconds."""
@@ -127,77 +131,3 @@ class EventStopwatch:
 def independent_stopwatch(device: torch.device) -> Stopwatch:
     """Return a stopwatch that shares nothing with `DeviceClock`: CUDA events, or the bare host clock on a CPU."""
     return EventStopwatch(device) if device.type == "cuda" else ClockStopwatch(time.perf_counter)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmUp:
-    """How a cell was warmed up.
-
-    Attributes:
-        num_steps: Passes done.
-        seconds: How long it took.
-        unsteady: Why the cell may not have been steady at its end, in words, or None if it was.
-    """
-
-    num_steps: int
-    seconds: float
-    unsteady: str | None
-
-
-def warm_up(
-    run: Callable[[], object],
-    clock: Callable[[], float],
-    *,
-    settled: Callable[[], bool],
-    min_seconds: float,
-    max_seconds: float,
-    window: int = 5,
-    tolerance: float = 0.05,
-) -> WarmUp:
-    """Run until steady: the last `window` passes no faster than the `window` before them, by their medians.
-
-    First passes load kernels, choose algorithms, raise the GPU's clock from idle and grow the allocator's pools. Where
-    the time is up before there are so many passes, half of those that there are stand against the other half.
-
-    Args:
-        run: One pass.
-        clock: Reads seconds, device synchronised.
-        settled: Asked along with the times; False keeps warming up (a loss scale that still falls).
-        min_seconds: Never less.
-        max_seconds: Never more, but at least two passes.
-        window: Passes that are compared with as many before them.
-        tolerance: By how much faster the later ones may be and still count as no faster, as a ratio.
-    """
-    begin = last = clock()
-    times: list[float] = []
-    while True:
-        run()
-        now = clock()
-        times.append(now - last)
-        elapsed = now - begin
-        is_settled = settled()
-        if (
-            elapsed >= min_seconds
-            and len(times) >= 2 * window
-            and is_settled
-            and _has_stopped_falling(times[-2 * window :], tolerance)
-        ):
-            return WarmUp(num_steps=len(times), seconds=elapsed, unsteady=None)
-        if elapsed >= max_seconds and len(times) > 1:
-            break
-        last = clock()
-    half = min(window, len(times) // 2)
-    unsteady = None
-    if half < 2:  # noqa: PLR2004 - one pass against one tells nothing
-        unsteady = f"only {len(times)} passes of warm-up in {elapsed:.1f} s, too few to tell whether times were steady"
-    elif not is_settled:
-        unsteady = f"the loss scale was still falling after {elapsed:.1f} s of warm-up"
-    elif not _has_stopped_falling(times[-2 * half :], tolerance):
-        unsteady = f"times were still falling after {elapsed:.1f} s of warm-up"
-    return WarmUp(num_steps=len(times), seconds=elapsed, unsteady=unsteady)
-
-
-def _has_stopped_falling(times: list[float], tolerance: float) -> bool:
-    """Whether the second half of the times is no faster than the first."""
-    half = len(times) // 2
-    return statistics.median(times[half:]) >= (1 - tolerance) * statistics.median(times[:half])

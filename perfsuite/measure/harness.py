@@ -7,14 +7,16 @@ import gc
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
-from perfsuite.measure.budget import BUDGETS
-from perfsuite.measure.clock import DeviceClock, WarmUp, warm_up
+from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
+from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.dry_run import predict_memory
-from perfsuite.measure.memory import PeakMemory, measure_peak_memory
 from perfsuite.measure.preparation import build_step, guard, is_out_of_memory, memory_left_behind, no_new_skips
 from perfsuite.measure.probes import probe_limits
 from perfsuite.measure.readings import findings_of
+from perfsuite.measure.rounds import EnergyWindow, SkippedInRounds, more_rounds
+from perfsuite.measure.step_memory import measure_step_memory
 from perfsuite.measure.telemetry import make_instrument
+from perfsuite.measure.warm_up import WarmUp, warm_up
 from perfsuite.measure.work import count_work
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
 from perfsuite.workloads.precision import applied, policy_named
@@ -25,15 +27,14 @@ if TYPE_CHECKING:
     import torch
 
     from perfsuite.evidence import Telemetry
+    from perfsuite.measure.clock import DeviceClock
+    from perfsuite.measure.memory import PeakMemory
     from perfsuite.measure.preparation import Benchmark
     from perfsuite.workloads.step import TrainingStep
 
 SPREAD_LIMIT_RATIO = 0.1
 """Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
 server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
-
-ENERGY_WINDOW_S = 2.0
-"""Least length of the window whose energy is read, so that the counter's steps are a few percent of it at most."""
 
 LIMITS = (
     "step_flops",
@@ -43,6 +44,8 @@ LIMITS = (
     "probe_copy_bytes_per_second",
 )
 """The metrics that say what bounds a pass."""
+
+NOT_IN_QUICK = "left out by --perf-quick"
 
 LEDGER = (
     "parameters_bytes",
@@ -65,6 +68,7 @@ def measure(
     device: torch.device,
     clock: DeviceClock,
     process: Process,
+    effort: Effort = DEFAULT_EFFORT,
     report_stage: Callable[[str], None] = lambda _stage: None,
 ) -> Record | None:
     """Measure one cell and store its record under `extra_info["perfsuite"]`.
@@ -78,6 +82,7 @@ def measure(
         device: Where.
         clock: The timer that the fixture reads.
         process: Which process this is.
+        effort: How much time the user gives.
         report_stage: Told what is being done, in a word or two.
 
     Returns:
@@ -93,11 +98,19 @@ def measure(
     with guard(benchmark, workload.label, device=device, clock=clock):
         findings = memory_left_behind(device)
         with applied(policy_named(workload.precision)):
-            cell = _Cell(workload, benchmark, device=device, clock=clock, report_stage=report_stage)
+            cell = _Cell(
+                workload,
+                benchmark,
+                device=device,
+                clock=clock,
+                effort=effort,
+                report_stage=report_stage,
+            )
             try:
                 cell.run()
             finally:
                 cell.close()
+                gc.unfreeze()
         if benchmark.disabled:
             return None
         record = cell.record(process, findings)
@@ -115,8 +128,11 @@ class _Cell:
         *,
         device: torch.device,
         clock: DeviceClock,
+        effort: Effort,
         report_stage: Callable[[str], None],
     ) -> None:
+        self._effort = effort
+        self._budget = effort.budget(device.type)
         self._workload = workload
         self._benchmark = benchmark
         self._device = device
@@ -127,16 +143,15 @@ class _Cell:
         self._settings: dict[str, str | int | float | bool] = {}
         self._warm_up = WarmUp(num_steps=0, seconds=0.0, unsteady=None)
         self._peak: PeakMemory | None = None
-        self._ledger: dict[str, int | float | None] = {}
-        self._ledger_absent: dict[str, str] = {}
+        self._ledger: dict[str, int | float | None] = dict.fromkeys(LEDGER)
+        self._ledger_absent: dict[str, str] = dict.fromkeys(LEDGER, NOT_IN_QUICK)
         self._instrument = make_instrument(device)
         self._telemetry: Telemetry | None = None
-        self._limits: dict[str, int | float | None] = {}
-        self._limits_absent: dict[str, str] = {}
-        self._num_skipped_at: list[float] = [0.0]  # the counter at the end of every round, the calibration's included
+        self._limits: dict[str, int | float | None] = dict.fromkeys(LIMITS)
+        self._limits_absent: dict[str, str] = dict.fromkeys(LIMITS, NOT_IN_QUICK)
+        self._skipped: SkippedInRounds | None = None
 
     def run(self) -> None:
-        budget = BUDGETS[self._device.type]
         self._step, self._proof = build_step(self._workload, device=self._device, report_stage=self._report_stage)
         step = self._step
         self._settings = step.settings
@@ -144,94 +159,89 @@ class _Cell:
         if self._benchmark.disabled:  # run once to see that it runs
             self._benchmark(step.phase)
             return
-        self._warm_up = warm_up(
-            step.phase,
-            self._clock,
-            settled=no_new_skips(step),
-            min_seconds=budget.min_warm_up_s,
-            max_seconds=budget.max_warm_up_s,
-        )
+        self._warm_up = self._warm_up_step(step)
         self._report_stage("timing")
-        self._num_skipped_at = [float(step.num_skipped)]
-        self._clock.watch(lambda: step.num_passes, lambda: self._num_skipped_at.append(float(step.num_skipped)))
-        # What is alive now is no garbage: without this a collection in a round would walk all of torch's objects.
-        gc.collect()
-        gc.freeze()
-        try:
-            watch = self._instrument.start()
-            try:
-                self._benchmark(step.phase)
-            finally:
-                self._telemetry = self._instrument.stop(watch)
-        finally:
-            gc.unfreeze()
-            self._clock.unwatch()
-        self._report_stage("measuring energy")
-        self._telemetry = self._with_energy(self._telemetry, step)
+        self._time_rounds(step)
         self._report_stage("measuring memory")
-        self._peak = self._measure_memory(step)
+        self._peak = measure_step_memory(step)
+        if self._effort.quick:
+            return
         # After the peak: what the probes load stays in the device's memory.
         self._report_stage("probing limits")
         self._limits, self._limits_absent = _limits(step, self._clock)
         self._report_stage("predicting memory")
         self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
 
-    def _with_energy(self, telemetry: Telemetry, step: TrainingStep) -> Telemetry:
-        """Add the energy of passes over a window of its own: the counter moves in coarse steps."""
-        begin_joules = self._instrument.energy_joules()
-        if begin_joules is None:
-            reason = telemetry.absent.get("energy_joules", "this GPU has no energy counter")
-            absent = {**telemetry.absent, "energy_joules": reason, "energy_num_images": reason}
-            return dataclasses.replace(telemetry, absent=absent)
-        begin, num_passes = self._clock(), 0
-        begin_joules = self._instrument.energy_joules()
-        while self._clock() - begin < ENERGY_WINDOW_S:
-            for _ in range(10):
-                step.phase()
-            num_passes += 10
-        end_joules = self._instrument.energy_joules()
-        if begin_joules is None or end_joules is None:
-            return telemetry
-        return dataclasses.replace(
-            telemetry,
-            energy_joules=end_joules - begin_joules,
-            energy_num_images=num_passes * self._workload.batch_size,
+    def _warm_up_step(self, step: TrainingStep) -> WarmUp:
+        """Warm up, for longer where the device is cold."""
+        min_seconds, max_seconds = self._effort.warm_up_limits_s(self._device.type, is_warm=self._clock.history.is_warm)
+        # What is alive now is no garbage: without this a collection in a round would walk all of torch's objects. It
+        # comes before the warm-up, for the device must not idle between that and the rounds.
+        gc.collect()
+        gc.freeze()
+        done = warm_up(
+            step.phase,
+            self._clock,
+            settled=no_new_skips(step),
+            min_seconds=min_seconds,
+            max_seconds=max_seconds,
+            steady_ratio=self._budget.steady_ratio,
+            read_clock_mhz=self._read_clock_mhz,
         )
+        self._clock.history.is_warm = True
+        return done
+
+    def _read_clock_mhz(self) -> float | None:
+        """Read the GPU's clock, and keep its temperature."""
+        sample = self._instrument.read_sample()
+        if sample is None:
+            return None
+        self._clock.history.note_temperature(self._clock(), sample.temperature_celsius)
+        return sample.sm_clock_mhz
+
+    def _time_rounds(self, step: TrainingStep) -> None:
+        """Let pytest-benchmark run its rounds, then more until their mean is known; read energy over all of them."""
+        skipped = self._skipped = SkippedInRounds(step, self._clock)
+        try:
+            energy = EnergyWindow(self._instrument, self._clock, step)
+            watch = self._instrument.start()
+            try:
+                skipped.watch()
+                self._benchmark(step.phase)
+                if self._effort.margin_ratio is not None:
+                    skipped.watch()  # anew: pytest-benchmark has run the step once more, untimed
+                    more_rounds(
+                        step.phase,
+                        self._benchmark.stats,
+                        self._clock,
+                        margin_ratio=self._effort.margin_ratio,
+                        confidence=self._effort.confidence,
+                        max_time_s=self._budget.max_time_s,
+                    )
+            finally:
+                telemetry = self._instrument.stop(watch)
+            self._clock.unwatch()
+            self._telemetry = energy.end(telemetry)
+            self._read_clock_mhz()
+        finally:
+            gc.unfreeze()
+            self._clock.unwatch()
 
     def _prepare_phase(self, step: TrainingStep) -> None:
         if self._workload.phase == "backward":
             self._settings["retained_backward_error"] = step.check_retained_backward()
             step.retain_graph()
 
-    def _measure_memory(self, step: TrainingStep) -> PeakMemory:
-        """Measure the phase as training runs it: the backward pass on a fresh graph that is freed as it is consumed."""
-        step.release_graph()
-        step.zero_gradients()
-        graph: list[torch.Tensor] = []
-
-        def prepare_backward() -> None:
-            step.zero_gradients()
-            graph[:] = [step.scaler.scale(step.forward())]
-
-        def run_backward() -> None:
-            graph.pop().backward()  # type: ignore[no-untyped-call]
-
-        prepare, run = {
-            "forward": (step.zero_gradients, step.forward),
-            "backward": (prepare_backward, run_backward),
-            "train_step": (lambda: None, step.train_step),
-        }[self._workload.phase]
-        return measure_peak_memory(prepare=prepare, run=run, device=self._device, resident=step.resident_tensors)
-
     def record(self, process: Process, findings: list[str]) -> Record:
         if self._peak is None:
             raise MeasurementError("the cell was not run to its end")
-        num_rounds = int(self._benchmark.stats["rounds"])
+        num_rounds = len(self._benchmark.stats["data"])  # not `rounds`: computed once, and more may have followed
         num_iterations = int(self._benchmark.stats["iterations"])
-        if len(self._num_skipped_at) <= num_rounds:
-            raise MeasurementError(f"{num_rounds} rounds, but the clock saw {len(self._num_skipped_at) - 1} end")
+        by_round = [] if self._skipped is None else self._skipped.by_round
+        if len(by_round) < num_rounds:
+            raise MeasurementError(f"{num_rounds} rounds, but the clock saw {len(by_round)} end")
         num_timed = num_rounds * num_iterations
-        num_skipped = int(self._num_skipped_at[-1] - self._num_skipped_at[-1 - num_rounds])
+        num_skipped = int(sum(by_round[-num_rounds:]))
         itemised: dict[str, int | float | None] = {
             "peak_reserved_bytes": self._peak.reserved_bytes,
             "rounding_bytes": self._peak.rounding_bytes,
@@ -260,12 +270,18 @@ class _Cell:
             findings=(*self._findings(num_skipped, num_timed), *findings),
             process=process,
             telemetry=self._telemetry,
+            quick=self._effort.quick,
         )
 
     def _findings(self, num_skipped: int, num_timed: int) -> list[str]:
         findings = []
+        if self._effort.quick:
+            findings.append(QUICK_FINDING)
         if self._warm_up.unsteady is not None:
             findings.append(self._warm_up.unsteady)
+        drift = drift_finding(self._benchmark.stats["data"], self._budget.drift_ratio)
+        heating = self._clock.history.heating_finding(self._telemetry)
+        findings += [finding for finding in (drift, heating) if finding is not None]
         spread = float(self._benchmark.stats["iqr"]) / float(self._benchmark.stats["median"])
         if spread > SPREAD_LIMIT_RATIO:
             findings.append(

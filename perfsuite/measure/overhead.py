@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.measure.budget import OVERHEAD_LOOKS
+from perfsuite.measure.budget import DEFAULT_EFFORT, OVERHEAD_LOOKS, Effort
 from perfsuite.measure.clock import ClockStopwatch, independent_stopwatch
 from perfsuite.measure.paired import StoppingRule, make_side, run_pair
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.measure.alternation import Side
     from perfsuite.measure.clock import DeviceClock
-    from perfsuite.measure.paired import Side
     from perfsuite.measure.preparation import Benchmark
     from perfsuite.measure.telemetry import Instrument
     from perfsuite.records import PairedRecord, Process, Workload
 
 
-def measure_overhead(
+def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it may stop
     workload: Workload,
     benchmark: Benchmark,
     *,
@@ -35,6 +35,7 @@ def measure_overhead(
     process: Process,
     is_decided: Callable[[PairedRecord], bool],
     extra_time_s: float,
+    effort: Effort = DEFAULT_EFFORT,
     report_stage: Callable[[str], None] = lambda _stage: None,
 ) -> PairedRecord | None:
     """Measure a training step as the suite reports it (candidate) against a bare loop of the same step (baseline).
@@ -50,6 +51,7 @@ def measure_overhead(
         process: Which process this is.
         is_decided: Whether the readings so far show that the overhead is within its limit, or that it is not.
         extra_time_s: How long more blocks follow the first rounds while nothing is decided.
+        effort: How much time the user gives.
         report_stage: Told what is being done, in a word or two.
 
     Returns:
@@ -81,6 +83,7 @@ def measure_overhead(
             clock=clock,
             findings=findings,
             process=process,
+            effort=dataclasses.replace(effort, turn_s=None),  # both sides are the same step: one clock is right
             report_stage=report_stage,
             stopping=StoppingRule(
                 is_decided=is_decided, looks_s=tuple(share * extra_time_s for share in OVERHEAD_LOOKS)

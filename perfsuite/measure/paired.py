@@ -6,15 +6,17 @@ import contextlib
 import dataclasses
 import gc
 import math
-import random
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError
-from perfsuite.measure.budget import BUDGETS
-from perfsuite.measure.clock import ClockStopwatch, DeviceClock, warm_up
+from perfsuite.measure.alternation import Alternation, Side
+from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
+from perfsuite.measure.clock import ClockStopwatch, DeviceClock
+from perfsuite.measure.drift import change_between
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
+from perfsuite.measure.warm_up import warm_up
 from perfsuite.records import KEY, PairedRecord, Process, Workload
 from perfsuite.workloads.precision import applied, policy_named
 
@@ -38,66 +40,6 @@ LIMITS_RATIO: dict[str, dict[str, float]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One of the two that alternate.
-
-    Attributes:
-        run: One pass.
-        stopwatch: Times a turn.
-        in_force: What must hold while it runs, entered before a turn and left after it, outside the timed window.
-    """
-
-    run: Callable[[], object]
-    stopwatch: Stopwatch
-    in_force: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-
-
-class Alternation:
-    """Runs blocks of four turns: A B B A or B A A B, A the baseline.
-
-    Within a block a steady drift of the clock adds as much to the two turns of one side as to those of the other. Of
-    every two blocks one runs in the one order and one in the other, which of them first is drawn: what swings with a
-    period of some turns adds to one side as often as to the other.
-    A turn that follows one of the other side begins with an iteration outside the window, so that every timed iteration
-    finds caches as its own side leaves them.
-
-    Attributes:
-        num_passes: Iterations in a turn.
-        blocks: Seconds per iteration of the turns of each block, in the order A B B A whatever order they ran in.
-    """
-
-    def __init__(self, baseline: Side, candidate: Side, *, num_passes: int, seed: int = 0) -> None:
-        """Interleave two sides with so many iterations in a turn; the seed is that of the drawn orders."""
-        self._baseline = baseline
-        self._candidate = candidate
-        self._last: Side | None = None
-        self._random = random.Random(seed)  # noqa: S311 - nothing here is secret
-        self._is_reversed = False
-        self.num_passes = num_passes
-        self.blocks: list[tuple[float, float, float, float]] = []
-
-    def run_block(self) -> None:
-        """Run one block and keep its readings."""
-        is_first_of_two = len(self.blocks) % 2 == 0
-        self._is_reversed = self._random.random() < 0.5 if is_first_of_two else not self._is_reversed  # noqa: PLR2004 - a coin
-        a, b = self._baseline, self._candidate
-        order = (b, a, a, b) if self._is_reversed else (a, b, b, a)
-        first, second, third, fourth = (self._turn(side) for side in order)
-        # Kept only when whole: an interrupted block is none.
-        self.blocks.append((second, first, fourth, third) if self._is_reversed else (first, second, third, fourth))
-
-    def _turn(self, side: Side) -> float:
-        with side.in_force():
-            if side is not self._last:
-                side.run()
-            self._last = side
-            token = side.stopwatch.start()
-            for _ in range(self.num_passes):
-                side.run()
-            return side.stopwatch.stop(token) / self.num_passes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StoppingRule:
     """When a measurement that goes on after its first rounds may stop.
 
@@ -118,6 +60,7 @@ def measure_speedup(
     device: torch.device,
     clock: DeviceClock,
     process: Process,
+    effort: Effort = DEFAULT_EFFORT,
     report_stage: Callable[[str], None] = lambda _stage: None,
 ) -> PairedRecord | None:
     """Measure a workload against itself in another precision, interleaved, on the same batch.
@@ -129,6 +72,7 @@ def measure_speedup(
         device: Where.
         clock: The timer that the fixture reads, and that times the turns.
         process: Which process this is.
+        effort: How much time the user gives.
         report_stage: Told what is being done, in a word or two.
 
     Returns:
@@ -162,6 +106,7 @@ def measure_speedup(
             clock=clock,
             findings=findings,
             process=process,
+            effort=effort,
             report_stage=report_stage,
         )
 
@@ -181,6 +126,7 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     clock: DeviceClock,
     findings: list[str],
     process: Process,
+    effort: Effort,
     report_stage: Callable[[str], None],
     stopping: StoppingRule | None = None,
 ) -> PairedRecord | None:
@@ -193,7 +139,9 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
         benchmark(Alternation(*sides, num_passes=1).run_block)
         return None
     report_stage("warming up")
-    num_passes, unsteady = _warm_both_up(sides, steps, clock)
+    sides, num_passes, unsteady = _warm_both_up(sides, steps, clock, effort)
+    if effort.quick:
+        unsteady.append(QUICK_FINDING)
     report_stage("timing")
     alternation = Alternation(*sides, num_passes=num_passes)
     ends: list[int] = []  # how many blocks there were at the end of each round, the calibration's included
@@ -223,6 +171,8 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
                 findings=(*findings, *unsteady),
                 process=process,
                 turn_order="abba_or_baab",
+                settle_s=_settle_s(effort),
+                quick=effort.quick,
                 num_looks=1 if stopping is None else len(stopping.looks_s),
             )
 
@@ -249,8 +199,21 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     if num_skipped:
         finding = f"{num_skipped:.0f} steps skipped the optimizer (overflow) and were faster"
         measured = dataclasses.replace(measured, findings=(*measured.findings, finding))
+    drift = _drift_finding(measured.blocks, effort.budget(device_type).drift_ratio)
+    if drift is not None:
+        measured = dataclasses.replace(measured, findings=(*measured.findings, drift))
     benchmark.extra_info[KEY] = measured.to_json()
     return measured
+
+
+def _drift_finding(blocks: tuple[tuple[float, ...], ...], limit_ratio: float) -> str | None:
+    """Return a finding, in words, if the ratio of the last third of the blocks differs from that of the first."""
+    ratios = [math.sqrt(b * c / (a * d)) for a, b, c, d in blocks]
+    third = len(ratios) // 3
+    change = change_between(ratios[:third], ratios[len(ratios) - third :])
+    if change is None or not change.is_beyond(limit_ratio):
+        return None
+    return f"the ratio changed by {change.ratio:+.1%} from the first third of the blocks to the last: it was not stable"
 
 
 def measure_until_decided(
@@ -281,28 +244,48 @@ def measure_until_decided(
             report_stage(f"cannot tell yet: up to {left_s:.0f} s more")
 
 
-def _warm_both_up(sides: list[Side], steps: list[TrainingStep], clock: DeviceClock) -> tuple[int, list[str]]:
+def _settle_s(effort: Effort) -> float:
+    """Return how long the untimed beginning of a turn is: half of it, where turns of some length are asked for."""
+    return 0.0 if effort.turn_s is None else effort.turn_s / 2
+
+
+def _warm_both_up(
+    sides: list[Side], steps: list[TrainingStep], clock: DeviceClock, effort: Effort
+) -> tuple[list[Side], int, list[str]]:
     """Warm both sides up.
 
     Returns:
-        How many iterations make a turn long enough, and a finding for each side that did not become steady.
+        The sides, each with its number of untimed iterations; how many timed ones make a turn long enough; and a
+        finding for each side whose times did not become stable.
     """
-    budget = BUDGETS[steps[0].device.type]
-    slowest = 0.0
+    device_type = steps[0].device.type
+    budget = effort.budget(device_type)
+    seconds = []
     findings = []
     for side, step in zip(sides, steps, strict=True):
+        min_seconds, max_seconds = effort.warm_up_limits_s(device_type, is_warm=clock.history.is_warm)
         with side.in_force():
             warmth = warm_up(
                 side.run,
                 clock,
                 settled=no_new_skips(step),
-                min_seconds=budget.min_warm_up_s,
-                max_seconds=budget.max_warm_up_s,
+                min_seconds=min_seconds,
+                max_seconds=max_seconds,
+                steady_ratio=budget.steady_ratio,
             )
-            slowest = max(slowest, _pass_seconds(side))
+            seconds.append(_pass_seconds(side))
+        clock.history.is_warm = True
         if warmth.unsteady is not None:
             findings.append(f"{step.workload.precision}: {warmth.unsteady}")
-    return max(1, math.ceil(budget.min_round_s / slowest)), findings
+    if effort.turn_s is None:
+        return sides, max(1, math.ceil(budget.min_round_s / max(seconds))), findings
+    settle_s = _settle_s(effort)
+    settled = [
+        dataclasses.replace(side, num_untimed=max(1, math.ceil(settle_s / once)))
+        for side, once in zip(sides, seconds, strict=True)
+    ]
+    # The faster side's turn is long enough, the slower one's is longer.
+    return settled, max(1, math.ceil((effort.turn_s - settle_s) / min(seconds))), findings
 
 
 def _pass_seconds(side: Side, passes: int = 3) -> float:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
+from perfsuite.measure.budget import DEFAULT_EFFORT, Effort
 from perfsuite.measure.clock import ClockStopwatch
 from perfsuite.measure.paired import make_side, run_pair
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind
@@ -37,6 +38,7 @@ def measure_pipeline(
     device: torch.device,
     clock: DeviceClock,
     process: Process,
+    effort: Effort = DEFAULT_EFFORT,
     report_stage: Callable[[str], None] = lambda _stage: None,
 ) -> PairedRecord | None:
     """Measure a step of full training, its images taken from the device (candidate), against another way to feed it.
@@ -80,5 +82,6 @@ def measure_pipeline(
             clock=clock,
             findings=findings,
             process=process,
+            effort=effort,
             report_stage=report_stage,
         )

@@ -7,6 +7,7 @@ the suite takes all profiles after its last timed cell.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from perfsuite.errors import MeasurementError
 from perfsuite.evidence import Kernel, Profile
 from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
-from perfsuite.measure.preparation import build_step
-from perfsuite.workloads.precision import applied
+from perfsuite.measure.memory import release_cached_memory
+from perfsuite.workloads.precision import applied, policy_named, require_support
+from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,10 +39,11 @@ NAME_LENGTH = 160
 DEVICE_BOUND_RATIO = 0.9
 """From this share of the wall clock in kernels on, the device is what is waited for."""
 
-NUM_PASSES = {"cuda": 5, "cpu": 2}
-"""That are profiled, by type of device."""
+NUM_PASSES = {"cuda": 2, "cpu": 2}
+"""Iterations that are timed, and as many that are profiled, by type of device."""
 
-NUM_WARM_UP_PASSES = {"cuda": 20, "cpu": 1}
+NUM_WARM_UP_PASSES = {"cuda": 3, "cpu": 1}
+"""Kernels are loaded and chosen by then; the clock does not matter, for the shares of kernels do not depend on it."""
 
 TENSOR_CORE = re.compile(
     r"tensorop|_tensor\d+x|[hsi]884|[hs]1688|[hs]16816|i8816|i16832|hmma|imma|gmma|nvjet|16816_|1688_", re.IGNORECASE
@@ -53,11 +56,50 @@ SYNCHRONISING = re.compile(r"^cuda\w*Synchronize$|^cudaMemcpy$|^cu\w*Synchronize
 """Calls in which the host waits for the device."""
 
 
-def profile_workload(workload: Workload, *, device: torch.device, timed_s: float | None = None) -> Profile:
-    """Build a workload anew and take its profile.
+class BuiltStep:
+    """The step that was built last: kept while workloads differ in their phase only."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Build steps on a device, none as yet."""
+        self._device = device
+        self._step: TrainingStep | None = None
+
+    def get(self, workload: Workload) -> TrainingStep:
+        """Return a step of the workload, whatever its phase; another one that is kept is closed before.
+
+        Raises:
+            NotSupportedError: This hardware lacks what the workload asks for.
+        """
+        if self._step is not None and _whole_step(self._step.workload) == _whole_step(workload):
+            return self._step
+        self.close()
+        policy = policy_named(workload.precision)  # its cell has verified it
+        require_support(policy, self._device)
+        with applied(policy):
+            self._step = TrainingStep(workload, device=self._device)
+            self._step.settle()
+        return self._step
+
+    def close(self) -> None:
+        """Close the step that is kept, and give its memory back to the device."""
+        if self._step is None:
+            return
+        step, self._step = self._step, None
+        step.close()
+        del step
+        release_cached_memory(self._device)
+
+
+def _whole_step(workload: Workload) -> Workload:
+    return dataclasses.replace(workload, phase="train_step")
+
+
+def profile_workload(workload: Workload, built: BuiltStep, *, device: torch.device, timed_s: float) -> Profile:
+    """Take the profile of a workload, on the step that is built already where there is one.
 
     Args:
         workload: What.
+        built: Builds its step, or has it.
         device: Where.
         timed_s: Median of the timed rounds of its cell: what tells how long a pass takes undisturbed.
 
@@ -65,14 +107,16 @@ def profile_workload(workload: Workload, *, device: torch.device, timed_s: float
         NotSupportedError: This hardware lacks what the workload asks for.
         MeasurementError: The profiler saw nothing.
     """
-    step, _ = build_step(workload, device=device, report_stage=lambda _stage: None)
-    try:
-        with applied(step.policy):
-            if workload.phase == "backward":
-                step.retain_graph()
-            return take_profile(step.phase, device=device, timed_s=timed_s)
-    finally:
-        step.close()
+    step = built.get(workload)
+    run = {"forward": step.forward, "backward": step.backward, "train_step": step.train_step}[workload.phase]
+    with applied(step.policy):
+        step.zero_gradients()
+        if workload.phase == "backward":
+            step.retain_graph()
+        try:
+            return take_profile(run, device=device, timed_s=timed_s)
+        finally:
+            step.release_graph()
 
 
 def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: float | None = None) -> Profile:
@@ -88,18 +132,14 @@ def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: fl
     for _ in range(NUM_WARM_UP_PASSES[device.type]):
         run()
     synchronize()
+    # On a GPU two clocks measure the same iterations: the host's, and the device's own events.
+    stopwatch = independent_stopwatch(device)
+    token = stopwatch.start()
     begin = time.perf_counter()
     for _ in range(num_passes):
         run()
-    synchronize()
+    device_s = stopwatch.stop(token) / num_passes
     wall_s = (time.perf_counter() - begin) / num_passes
-    device_s = None
-    if device.type == "cuda":
-        stopwatch = independent_stopwatch(device)
-        token = stopwatch.start()
-        for _ in range(num_passes):
-            run()
-        device_s = stopwatch.stop(token) / num_passes
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     with profile(activities=activities) as profiler:
         with record_function(WINDOW):
@@ -110,7 +150,7 @@ def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: fl
         return read_device_events(
             _events(profiler),
             wall_s=wall_s if timed_s is None else min(wall_s, timed_s),
-            device_s=float(device_s or 0.0),
+            device_s=device_s,
             num_passes=num_passes,
         )
     return _of_operators(profiler, wall_s=wall_s, num_passes=num_passes)

@@ -52,6 +52,9 @@ class Instrument(Protocol):
     def energy_joules(self) -> float | None:
         """Return the energy counter, or None where there is none."""
 
+    def read_sample(self) -> Sample | None:
+        """Read what changes quickly, now; None where there is nothing to read."""
+
 
 class NothingToSee:
     """Stands in where there is no GPU or NVML reports nothing."""
@@ -78,6 +81,9 @@ class NothingToSee:
     def energy_joules(self) -> float | None:
         """Return None."""
         return None
+
+    def read_sample(self) -> None:
+        """Return None."""
 
 
 _ABSENT = (

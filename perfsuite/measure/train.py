@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.measure.clock import device_synchronizer
+from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 TELEMETRY_PERIOD_S = 1.0
 """Between two readings of the GPU: a training takes hours."""
+
+EPOCH_DRIFT_RATIO = 0.02
+"""By how much the last third of the epochs may differ from the first: else early steps do not tell the time of late."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -298,6 +302,8 @@ class _Run:
             findings.append(
                 f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to {last:.1%}"
             )
+        drift = drift_finding([epoch.training_s for epoch in progress.history], EPOCH_DRIFT_RATIO, of="epochs")
+        findings += [] if drift is None else [drift]
         return TrainingRecord(
             workload=job.workload,
             recipe=job.recipe,

@@ -21,6 +21,7 @@ from perfsuite.records import PairedRecord, Record, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfsuite.measure.budget import Effort
     from perfsuite.records import Comparison
 
 
@@ -88,6 +89,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if state.error is not None:
         raise pytest.UsageError(str(state.error))
     cells = _without_empty_matrices(config, cells, items)
+    if state.options.quick:
+        cells = _whole_steps_only(config, cells, items)
     if given(config, "--benchmark-timer"):
         raise pytest.UsageError(
             "--benchmark-timer cannot be used with the suite's cells: their timer has to wait for the device before it "
@@ -97,8 +100,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # pytest-benchmark before 5.3 reads an attribute that pytest 9.2 no longer has.
         raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
     state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
-    defaults = _benchmark_defaults(config, state)
     for item in cells:
+        defaults = _benchmark_defaults(config, state, item)
         marker = item.get_closest_marker("benchmark")
         timer: object = state.clock
         if item.get_closest_marker(ON_REQUEST) is not None:
@@ -126,21 +129,58 @@ def _without_empty_matrices(
     return [cell for cell in cells if cell not in empty]
 
 
-def _benchmark_defaults(config: pytest.Config, state: Suite) -> dict[str, Any]:
-    from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
+def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]) -> list[pytest.Item]:
+    """Deselect the parts of a step, unless nothing else is asked for: a first answer is that of the whole step."""
+    parts = [cell for cell in cells if phase_of(cell) in {"forward", "backward"}]
+    if len(parts) in {0, len(cells)}:
+        return cells
+    config.hook.pytest_deselected(items=parts)
+    items[:] = [item for item in items if item not in parts]
+    return [cell for cell in cells if cell not in parts]
 
-    budget = state.budget
-    ours: dict[str, float] = {
-        "min_rounds": budget.min_rounds,
+
+def phase_of(item: pytest.Item) -> object:
+    """Return the phase in the marker `step` of a test, or None."""
+    marker = item.get_closest_marker("step")
+    return None if marker is None else marker.kwargs.get("phase")
+
+
+def _benchmark_defaults(config: pytest.Config, state: Suite, item: pytest.Item) -> dict[str, Any]:
+    """Return how pytest-benchmark runs the rounds of a cell, or the blocks of a pair.
+
+    The suite itself decides whether more of them follow: pytest-benchmark's own rule takes rounds for independent.
+    """
+    from perfsuite.measure.budget import MIN_SUSTAINED_BLOCKS
+
+    budget, is_pair = state.budget, item.get_closest_marker("step") is None
+    min_blocks = budget.min_blocks if state.options.turn_time_s is None else MIN_SUSTAINED_BLOCKS
+    ours: dict[str, Any] = {
+        "min_rounds": min_blocks if is_pair else budget.min_rounds,
         "min_time": budget.min_round_s,
-        "max_time": budget.max_time_s,
+        "max_time": budget.rounds_s,
         # From which share of a round's length on the number of iterations is estimated instead of multiplied by ten:
         # 5 / this. At pytest-benchmark's 10 a round might become ten times too long.
         "calibration_precision": 100,
     }
-    if hasattr(config.option, "benchmark_precision"):  # pytest-benchmark 5.3; before it, the whole time is spent
-        ours.update(precision=PRECISION_TARGET, confidence=CONFIDENCE)
-    return {name: value for name, value in ours.items() if not given(config, f"--benchmark-{name.replace('_', '-')}")}
+    kept = {name: value for name, value in ours.items() if not given(config, f"--benchmark-{name.replace('_', '-')}")}
+    if hasattr(config.option, "benchmark_precision"):  # pytest-benchmark 5.3
+        kept.update(precision=None)
+    return kept
+
+
+def _effort(config: pytest.Config, item: pytest.Item) -> Effort:
+    """Return how much time the user gives a cell; where it is said how long rounds go on, that holds."""
+    from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
+
+    margin = getattr(config.option, "benchmark_precision", None) if given(config, "--benchmark-precision") else None
+    confidence = CONFIDENCE
+    if given(config, "--benchmark-confidence"):
+        confidence = float(getattr(config.option, "benchmark_confidence", CONFIDENCE))
+    own = [marker.kwargs for marker in item.iter_markers("benchmark") if "timer" not in marker.kwargs]
+    has_own_time = given(config, "--benchmark-max-time") or any("max_time" in kwargs for kwargs in own)
+    if margin is None and not has_own_time:
+        margin = PRECISION_TARGET
+    return suite(config).effort(margin_ratio=None if not margin else float(margin), confidence=confidence)
 
 
 @pytest.fixture
@@ -275,6 +315,7 @@ def _measured(
             device=state.device,
             clock=state.clock,
             process=state.process,
+            effort=_effort(request.config, request.node),
             report_stage=lambda stage: report_stage(request.config, stage),
         )
     except (KeyboardInterrupt, SystemExit):

@@ -30,6 +30,12 @@ MAX_BATCH_SIZE = 65_536
 """Larger than any batch of 32x32 images that fits a GPU today; beyond it lies a typing error."""
 
 
+MAX_TURN_TIME_S = 600
+"""Ten minutes; longer turns of a pair show nothing that shorter ones do not."""
+
+MAX_PREHEAT_S = 3600
+"""An hour; a GPU has reached its final temperature long before."""
+
 MOST_SEEDS = 1000
 """More trainings of one cell than this nobody has the time for."""
 
@@ -57,6 +63,9 @@ class Options:
         deterministic: Whether trainings choose the same algorithms every time.
         profiled: Whether cells are profiled once all of them are timed.
         overhead_time_s: How long a check of the harness overhead goes on after its rounds while it cannot tell.
+        quick: Whether a first answer is enough.
+        turn_time_s: How long each turn of an interleaved speed-up lasts, or None for the shortest that can be timed.
+        preheat_s: How long the device is loaded before the first cell at the least, or None for the default.
     """
 
     device: str
@@ -74,6 +83,9 @@ class Options:
     deterministic: bool
     profiled: bool
     overhead_time_s: int
+    quick: bool
+    turn_time_s: int | None
+    preheat_s: int | None
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -157,6 +169,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long a check of the harness overhead (-m fidelity) goes on while it cannot tell; "
         f"default: {OVERHEAD_TIME_S}",
     )
+    group.addoption(
+        "--perf-quick",
+        action="store_true",
+        default=False,
+        help="a first answer in a quarter of the time: of the step benchmarks whole training steps only, few rounds, "
+        "no profiles; results are marked as quick",
+    )
+    group.addoption(
+        "--perf-turn-time",
+        default=None,
+        metavar="SECONDS",
+        help="how long each turn of an interleaved speed-up (-m speedup) lasts, its first half untimed, so that each "
+        "side reaches its own sustained clock; default: turns of 0.07 s, which share one clock",
+    )
+    group.addoption(
+        "--perf-preheat",
+        default=None,
+        metavar="SECONDS",
+        help="load the device for so long before the first benchmark; "
+        "default: until times are stable, on CUDA 5 to 10 s",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -197,6 +230,9 @@ def read_options(get: Callable[[str], object]) -> Options:
         deterministic=bool(get("perf_deterministic")),
         profiled=not get("perf_no_profile"),
         overhead_time_s=_overhead_time_s(str(get("perf_overhead_time"))),
+        quick=bool(get("perf_quick")),
+        turn_time_s=_whole_seconds("--perf-turn-time", get("perf_turn_time"), 1, MAX_TURN_TIME_S),
+        preheat_s=_whole_seconds("--perf-preheat", get("perf_preheat"), 1, MAX_PREHEAT_S),
     )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
@@ -259,6 +295,16 @@ def _overhead_time_s(value: str) -> int:
         allowed = f"whole seconds from 0 to {MAX_OVERHEAD_TIME_S} are allowed"
         raise InvalidChoiceError(f"--perf-overhead-time: {value[:20]!r} is not a time; {allowed}")
     return int(value)
+
+
+def _whole_seconds(option: str, value: object, least: int, most: int) -> int | None:
+    if value is None:
+        return None
+    if not _is_whole(str(value), least, most):
+        raise InvalidChoiceError(
+            f"{option}: {str(value)[:20]!r} is not a time; whole seconds from {least} to {most} are allowed"
+        )
+    return int(str(value))
 
 
 def _num_seeds(value: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from perfsuite.strict_json import to_strict_json
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from perfsuite.measure.profile import BuiltStep
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep the profiler's own log from the terminal; it reads this once, when it is first used."""
@@ -29,45 +33,51 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     """Profile what was measured, once nothing is left to be timed: a profiler slows all that comes after it."""
     result = yield
     config = session.config
+    quick = config.stash[OPTIONS].quick
     stopped = bool(session.shouldstop or session.shouldfail)
-    if is_recording(config) and result_path(config) and config.stash[OPTIONS].profiled and not stopped:
+    if is_recording(config) and result_path(config) and config.stash[OPTIONS].profiled and not quick and not stopped:
         _profile(config)
     return result
 
 
 def _profile(config: pytest.Config) -> None:
+    from perfsuite.measure.profile import BuiltStep
+
     cells = []
     for bench in finished_benchmarks(config):
         if KEY in bench.extra_info:
             record = read_record(bench.extra_info[KEY])
             if isinstance(record, Record):
                 cells.append((bench, record))
+    # The phases of one step follow each other: it is built once for all of them.
+    cells.sort(key=lambda cell: dataclasses.replace(cell[1].workload, phase="").label)
+    built = BuiltStep(suite(config).device)
     for number, (bench, record) in enumerate(cells, start=1):
         _say(config, f"where the time goes: {number} of {len(cells)}, {record.workload.label}")
-        found, problem = _taken(config, record, float(bench.stats.median))
+        found, problem = _taken(config, record, built, float(bench.stats.median))
         content = bench.extra_info[KEY]
         content["profile"] = found
         if problem is not None:
             content["findings"] = [*content["findings"], f"no profile: {problem}"]
         write_results(config)
+    with contextlib.suppress(Exception):  # a device that was lost: the numbers are there already
+        built.close()
     _say(config, "")
 
 
-def _taken(config: pytest.Config, record: Record, timed_s: float) -> tuple[dict[str, Any] | None, str | None]:
+def _taken(
+    config: pytest.Config, record: Record, built: BuiltStep, timed_s: float
+) -> tuple[dict[str, Any] | None, str | None]:
     """Return the profile, or why there is none: whatever goes wrong here must not cost a number."""
-    import dataclasses
-
-    from perfsuite.measure.memory import release_cached_memory
     from perfsuite.measure.profile import profile_workload
 
-    device = suite(config).device
     try:
-        profile = profile_workload(record.workload, device=device, timed_s=timed_s)
+        profile = profile_workload(record.workload, built, device=suite(config).device, timed_s=timed_s)
         return to_strict_json(dataclasses.asdict(profile)), None
     except Exception as error:  # noqa: BLE001 - whatever it is: the number is there already
+        with contextlib.suppress(Exception):
+            built.close()  # in which state it is, nobody knows
         return None, f"{str(error).strip() or type(error).__name__}".partition("\n")[0][:200]
-    finally:
-        release_cached_memory(device)
 
 
 def _say(config: pytest.Config, text: str) -> None:

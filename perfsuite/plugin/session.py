@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import PerfsuiteError
+from perfsuite.measure.budget import Effort
 from perfsuite.plugin.options import OPTIONS, Options, given
 from perfsuite.records import Process
 
@@ -45,9 +46,23 @@ class Suite:
     @property
     def budget(self) -> Budget:
         """How cells are measured on this type of device."""
-        from perfsuite.measure.budget import BUDGETS
+        return Effort(quick=self.options.quick).budget(self.device.type)
 
-        return BUDGETS[self.device.type]
+    def effort(self, *, margin_ratio: float | None, confidence: float) -> Effort:
+        """How much time the user gives a cell.
+
+        Args:
+            margin_ratio: How well the mean of its rounds is to be known, or None.
+            confidence: Of that.
+        """
+        options = self.options
+        return Effort(
+            quick=options.quick,
+            margin_ratio=margin_ratio,
+            confidence=confidence,
+            turn_s=options.turn_time_s,
+            preheat_s=options.preheat_s,
+        )
 
 
 _SUITE = pytest.StashKey[Suite]()

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import PerfsuiteError
+from perfsuite.metrics import duration_in_words
+from perfsuite.plugin.cells import PARAMETERS, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.session import has_cells, is_recording, suite
+from perfsuite.records import PHASES, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from perfsuite.plugin.session import Suite
+    from perfsuite.records import Environment
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -39,11 +43,43 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if any(cell.get_closest_marker("fidelity") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
+    lines += _time_plan(config, state, where)
     path = result_path(config)
     if path is not None:
         lines.append(f"results go to {shown_path(path)}, after every cell")
         lines += _short_examination(state, path)
     return lines
+
+
+def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[str]:
+    """Return how long the step benchmarks of this run take, everything included; nothing where there are none."""
+    steps = [cell for cell in state.cells if cell.get_closest_marker("step")]
+    if not steps or not is_recording(config):
+        return []
+    from perfsuite.measure.time_plan import estimate_work, plan, sheet_for
+
+    effort = state.effort(margin_ratio=None, confidence=0.99)
+    cells = []
+    for cell in steps:
+        phase = phase_of(cell)
+        if not isinstance(phase, str) or phase not in PHASES:
+            return []  # the cell itself says so
+        names = {name: cell.callspec.params[name] for name in PARAMETERS}  # type: ignore[attr-defined]
+        workload = Workload(phase=phase, device_type=state.device.type, **names)
+        whole = replace(workload, phase="train_step")
+        cells.append((workload, estimate_work(workload), estimate_work(whole)))
+    sheet, is_known = sheet_for(state.device.type, where.gpu, where.num_threads)
+    expected = plan(cells, sheet, effort, profiled=state.options.profiled)
+    what = f"{len(cells)} step benchmark{'s' if len(cells) > 1 else ''}"
+    text = f"{what}: about {duration_in_words(expected.seconds)}"
+    profiles_s = expected.items.get("profiles", 0.0)
+    if profiles_s:
+        text += f", {duration_in_words(profiles_s)} of it for profiles (--perf-no-profile)"
+    if state.options.quick:
+        text += ": --perf-quick, a first answer"
+    elif where.gpu is not None and not is_known:
+        text += ", if this GPU is as fast as a T4"
+    return [text]
 
 
 def _short_examination(state: Suite, path: Path) -> list[str]:

@@ -22,12 +22,14 @@ class ModelSpec:
     Attributes:
         name: Its name, which is torchvision's.
         num_parameters: Parameters in CIFAR form with 10 classes.
-        forward_gmacs: Multiply-accumulates of one 3x32x32 image, in 1e9; only ever used to guess the time left.
+        forward_gmacs: Multiply-accumulates of one 3x32x32 image, in 1e9; only ever used to estimate times.
+        kept_megabytes: What is kept of one such image for the backward pass in FP32, in 1e6 bytes; the same.
     """
 
     name: str
     num_parameters: int
     forward_gmacs: float
+    kept_megabytes: float
 
 
 # Source of the parameter counts and of the multiply-accumulates (convolutions and the linear layer): counted on the
@@ -35,11 +37,11 @@ class ModelSpec:
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
-        ModelSpec(name="resnet18", num_parameters=11_173_962, forward_gmacs=0.556),
-        ModelSpec(name="resnet34", num_parameters=21_282_122, forward_gmacs=1.159),
-        ModelSpec(name="resnet50", num_parameters=23_520_842, forward_gmacs=1.298),
-        ModelSpec(name="resnet101", num_parameters=42_512_970, forward_gmacs=2.510),
-        ModelSpec(name="resnet152", num_parameters=58_156_618, forward_gmacs=3.722),
+        ModelSpec(name="resnet18", num_parameters=11_173_962, forward_gmacs=0.556, kept_megabytes=4.7),
+        ModelSpec(name="resnet34", num_parameters=21_282_122, forward_gmacs=1.159, kept_megabytes=8.0),
+        ModelSpec(name="resnet50", num_parameters=23_520_842, forward_gmacs=1.298, kept_megabytes=25.5),
+        ModelSpec(name="resnet101", num_parameters=42_512_970, forward_gmacs=2.510, kept_megabytes=38.9),
+        ModelSpec(name="resnet152", num_parameters=58_156_618, forward_gmacs=3.722, kept_megabytes=55.4),
     )
 }
 

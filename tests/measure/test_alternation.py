@@ -13,10 +13,11 @@ from builders import make_workload
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
 from perfsuite.measure import paired
+from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.overhead import measure_overhead
-from perfsuite.measure.paired import Alternation, Side, measure_speedup, measure_until_decided
+from perfsuite.measure.paired import measure_speedup, measure_until_decided
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, PairedRecord, Process
 from perfsuite.workloads.bare_step import bare_step
@@ -194,7 +195,7 @@ class FakeBenchmark:
 
 @pytest.fixture(autouse=True)
 def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = dataclasses.replace(BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    budget = dataclasses.replace(BUDGETS["cpu"], min_first_warm_up_s=0.0, max_first_warm_up_s=0.01)
     monkeypatch.setitem(BUDGETS, "cpu", budget)
 
 

@@ -13,7 +13,8 @@ from builders import make_workload
 from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotInForceError
 from perfsuite.measure import harness, preparation
 from perfsuite.measure.budget import BUDGETS
-from perfsuite.measure.clock import DeviceClock, WarmUp
+from perfsuite.measure.clock import DeviceClock
+from perfsuite.measure.warm_up import WarmUp
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, Process, Record
 from perfsuite.workloads import precision
@@ -64,7 +65,7 @@ class FakeBenchmark:
 
 @pytest.fixture(autouse=True)
 def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = dataclasses.replace(BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    budget = dataclasses.replace(BUDGETS["cpu"], min_first_warm_up_s=0.0, max_first_warm_up_s=0.01)
     monkeypatch.setitem(BUDGETS, "cpu", budget)
 
 
@@ -124,10 +125,10 @@ def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.
 
 
 def test_a_cell_that_was_not_seen_to_be_steady_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BUDGETS, "cpu", dataclasses.replace(BUDGETS["cpu"], max_warm_up_s=0.0))
+    monkeypatch.setitem(BUDGETS, "cpu", dataclasses.replace(BUDGETS["cpu"], max_first_warm_up_s=0.0))
     record, _ = run()
     assert record is not None
-    assert "passes of warm-up in" in record.findings[0]
+    assert "iterations of warm-up in" in record.findings[0]
 
 
 @pytest.mark.parametrize("phase", ["forward", "backward", "train_step"])
@@ -270,6 +271,6 @@ def test_the_stages_are_told_in_order() -> None:
         workload, FakeBenchmark(clock), device=CPU, clock=clock, process=PROCESS, report_stage=stages.append
     )
     assert stages == [
-        *("building", "proving precision", "warming up", "timing", "measuring energy", "measuring memory"),
+        *("building", "proving precision", "warming up", "timing", "measuring memory"),
         *("probing limits", "predicting memory"),
     ]

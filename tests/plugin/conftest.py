@@ -45,7 +45,12 @@ def everything_imported() -> None:
 def suite_folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A checkout in small: the root conftest, the benchmarks, and no time to lose."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    quick = dataclasses.replace(budget.BUDGETS["cpu"], min_warm_up_s=0.0, max_warm_up_s=0.01)
+    limits = {
+        f"{which}_{first}warm_up_s": seconds
+        for which, seconds in (("min", 0.0), ("max", 0.01))
+        for first in ("", "first_")
+    }
+    quick = dataclasses.replace(budget.BUDGETS["cpu"], **limits)
     monkeypatch.setitem(budget.BUDGETS, "cpu", quick)
     small = probes.Sizes(matrix=32, images=1, copy_bytes=4096, min_seconds=1e-4)
     monkeypatch.setitem(probes.SIZES, "cpu", small)

@@ -32,6 +32,9 @@ DEFAULTS: dict[str, object] = {
     "perf_deterministic": False,
     "perf_no_profile": False,
     "perf_overhead_time": "60",
+    "perf_quick": False,
+    "perf_turn_time": None,
+    "perf_preheat": None,
 }
 
 

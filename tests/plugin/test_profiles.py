@@ -53,3 +53,21 @@ def test_a_profile_that_fails_costs_no_number(run_suite: Callable[..., Run], mon
 
 def test_the_option_leaves_profiles_out(run_suite: Callable[..., Run]) -> None:
     assert {record.profile for record in records(run_suite(*CELLS))} == {None}
+
+
+def test_the_phases_of_one_step_are_profiled_on_one_build(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfsuite.workloads.step import TrainingStep
+
+    builds: list[str] = []
+    original = TrainingStep.settle
+
+    def settle(self: TrainingStep) -> None:
+        builds.append(self.workload.phase)
+        original(self)
+
+    monkeypatch.setattr(TrainingStep, "settle", settle)
+    run = run_suite(*PROFILED, *CELLS, quick=False)
+    assert all(record.profile is not None for record in records(run))
+    assert len(builds) == 3  # one a cell, and one for both profiles

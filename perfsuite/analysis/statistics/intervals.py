@@ -1,4 +1,4 @@
-"""Ratios of times, each with its interval or with its spread within one run; margins of means."""
+"""Ratios of times, each with its interval or with its spread within one run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -89,25 +88,6 @@ class Scatter:
 def bare_ratio(ratio: float, num_processes: int = 1) -> Ratio:
     """Return a ratio of which nothing else is known."""
     return Ratio(ratio=ratio, low=None, high=None, level=None, num_processes=num_processes, basis=None)
-
-
-def relative_margins(times: Times, confidence: float = 0.99) -> Times:
-    """Return half the width of the interval around each mean over that mean, as a ratio; NaN below two rounds.
-
-    Normal quantile, independent rounds: the rule by which pytest-benchmark's `--benchmark-precision` stops.
-
-    Args:
-        times: [benchmarks, rounds] in seconds.
-        confidence: Of the interval, two-sided.
-    """
-    num_rounds = times.shape[1]
-    means = times.mean(axis=1)
-    if num_rounds < 2:  # noqa: PLR2004 - a variance needs two
-        return np.full(len(means), np.nan)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        margins: Times = z * times.std(axis=1, ddof=1) / math.sqrt(num_rounds) / means
-    return np.where(means > 0, margins, np.nan)
 
 
 def ratio_of_one_run(

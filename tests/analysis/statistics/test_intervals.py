@@ -13,16 +13,7 @@ from perfsuite.analysis.statistics.intervals import (
     paired_ratio_over_processes,
     ratio_of_one_run,
     ratio_over_processes,
-    relative_margins,
 )
-
-
-def test_the_margin_is_that_of_a_normal_mean() -> None:
-    times = np.array([1.0, 1.1, 0.9, 1.0])
-    expected = 1.959964 * times.std(ddof=1) / 2
-    assert relative_margins(np.stack([times, 2 * times]), 0.95) == pytest.approx([expected, expected])
-    assert np.isnan(relative_margins(times[:1, None][:1])).all()
-    assert np.isnan(relative_margins(np.zeros((1, 3)))).all()
 
 
 def test_the_ratio_of_one_run_lies_in_its_spread_and_is_repeatable() -> None:

@@ -1,0 +1,185 @@
+"""How long a run of the step benchmarks takes, from operations and data sheets: everything that it does, itemised.
+
+The head of a run says the sum, and a test keeps the default matrix within 180 s on a T4. Times of iterations are
+estimates, within a factor of two; what the host does is what was measured on two cores of a shared server.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfsuite.gpus import GIGA, GPUS, Gpu, gpu_named
+from perfsuite.measure.profile import NUM_PASSES, NUM_WARM_UP_PASSES
+from perfsuite.measure.rounds import ENERGY_WINDOW_S
+from perfsuite.measure.warm_up import MIN_ITERATIONS
+from perfsuite.measure.work import Work
+from perfsuite.workloads.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfsuite.measure.budget import Effort
+    from perfsuite.records import Workload
+
+COMPUTE_RATIO = {"fp32": 0.45}
+"""Share of the data sheet's peak that convolutions reach; a T4 at its power limit runs at 60% of its highest clock."""
+TENSOR_COMPUTE_RATIO = 0.25
+"""The same for tensor cores, whose peak a network of 32x32 images is far from."""
+
+BANDWIDTH_RATIO = 0.8
+"""Share of the data sheet's bandwidth that a copy reaches."""
+
+TRAFFIC_RATIO = 3.0
+"""Bytes that move over the least that must: batch norm reads its input twice, ReLU reads and writes once more."""
+
+CPU_FLOPS_PER_THREAD = 50 * GIGA
+CPU_BYTES_PER_SECOND = 10 * GIGA
+
+START_S = 8.0
+"""From the first cell to its first kernel: the CUDA context, and loading cuDNN and cuBLAS."""
+BUILD_S = 0.6
+"""Of a network: seeded weights on the host, copied to the device."""
+VERIFY_S = 0.4
+"""Of a precision: small products compared with float64."""
+SETTLE_ITERATIONS = 2
+"""Training steps until the loss scale has settled: one in FP32, one more for every overflow under AMP."""
+CHECK_ITERATIONS = 3
+"""Backward passes and a forward pass by which the retained graph is checked, in training steps."""
+CLEAN_UP_S = 0.5
+"""Of a cell: collecting garbage four times, writing the result file."""
+DRY_RUN_S = 2.0
+"""Of a network in one precision, once for all phases: memory and operations on fake tensors."""
+READ_PROFILE_S = 0.5
+"""Of a cell: starting the profiler and reading its events."""
+PROBE_FLOPS, PROBE_CONVOLUTION_FLOPS, PROBE_BYTES = 137e9, 39e9, 2 * 512 * 1024**2
+PROBE_TIMING_S = 0.02
+NUM_PROBE_TIMINGS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimePlan:
+    """How long a run takes.
+
+    Attributes:
+        items: Seconds by what they are spent on.
+        cells: Seconds of each cell, without its profile.
+    """
+
+    items: dict[str, float]
+    cells: tuple[float, ...]
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return sum(self.items.values())
+
+
+def sheet_for(device_type: str, gpu: str | None, num_threads: int) -> tuple[Gpu, bool]:
+    """Return the data sheet to plan with, and whether it is that of this device: a T4's stands for unknown GPUs."""
+    if device_type == "cuda":
+        known = gpu_named(gpu)
+        return (GPUS["t4"], False) if known is None else (known, True)
+    flops = CPU_FLOPS_PER_THREAD * num_threads
+    cpu = Gpu(
+        name="cpu",
+        torch_names=(),
+        peak_flops={"fp32": flops, "bf16": flops, "fp16": flops / 10},
+        bytes_per_second=CPU_BYTES_PER_SECOND,
+        power_watts=0.0,
+        source="order of magnitude of a server core",
+    )
+    return cpu, False
+
+
+def estimate_work(workload: Workload) -> Work:
+    """Return about what `count_work` counts, at once: the head of a run cannot wait for dry runs."""
+    spec = MODELS[workload.model]
+    scale = (workload.image_size / 32) ** 2 * workload.batch_size
+    forward_flops = 2e9 * spec.forward_gmacs * scale
+    is_half = workload.precision.startswith("amp")
+    kept = spec.kept_megabytes * 1e6 * scale / (2 if is_half else 1)
+    weights = 4 * spec.num_parameters
+    flops = {"forward": 1, "backward": 2, "train_step": 3}[workload.phase] * forward_flops
+    moved = {"forward": kept + weights, "backward": kept + 2 * weights, "train_step": 2 * kept + 8 * weights}
+    return Work(flops=int(flops), least_bytes=int(moved[workload.phase]))
+
+
+def iteration_s(workload: Workload, work: Work, sheet: Gpu) -> float:
+    """Return about how long an iteration takes."""
+    peak = sheet.peak_for(workload.precision) or sheet.peak_flops["fp32"]
+    compute_s = work.flops / (peak * COMPUTE_RATIO.get(workload.precision, TENSOR_COMPUTE_RATIO))
+    return compute_s + TRAFFIC_RATIO * work.least_bytes / (sheet.bytes_per_second * BANDWIDTH_RATIO)
+
+
+def plan(
+    cells: Sequence[tuple[Workload, Work, Work]], sheet: Gpu, effort: Effort, *, profiled: bool = True
+) -> TimePlan:
+    """Compute how long cells of the step benchmarks take.
+
+    Args:
+        cells: Each with the work of its phase and of its whole step.
+        sheet: Of the device.
+        effort: How much time the user gives.
+        profiled: Whether profiles follow.
+    """
+    items = {"starting": START_S}
+    by_cell = []
+    seen: set[Workload] = set()
+    for number, (workload, work, whole) in enumerate(cells):
+        once, step = iteration_s(workload, work, sheet), iteration_s(workload, whole, sheet)
+        mine = _cell_items(workload, once, step, sheet, effort, is_first=number == 0)
+        is_new = dataclasses.replace(workload, phase="train_step") not in seen
+        seen.add(dataclasses.replace(workload, phase="train_step"))
+        if effort.quick:
+            mine.update(probing=0.0)
+        elif is_new:
+            mine["predicting memory"] = DRY_RUN_S
+        by_cell.append(sum(mine.values()))
+        if profiled and not effort.quick:
+            device_type = workload.device_type
+            num_iterations = NUM_WARM_UP_PASSES[device_type] + 2 * NUM_PASSES[device_type]
+            mine["profiles"] = READ_PROFILE_S + num_iterations * once
+            mine["profiles"] += BUILD_S + SETTLE_ITERATIONS * step if is_new else 0.0
+        for name, seconds in mine.items():
+            items[name] = items.get(name, 0.0) + seconds
+    return TimePlan(items=items, cells=tuple(by_cell))
+
+
+def _cell_items(
+    workload: Workload, once: float, step: float, sheet: Gpu, effort: Effort, *, is_first: bool
+) -> dict[str, float]:
+    """Return what a cell takes, but for its dry run and its profile.
+
+    Args:
+        workload: Of the cell.
+        once: Seconds of an iteration of its phase.
+        step: Seconds of a whole step.
+        sheet: Of the device.
+        effort: How much time the user gives.
+        is_first: Whether the device is cold.
+    """
+    budget = effort.budget(workload.device_type)
+    warm_up_s = effort.warm_up_limits_s(workload.device_type, is_warm=not is_first)[1 if is_first else 0]
+    round_s = math.ceil(budget.min_round_s / once) * once
+    rounds_s = max(budget.min_rounds, math.ceil(budget.rounds_s / round_s)) * round_s
+    settling = SETTLE_ITERATIONS + (CHECK_ITERATIONS if workload.phase == "backward" else 0)
+    return {
+        "building": BUILD_S + VERIFY_S + settling * step,
+        "warm-up": max(warm_up_s, MIN_ITERATIONS * once),
+        "rounds": rounds_s + 2 * round_s,  # calibrated before, run once more after
+        "energy": max(0.0, ENERGY_WINDOW_S - rounds_s) if workload.device_type == "cuda" else 0.0,
+        "peak memory": 2 * step,
+        "probing": _probing_s(workload, sheet),
+        "cleaning up": CLEAN_UP_S,
+    }
+
+
+def _probing_s(workload: Workload, sheet: Gpu) -> float:
+    peak = sheet.peak_for(workload.precision) or sheet.peak_flops["fp32"]
+    flops_per_second = peak * COMPUTE_RATIO.get(workload.precision, TENSOR_COMPUTE_RATIO)
+    probes = [flops / flops_per_second for flops in (PROBE_FLOPS, PROBE_CONVOLUTION_FLOPS, PROBE_CONVOLUTION_FLOPS)]
+    probes.append(PROBE_BYTES / (sheet.bytes_per_second * BANDWIDTH_RATIO))
+    return sum(NUM_PROBE_TIMINGS * max(once, PROBE_TIMING_S) for once in probes)

@@ -1,0 +1,54 @@
+"""First answers (`--perf-quick`) are marked, and never mixed with full measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from builders import make_content, make_entry, make_pair, make_paired_entry, make_record
+
+from perfsuite.analysis.collect import collect
+from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.views import build_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TIMES_S = [0.1, 0.101, 0.102, 0.1, 0.101, 0.1, 0.1, 0.1]
+
+
+def write(write_result: Callable[..., Path], name: str, *, quick: bool) -> Path:
+    record = dataclasses.replace(make_record(run_id=name), quick=quick)
+    return write_result(make_content([make_entry(record, TIMES_S)]), f"{name}.json")
+
+
+def test_quick_results_alone_are_shown_and_say_what_they_are(write_result: Callable[..., Path]) -> None:
+    results = collect([write(write_result, "first", quick=True)])
+    assert results.benchmarks["quick"].tolist() == [True]
+    table = build_table("steps", results)
+    assert any("measured with --perf-quick, a first answer" in note for note in table.notes)
+
+
+def test_quick_results_are_left_out_beside_full_ones_with_a_note(write_result: Callable[..., Path]) -> None:
+    results = collect([write(write_result, name, quick=name == "first") for name in ("first", "full")])
+    assert results.benchmarks["file"].tolist() == ["full.json"]
+    assert any("first.json: measured with --perf-quick, left out" in note for note in results.notes)
+
+
+def test_a_comparison_joins_quick_results_with_their_like_only(write_result: Callable[..., Path]) -> None:
+    quick, full = (read_process(write(write_result, name, quick=name == "first")) for name in ("first", "full"))
+    sides = join_sides([quick], [full])
+    assert len(sides.keys) == 2
+    assert "measured with --perf-quick, and compared with their like only: 1 results" in sides.notes
+
+
+def test_the_table_of_speed_ups_says_at_whose_clock_turns_ran(write_result: Callable[..., Path]) -> None:
+    def notes(settle_s: float) -> str:
+        pair = make_pair(settle_s=settle_s)
+        path = write_result(make_content([make_paired_entry(pair)]), f"{settle_s}.json")
+        return " ".join(build_table("paired", collect([path])).notes)
+
+    assert "both sides run at one clock, that of their mixture" in notes(0.0)
+    assert "turns timed after 5 s of the same side" in notes(5.0)
+    assert "one clock" not in notes(5.0)
