@@ -90,6 +90,7 @@ def sheet_for(device_type: str, gpu: str | None, num_threads: int) -> tuple[Gpu,
         bytes_per_second=CPU_BYTES_PER_SECOND,
         power_watts=0.0,
         source="order of magnitude of a server core",
+        memory=GpuMemory(total_bytes=0, context_bytes=0, source="a plan of time asks for none"),
     )
     return cpu, False
 

@@ -10,7 +10,8 @@ import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.across import across, across_tables
+from perfsuite.analysis.across import across
+from perfsuite.analysis.across_tables import across_tables
 from perfsuite.analysis.collect import collect, differing_columns, place_columns
 from perfsuite.analysis.compare import compare
 from perfsuite.analysis.material import gather

@@ -16,8 +16,9 @@ from perfsuite.analysis.overhead import (
     paired_estimate,
     seconds_to_decide,
 )
+from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import OVERHEAD_LOOKS
-from perfsuite.measure.paired import Alternation, Side, measure_until_decided
+from perfsuite.measure.paired import measure_until_decided
 
 if TYPE_CHECKING:
     from perfsuite.records import PairedRecord

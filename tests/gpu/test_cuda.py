@@ -16,13 +16,13 @@ from replayed_nvml import record
 
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import NotSupportedError, PrecisionNotInForceError
+from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock, EventStopwatch, device_synchronizer
 from perfsuite.measure.device import choose_device
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.environment import read_environment
 from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
 from perfsuite.measure.nvml import read_nvml
-from perfsuite.measure.paired import Alternation, Side
 from perfsuite.measure.probes import probe_limits
 from perfsuite.measure.profile import take_profile
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
