@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.gpus import GIGA, GPUS, Gpu, gpu_named
+from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
 from perfsuite.measure.profile import NUM_PASSES, NUM_WARM_UP_PASSES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.warm_up import MIN_ITERATIONS
