@@ -14,6 +14,7 @@ from perfsuite.analysis.speedup import BASELINE, time_ratio
 from perfsuite.analysis.statistics.intervals import Ratio
 from perfsuite.analysis.tables import Column, Table
 from perfsuite.errors import InvalidChoiceError, choose, split_names
+from perfsuite.formatting import printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -212,7 +213,7 @@ def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> 
 def across_json(found: Across) -> str:
     """Return it as one JSON object."""
     content = {"schema": SCHEMA, **dataclasses.asdict(found)}
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def across_tables(found: Across) -> list[Table]:
