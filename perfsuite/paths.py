@@ -28,5 +28,19 @@ def same_file(one: Path, other: Path) -> bool:
     """Whether two paths lead to the same place, which need not exist."""
     try:
         return one.samefile(other)
-    except (OSError, ValueError):
+    except OSError:
         return os.path.realpath(one) == os.path.realpath(other)
+    except ValueError:  # no path at all
+        return False
+
+
+def require_current_folder() -> None:
+    """Check that there is a current folder, which every library takes for granted.
+
+    Raises:
+        InvalidChoiceError: It was deleted, or may not be read.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        raise InvalidChoiceError("the current folder does not exist any more; change to another") from None

@@ -61,7 +61,7 @@ def ending_in_one_line() -> Iterator[Ending]:
     except ModuleNotFoundError as error:
         ending.status = _crashed(error) if _is_ours(error) else _failed(_missing_in_words(error))
     except Exception as error:  # noqa: BLE001 - the last resort: status 1 would be read as a verdict
-        ending.status = _failed(_folder_in_words()) if _is_folder_gone() else _crashed(error)
+        ending.status = _crashed(error)
     if not _flushed():
         ending.status = EXIT_USAGE
 
@@ -96,18 +96,6 @@ def _missing_in_words(error: ModuleNotFoundError) -> str:
         f"this command needs {module}, which is not installed for {sys.executable}: "
         f"pip install {packages} (see Install in the README)"
     )
-
-
-def _is_folder_gone() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109 - only whether it works
-    except OSError:
-        return True
-    return False
-
-
-def _folder_in_words() -> str:
-    return "the current folder does not exist any more, or cannot be read; change to another"
 
 
 def _flushed() -> bool:

@@ -19,6 +19,7 @@ from perfsuite.paths import same_file
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
+    from typing import TextIO
 
     from perfsuite.analysis.tables import Table
 
@@ -69,9 +70,13 @@ def say(text: str) -> None:
 
 def say_progress(text: str) -> None:
     """Write over the line that stands there, where somebody is looking."""
-    with contextlib.suppress(AttributeError, ValueError):  # closed
-        if sys.stderr.isatty():
-            _write_to_stderr(f"\r\x1b[K{one_line(text)}")
+    if _is_terminal(sys.stderr):
+        _write_to_stderr(f"\r\x1b[K{one_line(text)}")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody is looking; a stream that was closed before the start is None."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def _write_to_stderr(text: str) -> None:
@@ -91,7 +96,7 @@ def rendered(table: Table, options: argparse.Namespace) -> str:
     from perfsuite.analysis import comments, tables
 
     if options.format == "terminal":
-        to_terminal = options.output is None and sys.stdout.isatty()
+        to_terminal = options.output is None and _is_terminal(sys.stdout)
         width = shutil.get_terminal_size().columns if to_terminal else None
         return tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
     render = {

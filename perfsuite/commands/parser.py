@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
-from perfsuite.commands.output import say
+from perfsuite.commands.output import say, write
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import IO, TypeAlias
 
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - the only name the type has
 
@@ -34,3 +34,8 @@ class Parser(argparse.ArgumentParser):
         """End with that line and the status of unusable input."""
         say(f"{self.prog}: error: {message[:MAX_MESSAGE_CHARACTERS]} (see {self.prog} --help)")
         raise SystemExit(EXIT_USAGE)
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:  # type: ignore[override]
+        """Write help and version as every command writes; argparse leaves out what cannot be written."""
+        del file  # only `error` would write to another than standard output
+        write(message, None)
