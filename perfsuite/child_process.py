@@ -49,28 +49,34 @@ def started(command: list[str], *, held: int | None = None, **options: object) -
         held: A file descriptor that stays open in it: a lock is held until the process ends too.
         options: Of `subprocess.Popen`.
     """
-    if sys.platform != "win32":
-        options |= {"process_group": 0, "preexec_fn": dying_with_parent(), "pass_fds": () if held is None else (held,)}
-    process: subprocess.Popen[bytes] = subprocess.Popen(command, **options)  # type: ignore[call-overload]  # noqa: S603 - the caller's command
-    running.add(process)
+    process: subprocess.Popen[bytes] | None = None
     try:
+        # What a signal raises while a process is started would be lost, or lose the process.
+        with signals_held("SIGINT", "SIGTERM", "SIGHUP") as mask:
+            if sys.platform != "win32":
+                passed = () if held is None else (held,)
+                options |= {"process_group": 0, "preexec_fn": _first_in_child(mask), "pass_fds": passed}
+            process = subprocess.Popen(command, **options)  # type: ignore[call-overload]  # noqa: S603 - the caller's command
+            running.add(process)
         yield process
     finally:
-        if process.poll() is None:
-            kill(process)
-            process.wait()
-        running.discard(process)
+        if process is not None:
+            if process.poll() is None:
+                kill(process)
+                process.wait()
+            running.discard(process)
 
 
-def dying_with_parent() -> Callable[[], None]:
-    """Return what a new process calls first, so that it is killed when this one ends.
+def _first_in_child(mask: set[signal.Signals]) -> Callable[[], None]:
+    """Return what a new process does first: it takes signals again, and is killed when this one ends.
 
-    Where there is no such signal (only Linux has it), it does nothing.
+    Where there is no signal for the death of a parent (only Linux has it), the process may outlive it.
     """
     parent = os.getpid()
     set_signal = _parent_death_signal()
 
     def arrange() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         set_signal()
         if os.getppid() != parent:  # it ended before the signal was asked for
             os._exit(1)
@@ -105,13 +111,17 @@ def _parent_death_signal() -> Callable[[], object]:
 
 
 @contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Deliver a Ctrl-C only at the end of the block; processes started in it never get one."""
+def signals_held(*names: str) -> Iterator[set[signal.Signals]]:
+    """Deliver signals only at the end of the block; processes started in it never get them unless they ask for them.
+
+    Yields:
+        Which signals were held before.
+    """
     if not hasattr(signal, "pthread_sigmask"):
-        yield
+        yield set()
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in names})
     try:
-        yield
+        yield {signal.Signals(number) for number in before}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

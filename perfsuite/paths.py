@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -26,12 +27,12 @@ def expanded(where: str, path: str | Path) -> Path:
 
 def same_file(one: Path, other: Path) -> bool:
     """Whether two paths lead to the same place, which need not exist."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return os.path.realpath(one) == os.path.realpath(other)
-    except ValueError:  # no path at all
-        return False
+    with contextlib.suppress(ValueError):  # no path at all
+        try:
+            return one.samefile(other)
+        except OSError:
+            return os.path.realpath(one) == os.path.realpath(other)
+    return False
 
 
 def require_current_folder() -> None:

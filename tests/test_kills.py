@@ -184,3 +184,22 @@ def test_no_worker_of_an_import_is_left(numbers: tuple[signal.Signals, ...], tmp
         wait_for(lambda worker=worker: not is_running(int(worker)))  # type: ignore[misc]
     assert "Traceback" not in error
     assert process.returncode in {*(-number for number in numbers), 130}
+
+
+def test_a_signal_while_a_process_is_started_is_neither_lost_nor_loses_the_process() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    script = f"kill -TERM {os.getpid()}; exec sleep 600"
+    begun: list[int] = []
+    try:
+        for _ in range(20):
+            with contextlib.suppress(KeyboardInterrupt), started(["/bin/sh", "-c", script]) as process:
+                begun.append(process.pid)
+                begun.append(process.wait(PATIENCE_S))
+            assert not running
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(begun) <= 20  # every signal came: no process was waited for
+    assert not any(is_running(pid) for pid in begun)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.child_process import interrupts_held, worker_started
+from perfsuite.child_process import signals_held, worker_started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def decode_images(
             num_workers, mp_context=get_context("spawn"), initializer=worker_started, initargs=(os.getpid(),)
         )
         with workers as pool:
-            with interrupts_held():
+            with signals_held("SIGINT"):
                 futures = [
                     pool.submit(_decode_chunk, files[start : start + CHUNK], names[start : start + CHUNK])
                     for start in starts
