@@ -1,6 +1,6 @@
 """`python -m perfsuite`: the command `perfsuite` where nothing is installed."""
 
-from perfsuite.cli import main
+from perfsuite.cli import run
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run()

@@ -3,43 +3,67 @@
 from __future__ import annotations
 
 import os
-import sys
+import signal
 from typing import TYPE_CHECKING
-
-from perfsuite import __version__
-from perfsuite.commands.ab import add_ab, add_noise
-from perfsuite.commands.collect import add_collect
-from perfsuite.commands.compare import add_compare
-from perfsuite.commands.data import add_data
-from perfsuite.commands.doctor import add_doctor
-from perfsuite.commands.limits import add_limits
-from perfsuite.commands.memory import add_memory
-from perfsuite.commands.parser import EXIT_INTERRUPTED, EXIT_USAGE, Parser
-from perfsuite.commands.report import add_report
-from perfsuite.errors import PerfsuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
+
+    from perfsuite.commands.parser import Parser
+
+
+def run() -> NoReturn:
+    """Run the command as a program of its own; a second Ctrl-C ends it at once, whatever it is doing."""
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before anything was begun
+        status = 130
+    raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 with one line on standard error for unusable input."""
-    options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except PerfsuiteError as error:
-        sys.stderr.write(f"perfsuite: error: {error}\n")
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        sys.stderr.write("perfsuite: interrupted\n")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    """Run the command and return its exit status.
+
+    0; 1 where it found what it looks for (a regression); 2 with one line on standard error for unusable input; 70 with
+    one line for a bug in perfsuite; 130 after Ctrl-C.
+    """
+    from perfsuite.commands.ending import ending_in_one_line
+    from perfsuite.paths import require_current_folder
+
+    with ending_in_one_line() as ending:
+        options = _parser().parse_args(arguments)
+        require_current_folder()
+        ending.status = int(options.run(options))
+    return ending.status
+
+
+def _interrupted(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, _interrupted_again)
+    raise KeyboardInterrupt
+
+
+def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
+    from perfsuite.child_process import kill_running
+
+    kill_running()
+    os._exit(130)
 
 
 def _parser() -> Parser:
+    from perfsuite import __version__
+    from perfsuite.commands.ab import add_ab, add_noise
+    from perfsuite.commands.collect import add_collect
+    from perfsuite.commands.compare import add_compare
+    from perfsuite.commands.data import add_data
+    from perfsuite.commands.doctor import add_doctor
+    from perfsuite.commands.limits import add_limits
+    from perfsuite.commands.memory import add_memory
+    from perfsuite.commands.parser import Parser
+    from perfsuite.commands.report import add_report
+
     parser = Parser(
         prog="perfsuite",
         description="Tables and verdicts from the results of the performance suite. Results are made by pytest: "

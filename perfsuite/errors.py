@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from perfsuite.formatting import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -11,7 +13,13 @@ T = TypeVar("T")
 
 
 class PerfsuiteError(Exception):
-    """Base of all errors raised on purpose; the message is one line, fit to be shown to a user as it stands."""
+    """Base of all errors raised on purpose; the message is one line, fit to be shown to a user as it stands.
+
+    Names, keys and values in it come from files: what a terminal acts on is replaced here, and the length limited.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InvalidChoiceError(PerfsuiteError):

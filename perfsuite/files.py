@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -19,7 +20,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: It cannot be written; the old file is untouched.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
+    if path.is_symlink():  # only a loop of links is still one
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
     if path.exists() and not path.is_file():
         path.write_bytes(data)

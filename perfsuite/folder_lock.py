@@ -24,8 +24,11 @@ _WINDOWS_OFFSET = 2**30
 
 
 @contextlib.contextmanager
-def folder_locked(folder: Path) -> Iterator[None]:
+def folder_locked(folder: Path) -> Iterator[int]:
     """Hold a folder alone, and make it if it is not there.
+
+    Yields:
+        The file descriptor of the lock. A process that it is passed to holds the lock as well until it ends.
 
     Raises:
         FolderInUseError: Another process holds it; the message names folder, process and host.
@@ -40,25 +43,37 @@ def folder_locked(folder: Path) -> Iterator[None]:
         json.dump({"pid": os.getpid(), "host": platform.node()}, lock)
         lock.flush()
         try:
-            yield
+            yield lock.fileno()
         finally:
             lock.truncate(0)
+            _unlock(lock)
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is one that `folder_locked` wrote, or empty."""
+    try:
+        with path.open(encoding="utf-8") as lock:
+            return bool(_holder(lock)) or not lock.seek(0, os.SEEK_END)
+    except (OSError, ValueError):
+        return False
 
 
 def _holder(lock: IO[str]) -> dict[str, object]:
     """Return what the last process that held the lock wrote; it says nothing of whether it still does."""
     lock.seek(0)
     try:
-        found = json.loads(lock.read(10_000))
-    except ValueError:
+        found = json.loads(lock.read(1000))
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and set(found) == {"pid", "host"} else {}
 
 
 def _in_words(holder: dict[str, object]) -> str:
     if not isinstance(holder.get("pid"), int):
         return "another process"
-    return f"process {holder['pid']} on {str(holder.get('host'))[:100]}"
+    process = f"process {holder['pid']} on {str(holder.get('host'))[:100]}"
+    has_ended = holder.get("host") == platform.node() and not _runs_here(holder)
+    return f"a process that was started by {process}, which has ended" if has_ended else process
 
 
 if sys.platform == "win32":
@@ -70,6 +85,13 @@ if sys.platform == "win32":
             msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
+        return True
+
+    def _unlock(_lock: IO[str]) -> None:
+        """Closing the file is enough."""
+
+    def _runs_here(_holder: dict[str, object]) -> bool:
+        """Whether it runs is not asked: a process that was started by the holder never holds the lock here."""
         return True
 
 else:
@@ -84,6 +106,11 @@ else:
             # A file system without locks, a mounted drive for instance: all that is left is what the holder wrote.
             return not _runs_here(holder)
         return True
+
+    def _unlock(lock: IO[str]) -> None:
+        """End the lock for processes that were given it as well: closing the file would leave it to them."""
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _runs_here(holder: dict[str, object]) -> bool:
         """Whether a process that holds a lock runs on this machine; one of another machine cannot be asked for."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import InvalidChoiceError, RecordError, ResultFileError
 from perfsuite.records import Recipe
+from perfsuite.small_files import read_toml
 from perfsuite.strict_json import read_dataclass
 from perfsuite.study import BATCH_SIZE, EPOCHS, study_result
 
@@ -110,11 +110,9 @@ def read_recipe(text: str, folder: Path) -> Recipe:
             f"--perf-recipe: unknown recipe {text[:100]!r}; choose from {', '.join(RECIPES)}, or name a .toml file"
         )
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ResultFileError(f"--perf-recipe {text}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ResultFileError(f"--perf-recipe {text}: not TOML: {error}") from None
+        content = read_toml(path)
+    except ResultFileError as error:
+        raise ResultFileError(f"--perf-recipe {error}") from None
     fields = {field.name for field in dataclasses.fields(Recipe)}
     unknown = sorted(set(content) - fields)
     if unknown:

@@ -16,6 +16,31 @@ LARGEST_NUMBER = 2**63
 """What a 64-bit integer holds, and more bytes, seconds or steps than anything here will ever have."""
 
 
+MAX_TEXT_CHARACTERS = 20_000
+"""Of a name or another text in a file: several times the longest kernel name, and quickly handled a thousand times."""
+
+
+def check_length(text: str, where: str) -> str:
+    """Return a text as it is.
+
+    Raises:
+        RecordError: It is longer than any text that perfsuite or pytest-benchmark writes there.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise RecordError(f"{where} has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are allowed")
+    return text
+
+
+def shown(value: object) -> str:
+    """Return a value from a file in few characters; a whole number of thousands of digits cannot even be printed."""
+    if isinstance(value, str | bytes):
+        value = value[:80]
+    try:
+        return repr(value)[:60]
+    except (ValueError, RecursionError):
+        return "a value that is too large to be shown"
+
+
 def is_number(value: object) -> bool:
     """Whether `value` is a finite number of a size that occurs; JSON's whole numbers have no limit, arithmetic has."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -39,7 +64,7 @@ def to_strict_json(value: dict[str, Any]) -> dict[str, Any]:
 def kind_of(value: object) -> str:
     """Return what JSON calls a value of this kind, with the value itself where it is a number."""
     names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), f"{type(value).__name__} {value!r}"[:60])
+    return names.get(type(value), f"{type(value).__name__} {shown(value)}"[:60])
 
 
 def read_dataclass(cls: type[T], value: object, where: str) -> T:
@@ -71,18 +96,23 @@ def _convert(hint: Any, value: object, where: str) -> Any:
         return _convert_union(typing.get_args(hint), value, where)
     if origin is Literal:
         if value not in typing.get_args(hint):
-            raise RecordError(f"{where} is {value!r}, one of {', '.join(map(str, typing.get_args(hint)))} is needed")
+            raise RecordError(
+                f"{where} is {shown(value)}, one of {', '.join(map(str, typing.get_args(hint)))} is needed"
+            )
         return value
     if origin is tuple and isinstance(value, list):
         item = typing.get_args(hint)[0]
         return tuple(_convert(item, part, f"{where}[{index}]") for index, part in enumerate(value))
     if origin is dict and isinstance(value, dict):
         item = typing.get_args(hint)[1]
-        return {key: _convert(item, part, f"{where}.{key}") for key, part in value.items()}
+        return {
+            check_length(key, f"a key of {where}"): _convert(item, part, f"{where}.{key}")
+            for key, part in value.items()
+        }
     if dataclasses.is_dataclass(hint):
         return read_dataclass(typing.cast("type[Any]", hint), value, where)
     if _fits(hint, value):
-        return value
+        return check_length(value, where) if isinstance(value, str) else value
     raise RecordError(f"{where} is {kind_of(value)}, {getattr(hint, '__name__', str(hint))} is needed")
 
 
@@ -93,7 +123,7 @@ def _convert_union(options: tuple[Any, ...], value: object, where: str) -> Any:
     if classes:
         return _convert(classes[0], value, where)
     if any(_fits(option, value) for option in options):
-        return value
+        return check_length(value, where) if isinstance(value, str) else value
     wanted = " or ".join("null" if option is type(None) else option.__name__ for option in options)
     raise RecordError(f"{where} is {kind_of(value)}, {wanted} is needed")
 

@@ -11,6 +11,7 @@ from perfsuite.analysis.ratio_text import MORE_FILES, bracket_notes, is_interval
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.statistics.accuracy import SEED_SD
 from perfsuite.analysis.tables import Column, Table
+from perfsuite.formatting import printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +28,7 @@ Entry = dict[str, Any]
 def across_json(found: Across) -> str:
     """Return it as one JSON object."""
     content = {"schema": SCHEMA, **dataclasses.asdict(found)}
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def across_rows(found: Across) -> Table:

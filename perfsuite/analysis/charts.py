@@ -9,9 +9,9 @@ import numpy as np
 
 from perfsuite.analysis.figures.style import AMP_FP16, FP32, in_style
 from perfsuite.analysis.statistics.effect import TYPICAL
-from perfsuite.analysis.tables import printable
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.files import write_atomically
+from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -241,9 +241,8 @@ def _judged(sides: Sides, row: int, typical: Decision, tail: TailDecision, effec
     if time.ratio is not None and time.verdict != "unchanged":
         cause = circumstances(sides, row, time.ratio)
         time = time if cause is None else dataclasses.replace(time, reason=f"{time.reason}; {cause}")
-    memory = (
-        None if num_baseline == 0 or num_candidate == 0 else memory_verdict(sides.peak_bytes[row], sides.is_candidate)
-    )
+    has_it = np.isfinite(sides.logs[TYPICAL][row])
+    memory = memory_verdict(sides.peak_bytes[row], sides.is_candidate, has_it)
     verdicts = [metric.verdict for metric in (time, memory) if metric is not None]
     return BenchmarkVerdict(
         fullname=sides.fullnames[row],

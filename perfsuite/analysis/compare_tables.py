@@ -18,6 +18,7 @@ from perfsuite.analysis.tables import Column, Table
 from perfsuite.analysis.training_comparison import training_json, training_rows, trainings_table
 from perfsuite.analysis.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
 from perfsuite.analysis.verdicts import WORST_FIRST
+from perfsuite.formatting import printable_json
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def comparison_json(comparison: Comparison) -> str:
         "notes": _dumps([*comparison.notes, *comparison.trainings.notes]),
     }
     text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
-    return f"{{\n{text}\n}}\n".encode("utf-8", "replace").decode()
+    return printable_json(f"{{\n{text}\n}}\n")
 
 
 def _dumps(value: Any) -> str:

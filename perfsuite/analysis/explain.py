@@ -12,9 +12,9 @@ from perfsuite.analysis.circumstances import changed_kernels
 from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
-from perfsuite.analysis.tables import printable
 from perfsuite.analysis.verdicts import percent
 from perfsuite.errors import InvalidChoiceError
+from perfsuite.formatting import printable
 from perfsuite.metrics import MIB_BYTES, duration
 
 if TYPE_CHECKING:

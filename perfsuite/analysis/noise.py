@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import json
 import math
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.machine_info import machine_key
+from perfsuite.analysis.noise_file import NoiseFloor, default_noise_path, read_noise_floors
 from perfsuite.analysis.statistics.intervals import Scatter
 from perfsuite.analysis.tables import Column, Table, metric_column, text_column
-from perfsuite.errors import ResultFileError
-from perfsuite.files import write_atomically
+from perfsuite.errors import PerfsuiteError, ResultFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -30,56 +27,12 @@ if TYPE_CHECKING:
     from perfsuite.analysis.sides import Sides
     from perfsuite.records import Workload
 
-SCHEMA = "perfsuite-noise-2"
-
-OLD_SCHEMA = "perfsuite-noise-1"
-"""Without the scatter between processes; the detectable slowdown had another name."""
-
-MOST_BYTES = 50_000_000
-"""No file of ours is larger."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseFloor:
-    """What an A/A run of one machine showed: the same code measured as baseline and as candidate.
-
-    Attributes:
-        machine: Which, as `machine_key` names it.
-        measured: When, as a date.
-        num_processes: A side.
-        versions: Of torch and others.
-        detectable_slowdown_ratio: The smallest slowdown that `num_processes` a side detect, minus 1, by benchmark:
-            label of the workload, else full name.
-        process_scatter: How much the time differs from process to process, by benchmark.
-    """
-
-    machine: str
-    measured: str
-    num_processes: int
-    versions: dict[str, str]
-    detectable_slowdown_ratio: dict[str, float]
-    process_scatter: dict[str, Scatter] = dataclasses.field(default_factory=dict)
-
-
-def default_noise_path() -> Path:
-    """Return where noise floors are kept: what `PERFSUITE_NOISE` says, else in the user's folder for state."""
-    named = os.environ.get("PERFSUITE_NOISE")
-    if named:
-        return Path(named).expanduser()
-    state = os.environ.get("XDG_STATE_HOME")
-    if state:
-        return Path(state) / "perfsuite" / "noise.json"
-    try:
-        return Path.home() / ".local" / "state" / "perfsuite" / "noise.json"
-    except RuntimeError:  # a user without a home
-        return Path("results") / "noise.json"
-
 
 def known_noise_floors() -> tuple[dict[str, NoiseFloor], tuple[str, ...]]:
     """Return what is known of noise floors; a file that cannot be used is a note, for tables do without it."""
     try:
         return read_noise_floors(default_noise_path()), ()
-    except ResultFileError as error:
+    except PerfsuiteError as error:
         return {}, (f"noise floor not known: {error}",)
 
 
@@ -130,97 +83,6 @@ def _process_scatter(sides: Sides) -> dict[str, Scatter]:
 
 def _name(fullname: str, workload: Workload | None) -> str:
     return fullname if workload is None else workload.label
-
-
-def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
-    """Read the noise floors of all machines; empty where there is no file.
-
-    Raises:
-        ResultFileError: It is not what `save_noise_floor` wrote.
-    """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ResultFileError(f"{path}: too large for a file of noise floors")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultFileError(
-            f"{path}: cannot be read: {str(error)[:100]}; `perfsuite noise` writes a new one"
-        ) from None
-    known = isinstance(content, dict) and content.get("schema") in {SCHEMA, OLD_SCHEMA}
-    machines = content.get("machines") if known else None
-    if not isinstance(machines, dict):
-        raise ResultFileError(f"{path}: not a file of noise floors; delete it, `perfsuite noise` writes a new one")
-    is_old = content["schema"] == OLD_SCHEMA
-    return {machine: _read(machine, values, path, old=is_old) for machine, values in machines.items()}
-
-
-def _read(machine: str, values: Any, path: Path, *, old: bool) -> NoiseFloor:
-    try:
-        slowdowns = values["provable_ratio" if old else "detectable_slowdown_ratio"]
-        ratios = {str(name): float(ratio) for name, ratio in slowdowns.items()}
-        scatters = {} if old else {str(name): _scatter(one) for name, one in values["process_scatter"].items()}
-        versions = {str(name): str(version) for name, version in values["versions"].items()}
-        return NoiseFloor(
-            machine=machine,
-            measured=dt.date.fromisoformat(values["measured"]).isoformat(),
-            num_processes=int(values["num_processes"]),
-            versions=versions,
-            detectable_slowdown_ratio={name: ratio for name, ratio in ratios.items() if 0 < ratio < math.inf},
-            process_scatter=scatters,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ResultFileError(f"{path}: the noise floor of {machine[:60]!r} is damaged ({str(error)[:60]})") from None
-
-
-def _scatter(values: Any) -> Scatter:
-    scatter = Scatter(sd_log=float(values["sd_log"]), num_dof=int(values["num_dof"]))
-    if not (0 < scatter.sd_log < math.inf and scatter.num_dof >= 1):
-        raise ValueError(f"process_scatter: {values!r:.40}")
-    return scatter
-
-
-def save_noise_floor(floor: NoiseFloor, path: Path) -> None:
-    """Keep a machine's noise floor.
-
-    Benchmarks that were not measured this time keep what they had, if it was taken in the same way: with the same
-    versions and as many processes. The older date stands for both then.
-
-    Raises:
-        ResultFileError: The file cannot be read or written.
-    """
-    floors = read_noise_floors(path)
-    before = floors.get(floor.machine)
-    if before is not None and (before.versions, before.num_processes) == (floor.versions, floor.num_processes):
-        slowdowns = {**before.detectable_slowdown_ratio, **floor.detectable_slowdown_ratio}
-        scatters = {**before.process_scatter, **floor.process_scatter}
-        has_older = len(slowdowns) > len(floor.detectable_slowdown_ratio)
-        floor = dataclasses.replace(
-            floor,
-            measured=min(before.measured, floor.measured) if has_older else floor.measured,
-            detectable_slowdown_ratio=slowdowns,
-            process_scatter=scatters,
-        )
-    floors[floor.machine] = floor
-    content = {
-        "schema": SCHEMA,
-        "machines": {
-            machine: {
-                "measured": one.measured,
-                "num_processes": one.num_processes,
-                "versions": one.versions,
-                "detectable_slowdown_ratio": one.detectable_slowdown_ratio,
-                "process_scatter": {name: dataclasses.asdict(found) for name, found in one.process_scatter.items()},
-            }
-            for machine, one in floors.items()
-        },
-    }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(content, indent=1))
-    except OSError as error:
-        raise ResultFileError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def collect_with_noise_floor(paths: Iterable[Path]) -> Results:

@@ -13,7 +13,7 @@ import numpy as np
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, PairedRecord, Record
-from perfsuite.strict_json import is_number
+from perfsuite.strict_json import check_length, is_number
 from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
@@ -166,8 +166,8 @@ def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:
         raise RecordError(f"{KEY}.outcomes is not a list")
     return ResultFile(
         path=path,
-        written=_text_or_none(content.get("datetime")),
-        version=_text_or_none(content.get("version")),
+        written=_text_or_none(content.get("datetime"), "datetime"),
+        version=_text_or_none(content.get("version"), "version"),
         machine=machine,
         commit=_commit(content.get("commit_info")),
         environment=Environment.from_json(machine[KEY], f"machine_info.{KEY}") if KEY in machine else None,
@@ -185,6 +185,7 @@ def _commit(info: object) -> str | None:
     commit = info.get("id") if isinstance(info, dict) else None
     if not isinstance(info, dict) or not isinstance(commit, str) or commit in NO_COMMIT:
         return None
+    check_length(commit, "commit_info.id")
     return f"{commit}+dirty" if info.get("dirty") is True else commit
 
 
@@ -220,7 +221,7 @@ def fingerprint(benchmarks: Iterable[Benchmark], written: str | None) -> str:
 def _check_schema(ours: dict[str, Any]) -> None:
     version = ours.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, bool) or not isinstance(version, int):
-        raise RecordError(f"{KEY}.schema_version is {version!r}, a whole number is needed")
+        raise RecordError(f"{KEY}.schema_version is {_shown(version)}, a whole number is needed")
     if version > SCHEMA_VERSION:
         raise RecordError(
             f"{KEY} has schema version {version}, this perfsuite reads up to {SCHEMA_VERSION}: upgrade perfsuite"
@@ -236,16 +237,17 @@ def _benchmark(entry: object, where: str) -> Benchmark:
     fullname = entry.get("fullname") or entry.get("name")
     if not isinstance(fullname, str):
         raise RecordError(f"{where} has no fullname")
+    check_length(fullname, f"{where}.fullname")
     extra = entry.get("extra_info")
     ours = extra.get(KEY) if isinstance(extra, dict) else None
-    name = entry.get("name")
+    name = _text_or_none(entry.get("name"), f"{where}.name")
     if ours is not None and not _is_time_of_ours(stats.get("median")):
         raise RecordError(f"{where}.stats.median is {_shown(stats.get('median'))}, a time in seconds above 0 is needed")
     record = None if ours is None else read_record(ours, f"{where}.extra_info.{KEY}")
     return Benchmark(
         fullname=fullname,
-        name=name if isinstance(name, str) else fullname,
-        group=_text_or_none(entry.get("group")),
+        name=fullname if name is None else name,
+        group=_text_or_none(entry.get("group"), f"{where}.group"),
         stats={
             ours_name: _seconds(stats[theirs], f"{where}.stats.{theirs}")
             for theirs, ours_name in STATS_FIELDS.items()
@@ -312,5 +314,5 @@ def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dty
     return times
 
 
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _text_or_none(value: object, where: str) -> str | None:
+    return check_length(value, where) if isinstance(value, str) else None

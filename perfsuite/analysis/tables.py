@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
+from perfsuite.formatting import printable, printable_json
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -262,19 +263,33 @@ def render_csv(table: Table) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     rows = table.rows()
-    writer.writerow((rows[0] if rows else {}) if isinstance(table.frame, list) else table.frame.columns)
-    writer.writerows(row.values() for row in rows)
+    headings = (rows[0] if rows else {}) if isinstance(table.frame, list) else table.frame.columns
+    writer.writerow(_csv_cell(str(heading)) for heading in headings)
+    writer.writerows([_csv_cell(value) for value in row.values()] for row in rows)
     return stream.getvalue()
+
+
+FORMULA_STARTS = ("=", "+", "-", "@")
+
+_NUMBERS = {float, int, bool, type(None)}
+
+
+def _csv_cell(value: Any) -> Any:
+    """Return a cell that neither a terminal nor a spreadsheet acts on; numbers stay numbers.
+
+    A spreadsheet computes a text that begins like a formula, and shows one behind an apostrophe as it is.
+    """
+    if type(value) in _NUMBERS:
+        return value
+    text = str(value)
+    if not text.isprintable():
+        text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text
 
 
 def render_json(table: Table) -> str:
     """Return a list of objects, one per row, every column in base units; absent values are null."""
-    return json.dumps(table.rows(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def printable(text: str) -> str:
-    """Replace what a terminal would act on: names come from files, and files from anywhere."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return printable_json(json.dumps(table.rows(), indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def _plain_values(column: pd.Series[Any]) -> list[Any]:

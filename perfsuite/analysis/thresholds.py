@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-import tomllib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import InvalidChoiceError, ResultFileError
+from perfsuite.small_files import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 SECTION = "min-effect"
-LARGEST_EFFECT = 10.0
+LARGEST_PERCENT = 1000.0
 """A change to eleven times as long; beyond it lies a typing error."""
 
 
@@ -51,18 +52,36 @@ def parse_effect(option: str, text: object) -> float:
     """Return a ratio for `3%` or `0.03`.
 
     Raises:
-        InvalidChoiceError: No number, or none above 0 and at most 1000%.
+        InvalidChoiceError: No number, none above 0 and at most 1000%, or 1 and more without the percent sign.
     """
-    value = text
-    if isinstance(text, str):
-        stripped = text.strip()
-        try:
-            value = float(stripped.removesuffix("%")) / (100 if stripped.endswith("%") else 1)
-        except ValueError:
-            value = None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST_EFFECT:
-        raise InvalidChoiceError(f"{option}: {str(text)[:40]!r} is no change; write 3% or 0.03 for instance, above 0")
-    return float(value)
+    is_percent = isinstance(text, str) and text.rstrip().endswith("%")
+    number = _number(text.rstrip().removesuffix("%") if isinstance(text, str) else text)
+    if not 0 < number <= LARGEST_PERCENT:
+        raise InvalidChoiceError(f"{option}: {_words(text)} is no change; write 3% or 0.03 for instance, above 0")
+    if is_percent:
+        return number / 100
+    if number >= 1:
+        raise InvalidChoiceError(
+            f"{option}: {_words(text)} would be a change of {100 * number:g}%; write {number:g}% or {number / 100:g}"
+        )
+    return number
+
+
+def _number(value: object) -> float:
+    """Return a number, or NaN where it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _words(value: object) -> str:
+    try:
+        return repr(str(value)[:40])
+    except ValueError:  # a whole number of thousands of digits
+        return "a very large number"
 
 
 def parse_alpha(text: str) -> float:
@@ -121,12 +140,7 @@ def read_thresholds(default: float, path: Path | None) -> Thresholds:
     """
     if path is None:
         return Thresholds(default=default)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ResultFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ResultFileError(f"{path}: not TOML: {error}") from None
+    content = read_toml(path)
     section = content.get(SECTION)
     if not isinstance(section, dict) or set(content) != {SECTION}:
         found = ", ".join(sorted(content)) or "nothing"

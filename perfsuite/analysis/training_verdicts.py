@@ -261,7 +261,9 @@ def _judged(
     no_rounds = np.full_like(times.logs, np.nan)
     tail = decide_tail(no_rounds, times.is_candidate, times.order, min_effect=np.zeros(len(no_rounds)), alpha=1.0)
     time = time_verdict(row, decision, tail, effect, num)
-    memory = memory_verdict(times.peak_bytes[row], times.is_candidate)
+    peaks = times.peak_bytes[row]
+    has_baseline = bool(np.isfinite(peaks[known & ~times.is_candidate]).all())  # not so before schema version 4
+    memory = memory_verdict(peaks, times.is_candidate, known if has_baseline else None)
     is_time_judged = bool(decision.judged[row]) and decision.interleaved
     metrics = [
         (accuracy.verdict, accuracy.reason),

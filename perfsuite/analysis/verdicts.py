@@ -207,16 +207,24 @@ def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -
     return f"{scatter}, needs {needed} a side"
 
 
-def memory_verdict(peaks: Floats, is_candidate: Bools) -> MetricVerdict | None:
+def memory_verdict(peaks: Floats, is_candidate: Bools, has_it: Bools | None = None) -> MetricVerdict | None:
     """Judge peak memory: deterministic, so one process a side is enough, and only the allocator's rounding is allowed.
 
     Args:
         peaks: Peak allocated in bytes [processes], NaN where unknown.
         is_candidate: [processes]
+        has_it: Which processes have the benchmark [processes]; those without a usable peak make the verdict
+            inconclusive. None: those with a known peak.
     """
-    old, new = (peaks[(is_candidate == side) & np.isfinite(peaks)] for side in (False, True))
-    if not len(old) or not len(new) or not old.min() > 0 or not new.min() > 0:
-        return None
+    known_peaks = np.isfinite(peaks)
+    has_it = known_peaks if has_it is None else has_it
+    is_on_both = (has_it & is_candidate).any() and (has_it & ~is_candidate).any()
+    if not known_peaks.any() or not is_on_both:
+        return None  # not measured here at all
+    unusable = has_it & ~(peaks > 0)
+    if unusable.any():
+        return _no_peak(peaks, is_candidate, has_it, unusable)
+    old, new = (peaks[(is_candidate == side) & has_it] for side in (False, True))
     ratio = float(np.median(new) / np.median(old))
     change = f"{np.median(old) / MIB_BYTES:,.1f} -> {np.median(new) / MIB_BYTES:,.1f} MiB"
     known: dict[str, Any] = {
@@ -238,6 +246,17 @@ def memory_verdict(peaks: Floats, is_candidate: Bools) -> MetricVerdict | None:
         "process held memory",
         **known,
     )
+
+
+def _no_peak(peaks: Floats, is_candidate: Bools, has_it: Bools, unusable: Bools) -> MetricVerdict:
+    parts = []
+    for name, side in (("baseline", ~is_candidate), ("candidate", is_candidate)):
+        is_absent = np.isnan(peaks[unusable & side])
+        if is_absent.size:
+            what = "not recorded" if is_absent.all() else "not recorded, 0 or negative"
+            what = what if is_absent.any() else "0 or negative"
+            parts.append(f"{what} in {is_absent.size} of {int((has_it & side).sum())} processes of the {name}")
+    return MetricVerdict(verdict="inconclusive", reason=f"the peak is {' and '.join(parts)}")
 
 
 def percent(ratio: float) -> str:

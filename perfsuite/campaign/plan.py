@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from perfsuite.errors import CampaignError
+from perfsuite.paths import expanded
 
 DEFAULT_ARGUMENTS = ("benchmarks", "-m", "step")
 
@@ -85,25 +86,31 @@ def make_side(name: str, python: str, folder: Path, variables: list[str]) -> Sid
     Raises:
         CampaignError: There is no such thing; the message names the option.
     """
-    path = Path(python).expanduser()
-    inside = [
-        candidate for candidate in (path / "bin" / "python", path / "Scripts" / "python.exe") if candidate.is_file()
-    ]
-    if path.is_dir() and not inside:
+    path = expanded(f"--{name}", python)
+    inside = [place for place in (path / "bin" / "python", path / "Scripts" / "python.exe") if _is_file(place)]
+    if _is_folder(path) and not inside:
         raise CampaignError(f"--{name} {python}: a folder without an interpreter; name one, or a virtual environment")
     found = str(inside[0].absolute()) if inside else shutil.which(os.path.expanduser(python))  # noqa: PTH111 - a Path drops the ./
     if found is None:
         raise CampaignError(f"--{name} {python}: no such interpreter")
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise CampaignError(f"--dir-{name} {folder}: no such folder")
     pairs = {}
     for text in variables:
         key, equals, value = text.partition("=")
-        if not key or not equals:
+        if not key or not equals or "\0" in text:
             raise CampaignError(f"--env-{name} {text}: write NAME=VALUE")
         pairs[key] = value
     # Not resolved: the interpreter of a virtual environment is a link, and is known by where the link stands.
     return Side(name=name, python=str(Path(found).absolute()), folder=folder.absolute(), variables=pairs)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - a Path raises an error where the name is too long
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - the same
 
 
 def check_arguments(arguments: tuple[str, ...]) -> None:
@@ -163,7 +170,12 @@ def digest_of(identity: dict[str, object]) -> str:
 
 
 def differences(before: dict[str, object], now: dict[str, object]) -> str | None:
-    """Return in words what differs between two identities, or None."""
+    """Return in words what differs between two identities, or None.
+
+    Args:
+        before: As it was read from a file.
+        now: As it is.
+    """
     for name in ("arguments", "baseline", "candidate"):
         old, new = before.get(name), now.get(name)
         if old == new:
@@ -186,21 +198,23 @@ def _versions(side: Side) -> dict[str, str]:
         done = subprocess.run(  # noqa: S603 - the interpreter that the user names is to be run
             [side.python, "-c", QUESTION],
             capture_output=True,
-            text=True,
+            stdin=subprocess.DEVNULL,
             timeout=TIMEOUT_S,
             check=False,
             cwd=side.folder,
             env={**os.environ, **side.variables},
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise CampaignError(f"{option}: does not run: {str(error)[:200]}") from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise CampaignError(f"{option}: does not run: {(lines or ['no message'])[-1][:200]}")
     try:
-        found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        raise CampaignError(f"{option}: is no Python interpreter") from None
+        found = json.loads(done.stdout.decode().splitlines()[-1])
+    except (IndexError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
+        raise CampaignError(f"{option}: is no Python interpreter")
     for package in ("torch", "pytest", "pytest-benchmark"):
         if package not in found:
             raise CampaignError(f"{option}: has no {package}; install what measuring needs there (see the README)")

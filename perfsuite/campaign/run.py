@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from perfsuite.analysis.result_file import read_result_file
-from perfsuite.campaign.plan import differences, has_trainings
+from perfsuite.campaign.plan import has_trainings
+from perfsuite.campaign.state import check_folder, check_results, claim, process_names, unfinished_in_words
+from perfsuite.child_process import kill, started
 from perfsuite.errors import CampaignError, ResultFileError
-from perfsuite.files import write_atomically
 from perfsuite.folder_lock import folder_locked
 from perfsuite.metrics import duration_in_words
 
@@ -25,15 +24,14 @@ if TYPE_CHECKING:
 
     from perfsuite.campaign.plan import Plan, Side
 
-STATE = "campaign.json"
-JUDGED = "judged"
-SCHEMA = "perfsuite-ab-1"
-
 POLL_S = 0.5
 """Between two looks at a running process; it measures, and must not be disturbed."""
 
 PATIENCE_S = 60.0
 """Until a process that was asked to stop is killed."""
+
+MAX_LOG_BYTES = 1_000_000
+"""Of the end of a log, in which a complaint is looked for."""
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: the user wanted it
@@ -65,10 +63,13 @@ def run_campaign(
     taken: dict[int, float] = {}
     notes: list[str] = []
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
-    with _locked(folder), _terminated_as_interrupted():
-        _claim(folder, identity, restart=restart)
-        for number, side in enumerate(order, start=1):
-            path = folder / f"{number:03d}-{side.name}.json"
+    processes = process_names(plan)
+    check_folder(folder, restart=restart)
+    with _locked(folder) as lock, _terminated_as_interrupted():
+        claim(folder, identity, processes, restart=restart)
+        check_results(folder, processes)
+        for number, (side, process) in enumerate(zip(order, processes, strict=True), start=1):
+            path = folder / f"{process}.json"
             label = f"[{number:{len(str(len(order)))}}/{len(order)}] {side.name:<9}"
             files[side.name].append(path)
             if path.exists():
@@ -80,6 +81,7 @@ def run_campaign(
                 side,
                 plan.arguments,
                 path,
+                lock=lock,
                 tell=lambda text, label=label, left=left: say(  # type: ignore[misc]
                     f"{label}  {text}{_time_left(taken, left)}", False
                 ),
@@ -96,20 +98,12 @@ def trainings_folder(path: Path) -> Path:
     return path.with_suffix("")
 
 
-def mark_judged(folder: Path) -> None:
-    """Note that a run was brought to its end: the same question again is to be measured again."""
-    with contextlib.suppress(OSError):
-        (folder / JUDGED).touch()
-
-
-def is_judged(folder: Path) -> bool:
-    """Whether a run was brought to its end, its verdicts written."""
-    return (folder / JUDGED).exists()
-
-
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[int]:
     """Hold the folder alone: two runs in it would measure under each other's load.
+
+    Yields:
+        The file descriptor of the lock.
 
     Raises:
         CampaignError: The folder cannot be written.
@@ -117,140 +111,122 @@ def _locked(folder: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(folder_locked(folder))
-        except OSError as error:
-            raise CampaignError(f"{folder}: cannot be used: {error.strerror}") from None
-        yield
+            lock = held.enter_context(folder_locked(folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CampaignError(f"{folder}: cannot be used: {reason}") from None
+        yield lock
 
 
-def _claim(folder: Path, identity: dict[str, object], *, restart: bool) -> None:
-    """Make the folder this run's, or see that it is."""
-    state = folder / STATE
-    try:
-        if restart:
-            _clear(folder)
-        if state.exists():
-            before = json.loads(state.read_text(encoding="utf-8"))
-            if not isinstance(before, dict) or before.get("schema") != SCHEMA:
-                raise CampaignError(f"{state}: not written by this perfsuite; name another folder, or --restart")
-            differing = differences(before.get("identity", {}), identity)
-            if differing is not None:
-                raise CampaignError(
-                    f"{folder}: holds another run: {differing}; --restart begins anew, or name another folder"
-                )
-            return
-        others = sorted(folder.glob("[0-9][0-9][0-9]-*.json"))
-        if others:
-            raise CampaignError(f"{folder}: holds {others[0].name}, but not {STATE}; name another folder, or --restart")
-        write_atomically(state, json.dumps({"schema": SCHEMA, "identity": identity}, indent=1))
-    except (OSError, ValueError) as error:
-        raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run left: files, logs, state and trainings."""
-    for pattern in ("[0-9][0-9][0-9]-*.json", "[0-9][0-9][0-9]-*.log", STATE, JUDGED):
-        for path in folder.glob(pattern):
-            path.unlink()
-    for side in ("baseline", "candidate"):
-        for path in folder.glob(f"[0-9][0-9][0-9]-{side}"):
-            shutil.rmtree(path)
-
-
-def _run_process(side: Side, arguments: tuple[str, ...], path: Path, *, tell: Callable[[str], None]) -> str | None:
+def _run_process(
+    side: Side, arguments: tuple[str, ...], path: Path, *, lock: int, tell: Callable[[str], None]
+) -> str | None:
     """Run one process to its end; a note if not all of it became numbers."""
     part, log = path.with_suffix(".part.json"), path.with_suffix(".log")
     part.unlink(missing_ok=True)
     command = [side.python, "-m", "pytest", *arguments, f"--benchmark-json={part}"]
     if has_trainings(arguments):
         command.append(f"--perf-run-dir={trainings_folder(path)}")
-    process: subprocess.Popen[bytes] | None = None
-    with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(  # noqa: S603 - the interpreter that the user names is to be run
-                command,
-                cwd=side.folder,
-                env={**os.environ, **side.variables},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    status = process.wait(POLL_S)
-                    break
-                tell(_last_line(log))
-        except BaseException as error:  # whatever it is, nothing may go on measuring unseen
-            if process is not None:
-                _stop(process)
-            if isinstance(error, KeyboardInterrupt):
-                raise Interrupted from None
-            if isinstance(error, OSError) and process is None:
-                raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
-            raise
-    if status not in {0, 1}:
-        raise CampaignError(
-            f"{path.name}: the {side.name} ended with status {status}: {_complaint(log)}; all that it wrote: {log}"
-        )
+    try:
+        with log.open("wb") as output:
+            status = _run_to_end(command, side, output, lock=lock, tell=lambda: tell(_last_line(log)))
+    except OSError as error:
+        raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
+    where = f"all that it wrote: {log}"
     try:
         found = read_result_file(part)
     except ResultFileError as error:
-        raise CampaignError(f"{side.name}: no result: {error}; what it wrote: {log}") from None
+        if status not in {0, 1}:
+            raise CampaignError(f"{path.name}: the {side.name} {_ended(status)}: {_complaint(log)}; {where}") from None
+        raise CampaignError(f"{side.name}: no result: {error}; {where}") from None
+    if status not in {0, 1} or not found.complete:
+        raise CampaignError(
+            f"{path.name}: the {side.name} {_ended(status)}{unfinished_in_words(found)}: {_complaint(log)}; {where}"
+        )
     if not found.benchmarks:
-        raise CampaignError(f"{side.name}: no benchmark produced a result: {_complaint(log)}; all that it wrote: {log}")
+        raise CampaignError(f"{side.name}: no benchmark produced a result: {_complaint(log)}; {where}")
     part.replace(path)
     return None if status == 0 else f"some benchmarks failed, see {log.name}"
 
 
+def _run_to_end(command: list[str], side: Side, output: BinaryIO, *, lock: int, tell: Callable[[], None]) -> int:
+    """Run a process, which holds the lock as well: it may outlive this one where nothing else ends it."""
+    with started(
+        command,
+        held=lock,
+        cwd=side.folder,
+        env={**os.environ, **side.variables},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(POLL_S)
+                tell()
+        except KeyboardInterrupt:
+            _stop(process)
+            raise Interrupted from None
+
+
+def _ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by signal {-status} ({signal.Signals(-status).name})"
+    return f"was ended by signal {-status}"
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let it end as after Ctrl-C, which it has already had if it came from the terminal."""
-    with contextlib.suppress(KeyboardInterrupt):
-        try:
-            process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    """Let a process end as after Ctrl-C; kill it after a second one, or where it takes too long."""
+    with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE_S)
         return
-    process.kill()  # a second Ctrl-C
+    kill(process)
     process.wait()
 
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: the process that runs must not be left behind."""
+    """Treat SIGTERM, and SIGHUP unless it is ignored (nohup), as Ctrl-C: no process must be left behind."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for name in names if signal.getsignal(number := getattr(signal, name)) != signal.SIG_IGN]
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        before = {number: signal.signal(number, interrupt) for number in numbers}
     except ValueError:  # not the main thread
-        yield
-        return
+        before = {}
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _last_line(log: Path) -> str:
-    with contextlib.suppress(OSError):
-        tail = log.read_bytes()[-2000:].decode("utf-8", "replace")
-        lines = [line.strip() for line in re.split(r"[\r\n]+", tail) if line.strip()]
-        if lines:
-            return re.sub(r"\s+about .* left$", "", lines[-1])[:70]
-    return "starting"
+    lines = [line.strip() for line in re.split(r"[\r\n]+", _tail(log, 2000)) if line.strip()]
+    return re.sub(r"\s+about .* left$", "", lines[-1])[:70] if lines else "starting"
+
+
+def _tail(log: Path, num_bytes: int) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - num_bytes))
+            return stream.read(num_bytes).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _complaint(log: Path) -> str:
     """Return the line of a log that says what went wrong, as far as one does."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in _tail(log, MAX_LOG_BYTES).splitlines() if line.strip()]
     marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:|.*outcomes\.Exit:", line)]
     return ((marked or lines or ["it said nothing"])[-1])[:200]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.commands.compare import add_judging, judge_files, read_fail_on, read_judging, show_comparison
-from perfsuite.commands.output import add_output, say_progress, show
+from perfsuite.commands.output import add_output, check_output, say, say_progress, show
 from perfsuite.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _add_running(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--run-dir", type=Path, metavar="DIR", help="files, logs and state; default: a folder of its own in results/"
     )
-    command.add_argument("--restart", action="store_true", help="begin anew")
+    command.add_argument("--restart", action="store_true", help="delete what this run has measured, and start over")
     command.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="default: benchmarks -m step")
 
 
@@ -82,7 +82,9 @@ def _plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, list[st
 def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[Path, list[Path], list[Path], list[str]] | None:
     """Run what is missing: the folder, the files of either side, notes; None if it was interrupted."""
     from perfsuite.campaign.plan import digest_of, identify
-    from perfsuite.campaign.run import Interrupted, is_judged, run_campaign
+    from perfsuite.campaign.run import Interrupted, run_campaign
+    from perfsuite.campaign.state import is_judged, is_own_file
+    from perfsuite.errors import CampaignError
 
     identity = identify(plan)
     folder = options.run_dir
@@ -91,26 +93,29 @@ def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[Path, list
         folder, number = stem, 2
         while is_judged(folder):  # the same question again is to be measured again
             folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
-    sys.stderr.write(f"{2 * plan.num_processes} processes in turns, kept in {folder}\n")
+    if options.output is not None and is_own_file(folder, options.output):
+        raise CampaignError(f"-o {options.output}: is a file of the A/B run itself; write the output to another")
+    say(f"{2 * plan.num_processes} processes, interleaved, kept in {folder}")
 
-    def say(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
+    def tell(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
         if final:
             say_progress("")
-            sys.stderr.write(f"{text}\n")
+            say(text)
         else:
             say_progress(text)
 
     try:
-        return folder, *run_campaign(plan, folder, identity, restart=options.restart, say=say)
+        return folder, *run_campaign(plan, folder, identity, restart=options.restart, say=tell)
     except Interrupted:
         say_progress("")
-        sys.stderr.write("interrupted; what is finished is kept, and the same command goes on from there\n")
+        say("interrupted; what is finished is kept, and the same command resumes there")
         return None
 
 
 def _ab(options: argparse.Namespace) -> int:
-    from perfsuite.campaign.run import mark_judged
+    from perfsuite.campaign.state import mark_judged
 
+    check_output(options, [options.thresholds])
     judging = read_judging(options)  # before the runs, which take hours
     read_fail_on(options)
     plan = _plan(
@@ -132,17 +137,12 @@ def _ab(options: argparse.Namespace) -> int:
 
 def _noise(options: argparse.Namespace) -> int:
     from perfsuite.analysis.compare import compare
-    from perfsuite.analysis.noise import (
-        default_noise_path,
-        noise_floor,
-        noise_table,
-        read_noise_floors,
-        save_noise_floor,
-    )
+    from perfsuite.analysis.noise import noise_floor, noise_table
+    from perfsuite.analysis.noise_file import default_noise_path, read_noise_floors, save_noise_floor
     from perfsuite.analysis.sides import join_sides, read_process
     from perfsuite.analysis.statistics.significance import MIN_PROCESSES
     from perfsuite.campaign.plan import has_only_trainings
-    from perfsuite.campaign.run import mark_judged
+    from perfsuite.campaign.state import mark_judged
     from perfsuite.errors import CampaignError
 
     plan = _plan(options, [(name, options.python, options.dir, []) for name in ("baseline", "candidate")])
@@ -150,6 +150,7 @@ def _noise(options: argparse.Namespace) -> int:
         raise CampaignError(f"--processes: {plan.num_processes} a side show no noise floor; {MIN_PROCESSES} at least")
     if has_only_trainings(plan.arguments):
         raise CampaignError("-m full_training: full trainings have no noise floor; choose benchmarks: -m step")
+    check_output(options, [])
     path = default_noise_path()
     read_noise_floors(path)  # a damaged file is told before the hours, not after them
     found = _run(options, plan, "noise")
@@ -162,5 +163,5 @@ def _noise(options: argparse.Namespace) -> int:
     alarms = [one.fullname for one in comparison.benchmarks if one.verdict in {"regressed", "improved"}]
     show(noise_table(floor, false_alarms=alarms, notes=found[3]), options)
     mark_judged(found[0])
-    sys.stderr.write(f"kept in {path}; later tables of this machine show it\n")
+    say(f"kept in {path}; later tables of this machine show it")
     return EXIT_FAILED if alarms else 0

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection, write
+from perfsuite.commands.output import (
+    add_output,
+    check_output,
+    rendered,
+    say,
+    show,
+    without_garbage_collection,
+    write,
+)
 from perfsuite.commands.parser import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -153,15 +160,15 @@ def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
         tables = compare_tables.comparison_tables(comparison)
         if options.format == "terminal":
             tables = [compare_tables.first_rows(table) for table in tables]
-        write("\n".join(rendered(table, options) for table in tables), options.output)
+        write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
     failures = comparison.failures(read_fail_on(options))
     if failures:
-        sys.stderr.write(f"perfsuite: failed (--fail-on {options.fail_on}): {'; '.join(failures)}\n")
+        say(f"perfsuite: failed (--fail-on {options.fail_on}): {'; '.join(failures)}")
     return EXIT_FAILED if failures else 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    check_output(options, [*options.baseline, *options.candidate])
+    check_output(options, [*options.baseline, *options.candidate, options.thresholds])
     if options.across is not None:
         return _across(options)
     judging = read_judging(options)
@@ -206,5 +213,5 @@ def _across(options: argparse.Namespace) -> int:
         text = render_comments([(table, None) for table in across_tables(found)])
     else:
         text = "\n".join(rendered(table, options) for table in across_tables(found))
-    write(text, options.output)
+    write(text, options.output, printable=True)
     return 0

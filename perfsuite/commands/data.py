@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.commands.output import say_progress, write
 from perfsuite.errors import DataError
+from perfsuite.paths import same_file
 
 if TYPE_CHECKING:
     import argparse
@@ -44,6 +45,8 @@ def _data(options: argparse.Namespace) -> int:
     from perfsuite.workloads import images
 
     path = options.data or images.default_path()
+    if options.action == "import" and same_file(options.path, path):
+        raise DataError(f"--data {path}: is what is to be imported; name another file")
     if path.suffix != ".npz":
         raise DataError(
             f"--data {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"

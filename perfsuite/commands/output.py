@@ -1,4 +1,4 @@
-"""What all commands share: formats, where output goes, progress."""
+"""What all commands share: formats, where output goes, progress. Everything that is printed leaves through here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.errors import ResultFileError
+from perfsuite.errors import PerfsuiteError, ResultFileError
 from perfsuite.files import write_atomically
+from perfsuite.formatting import one_line, printable_lines
+from perfsuite.paths import same_file
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
 
     from perfsuite.analysis.tables import Table
 
@@ -29,13 +32,24 @@ def add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
 
 
-def check_output(options: argparse.Namespace, files: Sequence[Path]) -> None:
+def check_output(options: argparse.Namespace, files: Iterable[Path | None]) -> None:
     """Refuse to write over a file that is to be read.
 
+    Args:
+        options: Of the command.
+        files: What it reads; None is an option that was not given.
+
     Raises:
-        ResultFileError: It is one of them.
+        ResultFileError: It is one of them, or the file of noise floors.
     """
-    if options.output is not None and options.output.resolve() in {path.resolve() for path in files}:
+    if options.output is None:
+        return
+    from perfsuite.analysis.noise_file import default_noise_path
+
+    noise = None
+    with contextlib.suppress(PerfsuiteError):  # no home folder is known: there is no such file
+        noise = default_noise_path()
+    if any(path is not None and same_file(options.output, path) for path in [*files, noise]):
         raise ResultFileError(f"{options.output}: is one of the files to be read; write the output to another")
 
 
@@ -49,16 +63,31 @@ def without_garbage_collection() -> Iterator[None]:
         gc.enable()
 
 
+def say(text: str) -> None:
+    """Write one line to standard error; where that is closed or full, nobody reads it."""
+    _write_to_stderr(f"{one_line(text)}\n")
+
+
 def say_progress(text: str) -> None:
     """Write over the line that stands there, where somebody is looking."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text}")
+    if _is_terminal(sys.stderr):
+        _write_to_stderr(f"\r\x1b[K{one_line(text)}")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody is looking; a stream that was closed before the start is None."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _write_to_stderr(text: str) -> None:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # closed before the start: None
+        sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def show(table: Table, options: argparse.Namespace) -> int:
     """Write a table as it was asked for; the exit status."""
-    write(rendered(table, options), options.output)
+    write(rendered(table, options), options.output, printable=True)
     return 0
 
 
@@ -67,7 +96,7 @@ def rendered(table: Table, options: argparse.Namespace) -> str:
     from perfsuite.analysis import comments, tables
 
     if options.format == "terminal":
-        to_terminal = options.output is None and sys.stdout.isatty()
+        to_terminal = options.output is None and _is_terminal(sys.stdout)
         width = shutil.get_terminal_size().columns if to_terminal else None
         return tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
     render = {
@@ -79,19 +108,48 @@ def rendered(table: Table, options: argparse.Namespace) -> str:
     return render[options.format](table)
 
 
-def write(text: str, path: Path | None) -> None:
-    """Write text to a file, atomically, or to the terminal.
+def write(text: str, path: Path | None, *, printable: bool = False) -> None:
+    """Write text to a file, atomically, or to standard output.
+
+    A reader that has seen enough (head, less) and a standard output that is closed are no errors: what the command
+    found is still its exit status.
+
+    Args:
+        text: What.
+        path: The file, or None.
+        printable: Whether text for standard output is known to be safe for a terminal: it may have colours.
 
     Raises:
-        ResultFileError: The file cannot be written.
+        ResultFileError: It cannot be written.
     """
     if path is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal may know fewer characters than a name has
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _write_to_stdout(text if printable else printable_lines(text))
         return
     try:
         write_atomically(path, text)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultFileError(f"{path}: cannot be written: {reason}") from None
+
+
+def _write_to_stdout(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may know fewer characters than a name has
+    if sys.stdout is None:  # closed before the start
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_stdout()
     except OSError as error:
-        raise ResultFileError(f"{path}: cannot be written: {error.strerror}") from None
+        drop_stdout()
+        raise ResultFileError(f"standard output: cannot be written: {error.strerror}") from None
+
+
+def drop_stdout() -> None:
+    """Write nothing more, not even what is buffered at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

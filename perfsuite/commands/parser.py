@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from perfsuite.commands.output import say, write
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import IO, TypeAlias
 
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - the only name the type has
 
@@ -19,10 +21,21 @@ EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
 """Exit status of a command that found what it looks for: a regression, an unfit machine."""
 
+EXIT_CRASHED = 70
+"""Of a command that ended by a bug in perfsuite. Source: EX_SOFTWARE of sysexits.h."""
+
+MAX_MESSAGE_CHARACTERS = 500
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         """End with that line and the status of unusable input."""
-        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        say(f"{self.prog}: error: {message[:MAX_MESSAGE_CHARACTERS]} (see {self.prog} --help)")
+        raise SystemExit(EXIT_USAGE)
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:  # type: ignore[override]
+        """Write help and version as every command writes; argparse leaves out what cannot be written."""
+        del file  # only `error` would write to another than standard output
+        write(message, None)

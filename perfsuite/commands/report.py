@@ -60,7 +60,7 @@ def _add_files(command: argparse.ArgumentParser) -> None:
 def _gather(options: argparse.Namespace) -> Material:
     from perfsuite.analysis.material import gather
 
-    check_output(options, [*options.files, *options.baseline])
+    check_output(options, [*options.files, *options.baseline, options.thresholds])
     judging = read_judging(options)
     if not options.baseline:
         return gather(options.files)

@@ -6,16 +6,70 @@ pytest looks for its configuration and for conftest.py before it knows the suite
 
 from __future__ import annotations
 
+import argparse
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from perfsuite.files import write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
 
 PATH_OPTIONS = ("--perf-recipe", "--perf-data", "--perf-run-dir")
+
+
+class UnopenedFile:
+    """Stands for the file of `--benchmark-json` until there is something to write.
+
+    pytest-benchmark before 5.3 opens the file while options are parsed, which empties it: a wrong option later on the
+    command line, or a run that fails, would lose the results that were there.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        """Keep what is to be written."""
+        self._parts.append(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Write the file in one step, if there is anything to write."""
+        if self._parts:
+            write_atomically(Path(self.name), b"".join(self._parts))
+            self._parts.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _traceback: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Keep the parser, and protect the file of `--benchmark-json` if pytest-benchmark is there already."""
+    pluginmanager.perfsuite_parser = parser  # type: ignore[attr-defined]
+    _protect_json(parser)
+
+
+def pytest_plugin_registered(plugin_name: str, manager: pytest.PytestPluginManager) -> None:
+    """Protect the file as soon as pytest-benchmark is there, whichever plugin comes first."""
+    if plugin_name == "benchmark":
+        _protect_json(getattr(manager, "perfsuite_parser", None))
+
+
+def _protect_json(parser: Any) -> None:
+    # pytest has no public way to change an option of another plugin; where it has another form, nothing is changed.
+    for group in getattr(parser, "_groups", []):
+        for option in group.options:
+            if "--benchmark-json" in option.names() and isinstance(option.attrs().get("type"), argparse.FileType):
+                option.attrs()["type"] = UnopenedFile
 
 
 @pytest.hookimpl(tryfirst=True)

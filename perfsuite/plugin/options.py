@@ -13,6 +13,7 @@ import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
 from perfsuite.measure.budget import OVERHEAD_TIME_S
+from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
 
@@ -224,8 +225,8 @@ def read_options(get: Callable[[str], object]) -> Options:
         compiled=bool(get("perf_compile")),
         recipe=read_recipe(str(get("perf_recipe")), Path.cwd()),
         num_seeds=_num_seeds(str(get("perf_seeds"))),
-        data=_path(get("perf_data")),
-        run_dir=_path(get("perf_run_dir")),
+        data=_path("--perf-data", get("perf_data")),
+        run_dir=_path("--perf-run-dir", get("perf_run_dir")),
         restart=bool(get("perf_restart")),
         deterministic=bool(get("perf_deterministic")),
         profiled=not get("perf_no_profile"),
@@ -281,8 +282,8 @@ def _at(option: str, check: Callable[[], object]) -> None:
         raise InvalidChoiceError(f"{option}: {error}") from None
 
 
-def _path(value: object) -> Path | None:
-    return None if value is None else Path(str(value)).expanduser()
+def _path(option: str, value: object) -> Path | None:
+    return None if value is None else expanded(option, str(value))
 
 
 def _is_whole(value: str, least: int, most: int) -> bool:

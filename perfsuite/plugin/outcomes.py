@@ -68,6 +68,11 @@ def is_complete(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note that a cell begins."""
+    note_started(item)
+
+
+def note_started(item: pytest.Item) -> None:
     """Note that a cell begins; that it ends is noted with its last report, which an interrupt leaves out."""
     item.config.stash[_STARTED].add(item.nodeid)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.files import write_atomically
-from perfsuite.plugin.outcomes import is_complete, outcomes
+from perfsuite.plugin.outcomes import is_complete, note_started, outcomes
 from perfsuite.plugin.session import finished_benchmarks, has_cells, is_recording, suite, take_over_json
 from perfsuite.records import KEY, SCHEMA_VERSION
 
@@ -81,9 +81,16 @@ def _default_path(config: pytest.Config) -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Write what there is after every cell, so that nothing finished can be lost, whatever happens later."""
+    """Write what there is before and after every cell: nothing finished is lost, whatever happens later.
+
+    Before it, so that a cell that kills the whole process is known as the one that was being measured.
+    """
+    is_cell = result_path(item.config) is not None and "workload" in getattr(item, "fixturenames", ())
+    if is_cell:
+        note_started(item)
+        write_results(item.config)
     result = yield
-    if result_path(item.config) is not None and "workload" in getattr(item, "fixturenames", ()):
+    if is_cell:
         write_results(item.config)
     return result
 

@@ -22,9 +22,16 @@ MAX_BYTES = 4096
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for perfsuite."""
+    """Return the user's cache folder for perfsuite.
+
+    Raises:
+        DataError: The user's home folder is not known.
+    """
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "perfsuite"
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "perfsuite"
+    except RuntimeError:
+        raise DataError("no home folder of the user is known; set HOME or XDG_CACHE_HOME") from None
 
 
 def canonical_path() -> Path:

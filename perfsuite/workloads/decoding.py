@@ -1,4 +1,4 @@
-"""Decodes images on all cores. Imports neither torch nor anything of ours: every worker process imports this."""
+"""Decodes images on all cores. Imports nothing large, torch least of all: every worker process imports this."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from perfsuite.child_process import signals_held, worker_started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,17 +50,24 @@ def decode_images(
             report(min(start + CHUNK, len(files)))
     else:
         # A fresh interpreter for each: one that was forked from a process with torch's threads may hang.
-        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-            futures = [
-                pool.submit(_decode_chunk, files[start : start + CHUNK], names[start : start + CHUNK])
-                for start in starts
-            ]
+        workers = ProcessPoolExecutor(
+            num_workers, mp_context=get_context("spawn"), initializer=worker_started, initargs=(os.getpid(),)
+        )
+        with workers as pool:
+            with signals_held("SIGINT"):
+                futures = [
+                    pool.submit(_decode_chunk, files[start : start + CHUNK], names[start : start + CHUNK])
+                    for start in starts
+                ]
             try:
                 for start, future in zip(starts, futures, strict=True):
                     decoded.append(future.result())
                     report(min(start + CHUNK, len(files)))
             except BaseException:
+                running = list((getattr(pool, "_processes", None) or {}).values())  # a public name comes with 3.14
                 pool.shutdown(wait=False, cancel_futures=True)
+                for process in running:
+                    process.kill()
                 raise
     return np.concatenate(decoded) if decoded else np.empty((0, 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
 

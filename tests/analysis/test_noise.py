@@ -12,14 +12,8 @@ from builders import ENVIRONMENT, make_content, make_entry, make_record, make_wo
 
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.compare import compare
-from perfsuite.analysis.noise import (
-    NoiseFloor,
-    known_noise_floors,
-    noise_floor,
-    noise_table,
-    read_noise_floors,
-    save_noise_floor,
-)
+from perfsuite.analysis.noise import known_noise_floors, noise_floor, noise_table
+from perfsuite.analysis.noise_file import NoiseFloor, read_noise_floors, save_noise_floor
 from perfsuite.analysis.sides import join_sides, read_process
 from perfsuite.analysis.statistics.intervals import Scatter
 from perfsuite.analysis.tables import render_terminal
@@ -179,7 +173,7 @@ def test_too_few_processes_have_no_floor(files: list[list[Path]]) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "cannot be read"),
+        ("{", "not JSON"),
         ("[]", "not a file of noise floors"),
         ('{"schema": "perfsuite-noise-1", "machines": {"m": {}}}', "the noise floor of 'm' is damaged"),
         ('{"schema": "perfsuite-noise-1", "machines": []}', "not a file of noise floors"),

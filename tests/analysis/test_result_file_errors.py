@@ -10,6 +10,7 @@ from builders import make_content, make_entry, make_record
 
 from perfsuite.analysis.result_file import read_result_file
 from perfsuite.errors import ResultFileError
+from perfsuite.formatting import printable
 from perfsuite.records import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def complaint_about(path: Path) -> str:
         read_result_file(path)
     message = str(caught.value)
     assert "\n" not in message
-    assert message.startswith(str(path))
+    assert message.startswith(printable(str(path)))
     return message.removeprefix(f"{path}: ")
 
 

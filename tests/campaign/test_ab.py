@@ -87,7 +87,7 @@ def test_an_interrupted_run_goes_on_where_it_was(checkout: Path, tmp_path: Path)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
-    assert "the same command goes on from there" in error
+    assert "the same command resumes there" in error
     kept = {name: (run_dir / name).stat().st_mtime_ns for name in files(run_dir)}
     assert 2 <= len(kept) < 6
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600, check=False)
@@ -107,7 +107,7 @@ def test_another_run_s_folder_is_refused_and_restart_begins_anew(
     other = command(checkout, run_dir, "--env-candidate", "X=1", "--fail-on", "never", processes=1)
     assert main(other) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert 'holds another run: the candidate\'s variables was {} and is {"X": "1"}; --restart begins anew' in error
+    assert 'holds another run: the candidate\'s variables was {} and is {"X": "1"}; --restart starts over' in error
     assert main([*other[:1], "--restart", *other[1:]]) == 0
 
 

@@ -73,6 +73,17 @@ def run_suite(suite_folder: pytest.Pytester) -> Callable[..., Run]:
 
 
 @pytest.fixture
+def run_suite_in_a_process(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Run it in a process of its own, which may die; what makes it quick is not patched there."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+
+    def run(*arguments: str) -> Run:
+        return Run(suite_folder.runpytest_subprocess(*QUICK, *arguments), suite_folder.path)
+
+    return run
+
+
+@pytest.fixture
 def add_conftest(suite_folder: pytest.Pytester) -> Callable[[str], None]:
     """Put code into the conftest of the benchmarks, run before anything is measured."""
 

@@ -152,3 +152,15 @@ def test_ctrl_c_in_the_very_first_cell_leaves_a_file_without_numbers(
     assert run.names == []
     assert run.outcomes == [(FORWARD_AMP, "interrupted")]
     assert "No benchmark produced a result." in run.text
+
+
+def test_a_cell_that_kills_the_process_is_recorded_as_the_one_that_was_measured(
+    run_suite_in_a_process: Callable[..., Run], add_conftest: Callable[[str], None]
+) -> None:
+    add_conftest("import os\n" + FAIL_IN_AMP.format(after=5, error="os._exit(3)"))
+    run = run_suite_in_a_process("-k", "resnet18 and (forward or train_step)")
+    assert run.result.ret == 3
+    assert run.names == [FORWARD_FP32]
+    assert run.outcomes[0] == (FORWARD_AMP, "interrupted")
+    assert {outcome for _, outcome in run.outcomes[1:]} == {"not_run"}
+    assert run.content["perfsuite"]["complete"] is False

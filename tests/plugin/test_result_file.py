@@ -129,4 +129,4 @@ def test_a_process_that_is_killed_leaves_the_cells_that_were_finished(suite_fold
     content = json.loads(files[0].read_text())
     assert [benchmark["name"] for benchmark in content["benchmarks"]] == ["test_forward[resnet18-fp32-b2]"]
     assert content["perfsuite"]["complete"] is False
-    assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["not_run"]
+    assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["interrupted"]

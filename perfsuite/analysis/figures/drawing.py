@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, SMALL_POINTS, WIDTH_INCHES, in_style
-from perfsuite.analysis.tables import printable
+from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

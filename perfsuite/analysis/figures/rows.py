@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from perfsuite.analysis.figures.drawing import Marks, Panel, fitted
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, TRACK, clear_frame
-from perfsuite.analysis.tables import printable
+from perfsuite.formatting import printable
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:

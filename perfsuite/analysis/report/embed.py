@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.figures import style
 from perfsuite.analysis.figures.drawing import panel_figure
 from perfsuite.analysis.figures.verdicts import COLORS
-from perfsuite.analysis.tables import printable
+from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.drawing import Panel

@@ -16,7 +16,7 @@ from perfsuite.analysis.report.embed import THEMED, panel_svg
 from perfsuite.analysis.report.policy import content_policy, csv_address
 from perfsuite.analysis.report.sections import page_sections
 from perfsuite.analysis.report.summary import headline, summarize
-from perfsuite.analysis.tables import printable
+from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.drawing import Drawing

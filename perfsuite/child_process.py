@@ -1,0 +1,127 @@
+"""Processes that end with the one that started them. Imports nothing large: every worker process imports this."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PR_SET_PDEATHSIG = 1
+"""Source: prctl(2)."""
+
+LOOK_S = 1.0
+"""Between two looks for the parent, where the operating system sends no signal."""
+
+running: set[subprocess.Popen[bytes]] = set()
+"""Processes in groups of their own, which a Ctrl-C does not reach; see `kill_running`."""
+
+
+def kill_running() -> None:
+    """Kill them and what they have started; for a process that is about to end."""
+    for process in list(running):
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process of `start` and what it has started."""
+    with contextlib.suppress(OSError):
+        if process.poll() is None and hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+
+
+@contextlib.contextmanager
+def started(command: list[str], *, held: int | None = None, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that ends when this one does, however that ends; killed where the block is left while it runs.
+
+    It is in a process group of its own: a Ctrl-C in the terminal reaches this process alone, which decides.
+
+    Args:
+        command: What to run.
+        held: A file descriptor that stays open in it: a lock is held until the process ends too.
+        options: Of `subprocess.Popen`.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        # What a signal raises while a process is started would be lost, or lose the process.
+        with signals_held("SIGINT", "SIGTERM", "SIGHUP") as mask:
+            if sys.platform != "win32":
+                passed = () if held is None else (held,)
+                options |= {"process_group": 0, "preexec_fn": _first_in_child(mask), "pass_fds": passed}
+            process = subprocess.Popen(command, **options)  # type: ignore[call-overload]  # noqa: S603 - the caller's command
+            running.add(process)
+        yield process
+    finally:
+        if process is not None:
+            if process.poll() is None:
+                kill(process)
+                process.wait()
+            running.discard(process)
+
+
+def _first_in_child(mask: set[signal.Signals]) -> Callable[[], None]:
+    """Return what a new process does first: it takes signals again, and is killed when this one ends.
+
+    Where there is no signal for the death of a parent (only Linux has it), the process may outlive it.
+    """
+    parent = os.getpid()
+    set_signal = _parent_death_signal()
+
+    def arrange() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        set_signal()
+        if os.getppid() != parent:  # it ended before the signal was asked for
+            os._exit(1)
+
+    return arrange
+
+
+def worker_started(parent: int) -> None:
+    """Let a worker process end when `parent` does, and leave a Ctrl-C to that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _parent_death_signal()()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+    os._exit(1)
+
+
+def _parent_death_signal() -> Callable[[], object]:
+    """Return what asks Linux for the signal; found before a fork, after which little may be done."""
+    if sys.platform != "linux":
+        return lambda: None
+    import ctypes
+
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return lambda: None
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def signals_held(*names: str) -> Iterator[set[signal.Signals]]:
+    """Deliver signals only at the end of the block; processes started in it never get them unless they ask for them.
+
+    Yields:
+        Which signals were held before.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield set()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in names})
+    try:
+        yield {signal.Signals(number) for number in before}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

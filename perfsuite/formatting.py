@@ -1,0 +1,60 @@
+"""Text for people: what comes from files and command lines is shown without anything that a terminal acts on."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_LINE_CHARACTERS: Final = 1000
+"""Of an error message. Longer ones are cut in the middle: the end says how to fix it."""
+
+_OMITTED = " [...] "
+
+_ASCII_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ASCII_CONTROL_BUT_NEWLINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+_NOT_PLAIN = re.compile(r"[^\x20-\x7e]")
+_NOT_PLAIN_BUT_NEWLINES = re.compile(r"[^\x0a\x20-\x7e]")
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would act on: names come from files, and files from anywhere."""
+    if text.isascii():
+        return _ASCII_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _NOT_PLAIN.sub(_visible, text)
+
+
+def printable_lines(text: str) -> str:
+    """Do the same to text of several lines, which stay lines."""
+    if text.isascii():
+        return _ASCII_CONTROL_BUT_NEWLINES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _NOT_PLAIN_BUT_NEWLINES.sub(_visible, text)
+
+
+def printable_json(text: str) -> str:
+    """Write such characters of a JSON text as escapes: what it says stays the same."""
+    if text.isascii():
+        return text.replace("\x7f", "\\u007f")  # the only one that JSON does not escape itself
+    return _NOT_PLAIN_BUT_NEWLINES.sub(_escaped, text)
+
+
+def one_line(text: str) -> str:
+    """Return a message as one printable line of limited length."""
+    if len(text) > 2 * MAX_LINE_CHARACTERS:  # before anything that takes time in proportion to it
+        text = text[:MAX_LINE_CHARACTERS] + text[-MAX_LINE_CHARACTERS:]
+    line = printable(re.sub(r"[\t\r\n]+", " ", text.strip()))
+    if len(line) <= MAX_LINE_CHARACTERS:
+        return line
+    end = MAX_LINE_CHARACTERS // 3
+    return line[: MAX_LINE_CHARACTERS - end - len(_OMITTED)] + _OMITTED + line[-end:]
+
+
+def _visible(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else "\N{REPLACEMENT CHARACTER}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")  # JSON escapes are UTF-16: two of them beyond U+FFFF
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

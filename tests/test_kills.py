@@ -1,0 +1,205 @@
+"""Whatever ends a command ends what it started, without a traceback and without waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perfsuite.child_process import kill_running, running, started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPOSITORY = Path(__file__).parents[1]
+PATIENCE_S = 120.0
+
+SLEEPS = """
+import os, pathlib, time
+def test_sleeps(benchmark):
+    pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a signal at the death of a parent")
+
+
+def wait_for(condition: Callable[[], object]) -> object:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(arguments, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def ab(tmp_path: Path) -> list[str]:
+    (tmp_path / "test_it.py").write_text(SLEEPS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return [
+        *(sys.executable, "-m", "perfsuite", "ab", "--baseline", sys.executable, "--candidate", sys.executable),
+        *("--processes", "1", "--run-dir", "run", "--", "test_it.py", "-p", "no:cacheprovider"),
+    ]
+
+
+def child_of(folder: Path) -> int:
+    file = folder / "pid"
+    return int(str(wait_for(lambda: file.exists() and file.read_text())))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_nothing_measures_on_when_ab_is_ended(number: signal.Signals, ab: list[str], tmp_path: Path) -> None:
+    process = start(ab, tmp_path)
+    child = child_of(tmp_path)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    wait_for(lambda: not is_running(child))
+    assert "Traceback" not in error
+    assert process.returncode == (-number if number == signal.SIGKILL else 130)
+
+
+def test_two_quick_interrupts_end_ab_and_its_process_at_once(ab: list[str], tmp_path: Path) -> None:
+    # A process that ignores the first one: the second must not wait for it.
+    (tmp_path / "test_it.py").write_text(SLEEPS.replace("    time.sleep", "    ignore()\n    time.sleep") + IGNORES)
+    process = start(ab, tmp_path)
+    child = child_of(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    wait_for(lambda: not is_running(child))
+
+
+IGNORES = """
+def ignore():
+    import signal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+"""
+
+
+def test_a_process_that_outlives_the_run_holds_its_lock(tmp_path: Path) -> None:
+    code = (
+        "import sys, os, subprocess\n"
+        "from pathlib import Path\n"
+        "from perfsuite.folder_lock import folder_locked\n"
+        "from perfsuite import child_process\n"
+        "child_process._parent_death_signal = lambda: lambda: None\n"
+        "with folder_locked(Path('run')) as lock:\n"
+        "    sleeping = child_process.started(['sleep', '600'], held=lock, stdout=-3, stderr=-3)\n"
+        "    print(sleeping.__enter__().pid, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+    )
+    child = int(done.stdout)
+    try:
+        held = (
+            "from pathlib import Path\n"
+            "from perfsuite.folder_lock import folder_locked\n"
+            "with folder_locked(Path('run')): pass\n"
+        )
+        again = subprocess.run(
+            [sys.executable, "-c", held], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+        )
+        assert "in use by a process that was started by process" in again.stderr
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_process_and_what_it_started_is_killed_when_its_block_is_left(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/grandchild; wait"
+    with contextlib.suppress(ZeroDivisionError), started(["/bin/sh", "-c", script]) as process:
+        file = tmp_path / "grandchild"
+        grandchild = int(str(wait_for(lambda: file.exists() and file.read_text().strip())))
+        assert process in running
+        raise ZeroDivisionError
+    wait_for(lambda: not is_running(grandchild))
+    assert process not in running
+    kill_running()  # nothing is left
+
+
+IMPORTS = """
+import os, sys, threading
+from perfsuite.workloads import decoding
+
+class Slow(bytes):
+    def __reduce__(self):
+        return (slow, ())
+
+def slow():
+    import os, time
+    with open("workers", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    time.sleep(600)
+
+def main():
+    decoding.CHUNK = 1
+    decoding.os.sched_getaffinity = lambda _: {0, 1}
+    decoding.decode_images([Slow()] * 4, ["a"] * 4)
+
+if __name__ == "__main__":
+    import signal
+    from perfsuite import cli
+    cli.main = main
+    cli.run()
+"""
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGKILL,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)])
+def test_no_worker_of_an_import_is_left(numbers: tuple[signal.Signals, ...], tmp_path: Path) -> None:
+    (tmp_path / "imports.py").write_text(IMPORTS)
+    process = start([sys.executable, "imports.py"], tmp_path)
+    file = tmp_path / "workers"
+    workers = str(wait_for(lambda: file.exists() and file.read_text().count("\n") >= 2 and file.read_text())).split()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.02)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    for worker in workers:
+        wait_for(lambda worker=worker: not is_running(int(worker)))  # type: ignore[misc]
+    assert "Traceback" not in error
+    assert process.returncode in {*(-number for number in numbers), 130}
+
+
+def test_a_signal_while_a_process_is_started_is_neither_lost_nor_loses_the_process() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    script = f"kill -TERM {os.getpid()}; exec sleep 600"
+    begun: list[int] = []
+    try:
+        for _ in range(20):
+            with contextlib.suppress(KeyboardInterrupt), started(["/bin/sh", "-c", script]) as process:
+                begun.append(process.pid)
+                begun.append(process.wait(PATIENCE_S))
+            assert not running
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(begun) <= 20  # every signal came: no process was waited for
+    assert not any(is_running(pid) for pid in begun)
