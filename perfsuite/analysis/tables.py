@@ -10,20 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.terminal_table import table_lines
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pandas as pd
-    from rich.table import Table as RichTable
 
 NO_TERMINAL_WIDTH = 10_000
 """Columns where the output is no terminal: nothing is to be folded in a file."""
-
-
-FOLDED_WIDTH = 28
-"""Columns that a text which may be folded keeps at the least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,46 +121,15 @@ def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
     )
     console.print(Text(printable(table.title), style="bold"), soft_wrap=width is None)
     if table.columns:
-        rich_table, least = _rich_table(table, padding=1)
-        if least > console.width:
-            rich_table, least = _rich_table(table, padding=0)
-        console.print()
-        console.print(rich_table, width=max(console.width, least), crop=False)
-    if table.columns and table.notes:
-        console.print()
+        rows = table.rows()
+        texts = [[printable(column.show(row)) for row in rows] for column in table.columns]
+        lines = table_lines(table.columns, rows, texts, width=console.width, color=color)
+        stream.write("".join(f"{line}\n" for line in ("", *lines)))
+        if table.notes:
+            console.print()
     for note in table.notes:
         console.print(Text(printable(note)), soft_wrap=width is None)
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
-
-
-def _rich_table(table: Table, *, padding: int) -> tuple[RichTable, int]:
-    """Return the table for rich, and how wide it is where everything that may be folded is."""
-    from rich.box import SIMPLE_HEAD
-    from rich.cells import cell_len
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    rich_table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
-    rows = table.rows()
-    least = 0
-    headings = [column.heading.replace(" ", "\n") if column.numeric else column.heading for column in table.columns]
-    num_lines = max((heading.count("\n") for heading in headings), default=0)
-    for column, words in zip(table.columns, headings, strict=True):
-        heading = "\n" * (num_lines - words.count("\n")) + words
-        texts = [printable(column.show(row)) for row in rows]
-        width = max(cell_len(line) for line in [*heading.split("\n"), *texts])
-        width = min(width, FOLDED_WIDTH) if column.foldable else width
-        least += width + padding + 1
-        rich_table.add_column(
-            Text(heading),
-            justify="right" if column.numeric else "left",
-            vertical="top",
-            overflow="fold",
-            min_width=width,
-        )
-    for row in rows:
-        rich_table.add_row(*(Text(printable(column.show(row)), style=column.style(row)) for column in table.columns))
-    return rich_table, least
 
 
 def render_markdown(table: Table) -> str:
@@ -233,6 +198,8 @@ def render_json(table: Table) -> str:
 
 def printable(text: str) -> str:
     """Replace what a terminal would act on: names come from files, and files from anywhere."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
