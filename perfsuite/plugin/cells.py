@@ -11,6 +11,7 @@ import pytest
 from perfsuite.errors import HarnessOverheadError, InconclusiveError, PerfsuiteError
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.budget import OVERHEAD_TIME_S
+from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.options import given
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_stage
@@ -83,6 +84,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give every cell the device's clock and our defaults, where the user has not set others."""
     cells = [item for item in items if "workload" in getattr(item, "fixturenames", ())]
     if not cells:
+        return
+    if is_worker(config):
+        refuse_cells(config, items, cells)
         return
     state = suite(config)
     if state.error is not None:

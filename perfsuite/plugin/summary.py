@@ -13,6 +13,7 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.plugin.results import environment, result_path, write_error
+from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if any(cell.get_closest_marker("fidelity") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
+    not_asked_for = left_out(config)
+    if not_asked_for:
+        lines.append(f"not selected: {', '.join(not_asked_for)} (select them with -m)")
     path = result_path(config)
     if path is not None:
         lines.append(f"results go to {shown_path(path)}, after every cell")
