@@ -40,6 +40,7 @@ WORKLOAD_COLUMNS = (
     "compiled",
     "gradients",
     "device_type",
+    "cudnn_benchmark",
 )
 PAIRING_COLUMNS = tuple(column for column in WORKLOAD_COLUMNS if column != "precision")
 """The workload but for its precision: what FP32 and AMP must share to be set against each other."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.collect import Results
 
-SHORT_HEADINGS = {"batch_size": "batch"}
+SHORT_HEADINGS = {"batch_size": "batch", "cudnn_benchmark": "cuDNN benchmark"}
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -89,6 +89,7 @@ _WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
     "memory_format": lambda name: "" if name == "contiguous" else str(name),
     "compiled": lambda compiled: "compiled" if compiled else "",
     "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
 }
 _ENVIRONMENT_IN_WORDS = {"device": "", "torch": "torch ", "cuda": "CUDA ", "driver": "driver "}
 _IN_TITLE = {*_WORKLOAD_IN_WORDS, *_ENVIRONMENT_IN_WORDS}

@@ -17,7 +17,7 @@ from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.work import count_work
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
-from perfsuite.workloads.precision import applied, policy_named
+from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ def measure(
     benchmark.group = f"{workload.model} {workload.phase}"
     with guard(benchmark, workload.label, device=device, clock=clock):
         findings = memory_left_behind(device)
-        with applied(policy_named(workload.precision)):
+        with applied_to(workload):
             cell = _Cell(workload, benchmark, device=device, clock=clock, report_stage=report_stage)
             try:
                 cell.run()
@@ -297,7 +297,7 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
     except (NotSupportedError, MeasurementError, RuntimeError) as error:
         absent.update(dict.fromkeys(("step_flops", "least_bytes"), _in_a_line(error)))
     try:
-        limits = dataclasses.asdict(probe_limits(step.policy, device=step.device, clock=clock))
+        limits = dataclasses.asdict(probe_limits(step.workload, device=step.device, clock=clock))
         found.update({f"probe_{key}": value for key, value in limits.items()})
     except (MemoryError, RuntimeError) as error:
         reason = "no room for the probes beside the cell" if is_out_of_memory(error) else _in_a_line(error)

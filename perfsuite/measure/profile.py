@@ -17,7 +17,7 @@ from perfsuite.errors import MeasurementError
 from perfsuite.evidence import Kernel, Profile
 from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
 from perfsuite.measure.preparation import build_step
-from perfsuite.workloads.precision import applied
+from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -67,7 +67,7 @@ def profile_workload(workload: Workload, *, device: torch.device, timed_s: float
     """
     step, _ = build_step(workload, device=device, report_stage=lambda _stage: None)
     try:
-        with applied(step.policy):
+        with applied_to(workload):
             if workload.phase == "backward":
                 step.retain_graph()
             return take_profile(step.phase, device=device, timed_s=timed_s)

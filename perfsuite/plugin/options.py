@@ -49,6 +49,7 @@ class Options:
         memory_formats: Names of memory formats.
         gradients: `freed` or `kept`, or both.
         compiled: Whether networks go through `torch.compile`.
+        cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest.
         recipe: How full trainings are done.
         num_seeds: How many trainings of each cell.
         data: Path of the data set, or None for where it is kept.
@@ -66,6 +67,7 @@ class Options:
     memory_formats: tuple[str, ...]
     gradients: tuple[str, ...]
     compiled: bool
+    cudnn_benchmark: bool
     recipe: Recipe
     num_seeds: int
     data: Path | None
@@ -157,6 +159,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long a check of the harness overhead (-m fidelity) goes on while it cannot tell; "
         f"default: {OVERHEAD_TIME_S}",
     )
+    group.addoption(
+        "--perf-cudnn-benchmark",
+        action="store_true",
+        default=False,
+        help="let cuDNN time its algorithms and take the fastest, in steps and full trainings; default: off, as in "
+        "PyTorch",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -189,6 +198,7 @@ def read_options(get: Callable[[str], object]) -> Options:
         memory_formats=split_names("--perf-memory-format", str(get("perf_memory_format"))),
         gradients=split_names("--perf-gradients", str(get("perf_gradients"))),
         compiled=bool(get("perf_compile")),
+        cudnn_benchmark=bool(get("perf_cudnn_benchmark")),
         recipe=read_recipe(str(get("perf_recipe")), Path.cwd()),
         num_seeds=_num_seeds(str(get("perf_seeds"))),
         data=_path(get("perf_data")),
@@ -198,6 +208,11 @@ def read_options(get: Callable[[str], object]) -> Options:
         profiled=not get("perf_no_profile"),
         overhead_time_s=_overhead_time_s(str(get("perf_overhead_time"))),
     )
+    if options.deterministic and options.cudnn_benchmark:
+        raise InvalidChoiceError(
+            "--perf-deterministic, --perf-cudnn-benchmark: a search may choose other algorithms in each process; leave "
+            "one of them out"
+        )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
     # The tables stand beside the code that uses them, which imports torch; a plain run need not wait for that here.

@@ -24,6 +24,7 @@ DEFAULTS: dict[str, object] = {
     "perf_memory_format": "contiguous",
     "perf_gradients": "freed",
     "perf_compile": False,
+    "perf_cudnn_benchmark": False,
     "perf_recipe": "study",
     "perf_seeds": "1",
     "perf_data": None,
