@@ -29,6 +29,11 @@ def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ..
     return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
 
 
+def batch_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return a column for the batch size where there are several."""
+    return [text_column("batch_size", "batch")] if frame["batch_size"].nunique() > 1 else []
+
+
 def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
     """Whether a column has anything to show: a value, and one other than 0 unless zero counts."""
     if key not in frame:

@@ -16,6 +16,7 @@ from perfsuite.analysis.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, brac
 from perfsuite.analysis.speedup import BASELINE, INTERLEAVED, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
+    batch_columns,
     has_any,
     name_column,
     notes_of,
@@ -76,7 +77,7 @@ def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()
         columns=(
             text_column("model"),
             text_column("precision"),
-            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else []),
+            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else batch_columns(frame)),
             *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
             *(metric_column(key) for key in shown),
         ),

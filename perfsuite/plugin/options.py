@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_sizes, split_names
 from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
@@ -42,7 +43,7 @@ class Options:
     """What the user asked for.
 
     Attributes:
-        device: `auto`, `cuda` or `cpu`.
+        device: `auto`, `cuda`, `cuda:1` or `cpu`.
         models: Names of networks.
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
@@ -85,7 +86,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options, all with the prefix `--perf-`."""
     group = parser.getgroup("perfsuite", "performance suite")
     group.addoption(
-        "--perf-device", default="auto", metavar="DEVICE", help="auto (CUDA, else the CPU), cuda or cpu; default: auto"
+        "--perf-device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto (CUDA, else the CPU), cuda, cuda:N for the GPU that torch calls so, or cpu; default: auto",
     )
     group.addoption(
         "--perf-models",
@@ -228,8 +232,14 @@ def read_options(get: Callable[[str], object]) -> Options:
 
         for name in options.precisions:
             _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
-    if options.device not in {"auto", "cuda", "cpu"}:
-        raise InvalidChoiceError(f"--perf-device: unknown device {options.device!r}; choose from auto, cuda, cpu")
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", options.device):
+        raise InvalidChoiceError(
+            f"--perf-device: unknown device {options.device[:20]!r}; choose from auto, cuda, cuda:N, cpu"
+        )
+    if options.data is not None:
+        from perfsuite.workloads.image_files import check_data_path
+
+        _at("--perf-data", lambda: check_data_path(options.data))
     return options
 
 
@@ -256,7 +266,7 @@ def _expanded(arguments: Iterable[str], config: pytest.Config) -> Iterator[str]:
 def _at(option: str, check: Callable[[], object]) -> None:
     try:
         check()
-    except InvalidChoiceError as error:
+    except PerfsuiteError as error:
         raise InvalidChoiceError(f"{option}: {error}") from None
 
 
@@ -287,6 +297,4 @@ def _num_seeds(value: str) -> int:
 def _batch_sizes(value: object) -> tuple[int, ...]:
     if value is None:
         return ()
-    option = "--perf-batch-size"
-    sizes = [parse_batch_size(option, part, MAX_BATCH_SIZE) for part in split_names(option, str(value))]
-    return tuple(dict.fromkeys(sizes))
+    return parse_batch_sizes("--perf-batch-size", str(value), MAX_BATCH_SIZE)

@@ -59,12 +59,13 @@ def suite(config: pytest.Config) -> Suite:
         import torch
 
         from perfsuite.measure.clock import DeviceClock, device_synchronizer
-        from perfsuite.measure.device import choose_device
+        from perfsuite.measure.device import choose_device, use_device
 
         options = config.stash[OPTIONS]
         error: PerfsuiteError | None = None
         try:
             device = choose_device(options.device)
+            use_device(device)
         except PerfsuiteError as caught:
             device, error = torch.device("cpu"), caught
         now = dt.datetime.now(dt.UTC)

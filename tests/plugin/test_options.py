@@ -68,7 +68,12 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_overhead_time", "1.5", "--perf-overhead-time: '1.5' is not a time"),
         ("perf_seeds", "0", "--perf-seeds: '0' is no number of seeds"),
         ("perf_seeds", "many", "--perf-seeds: 'many' is no number of seeds"),
-        ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),
+        ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cuda:N, cpu"),
+        ("perf_device", "cuda:x", "--perf-device: unknown device 'cuda:x'; choose from auto, cuda, cuda:N, cpu"),
+        ("perf_device", "cpu:1", "--perf-device: unknown device 'cpu:1'"),
+        ("perf_data", "nothing.npz", "--perf-data: nothing.npz: no such file or folder; `perfsuite data download`"),
+        ("perf_data", __file__, f"--perf-data: {__file__}: neither a folder nor an archive; .zip, .tar, .tar.gz and"),
+        ("perf_data", ".", "--perf-data: .: no class folders in it; train/airplane, test/truck and so on"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_option_value_and_choices(name: str, value: str, message: str) -> None:

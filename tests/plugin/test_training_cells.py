@@ -144,8 +144,8 @@ def test_a_mirror_given_as_data_is_imported_once(run_suite: Callable[..., Run], 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--perf-data=nothing.npz"], "nothing.npz: no such file; `perfsuite data download`"),
-        (["--perf-data=nothing"], "--perf-data nothing: No such file or directory"),
+        (["--perf-data=nothing.npz"], "nothing.npz: no such file or folder; `perfsuite data download`"),
+        (["--perf-data=nothing"], "--perf-data: nothing: no such file or folder"),
         (
             ["--perf-recipe=fast"],
             "--perf-recipe: unknown recipe 'fast'; choose from study, smoke, or name a .toml file",
