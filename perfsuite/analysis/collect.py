@@ -20,6 +20,7 @@ from perfsuite.analysis.foreign_findings import foreign_findings
 from perfsuite.analysis.full_training import full_trainings, without_replays
 from perfsuite.analysis.machine_info import machine_key, machine_of
 from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
+from perfsuite.analysis.row_warnings import warnings_of
 from perfsuite.analysis.statistics.intervals import relative_margins
 
 if TYPE_CHECKING:
@@ -238,6 +239,9 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
         row["findings"] = "; ".join(record.findings)
         if row["time_median_s"]:
             row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
+        quartiles = row.get("time_q1_s"), row.get("time_q3_s")
+        iqr_s = None if quartiles[0] is None or quartiles[1] is None else quartiles[1] - quartiles[0]
+        row["warnings"] = warnings_of(record, iqr_s=iqr_s, median_s=row["time_median_s"])
         row.update(evidence_columns(record, median_s=row["time_median_s"], gpu=gpu))
     return row
 

@@ -9,6 +9,7 @@ import pandas as pd
 from perfsuite.analysis.collect import differing_columns, place_columns
 from perfsuite.analysis.foreign_findings import findings_in_words
 from perfsuite.analysis.result_file import short_commit
+from perfsuite.analysis.row_warnings import has_warnings
 from perfsuite.analysis.tables import Column, text_column
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
 def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
     """Return the columns that tell rows apart, and those that are always shown."""
     return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
+
+
+def warnings_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return a column for what spoils a row, where any row has something."""
+    return [text_column("warnings", foldable=True)] if has_warnings(frame) else []
 
 
 def batch_columns(frame: pd.DataFrame) -> list[Column]:

@@ -7,6 +7,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.evidence import SPREAD_LIMIT_RATIO
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock, WarmUp, warm_up
 from perfsuite.measure.dry_run import predict_memory
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from perfsuite.evidence import Telemetry
     from perfsuite.measure.preparation import Benchmark
     from perfsuite.workloads.step import TrainingStep
-
-SPREAD_LIMIT_RATIO = 0.1
-"""Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
-server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
 
 ENERGY_WINDOW_S = 2.0
 """Least length of the window whose energy is read, so that the counter's steps are a few percent of it at most."""

@@ -236,10 +236,11 @@ def read_options(get: Callable[[str], object]) -> Options:
         raise InvalidChoiceError(
             f"--perf-device: unknown device {options.device[:20]!r}; choose from auto, cuda, cuda:N, cpu"
         )
-    if options.data is not None:
+    data = options.data
+    if data is not None:
         from perfsuite.workloads.image_files import check_data_path
 
-        _at("--perf-data", lambda: check_data_path(options.data))
+        _at("--perf-data", lambda: check_data_path(data))
     return options
 
 
