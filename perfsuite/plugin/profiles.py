@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.plugin.options import OPTIONS
+from perfsuite.plugin.progress import profile_reported, profiles_reported
 from perfsuite.plugin.results import result_path, write_results
 from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
 from perfsuite.record_kinds import read_record
@@ -42,15 +43,16 @@ def _profile(config: pytest.Config) -> None:
             record = read_record(bench.extra_info[KEY])
             if isinstance(record, Record):
                 cells.append((bench, record))
-    for number, (bench, record) in enumerate(cells, start=1):
-        _say(config, f"where the time goes: {number} of {len(cells)}, {record.workload.label}")
-        found, problem = _taken(config, record, float(bench.stats.median))
-        content = bench.extra_info[KEY]
-        content["profile"] = found
-        if problem is not None:
-            content["findings"] = [*content["findings"], f"no profile: {problem}"]
-        write_results(config)
-    _say(config, "")
+    with profiles_reported(config, [bench.fullname for bench, _ in cells]):
+        for number, (bench, record) in enumerate(cells, start=1):
+            text = f"where the time goes: {number} of {len(cells)}, {record.workload.label}"
+            with profile_reported(config, bench.fullname, text):
+                found, problem = _taken(config, record, float(bench.stats.median))
+            content = bench.extra_info[KEY]
+            content["profile"] = found
+            if problem is not None:
+                content["findings"] = [*content["findings"], f"no profile: {problem}"]
+            write_results(config)
 
 
 def _taken(config: pytest.Config, record: Record, timed_s: float) -> tuple[dict[str, Any] | None, str | None]:
@@ -68,11 +70,3 @@ def _taken(config: pytest.Config, record: Record, timed_s: float) -> tuple[dict[
         return None, f"{str(error).strip() or type(error).__name__}".partition("\n")[0][:200]
     finally:
         release_cached_memory(device)
-
-
-def _say(config: pytest.Config, text: str) -> None:
-    """Write over the line that stands there, where somebody is looking."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and reporter.isatty and reporter.verbosity >= 0:
-        width = reporter._tw.fullwidth - 1  # noqa: SLF001 - the terminal writer has no public name
-        reporter.write("\r" + text[:width].ljust(width) + ("" if text else "\r"), flush=True)

@@ -15,6 +15,7 @@ from perfsuite.errors import PerfsuiteError
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
+from perfsuite.plugin.trainings import is_training, kept_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -92,6 +93,9 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
         return
     terminalreporter.write(text)
     terminalreporter.write_line("")
+    if any(map(is_training, suite(config).cells)):
+        for line in kept_in_words(config):
+            terminalreporter.write_line(line)
     terminalreporter.write_line(f"Results: {shown_path(path)}")
     terminalreporter.write_line(f"Again:   {_command()} collect --table {table} {shlex.quote(shown_path(path))}")
 
