@@ -120,5 +120,5 @@ def test_cuda_without_a_gpu_is_one_line() -> None:
 
 
 def test_an_unknown_device_is_refused_by_name() -> None:
-    with pytest.raises(InvalidChoiceError, match="unknown device 'tpu'; choose from auto, cuda, cpu"):
+    with pytest.raises(InvalidChoiceError, match="unknown device 'tpu'; choose from auto, cuda, cuda:N, cpu"):
         choose_device("tpu", nvml=WITHOUT_GPU)

@@ -97,6 +97,7 @@ def test_a_run_without_pytest_benchmark_says_what_is_missing(run_suite: Callable
 
 
 INSTALLED = any(entry.value == early.__name__ for entry in entry_points(group="pytest11"))
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 EARLY = () if INSTALLED else ("-p", early.__name__)
 """What loads the plugin as an installed perfsuite does; pytest refuses one plugin by two names."""
 
@@ -107,7 +108,7 @@ def test_a_path_elsewhere_in_a_word_of_its_own_ends_in_one_line_that_says_how_to
     run_suite: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory, option: str, loaded: tuple[str, ...]
 ) -> None:
     path = tmp_path_factory.mktemp("elsewhere") / "x.toml"
-    path.write_text("epochs = 2")
+    path.write_bytes(EMPTY_ZIP if option == "--perf-data" else b"epochs = 2")
     run = run_suite(*loaded, option, str(path), quick=False)
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = (line for line in run.text.splitlines() if line.startswith("ERROR"))
