@@ -107,7 +107,16 @@ def split_names(option: str, value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def parse_batch_size(option: str, value: str, largest: int) -> int:
+def parse_batch_sizes(option: str, value: str, largest: int) -> tuple[int, ...]:
+    """Return the batch sizes of a comma-separated option, each once, in their order.
+
+    Raises:
+        InvalidChoiceError: One is no whole number from 1 to `largest`; the message names the option.
+    """
+    return tuple(dict.fromkeys(_parse_batch_size(option, part, largest) for part in split_names(option, value)))
+
+
+def _parse_batch_size(option: str, value: str, largest: int) -> int:
     """Return a batch size from what the user wrote.
 
     Raises:

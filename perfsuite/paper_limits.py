@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from perfsuite import study
-from perfsuite.errors import InvalidChoiceError, choose, parse_batch_size, split_names
+from perfsuite.errors import InvalidChoiceError, choose, parse_batch_sizes, split_names
 from perfsuite.gpus import choose_gpu
 from perfsuite.measure.dry_run import LARGEST_BATCH_SIZE
 from perfsuite.measure.work import count_work
@@ -37,10 +37,10 @@ def plan_limits(
     if lacking:
         has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
         raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
-    size = study.BATCH_SIZE if batch_size is None else parse_batch_size("--batch-size", batch_size, LARGEST_BATCH_SIZE)
+    sizes = parse_batch_sizes("--batch-size", batch_size or str(study.BATCH_SIZE), LARGEST_BATCH_SIZE)
     return sheet, [
         Workload(model=model, precision=policy, phase="train_step", batch_size=size, device_type="cuda")
-        for model, policy in itertools.product(names, dict.fromkeys(policies))
+        for model, policy, size in itertools.product(names, dict.fromkeys(policies), sizes)
     ]
 
 

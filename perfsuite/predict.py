@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite import study
-from perfsuite.errors import choose, parse_batch_size, split_names
+from perfsuite.errors import choose, parse_batch_sizes, split_names
 from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
 from perfsuite.measure.dry_run import (
     GIB_BYTES,
@@ -65,19 +65,23 @@ def plan_cells(
     for name in names:
         choose(MODELS, name, kind="model")
     policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
-    size = study.BATCH_SIZE if batch_size is None else parse_batch_size("--batch-size", batch_size, LARGEST_BATCH_SIZE)
+    sizes = parse_batch_sizes("--batch-size", batch_size or str(study.BATCH_SIZE), LARGEST_BATCH_SIZE)
     sheet = None if gpu is None else choose_gpu(gpu)
     capacity_bytes, words = _capacity(capacity, sheet)
     how = f"gradients {state}"
+    if capacity_bytes is not None:
+        sizes = sizes[:1]  # the largest is looked for, whatever they are
+    elif len(sizes) == 1:
+        words = f"batch {sizes[0]}"
     return Plan(
         workloads=tuple(
             Workload(
                 model=model, precision=policy, phase="train_step", batch_size=size, gradients=state, device_type="cuda"
             )
-            for model, policy in itertools.product(names, dict.fromkeys(policies))
+            for model, policy, size in itertools.product(names, dict.fromkeys(policies), sizes)
         ),
         capacity_bytes=capacity_bytes,
-        title=f"Predicted peak memory of a training step in MiB, {how}, {words or f'batch {size}'}",
+        title=f"Predicted peak memory of a training step in MiB, {how}{f', {words}' if words else ''}",
         notes=_notes(sheet),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perfsuite.errors import RecordError
 from perfsuite.records import PairedRecord, Record, versioned
 from perfsuite.strict_json import read_dataclass
-from perfsuite.training_record import PEAK_WITHOUT_EVALUATION, TrainingRecord, without_peaks
+from perfsuite.training_record import PEAK_WITHOUT_EVALUATION, TrainingRecord, with_cudnn_benchmark, without_peaks
 
 AnyRecord = Record | PairedRecord | TrainingRecord
 
@@ -21,6 +21,8 @@ def read_record(value: object, where: str = "record") -> AnyRecord:
     kind = fields.get("kind", "cell")
     if not isinstance(kind, str) or kind not in kinds:
         raise RecordError(f"{where}.kind is {kind!r:.60}, one of {', '.join(kinds)} is needed")
+    if kind == "training":
+        fields = with_cudnn_benchmark(fields)
     record = read_dataclass(kinds[kind], fields, where)
     is_old = isinstance(value, dict) and value["schema_version"] < PEAK_WITHOUT_EVALUATION
     if isinstance(record, TrainingRecord) and is_old:

@@ -43,6 +43,7 @@ class Workload:
         compiled: Whether the network went through `torch.compile`.
         gradients: `freed` (set to None by zero_grad) or `kept` (zeroed in place).
         device_type: `cuda` or `cpu`.
+        cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest, or takes what its heuristic says.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Workload:
     compiled: bool = False
     gradients: str = "freed"
     device_type: str
+    cudnn_benchmark: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -65,6 +67,7 @@ class Workload:
         extra = [self.memory_format] if self.memory_format != "contiguous" else []
         extra += ["compiled"] if self.compiled else []
         extra += [f"gradients {self.gradients}"] if self.gradients != "freed" else []
+        extra += ["cudnn-benchmark"] if self.cudnn_benchmark else []
         return " ".join([self.model, self.precision, self.phase, f"b{self.batch_size}", *extra])
 
 

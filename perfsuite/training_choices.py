@@ -33,15 +33,14 @@ class Choice:
 
 
 def training_choices(
-    workload: Workload, recipe: Recipe, *, deterministic: bool, cudnn_benchmark: bool, evaluation_batch: int
+    workload: Workload, recipe: Recipe, *, deterministic: bool, evaluation_batch: int
 ) -> tuple[Choice, ...]:
     """Return the choices of a training.
 
     Args:
-        workload: Its network, precision, memory format, gradients kept or freed.
+        workload: Its network, precision, memory format, gradients kept or freed, cuDNN's search.
         recipe: Its recipe.
         deterministic: Whether the same algorithms are chosen every time.
-        cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest.
         evaluation_batch: Images that are evaluated at once.
     """
     rows: tuple[tuple[str, str | int | float | bool, str], ...] = (
@@ -78,8 +77,8 @@ def training_choices(
         ),
         (
             "cudnn_benchmark",
-            cudnn_benchmark,
-            "on in a training of hours, off where deterministic; off in single steps, for the same kernels in each run",
+            workload.cudnn_benchmark,
+            "off as in PyTorch, in steps and trainings: each run has the same kernels, no search in its time and peak",
         ),
         (
             "deterministic",
@@ -103,7 +102,7 @@ def training_choices(
         ),
         (
             "peak_memory",
-            "of the steps of training alone, cuDNN's search for algorithms included",
+            "of the steps of training alone, with cuDNN's search where cudnn_benchmark is on",
             "evaluation's is a metric of its own",
         ),
         (

@@ -177,6 +177,20 @@ def discordant_counts(baseline: TrainingRecord, candidate: TrainingRecord) -> Di
     return count_discordant(outcomes[0], outcomes[1])
 
 
+def with_cudnn_benchmark(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a training, whether cuDNN searched for algorithms in its workload.
+
+    Before it was part of the workload, trainings searched unless they were deterministic; steps never did.
+    """
+    workload = fields.get("workload")
+    if not isinstance(workload, dict) or "cudnn_benchmark" in workload:
+        return fields
+    settings = fields.get("settings")
+    found = settings.get("cudnn_benchmark") if isinstance(settings, dict) else None
+    value = found if isinstance(found, bool) else fields.get("deterministic") is False
+    return {**fields, "workload": {**workload, "cudnn_benchmark": value}}
+
+
 def without_peaks(record: TrainingRecord) -> TrainingRecord:
     """Return a record of before `PEAK_WITHOUT_EVALUATION` without its peaks, which were mostly those of evaluation."""
     reason = (

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Load pytester, with its options: only these tests need it, and its help is nothing for users."""
+    pluginmanager.import_plugin("pytester")
+
+
 @pytest.fixture
 def write_result(tmp_path: Path) -> Callable[..., Path]:
     """Write content as a result file and return its path."""

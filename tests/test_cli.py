@@ -78,6 +78,18 @@ def test_memory_shows_the_study_s_cells_beside_its_figures(capsys: pytest.Captur
         assert sum(row[f"{part}_bytes"] for part in parts) == row["peak_bytes"]
 
 
+@pytest.mark.parametrize("command", ["memory", "limits"])
+def test_a_list_of_batch_sizes_is_a_row_each_and_a_column(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = [command, "--model", "resnet18", "--precision", "fp32", "--batch-size", "2,4,2"]
+    assert main([*cell, "--format", "json"]) == 0
+    assert [row["batch_size"] for row in json.loads(capsys.readouterr().out)] == [2, 4]
+    assert main([*cell, "--format", "csv"]) == 0
+    assert main(cell) == 0
+    assert " batch " in capsys.readouterr().out
+    assert main([*cell[:-1], "2,x"]) == 2
+    assert "--batch-size: 'x' is not a batch size" in capsys.readouterr().err
+
+
 def test_memory_predicts_any_cell_and_the_largest_batch(capsys: pytest.CaptureFixture[str]) -> None:
     cell = ["memory", "--model", "resnet18", "--precision", "amp"]
     assert main([*cell, "--batch-size", "4", "--format", "json"]) == 0

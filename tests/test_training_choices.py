@@ -20,7 +20,6 @@ def test_the_readme_shows_the_choices_as_they_are() -> None:
         workload,
         STUDY,
         deterministic=False,
-        cudnn_benchmark=True,
         evaluation_batch=evaluation_batch_size(workload),
     )
     readme = Path(perfsuite.workloads.__file__).with_name("README.md").read_text(encoding="utf-8")

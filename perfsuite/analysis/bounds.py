@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS, differing_columns
-from perfsuite.analysis.table_parts import SHORT_HEADINGS, has_any, notes_of, shared_in_words, telling_apart, varying
+from perfsuite.analysis.table_parts import (
+    SHORT_HEADINGS,
+    batch_columns,
+    has_any,
+    notes_of,
+    shared_in_words,
+    telling_apart,
+    varying,
+)
 from perfsuite.analysis.tables import Column, Table, metric_column, text_column
 
 if TYPE_CHECKING:
@@ -137,11 +145,15 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
     """
     ours = [key for key in ("thesis_training_time_s", "data_sheet_ratio") if has_any(frame, key)]
     return Table(
-        title=f"Theoretical time on a {gpu.name.upper()} with direct convolution, batch {frame['batch_size'].iloc[0]}",
+        title=(
+            f"Theoretical time on a {gpu.name.upper()} with direct convolution, batch "
+            f"{', '.join(map(str, frame['batch_size'].unique()))}"
+        ),
         frame=frame,
         columns=(
             text_column("model"),
             text_column("precision"),
+            *batch_columns(frame),
             metric_column("step_flops"),
             metric_column("least_bytes"),
             metric_column("limit_s"),

@@ -21,6 +21,7 @@ from perfsuite.analysis.foreign_findings import foreign_findings
 from perfsuite.analysis.full_training import full_trainings, without_replays
 from perfsuite.analysis.machine_info import machine_key, machine_of
 from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
+from perfsuite.analysis.row_warnings import warnings_of
 from perfsuite.mean_margin import relative_margins
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ WORKLOAD_COLUMNS = (
     "compiled",
     "gradients",
     "device_type",
+    "cudnn_benchmark",
 )
 PAIRING_COLUMNS = tuple(column for column in WORKLOAD_COLUMNS if column != "precision")
 """The workload but for its precision: what FP32 and AMP must share to be set against each other."""
@@ -265,6 +267,9 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
         row["quick"] = record.quick
         if row["time_median_s"]:
             row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
+        quartiles = row.get("time_q1_s"), row.get("time_q3_s")
+        iqr_s = None if quartiles[0] is None or quartiles[1] is None else quartiles[1] - quartiles[0]
+        row["warnings"] = warnings_of(record, iqr_s=iqr_s, median_s=row["time_median_s"])
         row.update(evidence_columns(record, median_s=row["time_median_s"], gpu=gpu))
     return row
 

@@ -101,5 +101,6 @@ def _label(row: Mapping[Any, Any], columns: Sequence[str], where: str) -> str:
     parts += [str(row["memory_format"])] if row["memory_format"] != "contiguous" else []
     parts += ["compiled"] if row["compiled"] else []
     parts += [f"gradients {row['gradients']}"] if row["gradients"] != "freed" else []
+    parts += ["cuDNN benchmark"] if row["cudnn_benchmark"] else []
     parts += [f"({where})"] if where else []
     return " ".join(parts)

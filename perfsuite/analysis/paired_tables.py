@@ -20,6 +20,7 @@ from perfsuite.analysis.ratio_text import (
     ratio_of_row,
     ratio_text,
 )
+from perfsuite.analysis.row_warnings import OTHER
 from perfsuite.analysis.speedup import time_ratio
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
@@ -28,6 +29,7 @@ from perfsuite.analysis.table_parts import (
     shared_in_words,
     telling_apart,
     varying,
+    warnings_columns,
 )
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 
@@ -88,6 +90,7 @@ def _group_row(group: PairGroup, results: Results) -> dict[str, Any]:
         "num_blocks": len(blocks),
         "num_passes": record.num_passes,
         "limit_ratio": record.limit_ratio,
+        "warnings": OTHER if any(pair.record.findings for pair in group.pairs) else None,
         **ratio_columns("separate_time_ratio", _separate_cells(group, results)),
     }
 
@@ -149,6 +152,7 @@ def paired_table(results: Results) -> Table:
             *([ratio_column("separate_speedup_ratio", "separate cells", decimals=3)] if separate else []),
             *([text_column("num_processes", "processes")] if several else []),
             metric_column("num_blocks"),
+            *warnings_columns(frame),
         ),
         notes=(
             f"interleaved: {_ORDER.format(_block_order(results, 'paired', 'FP32', 'AMP'))}",
@@ -212,6 +216,7 @@ def fidelity_table(results: Results) -> Table:
             metric_column("time_median_s", source="time_s", heading="reported ms"),
             Column(heading="difference %", show=_difference, numeric=True),
             metric_column("num_blocks"),
+            *warnings_columns(frame),
             text_column("outcome"),
             *([_limit_column()] if frame["limit_ratio"].nunique(dropna=False) > 1 else []),
         ),
@@ -248,6 +253,7 @@ def pipeline_table(results: Results) -> Table:
             text_column("against"),
             ratio_column("throughput_ratio", "throughput", decimals=3),
             metric_column("num_blocks"),
+            *warnings_columns(frame),
         ),
         notes=(
             f"interleaved: {_ORDER.format(_block_order(results, 'pipeline', 'reference', 'perfsuite'))}",

@@ -11,6 +11,7 @@ from perfsuite.analysis.collect import PAIRING_COLUMNS, place_columns
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.pair_groups import pair_groups, pair_origin
 from perfsuite.analysis.ratio_text import ratio_columns
+from perfsuite.analysis.row_warnings import joined_warnings
 from perfsuite.analysis.statistics.intervals import (
     Ratio,
     Scatter,
@@ -44,7 +45,8 @@ def speedup_frame(results: Results) -> pd.DataFrame:
         Columns: the place columns, the workload but its precision, `precision`, `images_per_second`
         and `peak_allocated_bytes` of both (`baseline_...` is FP32), `speedup_ratio` with what `ratio_columns` adds,
         `speedup_source` (`interleaved` or `separate cells`), both estimates as `interleaved_speedup_ratio` and
-        `separate_speedup_ratio`, `num_processes`, `num_left_out` (benchmarks that had no counterpart), `memory_ratio`.
+        `separate_speedup_ratio`, `num_processes`, `num_left_out` (benchmarks that had no counterpart), `memory_ratio`,
+        `warnings` of both.
     """
     frame = results.benchmarks
     if frame.empty or not results.ours:
@@ -91,6 +93,7 @@ def _against(
         "baseline_peak_allocated_bytes": memory[0],
         "peak_allocated_bytes": memory[1],
         "memory_ratio": memory[1] / memory[0] if memory[0] > 0 else None,
+        "warnings": joined_warnings({str(side["precision"].iloc[0]): side for side in (slow, fast)}),
     }
 
 

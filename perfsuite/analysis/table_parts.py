@@ -9,6 +9,7 @@ import pandas as pd
 from perfsuite.analysis.collect import differing_columns, place_columns
 from perfsuite.analysis.foreign_findings import findings_in_words
 from perfsuite.analysis.result_file import short_commit
+from perfsuite.analysis.row_warnings import has_warnings
 from perfsuite.analysis.tables import Column, text_column
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.collect import Results
 
-SHORT_HEADINGS = {"batch_size": "batch"}
+SHORT_HEADINGS = {"batch_size": "batch", "cudnn_benchmark": "cuDNN benchmark"}
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -27,6 +28,16 @@ def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
 def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
     """Return the columns that tell rows apart, and those that are always shown."""
     return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
+
+
+def warnings_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return a column for what spoils a row, where any row has something."""
+    return [text_column("warnings", foldable=True)] if has_warnings(frame) else []
+
+
+def batch_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return a column for the batch size where there are several."""
+    return [text_column("batch_size", "batch")] if frame["batch_size"].nunique() > 1 else []
 
 
 def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
@@ -89,6 +100,7 @@ _WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
     "memory_format": lambda name: "" if name == "contiguous" else str(name),
     "compiled": lambda compiled: "compiled" if compiled else "",
     "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
 }
 _ENVIRONMENT_IN_WORDS = {"device": "", "torch": "torch ", "cuda": "CUDA ", "driver": "driver "}
 _IN_TITLE = {*_WORKLOAD_IN_WORDS, *_ENVIRONMENT_IN_WORDS}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.terminal_table import FOLDED_WIDTH, table_lines
 from perfsuite.formatting import printable, printable_json
 from perfsuite.metrics import METRICS
 
@@ -17,14 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
-    from rich.table import Table as RichTable
 
 NO_TERMINAL_WIDTH = 10_000
 """Columns where the output is no terminal: nothing is to be folded in a file."""
-
-
-FOLDED_WIDTH = 28
-"""Columns that a text which may be folded keeps at the least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +126,9 @@ def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
     console.print(Text(printable(table.title), style="bold"), soft_wrap=width is None)
     rows = table.rows() if table.columns else []
     for columns in _parts(table, rows, console.width) if table.columns else []:
-        rich_table, least = _rich_table(columns, rows, padding=1)
-        if least > console.width:
-            rich_table, least = _rich_table(columns, rows, padding=0)
-        console.print()
-        console.print(rich_table, width=max(console.width, least), crop=False)
+        texts = [[printable(column.show(row)) for row in rows] for column in columns]
+        lines = table_lines(columns, rows, texts, width=console.width, color=color)
+        stream.write("".join(f"{line}\n" for line in ("", *lines)))
     if table.columns and table.notes:
         console.print()
     for note in table.notes:
@@ -182,31 +176,6 @@ def _least_width(column: Column, rows: list[dict[str, Any]]) -> int:
 
 def _heading_lines(column: Column) -> list[str]:
     return column.heading.split(" ") if column.numeric else [column.heading]
-
-
-def _rich_table(columns: Sequence[Column], rows: list[dict[str, Any]], *, padding: int) -> tuple[RichTable, int]:
-    """Return the table for rich, and how wide it is where everything that may be folded is."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    rich_table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, padding, 0, 0))
-    least = 0
-    num_lines = max((len(_heading_lines(column)) for column in columns), default=1)
-    for column in columns:
-        lines = _heading_lines(column)
-        width = _least_width(column, rows)
-        least += width + padding + 1
-        rich_table.add_column(
-            Text("\n".join([*[""] * (num_lines - len(lines)), *lines])),
-            justify="right" if column.numeric else "left",
-            vertical="top",
-            overflow="fold",
-            min_width=width,
-        )
-    for row in rows:
-        rich_table.add_row(*(Text(printable(column.show(row)), style=column.style(row)) for column in columns))
-    return rich_table, least
 
 
 def render_markdown(table: Table) -> str:

@@ -16,6 +16,7 @@ from perfsuite.analysis.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, brac
 from perfsuite.analysis.speedup import BASELINE, INTERLEAVED, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
+    batch_columns,
     has_any,
     name_column,
     notes_of,
@@ -23,6 +24,7 @@ from perfsuite.analysis.table_parts import (
     shared_in_words,
     telling_apart,
     varying,
+    warnings_columns,
     without,
 )
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
@@ -76,7 +78,7 @@ def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()
         columns=(
             text_column("model"),
             text_column("precision"),
-            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else []),
+            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else batch_columns(frame)),
             *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
             *(metric_column(key) for key in shown),
         ),
@@ -130,6 +132,7 @@ def _steps_table(results: Results) -> Table:
             for key in ("energy_per_image_joules", "detectable_slowdown_ratio")
             if has_any(frame, key)
         ),
+        *warnings_columns(frame),
     ]
     detectable = noise_notes(frame) if "noise_measured" in frame else []
     return Table(
@@ -146,11 +149,10 @@ def _speedup_table(results: Results) -> Table:
         table = _steps_table(results)
         note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
         return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes))
-    shown = varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)
     other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
     columns = [
         *place_table_columns(results.benchmarks),
-        *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+        *(text_column(key, SHORT_HEADINGS.get(key)) for key in varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)),
         *([text_column("precision")] if frame["precision"].nunique() > 1 else []),
         metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
         metric_column("images_per_second", heading=f"{other} images/s"),
@@ -158,6 +160,7 @@ def _speedup_table(results: Results) -> Table:
         metric_column("peak_allocated_bytes", source="baseline_peak_allocated_bytes", heading="FP32 peak MiB"),
         metric_column("peak_allocated_bytes", heading=f"{other} peak MiB"),
         metric_column("memory_ratio", heading="memory"),
+        *warnings_columns(frame),
     ]
     names = ", ".join(sorted(frame["precision"].unique()))
     return Table(
@@ -200,9 +203,8 @@ def _speedup_notes(frame: pd.DataFrame) -> list[str]:
 
 def _left_out_note(frame: pd.DataFrame) -> list[str]:
     num_left_out = int(frame["num_left_out"].sum())
-    if not num_left_out:
-        return []
-    return [f"{num_left_out} benchmarks are not in this table: their run has no counterpart in the other precision"]
+    note = f"{num_left_out} benchmarks are not in this table: their run has no counterpart in the other precision"
+    return [note] if num_left_out else []
 
 
 def _plain_table(results: Results) -> Table:

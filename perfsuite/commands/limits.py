@@ -25,7 +25,7 @@ def add_limits(commands: Commands) -> None:
     limits.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
     limits.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
     limits.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
-    limits.add_argument("--batch-size", metavar="N", help="default: 128")
+    limits.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
     add_output(limits)
     limits.set_defaults(run=_limits)
 

@@ -23,7 +23,7 @@ def add_memory(commands: Commands) -> None:
     )
     memory.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
     memory.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
-    memory.add_argument("--batch-size", metavar="N", help="default: 128")
+    memory.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
     memory.add_argument(
         "--gradients",
         choices=("freed", "kept"),

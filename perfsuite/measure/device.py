@@ -10,7 +10,7 @@ import torch
 from perfsuite.errors import DeviceUnavailableError, InvalidChoiceError
 from perfsuite.measure.nvml import NvmlReading, read_nvml
 
-DEVICES = ("auto", "cuda", "cpu")
+DEVICES = ("auto", "cuda", "cuda:N", "cpu")
 
 
 def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device:
@@ -20,19 +20,24 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     numbers from a GPU machine would be a silent mistake.
 
     Args:
-        name: `auto`, `cuda` or `cpu`.
+        name: `auto`, `cuda`, `cuda:1` or `cpu`.
         nvml: What NVML sees; read from the machine if not given.
 
     Raises:
         InvalidChoiceError: Another name.
         DeviceUnavailableError: CUDA was asked for and torch cannot use it, or `auto` would hide a GPU.
     """
-    if name not in DEVICES:
+    kind, _, number = name.partition(":")
+    is_numbered = kind == "cuda" and number.isascii() and number.isdigit()
+    if name not in {"auto", "cuda", "cpu"} and not is_numbered:
         raise InvalidChoiceError(f"unknown device {name!r}; choose from {', '.join(DEVICES)}")
     if name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        device = _current_gpu()
+        index = int(number) if is_numbered else _current_gpu()
+        if is_numbered and index >= torch.cuda.device_count():
+            raise DeviceUnavailableError(f"no device {name}: {_devices_in_words(torch.cuda.device_count())}")
+        device = torch.device("cuda", index)
         capability, built_for = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()
         if not has_kernels_for(capability, built_for):
             raise DeviceUnavailableError(
@@ -49,7 +54,7 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
             f"{seen.reason}, so whether this machine has a GPU is not known; restart its driver "
             "(nvidia-smi shows whether it answers), or measure the CPU with --perf-device cpu"
         )
-    if name == "cuda":
+    if kind == "cuda":
         raise DeviceUnavailableError(
             f"no CUDA device: torch {torch.__version__} sees none and neither does NVML ({seen.reason}); "
             "use --perf-device cpu"
@@ -57,14 +62,25 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     return torch.device("cpu")
 
 
-def _current_gpu() -> torch.device:
+def _current_gpu() -> int:
     """Return torch's current GPU without the warnings of CUDA's start, which are about every visible GPU.
 
     Under `-W error` a second GPU that torch does not support would end the run; the one that is measured is checked.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.device("cuda", torch.cuda.current_device())
+        return torch.cuda.current_device()
+
+
+def _devices_in_words(num_devices: int) -> str:
+    last = f" to cuda:{num_devices - 1}" if num_devices > 1 else ""
+    return f"torch sees {num_devices}, cuda:0{last}; CUDA_VISIBLE_DEVICES limits and orders them"
+
+
+def use_device(device: torch.device) -> None:
+    """Make the chosen GPU the current one: events, random numbers and libraries ask for that, not for a device."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def has_kernels_for(capability: tuple[int, int], built_for: list[str]) -> bool:

@@ -7,6 +7,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.evidence import SPREAD_LIMIT_RATIO
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
 from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.dry_run import predict_memory
@@ -19,7 +20,7 @@ from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.warm_up import WarmUp, warm_up
 from perfsuite.measure.work import count_work
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
-from perfsuite.workloads.precision import applied, policy_named
+from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from perfsuite.measure.preparation import Benchmark
     from perfsuite.workloads.step import TrainingStep
 
-SPREAD_LIMIT_RATIO = 0.1
-"""Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
-server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
 
 LIMITS = (
     "step_flops",
@@ -97,7 +95,7 @@ def measure(
     benchmark.group = f"{workload.model} {workload.phase}"
     with guard(benchmark, workload.label, device=device, clock=clock):
         findings = memory_left_behind(device)
-        with applied(policy_named(workload.precision)):
+        with applied_to(workload):
             cell = _Cell(
                 workload,
                 benchmark,
@@ -313,7 +311,7 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
     except (NotSupportedError, MeasurementError, RuntimeError) as error:
         absent.update(dict.fromkeys(("step_flops", "least_bytes"), _in_a_line(error)))
     try:
-        limits = dataclasses.asdict(probe_limits(step.policy, device=step.device, clock=clock))
+        limits = dataclasses.asdict(probe_limits(step.workload, device=step.device, clock=clock))
         found.update({f"probe_{key}": value for key, value in limits.items()})
     except (MemoryError, RuntimeError) as error:
         reason = "no room for the probes beside the cell" if is_out_of_memory(error) else _in_a_line(error)

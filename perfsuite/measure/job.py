@@ -118,6 +118,33 @@ def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord |
     return record if isinstance(record, TrainingRecord) else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What trainings have left on the disk.
+
+    Attributes:
+        num_finished: Trainings whose result is kept, to be replayed.
+        unfinished: Folders of those that are not finished: their checkpoints, to be resumed.
+        unfinished_bytes: What these hold.
+    """
+
+    num_finished: int
+    unfinished: tuple[Path, ...]
+    unfinished_bytes: int
+
+
+def kept_in(folder: Path) -> Kept:
+    """Look at the folder of all trainings."""
+    found = [path for path in sorted(folder.glob("*/")) if (path / LOCK_NAME).exists()]
+    unfinished = tuple(path for path in found if not (path / FINISHED).exists() and any(path.glob("checkpoint*")))
+    sizes = [file.stat().st_size for path in unfinished for file in path.iterdir() if file.is_file()]
+    return Kept(
+        num_finished=sum((path / FINISHED).exists() for path in found),
+        unfinished=unfinished,
+        unfinished_bytes=sum(sizes),
+    )
+
+
 def write_finished(folder: Path, record: TrainingRecord) -> None:
     """Keep the result of a training.
 

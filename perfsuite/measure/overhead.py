@@ -12,7 +12,7 @@ from perfsuite.measure.paired import StoppingRule, make_side, run_pair
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.workloads.bare_step import bare_step
-from perfsuite.workloads.precision import applied
+from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it
         findings = memory_left_behind(device)
         step, _ = build_step(workload, device=device, report_stage=report_stage)
         undo.callback(step.close)
-        with applied(step.policy):
+        with applied_to(workload):
             bare = bare_step(step)
         instrument = make_instrument(device)
         watch = instrument.start()

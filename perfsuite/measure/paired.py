@@ -18,7 +18,7 @@ from perfsuite.measure.drift import change_between
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
 from perfsuite.measure.warm_up import warm_up
 from perfsuite.records import KEY, PairedRecord, Process, Workload
-from perfsuite.workloads.precision import applied, policy_named
+from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ def measure_speedup(
             step, _ = build_step(one, device=device, report_stage=report_stage)
             undo.callback(step.close)
             if one.phase == "backward":
-                with applied(step.policy):
+                with applied_to(one):
                     step.retain_graph()
             steps.append(step)
         sides = [make_side(step, step.phase, ClockStopwatch(clock)) for step in steps]
@@ -113,8 +113,7 @@ def measure_speedup(
 
 def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
     """Return a side that runs under the flags of a step's precision."""
-    policy = policy_named(step.workload.precision)
-    return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied(policy))
+    return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied_to(step.workload))
 
 
 def run_pair(  # noqa: PLR0913 - what three kinds of pair share

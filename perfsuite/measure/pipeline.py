@@ -12,7 +12,7 @@ from perfsuite.measure.paired import make_side, run_pair
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind
 from perfsuite.recipes import SMOKE
 from perfsuite.workloads.images import random_images, split_images
-from perfsuite.workloads.precision import applied
+from perfsuite.workloads.precision import applied_to
 from perfsuite.workloads.step import LEARNING_RATE
 from perfsuite.workloads.study_loader import study_batches
 from perfsuite.workloads.training import Training
@@ -55,7 +55,7 @@ def measure_pipeline(
         images = random_images(max(PIPELINE_IMAGES, 4 * workload.batch_size))
         recipe = dataclasses.replace(SMOKE, batch_size=workload.batch_size, learning_rate=LEARNING_RATE, num_train=None)
         split = split_images(images, seed=0, num_validation=1, num_test=1)
-        with applied(step.policy):
+        with applied_to(workload):
             training = Training(workload, recipe, images, split, device=device, seed=0)
             undo.callback(training.close)
             batches = training.endless_batches()

@@ -11,7 +11,7 @@ import torch
 from perfsuite.errors import OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
 from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
 from perfsuite.metrics import MIB_BYTES
-from perfsuite.workloads.precision import applied, check_model, policy_named, prove, require_support
+from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def build_step(
     """
     policy = policy_named(workload.precision)
     require_support(policy, device)
-    with contextlib.ExitStack() as undo, applied(policy):
+    with contextlib.ExitStack() as undo, applied_to(workload):
         report_stage("building")
         step = TrainingStep(workload, device=device)
         undo.callback(step.close)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from perfsuite.workloads.precision import applied
+from perfsuite.workloads.precision import applied_to, policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.workloads.precision import PrecisionPolicy
+    from perfsuite.records import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +63,17 @@ class Limits:
     copy_bytes_per_second: float
 
 
-def probe_limits(policy: PrecisionPolicy, *, device: torch.device, clock: Callable[[], float]) -> Limits:
+def probe_limits(workload: Workload, *, device: torch.device, clock: Callable[[], float]) -> Limits:
     """Measure the limits, beside a cell and so at the clocks that it had; takes some tenths of a second.
 
     Args:
-        policy: In whose type it is computed, its flags in force.
+        workload: Its precision is what is computed in, its flags are set.
         device: Where.
         clock: Reads seconds, device synchronised.
     """
     sizes = SIZES[device.type]
-    dtype = policy.compute_dtype
-    with applied(policy), torch.no_grad():
+    dtype = policy_named(workload.precision).compute_dtype
+    with applied_to(workload), torch.no_grad():
         left, right = (torch.randn(sizes.matrix, sizes.matrix, device=device, dtype=dtype) for _ in range(2))
         out = torch.empty_like(left)
         gemm = _fastest(lambda: torch.mm(left, right, out=out), clock, sizes.min_seconds)

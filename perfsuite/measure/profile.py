@@ -18,7 +18,7 @@ from perfsuite.errors import MeasurementError
 from perfsuite.evidence import Kernel, Profile
 from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
 from perfsuite.measure.memory import release_cached_memory
-from perfsuite.workloads.precision import applied, policy_named, require_support
+from perfsuite.workloads.precision import applied_to, policy_named, require_support
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class BuiltStep:
         self.close()
         policy = policy_named(workload.precision)  # its cell has verified it
         require_support(policy, self._device)
-        with applied(policy):
+        with applied_to(workload):
             self._step = TrainingStep(workload, device=self._device)
             self._step.settle()
         return self._step
@@ -109,7 +109,7 @@ def profile_workload(workload: Workload, built: BuiltStep, *, device: torch.devi
     """
     step = built.get(workload)
     run = {"forward": step.forward, "backward": step.backward, "train_step": step.train_step}[workload.phase]
-    with applied(step.policy):
+    with applied_to(workload):
         step.zero_gradients()
         if workload.phase == "backward":
             step.retain_graph()

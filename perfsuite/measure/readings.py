@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import Spread, Telemetry
+from perfsuite.evidence import NOTABLE_RATIO, Spread, Telemetry
 from perfsuite.measure.nvml_library import NOT_REPORTED
 from perfsuite.metrics import MIB_BYTES
 
@@ -25,9 +25,6 @@ THROTTLE_REASONS = {
 }
 """Bits of nvmlDeviceGetCurrentClocksEventReasons; 0x1, an idle GPU, holds no work back.
 Source: NVML API reference, NvmlClocksEventReasons."""
-
-NOTABLE_RATIO = 0.1
-"""Share of the readings from which on a reason that holds the clocks down is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

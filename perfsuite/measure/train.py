@@ -24,7 +24,7 @@ from perfsuite.training_choices import training_choices
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
-from perfsuite.workloads.precision import applied, check_model, policy_named, prove, require_support
+from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
 from perfsuite.workloads.training import Training, deterministic
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def train(
             report("replaying")
             return dataclasses.replace(finished, replayed=True)
         require_support(policy, device)
-        undo.enter_context(applied(policy))
+        undo.enter_context(applied_to(job.workload))
         undo.enter_context(deterministic(on=job.deterministic))
         report("proving precision")
         proof = prove(policy, device)
@@ -293,7 +293,6 @@ class _Run:
             job.workload,
             job.recipe,
             deterministic=job.deterministic,
-            cudnn_benchmark=torch.backends.cudnn.benchmark,
             evaluation_batch=training.evaluation_batch,
         )
         findings = []

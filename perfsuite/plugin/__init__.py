@@ -7,6 +7,7 @@ attributes of pytest-benchmark's session object.
 pytest_plugins = (
     "perfsuite.plugin.options",
     "perfsuite.plugin.selection",
+    "perfsuite.plugin.distribution",
     "perfsuite.plugin.cells",
     "perfsuite.plugin.trainings",
     "perfsuite.plugin.outcomes",

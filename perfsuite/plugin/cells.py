@@ -11,6 +11,7 @@ import pytest
 from perfsuite.errors import HarnessOverheadError, InconclusiveError, PerfsuiteError
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.budget import OVERHEAD_TIME_S
+from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.options import given
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_stage
@@ -61,7 +62,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names, values, ids = PARAMETERS + (("seed",) if is_training else ()), [], []
     for model, size, layout, gradients, precision, compiled, seed in cases:
         values.append((model, precision, size, layout, gradients, compiled, *(() if seed is None else (seed,))))
-        suffix = _suffix(layout, gradients, compiled=compiled) + ("" if not seed else f"-seed{seed}")
+        suffix = _suffix(layout, gradients, compiled=compiled, cudnn_benchmark=options.cudnn_benchmark)
+        suffix += "" if not seed else f"-seed{seed}"
         ids.append(f"{model}-{precision}-b{size}{suffix}")
     metafunc.parametrize(names, values, ids=ids)
 
@@ -71,11 +73,12 @@ def _is_speedup(item: pytest.Item) -> bool:
     return item.get_closest_marker("speedup") is not None
 
 
-def _suffix(layout: str, gradients: str, *, compiled: bool) -> str:
+def _suffix(layout: str, gradients: str, *, compiled: bool, cudnn_benchmark: bool) -> str:
     """Name what is not the default."""
     parts = [layout] if layout != "contiguous" else []
     parts += [gradients] if gradients != "freed" else []
     parts += ["compiled"] if compiled else []
+    parts += ["cudnn_benchmark"] if cudnn_benchmark else []
     return "".join(f"-{part}" for part in parts)
 
 
@@ -84,6 +87,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give every cell the device's clock and our defaults, where the user has not set others."""
     cells = [item for item in items if "workload" in getattr(item, "fixturenames", ())]
     if not cells:
+        return
+    if is_worker(config):
+        refuse_cells(config, items, cells)
         return
     state = suite(config)
     if state.error is not None:
@@ -199,6 +205,7 @@ def workload(
     phase = marker.kwargs.get("phase") if marker is not None else phase
     if not isinstance(phase, str):
         raise pytest.UsageError(f"{request.node.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
+    state = suite(request.config)
     return Workload(
         model=model,
         precision=precision,
@@ -207,7 +214,8 @@ def workload(
         memory_format=memory_format,
         gradients=gradients,
         compiled=compiled,
-        device_type=suite(request.config).device.type,
+        device_type=state.device.type,
+        cudnn_benchmark=state.options.cudnn_benchmark,
     )
 
 

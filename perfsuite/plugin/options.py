@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_size, split_names
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_sizes, split_names
 from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
@@ -49,13 +50,14 @@ class Options:
     """What the user asked for.
 
     Attributes:
-        device: `auto`, `cuda` or `cpu`.
+        device: `auto`, `cuda`, `cuda:1` or `cpu`.
         models: Names of networks.
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
         memory_formats: Names of memory formats.
         gradients: `freed` or `kept`, or both.
         compiled: Whether networks go through `torch.compile`.
+        cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest.
         recipe: How full trainings are done.
         num_seeds: How many trainings of each cell.
         data: Path of the data set, or None for where it is kept.
@@ -76,6 +78,7 @@ class Options:
     memory_formats: tuple[str, ...]
     gradients: tuple[str, ...]
     compiled: bool
+    cudnn_benchmark: bool
     recipe: Recipe
     num_seeds: int
     data: Path | None
@@ -96,7 +99,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options, all with the prefix `--perf-`."""
     group = parser.getgroup("perfsuite", "performance suite")
     group.addoption(
-        "--perf-device", default="auto", metavar="DEVICE", help="auto (CUDA, else the CPU), cuda or cpu; default: auto"
+        "--perf-device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto (CUDA, else the CPU), cuda, cuda:N for the GPU that torch calls so, or cpu; default: auto",
     )
     group.addoption(
         "--perf-models",
@@ -191,6 +197,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="load the device for so long before the first benchmark; "
         "default: until times are stable, on CUDA 5 to 10 s",
     )
+    group.addoption(
+        "--perf-cudnn-benchmark",
+        action="store_true",
+        default=False,
+        help="let cuDNN time its algorithms and take the fastest, in steps and full trainings; default: off, as in "
+        "PyTorch",
+    )
     group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
 
 
@@ -223,6 +236,7 @@ def read_options(get: Callable[[str], object]) -> Options:
         memory_formats=split_names("--perf-memory-format", str(get("perf_memory_format"))),
         gradients=split_names("--perf-gradients", str(get("perf_gradients"))),
         compiled=bool(get("perf_compile")),
+        cudnn_benchmark=bool(get("perf_cudnn_benchmark")),
         recipe=read_recipe(str(get("perf_recipe")), Path.cwd()),
         num_seeds=_num_seeds(str(get("perf_seeds"))),
         data=_path("--perf-data", get("perf_data")),
@@ -235,6 +249,11 @@ def read_options(get: Callable[[str], object]) -> Options:
         turn_time_s=_whole_seconds("--perf-turn-time", get("perf_turn_time"), 1, MAX_TURN_TIME_S),
         preheat_s=_whole_seconds("--perf-preheat", get("perf_preheat"), 1, MAX_PREHEAT_S),
     )
+    if options.deterministic and options.cudnn_benchmark:
+        raise InvalidChoiceError(
+            "--perf-deterministic, --perf-cudnn-benchmark: a search may choose other algorithms in each process; leave "
+            "one of them out"
+        )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
     # The tables stand beside the code that uses them, which imports torch; a plain run need not wait for that here.
@@ -250,8 +269,15 @@ def read_options(get: Callable[[str], object]) -> Options:
 
         for name in options.precisions:
             _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
-    if options.device not in {"auto", "cuda", "cpu"}:
-        raise InvalidChoiceError(f"--perf-device: unknown device {options.device!r}; choose from auto, cuda, cpu")
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", options.device):
+        raise InvalidChoiceError(
+            f"--perf-device: unknown device {options.device[:20]!r}; choose from auto, cuda, cuda:N, cpu"
+        )
+    data = options.data
+    if data is not None:
+        from perfsuite.workloads.image_files import check_data_path
+
+        _at("--perf-data", lambda: check_data_path(data))
     return options
 
 
@@ -278,7 +304,7 @@ def _expanded(arguments: Iterable[str], config: pytest.Config) -> Iterator[str]:
 def _at(option: str, check: Callable[[], object]) -> None:
     try:
         check()
-    except InvalidChoiceError as error:
+    except PerfsuiteError as error:
         raise InvalidChoiceError(f"{option}: {error}") from None
 
 
@@ -319,6 +345,4 @@ def _num_seeds(value: str) -> int:
 def _batch_sizes(value: object) -> tuple[int, ...]:
     if value is None:
         return ()
-    option = "--perf-batch-size"
-    sizes = [parse_batch_size(option, part, MAX_BATCH_SIZE) for part in split_names(option, str(value))]
-    return tuple(dict.fromkeys(sizes))
+    return parse_batch_sizes("--perf-batch-size", str(value), MAX_BATCH_SIZE)

@@ -61,6 +61,11 @@ def outcomes(config: pytest.Config) -> list[Outcome]:
     return found
 
 
+def has_begun(config: pytest.Config) -> bool:
+    """Whether any test began: what goes wrong before is a mistake in one line, not a run that left nothing."""
+    return bool(config.stash[_STARTED])
+
+
 def is_complete(config: pytest.Config) -> bool:
     """Whether every cell came to its end, one way or another."""
     return all(item.nodeid in config.stash[_FINISHED] for item in suite(config).cells)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.plugin.options import OPTIONS
+from perfsuite.plugin.progress import profile_reported, profiles_reported
 from perfsuite.plugin.results import result_path, write_results
 from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
 from perfsuite.record_kinds import read_record
@@ -52,17 +53,18 @@ def _profile(config: pytest.Config) -> None:
     # The phases of one step follow each other: it is built once for all of them.
     cells.sort(key=lambda cell: dataclasses.replace(cell[1].workload, phase="").label)
     built = BuiltStep(suite(config).device)
-    for number, (bench, record) in enumerate(cells, start=1):
-        _say(config, f"where the time goes: {number} of {len(cells)}, {record.workload.label}")
-        found, problem = _taken(config, record, built, float(bench.stats.median))
-        content = bench.extra_info[KEY]
-        content["profile"] = found
-        if problem is not None:
-            content["findings"] = [*content["findings"], f"no profile: {problem}"]
-        write_results(config)
+    with profiles_reported(config, [bench.fullname for bench, _ in cells]):
+        for number, (bench, record) in enumerate(cells, start=1):
+            text = f"where the time goes: {number} of {len(cells)}, {record.workload.label}"
+            with profile_reported(config, bench.fullname, text):
+                found, problem = _taken(config, record, built, float(bench.stats.median))
+            content = bench.extra_info[KEY]
+            content["profile"] = found
+            if problem is not None:
+                content["findings"] = [*content["findings"], f"no profile: {problem}"]
+            write_results(config)
     with contextlib.suppress(Exception):  # a device that was lost: the numbers are there already
         built.close()
-    _say(config, "")
 
 
 def _taken(
@@ -78,11 +80,3 @@ def _taken(
         with contextlib.suppress(Exception):
             built.close()  # in which state it is, nobody knows
         return None, f"{str(error).strip() or type(error).__name__}".partition("\n")[0][:200]
-
-
-def _say(config: pytest.Config, text: str) -> None:
-    """Write over the line that stands there, where somebody is looking."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and reporter.isatty and reporter.verbosity >= 0:
-        width = reporter._tw.fullwidth - 1  # noqa: SLF001 - the terminal writer has no public name
-        reporter.write("\r" + text[:width].ljust(width) + ("" if text else "\r"), flush=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.metrics import METRICS, duration_in_words
+from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.record_kinds import read_record
@@ -17,10 +18,13 @@ from perfsuite.records import KEY, PairedRecord
 from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 PHASE_COST = {"forward": 1.0, "backward": 2.0, "train_step": 3.0}
 """Relative cost of a phase: backward computes two products for each one of forward."""
+
+PROFILE_SHARE = 0.6
+"""Of the time of its cell that a profile is expected to take, before one is done."""
 
 PAIR_COST = 12.0
 """Of an interleaved pair, in the same measure: four whole steps in a block."""
@@ -55,6 +59,11 @@ class TimeLeft:
         """Take the running cell's own word for how long it will take from now on."""
         self._told[name] = self.now() - self._begun.get(name, self.now()) + left_s
 
+    def drop(self, names: Iterable[str]) -> None:
+        """Expect no time any more for what will not be done."""
+        for name in names:
+            self.weights.pop(name, None)
+
     def seconds(self) -> float:
         """Return the expected time left, the running cell's included."""
         measured = {name: taken for name, taken in self._done.items() if taken > 0.05 * self.prior_s}
@@ -79,6 +88,9 @@ class Progress:
         self._reporter = reporter
         self._numbers = {item.nodeid: number for number, item in enumerate(items, start=1)}
         weights = {item.nodeid: 1.0 + MODELS[_model(item)].forward_gmacs * _phase_cost(item) / 2 for item in items}
+        if config.stash[OPTIONS].profiled:
+            steps = [item.nodeid for item in items if item.get_closest_marker("step")]
+            weights.update({_profile_of(nodeid): PROFILE_SHARE * weights[nodeid] for nodeid in steps})
         self._left = TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
         self._label = ""
         self._label_width = len(self._label_of(items[-1])) - len(_name(items[-1])) + max(map(len, map(_name, items)))
@@ -98,6 +110,27 @@ class Progress:
         self._left.end(item.nodeid)
         self._replace(self._line(self._result(item)), newline=True)
         return result
+
+    @contextlib.contextmanager
+    def profile(self, nodeid: str, text: str) -> Iterator[None]:
+        """Show that a profile is taken, in place on a terminal, and note how long it takes."""
+        self._left.begin(_profile_of(nodeid))
+        remaining = self._left.seconds()
+        left = f"about {duration_in_words(remaining)} left" if remaining > 0 else ""
+        self._replace(f"{text}  {left}".rstrip(), newline=not self._live)
+        yield
+        self._left.end(_profile_of(nodeid))
+
+    def begin_profiles(self, nodeids: Sequence[str]) -> None:
+        """Take out of the time left the profiles of cells that have none to give."""
+        expected = {_profile_of(nodeid) for nodeid in self._numbers}
+        self._left.drop(expected - {_profile_of(nodeid) for nodeid in nodeids})
+
+    def end_profiles(self) -> None:
+        """Clear the line of the last profile."""
+        if self._live and self._shown:
+            self._replace("", newline=False)
+            self._reporter.write("\r", flush=True)
 
     def stage(self, stage: str) -> None:
         """Show what is being done now; called while the output is captured."""
@@ -154,17 +187,25 @@ class Progress:
         benchmark = item.stash.get(BENCHMARK, None)
         if benchmark is None or KEY not in benchmark.extra_info:
             return "ran once, not timed"
+        from perfsuite.analysis.row_warnings import OTHER, warnings_of
+
         record = read_record(benchmark.extra_info[KEY])
         if isinstance(record, PairedRecord):
             from perfsuite.analysis.paired_tables import paired_in_words
 
-            return paired_in_words(record)
+            return paired_in_words(record) + (f"  {OTHER}" if record.findings else "")
         if isinstance(record, TrainingRecord):
             text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
             return f"{text}, trained before" if record.replayed else text
         rate = METRICS["images_per_second"].show(item.stash[WORKLOAD].batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]
-        return f"{rate:>8} images/s  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB"
+        words = warnings_of(record, iqr_s=benchmark.stats["iqr"], median_s=benchmark.stats["median"])
+        mark = f"  {words}" if words else ""
+        return f"{rate:>8} images/s  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB{mark}"
+
+
+def _profile_of(nodeid: str) -> str:
+    return f"profile of {nodeid}"
 
 
 def _model(item: pytest.Item) -> str:
@@ -187,6 +228,23 @@ def report_epoch(config: pytest.Config, nodeid: str, text: str, left_s: float | 
     """Tell the user of an epoch of the running cell, and how long that will take from now on; None for a warning."""
     if _PROGRESS in config.stash:
         config.stash[_PROGRESS].epoch(nodeid, text, left_s)
+
+
+@contextlib.contextmanager
+def profiles_reported(config: pytest.Config, nodeids: Sequence[str]) -> Iterator[None]:
+    """Show progress while the profiles of these cells are taken."""
+    progress = config.stash.get(_PROGRESS, None)
+    if progress is not None:
+        progress.begin_profiles(nodeids)
+    yield
+    if progress is not None:
+        progress.end_profiles()
+
+
+def profile_reported(config: pytest.Config, nodeid: str, text: str) -> contextlib.AbstractContextManager[None]:
+    """Tell the user whose profile is taken, and how much time is left."""
+    progress = config.stash.get(_PROGRESS, None)
+    return contextlib.nullcontext() if progress is None else progress.profile(nodeid, text)
 
 
 def report_stage(config: pytest.Config, stage: str) -> None:

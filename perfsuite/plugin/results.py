@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.files import write_atomically
-from perfsuite.plugin.outcomes import is_complete, note_started, outcomes
+from perfsuite.plugin.outcomes import has_begun, is_complete, note_started, outcomes
 from perfsuite.plugin.session import finished_benchmarks, has_cells, is_recording, suite, take_over_json
 from perfsuite.records import KEY, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from perfsuite.plugin.session import NamedFile
     from perfsuite.records import Environment
 
 _PATH = pytest.StashKey[Path]()
@@ -52,31 +53,56 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if not is_recording(config):
         return
-    path = take_over_json(config) or _default_path(config)
+    named = take_over_json(config)
+    path = _default_path(config) if named is None else named.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
-            what = "a folder" if path.is_dir() else "no ordinary file"
-            raise pytest.UsageError(f"--benchmark-json {path}: {what}; name a file")
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
+            pass  # the folder can be written: every later version of the file replaces the one before
+        created = _create_with_free_name(path) if named is None else _create(named)
     except OSError as error:
         raise pytest.UsageError(
             f"--benchmark-json {path}: cannot be written ({error.strerror}); name a file in a folder that can"
         ) from None
-    config.stash[_PATH] = path.absolute()
+    config.stash[_PATH] = created.absolute()
+    write_results(config)  # readable at any time from now on
+
+
+def _create(named: NamedFile) -> Path:
+    """Create the file that the user named; another run's results are never replaced.
+
+    Raises:
+        pytest.UsageError: There is something else.
+    """
+    path = named.path
+    try:
+        path.touch(exist_ok=named.is_open)
+    except FileExistsError:
+        if path.is_file():
+            problem = "exists, and results are never overwritten; name another file, or remove it"
+        else:
+            problem = "a folder; name a file" if path.is_dir() else "no ordinary file; name a file"
+        raise pytest.UsageError(f"--benchmark-json {path}: {problem}") from None
+    return path
+
+
+def _create_with_free_name(path: Path) -> Path:
+    """Create the file, with a number where another run has taken its name: no two runs write to one file."""
+    candidate, number = path, 2
+    while True:
+        try:
+            candidate.touch(exist_ok=False)
+        except FileExistsError:
+            candidate, number = path.with_name(f"{path.stem}_{number}.json"), number + 1
+        else:
+            return candidate
 
 
 def _default_path(config: pytest.Config) -> Path:
     where = environment(config)
     started = re.sub(r"[^0-9T]", "", suite(config).process.started.partition("+")[0])
     device = re.sub(r"[^a-z0-9]+", "-", where.device.lower()).strip("-") or where.device_type
-    stem = f"{started}Z_{device}_torch-{where.torch}"
-    folder = config.rootpath / "results"
-    path, number = folder / f"{stem}.json", 2
-    while path.exists():
-        path, number = folder / f"{stem}_{number}.json", number + 1
-    return path
+    return config.rootpath / "results" / f"{started}Z_{device}_torch-{where.torch}.json"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -98,9 +124,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Write the results for good, then let pytest-benchmark save, compare and group what is left to it."""
-    if result_path(session.config) is not None:
-        write_results(session.config)
-        if write_error(session.config) is not None and session.exitstatus == pytest.ExitCode.OK:
+    config = session.config
+    path = result_path(config)
+    if path is not None and not has_begun(config):
+        del config.stash[_PATH]
+        path.unlink(missing_ok=True)
+    elif path is not None:
+        write_results(config)
+        if write_error(config) is not None and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
     return (yield)
 

@@ -1,8 +1,9 @@
-"""Markers, and what runs without being asked for: never a full training."""
+"""Markers, and what runs without being asked for: the step benchmarks alone."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,17 @@ if TYPE_CHECKING:
 ON_REQUEST = "full_training"
 """Cells with this marker run only if `-m` names it (or `long`, which they carry too) or a node id names them."""
 
+PAIRED = ("speedup", "fidelity", "input_pipeline")
+"""Markers whose cells run only if there is a `-m`, if a word of `-k` is in their name, or if their file is named."""
+
+_LEFT_OUT = pytest.StashKey[tuple[str, ...]]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the suite's markers."""
     for line in (
-        "step(phase): a phase of a training step: forward, backward or train_step",
-        "speedup: FP32 and AMP of a training step in alternation, a paired ratio",
+        "step(phase): a phase of a training step: forward, backward or train_step; a plain run measures these",
+        "speedup: FP32 and AMP of a training step interleaved, a paired ratio",
         "fidelity: harness overhead: a training step as reported compared with a bare loop of the same step",
         "input_pipeline: a step of full training against the step benchmark, and against the study's way of loading",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
@@ -29,14 +35,54 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect full trainings unless they are asked for, whatever else `-m` says."""
-    named = set(re.findall(r"\w+", config.option.markexpr or ""))
-    if named & {ON_REQUEST, "long"}:
-        return
-    deselected = [item for item in items if item.get_closest_marker(ON_REQUEST) and not _named_by_id(config, item)]
+    """Deselect what is not asked for.
+
+    Raises:
+        pytest.UsageError: There is nothing else.
+    """
+    deselected = [item for item in items if not (_is_wanted_training(config, item) and _is_wanted_pair(config, item))]
     if deselected:
+        found = {marker.name for item in deselected for marker in item.iter_markers()}
+        names = tuple(name for name in (*PAIRED, ON_REQUEST) if name in found)
+        if len(deselected) == len(items):
+            raise pytest.UsageError(_only_on_request(config, names))
+        config.stash[_LEFT_OUT] = names
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if item not in deselected]
+
+
+def _only_on_request(config: pytest.Config, names: tuple[str, ...]) -> str:
+    where = shlex.join(map(str, config.args))
+    what = "full trainings, which take hours and" if names == (ON_REQUEST,) else f"{', '.join(names)}, which"
+    return f"{where}: holds {what} run only when asked for: pytest {where} -m {shlex.quote(' or '.join(names))}"
+
+
+def left_out(config: pytest.Config) -> tuple[str, ...]:
+    """Return the markers of what was deselected because nothing asked for it."""
+    return config.stash.get(_LEFT_OUT, ())
+
+
+def _is_wanted_training(config: pytest.Config, item: pytest.Item) -> bool:
+    """Whether an item is no full training, or one that is asked for, whatever else `-m` says."""
+    if not item.get_closest_marker(ON_REQUEST):
+        return True
+    named = set(re.findall(r"\w+", config.option.markexpr or ""))
+    return bool(named & {ON_REQUEST, "long"}) or _named_by_id(config, item)
+
+
+def _is_wanted_pair(config: pytest.Config, item: pytest.Item) -> bool:
+    """Whether an item is no interleaved pair, or one that is asked for."""
+    if config.option.markexpr or not any(map(item.get_closest_marker, PAIRED)):
+        return True
+    words = re.findall(r"\w+", config.option.keyword.lower())
+    name = item.name.lower().partition("[")[0]
+    return any(word in name for word in words) or _named_by_file(config, item)
+
+
+def _named_by_file(config: pytest.Config, item: pytest.Item) -> bool:
+    """Whether an argument is the item's file, or something in it."""
+    folder = config.invocation_params.dir
+    return any(_same_file(folder / argument.partition("::")[0], item.path) for argument in config.args)
 
 
 def _named_by_id(config: pytest.Config, item: pytest.Item) -> bool:

@@ -74,12 +74,13 @@ def suite(config: pytest.Config) -> Suite:
         import torch
 
         from perfsuite.measure.clock import DeviceClock, device_synchronizer
-        from perfsuite.measure.device import choose_device
+        from perfsuite.measure.device import choose_device, use_device
 
         options = config.stash[OPTIONS]
         error: PerfsuiteError | None = None
         try:
             device = choose_device(options.device)
+            use_device(device)
         except PerfsuiteError as caught:
             device, error = torch.device("cpu"), caught
         now = dt.datetime.now(dt.UTC)
@@ -108,8 +109,21 @@ def _benchmark_session(config: pytest.Config) -> Any:
     return config.pluginmanager.get_plugin("pytest-benchmark")
 
 
-def take_over_json(config: pytest.Config) -> Path | None:
-    """Return the path of `--benchmark-json`, and keep pytest-benchmark from writing it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFile:
+    """What `--benchmark-json` names.
+
+    Attributes:
+        path: As the user wrote it.
+        is_open: Whether pytest-benchmark has created it already, empty.
+    """
+
+    path: Path
+    is_open: bool
+
+
+def take_over_json(config: pytest.Config) -> NamedFile | None:
+    """Return the file of `--benchmark-json`, and keep pytest-benchmark from writing it.
 
     It would write only at the very end, in place, and nothing at all if no cell succeeded; `results.py` writes it
     after every cell, atomically, through pytest-benchmark's own hooks.
@@ -117,10 +131,12 @@ def take_over_json(config: pytest.Config) -> Path | None:
     session = _benchmark_session(config)
     target = session.json
     session.json = None
-    if target is None or isinstance(target, Path):
-        return target
+    if target is None:
+        return None
+    if isinstance(target, Path):
+        return NamedFile(path=target, is_open=False)
     target.close()  # before pytest-benchmark 5.3 the option opens the file at once
-    return Path(target.name)
+    return NamedFile(path=Path(target.name), is_open=True)
 
 
 def finished_benchmarks(config: pytest.Config) -> list[Any]:

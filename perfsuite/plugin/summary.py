@@ -15,7 +15,9 @@ from perfsuite.errors import PerfsuiteError
 from perfsuite.metrics import duration_in_words
 from perfsuite.plugin.cells import PARAMETERS, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
+from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
+from perfsuite.plugin.trainings import is_training, kept_in_words
 from perfsuite.records import PHASES, Workload
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     lines += _time_plan(config, state, where)
+    not_asked_for = left_out(config)
+    if not_asked_for:
+        lines.append(f"not selected: {', '.join(not_asked_for)} (select them with -m)")
     path = result_path(config)
     if path is not None:
         lines.append(f"results go to {shown_path(path)}, after every cell")
@@ -124,6 +129,9 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
         return
     terminalreporter.write(text)
     terminalreporter.write_line("")
+    if any(map(is_training, suite(config).cells)):
+        for line in kept_in_words(config):
+            terminalreporter.write_line(line)
     terminalreporter.write_line(f"Results: {shown_path(path)}")
     terminalreporter.write_line(f"Again:   {_command()} collect --table {table} {shlex.quote(shown_path(path))}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import DataError, FolderInUseError, MeasurementError, PerfsuiteError
-from perfsuite.metrics import duration_in_words
+from perfsuite.metrics import MIB_BYTES, duration_in_words
 from perfsuite.plugin.cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
@@ -96,6 +96,31 @@ def _say(config: pytest.Config, text: str) -> None:
         reporter.write_line(text)
 
 
+def run_folder(config: pytest.Config) -> Path:
+    """Return where the trainings of this run lie."""
+    return suite(config).options.run_dir or config.rootpath / "results" / "trainings"
+
+
+def kept_in_words(config: pytest.Config) -> list[str]:
+    """Return a line on what trainings have left on the disk, and one on how to free what no replay needs."""
+    from perfsuite.measure.job import kept_in
+
+    folder = run_folder(config)
+    try:
+        kept = kept_in(folder)
+    except OSError:
+        return []
+    lines = [f"Trainings: {kept.num_finished} finished in {folder}, replayed by the same command"]
+    if kept.unfinished:
+        names = ", ".join(path.name for path in kept.unfinished[:3])
+        more = f" and {len(kept.unfinished) - 3} more" if len(kept.unfinished) > 3 else ""  # noqa: PLR2004 - names shown
+        lines.append(
+            f"{len(kept.unfinished)} unfinished, {kept.unfinished_bytes / MIB_BYTES:,.0f} MiB of checkpoints: the same "
+            f"command resumes them; to free the disk instead, remove {names}{more} there"
+        )
+    return lines
+
+
 @pytest.fixture
 def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload, int], TrainingRecord | None]:
     """Train a workload with a seed to the end; skips and fails the cell with one line."""
@@ -132,7 +157,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
         recipe=recipe_for(state.options.recipe, workload.model, workload.precision),
         seed=seed,
         images=config.stash[_IMAGES],
-        folder=state.options.run_dir or config.rootpath / "results" / "trainings",
+        folder=run_folder(config),
         environment=environment(config),
         deterministic=state.options.deterministic,
         restart=state.options.restart,

@@ -83,6 +83,35 @@ def read_image_files(path: Path, *, report: Callable[[int], None] = lambda _num:
     return found
 
 
+def check_data_path(path: Path) -> None:
+    """Check, without reading it all, that a path may hold images: a data set of perfsuite, class folders, an archive.
+
+    Raises:
+        DataError: There is no such thing, or it is something else.
+    """
+    if path.is_dir():
+        if not any(
+            next(path.glob(f"{above}{split}/{name}/"), None)
+            for above in ("", "*/")
+            for split in SPLITS
+            for name in CLASSES
+        ):
+            raise DataError(f"{path}: no class folders in it; train/airplane, test/truck and so on are needed")
+    elif not path.exists():
+        raise DataError(
+            f"{path}: no such file or folder; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` "
+            "takes a mirror"
+        )
+    elif path.suffix == ".npz":
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: no data set of perfsuite, or damaged")
+    elif not zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
+        raise DataError(f"{path}: {_NO_ARCHIVE}")
+
+
+_NO_ARCHIVE = "neither a folder nor an archive; .zip, .tar, .tar.gz and .tar.xz are read"
+
+
 def _files(path: Path) -> Iterator[ImageFile]:
     if path.is_dir():
         yield from _in_folder(path)
@@ -93,7 +122,7 @@ def _files(path: Path) -> Iterator[ImageFile]:
     elif tarfile.is_tarfile(path):
         yield from _in_tar(path)
     else:
-        raise DataError(f"{path}: neither a folder nor an archive; .zip, .tar, .tar.gz and .tar.xz are read")
+        raise DataError(f"{path}: {_NO_ARCHIVE}")
 
 
 def _in_folder(root: Path) -> Iterator[ImageFile]:

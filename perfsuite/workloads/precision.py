@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotInForceError, choose
+from perfsuite.errors import (
+    InvalidChoiceError,
+    MeasurementError,
+    NotSupportedError,
+    PrecisionNotInForceError,
+    choose,
+)
 from perfsuite.records import ProofReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perfsuite.records import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +119,46 @@ def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
         raise NotSupportedError(f"amp-bf16 needs native bfloat16 (compute capability 8.0 or newer); {where}")
 
 
+def applied_to(workload: Workload) -> contextlib.AbstractContextManager[None]:
+    """Set torch's global flags as a workload needs them: those of its precision, and cuDNN's search."""
+    return applied(policy_named(workload.precision), cudnn_benchmark=workload.cudnn_benchmark)
+
+
+_searches_here: list[bool] = []
+"""Whether cuDNN searches for algorithms in this process, once the first convolutions may have run on a GPU."""
+
+
+def require_one_cudnn_benchmark(cudnn_benchmark: bool) -> None:  # noqa: FBT001 - the value that is asked about
+    """Check that cuDNN's search for algorithms is on, or off, in the whole of a process.
+
+    Torch keeps a plan for every convolution, and looks it up without asking whether it was searched for: after a change
+    of the flag, shapes that ran before keep the plan of before. Source: torch, aten/src/ATen/native/cudnn/Conv_v8.cpp,
+    `run_single_conv` and the key of `benchmark_cache`.
+
+    Raises:
+        MeasurementError: It was the other way round before.
+    """
+    if not _searches_here:
+        _searches_here.append(cudnn_benchmark)
+    if _searches_here[0] != cudnn_benchmark:
+        now, before = ("on", "off") if cudnn_benchmark else ("off", "on")
+        raise MeasurementError(
+            f"cudnn benchmark {now}: it was {before} in this process, and torch keeps the algorithms chosen then; "
+            "measure each in a process of its own"
+        )
+
+
 @contextlib.contextmanager
-def applied(policy: PrecisionPolicy) -> Iterator[None]:
+def applied(policy: PrecisionPolicy, *, cudnn_benchmark: bool = False) -> Iterator[None]:
     """Set torch's global precision flags for the policy, and put them back whatever happens.
 
     Where torch has the per-backend `fp32_precision` settings (from 2.9 on) these decide; the older `allow_tf32` flags
     are set to say the same, because torch's compiler reads them, and reading them raises where the two disagree.
     """
-    flags = [(owner, name, value) for owner, name, value in _flags(policy) if _is_readable(owner, name)]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        require_one_cudnn_benchmark(cudnn_benchmark)
+    wanted = [(torch.backends.cudnn, "benchmark", cudnn_benchmark), *_flags(policy)]
+    flags = [(owner, name, value) for owner, name, value in wanted if _is_readable(owner, name)]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
     try:
         _set_flags(flags)
@@ -138,7 +178,6 @@ def _flags(policy: PrecisionPolicy) -> list[tuple[Any, str, Any]]:
     """Return the flags to set as (owner, attribute, value), in the order in which they are to be set."""
     backends: Any = torch.backends
     flags: list[tuple[Any, str, Any]] = [
-        (backends.cudnn, "benchmark", False),
         (backends.cudnn, "allow_tf32", policy.allow_tf32),
         (backends.cuda.matmul, "allow_tf32", policy.allow_tf32),
     ]

@@ -103,7 +103,7 @@ class TrainingStep:
             "optimizer_implementation": "fused",
             "momentum": MOMENTUM,
             "learning_rate": LEARNING_RATE,
-            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "cudnn_benchmark": self.workload.cudnn_benchmark,
             "loss_scaling": "dynamic" if self.policy.loss_scaling else "none",
             "data": "synthetic, standard normal",
         }

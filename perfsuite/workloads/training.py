@@ -328,18 +328,16 @@ def _normalisation(images: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[torch.T
 
 @contextlib.contextmanager
 def deterministic(*, on: bool) -> Iterator[None]:
-    """Make torch choose the same algorithms every time, or the fastest; put back what was set, whatever happens."""
+    """Have torch take only algorithms that give the same result every time, or any; put back what was set."""
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.backends.cudnn.deterministic,
-        torch.backends.cudnn.benchmark,
     )
     try:
         torch.use_deterministic_algorithms(on)
         torch.backends.cudnn.deterministic = on
-        torch.backends.cudnn.benchmark = not on
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[2], before[3]
+        torch.backends.cudnn.deterministic = before[2]

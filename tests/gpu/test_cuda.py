@@ -224,7 +224,7 @@ def test_telemetry_reads_a_gpu_at_work_and_leaves_a_recording(cuda: torch.device
 @pytest.mark.parametrize("precision", ["fp32", "amp-fp16"])
 def test_no_cell_is_faster_than_its_limit(precision: str, cuda: torch.device) -> None:
     workload = make_workload(precision=precision)
-    work, limits = count_work(workload), probe_limits(POLICIES[precision], device=cuda, clock=clock_of(cuda))
+    work, limits = count_work(workload), probe_limits(workload, device=cuda, clock=clock_of(cuda))
     step = TrainingStep(workload, device=cuda)
     with applied(step.policy):
         profile = take_profile(step.train_step, device=cuda)

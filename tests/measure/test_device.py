@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from perfsuite.errors import DeviceUnavailableError, InvalidChoiceError
-from perfsuite.measure.device import choose_device, has_kernels_for
+from perfsuite.measure.device import choose_device, has_kernels_for, use_device
 from perfsuite.measure.nvml import NvmlGpu, NvmlReading
 
 T4 = NvmlGpu(
@@ -40,6 +40,22 @@ def usable_t4(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("usable_t4")
 def test_auto_takes_cuda_where_torch_can_use_it() -> None:
     assert choose_device("auto", nvml=WITH_GPU) == torch.device("cuda", 0)
+
+
+@pytest.mark.usefixtures("usable_t4")
+def test_a_gpu_is_chosen_by_its_number_and_one_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1", nvml=WITH_GPU) == torch.device("cuda", 1)
+    with pytest.raises(DeviceUnavailableError, match="no device cuda:2: torch sees 2, cuda:0 to cuda:1; CUDA_VISIBLE"):
+        choose_device("cuda:2", nvml=WITH_GPU)
+
+
+def test_what_asks_for_the_current_gpu_means_the_chosen_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    use_device(torch.device("cpu"))
+    use_device(torch.device("cuda", 1))
+    assert current == [torch.device("cuda", 1)]
 
 
 @pytest.mark.usefixtures("usable_t4")
@@ -119,5 +135,5 @@ def test_cuda_without_a_gpu_is_one_line() -> None:
 
 
 def test_an_unknown_device_is_refused_by_name() -> None:
-    with pytest.raises(InvalidChoiceError, match="unknown device 'tpu'; choose from auto, cuda, cpu"):
+    with pytest.raises(InvalidChoiceError, match="unknown device 'tpu'; choose from auto, cuda, cuda:N, cpu"):
         choose_device("tpu", nvml=WITHOUT_GPU)

@@ -15,7 +15,6 @@ from perfsuite.measure import probes
 from perfsuite.measure.probes import Sizes, probe_limits
 from perfsuite.measure.profile import NAME_LENGTH, WINDOW, _events, label, read_device_events, take_profile
 from perfsuite.measure.work import count_work
-from perfsuite.workloads.precision import policy_named
 
 CPU = torch.device("cpu")
 MS = 1_000_000
@@ -54,7 +53,7 @@ def test_probes_find_limits_in_the_type_of_the_policy(monkeypatch: pytest.Monkey
         return mm(left, right, out=out)
 
     monkeypatch.setattr(torch, "mm", spy)
-    limits = probe_limits(policy_named("amp-bf16"), device=CPU, clock=time.perf_counter)
+    limits = probe_limits(make_workload(precision="amp-bf16"), device=CPU, clock=time.perf_counter)
     assert set(seen) == {torch.bfloat16}
     assert min(limits.gemm_flops_per_second, limits.conv_flops_per_second, limits.copy_bytes_per_second) > 0
 

@@ -24,6 +24,7 @@ DEFAULTS: dict[str, object] = {
     "perf_memory_format": "contiguous",
     "perf_gradients": "freed",
     "perf_compile": False,
+    "perf_cudnn_benchmark": False,
     "perf_recipe": "study",
     "perf_seeds": "1",
     "perf_data": None,
@@ -70,7 +71,12 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_overhead_time", "1.5", "--perf-overhead-time: '1.5' is not a time"),
         ("perf_seeds", "0", "--perf-seeds: '0' is no number of seeds"),
         ("perf_seeds", "many", "--perf-seeds: 'many' is no number of seeds"),
-        ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cpu"),
+        ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cuda:N, cpu"),
+        ("perf_device", "cuda:x", "--perf-device: unknown device 'cuda:x'; choose from auto, cuda, cuda:N, cpu"),
+        ("perf_device", "cpu:1", "--perf-device: unknown device 'cpu:1'"),
+        ("perf_data", "nothing.npz", "--perf-data: nothing.npz: no such file or folder; `perfsuite data download`"),
+        ("perf_data", __file__, f"--perf-data: {__file__}: neither a folder nor an archive; .zip, .tar, .tar.gz and"),
+        ("perf_data", ".", "--perf-data: .: no class folders in it; train/airplane, test/truck and so on"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_option_value_and_choices(name: str, value: str, message: str) -> None:
@@ -94,6 +100,7 @@ def test_a_run_without_pytest_benchmark_says_what_is_missing(run_suite: Callable
 
 
 INSTALLED = any(entry.value == early.__name__ for entry in entry_points(group="pytest11"))
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 EARLY = () if INSTALLED else ("-p", early.__name__)
 """What loads the plugin as an installed perfsuite does; pytest refuses one plugin by two names."""
 
@@ -104,7 +111,7 @@ def test_a_path_elsewhere_in_a_word_of_its_own_ends_in_one_line_that_says_how_to
     run_suite: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory, option: str, loaded: tuple[str, ...]
 ) -> None:
     path = tmp_path_factory.mktemp("elsewhere") / "x.toml"
-    path.write_text("epochs = 2")
+    path.write_bytes(EMPTY_ZIP if option == "--perf-data" else b"epochs = 2")
     run = run_suite(*loaded, option, str(path), quick=False)
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = (line for line in run.text.splitlines() if line.startswith("ERROR"))

@@ -35,6 +35,9 @@ def test_every_cell_is_profiled_once_all_are_timed(run_suite: Callable[..., Run]
     assert first.profile is not None
     assert second.profile is not None
     assert second.profile.num_kernels > first.profile.num_kernels
+    told = [line for line in run.text.splitlines() if line.startswith("where the time goes: ")]
+    assert [line.partition(", ")[0][-6:] for line in told] == ["1 of 2", "2 of 2"]
+    assert all(line.endswith(" left") for line in told)
 
 
 def test_a_profile_that_fails_costs_no_number(run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:

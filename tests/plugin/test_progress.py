@@ -47,6 +47,19 @@ def test_time_spent_in_the_running_cell_is_taken_off_and_never_below_zero() -> N
     assert left.seconds() == 0.0
 
 
+def test_profiles_are_part_of_the_time_left_and_those_that_will_not_be_taken_are_not() -> None:
+    now = Time()
+    left = TimeLeft(weights={"a": 1.0, "b": 1.0, "profile of a": 0.5, "profile of b": 0.5}, prior_s=10.0, now=now)
+    before = left.seconds()
+    left.drop(["profile of b", "no such profile"])
+    assert left.seconds() < before
+    for name in ("a", "b", "profile of a"):
+        left.begin(name)
+        now.seconds += 4.0
+        left.end(name)
+    assert left.seconds() == 0.0
+
+
 def test_a_cell_that_is_skipped_at_once_does_not_make_the_others_look_short() -> None:
     left = TimeLeft(weights={"skipped": 1.0, "a": 1.0}, prior_s=10.0, now=Time())
     left.begin("skipped")

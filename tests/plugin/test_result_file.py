@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from suite_run import QUICK
 
 from perfsuite.files import write_atomically
 from perfsuite.plugin import results
+from perfsuite.plugin.session import NamedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,64 @@ def test_a_second_run_in_the_same_second_gets_a_name_of_its_own(
     assert len(names) == 2
     assert all(name.startswith("20260105T100000Z") for name in names)
     assert names[1].endswith("_2")
+
+
+def test_a_file_that_the_user_named_is_never_overwritten(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    kept = suite_folder.path / "mine.json"
+    kept.write_text("{}")
+    run = run_suite(*ONE_CELL, "--benchmark-json=mine.json")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: --benchmark-json mine.json: exists, and results are never overwritten; name another" in run.text
+    assert kept.read_text() == "{}"
+
+
+def test_of_runs_that_want_one_name_each_gets_a_file(tmp_path: Path) -> None:
+    wanted = tmp_path / "20260105T100000Z_t4.json"
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(lambda _: results._create_with_free_name(wanted), range(32)))
+    assert len(set(created)) == 32
+
+
+@OPENS_AT_ONCE
+def test_two_runs_that_name_one_file_are_not_both_let_on(tmp_path: Path) -> None:
+    named = NamedFile(path=tmp_path / "mine.json", is_open=False)
+    assert results._create(named) == named.path
+    with pytest.raises(pytest.UsageError, match="exists, and results are never overwritten"):
+        results._create(named)
+
+
+def test_the_file_is_readable_from_the_first_cell_on(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    """A process that is killed in its first cell must not leave an empty file among the others."""
+    (suite_folder.path / "benchmarks" / "conftest.py").write_text(
+        "import glob, shutil\n"
+        "def pytest_runtest_call(item):\n"
+        "    shutil.copy(glob.glob('results/*.json')[0], 'first')\n"
+    )
+    run_suite(*ONE_CELL)
+    content = json.loads((suite_folder.path / "first").read_text())
+    assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["not_run"]
+    assert content["perfsuite"]["complete"] is False
+
+
+@pytest.mark.parametrize("named", [(), ("--benchmark-json=mine.json",)])
+def test_a_mistake_before_the_first_cell_is_one_line_and_leaves_no_file(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester, named: tuple[str, ...]
+) -> None:
+    (suite_folder.path / "benchmarks" / "conftest.py").write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(trylast=True)\n"
+        "def pytest_collection_finish():\n"
+        "    raise pytest.UsageError('no images')\n"
+    )
+    run = run_suite(*ONE_CELL, *named)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert run.text.count("no images") == 1
+    assert "not run" not in run.text
+    assert not list(suite_folder.path.glob("**/*.json"))
 
 
 def test_a_disk_that_fills_up_loses_nothing(

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from suite_run import REPOSITORY
+
+from perfsuite.plugin.distribution import MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,3 +70,75 @@ def test_full_trainings_run_when_a_node_id_names_them(
     selected: Callable[..., list[str]], node: str, expected: list[str]
 ) -> None:
     assert selected(node) == expected
+
+
+PAIRS = """
+import pytest
+
+@pytest.mark.step(phase="forward")
+def test_forward():
+    pass
+
+@pytest.mark.speedup
+def test_speedup():
+    pass
+
+@pytest.mark.fidelity
+def test_fidelity():
+    pass
+"""
+ALL = ["test_forward", "test_speedup", "test_fidelity"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), ALL[:1]),
+        (("benchmarks",), ALL[:1]),
+        (("-k", "test_forward or fidelity"), [ALL[0], ALL[2]]),
+        (("-k", "not forward"), []),
+        (("-m", "speedup"), ALL[1:2]),
+        (("-m", "not step"), ALL[1:]),
+        (("benchmarks/test_pairs.py",), ALL),
+        (("benchmarks/test_pairs.py::test_speedup",), ALL[1:2]),
+    ],
+)
+def test_a_plain_run_is_the_step_benchmarks_and_the_rest_runs_where_it_is_named(
+    suite_folder: pytest.Pytester, arguments: tuple[str, ...], expected: list[str]
+) -> None:
+    (suite_folder.path / "benchmarks" / "test_step.py").unlink()
+    (suite_folder.path / "benchmarks" / "test_pairs.py").write_text(PAIRS)
+    result = suite_folder.runpytest_inprocess("--collect-only", "-q", *arguments)
+    assert [line.partition("::")[2] for line in result.stdout.lines if "::" in line] == expected
+
+
+@pytest.mark.parametrize("argument", ["benchmarks/test_full_training.py", "benchmarks"])
+def test_where_there_are_full_trainings_alone_the_command_that_trains_is_told(
+    suite_folder: pytest.Pytester, argument: str
+) -> None:
+    (suite_folder.path / "benchmarks" / "test_step.py").unlink()
+    (suite_folder.path / "benchmarks" / "test_full_training.py").write_text(TRAINING.partition("def test_quick")[0])
+    result = suite_folder.runpytest_inprocess("-q", argument)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    expected = f"ERROR: {argument}: holds full trainings, which take hours and run only when asked for: "
+    assert f"{expected}pytest {argument} -m full_training" in result.stderr.str() + result.stdout.str()
+
+
+def test_workers_of_xdist_measure_nothing_and_the_run_ends_with_one_line(suite_folder: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    (suite_folder.path / "benchmarks" / "test_step.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.step(phase='forward')\n"
+        "def test_forward(workload):\n"
+        "    open('measured', 'w').close()\n"
+    )
+    result = suite_folder.runpytest_subprocess("-n", "1", "--perf-device=cpu", "--perf-models=resnet18", "-q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in result.outlines if line.startswith("ERROR")] == [f"ERROR: {MESSAGE}"]
+    assert not (suite_folder.path / "measured").exists()
+    assert not (suite_folder.path / "results").exists()
+
+
+def test_pytester_is_loaded_by_the_tests_and_not_for_users() -> None:
+    options = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert "pytester" not in options["addopts"]

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import platform
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,7 +70,10 @@ def test_both_precisions_are_trained_shown_and_replayed(run_suite: Callable[...,
     assert [record.replayed for record in records(again)] == [True, True]
     assert "trained before" in again.text
     assert [record.weights_sha256 for record in records(again)] == [fp32.weights_sha256, amp.weights_sha256]
-    assert len(list((suite_folder.path / "results" / "trainings").iterdir())) == 2
+    folders = list((suite_folder.path / "results" / "trainings").iterdir())
+    assert [sorted(file.name for file in folder.iterdir()) for folder in folders] == [["finished.json", "lock"]] * 2
+    assert f"Trainings: 2 finished in {suite_folder.path / 'results' / 'trainings'}, replayed" in again.text
+    assert "unfinished" not in again.text
 
 
 def test_another_torch_trains_anew_and_each_training_says_where_it_was_trained(
@@ -143,8 +148,8 @@ def test_a_mirror_given_as_data_is_imported_once(run_suite: Callable[..., Run], 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--perf-data=nothing.npz"], "nothing.npz: no such file; `perfsuite data download`"),
-        (["--perf-data=nothing"], "--perf-data nothing: No such file or directory"),
+        (["--perf-data=nothing.npz"], "nothing.npz: no such file or folder; `perfsuite data download`"),
+        (["--perf-data=nothing"], "--perf-data: nothing: no such file or folder"),
         (
             ["--perf-recipe=fast"],
             "--perf-recipe: unknown recipe 'fast'; choose from study, smoke, or name a .toml file",
@@ -215,3 +220,56 @@ def test_a_second_run_in_one_folder_ends_in_one_line_as_for_a_mistake(
     assert expected in run.text
     assert "Traceback" not in run.text
     assert [record.workload.precision for record in records(run)] == ["fp32"]
+
+
+def test_checkpoints_of_an_interrupted_training_are_told_with_how_to_free_them(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfsuite.workloads.training import Training
+
+    original = Training.train_epoch
+
+    def interrupted(self: Training, **options: Any) -> Any:
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+        return original(self, **options)
+
+    monkeypatch.setattr(Training, "train_epoch", interrupted)
+    run = run_suite(*CELL, "--perf-precisions=fp32", quick=False)
+    (folder,) = (run.folder / "results" / "trainings").iterdir()
+    assert "Trainings: 0 finished in " in run.text
+    line = next(line for line in run.text.splitlines() if line.startswith("1 unfinished, "))
+    assert "MiB of checkpoints" in line
+    assert line.endswith(f"remove {folder.name} there")
+
+
+def test_an_epoch_writes_a_line_at_once_where_the_output_is_a_file(
+    suite_folder: pytest.Pytester, tmp_path: Path
+) -> None:
+    """A training takes hours: what a log says must be there while it runs, not when it ends."""
+    log = tmp_path / "log"
+    (suite_folder.path / "benchmarks" / "conftest.py").write_text(
+        "import shutil\n"
+        "from perfsuite.measure import train as module\n"
+        "from perfsuite.workloads.training import Training\n"
+        "module.prove = lambda *_: ()\n"
+        "original = Training.train_epoch\n"
+        "def train_epoch(self, **options):\n"
+        "    if self.epoch == 1:\n"
+        f"        shutil.copy({str(log)!r}, 'seen')\n"
+        "    return original(self, **options)\n"
+        "Training.train_epoch = train_epoch\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with log.open("wb") as output:
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *CELL, "--perf-precisions=fp32"],
+            cwd=suite_folder.path,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+    lines = (suite_folder.path / "seen").read_text().splitlines()
+    assert "epoch 1 of 2: loss" in lines[-1]
+    assert "left in this cell" in lines[-1]

@@ -148,17 +148,15 @@ def workload_words(
 
 
 def _part(column: str, value: Any) -> str:
-    if column == "batch_size":
-        return f"b{value}"
-    if column == "image_size":
-        return f"{value}px"
-    if column == "compiled":
-        return "compiled" if value else ""
-    if column == "gradients":
-        return "" if value == "freed" else f"gradients {value}"
-    if column == "memory_format":
-        return "" if value == "contiguous" else str(value)
-    return str(value)
+    words: dict[str, str] = {
+        "batch_size": f"b{value}",
+        "image_size": f"{value}px",
+        "compiled": "compiled" if value else "",
+        "gradients": "" if value == "freed" else f"gradients {value}",
+        "memory_format": "" if value == "contiguous" else str(value),
+        "cudnn_benchmark": "cuDNN benchmark" if value else "",
+    }
+    return words.get(column, str(value))
 
 
 def phase_rank(phase: str) -> int:

@@ -1,0 +1,58 @@
+"""What spoils a result, in a word or two for its own row; the notes below the table say it in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.evidence import NOTABLE_RATIO, SPREAD_LIMIT_RATIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsuite.evidence import Telemetry
+    from perfsuite.records import Record
+
+OTHER = "see notes"
+"""Of a result with a finding that has no word of its own: a warm-up that did not become steady, for instance."""
+
+
+def warnings_of(record: Record, *, iqr_s: float | None, median_s: float | None) -> str | None:
+    """Return the words of a cell, or None.
+
+    Args:
+        record: Of the cell.
+        iqr_s: Interquartile range of its rounds.
+        median_s: Their median.
+    """
+    is_noisy = iqr_s is not None and median_s is not None and iqr_s > SPREAD_LIMIT_RATIO * median_s
+    counts = {"noisy": int(is_noisy), **({} if record.telemetry is None else _counts_of(record.telemetry))}
+    found = [words for words, count in counts.items() if count]
+    if len(record.findings) > sum(counts.values()):
+        found.append(OTHER)
+    return ", ".join(found) or None
+
+
+def _counts_of(telemetry: Telemetry) -> dict[str, int]:
+    """Return how many findings of the GPU's readings each word is about."""
+    shares = (telemetry.throttle_ratio or {}).values()
+    return {
+        "throttled": sum(share >= NOTABLE_RATIO for share in shares),
+        "other GPU processes": int(bool(telemetry.num_other_processes)),
+    }
+
+
+def has_warnings(frame: pd.DataFrame) -> bool:
+    """Whether any row has one."""
+    return "warnings" in frame and bool(frame["warnings"].notna().any())
+
+
+def joined_warnings(sides: dict[str, pd.DataFrame]) -> str | None:
+    """Return the words of a row that is computed from several: each side's, by its name."""
+    found = {name: _words(frame) for name, frame in sides.items()}
+    return "; ".join(f"{name} {', '.join(words)}" for name, words in found.items() if words) or None
+
+
+def _words(frame: pd.DataFrame) -> list[str]:
+    if not has_warnings(frame):
+        return []
+    return list(dict.fromkeys(word for text in frame["warnings"].dropna() for word in text.split(", ")))
