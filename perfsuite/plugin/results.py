@@ -71,6 +71,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _create(named: NamedFile) -> Path:
     """Create the file that the user named; another run's results are never replaced.
 
+    The file of full trainings that were cut off is: the same command resumes them, and has the finished ones again.
+
     Raises:
         pytest.UsageError: There is something else.
     """
@@ -78,12 +80,27 @@ def _create(named: NamedFile) -> Path:
     try:
         path.touch(exist_ok=named.is_open)
     except FileExistsError:
+        if _holds_unfinished_trainings(path):
+            return path
         if path.is_file():
             problem = "exists, and results are never overwritten; name another file, or remove it"
         else:
             problem = "a folder; name a file" if path.is_dir() else "no ordinary file; name a file"
         raise pytest.UsageError(f"--benchmark-json {path}: {problem}") from None
     return path
+
+
+def _holds_unfinished_trainings(path: Path) -> bool:
+    """Whether a file is that of a run that did not come to its end and finished nothing but full trainings, if any."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        ours, benchmarks = content[KEY], content["benchmarks"]
+        kinds = {benchmark["extra_info"][KEY]["kind"] for benchmark in benchmarks}
+        nodeids = {outcome["nodeid"] for outcome in ours["outcomes"]}
+        is_cut_off = ours["complete"] is False
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return False  # not ours
+    return is_cut_off and kinds <= {"training"} and (bool(kinds) or any("full_training" in name for name in nodeids))
 
 
 def _create_with_free_name(path: Path) -> Path:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from suite_run import QUICK
@@ -17,6 +17,7 @@ from suite_run import QUICK
 from perfsuite.files import write_atomically
 from perfsuite.plugin import results
 from perfsuite.plugin.session import NamedFile
+from perfsuite.records import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,3 +191,34 @@ def test_a_process_that_is_killed_leaves_the_cells_that_were_finished(suite_fold
     assert [benchmark["name"] for benchmark in content["benchmarks"]] == ["test_forward[resnet18-fp32-b2]"]
     assert content["perfsuite"]["complete"] is False
     assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("content", "replaced"),
+    [
+        ({"complete": False, "outcomes": [{"nodeid": "benchmarks/test_full_training.py::a"}], "kinds": []}, True),
+        (
+            {"complete": False, "outcomes": [{"nodeid": "benchmarks/test_full_training.py::a"}], "kinds": ["training"]},
+            True,
+        ),
+        ({"complete": False, "outcomes": [], "kinds": ["training"]}, True),
+        ({"complete": True, "outcomes": [], "kinds": ["training"]}, False),
+        ({"complete": False, "outcomes": [{"nodeid": "benchmarks/test_steps.py::a"}], "kinds": []}, False),
+        (
+            {"complete": False, "outcomes": [{"nodeid": "benchmarks/test_full_training.py::a"}], "kinds": ["cell"]},
+            False,
+        ),
+    ],
+)
+def test_the_same_command_resumes_trainings_that_were_cut_off_and_no_other_file_is_replaced(
+    tmp_path: Path, content: dict[str, Any], replaced: bool
+) -> None:
+    path = tmp_path / "mine.json"
+    benchmarks = [{"extra_info": {KEY: {"kind": kind}}} for kind in content.pop("kinds")]
+    path.write_text(json.dumps({"benchmarks": benchmarks, KEY: content}))
+    named = NamedFile(path=path, is_open=False)
+    if replaced:
+        assert results._create(named) == path
+        return
+    with pytest.raises(pytest.UsageError, match="results are never overwritten"):
+        results._create(named)
