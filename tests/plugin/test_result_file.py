@@ -110,7 +110,7 @@ def test_the_file_is_readable_from_the_first_cell_on(
     )
     run_suite(*ONE_CELL)
     content = json.loads((suite_folder.path / "first").read_text())
-    assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["not_run"]
+    assert [outcome["outcome"] for outcome in content["perfsuite"]["outcomes"]] == ["interrupted"]
     assert content["perfsuite"]["complete"] is False
 
 
