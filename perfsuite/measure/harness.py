@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
@@ -11,12 +10,13 @@ from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock, WarmUp, warm_up
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.memory import PeakMemory, measure_peak_memory
-from perfsuite.measure.preparation import build_step, guard, is_out_of_memory, memory_left_behind, no_new_skips
+from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.probes import probe_limits
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.work import count_work
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
+from perfsuite.workloads.device_errors import first_line, is_out_of_memory
 from perfsuite.workloads.precision import applied, policy_named
 
 if TYPE_CHECKING:
@@ -136,7 +136,6 @@ class _Cell:
         self._num_skipped_at: list[float] = [0.0]  # the counter at the end of every round, the calibration's included
 
     def run(self) -> None:
-        budget = BUDGETS[self._device.type]
         self._step, self._proof = build_step(self._workload, device=self._device, report_stage=self._report_stage)
         step = self._step
         self._settings = step.settings
@@ -144,6 +143,21 @@ class _Cell:
         if self._benchmark.disabled:  # run once to see that it runs
             self._benchmark(step.phase)
             return
+        telemetry = self._time_rounds(step)
+        self._report_stage("measuring energy")
+        self._telemetry = self._with_energy(telemetry, step)
+        self._report_stage("measuring memory")
+        self._peak = self._measure_memory(step)
+        # After the peak: what the probes load stays in the device's memory.
+        self._report_stage("probing limits")
+        self._limits, self._limits_absent = _limits(step, self._clock)
+        self._report_stage("predicting memory")
+        self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
+
+    @objects_frozen()
+    def _time_rounds(self, step: TrainingStep) -> Telemetry:
+        """Warm up, let pytest-benchmark run its rounds, and return what the hardware did meanwhile."""
+        budget = BUDGETS[self._device.type]
         self._warm_up = warm_up(
             step.phase,
             self._clock,
@@ -154,27 +168,13 @@ class _Cell:
         self._report_stage("timing")
         self._num_skipped_at = [float(step.num_skipped)]
         self._clock.watch(lambda: step.num_passes, lambda: self._num_skipped_at.append(float(step.num_skipped)))
-        # What is alive now is no garbage: without this a collection in a round would walk all of torch's objects.
-        gc.collect()
-        gc.freeze()
+        watch = self._instrument.start()
         try:
-            watch = self._instrument.start()
-            try:
-                self._benchmark(step.phase)
-            finally:
-                self._telemetry = self._instrument.stop(watch)
+            self._benchmark(step.phase)
         finally:
-            gc.unfreeze()
+            telemetry = self._instrument.stop(watch)
             self._clock.unwatch()
-        self._report_stage("measuring energy")
-        self._telemetry = self._with_energy(self._telemetry, step)
-        self._report_stage("measuring memory")
-        self._peak = self._measure_memory(step)
-        # After the peak: what the probes load stays in the device's memory.
-        self._report_stage("probing limits")
-        self._limits, self._limits_absent = _limits(step, self._clock)
-        self._report_stage("predicting memory")
-        self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
+        return telemetry
 
     def _with_energy(self, telemetry: Telemetry, step: TrainingStep) -> Telemetry:
         """Add the energy of passes over a window of its own: the counter moves in coarse steps."""
@@ -295,18 +295,14 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
         work = count_work(step.workload)
         found.update(step_flops=work.flops, least_bytes=work.least_bytes)
     except (NotSupportedError, MeasurementError, RuntimeError) as error:
-        absent.update(dict.fromkeys(("step_flops", "least_bytes"), _in_a_line(error)))
+        absent.update(dict.fromkeys(("step_flops", "least_bytes"), first_line(error)[:200]))
     try:
         limits = dataclasses.asdict(probe_limits(step.policy, device=step.device, clock=clock))
         found.update({f"probe_{key}": value for key, value in limits.items()})
     except (MemoryError, RuntimeError) as error:
-        reason = "no room for the probes beside the cell" if is_out_of_memory(error) else _in_a_line(error)
+        reason = "no room for the probes beside the cell" if is_out_of_memory(error) else first_line(error)[:200]
         absent.update({key: reason for key in LIMITS if key.startswith("probe_")})
     return found, absent
-
-
-def _in_a_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
 
 
 def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import math
 import random
 import statistics
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock, warm_up
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
+from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.records import KEY, PairedRecord, Process, Workload
 from perfsuite.workloads.precision import applied, policy_named
 
@@ -172,6 +171,7 @@ def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatc
     return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied(policy))
 
 
+@objects_frozen()
 def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     comparison: Comparison,
     sides: list[Side],
@@ -199,8 +199,6 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     ends: list[int] = []  # how many blocks there were at the end of each round, the calibration's included
     clock.watch(lambda: len(alternation.blocks), lambda: ends.append(len(alternation.blocks)))
     skipped_before = {step: float(step.num_skipped) for step in steps}
-    gc.collect()
-    gc.freeze()
     try:
         benchmark(alternation.run_block)
         clock.unwatch()
@@ -242,7 +240,6 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
                 report_stage=report_stage,
             )
     finally:
-        gc.unfreeze()
         clock.unwatch()
     measured = record()
     num_skipped = sum(float(step.num_skipped) - before for step, before in skipped_before.items())

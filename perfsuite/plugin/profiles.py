@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfsuite.plugin.options import OPTIONS
+from perfsuite.plugin.outcomes import end_run_without_device
 from perfsuite.plugin.results import result_path, write_results
 from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
 from perfsuite.record_kinds import read_record
@@ -31,12 +33,16 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     config = session.config
     stopped = bool(session.shouldstop or session.shouldfail)
     if is_recording(config) and result_path(config) and config.stash[OPTIONS].profiled and not stopped:
-        _profile(config)
+        _profile(session)
     return result
 
 
-def _profile(config: pytest.Config) -> None:
+def _profile(session: pytest.Session) -> None:
+    from perfsuite.workloads.device_errors import why_device_is_lost
+
+    config = session.config
     cells = []
+    lost: str | None = None
     for bench in finished_benchmarks(config):
         if KEY in bench.extra_info:
             record = read_record(bench.extra_info[KEY])
@@ -44,13 +50,20 @@ def _profile(config: pytest.Config) -> None:
                 cells.append((bench, record))
     for number, (bench, record) in enumerate(cells, start=1):
         _say(config, f"where the time goes: {number} of {len(cells)}, {record.workload.label}")
-        found, problem = _taken(config, record, float(bench.stats.median))
+        if lost is None:
+            found, problem = _taken(config, record, float(bench.stats.median))
+            lost = why_device_is_lost(suite(config).device)
+        if lost is not None:
+            found, problem = None, f"the device was lost: {lost}"
         content = bench.extra_info[KEY]
         content["profile"] = found
         if problem is not None:
             content["findings"] = [*content["findings"], f"no profile: {problem}"]
         write_results(config)
     _say(config, "")
+    if lost is not None:
+        end_run_without_device(session, f"the device was lost: {lost}")
+        raise session.Failed(session.shouldfail)
 
 
 def _taken(config: pytest.Config, record: Record, timed_s: float) -> tuple[dict[str, Any] | None, str | None]:
@@ -67,7 +80,8 @@ def _taken(config: pytest.Config, record: Record, timed_s: float) -> tuple[dict[
     except Exception as error:  # noqa: BLE001 - whatever it is: the number is there already
         return None, f"{str(error).strip() or type(error).__name__}".partition("\n")[0][:200]
     finally:
-        release_cached_memory(device)
+        with contextlib.suppress(RuntimeError):  # of a device in trouble, which is asked afterwards
+            release_cached_memory(device)
 
 
 def _say(config: pytest.Config, text: str) -> None:
