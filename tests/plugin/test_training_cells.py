@@ -216,3 +216,12 @@ def test_a_second_run_in_one_folder_ends_in_one_line_as_for_a_mistake(
     assert expected in run.text
     assert "Traceback" not in run.text
     assert [record.workload.precision for record in records(run)] == ["fp32"]
+
+
+def test_what_deterministic_trainings_set_for_cublas_is_recorded(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back after the test
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-deterministic", quick=False)
+    assert run.content["machine_info"]["perfsuite"]["variables"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
