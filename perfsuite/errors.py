@@ -58,6 +58,10 @@ class OutOfMemoryError(PerfsuiteError):
     """The device had no room for the workload."""
 
 
+class DeviceLostError(PerfsuiteError):
+    """The device cannot be used any more in this process; the cell fails, and those that follow are not run."""
+
+
 class ResultFileError(PerfsuiteError):
     """A result file cannot be read or written; the message names the file and the reason."""
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from cuda_stand_in import CudaStandIn
 
 
 # In workers of pytest-xdist pytest-benchmark times nothing. The tests start runs of the suite that are no workers.
@@ -38,3 +40,12 @@ def write_result(tmp_path: Path) -> Callable[..., Path]:
 def no_noise_floors_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests apart from what the user of this machine has measured."""
     monkeypatch.setenv("PERFSUITE_NOISE", str(tmp_path_factory.getbasetemp() / "no noise floors.json"))
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaStandIn]:
+    """A stand-in for `torch.cuda`: records the calls, and fails where it is told to."""
+    from cuda_stand_in import small_gpu  # imports torch, which most tests do without
+
+    with small_gpu(monkeypatch) as stand_in:
+        yield stand_in

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from perfsuite.analysis.result_file import ResultFile
     from perfsuite.campaign.plan import Plan, Side
 
 POLL_S = 0.5
@@ -144,9 +145,25 @@ def _run_process(
             f"{path.name}: the {side.name} {_ended(status)}{unfinished_in_words(found)}: {_complaint(log)}; {where}"
         )
     if not found.benchmarks:
-        raise CampaignError(f"{side.name}: no benchmark produced a result: {_complaint(log)}; {where}")
+        raise CampaignError(
+            f"{side.name}: no benchmark produced a result: {_first_failure(found) or _complaint(log)}; {where}"
+        )
     part.replace(path)
-    return None if status == 0 else f"some benchmarks failed, see {log.name}"
+    return None if status == 0 else f"{_incomplete(found)}, see {log.name}"
+
+
+def _first_failure(found: ResultFile) -> str | None:
+    """Return why the first benchmark that was begun gave no result, or None where none says."""
+    reasons = (outcome.reason for outcome in found.outcomes if outcome.outcome not in {"skipped", "not_run"})
+    return next(reasons, None)
+
+
+def _incomplete(found: ResultFile) -> str:
+    """Return what is missing in a file of a process that ended with failures."""
+    not_run = [outcome for outcome in found.outcomes if outcome.outcome == "not_run"]
+    if not not_run:
+        return "some benchmarks failed"
+    return f"{len(not_run)} benchmarks were not run: {_first_failure(found) or not_run[0].reason}"
 
 
 def _run_to_end(command: list[str], side: Side, output: BinaryIO, *, lock: int, tell: Callable[[], None]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
@@ -11,7 +10,7 @@ from perfsuite.evidence import SPREAD_LIMIT_RATIO
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
 from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.dry_run import predict_memory
-from perfsuite.measure.preparation import build_step, guard, is_out_of_memory, memory_left_behind, no_new_skips
+from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.probes import probe_limits
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.rounds import EnergyWindow, SkippedInRounds, more_rounds
@@ -20,6 +19,7 @@ from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.warm_up import WarmUp, warm_up
 from perfsuite.measure.work import count_work
 from perfsuite.records import KEY, Process, ProofReading, Record, Workload
+from perfsuite.workloads.device_errors import first_line, is_out_of_memory
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
@@ -108,7 +108,6 @@ def measure(
                 cell.run()
             finally:
                 cell.close()
-                gc.unfreeze()
         if benchmark.disabled:
             return None
         record = cell.record(process, findings)
@@ -157,9 +156,10 @@ class _Cell:
         if self._benchmark.disabled:  # run once to see that it runs
             self._benchmark(step.phase)
             return
-        self._warm_up = self._warm_up_step(step)
-        self._report_stage("timing")
-        self._time_rounds(step)
+        with objects_frozen():
+            self._warm_up = self._warm_up_step(step)
+            self._report_stage("timing")
+            self._time_rounds(step)
         self._report_stage("measuring memory")
         self._peak = measure_step_memory(step)
         if self._effort.quick:
@@ -173,10 +173,6 @@ class _Cell:
     def _warm_up_step(self, step: TrainingStep) -> WarmUp:
         """Warm up, for longer where the device is cold."""
         min_seconds, max_seconds = self._effort.warm_up_limits_s(self._device.type, is_warm=self._clock.history.is_warm)
-        # What is alive now is no garbage: without this a collection in a round would walk all of torch's objects. It
-        # comes before the warm-up, for the device must not idle between that and the rounds.
-        gc.collect()
-        gc.freeze()
         done = warm_up(
             step.phase,
             self._clock,
@@ -222,7 +218,6 @@ class _Cell:
             self._telemetry = energy.end(telemetry)
             self._read_clock_mhz()
         finally:
-            gc.unfreeze()
             self._clock.unwatch()
 
     def _prepare_phase(self, step: TrainingStep) -> None:
@@ -309,18 +304,14 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
         work = count_work(step.workload)
         found.update(step_flops=work.flops, least_bytes=work.least_bytes)
     except (NotSupportedError, MeasurementError, RuntimeError) as error:
-        absent.update(dict.fromkeys(("step_flops", "least_bytes"), _in_a_line(error)))
+        absent.update(dict.fromkeys(("step_flops", "least_bytes"), first_line(error)[:200]))
     try:
         limits = dataclasses.asdict(probe_limits(step.workload, device=step.device, clock=clock))
         found.update({f"probe_{key}": value for key, value in limits.items()})
     except (MemoryError, RuntimeError) as error:
-        reason = "no room for the probes beside the cell" if is_out_of_memory(error) else _in_a_line(error)
+        reason = "no room for the probes beside the cell" if is_out_of_memory(error) else first_line(error)[:200]
         absent.update({key: reason for key in LIMITS if key.startswith("probe_")})
     return found, absent
-
-
-def _in_a_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
 
 
 def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import math
 import statistics
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.drift import change_between
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips
+from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.warm_up import warm_up
 from perfsuite.records import KEY, PairedRecord, Process, Workload
 from perfsuite.workloads.precision import applied_to
@@ -116,6 +115,7 @@ def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatc
     return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied_to(step.workload))
 
 
+@objects_frozen()
 def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     comparison: Comparison,
     sides: list[Side],
@@ -146,8 +146,6 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     ends: list[int] = []  # how many blocks there were at the end of each round, the calibration's included
     clock.watch(lambda: len(alternation.blocks), lambda: ends.append(len(alternation.blocks)))
     skipped_before = {step: float(step.num_skipped) for step in steps}
-    gc.collect()
-    gc.freeze()
     try:
         benchmark(alternation.run_block)
         clock.unwatch()
@@ -191,7 +189,6 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
                 report_stage=report_stage,
             )
     finally:
-        gc.unfreeze()
         clock.unwatch()
     measured = record()
     num_skipped = sum(float(step.num_skipped) - before for step, before in skipped_before.items())

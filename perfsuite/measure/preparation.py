@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-
-from perfsuite.errors import OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
+from perfsuite.errors import DeviceLostError, OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
 from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
 from perfsuite.metrics import MIB_BYTES
+from perfsuite.workloads.device_errors import first_line, is_out_of_memory, why_device_is_lost
 from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import torch
 
     from perfsuite.measure.clock import DeviceClock
     from perfsuite.records import ProofReading, Workload
@@ -42,20 +44,50 @@ def guard(benchmark: Benchmark, label: str, *, device: torch.device, clock: Devi
     """Mark the benchmark as failed whatever ends its cell early, and give the cell's memory back to the device.
 
     Raises:
-        OutOfMemoryError: In place of torch's own, with the cell's name.
+        OutOfMemoryError: In place of torch's own errors, with the cell's name.
+        DeviceLostError: In place of whatever came first, where the device cannot be used any more.
     """
     try:
         yield
-    except BaseException as error:
-        benchmark.has_error = True
-        if is_out_of_memory(error):
-            # The frames hold the cell's tensors; the next cell needs their room.
-            traceback.clear_frames(error.__traceback__)
-            raise OutOfMemoryError(f"out of memory: {label} does not fit: {_first_line(error)}") from None
-        raise
-    finally:
         clock.unwatch()
         release_cached_memory(device)
+    except BaseException as error:
+        benchmark.has_error = True
+        clock.unwatch()
+        # A user who interrupts may do so because the device never answers: it is not asked then.
+        problem = _problem(error, label, device) if isinstance(error, Exception) else None
+        if problem is not None:
+            # The frames hold the cell's tensors; the next cell needs their memory.
+            traceback.clear_frames(error.__traceback__)
+        with contextlib.suppress(RuntimeError):  # of a device in trouble; the first error is the one to tell
+            release_cached_memory(device)
+        if problem is not None:
+            raise problem from None
+        raise
+
+
+def _problem(error: Exception, label: str, device: torch.device) -> PerfsuiteError | None:
+    """Return what a user should be told in place of an error, or None where the error itself says it."""
+    lost = why_device_is_lost(device)
+    if lost is not None:
+        return DeviceLostError(f"the device was lost: {lost}; a new process can use it again, this one cannot")
+    if is_out_of_memory(error):
+        return OutOfMemoryError(f"out of memory: {label} does not fit: {first_line(error)}")
+    return None
+
+
+@contextlib.contextmanager
+def objects_frozen() -> Iterator[None]:
+    """Collect garbage once, then keep the collector from all objects that are alive: it would walk all of torch's.
+
+    Entered before a warm-up and left after the rounds: a collection in between would let the device idle.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def memory_left_behind(device: torch.device) -> list[str]:
@@ -109,17 +141,3 @@ def no_new_skips(step: TrainingStep) -> Callable[[], bool]:
         return seen == before
 
     return settled
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch had no room: its own error on CUDA, the allocator's RuntimeError or MemoryError on a CPU."""
-    if isinstance(error, PerfsuiteError):
-        return False
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    signs = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]

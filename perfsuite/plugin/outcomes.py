@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from perfsuite.errors import InconclusiveError, NotSupportedError, OutOfMemoryError, PerfsuiteError
+from perfsuite.errors import DeviceLostError, InconclusiveError, NotSupportedError, OutOfMemoryError, PerfsuiteError
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.records import Outcome, OutcomeKind, Workload
 
@@ -56,7 +56,8 @@ def outcomes(config: pytest.Config) -> list[Outcome]:
                 )
             )
         else:
-            reason = "the run was stopped before this cell began"
+            lost = suite(config).is_device_lost
+            reason = "the device was lost" if lost else "the run was stopped before this cell began"
             found.append(Outcome(nodeid=item.nodeid, outcome="not_run", reason=reason))
     return found
 
@@ -116,7 +117,15 @@ def fail_in_one_line(item: pytest.Item, problem: PerfsuiteError) -> NoReturn:
         InconclusiveError: "cannot_tell",
     }
     item.stash[OUTCOME_KIND] = kinds.get(type(problem), "failed")
+    if isinstance(problem, DeviceLostError):
+        end_run_without_device(item.session, str(problem))
     pytest.fail(str(problem), pytrace=False)
+
+
+def end_run_without_device(session: pytest.Session, reason: str) -> None:
+    """End the run once the current test is over, with the status of a failed one: all later cells would fail too."""
+    suite(session.config).is_device_lost = True
+    session.shouldfail = reason
 
 
 def kind_in_words(kind: OutcomeKind) -> str:

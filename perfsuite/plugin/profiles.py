@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.plugin.options import OPTIONS
+from perfsuite.plugin.outcomes import end_run_without_device
 from perfsuite.plugin.progress import profile_reported, profiles_reported
 from perfsuite.plugin.results import result_path, write_results
 from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
@@ -37,14 +38,17 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     quick = config.stash[OPTIONS].quick
     stopped = bool(session.shouldstop or session.shouldfail)
     if is_recording(config) and result_path(config) and config.stash[OPTIONS].profiled and not quick and not stopped:
-        _profile(config)
+        _profile(session)
     return result
 
 
-def _profile(config: pytest.Config) -> None:
+def _profile(session: pytest.Session) -> None:
     from perfsuite.measure.profile import BuiltStep
+    from perfsuite.workloads.device_errors import why_device_is_lost
 
+    config = session.config
     cells = []
+    lost: str | None = None
     for bench in finished_benchmarks(config):
         if KEY in bench.extra_info:
             record = read_record(bench.extra_info[KEY])
@@ -57,7 +61,11 @@ def _profile(config: pytest.Config) -> None:
         for number, (bench, record) in enumerate(cells, start=1):
             text = f"where the time goes: {number} of {len(cells)}, {record.workload.label}"
             with profile_reported(config, bench.fullname, text):
-                found, problem = _taken(config, record, built, float(bench.stats.median))
+                if lost is None:
+                    found, problem = _taken(config, record, built, float(bench.stats.median))
+                    lost = why_device_is_lost(suite(config).device)
+                if lost is not None:
+                    found, problem = None, f"the device was lost: {lost}"
             content = bench.extra_info[KEY]
             content["profile"] = found
             if problem is not None:
@@ -65,6 +73,9 @@ def _profile(config: pytest.Config) -> None:
             write_results(config)
     with contextlib.suppress(Exception):  # a device that was lost: the numbers are there already
         built.close()
+    if lost is not None:
+        end_run_without_device(session, f"the device was lost: {lost}")
+        raise session.Failed(session.shouldfail)
 
 
 def _taken(

@@ -93,7 +93,7 @@ def _create(named: NamedFile) -> Path:
 def _holds_unfinished_trainings(path: Path) -> bool:
     """Whether a file is that of a run that did not come to its end and finished nothing but full trainings, if any."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        content: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         ours, benchmarks = content[KEY], content["benchmarks"]
         kinds = {benchmark["extra_info"][KEY]["kind"] for benchmark in benchmarks}
         nodeids = {outcome["nodeid"] for outcome in ours["outcomes"]}

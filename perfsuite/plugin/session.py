@@ -34,6 +34,7 @@ class Suite:
         process: Which process this is.
         error: Why the device asked for cannot be used.
         cells: The selected cells, in order.
+        is_device_lost: Whether the device cannot be used any more, so that nothing else can be measured.
     """
 
     options: Options
@@ -42,6 +43,7 @@ class Suite:
     process: Process
     error: PerfsuiteError | None
     cells: list[pytest.Item] = field(default_factory=list)
+    is_device_lost: bool = False
 
     @property
     def budget(self) -> Budget:

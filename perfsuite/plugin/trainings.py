@@ -21,7 +21,7 @@ from perfsuite.recipes import missed_target, recipe_for
 from perfsuite.records import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from perfsuite.records import Workload
@@ -36,19 +36,21 @@ def is_training(item: pytest.Item) -> bool:
     return item.get_closest_marker(ON_REQUEST) is not None
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Have the images at hand before the first cell, or say at once that they are not."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_finish(session: pytest.Session) -> Generator[None, object, object]:
+    """Set what cuBLAS needs before anybody reads the environment, and have the images ready before the first cell."""
     config = session.config
     if not has_cells(config) or config.option.collectonly or not any(map(is_training, suite(config).cells)):
-        return
+        return (yield)
     if suite(config).options.deterministic:
         # Read by cuBLAS when it starts. Source: PyTorch, Reproducibility.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    result = yield
     try:
         config.stash[_IMAGES] = _images(config)
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
+    return result
 
 
 def _images(config: pytest.Config) -> ImageSet:

@@ -13,6 +13,7 @@ from torch import nn
 
 from perfsuite.errors import MeasurementError
 from perfsuite.predictions import NUM_CLASSES, confusion_of
+from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.models import MEMORY_FORMATS, build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
 from perfsuite.workloads.precision import autocast, policy_named
@@ -234,10 +235,13 @@ class Training:
         while True:
             try:
                 return self._evaluate(self._images[part], self.evaluation_batch)
-            except torch.OutOfMemoryError:
-                if self.evaluation_batch <= self.recipe.batch_size:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.evaluation_batch <= self.recipe.batch_size:
                     raise
-                self.evaluation_batch //= 2
+            # Outside of the handler, whose traceback holds the tensors that are to be freed.
+            self.evaluation_batch //= 2
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()  # cuDNN and the driver allocate outside of torch's cache
 
     def _evaluate(self, images: DeviceImages, batch_size: int) -> Evaluation:
         losses = torch.zeros((), device=self._device)

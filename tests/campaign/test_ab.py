@@ -9,16 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perfsuite.campaign.plan import Plan, Side, differences, make_side
 from perfsuite.cli import main
 from perfsuite.errors import CampaignError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SUITE = """
 import os, time
@@ -230,3 +228,40 @@ def test_noise_is_taken_kept_and_shown(
     assert "test_slept" in captured.out
     assert "kept in" in captured.err
     assert "perfsuite-noise-2" in (tmp_path / "noise.json").read_text()
+
+
+LOST = """
+import json, pathlib, sys
+
+from builders import make_content, make_entry, make_record
+from perfsuite.records import Outcome
+
+path = next(a.partition("=")[2] for a in sys.argv if a.startswith("--benchmark-json="))
+lost = "the device was lost: CUDA error: an illegal memory access was encountered"
+outcomes = [
+    Outcome(nodeid="a", outcome="failed", reason=lost),
+    Outcome(nodeid="b", outcome="not_run", reason="the device was lost"),
+    Outcome(nodeid="c", outcome="not_run", reason="the device was lost"),
+]
+entries = [make_entry(make_record(run_id=path), [0.1] * 9)] if {finished} else []
+pathlib.Path(path).write_text(json.dumps(make_content(entries, outcomes=outcomes)))
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_processes_that_lose_their_device_are_told_and_those_that_finished_something_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    (tmp_path / "pytest.py").write_text(LOST.replace("{finished}", str(finished)))
+    tests = str(Path(__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+    status = main(command(tmp_path, tmp_path / "run", "--fail-on", "never", processes=1))
+    captured = capsys.readouterr()
+    if finished:
+        assert status == 0, captured
+        assert "2 benchmarks were not run: the device was lost: CUDA error: an illegal memory access" in captured.out
+    else:
+        assert status == 2
+        last = captured.err.splitlines()[-1]
+        assert "no benchmark produced a result: the device was lost: CUDA error: an illegal memory access" in last

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,24 +74,38 @@ def test_the_proof_tells_tf32_from_fp32(set_to: str, claimed: str, cuda: torch.d
         prove(POLICIES[claimed], cuda)
 
 
+@contextlib.contextmanager
+def waits_are_errors() -> Iterator[None]:
+    """Let CUDA report every hidden synchronisation as an error.
+
+    torch warns of the mode when it is first set, and after it has set it.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode(before)
+
+
 @pytest.mark.parametrize("name", ["fp32", "amp-fp16", "amp-bf16"])
 def test_a_step_never_waits_for_the_device(name: str, cuda: torch.device) -> None:
-    """Lets CUDA report every hidden synchronisation as an error."""
     supported(name, cuda)
     step = TrainingStep(make_workload(precision=name, batch_size=8), device=cuda)
     step.settle()
     step.retain_graph()
     step.backward()
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waits_are_errors():
         for _ in range(3):
             step.forward()
             step.backward()
             step.train_step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-        step.close()
+    step.close()
 
 
 def test_skipped_steps_are_counted_on_the_device(cuda: torch.device) -> None:
@@ -113,6 +129,7 @@ def test_a_retained_graph_gives_the_gradients_of_a_fresh_one(name: str, cuda: to
     step.close()
 
 
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")  # inductor's, on Ampere and newer in FP32
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_compiled_network_runs_in_every_precision(name: str, cuda: torch.device) -> None:
     """Its compiler reads torch's older TF32 flags, which raise where they disagree with the newer ones."""

@@ -273,3 +273,12 @@ def test_an_epoch_writes_a_line_at_once_where_the_output_is_a_file(
     lines = (suite_folder.path / "seen").read_text().splitlines()
     assert "epoch 1 of 2: loss" in lines[-1]
     assert "left in this cell" in lines[-1]
+
+
+def test_what_deterministic_trainings_set_for_cublas_is_recorded(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back after the test
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-deterministic", quick=False)
+    assert run.content["machine_info"]["perfsuite"]["variables"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
