@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,3 +170,38 @@ def test_other_errors_are_not_out_of_memory() -> None:
     assert not is_out_of_memory(illegal_access())
     assert not is_out_of_memory(ValueError("CUDA out of memory"))
     assert not is_out_of_memory(RuntimeError("CUDA error: unspecified launch failure"))
+
+
+class FailingNvml:
+    """A module with the interface of `pynvml` that starts, and then answers every question with an error."""
+
+    class NVMLError(Exception):
+        """As NVML has one."""
+
+    def nvmlInit(self) -> None:  # noqa: N802 - NVML's name
+        pass
+
+    def nvmlShutdown(self) -> None:  # noqa: N802 - NVML's name
+        pass
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802 - NVML's name
+        return uuid
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        if not name.startswith("nvml"):
+            raise AttributeError(name)
+
+        def fail(*_arguments: object) -> object:
+            raise self.NVMLError("Unknown Error")
+
+        return fail
+
+
+def test_an_nvml_that_fails_after_its_start_costs_its_readings_and_no_number(
+    gpu: CudaStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FailingNvml())
+    record, _ = run(gpu)
+    assert record.metrics["peak_allocated_bytes"]
+    assert record.telemetry.sm_clock_mhz is None
+    assert record.telemetry.absent["sm_clock_mhz"]
