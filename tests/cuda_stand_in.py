@@ -185,6 +185,7 @@ class CudaStandIn(TorchFunctionMode):
             "mem_get_info": noted("mem_get_info", (14_000 * MIB, 14_909 * MIB)),
             "set_rng_state": noted("set_rng_state"),
             "is_available": lambda: True,
+            "set_device": noted("set_device"),
             "current_device": lambda: 0,
             "device_count": lambda: 1,
             "get_arch_list": lambda: ["sm_75"],

@@ -14,6 +14,7 @@ SETTERS_WITHOUT_A_PREFIX = {"torch.use_deterministic_algorithms"}
 NOT_MODES = {
     "torch.set_rng_state",  # a state that a resumed training goes on from
     "torch.cuda.set_rng_state",
+    "torch.cuda.set_device",  # the GPU that is measured, chosen once for the whole process
     "torch.set_grad_enabled",  # restores by itself, used with `with`
 }
 

@@ -177,7 +177,7 @@ def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[st
     checked = ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit")
     values = {name: {str(place[name]) for place in places} for name in checked if name not in known}
     if "board" in values:  # files of before boards were recorded are of any
-        values["board"].discard("None")
+        values["board"] -= {"None", "nan"}
     return [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
 
 

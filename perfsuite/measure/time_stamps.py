@@ -51,7 +51,7 @@ class TimeStamps:
     def __init__(self, folder: Path, *, now: Callable[[], float] = time.monotonic) -> None:
         """Take a folder; nothing is written yet."""
         self._path, self._now = folder / NAME, now
-        self._epoch, self._begin_s, self._last_s = 0, 0.0, 0.0
+        self._epoch, self._begin_s, self._last_s, self._saved_s = 0, 0.0, 0.0, 0.0
         self._problem: str | None = None
 
     def begin_process(self) -> None:
@@ -68,12 +68,17 @@ class TimeStamps:
     def begin_epoch(self, epoch: int) -> None:
         """Note that an epoch has begun."""
         self._epoch, self._begin_s = epoch, self._now()
+        self._saved_s = self._begin_s
         self.stamp()
 
     def stamp_now_and_then(self) -> None:
         """Append a time stamp if the last one is long enough ago."""
         if self._now() - self._last_s >= EVERY_S:
             self.stamp()
+
+    def is_unsaved_for(self, seconds: float) -> bool:
+        """Whether the epoch, or its last checkpoint, began so long ago."""
+        return self._now() - self._saved_s >= seconds
 
     def stamp(self) -> None:
         """Append the epoch and the seconds spent in it."""
@@ -82,7 +87,8 @@ class TimeStamps:
 
     def saved(self) -> None:
         """Append that a checkpoint has what was done of this epoch until now."""
-        self._append(f"{SAVED} {self._epoch} {self._now() - self._begin_s:.3f}")
+        self._saved_s = self._now()
+        self._append(f"{SAVED} {self._epoch} {self._saved_s - self._begin_s:.3f}")
 
     def _append(self, line: str) -> None:
         """Append a line; a full disk does not end the training, which says so itself at its checkpoint."""

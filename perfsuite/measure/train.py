@@ -206,14 +206,15 @@ class _Run:
             energy = read_energy_joules()
             self._stamps.begin_epoch(number)
             self._meter.reset()
-            begin = saved = self._reading()
+            begin = self._reading()
 
             def step(index: int, number: int = number) -> None:
-                nonlocal begin, saved, energy
+                nonlocal begin, energy
                 self._stamps.stamp_now_and_then()
                 if index % 20 == 0:
                     report(f"epoch {number}, step {index + 1} of {training.num_steps}")
-                if self._now() - saved < self._job.checkpoint_every_s or index + 1 == training.num_steps:
+                is_time = self._stamps.is_unsaved_for(self._job.checkpoint_every_s)
+                if not is_time or index + 1 == training.num_steps:
                     return
                 progress.epoch_active_s += self._reading() - begin
                 self._add_energy(energy, read_energy_joules())
@@ -221,7 +222,7 @@ class _Run:
                 self._save()
                 self._stamps.saved()
                 energy = read_energy_joules()
-                begin = saved = self._reading()
+                begin = self._reading()
 
             loss, num_skipped = training.train_epoch(report_step=step)
             middle = self._reading()

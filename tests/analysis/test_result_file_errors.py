@@ -25,7 +25,7 @@ def complaint_about(path: Path) -> str:
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(printable(str(path)))
-    return message.removeprefix(f"{path}: ")
+    return message.removeprefix(f"{printable(str(path))}: ")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def problem_with(use: Use) -> str | None:
 def test_every_name_of_torch_and_nvml_that_is_used_exists_and_takes_these_arguments() -> None:
     uses = all_uses()
     names = {use.name for use in uses}
-    assert {"torch.cuda.synchronize", "torch.cuda.mem_get_info", "torch.backends.cudnn.benchmark"} <= names
+    assert {"torch.cuda.synchronize", "torch.cuda.mem_get_info", "torch.backends.cudnn.deterministic"} <= names
     assert "torch.amp.GradScaler" in names
     assert [problem for use in uses if (problem := problem_with(use)) is not None] == []
 

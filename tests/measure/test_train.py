@@ -286,7 +286,7 @@ def test_a_training_cut_off_within_an_epoch_goes_on_with_the_next_step_bit_for_b
 ) -> None:
     recipe = dataclasses.replace(RECIPE, epochs=2, num_train=24)  # six steps an epoch
     whole, _ = run(make_job(tmp_path / "whole", precision, recipe=recipe))
-    job = make_job(tmp_path / "cut", precision, recipe=recipe, checkpoint_every_s=2.5)
+    job = make_job(tmp_path / "cut", precision, recipe=recipe, checkpoint_every_s=0.0)
     original = Training.train_batch
     steps: list[tuple[int, int]] = []
     with monkeypatch.context() as patch:
@@ -310,7 +310,7 @@ def test_a_training_cut_off_within_an_epoch_goes_on_with_the_next_step_bit_for_b
         resumed, clock = run(job)
     again = steps[steps.index((1, 4)) + 1]
     assert again[0] == 1
-    assert 0 < again[1] <= 4, "the epoch was not begun again"
+    assert again[1] == 4, "nothing of the epoch was trained again"
     assert resumed.weights_sha256 == whole.weights_sha256
     assert resumed.confusion == whole.confusion
     for one, other in zip(resumed.history, whole.history, strict=True):

@@ -37,8 +37,7 @@ def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) 
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--perf-precisions fp32: a speed-up is held against fp32; name another precision too" in run.text
     run = run_suite("--collect-only", "-q", "--perf-precisions=fp32", "--perf-models=resnet18")
-    assert len(collected(run)) == 6  # three phases, the fidelity, and a full training fed in two ways
-    assert "1 deselected" in run.text
+    assert len(collected(run)) == 3  # the phases of a step
 
 
 def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_suite: Callable[..., Run]) -> None:
