@@ -184,6 +184,7 @@ def test_links_in_the_inline_report_stay_in_the_report(executed: Executed) -> No
         page.route("**/*", lambda route: route.fulfill(body=html, content_type="text/html"))
         page.goto("http://notebook.invalid/")
         frame = page.frames[1]
+        frame.wait_for_load_state()
         title = frame.title()
         frame.click('nav a[href="#tables"]')
         assert frame.url == "about:srcdoc#tables"
