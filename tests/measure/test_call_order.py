@@ -26,7 +26,7 @@ PRECISIONS = ["fp32", "amp-fp16"]
 
 def measured(gpu: CudaStandIn, precision: str, phase: str = "train_step", *, is_pair: bool = False) -> list[str]:
     """Measure a cell or a pair; every reading of the host's clock is in the record."""
-    ticks = Counter()
+    ticks = Counter(step_s=0.02)
 
     def now() -> float:
         gpu.mark("now")
@@ -105,7 +105,7 @@ def trained(gpu: CudaStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch, pre
     job = make_job(folder, precision, images=generated_set(), recipe=recipe)
     job = dataclasses.replace(job, workload=dataclasses.replace(job.workload, device_type="cuda"))
     monkeypatch.setattr(train, "prove", lambda *_: ())
-    ticks = Counter()
+    ticks = Counter(step_s=0.02)
 
     def now() -> float:
         gpu.mark("now")

@@ -40,7 +40,7 @@ FORMS = sorted(out_of_memory_errors())
 
 
 def run(gpu: CudaStandIn, measurement: str = "cell", **changes: Any) -> tuple[Any, FakeBenchmark]:
-    clock = DeviceClock(device_synchronizer(CUDA), Counter())
+    clock = DeviceClock(device_synchronizer(CUDA), Counter(step_s=0.02))
     benchmark = FakeBenchmark(clock)
     workload = make_workload(**{"batch_size": 2, "precision": "amp-fp16", **changes})
     try:
@@ -140,7 +140,7 @@ def test_an_error_of_cleaning_up_does_not_hide_the_first_one(gpu: CudaStandIn, m
 
 
 def run_guarded(gpu: CudaStandIn) -> None:
-    clock = DeviceClock(device_synchronizer(CUDA), Counter())
+    clock = DeviceClock(device_synchronizer(CUDA), Counter(step_s=0.02))
     with guard(FakeBenchmark(clock), "a cell", device=CUDA, clock=clock):
         gpu.note("work")
 

@@ -28,14 +28,14 @@ PROCESS = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")
 
 
 class Counter:
-    """A clock without time: each reading is a millisecond after the one before."""
+    """A clock without time: each reading is as much later than the one before, a millisecond by default."""
 
-    def __init__(self) -> None:
-        self.readings = 0
+    def __init__(self, step_s: float = 0.001) -> None:
+        self.readings, self.step_s = 0, step_s
 
     def __call__(self) -> float:
         self.readings += 1
-        return self.readings / 1000
+        return self.readings * self.step_s
 
 
 class FakeBenchmark:

@@ -30,11 +30,11 @@ from perfsuite.records import Process
 
 torch.set_num_threads(1)
 train_module.evaluation_batch_size = lambda _step: 4  # a dry run takes longer than this training
-recipe = dataclasses.replace(SMOKE, epochs=16, batch_size=4, num_train=12, num_validation=4, num_test=20)
+recipe = dataclasses.replace(SMOKE, epochs=12, batch_size=4, num_train=12, num_validation=4, num_test=20)
 workload = make_workload(precision="fp32", phase="full_training", batch_size=4, device_type="cpu")
 job = Job(
     workload=workload, recipe=recipe, seed=0, images=generated_set(), folder=Path(sys.argv[1]),
-    environment=ENVIRONMENT, deterministic=True, checkpoint_every_s=0.2,
+    environment=ENVIRONMENT, deterministic=True, checkpoint_every_s=1.0,
 )
 clock = ActiveClock()
 said = lambda epoch, images_per_s, left: print("epoch", epoch.epoch, "is on disk", flush=True)
