@@ -65,6 +65,6 @@ def doctor_table(checks: list[Check]) -> Table:
             ),
             text_column("name", "what"),
             text_column("found", foldable=True),
-            text_column("mend", "what to do", foldable=True),
+            text_column("fix", "what to do", foldable=True),
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 
@@ -73,8 +74,8 @@ BUDGETS = {
 }
 
 QUICK_BUDGETS = {
-    "cuda": Budget(
-        batch_size=128,
+    "cuda": dataclasses.replace(
+        BUDGETS["cuda"],
         min_rounds=6,
         min_blocks=10,
         min_round_s=0.05,
@@ -84,22 +85,17 @@ QUICK_BUDGETS = {
         max_warm_up_s=2.0,
         min_first_warm_up_s=1.0,
         max_first_warm_up_s=2.0,
-        steady_ratio=0.01,
-        drift_ratio=0.005,
     ),
-    "cpu": Budget(
-        batch_size=8,
+    "cpu": dataclasses.replace(
+        BUDGETS["cpu"],
         min_rounds=8,
         min_blocks=10,
-        min_round_s=5e-6,
         rounds_s=0.2,
         max_time_s=1.0,
         min_warm_up_s=0.1,
         max_warm_up_s=1.0,
         min_first_warm_up_s=0.1,
         max_first_warm_up_s=1.0,
-        steady_ratio=0.05,
-        drift_ratio=0.05,
     ),
 }
 """Of `--perf-quick`: a first answer."""

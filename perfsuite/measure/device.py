@@ -104,7 +104,7 @@ def has_kernels_for(capability: tuple[int, int], built_for: list[str]) -> bool:
 
 
 def why_cuda_fails(nvml: NvmlReading) -> str:
-    """Say in one line why torch cannot use the GPU that NVML sees, and what would mend it."""
+    """Say in one line why torch cannot use the GPU that NVML sees, and what would fix it."""
     gpu = nvml.gpus[0]
     head = f"NVML sees {gpu.name} (driver {nvml.driver}) but torch {torch.__version__} cannot use it: "
     if torch.version.cuda is None:

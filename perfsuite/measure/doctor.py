@@ -1,4 +1,4 @@
-"""Is this machine fit to measure? Judges its condition, line by line: fine, or what is wrong and what mends it."""
+"""Is this machine fit to measure? Judges its condition, line by line: fine, or what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Check:
         name: What was looked at.
         status: `fine`; `notable`: numbers can be taken, with this in mind; `unfit`: they would mislead.
         found: What was found, in words.
-        mend: The command or the deed that mends it, or None.
+        fix: How to fix it, as a command or an action, or None.
     """
 
     name: str
     status: Status
     found: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 def diagnose(condition: Condition) -> list[Check]:
@@ -68,7 +68,7 @@ def diagnose(condition: Condition) -> list[Check]:
 
 def _device(condition: Condition) -> Iterator[Check]:
     if condition.device_error is not None:
-        yield Check(name="device", status="unfit", found=condition.device_error, mend="see there")
+        yield Check(name="device", status="unfit", found=condition.device_error, fix="see there")
     elif condition.device_type == "cuda" and condition.gpu is not None:
         yield Check(
             name="device",
@@ -81,7 +81,7 @@ def _device(condition: Condition) -> Iterator[Check]:
             name="device",
             status="notable",
             found=f"the CPU is measured ({condition.no_gpu_reason}); its numbers say nothing about a GPU",
-            mend="to measure a GPU, run on a machine that has one, with a CUDA build of torch",
+            fix="to measure a GPU, run on a machine that has one, with a CUDA build of torch",
         )
 
 
@@ -94,7 +94,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
             name="GPU memory",
             status="fine" if enough else "unfit",
             found=words,
-            mend=None if enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
+            fix=None if enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
         )
     if gpu.power_limit_watts is not None and gpu.default_power_limit_watts is not None:
         lowered = gpu.power_limit_watts < 0.99 * gpu.default_power_limit_watts
@@ -102,7 +102,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
             name="power limit",
             status="notable" if lowered else "fine",
             found=f"{gpu.power_limit_watts:.0f} W of {gpu.default_power_limit_watts:.0f} W by default",
-            mend=f"sudo nvidia-smi -pl {gpu.default_power_limit_watts:.0f}" if lowered else None,
+            fix=f"sudo nvidia-smi -pl {gpu.default_power_limit_watts:.0f}" if lowered else None,
         )
     yield from _clocks(gpu)
     if gpu.persistence is not None:
@@ -112,21 +112,21 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
             found="on"
             if gpu.persistence
             else "off: the driver is unloaded between processes, the first seconds differ",
-            mend=None if gpu.persistence else "sudo nvidia-smi -pm 1",
+            fix=None if gpu.persistence else "sudo nvidia-smi -pm 1",
         )
     if gpu.is_mig:
         yield Check(
             name="MIG",
             status="notable",
             found="the GPU is divided: a slice is measured, and its neighbours share the power limit",
-            mend="sudo nvidia-smi -mig 0",
+            fix="sudo nvidia-smi -mig 0",
         )
     if gpu.num_ecc_errors:
         yield Check(
             name="memory errors",
             status="unfit",
             found=f"{gpu.num_ecc_errors} beyond correction since the driver was loaded",
-            mend="nvidia-smi -q -d ECC; if they come again, the GPU is failing",
+            fix="nvidia-smi -q -d ECC; if they come again, the GPU is failing",
         )
 
 
@@ -136,7 +136,7 @@ def _others(gpu: GpuCondition) -> Check:
             name="others on the GPU",
             status="notable",
             found="not reported by NVML (containers and WSL hide processes)",
-            mend="look with nvidia-smi on the host",
+            fix="look with nvidia-smi on the host",
         )
     if not gpu.num_other_processes:
         return Check(name="others on the GPU", status="fine", found="no other GPU processes")
@@ -145,7 +145,7 @@ def _others(gpu: GpuCondition) -> Check:
         name="others on the GPU",
         status="unfit",
         found=f"{gpu.num_other_processes} other process{'' if gpu.num_other_processes == 1 else 'es'}{held}",
-        mend="nvidia-smi shows them; end them, or wait",
+        fix="nvidia-smi shows them; end them, or wait",
     )
 
 
@@ -160,7 +160,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
             name="throttling",
             status="unfit",
             found=f"clocks are held down now by {', '.join(grave)}",
-            mend="nvidia-smi -q -d PERFORMANCE; look at cooling and power supply",
+            fix="nvidia-smi -q -d PERFORMANCE; look at cooling and power supply",
         )
     hottest = gpu.temperature_celsius
     if hottest is not None:
@@ -169,7 +169,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
             name="temperature",
             status="notable" if hot else "fine",
             found=f"{hottest:.0f} degrees Celsius{' before anything was measured' if hot else ''}",
-            mend="let it cool down, look at the fans" if hot else None,
+            fix="let it cool down, look at the fans" if hot else None,
         )
     if gpu.application_clock_mhz is not None and gpu.max_sm_clock_mhz is not None:
         yield _application_clock(gpu, gpu.application_clock_mhz, gpu.max_sm_clock_mhz)
@@ -192,7 +192,7 @@ def _application_clock(gpu: GpuCondition, clock_mhz: float, max_mhz: float) -> C
         name="clocks",
         status="notable" if lowered else "fine",
         found=f"application clock {clock_mhz:,.0f} MHz{words}; at most {max_mhz:,.0f} MHz{limited}",
-        mend="sudo nvidia-smi -rac; sudo nvidia-smi -rgc" if lowered else None,
+        fix="sudo nvidia-smi -rac; sudo nvidia-smi -rgc" if lowered else None,
     )
 
 
@@ -203,14 +203,14 @@ def _variables(condition: Condition) -> Iterator[Check]:
             name="environment",
             status="unfit",
             found=f"{words}: changes what is measured",
-            mend=f"unset {' '.join(condition.variables)}",
+            fix=f"unset {' '.join(condition.variables)}",
         )
 
 
 def _precisions(condition: Condition) -> Iterator[Check]:
     broken = {name: reason for name, reason in condition.precisions.items() if reason is not None}
     for name, reason in broken.items():
-        yield Check(name=f"precision {name}", status="unfit", found=reason, mend="its cells will fail with this line")
+        yield Check(name=f"precision {name}", status="unfit", found=reason, fix="its cells will fail with this line")
     proved = [name for name in condition.precisions if name not in broken]
     if proved:
         yield Check(name="precision", status="fine", found=f"proved by probes: {', '.join(proved)}")
@@ -222,7 +222,7 @@ def _torchvision(condition: Condition) -> Iterator[Check]:
             name="torchvision",
             status="unfit",
             found=condition.torchvision_error,
-            mend=f"pip install the torchvision that belongs to torch {condition.torch}",
+            fix=f"pip install the torchvision that belongs to torch {condition.torch}",
         )
     elif condition.torchvision_operators is not None:
         loads = condition.torchvision_operators
@@ -242,7 +242,7 @@ def _processor(condition: Condition) -> Iterator[Check]:
             name="other work",
             status=status,
             found=f"other processes took {condition.busy_ratio:.0%} of the {condition.num_cpus} cores' time just now",
-            mend="end what else runs (top shows it), or wait" if busy else None,
+            fix="end what else runs (top shows it), or wait" if busy else None,
         )
     if condition.steal_ratio is not None:
         shared = condition.steal_ratio > STEAL_LIMIT_RATIO
@@ -250,7 +250,7 @@ def _processor(condition: Condition) -> Iterator[Check]:
             name="other guests",
             status="notable" if shared else "fine",
             found=f"{condition.steal_ratio:.1%} of the cores' time went to other guests of this host just now",
-            mend="a machine of one's own; else many processes in turns: perfsuite ab" if shared else None,
+            fix="a machine of one's own; else many processes in turns: perfsuite ab" if shared else None,
         )
     if condition.cpu_quota is not None and condition.cpu_quota < condition.num_cpus:
         yield Check(
@@ -258,7 +258,7 @@ def _processor(condition: Condition) -> Iterator[Check]:
             status="unfit" if condition.num_threads > condition.cpu_quota else "notable",
             found=f"{condition.cpu_quota:.1f} cores' worth of time for {condition.num_threads} threads on "
             f"{condition.num_cpus} cores: threads are stopped when it is used up",
-            mend=f"OMP_NUM_THREADS={max(int(condition.cpu_quota), 1)}, or a larger quota",
+            fix=f"OMP_NUM_THREADS={max(int(condition.cpu_quota), 1)}, or a larger quota",
         )
     if condition.governors is None:
         yield Check(name="CPU clock", status="fine", found="not shown to this machine (a virtual one, or a container)")
@@ -268,7 +268,7 @@ def _processor(condition: Condition) -> Iterator[Check]:
             name="CPU clock",
             status="fine" if steady else "notable",
             found=f"steered by {', '.join(condition.governors)}",
-            mend=None if steady else "sudo cpupower frequency-set -g performance",
+            fix=None if steady else "sudo cpupower frequency-set -g performance",
         )
 
 
@@ -279,14 +279,14 @@ def _room(condition: Condition) -> Iterator[Check]:
             name="memory",
             status="fine" if enough else "unfit",
             found=f"{condition.free_memory_bytes / GIB_BYTES:.1f} GiB free",
-            mend=None if enough else f"{LEAST_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
+            fix=None if enough else f"{LEAST_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
         )
     if condition.results_error is not None:
         yield Check(
             name="disk",
             status="unfit",
             found=f"nothing can be written to {condition.results}: {condition.results_error}",
-            mend="name a file elsewhere with --benchmark-json",
+            fix="name a file elsewhere with --benchmark-json",
         )
     elif condition.free_disk_bytes is not None:
         enough = condition.free_disk_bytes >= LEAST_DISK_BYTES
@@ -294,7 +294,7 @@ def _room(condition: Condition) -> Iterator[Check]:
             name="disk",
             status="fine" if enough else "unfit",
             found=f"{condition.free_disk_bytes / GIB_BYTES:.1f} GiB free for {condition.results}",
-            mend=None if enough else "make room: a full disk ends a night of training",
+            fix=None if enough else "make room: a full disk ends a night of training",
         )
 
 
@@ -306,7 +306,7 @@ def _timer(condition: Condition) -> Check:
         found=f"steps of {duration(condition.timer_step_s)}"
         if math.isfinite(condition.timer_step_s)
         else "stands still",
-        mend="a virtual machine with a better clock source (cat /sys/devices/system/clocksource/*/current_clocksource)"
+        fix="a virtual machine with a better clock source (cat /sys/devices/system/clocksource/*/current_clocksource)"
         if coarse
         else None,
     )

@@ -94,7 +94,7 @@ def _short_examination(state: Suite, path: Path) -> list[str]:
 
     found = diagnose(read_condition(state.device.type, results=path.parent, short=True))
     lines = [
-        f"{check.name}: {check.found}" + (f" ({check.mend})" if check.mend else "")
+        f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")
         for check in found
         if check.status == "unfit"
     ]

@@ -74,7 +74,7 @@ SOUND = Condition(
 def test_a_sound_machine_is_fine_in_every_line() -> None:
     checks = diagnose(SOUND)
     assert {check.status for check in checks} == {"fine"}
-    assert all(check.mend is None for check in checks)
+    assert all(check.fix is None for check in checks)
     assert len(checks) >= 12
 
 
@@ -103,11 +103,11 @@ def test_a_fault_of_the_machine_is_found_with_what_mends_it(
     found = {check.name: check for check in diagnose(dataclasses.replace(SOUND, **changes))}
     assert found[name].status == status
     assert part in found[name].found
-    assert found[name].mend
+    assert found[name].fix
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "status", "mend"),
+    ("changes", "name", "status", "fix"),
     [
         ({"num_other_processes": 2, "other_processes_bytes": 2**30}, "others on the GPU", "unfit", "nvidia-smi"),
         ({"num_other_processes": None}, "others on the GPU", "notable", "nvidia-smi"),
@@ -122,12 +122,12 @@ def test_a_fault_of_the_machine_is_found_with_what_mends_it(
     ],
 )
 def test_a_fault_of_the_gpu_is_found_with_the_command_that_mends_it(
-    changes: dict[str, Any], name: str, status: str, mend: str
+    changes: dict[str, Any], name: str, status: str, fix: str
 ) -> None:
     condition = dataclasses.replace(SOUND, gpu=dataclasses.replace(SOUND_GPU, **changes))
     found = {check.name: check for check in diagnose(condition)}
     assert found[name].status == status
-    assert mend in str(found[name].mend)
+    assert fix in str(found[name].fix)
 
 
 def test_a_gpu_at_its_power_cap_is_no_fault() -> None:
