@@ -82,6 +82,8 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
         text += f", {duration_in_words(profiles_s)} of it for profiles (--perf-no-profile)"
     if state.options.quick:
         text += ": --perf-quick, a first answer"
+    if where.gpu is None:
+        text += "; a rough guess, for a CPU's speed is known from its first benchmark on only"
     elif where.gpu is not None and not is_known:
         text += ", if this GPU is as fast as a T4"
     return [text]
