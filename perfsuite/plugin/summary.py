@@ -84,7 +84,7 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
         text += ": --perf-quick, a first answer"
     if where.gpu is None:
         text += "; a rough guess, for a CPU's speed is known from its first benchmark on only"
-    elif where.gpu is not None and not is_known:
+    elif not is_known:
         text += ", if this GPU is as fast as a T4"
     return [text]
 
