@@ -76,7 +76,9 @@ def test_a_closed_pipe_ends_quietly_with_the_status_of_the_verdict(good: str, ot
         assert done.stderr.count("\n") == 1
     assert shell(f"{compare} --fail-on never | true; exit ${{PIPESTATUS[0]}}", tmp_path).returncode == 0
     for nobody_reads in ("2>&-", "2>/dev/full"):
-        assert shell(f"$P collect missing.json {nobody_reads}", tmp_path).returncode == 2
+        for buffered in ("", "1"):
+            done = shell(f"$P collect missing.json {nobody_reads}", tmp_path, PYTHONUNBUFFERED=buffered)
+            assert done.returncode == 2
 
 
 def test_a_package_that_is_missing_is_named_with_how_to_install_it(tmp_path: Path) -> None:

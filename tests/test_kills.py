@@ -193,11 +193,15 @@ def test_a_signal_while_a_process_is_started_is_neither_lost_nor_loses_the_proce
     before = signal.signal(signal.SIGTERM, interrupt)
     script = f"kill -TERM {os.getpid()}; exec sleep 600"
     begun: list[int] = []
+
+    def start_and_wait() -> None:  # a function: the process of the round before would end, deaf, as this one starts
+        with contextlib.suppress(KeyboardInterrupt), started(["/bin/sh", "-c", script]) as process:
+            begun.append(process.pid)
+            begun.append(process.wait(PATIENCE_S))
+
     try:
         for _ in range(20):
-            with contextlib.suppress(KeyboardInterrupt), started(["/bin/sh", "-c", script]) as process:
-                begun.append(process.pid)
-                begun.append(process.wait(PATIENCE_S))
+            start_and_wait()
             assert not running
     finally:
         signal.signal(signal.SIGTERM, before)

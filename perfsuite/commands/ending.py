@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite import __version__
-from perfsuite.commands.output import drop_stdout, say
+from perfsuite.commands.output import drop, say
 from perfsuite.commands.parser import EXIT_CRASHED, EXIT_INTERRUPTED, EXIT_USAGE
 from perfsuite.errors import PerfsuiteError
 
@@ -55,7 +55,7 @@ def ending_in_one_line() -> Iterator[Ending]:
         say("perfsuite: interrupted")
         ending.status = EXIT_INTERRUPTED
     except BrokenPipeError:
-        drop_stdout()
+        drop(sys.stdout)
     except MemoryError:
         ending.status = _failed("not enough memory")
     except ModuleNotFoundError as error:
@@ -104,9 +104,9 @@ def _flushed() -> bool:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        drop_stdout()
+        drop(sys.stdout)
     except (OSError, ValueError) as error:
-        drop_stdout()
+        drop(sys.stdout)
         _failed(f"standard output: cannot be written: {getattr(error, 'strerror', None) or error}")
         return False
     return True

@@ -80,9 +80,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _write_to_stderr(text: str) -> None:
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # closed before the start: None
+    try:
         sys.stderr.write(text)
         sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):  # closed before the start: None
+        drop(sys.stderr)
 
 
 def show(table: Table, options: argparse.Namespace) -> int:
@@ -141,15 +143,17 @@ def _write_to_stdout(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        drop_stdout()
+        drop(sys.stdout)
     except OSError as error:
-        drop_stdout()
+        drop(sys.stdout)
         raise ResultFileError(f"standard output: cannot be written: {error.strerror}") from None
 
 
-def drop_stdout() -> None:
-    """Write nothing more, not even what is buffered at exit."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+def drop(stream: TextIO | None) -> None:
+    """Write nothing more to standard output or standard error, not even what is buffered: at exit it would fail."""
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)
