@@ -38,6 +38,8 @@ _RECIPE_VALUES = (
     "learning_rate",
     "decay_factor",
     "decay_every_epochs",
+    "warmup_epochs",
+    "warmup_factor",
     "momentum",
     "weight_decay",
 )
