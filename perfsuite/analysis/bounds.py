@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     batch_columns,
@@ -107,7 +108,7 @@ def kernels_table(results: Results) -> Table:
             "kernel_ratio": kernel.ratio,
             "num_calls": kernel.num_calls,
         }
-        for row, profile in zip(results.benchmarks.to_dict("records"), results.profiles, strict=True)
+        for row, profile in zip(rows_of(results.benchmarks), results.profiles, strict=True)
         if profile is not None
         for kernel in profile.kernels
     ]
