@@ -19,6 +19,8 @@ from perfsuite.workloads.training import DeviceImages, Training, deterministic
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 CPU = torch.device("cpu")
 IMAGES = generated_set()
 RECIPE = dataclasses.replace(SMOKE, epochs=2, batch_size=4, learning_rate=0.01, decay_factor=0.5, decay_every_epochs=2)
@@ -40,7 +42,8 @@ def make_training(
     return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
 
 
-def test_a_learnable_set_is_learnt() -> None:
+def test_a_learnable_set_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # a real ResNet
     training = make_training(num_train=40, batch_size=10)
     before = training.evaluate("test")
     losses = [training.train_epoch()[0] for _ in range(6)]
