@@ -133,7 +133,7 @@ def read_condition(
     """Read everything; changes nothing on the machine.
 
     Args:
-        device_name: `auto`, `cuda` or `cpu`.
+        device_name: `auto`, `cuda`, `cuda:1` or `cpu`.
         results: Folder in which results would be kept.
         short: Leave out the probes and torchvision, and look at the work of others for a tenth of a second only.
         nvml: What NVML sees; read from the machine if not given.
