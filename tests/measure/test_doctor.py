@@ -20,7 +20,6 @@ from perfsuite.measure.condition import (
     read_free_memory,
     read_governors,
     read_gpu,
-    shares_between,
     smallest_step,
 )
 from perfsuite.measure.doctor import GIB_BYTES, diagnose
@@ -207,14 +206,6 @@ def test_what_the_system_tells_is_read(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 10 kB\nMemAvailable:    2048 kB\n")
     assert read_free_memory(tmp_path / "meminfo") == 2048 * 1024
     assert read_free_memory(tmp_path / "none") is None
-
-
-def test_work_and_stolen_time_are_told_apart() -> None:
-    before = "cpu  9 9\ncpu0 50 0 50 400 0 0 0 0 0 0\ncpu1 50 0 50 400 0 0 0 0 0 0\ncpu2 9 9 9 9 9 9 9 9 0 0\nintr 1\n"
-    after = "cpu  9 9\ncpu0 60 0 60 425 0 0 0 5 0 0\ncpu1 60 0 60 425 0 0 0 5 0 0\ncpu2 9 9 99 9 9 9 9 9 0 0\nintr 1\n"
-    assert shares_between(before, after, {0, 1}) == pytest.approx((0.4, 0.1))  # the third core is not ours
-    assert shares_between(before, before, {0}) == (None, None)
-    assert shares_between("", "nonsense", {0}) == (None, None)
 
 
 def test_a_clock_s_smallest_step_is_seen() -> None:
