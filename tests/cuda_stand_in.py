@@ -192,7 +192,6 @@ class CudaStandIn(TorchFunctionMode):
             "get_device_capability": lambda *_: (7, 5),
             "get_device_name": lambda *_: "Tesla T4",
             "get_device_properties": lambda *_: properties,
-            "is_bf16_supported": lambda **_: False,
             "current_stream": lambda *_: None,
             "Event": lambda **_: _Event(self),
         }
