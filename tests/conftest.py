@@ -60,3 +60,15 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_dry_runs()
     yield
     forget_dry_runs()
+
+
+@pytest.fixture
+def real_networks(tiny_networks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - after it
+    """Build ResNets where the tests of a module have tiny networks."""
+    from cuda_stand_in import forget_dry_runs
+
+    from perfsuite.workloads import models
+    from perfsuite.workloads.torchvision_import import import_torchvision
+
+    monkeypatch.setattr(models, "import_torchvision", import_torchvision)
+    forget_dry_runs()

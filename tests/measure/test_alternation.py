@@ -26,6 +26,8 @@ from perfsuite.workloads.step import TrainingStep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 CPU = torch.device("cpu")
 PROCESS = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")
 

@@ -23,6 +23,8 @@ from perfsuite.workloads.step import TrainingStep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("tiny_networks")
+
 CPU = torch.device("cpu")
 PROCESS = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")
 
@@ -78,6 +80,7 @@ def run(
     return harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS), benchmark
 
 
+@pytest.mark.usefixtures("real_networks")
 @pytest.mark.parametrize("phase", ["forward", "backward", "train_step"])
 def test_every_phase_gives_a_record_with_every_metric(phase: str) -> None:
     record, benchmark = run(phase)

@@ -42,8 +42,12 @@ def everything_imported() -> None:
 
 
 @pytest.fixture
-def suite_folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A checkout in small: the root conftest, the benchmarks, and no time to lose."""
+def suite_folder(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_networks: None,  # noqa: ARG001 - used by what runs in this process
+) -> pytest.Pytester:
+    """A checkout in small: the root conftest, the benchmarks, tiny networks, and no time to lose."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     limits = {
         f"{which}_{first}warm_up_s": seconds

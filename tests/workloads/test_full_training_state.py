@@ -42,8 +42,8 @@ def make_training(
     return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
 
 
-def test_a_learnable_set_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # a real ResNet
+@pytest.mark.usefixtures("real_networks")
+def test_a_learnable_set_is_learnt() -> None:
     training = make_training(num_train=40, batch_size=10)
     before = training.evaluate("test")
     losses = [training.train_epoch()[0] for _ in range(6)]
