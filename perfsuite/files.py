@@ -1,14 +1,44 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Files as they are on disk: written so that nobody ever sees half of one, opened only if they are ordinary."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def open_ordinary(path: Path) -> BinaryIO:
+    """Open a file to be read, if it is an ordinary one.
+
+    A named pipe would be waited for without end, a device has no end, and opening one may act on it.
+
+    Raises:
+        OSError: There is none, it may not be read, or it is a folder, a pipe, a device or a socket.
+        ValueError: The path is none at all.
+    """
+    _require_ordinary(path, os.stat(path).st_mode)  # noqa: PTH116 - no other errors than open
+    # Not blocking, and checked again: it may have been replaced by a pipe since.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    stream = os.fdopen(handle, "rb")
+    try:
+        _require_ordinary(path, os.fstat(handle).st_mode)
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def _require_ordinary(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not an ordinary file, but a pipe, a device or a socket", str(path))
+
+
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
     A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.

@@ -31,7 +31,8 @@ def test_a_mirror_is_imported_shown_and_verified(
     fingerprint = generated_set().fingerprint
     assert out.count(f"fingerprint {fingerprint}") == 3
     assert f"{fingerprint}, verified" in out
-    assert "100 training and 40 test images" in out
+    assert "100 training images, 10 of each class" in out
+    assert "40 test images, 4 of each class" in out
     assert "imported from mirror.tar.gz; not recognised as the original CIFAR-10" in out
 
 
