@@ -101,9 +101,9 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     """
     with open_ordinary(path) as stream:
         header = stream.read(len(MAGIC) + 65)
-        payload = stream.read(MAX_BYTES + 1) if header.startswith(MAGIC) else b""
-    if len(payload) > MAX_BYTES:
-        raise RecordError(f"damaged: more than {MAX_BYTES // 1024**3} GiB")
+        if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+            raise RecordError(f"damaged: more than {MAX_BYTES // 1024**3} GiB")
+        payload = stream.read() if header.startswith(MAGIC) else b""
     if not payload or hashlib.sha256(payload).hexdigest().encode() + b"\n" != header[len(MAGIC) :]:
         raise RecordError("damaged")
     try:
