@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -99,9 +100,8 @@ def damaged(data: bytes, chance: random.Random, *, until: int | None = None) -> 
 def damaged_zip(data: bytes, chance: random.Random) -> bytes:
     """Return an archive whose members are damaged, renamed, doubled or left out, with checksums that are right."""
     stream = io.BytesIO()
-    method = chance.choice(
-        [zipfile.ZIP_STORED] * 4 + [zipfile.ZIP_DEFLATED] * 2 + [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
-    )
+    stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+    method = chance.choice([stored] * 4 + [deflated] * 2 + [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(stream, "w", method) as changed:
         listed = archive.namelist()
         chosen = chance.sample(listed, chance.choice([0, 1, 1, 2]))
@@ -138,8 +138,10 @@ def damaged_tar(data: bytes, chance: random.Random) -> bytes:
             text = (damaged(records.encode(), chance) if chance.random() < 0.5 else records.encode())[:512]
             extended.size, extended.type = len(text), chance.choice([tarfile.XHDTYPE, tarfile.XGLTYPE])
             content[at:at] = extended.tobuf(tarfile.GNU_FORMAT) + text.ljust(512, b"\0")
-    pack: Callable[[bytes], bytes] = chance.choice([bytes, bytes, gzip.compress, lzma.compress])
-    return pack(bytes(content))
+    kind_of_file, plain = chance.choice(["tar", "tar", "gz", "xz"]), bytes(content)
+    if kind_of_file == "gz":
+        return gzip.compress(plain)
+    return lzma.compress(plain) if kind_of_file == "xz" else plain
 
 
 def damaged_png(data: bytes, chance: random.Random) -> bytes:
@@ -190,7 +192,7 @@ def damaged_checkpoint(chance: random.Random) -> bytes:
     """Return a checkpoint of which a part is changed, with a digest that is right or wrong."""
     kind = chance.random()
     payload = damaged_zip(state(), chance) if kind < 0.5 else damaged(state(), chance)
-    content = checkpoint.MAGIC + checkpoint.hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+    content = checkpoint.MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
     return damaged(content, chance) if kind > 0.8 else content
 
 
