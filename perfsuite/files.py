@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
-def open_ordinary(path: Path) -> BinaryIO:
+def open_ordinary(path: Path) -> IO[bytes]:
     """Open a file to be read, if it is an ordinary one.
 
     A named pipe would be waited for without end, a device has no end, and opening one may act on it.
@@ -57,10 +59,12 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _remove_leftovers(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
+            _try_lock(stream)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -71,3 +75,35 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.perfsuite-"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed left of a file half written; one that is being written is locked."""
+    leftovers: list[Path] = []
+    with contextlib.suppress(OSError):  # a folder that may be written to, but not listed
+        leftovers = [file for file in path.parent.iterdir() if file.name.startswith(_prefix(path))]
+    for leftover in leftovers:
+        with contextlib.suppress(OSError), open_ordinary(leftover) as stream:
+            if _try_lock(stream):
+                leftover.unlink()
+
+
+if sys.platform == "win32":
+
+    def _try_lock(_stream: IO[bytes]) -> bool:
+        """Nothing is removed on Windows, whose locks keep the owner from renaming the file."""
+        return False
+
+else:
+    import fcntl
+
+    def _try_lock(stream: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # held, or a file system without locks
+            return False
+        return True

@@ -54,3 +54,17 @@ def test_only_an_ordinary_file_is_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     with open_ordinary(link) as stream:
         assert stream.read() == b"content"
+
+
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next_one_alone(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "x.json"
+    left, written, unrelated = (tmp_path / f".x.json.{end}" for end in ("perfsuite-a", "perfsuite-b", "original"))
+    for file in (left, written, unrelated):
+        file.write_text("half")
+    with written.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        write_atomically(path, "new")
+    assert sorted(tmp_path.iterdir()) == sorted([path, written, unrelated])
+    write_atomically(path, "newer")
+    assert sorted(tmp_path.iterdir()) == sorted([path, unrelated])
