@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,4 +121,6 @@ def _unpickled(payload: bytes, device: torch.device) -> Any:
         num_bytes = sum(info.file_size for info in archive.infolist())
     if num_bytes > len(payload):  # torch.save compresses nothing
         return None
-    return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, for what is no checkpoint of it
+        return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
