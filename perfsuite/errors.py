@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from perfsuite.formatting import one_line
@@ -97,6 +98,16 @@ def choose(table: Mapping[str, T], name: str, *, kind: str) -> T:
         return table[name]
     except KeyError:
         raise InvalidChoiceError(f"unknown {kind} {name!r}; choose from {', '.join(sorted(table))}") from None
+
+
+def require_device_name(option: str, name: str) -> None:
+    """Check that an option names a device, whether or not it is there.
+
+    Raises:
+        InvalidChoiceError: It does not; the message names the option.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise InvalidChoiceError(f"{option}: unknown device {name[:20]!r}; choose from auto, cuda, cuda:N, cpu")
 
 
 def split_names(option: str, value: str) -> tuple[str, ...]:

@@ -11,6 +11,13 @@ server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median 
 NOTABLE_RATIO = 0.1
 """Share of the readings from which on a reason that holds the clocks down is told."""
 
+BACKGROUND_LIMIT_RATIO = 0.15
+"""Share of the cores' time beyond which other processes are told; one busy process on two cores halves a CPU's
+throughput."""
+
+STEAL_LIMIT_RATIO = 0.05
+"""The same for other virtual machines; in rounds of half a second on two cores a single tick is 1%."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
@@ -29,7 +36,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """What the GPU did while the rounds of a cell were timed; what could not be read is None, its reason in `absent`.
+    """What the hardware did while the rounds of a cell were timed; what could not be read is None, with a reason.
 
     Attributes:
         num_samples: Readings taken.
@@ -47,6 +54,8 @@ class Telemetry:
         is_mig: Whether the GPU is divided.
         energy_joules: Energy over a window of its own, of two seconds or more of the same passes.
         energy_num_images: Images that were computed in that window.
+        background_cpu_ratio: Share of the cores' time that other processes took, where a CPU is measured.
+        steal_ratio: Share that other virtual machines on the same host took.
         absent: The reason for everything that is None.
     """
 
@@ -64,6 +73,8 @@ class Telemetry:
     is_mig: bool | None = None
     energy_joules: float | None = None
     energy_num_images: int | None = None
+    background_cpu_ratio: float | None = None
+    steal_ratio: float | None = None
     absent: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -193,6 +193,10 @@ _ALL = (
     ),
     Metric(key="throttled_ratio", unit="%", better="lower", heading="throttled %", format_value=_whole_percent),
     Metric(
+        key="background_cpu_ratio", unit="%", better="lower", heading="background load %", format_value=_whole_percent
+    ),
+    Metric(key="steal_ratio", unit="%", better="lower", heading="steal time %", format_value=_whole_percent),
+    Metric(
         key="detectable_slowdown_ratio",
         unit="%",
         better="lower",

@@ -135,6 +135,8 @@ def _check(recipe: Recipe, text: str) -> None:
         "learning_rate": (1e-12, 1e3),
         "decay_factor": (1e-6, 1.0),
         "decay_every_epochs": (1, 100_000),
+        "warmup_epochs": (0, 100_000),
+        "warmup_factor": (1e-6, 1.0),
         "momentum": (0.0, 0.9999),
         "weight_decay": (0.0, 10.0),
         "num_train": (1, 10_000_000),

@@ -75,13 +75,14 @@ class Workload:
 class Recipe:
     """How a full training is done.
 
-    SGD with momentum, cross-entropy, no augmentation; the learning rate falls by a factor every so many epochs.
+    SGD with momentum, cross-entropy, no augmentation; after the warm-up the learning rate falls by a factor every so
+    many epochs.
 
     Attributes:
         name: What it is called.
         epochs: Passes over the training images.
         batch_size: N, images in a batch; the last one of an epoch is smaller.
-        learning_rate: Of the first epochs.
+        learning_rate: Of the first epochs after the warm-up.
         decay_factor: What the learning rate is multiplied by ...
         decay_every_epochs: ... after so many epochs, each time.
         momentum: Of SGD.
@@ -92,6 +93,8 @@ class Recipe:
         target_accuracy: Validation accuracy whose time is taken, and test accuracy to be reached on CIFAR-10 itself
             less a tolerance, as a ratio; None if there is no target.
         source: Where the recipe stands.
+        warmup_epochs: How many epochs the warm-up takes; 0 for none.
+        warmup_factor: What the learning rate is multiplied by in them.
     """
 
     name: str
@@ -107,10 +110,15 @@ class Recipe:
     num_test: int | None
     target_accuracy: float | None
     source: str
+    warmup_epochs: int = 0
+    warmup_factor: float = 1.0
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
-        return self.learning_rate * self.decay_factor ** (epoch // self.decay_every_epochs)
+        epochs_since_warmup = epoch - self.warmup_epochs
+        if epochs_since_warmup < 0:
+            return self.learning_rate * self.warmup_factor
+        return self.learning_rate * self.decay_factor ** (epochs_since_warmup // self.decay_every_epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

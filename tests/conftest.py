@@ -49,3 +49,14 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaStandIn]:
 
     with small_gpu(monkeypatch) as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Build a tiny network in place of every ResNet, for tests of what is done with any network."""
+    from cuda_stand_in import forget_dry_runs, use_tiny_networks
+
+    use_tiny_networks(monkeypatch)
+    forget_dry_runs()
+    yield
+    forget_dry_runs()

@@ -192,7 +192,6 @@ class CudaStandIn(TorchFunctionMode):
             "get_device_capability": lambda *_: (7, 5),
             "get_device_name": lambda *_: "Tesla T4",
             "get_device_properties": lambda *_: properties,
-            "is_bf16_supported": lambda **_: False,
             "current_stream": lambda *_: None,
             "Event": lambda **_: _Event(self),
         }
@@ -253,7 +252,7 @@ def use_tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "import_torchvision", lambda: torchvision)
 
 
-def _forget_dry_runs() -> None:
+def forget_dry_runs() -> None:
     """Empty the caches of what was computed of other networks under the same name."""
     for module in (dry_run, evaluation_batch, work):
         for value in vars(module).values():
@@ -267,7 +266,7 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaStandIn]:
     stand_in = CudaStandIn()
     stand_in.install(monkeypatch)
     use_tiny_networks(monkeypatch)
-    _forget_dry_runs()
+    forget_dry_runs()
     budget = dataclasses.replace(BUDGETS["cuda"], min_rounds=2, max_time_s=0.01, min_warm_up_s=0.0, max_warm_up_s=0.01)
     monkeypatch.setitem(BUDGETS, "cuda", budget)
     monkeypatch.setitem(probes.SIZES, "cuda", probes.Sizes(matrix=32, images=1, copy_bytes=4096, min_seconds=1e-4))
@@ -275,4 +274,4 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaStandIn]:
         with stand_in:
             yield stand_in
     finally:
-        _forget_dry_runs()
+        forget_dry_runs()

@@ -12,13 +12,14 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import Spread, Telemetry
-from perfsuite.measure.readings import Sample
+from perfsuite.evidence import Telemetry
+from perfsuite.measure.readings import Sample, Surroundings, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_MHZ, MIN_MHZ, IDLE_MHZ, STEP_S = 1590.0, 300.0, 300.0, 0.02
+MAX_MHZ, MIN_MHZ, IDLE_MHZ = 1590.0, 300.0, 300.0
+ALONE = Surroundings(num_other_processes=0, other_processes_bytes=0, num_ecc_errors=None, is_mig=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,16 @@ class Load:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedGpu:
-    """Its state, and the host's clock."""
+    """Its state, and the host's clock.
+
+    Attributes:
+        step_s: Between two states; fine enough for a cell, and coarser for a training.
+        watts: Dynamic power of what runs now, at the highest clock.
+        is_limited: Whether its power limit holds its clock down now.
+        joules: Energy drawn so far.
+        limited_s: How long its clock has been limited so far.
+        readings: What an instrument has read, every `period_s`, since it began.
+    """
 
     limit_watts: float = 70.0
     ambient_celsius: float = 35.0
@@ -50,7 +60,14 @@ class SimulatedGpu:
     controller_s: float = 0.5
     leak_watts_per_kelvin: float = 0.25
     jitter_ratio: float = 0.003
+    step_s: float = 0.02
     time: float = 0.0
+    watts: float = 0.0
+    is_limited: bool = False
+    joules: float = 0.0
+    limited_s: float = 0.0
+    period_s: float = 0.1
+    readings: list[Sample] = field(default_factory=list)
     mhz: float = IDLE_MHZ
     celsius: float = 35.0
     generator: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - nothing here is secret
@@ -64,7 +81,7 @@ class SimulatedGpu:
             slowness = math.exp(self.generator.gauss(0.0, self.jitter_ratio))
             while left > 1e-12:
                 whole_s = load.seconds_at(self.mhz) * slowness
-                seconds = min(STEP_S, left * whole_s)
+                seconds = min(self.step_s, left * whole_s)
                 left -= seconds / whole_s
                 self._advance(seconds, load.watts)
 
@@ -75,13 +92,19 @@ class SimulatedGpu:
             self._advance(0.05, 0.0)
 
     def _advance(self, seconds: float, watts: float) -> None:
+        self.watts = watts
         target = self._clock_at_limit(watts, self.celsius) if watts else IDLE_MHZ
+        self.is_limited = watts > 0 and target < MAX_MHZ
         speed_s = 0.05 if target > self.mhz else self.controller_s  # it rises at once, and is lowered step by step
         self.mhz += (target - self.mhz) * (1 - math.exp(-seconds / speed_s))
         drawn = self._leak(self.celsius) + _dynamic(watts, self.mhz)
         final = self.ambient_celsius + self.kelvin_per_watt * drawn
         self.celsius += (final - self.celsius) * (1 - math.exp(-seconds / self.heating_s))
+        self.joules += seconds * drawn
+        self.limited_s += seconds if self.is_limited else 0.0
         self.time += seconds
+        if self.time // self.period_s != (self.time - seconds) // self.period_s:
+            self.readings.append(self.sample())
 
     def _leak(self, celsius: float) -> float:
         return 12.0 + self.leak_watts_per_kelvin * (celsius - 25.0)
@@ -106,15 +129,14 @@ class SimulatedGpu:
             celsius = self.ambient_celsius + self.kelvin_per_watt * (self._leak(celsius) + _dynamic(load.watts, mhz))
         return load.seconds_at(mhz)
 
-    def sample(self, watts: float) -> Sample:
+    def sample(self) -> Sample:
         """Return what NVML would read: whole degrees, steps of 15 MHz."""
-        limited = watts > 0 and self._clock_at_limit(watts, self.celsius) < MAX_MHZ
         return Sample(
             sm_clock_mhz=15.0 * round(self.mhz / 15),
             memory_clock_mhz=5000.0,
-            power_watts=min(self._leak(self.celsius) + _dynamic(watts, self.mhz), self.limit_watts),
+            power_watts=min(self._leak(self.celsius) + _dynamic(self.watts, self.mhz), self.limit_watts),
             temperature_celsius=float(round(self.celsius)),
-            reasons=0x4 if limited else 0,
+            reasons=0x4 if self.is_limited else 0,
         )
 
 
@@ -128,32 +150,27 @@ class SimulatedInstrument:
     """NVML on a simulated GPU."""
 
     gpu: SimulatedGpu
-    watts: float
     can_read: bool = True
 
-    def start(self) -> None:
-        pass
+    def start(self) -> float:
+        self.gpu.readings = [self.gpu.sample()]
+        return self.gpu.time
 
-    def stop(self, token: None) -> Telemetry:  # noqa: ARG002 - there is none
+    def stop(self, token: float) -> Telemetry:
+        seconds = self.gpu.time - token
         if not self.can_read:
-            return Telemetry(num_samples=0, seconds=1.0)
-        sample = self.gpu.sample(self.watts)
-        clock = sample.sm_clock_mhz or 0.0
-        return Telemetry(
-            num_samples=10,
-            seconds=1.0,
-            sm_clock_mhz=Spread(minimum=clock, median=clock, maximum=clock),
-            throttle_ratio={"power cap": 1.0} if sample.reasons else {},
-        )
+            return Telemetry(num_samples=0, seconds=seconds)
+        readings = [*self.gpu.readings, self.gpu.sample()]
+        return summarise(readings, before=ALONE, after=ALONE, seconds=seconds, max_sm_clock_mhz=MAX_MHZ)
 
-    def pause(self, token: None) -> None:
+    def pause(self, token: float) -> None:
         pass
 
-    def resume(self, token: None) -> None:
+    def resume(self, token: float) -> None:
         pass
 
-    def energy_joules(self) -> None:
-        return None
+    def energy_joules(self) -> float | None:
+        return self.gpu.joules if self.can_read else None
 
     def read_sample(self) -> Sample | None:
-        return self.gpu.sample(self.watts) if self.can_read else None
+        return self.gpu.sample() if self.can_read else None

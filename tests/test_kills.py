@@ -16,7 +16,7 @@ import pytest
 from perfsuite.child_process import kill_running, running, started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[1]
 PATIENCE_S = 120.0
@@ -51,6 +51,14 @@ def is_running(pid: int) -> bool:
 def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen(arguments, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(autouse=True)
+def hang_up_ends_a_process() -> Iterator[None]:
+    """Let processes be ended by SIGHUP: under nohup they would inherit that it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

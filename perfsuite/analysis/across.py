@@ -10,6 +10,7 @@ from perfsuite.analysis.across_entries import RATIO_KEYS, ratio_entry
 from perfsuite.analysis.across_trainings import amp_of_trainings, training_changes
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, Results, collect
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.noise import collect_with_noise_floor
 from perfsuite.analysis.speedup import BASELINE, time_ratio
 from perfsuite.analysis.training_cells import join_trainings
@@ -134,7 +135,7 @@ def _label_of(label: Callable[[Environment], str]) -> Callable[[FullTraining], s
 
 def _environments(results: Results) -> list[Environment]:
     """Return where each benchmark was measured, in their order, and each training of a known environment done."""
-    rows: Iterable[dict[Any, Any]] = results.benchmarks.to_dict("records")
+    rows = rows_of(results.benchmarks)
     of_benchmarks = [{name: row.get(name) for name in ENVIRONMENT_COLUMNS} for row in rows]
     return [*of_benchmarks, *(training.environment for training in results.trainings if _is_known(training))]
 
@@ -186,7 +187,7 @@ def _identity(frame: pd.DataFrame) -> list[Any]:
     columns = [column for column in WORKLOAD_COLUMNS if column != "device_type"]
     return [
         row["fullname"] if row["model"] is None else tuple(row[column] for column in columns)
-        for row in frame[["fullname", *WORKLOAD_COLUMNS]].to_dict("records")
+        for row in rows_of(frame[["fullname", *WORKLOAD_COLUMNS]])
     ]
 
 

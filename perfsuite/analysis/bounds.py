@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     batch_columns,
@@ -27,6 +28,8 @@ ALWAYS_SHOWN = ("model", "precision", "phase")
 WINOGRAD = "Winograd's algorithm needs up to 2.25 times fewer operations in a 3x3 convolution: FP32 may beat this limit"
 
 NO_LIMITS = "these results carry no probes of the device: they are older than the probes, or not perfsuite's"
+CPU_LOADS = {"background_cpu_ratio", "steal_ratio"}
+
 NO_TELEMETRY = "these results carry no telemetry"
 NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf-no-profile left them out"
 
@@ -72,7 +75,7 @@ def telemetry_table(results: Results) -> Table:
         key
         for key in (
             *("sm_clock_median_mhz", "memory_clock_median_mhz", "power_median_watts", "temperature_max_celsius"),
-            *("throttled_ratio", "energy_per_image_joules"),
+            *("throttled_ratio", "energy_per_image_joules", "background_cpu_ratio", "steal_ratio"),
         )
         if has_any(frame, key, zero=True)
     ]
@@ -89,8 +92,17 @@ def telemetry_table(results: Results) -> Table:
             *(metric_column(key) for key in keys),
             *([text_column("throttle_reasons", "held down by")] if frame["throttle_reasons"].notna().any() else []),
         ),
-        notes=("clocks, power: median of the readings; mJ/image: over a window of 2 s or more", *notes_of(results)),
+        notes=(*_reading_notes(keys), *notes_of(results)),
     )
+
+
+def _reading_notes(keys: list[str]) -> list[str]:
+    notes = []
+    if set(keys) - CPU_LOADS:
+        notes.append("clocks, power: median of the readings; mJ/image: over a window of 2 s or more")
+    if set(keys) & CPU_LOADS:
+        notes.append("background load, steal time: what other processes and other virtual machines took of the cores")
+    return notes
 
 
 def kernels_table(results: Results) -> Table:
@@ -107,7 +119,7 @@ def kernels_table(results: Results) -> Table:
             "kernel_ratio": kernel.ratio,
             "num_calls": kernel.num_calls,
         }
-        for row, profile in zip(results.benchmarks.to_dict("records"), results.profiles, strict=True)
+        for row, profile in zip(rows_of(results.benchmarks), results.profiles, strict=True)
         if profile is not None
         for kernel in profile.kernels
     ]

@@ -20,6 +20,9 @@ CLOCK_CHANGE_RATIO = 0.01
 THROTTLE_CHANGE_RATIO = 0.1
 """Share of the readings by which a reason must have become more frequent to be named."""
 
+LOAD_CHANGE_RATIO = 0.1
+"""Share of the cores' time by which a load of others must have changed to be named."""
+
 KERNEL_CHANGE_RATIO = 0.01
 """Share of a pass by which a kernel must have changed to be named."""
 
@@ -42,7 +45,7 @@ def circumstances(sides: Sides, row: int, ratio: float) -> str | None:
 
 
 def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
-    """Return in words what the GPU did otherwise on the candidate's side, or None.
+    """Return in words what the hardware did otherwise on the candidate's side, or None.
 
     Args:
         old: Telemetry of the baseline.
@@ -51,8 +54,8 @@ def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: 
     """
     if not old or not new:
         return None
-    found = [text for text in (_clock(old, new, ratio), _throttled(old, new), _others(old, new)) if text is not None]
-    return "; ".join(found) or None
+    causes = (_clock(old, new, ratio), _throttled(old, new), _others(old, new), *_cpu_loads(old, new))
+    return "; ".join(text for text in causes if text is not None) or None
 
 
 def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
@@ -91,6 +94,19 @@ def _others(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
     if before == after:
         return None
     return f"another process was on the GPU of the {'candidate' if after else 'baseline'}"
+
+
+def _cpu_loads(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> list[str]:
+    found = []
+    for who, ratio_of in (
+        ("other processes", lambda one: one.background_cpu_ratio),
+        ("other virtual machines", lambda one: one.steal_ratio),
+    ):
+        before, after = (_median(side, ratio_of) for side in (old, new))
+        if before is not None and after is not None and abs(after - before) >= LOAD_CHANGE_RATIO:
+            meanwhile = "of the cores' time while the candidate was measured"
+            found.append(f"{who} took {after:.0%} {meanwhile}, {before:.0%} in the baseline")
+    return found
 
 
 def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None]) -> float | None:

@@ -18,6 +18,7 @@ from perfsuite.analysis.environment_columns import (
 from perfsuite.analysis.evidence_columns import evidence_columns
 from perfsuite.analysis.file_series import series_name
 from perfsuite.analysis.foreign_findings import foreign_findings
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.full_training import full_trainings, without_replays
 from perfsuite.analysis.machine_info import machine_key, machine_of
 from perfsuite.analysis.result_file import Benchmark, ResultFile, fingerprint, read_result_file
@@ -105,7 +106,7 @@ class Results:
 
     def outcomes_in_words(self) -> list[str]:
         """Return a line for each cell that did not become a number."""
-        rows = self.outcomes.to_dict("records")
+        rows = rows_of(self.outcomes)
         return [f"{row['outcome'].replace('_', ' ')}: {row['nodeid']}: {row['reason']}" for row in rows]
 
 
@@ -153,7 +154,7 @@ def collect(paths: Iterable[Path]) -> Results:
             notes.append(f"{label}: the run was cut short; these are the cells that were finished")
     _add_round_statistics(rows, times)
     return Results(
-        benchmarks=pd.DataFrame(rows, columns=None if rows else [*WORKLOAD_COLUMNS, "file"]),
+        benchmarks=_frame(rows),
         times_s=times,
         profiles=profiles,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
@@ -162,6 +163,17 @@ def collect(paths: Iterable[Path]) -> Results:
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
     )
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a frame; workloads stay as they are where some rows have none, a batch size a whole number."""
+    if not rows:
+        return pd.DataFrame(columns=[*WORKLOAD_COLUMNS, "file"])
+    frame = pd.DataFrame(rows)
+    if any(row["model"] is None for row in rows):
+        for column in WORKLOAD_COLUMNS:
+            frame[column] = pd.Series([row[column] for row in rows], index=frame.index, dtype=object)
+    return frame
 
 
 def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:

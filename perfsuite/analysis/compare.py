@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.attempts import verdict_without_times, with_failures
 from perfsuite.analysis.circumstances import circumstances
 from perfsuite.analysis.full_training import without_replays
 from perfsuite.analysis.machine_difference import machines_differ
@@ -50,11 +51,9 @@ JUDGED: frozenset[Verdict] = frozenset({"regressed", "improved", "unchanged"})
 
 PASSING: frozenset[Verdict] = frozenset({"improved", "unchanged", "new"})
 
-FAIL_ON = ("regressed", "missing", "unjudged", "incomparable", "inconclusive", "never")
-"""What `--fail-on` may list: verdicts; `unjudged`: not one benchmark could be judged; `inconclusive`: anything but a
-clean pass."""
-
-DEFAULT_FAIL_ON = ("regressed", "missing", "unjudged")
+FAIL_ON = ("regressed", "failed", "missing", "unjudged", "incomparable", "inconclusive", "never")
+"""What `--fail-on` may list: verdicts; `regressed`: `failed` as well; `unjudged`: not one benchmark could be judged;
+`inconclusive`: anything but a clean pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +69,7 @@ class BenchmarkVerdict:
         num_baseline: Processes of the baseline that have it.
         num_candidate: Processes of the candidate that have it.
         min_effect: What counts as a change, as a ratio minus 1.
+        num_failed: Processes of the baseline and of the candidate that recorded that it failed.
     """
 
     fullname: str
@@ -80,6 +80,7 @@ class BenchmarkVerdict:
     num_baseline: int
     num_candidate: int
     min_effect: float
+    num_failed: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +130,12 @@ class Comparison:
         """
         if "never" in fail_on:
             return []
+        if not self.sides.has_results(candidate=True):
+            return ["the candidate files hold no results"]
         counts = self.count()
         failing = {name for name in fail_on if name in WORST_FIRST}
+        if "regressed" in failing:
+            failing.add("failed")  # it may have regressed as well where it was measured
         if "inconclusive" in failing:
             failing = set(WORST_FIRST) - PASSING
         lines = [f"{num} {verdict}" for verdict, num in counts.items() if verdict in failing]
@@ -159,6 +164,7 @@ def compare(
     """
     trainings = compare_trainings(
         *(without_replays(trainings) for trainings in sides.trainings),
+        outcomes=sides.training_outcomes,
         min_effect=min_effect,
         margin=margin,
         alpha=alpha,
@@ -204,55 +210,55 @@ def compare(
     )
 
 
-def _present(sides: Sides, row: int) -> tuple[int, int]:
-    present = np.isfinite(sides.logs[TYPICAL][row])
-    return int((present & ~sides.is_candidate).sum()), int((present & sides.is_candidate).sum())
-
-
 def _incomparable(sides: Sides, row: int, differing: str, effect: float) -> BenchmarkVerdict:
-    num_baseline, num_candidate = _present(sides, row)
-    one_sided = _on_one_side(num_baseline, num_candidate)
-    time = one_sided or MetricVerdict(verdict="incomparable", reason=differing)
-    return BenchmarkVerdict(
-        fullname=sides.fullnames[row],
-        workload=sides.workloads[row],
-        verdict=time.verdict,
-        time=time,
-        memory=None,
-        num_baseline=num_baseline,
-        num_candidate=num_candidate,
-        min_effect=effect,
-    )
+    time = _without_times(sides, row)
+    if time is None:
+        time = _with_failures(sides, row, MetricVerdict(verdict="incomparable", reason=differing))
+    return _benchmark_verdict(sides, row, time, None, effect)
 
 
-def _on_one_side(num_baseline: int, num_candidate: int) -> MetricVerdict | None:
-    if not num_candidate:
-        return MetricVerdict(verdict="missing", reason="no candidate file has it")
-    if not num_baseline:
-        return MetricVerdict(verdict="new", reason="no baseline file has it")
-    return None
+def _without_times(sides: Sides, row: int) -> MetricVerdict | None:
+    """Return the verdict where not both sides have times that can be compared; None where they have."""
+    present = np.isfinite(sides.logs[TYPICAL][row])
+    if present[sides.is_candidate].any() and present[~sides.is_candidate].any():
+        return None
+    verdict, reason = verdict_without_times(*sides.attempts[row])
+    return MetricVerdict(verdict=verdict, reason=reason)
+
+
+def _with_failures(sides: Sides, row: int, time: MetricVerdict) -> MetricVerdict:
+    verdict, reason = with_failures(time.verdict, time.reason, *sides.attempts[row])
+    return dataclasses.replace(time, verdict=verdict, reason=reason)
 
 
 def _judged(sides: Sides, row: int, typical: Decision, tail: TailDecision, effect: float) -> BenchmarkVerdict:
-    num_baseline, num_candidate = _present(sides, row)
-    time = _on_one_side(num_baseline, num_candidate) or time_verdict(
-        row, typical, tail, effect, (num_baseline, num_candidate)
-    )
-    if time.ratio is not None and time.verdict != "unchanged":
-        cause = circumstances(sides, row, time.ratio)
-        time = time if cause is None else dataclasses.replace(time, reason=f"{time.reason}; {cause}")
+    old, new = sides.attempts[row]
+    time = _without_times(sides, row)
+    if time is None:
+        time = time_verdict(row, typical, tail, effect, (old.num_measured, new.num_measured))
+        if time.ratio is not None and time.verdict != "unchanged":
+            cause = circumstances(sides, row, time.ratio)
+            time = time if cause is None else dataclasses.replace(time, reason=f"{time.reason}; {cause}")
+        time = _with_failures(sides, row, time)
     has_it = np.isfinite(sides.logs[TYPICAL][row])
     memory = memory_verdict(sides.peak_bytes[row], sides.is_candidate, has_it)
-    verdicts = [metric.verdict for metric in (time, memory) if metric is not None]
+    return _benchmark_verdict(sides, row, time, memory, effect)
+
+
+def _benchmark_verdict(
+    sides: Sides, row: int, time: MetricVerdict, memory: MetricVerdict | None, effect: float
+) -> BenchmarkVerdict:
+    old, new = sides.attempts[row]
     return BenchmarkVerdict(
         fullname=sides.fullnames[row],
         workload=sides.workloads[row],
-        verdict=min(verdicts, key=WORST_FIRST.index),
+        verdict=min((metric.verdict for metric in (time, memory) if metric is not None), key=WORST_FIRST.index),
         time=time,
         memory=memory,
-        num_baseline=num_baseline,
-        num_candidate=num_candidate,
+        num_baseline=old.num_measured,
+        num_candidate=new.num_measured,
         min_effect=effect,
+        num_failed=(old.num_failed, new.num_failed),
     )
 
 

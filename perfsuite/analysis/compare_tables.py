@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts import MetricVerdict, Verdict
 
-SCHEMA = "perfsuite-compare-3"
+SCHEMA = "perfsuite-compare-4"
 """Of the JSON: a program that reads it checks this first. Version 2: ratio and interval are those of the change as
-measured, p values are two-sided. Version 3: `trainings`, which the summary counts too."""
+measured, p values are two-sided. Version 3: `trainings`, which the summary counts too.
+Version 4: the verdict `failed`, and `num_failed`."""
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -57,6 +58,7 @@ def _benchmark(benchmark: BenchmarkVerdict) -> dict[str, Any]:
         "fullname": benchmark.fullname,
         "verdict": benchmark.verdict,
         "num_processes": {"baseline": benchmark.num_baseline, "candidate": benchmark.num_candidate},
+        "num_failed": dict(zip(("baseline", "candidate"), benchmark.num_failed, strict=True)),
         "min_effect": benchmark.min_effect,
         "time": _metric(benchmark.time, "s"),
         "memory": None if benchmark.memory is None else _metric(benchmark.memory, "bytes"),
@@ -240,6 +242,8 @@ def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
         "reason": _reason(benchmark),
         "num_baseline": benchmark.num_baseline,
         "num_candidate": benchmark.num_candidate,
+        "num_failed_baseline": benchmark.num_failed[0],
+        "num_failed_candidate": benchmark.num_failed[1],
         "min_effect": benchmark.min_effect,
     }
     for name, metric, unit in (("time", benchmark.time, "s"), ("memory", benchmark.memory, "bytes")):
@@ -278,7 +282,7 @@ def _detectable(row: dict[str, Any]) -> str:
     return "n/a" if row["time_mde95"] is None else f"{100 * row['time_mde95']:.1f}"
 
 
-CHANGED: tuple[Verdict, ...] = ("regressed", "improved", "missing", "new", "incomparable")
+CHANGED: tuple[Verdict, ...] = ("failed", "regressed", "improved", "missing", "new", "incomparable")
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:

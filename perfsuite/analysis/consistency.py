@@ -9,6 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import speedup_frame
 from perfsuite.analysis.table_parts import origin_column, place_in_words
@@ -47,7 +48,7 @@ def disagreeing_speedups(speedups: pd.DataFrame) -> list[str]:
     """
     places = [origin_column(name) for name in (*ENVIRONMENT_COLUMNS, "series") if name in speedups]
     found = []
-    for row in speedups.to_dict("records"):
+    for row in rows_of(speedups):
         interleaved = ratio_of_row(row, "interleaved_speedup_ratio")
         separate = ratio_of_row(row, "separate_speedup_ratio")
         if interleaved is None or separate is None or not _are_apart(interleaved, separate):
@@ -84,7 +85,7 @@ def excessive_parts(benchmarks: pd.DataFrame) -> list[str]:
             continue
         ratio = (forward + backward) / step
         if ratio > MAX_PARTS_RATIO:
-            row = cells.to_dict("records")[0]
+            row = rows_of(cells)[0]
             where = row["file"] if several else ""
             found.append(
                 f"{_label(row, columns, where)}: forward {duration(forward)} + backward {duration(backward)} are "

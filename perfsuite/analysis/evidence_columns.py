@@ -30,6 +30,7 @@ def telemetry_columns(telemetry: Telemetry | None) -> dict[str, Any]:
         (
             *("sm_clock_median_mhz", "memory_clock_median_mhz", "power_median_watts", "temperature_max_celsius"),
             *("throttled_ratio", "throttle_reasons", "energy_per_image_joules", "telemetry_absent"),
+            *("background_cpu_ratio", "steal_ratio"),
         )
     )
     if telemetry is None:
@@ -47,6 +48,7 @@ def telemetry_columns(telemetry: Telemetry | None) -> dict[str, Any]:
             ", ".join(f"{name} {share:.0%}" for name, share in telemetry.throttle_ratio.items()) or None
         )
     found["energy_per_image_joules"] = telemetry.energy_per_image_joules
+    found["background_cpu_ratio"], found["steal_ratio"] = telemetry.background_cpu_ratio, telemetry.steal_ratio
     found["telemetry_absent"] = telemetry.absent.get("sm_clock_mhz")
     return found
 

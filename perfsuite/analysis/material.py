@@ -8,6 +8,7 @@ from perfsuite.analysis.across import AXES, across
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.compare import compare
 from perfsuite.analysis.figures.material import Material
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.machine_difference import machines_differ
 from perfsuite.analysis.noise import collect_with_noise_floor
 from perfsuite.analysis.sides import join_sides, read_process
@@ -74,6 +75,6 @@ def _environments(results: Results, axes: Sequence[str]) -> dict[tuple[str, ...]
     frame = results.benchmarks
     if frame.empty:
         return found
-    for row in frame[["file", *columns]].drop_duplicates("file").to_dict("records"):
+    for row in rows_of(frame[["file", *columns]].drop_duplicates("file")):
         found.setdefault(tuple(str(row[column]) for column in columns), []).append(str(row["file"]))
     return found

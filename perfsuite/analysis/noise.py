@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.analysis.collect import collect
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.machine_info import machine_key
 from perfsuite.analysis.noise_file import NoiseFloor, default_noise_path, read_noise_floors
 from perfsuite.analysis.statistics.intervals import Scatter
@@ -113,7 +114,7 @@ def with_noise_floor(benchmarks: pd.DataFrame, floors: dict[str, NoiseFloor]) ->
     """
     if benchmarks.empty or not floors or not {"machine", "label", "torch"} <= set(benchmarks):
         return benchmarks
-    rows = [_known_noise(row, floors) for row in benchmarks[["machine", "label", "torch"]].to_dict("records")]
+    rows = [_known_noise(row, floors) for row in rows_of(benchmarks[["machine", "label", "torch"]])]
     if not any(rows):
         return benchmarks
     found = benchmarks.copy()

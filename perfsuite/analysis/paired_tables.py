@@ -10,6 +10,7 @@ import pandas as pd
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.consistency import consistency_findings
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.overhead import decide, in_percent, paired_estimate
 from perfsuite.analysis.pair_groups import PairGroup, pair_groups, pair_origin
 from perfsuite.analysis.ratio_text import (
@@ -187,7 +188,7 @@ def _turn_notes(results: Results) -> list[str]:
 
 def _add_inverse(frame: pd.DataFrame, name: str, inverse: str) -> list[Ratio | None]:
     """Add the inverse of a ratio of times to every row, and return it: speed rises as times fall."""
-    ratios = [ratio_of_row(row, name) for row in frame.to_dict("records")]
+    ratios = [ratio_of_row(row, name) for row in rows_of(frame)]
     inverses = [None if ratio is None else ratio.inverse() for ratio in ratios]
     columns = pd.DataFrame([ratio_columns(inverse, ratio) for ratio in inverses], index=frame.index)
     frame[columns.columns] = columns
@@ -203,7 +204,7 @@ def fidelity_table(results: Results) -> Table:
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
     bounds = ("time_ratio_low", "time_ratio_high", "limit_ratio")
-    frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in frame.to_dict("records")]
+    frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in rows_of(frame)]
     num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "fidelity")
     interval = _OVER_BLOCKS.format(_block_order(results, "fidelity", "bare", "reported"))
     return Table(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames import plain
 from perfsuite.analysis.statistics.intervals import Ratio
 
 if TYPE_CHECKING:
@@ -96,11 +96,7 @@ def ratio_columns(name: str, ratio: Ratio | None) -> dict[str, Any]:
 
 def ratio_of_row(row: Mapping[Any, Any], name: str) -> Ratio | None:
     """Return the ratio that `ratio_columns` wrote into a row, or None where there is none."""
-    value, low, high, level, basis, num_processes = (_known(row.get(f"{name}{column}")) for column in _COLUMNS)
+    value, low, high, level, basis, num_processes = (plain(row.get(f"{name}{column}")) for column in _COLUMNS)
     if value is None:
         return None
     return Ratio(ratio=value, low=low, high=high, level=level, num_processes=int(num_processes or 1), basis=basis)
-
-
-def _known(value: Any) -> Any:
-    return None if value is None or (isinstance(value, float) and math.isnan(value)) else value

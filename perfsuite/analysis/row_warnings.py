@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import NOTABLE_RATIO, SPREAD_LIMIT_RATIO
+from perfsuite.evidence import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, SPREAD_LIMIT_RATIO, STEAL_LIMIT_RATIO
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +33,13 @@ def warnings_of(record: Record, *, iqr_s: float | None, median_s: float | None) 
 
 
 def _counts_of(telemetry: Telemetry) -> dict[str, int]:
-    """Return how many findings of the GPU's readings each word is about."""
+    """Return how many findings of the hardware's readings each word is about."""
     shares = (telemetry.throttle_ratio or {}).values()
     return {
         "throttled": sum(share >= NOTABLE_RATIO for share in shares),
         "other GPU processes": int(bool(telemetry.num_other_processes)),
+        "background load": int((telemetry.background_cpu_ratio or 0.0) > BACKGROUND_LIMIT_RATIO),
+        "steal time": int((telemetry.steal_ratio or 0.0) > STEAL_LIMIT_RATIO),
     }
 
 

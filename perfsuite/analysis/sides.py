@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.environment_columns import is_environment_unknown, unknown_environments_in_words
 from perfsuite.analysis.full_training import full_trainings
 from perfsuite.analysis.machine_info import machine_of, started_s, versions_of
 from perfsuite.analysis.result_file import commit_of, fingerprint, read_result_file, short_commit
 from perfsuite.analysis.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
+from perfsuite.analysis.side_notes import about_file, mixed_versions, not_compared
+from perfsuite.analysis.side_outcomes import split_outcomes, tally_outcomes
 from perfsuite.analysis.statistics.effect import LOWER_QUANTILES, TYPICAL
 from perfsuite.analysis.training_groups import unstated_in_words
 from perfsuite.errors import ResultFileError
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from perfsuite.analysis.attempts import Attempts
     from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.result_file import Benchmark, ResultFile
     from perfsuite.analysis.statistics.effect import Bools, Floats
-    from perfsuite.records import Record, Workload
+    from perfsuite.records import Outcome, Record, Workload
 
 Key = tuple[Any, ...]
 
@@ -47,7 +49,9 @@ class ProcessResult:
         num_rounds: Raw rounds [benchmarks], NaN where there are none.
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
-        num_pairs: Alternations in the file.
+        num_pairs: Interleaved pairs in the file.
+        measured_pairs: pytest's names of those without an outcome: one that missed its limit or cannot tell has both.
+        outcomes: What gave no result, and why; of a pair, also that it missed its limit.
         trainings: Full trainings in the file.
         complete: Whether the run came to its end.
         commit: Of the code that was measured, in a few digits; None if unknown.
@@ -68,6 +72,8 @@ class ProcessResult:
     peak_bytes: Floats
     fingerprint: str
     num_pairs: int
+    measured_pairs: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
     complete: bool
     trainings: tuple[FullTraining, ...] = ()
     commit: str | None = None
@@ -89,7 +95,8 @@ class Sides:
     """Both sides joined.
 
     Attributes:
-        keys: Identity of each benchmark, in the order in which the files have them.
+        keys: Identity of each benchmark, in the order in which the files have them; last those that have no times to
+            compare and are reported for their outcomes, pairs among them.
         fullnames: pytest's name of each.
         workloads: Our workload of each, or None.
         logs: [benchmarks, processes] by quantile, NaN where a process lacks a benchmark.
@@ -99,8 +106,10 @@ class Sides:
         is_candidate: [processes]
         order: Start times [processes].
         processes: In the order of the columns; a file that holds full trainings alone is none of them.
-        trainings: Full trainings of the baseline, and of the candidate.
         notes: What a reader should know of the files, in words.
+        attempts: What became of each benchmark in the baseline, and in the candidate.
+        trainings: Full trainings of the baseline, and of the candidate.
+        training_outcomes: Of full trainings that gave no result, of the baseline, and of the candidate.
     """
 
     keys: tuple[Key, ...]
@@ -114,11 +123,18 @@ class Sides:
     order: Floats
     processes: tuple[ProcessResult, ...]
     notes: tuple[str, ...]
+    attempts: tuple[tuple[Attempts, Attempts], ...]
     trainings: tuple[tuple[FullTraining, ...], tuple[FullTraining, ...]] = ((), ())
+    training_outcomes: tuple[tuple[Outcome, ...], tuple[Outcome, ...]] = ((), ())
 
     def side(self, *, candidate: bool) -> tuple[ProcessResult, ...]:
         """Return the processes of one side."""
         return tuple(p for p, is_new in zip(self.processes, self.is_candidate, strict=True) if is_new == candidate)
+
+    def has_results(self, *, candidate: bool) -> bool:
+        """Whether any file of a side holds a result: a benchmark, an interleaved pair or a full training."""
+        processes = self.side(candidate=candidate)
+        return bool(self.trainings[candidate]) or any(process.keys or process.num_pairs for process in processes)
 
     def records(self, row: int, *, candidate: bool) -> list[Record]:
         """Return our records of one benchmark on one side, as far as there are any."""
@@ -147,6 +163,9 @@ def _reduced(file: ResultFile) -> ProcessResult:
     own = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and not benchmark.replayed]
     run_ids = sorted({benchmark.run_id for benchmark in own if benchmark.run_id is not None})
     times = _reduced_times(file.path, cells)
+    pairs = [benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is not None]
+    judged = {benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is None}
+    with_outcome = {outcome.nodeid for outcome in file.outcomes}
     return ProcessResult(
         path=file.path,
         started=started_s(file),
@@ -161,7 +180,9 @@ def _reduced(file: ResultFile) -> ProcessResult:
         num_rounds=np.array([np.nan if cell.times_s is None else len(cell.times_s) for cell in cells], dtype=float),
         peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
         fingerprint="+".join(run_ids) or fingerprint(cells, file.written),
-        num_pairs=sum(benchmark.pair is not None for benchmark in file.benchmarks),
+        num_pairs=len(pairs),
+        measured_pairs=tuple(fullname for fullname in pairs if fullname not in with_outcome),
+        outcomes=tuple(outcome for outcome in file.outcomes if outcome.nodeid not in judged),
         trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,
         commit=short_commit(commit_of(file)),
@@ -224,9 +245,12 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 f"{process.path}: the same run as {both[process.fingerprint].path} on the other side; a run cannot be "
                 "compared with itself"
             )
-    notes += [note for process in (*old, *new) for note in _about_file(process)]
+    notes += [note for process in (*old, *new) for note in about_file(process)]
     trainings = tuple(tuple(one for process in side for one in process.trainings) for side in (old, new))
     notes += unstated_in_words([one.record for side in trainings for one in side])
+    all_trainings = [*trainings[0], *trainings[1]]
+    (old, old_outcomes), (new, new_outcomes) = (split_outcomes(side, all_trainings) for side in (old, new))
+    both_sides = (old, new)
     old, new = ([process for process in side if process.keys or not process.trainings] for side in (old, new))
     processes = [*old, *new]
     rows: dict[Key, int] = {}
@@ -238,7 +262,12 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
                 rows[key] = len(rows)
                 fullnames.append(fullname)
                 workloads.append(workload)
-    notes += [*_mixed("baseline", old), *_mixed("candidate", new), *_not_compared(processes)]
+    tallies = tally_outcomes(both_sides, rows, fullnames, workloads)
+    for tally in tallies[len(rows) :]:
+        rows["outcome", tally.fullname] = len(rows)
+        fullnames.append(tally.fullname)
+        workloads.append(None)
+    notes += [*mixed_versions("baseline", old), *mixed_versions("candidate", new), *not_compared(processes)]
     shape = (len(rows), len(processes))
     logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
     slowest, resolution, num_rounds, peaks = (np.full(shape, np.nan) for _ in range(4))
@@ -266,57 +295,16 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         order=np.array([process.started for process in processes], dtype=float),
         processes=tuple(processes),
         notes=tuple(notes),
+        attempts=tuple(tally.attempts() for tally in tallies),
         trainings=(trainings[0], trainings[1]),
+        training_outcomes=(old_outcomes, new_outcomes),
     )
-
-
-def _about_file(process: ProcessResult) -> list[str]:
-    """Return what a reader should know of a file."""
-    unknown = [one.fullname for one in process.trainings if is_environment_unknown(one.record)]
-    notes = unknown_environments_in_words(str(process.path), unknown)
-    if not process.complete:
-        notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
-    return notes
 
 
 def _finest(resolution: Floats) -> Floats:
     """Return the smallest step that any process shows [benchmarks]; 0 where none shows one."""
     finest = np.where(np.isnan(resolution), np.inf, resolution).min(axis=1, initial=np.inf)
     return np.where(np.isfinite(finest), finest, 0.0)
-
-
-def _mixed(name: str, side: Sequence[ProcessResult]) -> list[str]:
-    """Return a note for everything in which the files of one side differ: a verdict is about all of them together."""
-    notes = []
-    for key, what in _SEVERAL.items():
-        values = {process.commit if key == "commit" else process.versions.get(key) for process in side}
-        known = sorted(value for value in values if value is not None)
-        if len(known) > 1:
-            notes.append(f"files of several {what} are taken together as the {name}: {', '.join(known)}")
-    return notes
-
-
-_SEVERAL = {
-    "commit": "commits",
-    "torch": "versions of torch",
-    "torchvision": "versions of torchvision",
-    "CUDA": "versions of CUDA",
-    "cuDNN": "versions of cuDNN",
-    "driver": "drivers",
-}
-
-
-def _not_compared(processes: Sequence[ProcessResult]) -> list[str]:
-    notes = []
-    num_quick = sum(record.quick for process in processes for record in process.records.values())
-    if num_quick:
-        notes.append(f"measured with --perf-quick, and compared with their like only: {num_quick} results")
-    num_pairs = sum(process.num_pairs for process in processes)
-    if num_pairs:
-        notes.append(
-            f"interleaved pairs (-m speedup, -m fidelity) are not compared, they are ratios already: {num_pairs}"
-        )
-    return notes
 
 
 def _without_copies(processes: Sequence[ProcessResult], notes: list[str]) -> list[ProcessResult]:

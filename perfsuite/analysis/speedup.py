@@ -9,6 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.collect import PAIRING_COLUMNS, place_columns
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.pair_groups import pair_groups, pair_origin
 from perfsuite.analysis.ratio_text import ratio_columns
 from perfsuite.analysis.row_warnings import joined_warnings
@@ -141,7 +142,7 @@ def time_ratio(
         top, bottom = top.loc[both], bottom.loc[both]
     elif min(len(top), len(bottom)) < 2:  # noqa: PLR2004 - a variance needs two
         top, bottom = (side.loc[both] if len(both) else side.iloc[:1] for side in (top, bottom))
-        return top, bottom, _of_one_run(top.to_dict("records")[0], bottom.to_dict("records")[0], results)
+        return top, bottom, _of_one_run(rows_of(top)[0], rows_of(bottom)[0], results)
     rounds = [_rounds(side, results) for side in (top, bottom)]
     pooled = None if rounds[0] is None or rounds[1] is None else (rounds[0], rounds[1])
     return top, bottom, ratio_over_processes(_medians(top), _medians(bottom), paired=paired, rounds=pooled)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames import plain, rows_of
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.terminal_table import FOLDED_WIDTH, table_lines
 from perfsuite.formatting import printable, printable_json
@@ -69,10 +69,8 @@ class Table:
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows as dicts of plain values, absent ones None."""
         if isinstance(self.frame, list):
-            return [{name: _plain(value) for name, value in row.items()} for row in self.frame]
-        names = [str(name) for name in self.frame.columns]
-        columns = [_plain_values(self.frame[name]) for name in self.frame.columns]
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+            return [{name: plain(value) for name, value in row.items()} for row in self.frame]
+        return rows_of(self.frame)
 
 
 def text_column(key: str, heading: str | None = None, *, foldable: bool = False) -> Column:
@@ -259,24 +257,6 @@ def _csv_cell(value: Any) -> Any:
 def render_json(table: Table) -> str:
     """Return a list of objects, one per row, every column in base units; absent values are null."""
     return printable_json(json.dumps(table.rows(), indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
-
-
-def _plain_values(column: pd.Series[Any]) -> list[Any]:
-    """Return a column as plain values, absent ones None."""
-    values: list[Any] = column.tolist()
-    if column.dtype.kind == "i":
-        return values
-    if column.dtype.kind == "f":
-        return [value if -math.inf < value < math.inf else None for value in values]
-    return [_plain(value) for value in values]
-
-
-def _plain(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if hasattr(value, "item"):  # a numpy scalar
-        return _plain(value.item())
-    return value
 
 
 def _markdown(text: str) -> str:

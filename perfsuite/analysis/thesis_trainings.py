@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite import study
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.ratio_text import bracket_notes, ratio_columns, ratio_of_row
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.table_parts import notes_of, place_table_columns
@@ -38,6 +39,8 @@ _RECIPE_VALUES = (
     "learning_rate",
     "decay_factor",
     "decay_every_epochs",
+    "warmup_epochs",
+    "warmup_factor",
     "momentum",
     "weight_decay",
 )
@@ -89,7 +92,7 @@ def thesis_trainings_table(results: Results) -> Table:
     """Return the thesis's tables 5.1 and 5.2 and the trainings that were done by its recipe."""
     left_out = left_out_in_words(results)
     results = comparable_trainings(results)
-    rows = [_row(row) for row in accuracy_frame(results).to_dict("records")]
+    rows = [_row(row) for row in rows_of(accuracy_frame(results))]
     if not rows:
         return Table(title=TITLE, frame=pd.DataFrame(), columns=(), notes=(*left_out, *notes_of(results)))
     frame = pd.DataFrame(rows)

@@ -45,6 +45,8 @@ def _row(one: TrainingVerdict) -> dict[str, Any]:
         "reason": one.reason,
         "num_baseline": len(one.cell.baseline),
         "num_candidate": len(one.cell.candidate),
+        "num_failed_baseline": one.num_failed[0],
+        "num_failed_candidate": one.num_failed[1],
         "min_effect": one.min_effect,
     }
     for name, metric, unit in (("time", one.time, "s"), ("memory", one.memory, "bytes")):
@@ -131,6 +133,7 @@ def training_json(one: TrainingVerdict) -> dict[str, Any]:
         "verdict": one.verdict,
         "reason": one.reason,
         "num_trainings": {"baseline": len(one.cell.baseline), "candidate": len(one.cell.candidate)},
+        "num_failed": dict(zip(("baseline", "candidate"), one.num_failed, strict=True)),
         "seeds": {name: list(one.cell.seeds(candidate=name == "candidate")) for name in ("baseline", "candidate")},
         "accuracy": {
             **{name.removeprefix("accuracy_"): value for name, value in values.items()},

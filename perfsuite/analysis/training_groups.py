@@ -27,6 +27,8 @@ RECIPE_VALUES = (
     "initial_learning_rate",
     "decay_factor",
     "decay_every_epochs",
+    "warmup_epochs",
+    "warmup_factor",
     "momentum",
     "weight_decay",
     "num_train",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.collect import differing_columns
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.ratio_text import bracket_notes, ratio_of_row
 from perfsuite.analysis.table_parts import has_any, notes_of, place_table_columns, telling_apart
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
@@ -85,7 +86,7 @@ def amp_table(results: Results) -> Table:
         return nothing(results, "AMP vs FP32")
     keys = _key_columns(results, frame)
     frame = frame[frame["accuracy_difference"].notna()]
-    ratios = [ratio_of_row(row, "time_ratio") for row in frame.to_dict("records")]
+    ratios = [ratio_of_row(row, "time_ratio") for row in rows_of(frame)]
     return Table(
         title="AMP vs FP32 in full trainings",
         frame=frame,

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.analysis.circumstances import telemetry_causes
+from perfsuite.analysis.attempts import verdict_without_times, with_failures
 from perfsuite.analysis.machine_difference import training_machines_differ
+from perfsuite.analysis.side_outcomes import attempts_of_cell
 from perfsuite.analysis.statistics.accuracy import MAX_NUM_SEEDS, SEED_SD, AccuracyChange, decide_accuracy
 from perfsuite.analysis.statistics.decision import Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.tail import decide_tail
+from perfsuite.analysis.training_causes import likely_causes, missed_targets
 from perfsuite.analysis.training_cells import accuracy_change, has_same_weights, join_trainings, training_times
 from perfsuite.analysis.verdicts import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, time_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from perfsuite.analysis.attempts import Attempts
     from perfsuite.analysis.full_training import FullTraining
     from perfsuite.analysis.statistics.accuracy import AccuracyDecision
     from perfsuite.analysis.statistics.effect import Floats
     from perfsuite.analysis.training_cells import TrainingCell, TrainingTimes
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records import Outcome
 
 ACCURACY_MARGIN = 0.01
 """The smallest loss of accuracy that counts: one point, 2.6 binomial standard deviations of 10,000 images at 83%."""
 
 TIME_SHARE = 0.2
 """Of alpha, for training times; the rest is for accuracies."""
-
-SKIPPED_STEPS_CHANGE = 0.005
-"""Share of all steps by which the number of skipped ones must differ to be named."""
 
 SAME_TRAINING = "both sides have the same training, one of them as a replay: train again (--perf-restart), or elsewhere"
 
@@ -88,6 +88,7 @@ class TrainingVerdict:
         memory: On the peak memory of its steps, or None where it is unknown.
         min_effect: What counts as a change of time, as a ratio minus 1.
         causes: What else differs and may be the cause, in words.
+        num_failed: Trainings of the baseline and of the candidate that recorded that they failed.
     """
 
     cell: TrainingCell
@@ -98,6 +99,7 @@ class TrainingVerdict:
     memory: MetricVerdict | None
     min_effect: float
     causes: tuple[str, ...] = ()
+    num_failed: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ def compare_trainings(
     margin: float,
     alpha: float,
     ignore_host: bool,
+    outcomes: tuple[Sequence[Outcome], Sequence[Outcome]] = ((), ()),
 ) -> TrainingComparison:
     """Judge every cell of full trainings.
 
@@ -137,6 +140,7 @@ def compare_trainings(
         margin: The smallest loss of accuracy that counts, as a ratio.
         alpha: Chance of any false verdict among all cells.
         ignore_host: Whether machines of other host names count as the same.
+        outcomes: Of trainings that gave no result, of the baseline, and of the candidate.
     """
     cells = join_trainings(baseline, candidate)
     if not cells:
@@ -144,9 +148,12 @@ def compare_trainings(
     differing = {
         id(cell): training_machines_differ([*cell.baseline, *cell.candidate], ignore_host=ignore_host) for cell in cells
     }
+    attempts = {id(cell): attempts_of_cell(cell, outcomes) for cell in cells}
     both = [cell for cell in cells if cell.baseline and cell.candidate and differing[id(cell)] is None]
     if not both:
-        verdicts = [_not_compared(cell, differing[id(cell)], min_effect(cell.fullname)) for cell in cells]
+        verdicts = [
+            _not_compared(cell, differing[id(cell)], min_effect(cell.fullname), attempts[id(cell)]) for cell in cells
+        ]
         return TrainingComparison(verdicts=tuple(verdicts), margin=margin, notes=_version_notes(baseline, candidate))
     changes = [accuracy_change(cell) for cell in both]
     accuracy = decide_accuracy(changes, margin=margin, alpha=alpha * (1 - TIME_SHARE))
@@ -158,10 +165,11 @@ def compare_trainings(
     for cell in cells:
         row = rows.get(id(cell))
         if row is None:
-            verdicts.append(_not_compared(cell, differing[id(cell)], min_effect(cell.fullname)))
+            verdicts.append(_not_compared(cell, differing[id(cell)], min_effect(cell.fullname), attempts[id(cell)]))
             continue
         on_accuracy = _accuracy_verdict(cell, row, changes[row], accuracy, margin)
-        verdicts.append(_judged(cell, row, on_accuracy, time, times, effects[row]))
+        judged = _judged(cell, row, on_accuracy, time, times, effects[row])
+        verdicts.append(_with_outcomes(judged, attempts[id(cell)]))
     return TrainingComparison(
         verdicts=tuple(verdicts),
         margin=margin,
@@ -171,16 +179,23 @@ def compare_trainings(
     )
 
 
-def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> TrainingVerdict:
+def _with_outcomes(found: TrainingVerdict, attempts: tuple[Attempts, Attempts]) -> TrainingVerdict:
+    """Add to a verdict on what was trained to the end what is recorded of the trainings that were not."""
+    verdict, reason = with_failures(found.verdict, found.reason, *attempts)
+    num_failed = (attempts[0].num_failed, attempts[1].num_failed)
+    return dataclasses.replace(found, verdict=verdict, reason=reason, num_failed=num_failed)
+
+
+def _not_compared(
+    cell: TrainingCell, differing: str | None, effect: float, attempts: tuple[Attempts, Attempts]
+) -> TrainingVerdict:
     verdict: Verdict
     if cell.is_same_training:
-        verdict, reason = "inconclusive", SAME_TRAINING
-    elif not cell.candidate:
-        verdict, reason = "missing", "no candidate file has it"
-    elif not cell.baseline:
-        verdict, reason = "new", "no baseline file has it"
+        verdict, reason = with_failures("inconclusive", SAME_TRAINING, *attempts)
+    elif not cell.candidate or not cell.baseline:
+        verdict, reason = verdict_without_times(*attempts)
     else:
-        verdict, reason = "incomparable", str(differing)
+        verdict, reason = with_failures("incomparable", str(differing), *attempts)
     accuracy = AccuracyVerdict(
         verdict=verdict,
         reason=reason,
@@ -189,14 +204,23 @@ def _not_compared(cell: TrainingCell, differing: str | None, effect: float) -> T
     )
     time = MetricVerdict(verdict=verdict, reason=reason)
     return TrainingVerdict(
-        cell=cell, verdict=verdict, reason=reason, accuracy=accuracy, time=time, memory=None, min_effect=effect
+        cell=cell,
+        verdict=verdict,
+        reason=reason,
+        accuracy=accuracy,
+        time=time,
+        memory=None,
+        min_effect=effect,
+        num_failed=(attempts[0].num_failed, attempts[1].num_failed),
     )
 
 
 def mean_accuracy(cell: TrainingCell, *, candidate: bool) -> float | None:
     """Return the mean over the seeds of one side, or None where it has none."""
-    by_seed = [_mean([one.test_accuracy for one in records]) for records in cell.seeds(candidate=candidate).values()]
-    return _mean(by_seed) if by_seed else None
+    by_seed = [
+        statistics.fmean(one.test_accuracy for one in records) for records in cell.seeds(candidate=candidate).values()
+    ]
+    return statistics.fmean(by_seed) if by_seed else None
 
 
 def _accuracy_verdict(
@@ -272,7 +296,9 @@ def _judged(
     ]
     verdict = min((one for one, _ in metrics), key=WORST_FIRST.index)
     reason = "; ".join(text for one, text in metrics if one == verdict)
-    causes = () if verdict == "unchanged" else _causes(cell, accuracy, time)
+    missed = missed_targets(cell)
+    reason = reason if missed is None else f"{reason}; {missed}"
+    causes = () if verdict == "unchanged" else likely_causes(cell, accuracy, time)
     return TrainingVerdict(
         cell=cell,
         verdict=verdict,
@@ -283,36 +309,6 @@ def _judged(
         min_effect=effect,
         causes=causes,
     )
-
-
-def _causes(cell: TrainingCell, accuracy: AccuracyVerdict, time: MetricVerdict) -> tuple[str, ...]:
-    """Return in words what else differs between the sides, and may be why the results do."""
-    old, new = (cell.records(candidate=side) for side in (False, True))
-    found = [_skipped(old, new), _interruptions(old, new)]
-    if accuracy.verdict in {"regressed", "improved"}:
-        before, after = (_mean([record.history[-1].train_loss for record in side]) for side in (old, new))
-        found.insert(0, f"training loss of the last epoch {before:.4g} -> {after:.4g}")
-    if time.ratio is not None:
-        telemetries = [[one.telemetry for one in side if one.telemetry is not None] for side in (old, new)]
-        found.append(telemetry_causes(telemetries[0], telemetries[1], time.ratio))
-    return tuple(text for text in found if text is not None)
-
-
-def _skipped(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
-    before, after = (_mean([record.metrics.get("num_skipped_steps") or 0 for record in side]) for side in (old, new))
-    steps = [len(record.history) * math.ceil(record.data.num_train / record.recipe.batch_size) for record in old]
-    if abs(after - before) <= SKIPPED_STEPS_CHANGE * _mean(steps):
-        return None
-    return f"skipped steps {before:,.0f} -> {after:,.0f} of {_mean(steps):,.0f}"
-
-
-def _interruptions(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
-    before, after = (sum(int(record.metrics.get("num_interruptions") or 0) for record in side) for side in (old, new))
-    return None if before == after else f"interruptions {before} -> {after}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _notes(verdicts: Sequence[TrainingVerdict], accuracy: AccuracyDecision) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames import plain
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def accuracy_line(row: Mapping[Any, Any], *, with_name: bool = True) -> str:
         with_name: Whether the label of the row comes first.
     """
     name = f"{row['label']} " if with_name else ""
-    target = row["target_accuracy"]
-    if target is None or target != target:  # noqa: PLR0124 - NaN alone differs
+    target = plain(row["target_accuracy"])
+    if target is None:
         return f"{name}{accuracy_percent(row)}"
     words = f"target {100 * target:.1f}% minus {100 * row['target_tolerance']:g} points: {row['target_outcome']}"
     return f"{name}{accuracy_percent(row)}, {words}"
@@ -49,8 +50,8 @@ def accuracies_in_words(rows: Sequence[Mapping[Any, Any]]) -> str:
 
 def amp_line(row: Mapping[Any, Any]) -> str | None:
     """Return what AMP changed in a row of `accuracy_frame`, or None where there is no FP32 to compare with."""
-    difference = row.get("accuracy_difference")
-    if difference is None or difference != difference:  # noqa: PLR0124 - NaN alone differs
+    difference = plain(row.get("accuracy_difference"))
+    if difference is None:
         return None
     verdict = "no worse" if row["non_inferior"] else "non-inferiority not shown"
     ratio = ratio_of_row(row, "time_ratio")

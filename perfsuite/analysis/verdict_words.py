@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts import Verdict
 
 SYMBOLS: dict[Verdict, str] = {
+    "failed": "✗",
     "regressed": "▲",
     "improved": "▼",
     "unchanged": "=",
@@ -23,6 +24,7 @@ SYMBOLS: dict[Verdict, str] = {
 """Before the word, for eyes that search a long table; the words alone say it too."""
 
 STYLES: dict[Verdict, str] = {
+    "failed": "bold red",
     "regressed": "bold red",
     "improved": "green",
     "unchanged": "",

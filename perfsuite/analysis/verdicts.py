@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.analysis.statistics.tail import TailDecision
 
-Verdict = Literal["regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]
+Verdict = Literal["failed", "regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]
 
 WORST_FIRST: tuple[Verdict, ...] = (
+    "failed",
     "regressed",
     "incomparable",
     "missing",

@@ -10,6 +10,7 @@ from perfsuite.analysis.bounds import kernels_table, limits_table, telemetry_tab
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.confusion import confusion_table
 from perfsuite.analysis.consistency import consistency_findings, disagreeing_speedups, excessive_parts
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.noise import noise_notes
 from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table, pipeline_table
 from perfsuite.analysis.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
@@ -190,7 +191,7 @@ def steps_gist(results: Results) -> Table | None:
 
 
 def _speedup_notes(frame: pd.DataFrame) -> list[str]:
-    rows = frame.to_dict("records")
+    rows = rows_of(frame)
     interleaved = [f"{row['model']} {row['phase']}" for row in rows if row["speedup_source"] == INTERLEAVED]
     spread_of = "rounds, or of its blocks where interleaved" if interleaved else "rounds"
     more = MORE_STEPS_AND_PAIRS if interleaved else MORE_STEPS
@@ -324,7 +325,7 @@ def _thesis_table(results: Results) -> Table:
         ),
         notes=(
             "projected: epochs x 45,000 images / images per second of a train_step, without evaluation and loading",
-            *bracket_notes([ratio_of_row(row, "projected_time_ratio") for row in frame.to_dict("records")]),
+            *bracket_notes([ratio_of_row(row, "projected_time_ratio") for row in rows_of(frame)]),
             "peak memory is comparable at batch 128 with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
             *left_out,
             *notes_of(results),

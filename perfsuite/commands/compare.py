@@ -60,9 +60,11 @@ def add_judging(command: argparse.ArgumentParser) -> None:
         "--fail-on",
         default="regressed,missing,unjudged",
         metavar="LIST",
-        help="what ends with status 1, separated by commas: regressed, missing, incomparable; unjudged: not one "
-        "benchmark could be judged; inconclusive: anything but a clean pass; or never. "
-        "Default: regressed,missing,unjudged",
+        help="what ends with status 1, separated by commas: failed: the candidate recorded that a benchmark failed, "
+        "ran out of memory or was interrupted, in a larger share of its processes than the baseline; regressed: the "
+        "same, or slower; missing: the baseline has it, no candidate file does, skipped or not run included; "
+        "incomparable; unjudged: not one benchmark could be judged; inconclusive: anything but a clean pass; or never. "
+        "Without never, candidate files that hold no results fail in any case. Default: regressed,missing,unjudged",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.parser import EXIT_FAILED
+from perfsuite.errors import require_device_name
 
 if TYPE_CHECKING:
     import argparse
@@ -29,13 +30,19 @@ def add_doctor(commands: Commands) -> None:
         "limit, precisions, CPU load, memory, disk, timer. Changes nothing. Exit status: 0, or 1 where the machine is "
         "unfit.",
     )
-    doctor.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu"), help="default: auto")
+    doctor.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto (CUDA, else the CPU), cuda, cuda:N for the GPU that torch calls so, or cpu; default: auto",
+    )
     doctor.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     add_output(doctor)
     doctor.set_defaults(run=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    require_device_name("--device", options.device)  # before torch is imported
     from perfsuite.measure.condition import read_condition
     from perfsuite.measure.doctor import diagnose
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from perfsuite.errors import PerfsuiteError
+from perfsuite.measure.cpu_load import load_since, own_cores, read_cpu
 from perfsuite.measure.device import choose_device
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.nvml_library import NvmlUnavailableError
@@ -32,6 +33,8 @@ VARIABLES = ("CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE", "PYTORCH_NO_CUDA_ME
 
 WINDOW_S = 0.5
 """Over which the work of others is looked at."""
+SHORT_WINDOW_S = 0.2
+"""The same before a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +136,9 @@ def read_condition(
     """Read everything; changes nothing on the machine.
 
     Args:
-        device_name: `auto`, `cuda` or `cpu`.
+        device_name: `auto`, `cuda`, `cuda:1` or `cpu`.
         results: Folder in which results would be kept.
-        short: Leave out the probes and torchvision, and look at the work of others for a tenth of a second only.
+        short: Leave out the probes and torchvision, and look at the work of others for a shorter time.
         nvml: What NVML sees; read from the machine if not given.
     """
     seen = read_nvml() if nvml is None else nvml
@@ -145,7 +148,7 @@ def read_condition(
     except (PerfsuiteError, RuntimeError) as error:  # torch's own: the GPU is full, or held by one process alone
         device_error = _first_line(error).replace("--perf-device", "--device")
     broken, operators = (None, None) if short else _torchvision()
-    busy, steal = _shares(0.1 if short else WINDOW_S)
+    busy, steal = _shares(SHORT_WINDOW_S if short else WINDOW_S)
     results_error, free_disk = _disk(results)
     return Condition(
         torch=torch.__version__,
@@ -157,7 +160,7 @@ def read_condition(
         gpu=None if device is None or device.type != "cuda" else _gpu(device),
         torchvision_error=broken,
         torchvision_operators=operators,
-        num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        num_cpus=len(own_cores()),
         num_threads=torch.get_num_threads(),
         cpu_quota=read_cpu_quota(Path("/sys/fs/cgroup")),
         busy_ratio=busy,
@@ -291,35 +294,12 @@ def read_free_memory(path: Path) -> int | None:
     return None
 
 
-def shares_between(before: str, after: str, cores: set[int]) -> tuple[float | None, float | None]:
-    """Return the shares of these cores' time that were worked, and that other guests took, between two readings.
-
-    Source: proc(5), /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.
-    """
-    try:
-        old, new = (_spent(text, cores) for text in (before, after))
-        spent = [late - early for late, early in zip(new, old, strict=True)]
-        total, idle, steal = sum(spent), spent[3] + spent[4], spent[7]
-    except (IndexError, ValueError):
-        return None, None
-    return ((total - idle - steal) / total, steal / total) if total > 0 else (None, None)
-
-
-def _spent(text: str, cores: set[int]) -> list[int]:
-    rows = [line.split() for line in text.splitlines() if line.startswith("cpu")]
-    ours = [row[1:9] for row in rows if row[0][3:].isdigit() and int(row[0][3:]) in cores]
-    return [sum(int(value) for value in column) for column in zip(*ours, strict=True)]
-
-
 def _shares(seconds: float) -> tuple[float | None, float | None]:
-    path = Path("/proc/stat")
-    try:
-        before = path.read_text(encoding="ascii")
-        time.sleep(seconds)
-        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-        return shares_between(before, path.read_text(encoding="ascii"), cores)
-    except OSError:
-        return None, None
+    """Return the shares of the cores' time that other processes and other virtual machines take just now."""
+    before = read_cpu()
+    time.sleep(seconds)
+    load = load_since(before)
+    return (None, None) if load is None else (load.background_ratio, load.steal_ratio)
 
 
 def _disk(folder: Path) -> tuple[str | None, int | None]:

@@ -7,10 +7,8 @@ import warnings
 
 import torch
 
-from perfsuite.errors import DeviceUnavailableError, InvalidChoiceError
+from perfsuite.errors import DeviceUnavailableError, require_device_name
 from perfsuite.measure.nvml import NvmlReading, read_nvml
-
-DEVICES = ("auto", "cuda", "cuda:N", "cpu")
 
 
 def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device:
@@ -27,15 +25,13 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
         InvalidChoiceError: Another name.
         DeviceUnavailableError: CUDA was asked for and torch cannot use it, or `auto` would hide a GPU.
     """
+    require_device_name("--perf-device", name)
     kind, _, number = name.partition(":")
-    is_numbered = kind == "cuda" and number.isascii() and number.isdigit()
-    if name not in {"auto", "cuda", "cpu"} and not is_numbered:
-        raise InvalidChoiceError(f"unknown device {name!r}; choose from {', '.join(DEVICES)}")
     if name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        index = int(number) if is_numbered else _current_gpu()
-        if is_numbered and index >= torch.cuda.device_count():
+        index = int(number) if number else _current_gpu()
+        if number and index >= torch.cuda.device_count():
             raise DeviceUnavailableError(f"no device {name}: {_devices_in_words(torch.cuda.device_count())}")
         device = torch.device("cuda", index)
         capability, built_for = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from perfsuite.evidence import BACKGROUND_LIMIT_RATIO
 from perfsuite.metrics import MIB_BYTES, duration
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 Status = Literal["fine", "notable", "unfit"]
 
 GIB_BYTES = 1024 * MIB_BYTES
-
-BUSY_LIMIT_RATIO = 0.15
-"""Share of the cores' time beyond which others are at work; one busy process on two cores halves a CPU's throughput."""
 
 STEAL_LIMIT_RATIO = 0.01
 """Share of the cores' time taken by other guests from which on it stands in the numbers."""
@@ -236,7 +234,7 @@ def _torchvision(condition: Condition) -> Iterator[Check]:
 def _processor(condition: Condition) -> Iterator[Check]:
     on_cpu = condition.device_type != "cuda"
     if condition.busy_ratio is not None:
-        busy = condition.busy_ratio > BUSY_LIMIT_RATIO
+        busy = condition.busy_ratio > BACKGROUND_LIMIT_RATIO
         status: Status = ("unfit" if on_cpu else "notable") if busy else "fine"
         yield Check(
             name="other work",

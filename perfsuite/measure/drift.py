@@ -19,6 +19,9 @@ Z = 4.0
 MIN_TIMES = 2
 """On each side of a comparison; fewer tell nothing."""
 
+MIN_DRIFT_TIMES = 9
+"""Three in each third: the scatter of two is not known."""
+
 NORMAL_SD_OF_MAD = 1.4826
 """Standard deviation over median absolute deviation of a normal distribution."""
 
@@ -90,6 +93,18 @@ def drift_finding(times: Sequence[float], limit_ratio: float, *, of: str = "roun
     )
 
 
+def few_times_finding(times: Sequence[float], limit_ratio: float, *, of: str) -> str | None:
+    """Return a finding, in words, if times are not alike and too few for `drift_finding` to see that they drift."""
+    if len(times) >= MIN_DRIFT_TIMES:
+        return None
+    if len(times) == 1:
+        return f"only one of the {of}: whether its time is that of a device in its steady state is not known"
+    apart = max(times) / min(times) - 1
+    if apart <= limit_ratio:
+        return None
+    return f"times of the {of} are up to {apart:.1%} apart, and {len(times)} are too few to tell drift from scatter"
+
+
 class DeviceHistory:
     """What a run has learnt of its device over all cells.
 
@@ -107,8 +122,13 @@ class DeviceHistory:
         if celsius is not None:
             self._temperatures.append((seconds, celsius))
 
-    def heating_finding(self, telemetry: Telemetry | None) -> str | None:
-        """Return a finding, in words, if the GPU still heats up while its clock depends on its temperature."""
+    def heating_finding(self, telemetry: Telemetry | None, *, advice: str = "") -> str | None:
+        """Return a finding, in words, if the GPU still heats up while its clock depends on its temperature.
+
+        Args:
+            telemetry: What was read of it meanwhile.
+            advice: What can be done about it.
+        """
         shares = {} if telemetry is None or telemetry.throttle_ratio is None else telemetry.throttle_ratio
         limits = [name for name in HEAT_REASONS if shares.get(name, 0.0) >= LIMITED_RATIO]
         if not limits or not self._temperatures:
@@ -121,5 +141,5 @@ class DeviceHistory:
         return (
             f"the GPU was still heating up ({begin_celsius:.0f} to {now_celsius:.0f} degrees Celsius in "
             f"{max(now_s - begin_s, 1.0):.0f} s) while its clock was limited ({', '.join(limits)}): a longer run is "
-            "slower (--perf-preheat loads it first)"
+            f"slower{advice}"
         )

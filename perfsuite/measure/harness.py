@@ -273,7 +273,7 @@ class _Cell:
         if self._warm_up.unsteady is not None:
             findings.append(self._warm_up.unsteady)
         drift = drift_finding(self._benchmark.stats["data"], self._budget.drift_ratio)
-        heating = self._clock.history.heating_finding(self._telemetry)
+        heating = self._clock.history.heating_finding(self._telemetry, advice=" (--perf-preheat loads it first)")
         findings += [finding for finding in (drift, heating) if finding is not None]
         spread = float(self._benchmark.stats["iqr"]) / float(self._benchmark.stats["median"])
         if spread > SPREAD_LIMIT_RATIO:

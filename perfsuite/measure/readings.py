@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import NOTABLE_RATIO, Spread, Telemetry
+from perfsuite.evidence import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, STEAL_LIMIT_RATIO, Spread, Telemetry
 from perfsuite.measure.nvml_library import NOT_REPORTED
 from perfsuite.metrics import MIB_BYTES
 
@@ -138,6 +138,16 @@ def findings_of(telemetry: Telemetry) -> list[str]:
             else (f"{telemetry.num_other_processes} other processes hold")
         )
         found.append(f"{who} {size} on this GPU: it may compute too")
+    if (telemetry.background_cpu_ratio or 0.0) > BACKGROUND_LIMIT_RATIO:
+        found.append(
+            f"background load: other processes took {telemetry.background_cpu_ratio:.0%} of the cores' time meanwhile; "
+            "measure again without them"
+        )
+    if (telemetry.steal_ratio or 0.0) > STEAL_LIMIT_RATIO:
+        found.append(
+            f"steal time: other virtual machines on this host took {telemetry.steal_ratio:.0%} of the cores' time "
+            "meanwhile"
+        )
     if telemetry.num_ecc_errors:
         found.append(f"{telemetry.num_ecc_errors} memory errors beyond correction came up: this GPU may be failing")
     if telemetry.is_mig:

@@ -1,4 +1,4 @@
-"""What the GPU does while rounds are timed: NVML, read by a thread of its own, off the timed one."""
+"""What the hardware does while rounds are timed: NVML, read by a thread of its own; on a CPU, who else uses it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from perfsuite.evidence import Telemetry
+from perfsuite.measure.cpu_load import load_since, read_cpu
 from perfsuite.measure.nvml import find_device
 from perfsuite.measure.nvml_library import NOT_REPORTED, NvmlUnavailableError, connect_nvml
 from perfsuite.measure.readings import Sample, Surroundings, summarise
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.measure.cpu_load import CpuReading
     from perfsuite.measure.nvml import NvmlDevice
     from perfsuite.measure.nvml_library import BoundedCalls
 
@@ -69,7 +71,7 @@ class NothingToSee:
 
     def stop(self, token: float) -> Telemetry:
         """Return nothing, with the reason."""
-        absent = dict.fromkeys(_ABSENT, self._reason)
+        absent = dict.fromkeys((*_ABSENT, *_OF_A_CPU), self._reason)
         return Telemetry(num_samples=0, seconds=time.perf_counter() - token, absent=absent)
 
     def pause(self, token: float) -> None:
@@ -85,6 +87,44 @@ class NothingToSee:
     def read_sample(self) -> None:
         """Return None."""
 
+
+class CpuInstrument:
+    """Sees who else uses the cores; reads nothing between its beginning and its end."""
+
+    def start(self) -> tuple[float, CpuReading]:
+        """Read the clock and the cores' counters."""
+        return time.perf_counter(), read_cpu()
+
+    def stop(self, token: tuple[float, CpuReading]) -> Telemetry:
+        """Return what others took of the cores since."""
+        begin_s, before = token
+        load = load_since(before)
+        absent = dict.fromkeys(_ABSENT, "the CPU is measured")
+        if load is None:
+            absent |= dict.fromkeys(_OF_A_CPU, "not shown by this system, or too short a time")
+        return Telemetry(
+            num_samples=0,
+            seconds=time.perf_counter() - begin_s,
+            background_cpu_ratio=None if load is None else load.background_ratio,
+            steal_ratio=None if load is None else load.steal_ratio,
+            absent=absent,
+        )
+
+    def pause(self, token: tuple[float, CpuReading]) -> None:
+        """Do nothing."""
+
+    def resume(self, token: tuple[float, CpuReading]) -> None:
+        """Do nothing."""
+
+    def energy_joules(self) -> float | None:
+        """Return None."""
+        return None
+
+    def read_sample(self) -> None:
+        """Return None."""
+
+
+_OF_A_CPU = ("background_cpu_ratio", "steal_ratio")
 
 _ABSENT = (
     *("sm_clock_mhz", "memory_clock_mhz", "max_sm_clock_mhz", "power_watts", "temperature_celsius", "throttle_ratio"),
@@ -158,7 +198,8 @@ class NvmlInstrument:
             max_sm_clock_mhz=max_sm_clock_mhz,
             reason=hung or NOT_REPORTED,
         )
-        return dataclasses.replace(telemetry, absent={**telemetry.absent, **self._absent(telemetry)})
+        absent = {**telemetry.absent, **self._absent(telemetry), **dict.fromkeys(_OF_A_CPU, "a GPU is measured")}
+        return dataclasses.replace(telemetry, absent=absent)
 
     def _absent(self, telemetry: Telemetry) -> dict[str, str]:
         """Return the reasons that only the instrument knows."""
@@ -256,7 +297,7 @@ def make_instrument(
         uuid: The device's UUID; asked of torch if not given.
     """
     if device.type != "cuda":
-        return NothingToSee("the CPU is measured")
+        return CpuInstrument()
     if uuid is None:
         import torch  # only here: what the driver reports is asked without it
 

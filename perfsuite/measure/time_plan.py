@@ -38,6 +38,10 @@ TRAFFIC_RATIO = 3.0
 CPU_FLOPS_PER_THREAD = 50 * GIGA
 CPU_BYTES_PER_SECOND = 10 * GIGA
 
+# From here to READ_PROFILE_S, what the host does: 60 of the 179 s on a T4 and of the 140 s on an H100. None of it was
+# read on a machine with a GPU: START_S is an assumption, the others are of two cores of a shared server without one.
+# The four ratios above are assumptions too. A recorded run on a GPU replaces them: `--durations=0` has the seconds of
+# each cell, its record those of its warm-up and its rounds, and what is left of a cell is the host's.
 START_S = 8.0
 """From the first cell to its first kernel: the CUDA context, and loading cuDNN and cuBLAS."""
 BUILD_S = 0.6

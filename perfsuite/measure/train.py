@@ -12,10 +12,11 @@ import torch
 
 from perfsuite.errors import RecordError
 from perfsuite.measure.clock import device_synchronizer
-from perfsuite.measure.drift import drift_finding
+from perfsuite.measure.drift import DeviceHistory, drift_finding, few_times_finding
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
+from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from perfsuite.evidence import Telemetry
     from perfsuite.measure.active_clock import ActiveClock
-    from perfsuite.measure.memory import MemoryMeter
+    from perfsuite.measure.telemetry import Instrument
     from perfsuite.records import Process, ProofReading
     from perfsuite.workloads.images import Split
 
@@ -109,6 +111,7 @@ def train(
             evaluation_batch=evaluation_batch_size(step),
         )
         undo.callback(training.close)
+        instrument = make_instrument(device, period_s=TELEMETRY_PERIOD_S)
         run = _Run(
             job,
             training,
@@ -117,18 +120,17 @@ def train(
             device=device,
             clock=clock,
             now=now,
-            meter=memory_meter(device),
+            instrument=instrument,
         )
         run.resume(warn)
         check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
-        instrument = make_instrument(device, period_s=TELEMETRY_PERIOD_S)
         watch = instrument.start()
         try:
-            run.epochs(report, epoch_ended, instrument.energy_joules)
+            run.epochs(report, epoch_ended)
         finally:
             telemetry = instrument.stop(watch)
         report("testing")
-        record = dataclasses.replace(run.record(split, proof, process), telemetry=telemetry)
+        record = run.record(split, proof, process, telemetry)
         write_finished(folder, record)
         _free(folder)
     return record
@@ -154,10 +156,11 @@ class _Run:
         device: torch.device,
         clock: ActiveClock,
         now: Callable[[], float],
-        meter: MemoryMeter,
+        instrument: Instrument,
     ) -> None:
         self._job, self._training, self._folder, self._identity = job, training, folder, identity
-        self._device, self._clock, self._now, self._meter = device, clock, now, meter
+        self._device, self._clock, self._now, self._meter = device, clock, now, memory_meter(device)
+        self._instrument, self._history = instrument, DeviceHistory()
         self._synchronize = device_synchronizer(device)
         self._progress = Progress()
         self._stamps = TimeStamps(folder)
@@ -192,10 +195,11 @@ class _Run:
         self,
         report: Callable[[str], None],
         epoch_ended: Callable[[EpochRecord, float, float], None],
-        read_energy_joules: Callable[[], float | None],
     ) -> None:
         """Train what is left, a checkpoint after every epoch and now and then within one."""
         training, progress = self._training, self._progress
+        read_energy_joules = self._instrument.energy_joules
+        self._note_temperature()
         while training.epoch < self._job.recipe.epochs:
             number = training.epoch + 1
             energy = read_energy_joules()
@@ -231,6 +235,7 @@ class _Run:
             self._stamps.stamp()
             self._advance(training_s + end - middle)
             self._add_energy(energy, read_energy_joules())
+            self._note_temperature()
             epoch = EpochRecord(
                 epoch=number,
                 learning_rate=self._job.recipe.learning_rate_at(number - 1),
@@ -250,6 +255,11 @@ class _Run:
             self._save()
             left = (self._job.recipe.epochs - number) * (training_s + end - middle)
             epoch_ended(epoch, training.num_train / training_s, left)
+
+    def _note_temperature(self) -> None:
+        sample = self._instrument.read_sample()
+        if sample is not None:
+            self._history.note_temperature(self._now(), sample.temperature_celsius)
 
     def _reading(self) -> float:
         self._synchronize()
@@ -275,7 +285,9 @@ class _Run:
         progress = dataclasses.asdict(self._progress)
         save_checkpoint(self._folder, {"identity": self._identity, "training": training.state(), "progress": progress})
 
-    def record(self, split: Split, proof: tuple[ProofReading, ...], process: Process) -> TrainingRecord:
+    def record(
+        self, split: Split, proof: tuple[ProofReading, ...], process: Process, telemetry: Telemetry
+    ) -> TrainingRecord:
         """Test the network, and put everything together."""
         job, training, progress = self._job, self._training, self._progress
         self._meter.reset()
@@ -284,21 +296,12 @@ class _Run:
         test_s = self._reading() - begin
         progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
         metrics, absent = self._metrics(test_s)
-        best = max(progress.history, key=lambda epoch: epoch.validation_accuracy)
         choices = training_choices(
             job.workload,
             job.recipe,
             deterministic=job.deterministic,
             evaluation_batch=training.evaluation_batch,
         )
-        findings = []
-        if not math.isclose(best.validation_accuracy, progress.history[-1].validation_accuracy, abs_tol=0.05):
-            last = progress.history[-1].validation_accuracy
-            findings.append(
-                f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to {last:.1%}"
-            )
-        drift = drift_finding([epoch.training_s for epoch in progress.history], EPOCH_DRIFT_RATIO, of="epochs")
-        findings += [] if drift is None else [drift]
         return TrainingRecord(
             workload=job.workload,
             recipe=job.recipe,
@@ -327,12 +330,31 @@ class _Run:
                 **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
-            findings=tuple(findings),
+            findings=tuple(self._findings(telemetry)),
             process=process,
             environment=job.environment,
             reasons={choice.name: choice.reason for choice in choices},
             test_predictions=pack_predictions(test.outcomes),
+            telemetry=telemetry,
         )
+
+    def _findings(self, telemetry: Telemetry) -> list[str]:
+        """Return what a reader should know before using accuracy and times, in words."""
+        history, findings = self._progress.history, []
+        best, last = max(history, key=lambda epoch: epoch.validation_accuracy), history[-1]
+        if not math.isclose(best.validation_accuracy, last.validation_accuracy, abs_tol=0.05):
+            findings.append(
+                f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to "
+                f"{last.validation_accuracy:.1%}"
+            )
+        times = [epoch.training_s for epoch in history]
+        drift = drift_finding(times, EPOCH_DRIFT_RATIO, of="epochs")
+        doubts = (
+            drift or few_times_finding(times, EPOCH_DRIFT_RATIO, of="epochs"),
+            self._history.heating_finding(telemetry),
+        )
+        findings += [doubt for doubt in doubts if doubt is not None]
+        return findings + findings_of(telemetry)
 
     def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:
         progress, peak = self._progress, self._progress.training_peak_bytes

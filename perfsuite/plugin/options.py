@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.errors import InvalidChoiceError, PerfsuiteError, choose, parse_batch_sizes, split_names
+from perfsuite.errors import (
+    InvalidChoiceError,
+    PerfsuiteError,
+    choose,
+    parse_batch_sizes,
+    require_device_name,
+    split_names,
+)
 from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
@@ -269,10 +275,7 @@ def read_options(get: Callable[[str], object]) -> Options:
 
         for name in options.precisions:
             _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", options.device):
-        raise InvalidChoiceError(
-            f"--perf-device: unknown device {options.device[:20]!r}; choose from auto, cuda, cuda:N, cpu"
-        )
+    require_device_name("--perf-device", options.device)
     data = options.data
     if data is not None:
         from perfsuite.workloads.image_files import check_data_path

@@ -94,7 +94,7 @@ def _short_examination(state: Suite, path: Path) -> list[str]:
     from perfsuite.measure.condition import read_condition
     from perfsuite.measure.doctor import diagnose
 
-    found = diagnose(read_condition(state.device.type, results=path.parent, short=True))
+    found = diagnose(read_condition(str(state.device), results=path.parent, short=True))
     lines = [
         f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")
         for check in found

@@ -33,7 +33,8 @@ class ModelSpec:
 
 
 # Source of the parameter counts and of the multiply-accumulates (convolutions and the linear layer): counted on the
-# built networks, `torch.utils.flop_counter` divided by two for the latter; tests/workloads/test_models.py counts again.
+# built networks, `torch.utils.flop_counter` divided by two for the latter. What is kept: dry runs on fake tensors, the
+# difference of two batch sizes. tests/workloads/test_models.py counts again, what is kept of two of the networks.
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (

@@ -104,6 +104,9 @@ def resolve_precision(name: str, device_type: str) -> str:
 def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
     """Check that the hardware computes in this precision itself.
 
+    Torch's own `is_bf16_supported` answers for the current GPU, which need not be this one; it asks for the same
+    compute capability.
+
     Raises:
         NotSupportedError: It does not; the message says what it lacks.
     """
@@ -115,7 +118,7 @@ def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
     where = f"{torch.cuda.get_device_name(device)} has compute capability {capability[0]}.{capability[1]}"
     if policy.allow_tf32 and capability < (8, 0):
         raise NotSupportedError(f"tf32 needs compute capability 8.0 or newer; {where}")
-    if policy.autocast_dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if policy.autocast_dtype is torch.bfloat16 and capability < (8, 0):
         raise NotSupportedError(f"amp-bf16 needs native bfloat16 (compute capability 8.0 or newer); {where}")
 
 

@@ -150,12 +150,19 @@ def started(record: Record, minute: int) -> Record:
         (telemetry(1395.0), 0.90, "12% lower (1,395 MHz after 1,590)"),
         (telemetry(throttle_ratio={"thermal (software)": 0.5}), 1.1, "held down by thermal (software) in 50%"),
         (telemetry(num_other_processes=1), 1.1, "another process was on the GPU of the candidate"),
+        (
+            telemetry(background_cpu_ratio=0.5),
+            1.1,
+            "other processes took 50% of the cores' time while the candidate was measured, 2% in the baseline",
+        ),
+        (telemetry(steal_ratio=0.3), 1.1, "other virtual machines took 30% of the cores' time while the candidate"),
     ],
 )
 def test_what_the_hardware_did_is_said_beside_the_verdict(
     tmp_path: Path, new: Telemetry, ratio: float, words: str
 ) -> None:
-    sides = sides_of(tmp_path, with_evidence(telemetry=telemetry()), with_evidence(telemetry=new))
+    old = telemetry(background_cpu_ratio=0.02, steal_ratio=0.0)
+    sides = sides_of(tmp_path, with_evidence(telemetry=old), with_evidence(telemetry=new))
     text = circumstances(sides, 0, ratio)
     assert text is not None
     assert words in text

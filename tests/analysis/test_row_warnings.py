@@ -20,6 +20,9 @@ NOISY = [0.1, 0.2] * 10
 THROTTLED = Telemetry(num_samples=10, seconds=1.0, throttle_ratio={"power cap": 0.5, "thermal (software)": 0.3})
 SHARED = Telemetry(num_samples=10, seconds=1.0, num_other_processes=1, other_processes_bytes=None)
 
+LOADED = Telemetry(num_samples=0, seconds=1.0, background_cpu_ratio=0.3, steal_ratio=0.1)
+QUIET = Telemetry(num_samples=0, seconds=1.0, background_cpu_ratio=0.05, steal_ratio=0.01)
+
 
 def entry(times: list[float], precision: str = "fp32", **changes: Any) -> dict[str, Any]:
     found = make_entry(dataclasses.replace(make_record(make_workload(precision=precision)), **changes), times)
@@ -35,6 +38,8 @@ def entry(times: list[float], precision: str = "fp32", **changes: Any) -> dict[s
         (NOISY, {"findings": ("the middle half of the rounds",)}, "noisy"),
         (STEADY, {"telemetry": THROTTLED, "findings": ("power cap", "thermal")}, "throttled"),
         (STEADY, {"telemetry": SHARED, "findings": ("another process",)}, "other GPU processes"),
+        (STEADY, {"telemetry": LOADED, "findings": ("background", "steal")}, "background load, steal time"),
+        (STEADY, {"telemetry": QUIET}, None),
         (STEADY, {"findings": ("still getting faster",)}, "see notes"),
         (NOISY, {"telemetry": THROTTLED, "findings": ("a", "b", "c", "d")}, "noisy, throttled, see notes"),
     ],

@@ -322,6 +322,24 @@ def test_two_recipes_of_one_name_are_two_rows_and_show_what_differs(read: Callab
         assert shown == ["0.01"] * per_training + ["0.5"] * per_training, name
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        field.name
+        for field in dataclasses.fields(SMOKE)
+        if field.name not in {"name", "source", "target_accuracy"} and not field.name.startswith("num_")
+    ],
+)
+def test_whatever_a_recipe_says_of_the_training_separates_two_of_one_name(
+    field: str, read: Callable[..., Results]
+) -> None:
+    one = of_rate(0.01, 0.3)
+    value = getattr(one.recipe, field)
+    other = dataclasses.replace(one.recipe, **{field: value + 1 if isinstance(value, int) else value / 2 + 0.1})
+    results = read(one, dataclasses.replace(one, recipe=other, weights_sha256="f" * 64))
+    assert len(accuracy_frame(results)) == 2
+
+
 def test_seeds_of_one_recipe_are_one_row_whatever_the_recipe_is_called(read: Callable[..., Results]) -> None:
     other = of_rate(0.01, 0.4, seed=1)
     other = dataclasses.replace(other, recipe=dataclasses.replace(other.recipe, name="yours"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from cuda_stand_in import small_gpu
 from nvml_driver import Driver, loaded
 from replayed_nvml import ReplayedNvml, replayed_device
 
@@ -19,7 +20,6 @@ from perfsuite.measure.condition import (
     read_free_memory,
     read_governors,
     read_gpu,
-    shares_between,
     smallest_step,
 )
 from perfsuite.measure.doctor import GIB_BYTES, diagnose
@@ -208,14 +208,6 @@ def test_what_the_system_tells_is_read(tmp_path: Path) -> None:
     assert read_free_memory(tmp_path / "none") is None
 
 
-def test_work_and_stolen_time_are_told_apart() -> None:
-    before = "cpu  9 9\ncpu0 50 0 50 400 0 0 0 0 0 0\ncpu1 50 0 50 400 0 0 0 0 0 0\ncpu2 9 9 9 9 9 9 9 9 0 0\nintr 1\n"
-    after = "cpu  9 9\ncpu0 60 0 60 425 0 0 0 5 0 0\ncpu1 60 0 60 425 0 0 0 5 0 0\ncpu2 9 9 99 9 9 9 9 9 0 0\nintr 1\n"
-    assert shares_between(before, after, {0, 1}) == pytest.approx((0.4, 0.1))  # the third core is not ours
-    assert shares_between(before, before, {0}) == (None, None)
-    assert shares_between("", "nonsense", {0}) == (None, None)
-
-
 def test_a_clock_s_smallest_step_is_seen() -> None:
     readings = iter([0.0, 0.0, 0.5, 0.5, 0.75, *[2.0] * 10_000, *[3.0] * 100_000])
     assert smallest_step(lambda: next(readings), readings=3) == 0.25
@@ -227,6 +219,29 @@ def test_the_command_reports_this_machine(tmp_path: Path, capsys: pytest.Capture
     text = capsys.readouterr().out
     for part in ('"device"', '"precision"', '"timer"', '"disk"', '"status"'):
         assert part in text
+
+
+def test_the_gpu_that_is_named_is_examined_and_not_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_gpu(monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80"])
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0) if device.index else (7, 5))
+        assert main(["doctor", "--device", "cuda:1", "--results", str(tmp_path), "--format", "csv"]) in {0, 1}
+        text = capsys.readouterr().out
+    assert "GPU 1" in text
+    assert "amp-bf16" in text  # which GPU 0 lacks
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:", "cuda:x", "cuda:-1", "cpu:0"])
+def test_a_name_that_is_no_device_is_one_line_that_says_which_are(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--device", name]) == 2
+    expected = f"perfsuite: error: --device: unknown device {name!r}; choose from auto, cuda, cuda:N, cpu\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_gpu_without_room_for_a_context_is_told_and_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

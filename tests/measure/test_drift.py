@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 from perfsuite.evidence import Telemetry
-from perfsuite.measure.drift import DeviceHistory, drift_finding
+from perfsuite.measure.drift import DeviceHistory, drift_finding, few_times_finding
 from perfsuite.measure.rounds import more_rounds
 
 
@@ -22,6 +22,16 @@ def test_rounds_that_become_longer_are_told_and_scatter_is_not() -> None:
     assert finding is not None
     assert finding.startswith("the last third of the rounds took 4.0% longer than the first")
     assert drift_finding([1.0, 2.0], 0.005) is None
+
+
+def test_few_times_that_are_apart_are_told_and_those_that_are_alike_are_not() -> None:
+    assert few_times_finding([1.0, 1.01, 1.0, 1.01], 0.02, of="epochs") is None
+    assert few_times_finding([1.0, 1.1] * 5, 0.02, of="epochs") is None  # enough to look for a drift
+    apart = few_times_finding([1.0, 1.05, 1.06, 1.06], 0.02, of="epochs")
+    assert apart == "times of the epochs are up to 6.0% apart, and 4 are too few to tell drift from scatter"
+    one = few_times_finding([1.0], 0.02, of="epochs")
+    assert one is not None
+    assert one.startswith("only one of the epochs")
 
 
 def test_a_gpu_that_heats_up_matters_only_while_its_clock_is_limited() -> None:

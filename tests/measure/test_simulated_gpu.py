@@ -81,7 +81,7 @@ def measured(
     gpu: SimulatedGpu, clock: DeviceClock, monkeypatch: pytest.MonkeyPatch, load: tuple[str, str], **effort: Any
 ) -> tuple[float, Record]:
     """Measure a cell; returns how far its median is from the sustained time, as a ratio less 1."""
-    instrument = SimulatedInstrument(gpu=gpu, watts=LOADS[load].watts, can_read=effort.pop("can_read", True))
+    instrument = SimulatedInstrument(gpu=gpu, can_read=effort.pop("can_read", True))
     monkeypatch.setattr(harness, "make_instrument", lambda _device: instrument)
     budget = BUDGETS["cpu"]
     benchmark = SimulatedBenchmark(

@@ -6,12 +6,11 @@ import threading
 from typing import Any
 
 import pytest
-import torch
 from replayed_nvml import ReplayedNvml, ReplayedNvmlError, replayed_device
 
 from perfsuite.evidence import Spread
 from perfsuite.measure.readings import Sample, Surroundings, findings_of, summarise
-from perfsuite.measure.telemetry import NothingToSee, NvmlInstrument, make_instrument
+from perfsuite.measure.telemetry import NvmlInstrument
 
 OURS = 4711
 NOBODY = Surroundings(num_other_processes=0, other_processes_bytes=0, num_ecc_errors=0, is_mig=None)
@@ -112,14 +111,6 @@ def test_what_nvml_does_not_report_is_none_with_its_reason() -> None:
 def test_energy_is_read_in_joules() -> None:
     source = instrument()
     assert (source.energy_joules(), source.energy_joules()) == (1000.0, 1140.0)
-
-
-def test_a_cpu_has_nothing_to_see_and_says_why() -> None:
-    source = make_instrument(torch.device("cpu"))
-    assert isinstance(source, NothingToSee)
-    telemetry = source.stop(source.start())
-    assert telemetry.absent["energy_joules"] == "the CPU is measured"
-    assert (source.energy_joules(), findings_of(telemetry)) == (None, [])
 
 
 def test_a_clock_that_was_never_held_down_is_no_finding() -> None:

@@ -202,3 +202,33 @@ def test_the_plugin_does_not_import_torch_or_pandas_before_it_is_needed() -> Non
         "assert not {'torch', 'pandas', 'perfsuite.workloads'} & set(sys.modules), 'imported'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+OTHERS_TAKE_HALF = """
+import pytest
+from perfsuite.measure import cpu_load, telemetry
+
+@pytest.fixture(autouse=True)
+def half_taken(monkeypatch):
+    ticks = 0
+    def read_cpu():
+        nonlocal ticks
+        ticks += 50
+        rows = [f"cpu{core} {ticks} 0 0 {ticks} 0 0 0 0" for core in cpu_load.own_cores()]
+        return cpu_load.CpuReading(stat="\\n".join(rows), own_s=0.0)
+    for module in (cpu_load, telemetry):
+        monkeypatch.setattr(module, "read_cpu", read_cpu)
+    yield
+"""
+
+
+def test_a_cell_measured_under_background_load_says_so_in_its_own_row(
+    run_suite: Callable[..., Run], add_conftest: Callable[[str], None]
+) -> None:
+    add_conftest(OTHERS_TAKE_HALF)
+    run = run_suite("-k", "resnet18 and forward and fp32")
+    rows = [line for line in run.text.splitlines() if line.startswith(("[1/1] forward", "resnet18  fp32"))]
+    assert [("background load" in row) for row in rows] == [True, True], rows
+    record = run.content["benchmarks"][0]["extra_info"]["perfsuite"]
+    assert record["telemetry"]["background_cpu_ratio"] == 0.5
+    assert any(finding.startswith("background load: other processes took 50%") for finding in record["findings"])

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfsuite.cli import main
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -164,3 +166,18 @@ def test_a_cell_that_kills_the_process_is_recorded_as_the_one_that_was_measured(
     assert run.outcomes[0] == (FORWARD_AMP, "interrupted")
     assert {outcome for _, outcome in run.outcomes[1:]} == {"not_run"}
     assert run.content["perfsuite"]["complete"] is False
+
+
+def test_compare_names_what_a_run_recorded_as_failed(
+    run_suite: Callable[..., Run], add_conftest: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    selected = ("-k", "resnet18 and forward")
+    folder = run_suite(*selected, "--benchmark-json=old.json").folder
+    add_conftest("import torch\n" + FAIL_IN_AMP.format(after=5, error="torch.OutOfMemoryError('CUDA out of memory.')"))
+    run_suite(*selected, "--benchmark-json=new.json")
+    capsys.readouterr()
+    files = ["--baseline", str(folder / "old.json"), "--candidate", str(folder / "new.json")]
+    assert main(["compare", *files, "--fail-on", "failed"]) == 1
+    captured = capsys.readouterr()
+    assert "out of memory in the candidate: resnet18 amp-bf16 forward b2 does not fit" in captured.out
+    assert captured.err == "perfsuite: failed (--fail-on failed): 1 failed\n"

@@ -11,13 +11,15 @@ from builders import make_workload
 from generated_images import generated_set
 
 from perfsuite.errors import DataError, MeasurementError, RecordError
-from perfsuite.recipes import SMOKE
+from perfsuite.recipes import SMOKE, STUDY
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
 from perfsuite.workloads.images import split_images
 from perfsuite.workloads.training import DeviceImages, Training, deterministic
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("tiny_networks")
 
 CPU = torch.device("cpu")
 IMAGES = generated_set()
@@ -40,7 +42,8 @@ def make_training(
     return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
 
 
-def test_a_learnable_set_is_learnt() -> None:
+def test_a_learnable_set_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # a real ResNet
     training = make_training(num_train=40, batch_size=10)
     before = training.evaluate("test")
     losses = [training.train_epoch()[0] for _ in range(6)]
@@ -63,8 +66,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(precision: 
 
 
 def test_the_learning_rate_follows_the_recipe() -> None:
-    recipe = dataclasses.replace(SMOKE, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=20)
+    recipe = dataclasses.replace(STUDY, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=20)
     assert [recipe.learning_rate_at(epoch) for epoch in (0, 19, 20, 39, 40)] == [0.1, 0.1, 0.05, 0.05, 0.025]
+
+
+def test_the_first_decay_is_counted_from_the_end_of_the_warm_up() -> None:
+    recipe = dataclasses.replace(
+        STUDY, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=2, warmup_epochs=2, warmup_factor=0.2
+    )
+    assert [recipe.learning_rate_at(epoch) for epoch in range(6)] == pytest.approx([0.02, 0.02, 0.1, 0.1, 0.05, 0.05])
 
 
 def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:

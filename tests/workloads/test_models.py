@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from builders import make_workload
 from torch.utils.flop_counter import FlopCounterMode
 
 from perfsuite.errors import InvalidChoiceError
+from perfsuite.measure.dry_run import predict_memory
 from perfsuite.workloads.models import MODELS, build_model
 
 CPU = torch.device("cpu")
@@ -17,6 +19,18 @@ def test_networks_have_the_parameters_and_the_arithmetic_that_the_table_says(nam
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, 3, 32, 32))
     assert counter.get_total_flops() / 2e9 == pytest.approx(MODELS[name].forward_gmacs, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet152"])  # the others take a minute
+def test_what_a_network_keeps_for_the_backward_pass_is_what_the_table_says(name: str) -> None:
+    few, many = (
+        predict_memory(
+            make_workload(model=name, precision="fp32", phase="forward", batch_size=size, device_type="cuda")
+        )
+        for size in (2, 6)
+    )
+    kept_bytes = (many.activations_bytes - few.activations_bytes) / 4  # of one image
+    assert kept_bytes / 1e6 == pytest.approx(MODELS[name].kept_megabytes, rel=5e-3)
 
 
 def test_the_network_is_in_cifar_form_and_in_training_mode() -> None:

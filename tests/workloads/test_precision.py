@@ -196,32 +196,28 @@ def test_a_cpu_has_no_tf32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "native_bf16", "lacking"),
-    [((7, 5), False, {"tf32", "amp-bf16"}), ((8, 0), True, set()), ((9, 0), True, set())],
+    ("capability", "lacking"),
+    [((7, 5), {"tf32", "amp-bf16"}), ((8, 0), set()), ((9, 0), set())],
 )
-def test_what_a_gpu_lacks_is_told_by_its_capability(
-    monkeypatch: pytest.MonkeyPatch,
-    capability: tuple[int, int],
-    native_bf16: bool,
-    lacking: set[str],
+def test_what_a_gpu_lacks_is_told_by_its_own_capability_and_not_that_of_the_current_one(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], lacking: set[str]
 ) -> None:
-    asked: list[bool] = []
+    measured = torch.device("cuda", 1)
 
-    def is_bf16_supported(*, including_emulation: bool = True) -> bool:
-        asked.append(including_emulation)
-        return native_bf16 or including_emulation
+    def of_measured(device: torch.device | None = None) -> tuple[int, int]:
+        return capability if device == measured else (5, 0)
 
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Tesla T4")
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
-    refused = set()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", of_measured)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    refused = {}
     for name, policy in POLICIES.items():
-        with contextlib.suppress(NotSupportedError):
-            require_support(policy, torch.device("cuda", 0))
-            continue
-        refused.add(name)
-    assert refused == lacking
-    assert asked == [False]
+        try:
+            require_support(policy, measured)
+        except NotSupportedError as error:
+            refused[name] = str(error)
+    assert set(refused) == lacking
+    assert all(f"GPU 1 has compute capability {capability[0]}.{capability[1]}" in text for text in refused.values())
 
 
 def test_each_autocast_region_is_a_fresh_one() -> None:

@@ -6,9 +6,10 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import is_known, span, titled
+from perfsuite.analysis.figures.material import span, titled
 from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import GRID, INK, precision_color
+from perfsuite.analysis.frames import is_known, rows_of
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.training_groups import family_words, training_groups
@@ -31,7 +32,7 @@ def accuracy_chart(material: Material) -> Drawing | None:
     groups = training_groups(material.results)
     if not groups:
         return None
-    rows: list[dict[Any, Any]] = accuracy_frame(material.results).to_dict("records")
+    rows = rows_of(accuracy_frame(material.results))
     panels: dict[tuple[str, str], list[tuple[TrainingGroup, dict[Any, Any]]]] = {}
     for group, row in zip(groups, rows, strict=True):
         panels.setdefault((group.recipe, group.family.place), []).append((group, row))

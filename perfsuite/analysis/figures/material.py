@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
+from perfsuite.analysis.frames import is_known, plain, rows_of
 from perfsuite.analysis.speedup import geometric_mean, speedup_frame
 from perfsuite.analysis.table_parts import place_in_words, place_table_columns, varying
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from perfsuite.analysis.across import Across
     from perfsuite.analysis.collect import Results
@@ -83,8 +84,8 @@ def _measured_cells(results: Results) -> list[Cell]:
     if frame.empty or "run_id" not in frame:
         return []
     place, label = place_words(frame), workload_words(frame[frame["model"].notna()])
-    groups: dict[tuple[Any, ...], list[tuple[int, dict[Hashable, Any]]]] = {}
-    for index, row in enumerate(frame.to_dict("records")):
+    groups: dict[tuple[Any, ...], list[tuple[int, dict[str, Any]]]] = {}
+    for index, row in enumerate(rows_of(frame)):
         if is_known(row["model"]):
             key = (place(row), *(row[column] for column in WORKLOAD_COLUMNS))
             groups.setdefault(key, []).append((index, row))
@@ -95,7 +96,7 @@ def _measured_cells(results: Results) -> list[Cell]:
 
 def _cell(
     key: tuple[Any, ...],
-    rows: list[dict[Hashable, Any]],
+    rows: list[dict[str, Any]],
     indices: list[int],
     label: Callable[[Mapping[Any, Any]], str],
 ) -> Cell:
@@ -119,18 +120,12 @@ def _typical(values: Sequence[Any]) -> Any:
     return known[0] if isinstance(known[0], str) else float(statistics.median(known))
 
 
-def is_known(value: Any) -> bool:
-    """Whether a value of a frame is there."""
-    return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124 - NaN alone differs
-
-
 def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
     """Return what names the place of a row, by `place_columns`; nothing where all rows have the same."""
     columns = place_table_columns(frame)
 
     def words(row: Mapping[Any, Any]) -> str:
-        plain = {str(key): value if is_known(value) else None for key, value in row.items()}
-        return place_in_words(columns, plain)
+        return place_in_words(columns, {str(key): plain(value) for key, value in row.items()})
 
     return words
 

@@ -18,6 +18,7 @@ from perfsuite.analysis.figures.material import (
 )
 from perfsuite.analysis.figures.rows import MOST_ROWS, Bar, Point, Row, Shape, rows_panel, spread_limits, upper_limit
 from perfsuite.analysis.figures.style import FP32, INK, precision_color
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.speedup import geometric_mean
 from perfsuite.analysis.table_parts import name_column
 from perfsuite.metrics import duration
@@ -118,7 +119,7 @@ def plain_chart(material: Material) -> Drawing | None:
     if foreign.empty:
         return None
     place = place_words(foreign)
-    foreign = foreign.assign(place=[place(row) for row in foreign.to_dict("records")])
+    foreign = foreign.assign(place=[place(row) for row in rows_of(foreign)])
     places = list(dict.fromkeys(foreign["place"]))
     slowest = foreign.groupby("fullname", sort=False)["time_median_s"].agg(geometric_mean)
     chosen = slowest.sort_values(ascending=False, kind="stable").head(MOST_ROWS)

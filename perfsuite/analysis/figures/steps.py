@@ -20,6 +20,7 @@ from perfsuite.analysis.figures.material import (
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_points
 from perfsuite.analysis.figures.rows import Bar, Row, rows_panel, rows_words, upper_limit
 from perfsuite.analysis.figures.style import MUTED, SEQUENCE, precision_color
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.metrics import METRICS, significant
@@ -38,7 +39,7 @@ def speedup_chart(material: Material) -> Drawing | None:
         return None
     place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in sorted(frame.to_dict("records"), key=lambda row: phase_rank(row["phase"])):
+    for row in sorted(rows_of(frame), key=lambda row: phase_rank(row["phase"])):
         groups.setdefault((place(row), row["phase"]), []).append({str(key): value for key, value in row.items()})
     several = frame["precision"].nunique() > 1
     ratios = [_speedup(row) for rows in groups.values() for row in rows]
@@ -115,7 +116,7 @@ def paired_chart(material: Material) -> Drawing | None:
     place, label = place_words(frame), workload_words(frame, but=("precision",))
     groups: dict[str, list[Row]] = {}
     ratios: list[Ratio] = []
-    for row in frame.to_dict("records"):
+    for row in rows_of(frame):
         time_ratio = ratio_of_row(row, "time_ratio")
         if time_ratio is None:
             continue

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import is_known, place_words, span
+from perfsuite.analysis.figures.material import place_words, span
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, ratio_point
 from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, precision_color
+from perfsuite.analysis.frames import is_known, rows_of
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.statistics.intervals import bare_ratio
@@ -34,7 +35,7 @@ def study_chart(material: Material) -> Drawing | None:
         frame, ours, what = thesis_frame(results), "projected_time_ratio", "projected training time"
     if len(frame) == 0:
         return None
-    records = frame if isinstance(frame, list) else frame.to_dict("records")
+    records = frame if isinstance(frame, list) else rows_of(frame)
     place = place_words(training_origins(trainings) if trainings.trainings else results.benchmarks)
     panels = []
     memory = "memory_ratio"

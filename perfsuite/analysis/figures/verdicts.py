@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts import Verdict
 
 COLORS: dict[Verdict, str] = {
+    "failed": WORSE,
     "regressed": WORSE,
     "improved": BETTER,
     "unchanged": SAME,

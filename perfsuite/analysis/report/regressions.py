@@ -27,7 +27,9 @@ def regressions_answer(material: Material) -> Answer | None:
     if comparison is None:
         return None
     benchmarks, trainings = ranked(comparison), ranked_trainings(comparison.trainings)
-    lines = [line for one in _of(benchmarks, "regressed")[:MOST_NAMED] for line in _benchmark_lines(one)]
+    lines = [f"{_name(one)}: {one.time.reason}" for one in _of(benchmarks, "failed")[:MOST_NAMED]]
+    lines += [f"{one.cell.label}: {one.reason}" for one in _of(trainings, "failed")[:MOST_NAMED]]
+    lines += [line for one in _of(benchmarks, "regressed")[:MOST_NAMED] for line in _benchmark_lines(one)]
     lines += [line for one in _of(trainings, "regressed")[:MOST_NAMED] for line in _training_lines(one)]
     missing = [one.fullname.rsplit("::", 1)[-1] for one in _of(benchmarks, "missing")]
     missing += [one.cell.label for one in _of(trainings, "missing")]
@@ -43,8 +45,12 @@ def _of(judged: Sequence[Judged], verdict: Verdict) -> list[Judged]:
     return [one for one in judged if one.verdict == verdict]
 
 
+def _name(benchmark: BenchmarkVerdict) -> str:
+    return benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+
+
 def _benchmark_lines(benchmark: BenchmarkVerdict) -> list[str]:
-    name = benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+    name = _name(benchmark)
     if benchmark.time.by_tail:
         return [f"{name}: {benchmark.time.reason}", *_memory_lines(name, benchmark.memory)]
     return [*_time_lines(name, benchmark.time, "time"), *_memory_lines(name, benchmark.memory)]
@@ -73,8 +79,17 @@ def _memory_lines(name: str, memory: MetricVerdict | None) -> list[str]:
 def _lead(comparison: Comparison) -> tuple[str, str]:
     """Return the answer in a few words, and how it is shown."""
     counts = comparison.count()
+    if "failed" in counts:
+        failed = f"{_shares(comparison, 'failed')} failed"
+        also = f", {_shares(comparison, 'regressed')} regressed" if "regressed" in counts else ""
+        return f"Yes: {failed}{also}", "bad"
     if "regressed" in counts:
         return f"Yes: {_shares(comparison, 'regressed')}", "bad"
+    return _lead_without_regressions(comparison)
+
+
+def _lead_without_regressions(comparison: Comparison) -> tuple[str, str]:
+    counts = comparison.count()
     if "incomparable" in counts:
         return "Cannot be said: the machines are not the same", "unsure"
     if comparison.why_not_judged is not None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.consistency import consistency_findings
-from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, is_known, place_words, workload_words
+from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, place_words, workload_words
+from perfsuite.analysis.frames import is_known, plain, rows_of
 from perfsuite.analysis.ratio_text import (
     MORE_STEPS,
     MORE_STEPS_AND_PAIRS,
@@ -98,7 +99,7 @@ def _amp_steps(material: Material) -> Answer | None:
     if frame.empty:
         return None
     phase = next(name for name in (*PHASE_TITLES, *frame["phase"]) if (frame["phase"] == name).any())
-    rows: list[dict[Any, Any]] = frame[frame["phase"] == phase].to_dict("records")
+    rows = rows_of(frame[frame["phase"] == phase])
     ratios = [float(row["speedup_ratio"]) for row in rows]
     place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
     several = frame["precision"].nunique() > 1
@@ -199,12 +200,12 @@ def _cut(text: str, longest: int = 190) -> str:
 def environment_rows(material: Material, columns: Sequence[str]) -> pd.DataFrame:
     """Return a row per environment, and in which files it stands."""
     results = material.results
-    records: list[dict[Any, Any]] = [] if results.benchmarks.empty else results.benchmarks.to_dict("records")
+    records: list[dict[Any, Any]] = [] if results.benchmarks.empty else rows_of(results.benchmarks)
     records += [{**pair.environment, "file": pair.file} for pair in results.pairs]
     records += [{**training.environment, "file": training.file} for training in results.trainings]
     found: dict[tuple[Any, ...], dict[Any, None]] = {}
     for record in records:
-        values = tuple(record.get(column) if is_known(record.get(column)) else None for column in columns)
+        values = tuple(plain(record.get(column)) for column in columns)
         found.setdefault(values, {})[record["file"]] = None
     rows = [
         {**dict(zip(columns, values, strict=True)), "num_files": len(files), "files": ", ".join(map(str, files))}

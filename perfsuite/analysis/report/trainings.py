@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.kinds import KINDS
+from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.report.answers import Answer, first_lines
 from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.training_tables import accuracy_table, amp_table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def trainings_answer(material: Material) -> Answer | None:
     """Return the answer of the first screen: every accuracy against its target, and what AMP changed."""
-    rows: list[dict[Any, Any]] = accuracy_frame(material.results).to_dict("records")
+    rows = rows_of(accuracy_frame(material.results))
     if not rows:
         return None
     changes = [line for row in rows if (line := amp_line(row)) is not None]
@@ -43,7 +44,7 @@ def trainings_answer(material: Material) -> Answer | None:
 
 def trainings_words(material: Material) -> tuple[str, ...]:
     """Return the first line of the section: every accuracy with its interval, its target, and whether it is reached."""
-    rows: list[dict[Any, Any]] = accuracy_frame(material.results).to_dict("records")
+    rows = rows_of(accuracy_frame(material.results))
     return (f"{'; '.join(first_lines([accuracy_line(row) for row in rows]))}.",) if rows else ()
 
 

@@ -1,0 +1,50 @@
+"""What is absent in a data frame is None in its rows: the one place where rows are taken out of frames.
+
+pandas keeps an absent value as None, NaN or NA, depending on its version and on what else is in the column.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_ABSENT_TYPES = {"NAType", "NaTType"}
+"""By name: tables without a frame do not load pandas."""
+
+
+def is_known(value: Any) -> bool:
+    """Whether a value of a frame is there."""
+    return plain(value) is not None
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a frame as plain Python has it; None where it is absent, NaN or infinite."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if hasattr(value, "item"):  # a numpy scalar
+        return plain(value.item())
+    return None if type(value).__name__ in _ABSENT_TYPES else value
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as dicts of plain values, absent ones None."""
+    names = [str(name) for name in frame.columns]
+    columns = [_plain_values(frame.iloc[:, position]) for position in range(len(names))]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _plain_values(column: pd.Series[Any]) -> list[Any]:
+    """Return a column as plain values, absent ones None."""
+    values: list[Any] = column.tolist()
+    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    if kind == "i":
+        return values
+    if kind == "f":
+        return [value if -math.inf < value < math.inf else None for value in values]
+    return [plain(value) for value in values]
