@@ -1,14 +1,46 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Files as they are on disk: written so that nobody ever sees half of one, opened only if they are ordinary."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
+import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def open_ordinary(path: Path) -> IO[bytes]:
+    """Open a file to be read, if it is an ordinary one.
+
+    A named pipe would be waited for without end, a device has no end, and opening one may act on it.
+
+    Raises:
+        OSError: There is none, it may not be read, or it is a folder, a pipe, a device or a socket.
+        ValueError: The path is none at all.
+    """
+    _require_ordinary(path, os.stat(path).st_mode)  # noqa: PTH116 - no other errors than open
+    # Not blocking, and checked again: it may have been replaced by a pipe since.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    stream = os.fdopen(handle, "rb")
+    try:
+        _require_ordinary(path, os.fstat(handle).st_mode)
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def _require_ordinary(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not an ordinary file, but a pipe, a device or a socket", str(path))
+
+
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
     A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.
@@ -27,10 +59,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _remove_leftovers(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
+            _try_lock(stream)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -41,3 +75,35 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.perfsuite-"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed left of a file half written; one that is being written is locked."""
+    leftovers: list[Path] = []
+    with contextlib.suppress(OSError):  # a folder that may be written to, but not listed
+        leftovers = [file for file in path.parent.iterdir() if file.name.startswith(_prefix(path))]
+    for leftover in leftovers:
+        with contextlib.suppress(OSError), open_ordinary(leftover) as stream:
+            if _try_lock(stream):
+                leftover.unlink()
+
+
+if sys.platform == "win32":
+
+    def _try_lock(_stream: IO[bytes]) -> bool:
+        """Nothing is removed on Windows, whose locks keep the owner from renaming the file."""
+        return False
+
+else:
+    import fcntl
+
+    def _try_lock(stream: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # held, or a file system without locks
+            return False
+        return True

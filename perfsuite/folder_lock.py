@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from perfsuite.errors import FolderInUseError
+from perfsuite.files import open_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +54,7 @@ def folder_locked(folder: Path) -> Iterator[int]:
 def is_lock(path: Path) -> bool:
     """Whether a file is one that `folder_locked` wrote, or empty."""
     try:
-        with path.open(encoding="utf-8") as lock:
+        with io.TextIOWrapper(open_ordinary(path), encoding="utf-8") as lock:
             return bool(_holder(lock)) or not lock.seek(0, os.SEEK_END)
     except (OSError, ValueError):
         return False

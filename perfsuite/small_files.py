@@ -7,12 +7,11 @@ looks at the content.
 from __future__ import annotations
 
 import json
-import os
-import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import ResultFileError
+from perfsuite.files import open_ordinary
 from perfsuite.strict_json import MAX_TEXT_CHARACTERS
 
 if TYPE_CHECKING:
@@ -62,11 +61,7 @@ def _parsed(path: Path, max_bytes: int, kind: str, parse: Callable[[str], Any]) 
 
 def _read_text(path: Path, max_bytes: int, kind: str) -> str:
     try:
-        # Not blocking: a named pipe that nobody writes to would be waited for without end.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise ResultFileError(f"{path}: cannot be read: not an ordinary file")
+        with open_ordinary(path) as stream:
             data = stream.read(max_bytes + 1)
     except FileNotFoundError:
         raise

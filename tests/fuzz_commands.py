@@ -1,8 +1,9 @@
 """Structure-aware fuzz of the command line and of the small JSON and TOML readers.
 
 The tests run a few hundred cases; for long runs: `PYTHONPATH=. python tests/fuzz_commands.py 20000 [SEED]`. A case
-fails where a command raises, ends with another status than 0, 1 or 2, or writes more than one line or a control
-character to standard error. What failed is printed with its seed.
+fails where a command raises, ends with another status than 0, 1 or 2, writes more than one line or a control character
+to standard error, takes more than 20 s or, in long runs, 1 GiB more of address space than the first. What failed is
+printed with its seed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import make_content, make_entry, make_record
+from fuzz_limits import TooLong, limit_memory, limited_time
 
 from perfsuite.cli import main
 
@@ -149,7 +151,10 @@ def run_case(seed: int, folder: Path) -> str | None:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            status: Any = main(arguments)
+            with limited_time():
+                status: Any = main(arguments)
+        except TooLong:
+            return f"seed {seed}: {arguments!r:.300} took too long"
         except SystemExit as ended:
             status = ended.code
         if chance.random() < 0.3:
@@ -185,6 +190,13 @@ def fuzz(num_cases: int, first_seed: int = 0) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = fuzz(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    print("\n".join(found) or "nothing failed")  # noqa: T201 - a script
+    num_cases, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    fuzz(100, first)  # imports everything, before memory is limited
+    limit_memory()
+    found: list[str] = []
+    for begin in range(first, first + num_cases, 500):
+        new = fuzz(min(500, first + num_cases - begin), begin)
+        found += new
+        lines = [*new, f"{begin - first + 500:,} cases, {len(found)} failed"]
+        print("\n".join(lines), flush=True)  # noqa: T201 - a script
     sys.exit(bool(found))

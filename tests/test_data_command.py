@@ -31,8 +31,22 @@ def test_a_mirror_is_imported_shown_and_verified(
     fingerprint = generated_set().fingerprint
     assert out.count(f"fingerprint {fingerprint}") == 3
     assert f"{fingerprint}, verified" in out
-    assert "100 training and 40 test images" in out
+    assert "100 training images, 10 of each class" in out
+    assert "40 test images, 4 of each class" in out
     assert "imported from mirror.tar.gz; not recognised as the original CIFAR-10" in out
+
+
+def test_classes_of_different_sizes_are_said(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = mirror_files(generated_parts())
+    del files["train/cat/0003.png"], files["train/cat/0013.png"]
+    assert main(["data", "import", str(write_mirror(files, tmp_path / "mirror.zip"))]) == 0
+    out = capsys.readouterr().out
+    assert cache.exists()
+    assert (
+        "98 training images, not the same number of each class: airplane 10, automobile 10, bird 10, cat 8, deer 10"
+        in out
+    )
+    assert "40 test images, 4 of each class" in out
 
 
 def test_a_download_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.files import write_atomically
+from perfsuite.analysis.result_file import read_result_file
+from perfsuite.errors import ResultFileError
+from perfsuite.files import open_ordinary, write_atomically
 
 
 def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +36,35 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
 def test_a_device_is_written_to_and_not_replaced() -> None:
     write_atomically(Path("/dev/null"), "text")
     assert not Path("/dev/null").is_file()
+
+
+def test_only_an_ordinary_file_is_opened(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, Path("/dev/zero")):
+        with pytest.raises(OSError, match="not an ordinary file, but a pipe, a device or a socket"):
+            open_ordinary(path)
+        with pytest.raises(ResultFileError, match="cannot be read: not an ordinary file"):
+            read_result_file(path)
+    with pytest.raises(IsADirectoryError):
+        open_ordinary(tmp_path)
+    link.unlink()
+    link.symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"content")
+    with open_ordinary(link) as stream:
+        assert stream.read() == b"content"
+
+
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next_one_alone(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "x.json"
+    left, written, unrelated = (tmp_path / f".x.json.{end}" for end in ("perfsuite-a", "perfsuite-b", "original"))
+    for file in (left, written, unrelated):
+        file.write_text("half")
+    with written.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        write_atomically(path, "new")
+    assert sorted(tmp_path.iterdir()) == sorted([path, written, unrelated])
+    write_atomically(path, "newer")
+    assert sorted(tmp_path.iterdir()) == sorted([path, unrelated])

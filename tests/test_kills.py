@@ -168,7 +168,7 @@ def slow():
 def main():
     decoding.CHUNK = 1
     decoding.os.sched_getaffinity = lambda _: {0, 1}
-    decoding.decode_images([Slow()] * 4, ["a"] * 4)
+    decoding.decode_images([("a", Slow())] * 4)
 
 if __name__ == "__main__":
     import signal

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from perfsuite.errors import RecordError, ResultFileError
+from perfsuite.files import open_ordinary
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, PairedRecord, Record
 from perfsuite.strict_json import check_length, is_number
@@ -126,7 +127,8 @@ def read_result_file(path: Path) -> ResultFile:
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open_ordinary(path) as stream:
+            text = stream.read().decode("utf-8-sig")
     except FileNotFoundError:
         raise ResultFileError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -134,7 +136,7 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError:
         raise ResultFileError(f"{path}: not JSON (not UTF-8 text)") from None
     except (OSError, ValueError) as error:
-        raise ResultFileError(f"{path}: cannot be read: {error}") from None
+        raise ResultFileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not text.strip():
         raise ResultFileError(f"{path}: empty")
     return text

@@ -57,11 +57,7 @@ def _data(options: argparse.Namespace) -> int:
         found = download_images()
         images.save_image_set(found, path)
     elif options.action == "import":
-
-        def report(stage: str, done: int, total: int) -> None:
-            say_progress(f"{stage} {done:,}{f' of {total:,}' if total else ''} images")
-
-        found = images.import_images(options.path, report=report)
+        found = images.import_images(options.path, report=lambda num: say_progress(f"importing: {num:,} images"))
         say_progress("")
         images.save_image_set(found, path)
     else:
@@ -71,7 +67,7 @@ def _data(options: argparse.Namespace) -> int:
     lines = [
         str(path),
         f"  {found.name}, {found.source}; {_kind(is_canonical=found.is_canonical)}",
-        f"  {len(found.train_labels):,} training and {len(found.test_labels):,} test images",
+        *(f"  {line}" for line in images.class_counts_in_words(found)),
         f"  fingerprint {found.fingerprint}" + (", verified" if options.action == "verify" else ""),
     ]
     write("\n".join(lines) + "\n", None)

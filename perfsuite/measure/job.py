@@ -8,13 +8,14 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perfsuite.errors import DataError, RecordError
+from perfsuite.errors import DataError, RecordError, ResultFileError
 from perfsuite.files import write_atomically
 from perfsuite.folder_lock import NAME as LOCK_NAME
 from perfsuite.folder_lock import folder_locked
 from perfsuite.record_kinds import read_record
+from perfsuite.small_files import read_json
 from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
@@ -23,10 +24,17 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.record_kinds import AnyRecord
     from perfsuite.records import Environment, Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
 FINISHED = "finished.json"
+
+MAX_FINISHED_BYTES = 64 * 1024**2
+"""Of a result; that of a thousand epochs takes 400 KB."""
+
+FIRST_WITH_DIGEST = 5
+"""Schema version from which on a kept result has a digest."""
 
 CHECKPOINT_EVERY_S = 600.0
 """Between checkpoints within an epoch, which takes an hour where a CPU has other work: no interruption costs more."""
@@ -65,15 +73,36 @@ ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device
 
 def identity_of(job: Job, split: Split, device: torch.device) -> str:
     """Return what determines a training; a checkpoint or result of another identity is never used."""
+    return _identity(
+        job.environment,
+        job.workload,
+        job.recipe,
+        seed=job.seed,
+        split=split.fingerprint,
+        deterministic=job.deterministic,
+        device_type=device.type,
+    )
+
+
+def _identity(
+    environment: Environment | None,
+    workload: Workload,
+    recipe: Recipe,
+    *,
+    seed: int,
+    split: str,
+    deterministic: bool,
+    device_type: str,
+) -> str:
     return json.dumps(
         {
-            "environment": {name: getattr(job.environment, name) for name in ENVIRONMENT_FIELDS},
-            "workload": dataclasses.asdict(job.workload),
-            "recipe": {k: v for k, v in dataclasses.asdict(job.recipe).items() if k not in {"source", "name"}},
-            "seed": job.seed,
-            "split": split.fingerprint,
-            "deterministic": job.deterministic,
-            "device_type": device.type,
+            "environment": {name: getattr(environment, name, None) for name in ENVIRONMENT_FIELDS},
+            "workload": dataclasses.asdict(workload),
+            "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in {"source", "name"}},
+            "seed": seed,
+            "split": split,
+            "deterministic": deterministic,
+            "device_type": device_type,
         },
         sort_keys=True,
     )
@@ -105,17 +134,59 @@ def training_folder(job: Job, identity: str) -> Iterator[Path]:
         yield folder
 
 
-def read_finished(folder: Path, warn: Callable[[str], None]) -> TrainingRecord | None:
-    """Return the result of a training that came to its end before, or None."""
+def read_finished(folder: Path, identity: str, warn: Callable[[str], None]) -> TrainingRecord | None:
+    """Return the result of a training that came to its end before, or None.
+
+    Args:
+        folder: The training's own.
+        identity: What determines the training; the result of another one is never returned.
+        warn: Told in one line why a result was passed over.
+    """
     path = folder / FINISHED
     try:
-        record = read_record(json.loads(path.read_text(encoding="utf-8")), FINISHED)
+        content = read_json(path, max_bytes=MAX_FINISHED_BYTES)
+        record = read_record(content, FINISHED)
+        _check_finished(content, record, identity)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecordError) as error:
-        warn(f"{path}: damaged ({str(error)[:100]}); trained again")
+    except (ResultFileError, RecordError) as error:
+        warn(f"{str(error).removeprefix(f'{path}: '):.200} ({path}); trained again")
         return None
     return record if isinstance(record, TrainingRecord) else None
+
+
+def _check_finished(content: dict[str, Any], record: AnyRecord, identity: str) -> None:
+    """Check that a result is whole, and that of this training.
+
+    The record itself says what it is the result of. Its digest is as old as schema version 5: one of an older version
+    is checked by its fields alone.
+
+    Raises:
+        RecordError: It is damaged, or of another training.
+    """
+    digest = content.get("sha256")
+    if digest != _digest_of(content) and (digest is not None or content["schema_version"] >= FIRST_WITH_DIGEST):
+        raise RecordError("damaged: its digest is not that of its content")
+    if not isinstance(record, TrainingRecord) or identity != _identity_of_record(record):
+        raise RecordError("the result of another training: other recipe, seed, data or versions")
+
+
+def _identity_of_record(record: TrainingRecord) -> str:
+    """Return the identity of the training that a record is the result of."""
+    return _identity(
+        record.environment,
+        record.workload,
+        record.recipe,
+        seed=record.seed,
+        split=record.data.split_fingerprint,
+        deterministic=record.deterministic,
+        device_type=record.workload.device_type,
+    )
+
+
+def _digest_of(content: dict[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +224,9 @@ def write_finished(folder: Path, record: TrainingRecord) -> None:
     """
     path = folder / FINISHED
     try:
-        write_atomically(path, json.dumps(record.to_json(), indent=1))
+        if not path.is_file():  # a pipe would be written to, and waited for
+            path.unlink(missing_ok=True)
+        content = record.to_json()
+        write_atomically(path, json.dumps({**content, "sha256": _digest_of(content)}, indent=1))
     except OSError as error:
         raise DataError(f"{path}: the result cannot be written: {error.strerror}") from None

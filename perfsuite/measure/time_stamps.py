@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.files import open_ordinary
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -59,7 +61,8 @@ class TimeStamps:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists():
-                whole = self._path.read_bytes().rpartition(b"\n")
+                with open_ordinary(self._path) as stream:
+                    whole = stream.read().rpartition(b"\n")
                 os.truncate(self._path, len(whole[0]) + len(whole[1]))
         except OSError as error:
             self._problem = error.strerror or str(error)
@@ -93,7 +96,7 @@ class TimeStamps:
     def _append(self, line: str) -> None:
         """Append a line; a full disk does not end the training, which says so itself at its checkpoint."""
         try:
-            with self._path.open("a", encoding="ascii") as stream:
+            with open(self._path, "a", encoding="ascii", opener=_without_waiting) as stream:
                 stream.write(f"{line}\n")
         except OSError as error:
             self._problem = error.strerror or str(error)
@@ -107,7 +110,7 @@ class TimeStamps:
         if self._problem is not None:
             return _unknown(f"{NAME} could not be written: {self._problem}")
         try:
-            with self._path.open("rb") as stream:
+            with open_ordinary(self._path) as stream:
                 content = stream.read(MAX_BYTES + 1)
         except OSError as error:
             return _unknown(f"{NAME} cannot be read: {error.strerror}")
@@ -156,6 +159,10 @@ def _parse(line: str) -> tuple[int, float] | None:
     except ValueError:
         return None
     return stamp if 0 <= stamp[1] < MAX_SECONDS else None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)  # a pipe without a reader is an error
 
 
 MAX_SECONDS = 1e9

@@ -6,11 +6,11 @@ import contextlib
 import dataclasses
 import math
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfsuite.errors import RecordError
 from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.drift import DeviceHistory, drift_finding, few_times_finding
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
@@ -20,6 +20,7 @@ from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
+from perfsuite.measure.training_progress import Progress, read_progress
 from perfsuite.predictions import pack_predictions
 from perfsuite.training_choices import training_choices
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
@@ -27,6 +28,7 @@ from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, 
 from perfsuite.workloads.images import split_images
 from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
 from perfsuite.workloads.training import Training, deterministic
+from perfsuite.workloads.training_state import check_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,20 +46,6 @@ TELEMETRY_PERIOD_S = 1.0
 
 EPOCH_DRIFT_RATIO = 0.02
 """By how much the last third of the epochs may differ from the first: else early steps do not tell the time of late."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Progress:
-    """What accumulates over processes and is not the network's; `epoch_active_s` is of the epoch that is not done."""
-
-    history: list[EpochRecord] = field(default_factory=list)
-    active_s: float = 0.0
-    epoch_active_s: float = 0.0
-    num_resumes: int = 0
-    training_peak_bytes: int | None = None
-    evaluation_peak_bytes: int | None = None
-    energy_joules: float | None = 0.0
-    target_reached_s: float | None = None
 
 
 def train(
@@ -100,7 +88,7 @@ def train(
     identity = identity_of(job, split, device)
     policy = policy_named(job.workload.precision)
     with training_folder(job, identity) as folder, contextlib.ExitStack() as undo:
-        finished = read_finished(folder, warn)
+        finished = read_finished(folder, identity, warn)
         if finished is not None:
             _free(folder)  # of a process that was killed before it could
             clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
@@ -174,27 +162,34 @@ class _Run:
         self._device, self._clock, self._now, self._meter = device, clock, now, memory_meter(device)
         self._instrument, self._history = instrument, DeviceHistory()
         self._synchronize = device_synchronizer(device)
-        self._progress = _Progress()
+        self._progress = Progress()
         self._stamps = TimeStamps(folder)
 
     def resume(self, warn: Callable[[str], None]) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
         self._stamps.begin_process()
-        state = load_checkpoint(
-            self._folder,
-            device=self._device,
-            fits=lambda state: state.get("identity") == self._identity,
-            warn=warn,
-        )
+        state = load_checkpoint(self._folder, device=self._device, check=self._check, warn=warn)
         if state is None:
             return
         self._training.load_state(state["training"])
-        saved = state["progress"]
-        known = {field.name: saved[field.name] for field in dataclasses.fields(_Progress) if field.name in saved}
-        known["history"] = [EpochRecord(**epoch) for epoch in saved["history"]]
-        known["num_resumes"] += 1
-        self._progress = _Progress(**known)
+        self._progress = self._saved_progress(state)
+        self._progress.num_resumes += 1
         self._clock.seconds = self._progress.active_s
+
+    def _check(self, state: dict[str, Any]) -> None:
+        if state.get("identity") != self._identity:
+            raise RecordError("of another training: other recipe, data or versions")
+        check_state(state.get("training"), self._training.state(), self._device)
+        self._saved_progress(state)
+
+    def _saved_progress(self, state: dict[str, Any]) -> Progress:
+        return read_progress(
+            state.get("progress"),
+            epoch=state["training"]["epoch"],
+            step=state["training"].get("step", 0),
+            num_steps=self._training.num_steps,
+            num_epochs=self._job.recipe.epochs,
+        )
 
     def epochs(
         self,
@@ -285,10 +280,10 @@ class _Run:
         return max((peak for peak in (known, found) if peak is not None), default=None)
 
     def _save(self) -> None:
+        training = self._training
+        self._progress.num_steps = training.epoch * training.num_steps + training.step
         progress = dataclasses.asdict(self._progress)
-        save_checkpoint(
-            self._folder, {"identity": self._identity, "training": self._training.state(), "progress": progress}
-        )
+        save_checkpoint(self._folder, {"identity": self._identity, "training": training.state(), "progress": progress})
 
     def record(
         self, split: Split, proof: tuple[ProofReading, ...], process: Process, telemetry: Telemetry

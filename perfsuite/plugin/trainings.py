@@ -76,7 +76,13 @@ def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
 
 def _imported(config: pytest.Config, path: Path) -> ImageSet:
     """Import a folder or archive once, and keep it beside the default data set."""
-    from perfsuite.workloads.images import default_path, import_images, load_image_set, save_image_set
+    from perfsuite.workloads.images import (
+        class_counts_in_words,
+        default_path,
+        import_images,
+        load_image_set,
+        save_image_set,
+    )
 
     try:
         stat = path.stat()
@@ -88,6 +94,7 @@ def _imported(config: pytest.Config, path: Path) -> ImageSet:
         return load_image_set(kept)
     _say(config, f"importing {path}")
     found = import_images(path)
+    _say(config, "; ".join(class_counts_in_words(found)))
     save_image_set(found, kept)
     return found
 

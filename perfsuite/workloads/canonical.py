@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from perfsuite.errors import DataError
-from perfsuite.files import write_atomically
+from perfsuite.files import open_ordinary, write_atomically
 
 FORMAT = "perfsuite-canonical-1"
 
@@ -61,7 +61,7 @@ def canonical_fingerprint() -> str | None:
     """
     path = canonical_path()
     try:
-        with path.open("rb") as stream:
+        with open_ordinary(path) as stream:
             text = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None

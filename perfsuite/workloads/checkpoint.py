@@ -7,12 +7,15 @@ import hashlib
 import io
 import os
 import tempfile
+import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfsuite.errors import DataError
+from perfsuite.errors import DataError, RecordError
+from perfsuite.files import open_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 MAGIC = b"perfsuite-checkpoint-1\n"
 NAME = "checkpoint.pt"
 BEFORE = "checkpoint.before.pt"
+
+MAX_BYTES = 2 * 1024**3
+"""Of a checkpoint; that of the largest network here, a ResNet-152, has 470 MB."""
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -44,9 +50,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         if current.exists():
             current.replace(folder / BEFORE)
         temporary.replace(current)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise DataError(f"{folder / NAME}: the checkpoint cannot be written: {error.strerror or error}") from None
 
 
@@ -58,44 +67,60 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def load_checkpoint(
-    folder: Path, *, device: torch.device, fits: Callable[[dict[str, Any]], bool], warn: Callable[[str], None]
+    folder: Path, *, device: torch.device, check: Callable[[dict[str, Any]], None], warn: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """Return the newest checkpoint that is whole and fits, or None if there is none.
 
     Args:
         folder: Where they lie.
         device: Where its tensors go.
-        fits: Whether a state is of this very training.
+        check: Raises a RecordError for a state that this training cannot be resumed from.
         warn: Told in one line why a checkpoint was passed over.
     """
     for name in (NAME, BEFORE):
         path = folder / name
         try:
-            content = path.read_bytes()
+            state = _read(path, device)
+            check(state)
         except FileNotFoundError:
             continue
         except OSError as error:
-            warn(f"{path}: cannot be read ({error.strerror}); passed over")
-            continue
-        state = _read(content, device)
-        if state is None:
-            warn(f"{path}: damaged; going on from the one before it, or from the beginning")
-        elif not fits(state):
-            warn(f"{path}: of another training (other recipe, data or versions of the format); passed over")
+            warn(f"{path}: cannot be read ({error.strerror or error}); passed over")
+        except RecordError as error:
+            warn(f"{path}: {error}; going on from the one before it, or from the beginning")
         else:
             return state
     return None
 
 
-def _read(content: bytes, device: torch.device) -> dict[str, Any] | None:
-    header = len(MAGIC) + 65
-    if not content.startswith(MAGIC) or len(content) <= header:
-        return None
-    digest, payload = content[len(MAGIC) : header - 1], content[header:]
-    if hashlib.sha256(payload).hexdigest().encode() != digest:
-        return None
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return the state in a checkpoint, nothing of which is believed before its digest is right.
+
+    Raises:
+        OSError: It cannot be read.
+        RecordError: It is damaged.
+    """
+    with open_ordinary(path) as stream:
+        header = stream.read(len(MAGIC) + 65)
+        if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+            raise RecordError(f"damaged: more than {MAX_BYTES // 1024**3} GiB")
+        payload = stream.read() if header.startswith(MAGIC) else b""
+    if not payload or hashlib.sha256(payload).hexdigest().encode() + b"\n" != header[len(MAGIC) :]:
+        raise RecordError("damaged")
     try:
-        state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+        state = _unpickled(payload, device)
     except Exception:  # noqa: BLE001 - whatever torch finds wrong with a file is damage
+        state = None
+    if not isinstance(state, dict):
+        raise RecordError("damaged")
+    return state
+
+
+def _unpickled(payload: bytes, device: torch.device) -> Any:
+    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+        num_bytes = sum(info.file_size for info in archive.infolist())
+    if num_bytes > len(payload):  # torch.save compresses nothing
         return None
-    return state if isinstance(state, dict) else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, for what is no checkpoint of it
+        return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)

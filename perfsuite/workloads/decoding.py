@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +17,27 @@ import numpy as np
 from perfsuite.child_process import signals_held, worker_started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
 IMAGE_SIZE = 32
 """H and W of a CIFAR-10 image. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
 
 FORMATS = ("PNG", "JPEG")
 CHUNK = 1000
-"""Images that are handed to a worker at once."""
+"""Images that are handed to a worker at once, at most."""
+
+CHUNK_BYTES = 2 * 1024**2
+"""Of their files: with two chunks a worker, 64 MiB on 16 cores."""
 
 Images = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def decode_images(
-    files: Sequence[bytes], names: Sequence[str], *, report: Callable[[int], None] = lambda _done: None
-) -> Images:
-    """Decode PNG and JPEG files on all cores.
+def decode_images(files: Iterable[tuple[str, bytes]], *, report: Callable[[int], None] = lambda _done: None) -> Images:
+    """Decode PNG and JPEG files on all cores; no more of them are asked for than are being decoded.
 
     Args:
-        files: Contents of the files.
-        names: What they are called, for errors.
+        files: What each is called, for errors, and its content.
         report: Told how many are done, now and then.
 
     Returns:
@@ -41,49 +46,92 @@ def decode_images(
     Raises:
         ValueError: A file is no such image; one line naming it.
     """
-    starts = range(0, len(files), CHUNK)
     decoded: list[Images] = []
+    num_decoded = 0
+    for images in _decoded(_chunks(files)):
+        decoded.append(images)
+        num_decoded += len(images)
+        report(num_decoded)
+    # Freed piece by piece as they are copied: np.concatenate would need twice the memory.
+    joined = np.empty((num_decoded, 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    while decoded:
+        images = decoded.pop()
+        joined[num_decoded - len(images) : num_decoded] = images
+        num_decoded -= len(images)
+    return joined
+
+
+def _chunks(files: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    chunk: list[tuple[str, bytes]] = []
+    num_bytes = 0
+    for file in files:
+        chunk.append(file)
+        num_bytes += len(file[1])
+        if len(chunk) >= CHUNK or num_bytes >= CHUNK_BYTES:
+            yield chunk
+            chunk, num_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
+def _decoded(chunks: Iterator[list[tuple[str, bytes]]]) -> Iterator[Images]:
     num_workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
-    if num_workers == 1 or len(files) <= CHUNK:
-        for start in starts:
-            decoded.append(_decode_chunk(files[start : start + CHUNK], names[start : start + CHUNK]))
-            report(min(start + CHUNK, len(files)))
-    else:
-        # A fresh interpreter for each: one that was forked from a process with torch's threads may hang.
-        workers = ProcessPoolExecutor(
-            num_workers, mp_context=get_context("spawn"), initializer=worker_started, initargs=(os.getpid(),)
-        )
-        with workers as pool:
-            with signals_held("SIGINT"):
-                futures = [
-                    pool.submit(_decode_chunk, files[start : start + CHUNK], names[start : start + CHUNK])
-                    for start in starts
-                ]
-            try:
-                for start, future in zip(starts, futures, strict=True):
-                    decoded.append(future.result())
-                    report(min(start + CHUNK, len(files)))
-            except BaseException:
-                running = list((getattr(pool, "_processes", None) or {}).values())  # a public name comes with 3.14
-                pool.shutdown(wait=False, cancel_futures=True)
-                for process in running:
-                    process.kill()
-                raise
-    return np.concatenate(decoded) if decoded else np.empty((0, 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-
-
-def _decode_chunk(files: Sequence[bytes], names: Sequence[str]) -> Images:
-    from PIL import Image, UnidentifiedImageError
-
-    Image.MAX_IMAGE_PIXELS = IMAGE_SIZE * IMAGE_SIZE * 64  # a picture that claims to be huge is not even begun
-    out = np.empty((len(files), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-    for index, (content, name) in enumerate(zip(files, names, strict=True)):
+    first = list(islice(chunks, 2))
+    chunks = chain(first, chunks)
+    if num_workers == 1 or len(first) < 2:  # noqa: PLR2004 - one chunk needs no processes
+        yield from map(_decode_chunk, chunks)
+        return
+    # A fresh interpreter for each: one that was forked from a process with torch's threads may hang.
+    workers = ProcessPoolExecutor(
+        num_workers, mp_context=get_context("spawn"), initializer=worker_started, initargs=(os.getpid(),)
+    )
+    with workers as pool:
+        waiting: deque[Future[Images]] = deque()
         try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if image.size != (IMAGE_SIZE, IMAGE_SIZE):
-                    raise ValueError(f"{name}: {image.size[0]}x{image.size[1]} pixels; 32x32 are needed")
-                pixels = np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{name}: no PNG or JPEG image ({str(error)[:80]})") from None
-        out[index] = pixels.transpose(2, 0, 1)
+            for chunk in chunks:
+                with signals_held("SIGINT"):
+                    waiting.append(pool.submit(_decode_chunk, chunk))
+                if len(waiting) > 2 * num_workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            _kill(pool)
+            raise ValueError(
+                "a process that decodes images could not be started, or was ended: memory has run out, or an image "
+                "crashes its decoder"
+            ) from None
+        except BaseException:
+            _kill(pool)
+            raise
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    running = list((getattr(pool, "_processes", None) or {}).values())  # a public name comes with 3.14
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in running:
+        process.kill()
+
+
+def _decode_chunk(files: Sequence[tuple[str, bytes]]) -> Images:
+    out = np.empty((len(files), 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, for images that are odd but readable
+        for index, (name, content) in enumerate(files):
+            out[index] = _decode(name, content).transpose(2, 0, 1)
     return out
+
+
+def _decode(name: str, content: bytes) -> Images:
+    """Return the pixels [H, W, 3] of one image; its size is read from its header and checked before any are decoded."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            size = image.size
+            pixels = np.asarray(image.convert("RGB")) if size == (IMAGE_SIZE, IMAGE_SIZE) else None
+    except Exception as error:  # noqa: BLE001 - Pillow raises a dozen kinds for damaged files
+        raise ValueError(f"{name}: no PNG or JPEG image ({str(error)[:80] or type(error).__name__})") from None
+    if pixels is None:
+        raise ValueError(f"{name}: {size[0]}x{size[1]} pixels; 32x32 are needed")
+    return pixels

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-import stat
-import tarfile
 import zipfile
-import zlib
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from perfsuite.errors import DataError
+from perfsuite.files import open_ordinary
+from perfsuite.workloads.archives import DAMAGED, NO_ARCHIVE, errors_named, is_archive, members
+from perfsuite.workloads.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
@@ -24,9 +25,10 @@ SPLITS = ("train", "test")
 LARGEST_FILE_BYTES = 256 * 1024
 """Of one image of 32x32 pixels: eighty times what it takes uncompressed."""
 
-MOST_FILES = 200_000
-LARGEST_TOTAL_BYTES = 2 * 1024**3
-"""Of all members of an archive together, uncompressed: what a bomb would exceed."""
+IMAGE_BYTES = 2 * 3 * 32 * 32 + 512
+"""Of memory for one image: its pixels, once more while they are ordered, its name, label and digest."""
+
+LONGEST_NAME = 4096
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 DEEPEST = 4
@@ -50,37 +52,41 @@ class ImageFile:
     content: bytes
 
 
-def read_image_files(path: Path, *, report: Callable[[int], None] = lambda _num: None) -> list[ImageFile]:
-    """Read all images of a mirror: `{train,test}/<class>/*`, also one folder deeper.
+def image_files(path: Path) -> Iterator[ImageFile]:
+    """Read the images of a mirror one after the other: `{train,test}/<class>/*`, also one folder deeper.
 
     Args:
         path: A folder, .zip, .tar, .tar.gz or .tar.xz.
-        report: Told how many were read, now and then.
 
     Raises:
-        DataError: It cannot be read, leads out of itself, holds links or something of an unlikely size, or is no such
-            mirror.
+        DataError: It cannot be read, leads out of itself, holds links, the same image twice or something of an unlikely
+            size, or would take too much memory.
     """
-    try:
-        found = []
-        for number, file in enumerate(_files(path), start=1):
-            found.append(file)
-            if number % 1000 == 0:
-                report(number)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
-        raise DataError(f"{path}: a damaged archive: {str(error)[:100]}") from None
-    except RuntimeError as error:  # zipfile, for an encrypted member
-        raise DataError(f"{path}: cannot be read: {str(error)[:100]}") from None
+    limits = _Limits(path)
+    read = _in_folder if os.path.isdir(path) else _in_archive  # noqa: PTH112 - no error for a path that is too long
+    for file in read(path, limits):
+        limits.check_place(file)
+        yield file
+
+
+def require_all_classes(path: Path, found: Iterable[tuple[str, int]]) -> None:
+    """Check that a mirror has images of every class in both parts.
+
+    Args:
+        path: The mirror.
+        found: Split and label of each image.
+
+    Raises:
+        DataError: One has none.
+    """
+    there = set(found)
     for split in SPLITS:
         for label, name in enumerate(CLASSES):
-            if not any(file.split == split and file.label == label for file in found):
+            if (split, label) not in there:
                 raise DataError(
                     f"{path}: no images of class {name} in {split}; {{train,test}}/<class>/* is needed, the classes "
                     f"named {', '.join(CLASSES)} or 0 to 9"
                 )
-    return found
 
 
 def check_data_path(path: Path) -> None:
@@ -89,7 +95,7 @@ def check_data_path(path: Path) -> None:
     Raises:
         DataError: There is no such thing, or it is something else.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - no error for a path that is too long
         if not any(
             next(path.glob(f"{above}{split}/{name}/"), None)
             for above in ("", "*/")
@@ -97,89 +103,63 @@ def check_data_path(path: Path) -> None:
             for name in CLASSES
         ):
             raise DataError(f"{path}: no class folders in it; train/airplane, test/truck and so on are needed")
-    elif not path.exists():
+    elif not os.path.exists(path):  # noqa: PTH110
         raise DataError(
             f"{path}: no such file or folder; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` "
             "takes a mirror"
         )
     elif path.suffix == ".npz":
-        if not zipfile.is_zipfile(path):
-            raise DataError(f"{path}: no data set of perfsuite, or damaged")
-    elif not zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
-        raise DataError(f"{path}: {_NO_ARCHIVE}")
+        with errors_named(path, "no data set of perfsuite"), open_ordinary(path) as stream:
+            if not zipfile.is_zipfile(stream):
+                raise DataError(f"{path}: no data set of perfsuite, or damaged")
+    elif not is_archive(path):
+        raise DataError(f"{path}: {NO_ARCHIVE}")
 
 
-_NO_ARCHIVE = "neither a folder nor an archive; .zip, .tar, .tar.gz and .tar.xz are read"
+def _in_folder(root: Path, limits: _Limits) -> Iterator[ImageFile]:
+    with errors_named(root, "cannot be read"):
+        for folder, folders, names in os.walk(root, onerror=_raise):
+            folders.sort()
+            for name in sorted(names):
+                file = Path(folder) / name
+                place = file.relative_to(root).as_posix()
+                spot = _spot(place)
+                if spot is None:
+                    continue
+                if file.is_symlink():
+                    raise DataError(f"{root}: {place} is a link; copy what it points to")
+                with _named(root, place), open_ordinary(file) as stream:
+                    content = limits.read(stream, place)
+                yield ImageFile(split=spot[0], label=spot[1], name=place, content=content)
 
 
-def _files(path: Path) -> Iterator[ImageFile]:
-    if path.is_dir():
-        yield from _in_folder(path)
-    elif not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    elif zipfile.is_zipfile(path):
-        yield from _in_zip(path)
-    elif tarfile.is_tarfile(path):
-        yield from _in_tar(path)
-    else:
-        raise DataError(f"{path}: {_NO_ARCHIVE}")
+def _raise(error: OSError) -> None:
+    raise error
 
 
-def _in_folder(root: Path) -> Iterator[ImageFile]:
-    budget = _Budget(root)
-    for folder, folders, names in root.walk() if hasattr(root, "walk") else _walk(root):
-        folders.sort()
-        for name in sorted(names):
-            file = folder / name
-            place = file.relative_to(root).as_posix()
-            spot = _spot(place)
-            if spot is None:
-                continue
-            if file.is_symlink():
-                raise DataError(f"{root}: {place} is a link; copy what it points to")
-            with file.open("rb") as stream:
-                yield ImageFile(split=spot[0], label=spot[1], name=place, content=budget.read(stream, place))
+@contextlib.contextmanager
+def _named(root: Path, place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{root}: {place}: cannot be read: {error.strerror}") from None
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    import os
-
-    for folder, folders, names in os.walk(root, followlinks=False):
-        yield Path(folder), folders, names
-
-
-def _in_zip(path: Path) -> Iterator[ImageFile]:
-    budget = _Budget(path)
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            _check_name(path, info.filename)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                raise DataError(f"{path}: {info.filename[:100]!r} is a link; archives with links are refused")
-            spot = None if info.is_dir() else _spot(info.filename)
-            if spot is not None:
-                with archive.open(info) as stream:
-                    content = budget.read(stream, info.filename)
-                yield ImageFile(split=spot[0], label=spot[1], name=info.filename, content=content)
-
-
-def _in_tar(path: Path) -> Iterator[ImageFile]:
-    budget = _Budget(path)
-    with tarfile.open(path, "r|*") as archive:
-        for member in archive:
-            _check_name(path, member.name)
-            if member.isdir():
-                continue
-            if not member.isfile():
-                raise DataError(f"{path}: {member.name[:100]!r} is a link or a device; such archives are refused")
-            budget.skip(member.size, member.name)
-            spot = _spot(member.name)
-            stream = archive.extractfile(member) if spot is not None else None
-            if spot is not None and stream is not None:
-                content = budget.read(stream, member.name)
-                yield ImageFile(split=spot[0], label=spot[1], name=member.name, content=content)
+def _in_archive(path: Path, limits: _Limits) -> Iterator[ImageFile]:
+    for member in members(path, limits.budget):
+        _check_name(path, member.name)
+        if member.kind == "other":
+            raise DataError(f"{path}: {member.name[:100]!r} is a link or a device; such archives are refused")
+        spot = _spot(member.name) if member.kind == "file" else None
+        if spot is not None:
+            with errors_named(path, f"{DAMAGED}, at {member.name[:100]!r}"), member.open() as stream:
+                content = limits.read(stream, member.name)
+            yield ImageFile(split=spot[0], label=spot[1], name=member.name, content=content)
 
 
 def _check_name(path: Path, name: str) -> None:
+    if len(name) > LONGEST_NAME:
+        raise DataError(f"{path}: a name of {len(name):,} characters; at most {LONGEST_NAME:,} are allowed")
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", name):
         raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing of it was read")
@@ -187,37 +167,51 @@ def _check_name(path: Path, name: str) -> None:
 
 def _spot(place: str) -> tuple[str, int] | None:
     """Return split and label of a file by its place, or None for one that is no image of a class."""
-    parts = PurePosixPath(place).parts
-    if not place.lower().endswith(ENDINGS) or not 3 <= len([p for p in parts if p != "."]) <= DEEPEST:  # noqa: PLR2004 - split, class, file
+    parts = _parts(place)
+    if not place.lower().endswith(ENDINGS) or not 3 <= len(parts) <= DEEPEST:  # noqa: PLR2004 - split, class, file
         return None
     split, name = parts[-3].lower(), parts[-2].lower()
-    if split not in SPLITS or PurePosixPath(place).name.startswith("."):
+    if split not in SPLITS or parts[-1].startswith("."):
         return None
     if name in CLASSES:
         return split, CLASSES.index(name)
     return (split, int(name)) if re.fullmatch(r"[0-9]", name) else None
 
 
-class _Budget:
-    """Counts what was read, and stops what no mirror of CIFAR-10 needs."""
+def _parts(place: str) -> tuple[str, ...]:
+    return tuple(part for part in PurePosixPath(place).parts if part != ".")
+
+
+class _Limits:
+    """Counts what was read, and stops what no mirror of CIFAR-10 needs.
+
+    Attributes:
+        budget: Memory that is taken.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.budget = MemoryBudget(path)
         self._path = path
-        self._num_files = 0
-        self._num_bytes = 0
-
-    def skip(self, size: int, name: str) -> None:
-        """Count a member whose bytes pass by, read or not."""
-        self._num_bytes += size
-        if self._num_bytes > LARGEST_TOTAL_BYTES:
-            raise DataError(f"{self._path}: more than 2 GiB at {name[:100]!r}; this is no mirror of CIFAR-10")
+        self._root: tuple[str, ...] | None = None
+        self._places: set[tuple[str, ...]] = set()
 
     def read(self, stream: IO[bytes], name: str) -> bytes:
-        """Read one file within its limit."""
+        """Read one image within its limit."""
+        self.budget.take(IMAGE_BYTES + len(name), name)
         content = stream.read(LARGEST_FILE_BYTES + 1)
         if len(content) > LARGEST_FILE_BYTES:
             raise DataError(f"{self._path}: {name[:100]!r} is larger than 256 KiB; this is no image of 32x32 pixels")
-        self._num_files += 1
-        if self._num_files > MOST_FILES:
-            raise DataError(f"{self._path}: more than {MOST_FILES:,} images; this is no mirror of CIFAR-10")
         return content
+
+    def check_place(self, file: ImageFile) -> None:
+        """Refuse an image that is there twice, by one name in an archive or in two mirrors in one folder."""
+        *root, _, _, name = _parts(file.name)
+        if self._root is None:
+            self._root = tuple(root)
+        if tuple(root) != self._root:
+            places = " and ".join(repr("/".join((*parts, file.split))[:100]) for parts in (self._root, root))
+            raise DataError(f"{self._path}: images in {places}; one mirror is read, name it or leave out the other")
+        place = (file.split, str(file.label), name)
+        if place in self._places:
+            raise DataError(f"{self._path}: {file.name[:100]!r} is there twice; each image must be there once")
+        self._places.add(place)

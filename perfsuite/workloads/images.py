@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,11 @@ from perfsuite.errors import DataError
 from perfsuite.files import write_atomically
 from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
 from perfsuite.workloads.decoding import IMAGE_SIZE, decode_images
-from perfsuite.workloads.image_files import CLASSES, SPLITS, read_image_files
+from perfsuite.workloads.image_files import CLASSES, SPLITS, image_files, require_all_classes
+from perfsuite.workloads.npz import read_byte_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from perfsuite.workloads.decoding import Images
 
@@ -118,29 +118,49 @@ def random_images(num: int, seed: int = 0) -> ImageSet:
     return make_image_set(parts, source="random")
 
 
-def import_images(path: Path, *, report: Callable[[str, int, int], None] = lambda *_: None) -> ImageSet:
+def import_images(path: Path, *, report: Callable[[int], None] = lambda _num: None) -> ImageSet:
     """Read and decode a mirror of CIFAR-10 as class folders.
 
     Args:
         path: A folder, .zip, .tar, .tar.gz or .tar.xz.
-        report: Told the stage, how many images are done, and of how many (0 while unknown).
+        report: Told how many images are done.
 
     Raises:
         DataError: It is none, or an image in it is damaged.
     """
-    files = read_image_files(path, report=lambda num: report("reading", num, 0))
+    splits: list[str] = []
+    labels: list[int] = []
+
+    def contents() -> Iterator[tuple[str, bytes]]:
+        for file in image_files(path):
+            splits.append(file.split)
+            labels.append(file.label)
+            yield f"{path}: {file.name}", file.content
+
     try:
-        images = decode_images(
-            [file.content for file in files],
-            [f"{path}: {file.name}" for file in files],
-            report=lambda num: report("decoding", num, len(files)),
-        )
+        images = decode_images(contents(), report=report)
     except ValueError as error:
         raise DataError(str(error)) from None
-    labels = np.array([file.label for file in files], np.uint8)
-    splits = np.array([file.split for file in files])
-    parts = {split: (images[splits == split], labels[splits == split]) for split in SPLITS}
+    require_all_classes(path, zip(splits, labels, strict=True))
+    parts = {}
+    for split in SPLITS:
+        rows = np.array([index for index, name in enumerate(splits) if name == split])
+        parts[split] = (images[rows], np.array(labels, np.uint8)[rows])
+    del images  # before they are copied once more
     return make_image_set(parts, source=f"imported from {path.name}")
+
+
+def class_counts_in_words(images: ImageSet) -> list[str]:
+    """Return a line for each part: how many images it has of each class."""
+    lines = []
+    for part, labels in (("training", images.train_labels), ("test", images.test_labels)):
+        counts = np.bincount(labels, minlength=len(CLASSES)).tolist()
+        if len(set(counts)) == 1:
+            lines.append(f"{len(labels):,} {part} images, {counts[0]:,} of each class")
+        else:
+            each = ", ".join(f"{name} {count:,}" for name, count in zip(CLASSES, counts, strict=True))
+            lines.append(f"{len(labels):,} {part} images, not the same number of each class: {each}")
+    return lines
 
 
 def default_path() -> Path:
@@ -174,7 +194,7 @@ def save_image_set(images: ImageSet, path: Path) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, stream.getvalue())
+        write_atomically(path, stream.getbuffer())
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -188,16 +208,7 @@ def load_image_set(path: Path) -> ImageSet:
         DataError: It is missing, damaged, or something else.
     """
     canonical = canonical_fingerprint()
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` takes a "
-            "mirror"
-        ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: no data set of perfsuite, or damaged: {_first_line(error)}") from None
+    arrays = read_byte_arrays(path, ("train_images", "train_labels", "test_images", "test_labels", "meta"))
     try:
         meta: Any = json.loads(arrays["meta"].tobytes())
         if meta["format"] != FORMAT:
@@ -211,7 +222,7 @@ def load_image_set(path: Path) -> ImageSet:
             is_canonical=meta["is_canonical"] is True if canonical is None else meta["fingerprint"] == canonical,
             source=str(meta["source"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: no data set of perfsuite: {_first_line(error)}") from None
     _check_form(images, path)
     return images

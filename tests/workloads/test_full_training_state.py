@@ -10,7 +10,7 @@ import torch
 from builders import make_workload
 from generated_images import generated_set
 
-from perfsuite.errors import DataError, MeasurementError
+from perfsuite.errors import DataError, MeasurementError, RecordError
 from perfsuite.recipes import SMOKE, STUDY
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
 from perfsuite.workloads.images import split_images
@@ -152,7 +152,12 @@ def test_evaluation_takes_smaller_batches_where_a_large_one_does_not_fit(monkeyp
 
 def read(folder: Path, warnings: list[str] | None = None) -> dict[str, Any] | None:
     told = [] if warnings is None else warnings
-    return load_checkpoint(folder, device=CPU, fits=lambda state: state["identity"] == "a", warn=told.append)
+
+    def check(state: dict[str, Any]) -> None:
+        if state["identity"] != "a":
+            raise RecordError("of another training")
+
+    return load_checkpoint(folder, device=CPU, check=check, warn=told.append)
 
 
 def state_of(number: int) -> dict[str, Any]:

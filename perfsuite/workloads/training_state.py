@@ -1,0 +1,104 @@
+"""Whether the state in a checkpoint is one that a training can go on from; looked at before any of it is loaded."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from perfsuite.errors import RecordError
+
+
+def check_state(saved: Any, own: dict[str, Any], device: torch.device) -> None:
+    """Compare a saved state with the training's own: the same tensors and settings, other values.
+
+    Args:
+        saved: What a checkpoint holds.
+        own: What `Training.state` returns before anything is loaded.
+        device: Where it is trained.
+
+    Raises:
+        RecordError: Something is missing, of another form or of a value that no training has.
+    """
+    if not isinstance(saved, dict):
+        raise RecordError("the state is no dictionary")
+    needed = own.keys() - {"step", "losses", "skipped_before"}  # checkpoints of older versions are of whole epochs
+    missing = sorted(needed - saved.keys())
+    if missing:
+        raise RecordError(f"the state has no {missing[0]}")
+    if saved.get("step", 0) != 0:
+        _compare(saved.get("losses"), own["losses"], "losses")
+        _compare(saved.get("skipped_before"), own["skipped_before"], "skipped_before")
+    for name in ("model", "num_skipped"):
+        _compare(saved[name], own[name], name)
+    _compare(_without_learning_rates(saved["optimizer"]), _without_learning_rates(own["optimizer"]), "optimizer")
+    _check_scaler(saved["scaler"], own["scaler"])
+    _check_generator(saved["rng"], own["rng"], torch.device("cpu"), "rng")
+    if device.type == "cuda":
+        _check_generator(saved["cuda_rng"], own["cuda_rng"], device, "cuda_rng")
+
+
+def _compare(saved: Any, own: Any, where: str) -> None:
+    """Check that two nested values differ in the content of their tensors alone.
+
+    Raises:
+        RecordError: They differ in more.
+    """
+    if isinstance(own, torch.Tensor):
+        is_like = (
+            isinstance(saved, torch.Tensor)
+            and (saved.shape, saved.dtype, saved.layout) == (own.shape, own.dtype, own.layout)
+            and (saved.device.type, saved.requires_grad) == (own.device.type, False)
+        )
+        if not is_like:
+            raise RecordError(f"{where} is no tensor of shape {tuple(own.shape)} and type {own.dtype}")
+    elif isinstance(own, dict):
+        if not isinstance(saved, dict) or saved.keys() != own.keys():
+            raise RecordError(f"{where} has other entries")
+        for key, value in own.items():
+            _compare(saved[key], value, f"{where}.{key}")
+    elif isinstance(own, list):
+        if not isinstance(saved, list) or len(saved) != len(own):
+            raise RecordError(f"{where} has another length")
+        for index, value in enumerate(own):
+            _compare(saved[index], value, f"{where}[{index}]")
+    elif type(saved) is not type(own) or saved != own:
+        raise RecordError(f"{where} is not {own!r:.40}")
+
+
+def _without_learning_rates(optimizer: Any) -> Any:
+    """Return the state of an optimizer without what is set anew in every epoch."""
+    if not isinstance(optimizer, dict) or not isinstance(optimizer.get("param_groups"), list):
+        return optimizer
+    groups = [
+        {key: value for key, value in group.items() if key != "lr"} if isinstance(group, dict) else group
+        for group in optimizer["param_groups"]
+    ]
+    return {**optimizer, "param_groups": groups}
+
+
+def _check_scaler(saved: Any, own: dict[str, Any]) -> None:
+    changing = {"scale", "_growth_tracker"}
+    if not isinstance(saved, dict) or saved.keys() != own.keys():
+        raise RecordError("scaler has other entries")
+    for key, value in own.items():
+        if key not in changing:
+            _compare(saved[key], value, f"scaler.{key}")
+    if own:
+        scale, tracker = saved["scale"], saved["_growth_tracker"]
+        if type(scale) is not float or not math.isfinite(scale) or scale <= 0:
+            raise RecordError("scaler.scale is no number above 0")
+        if type(tracker) is not int or not 0 <= tracker <= own["growth_interval"]:
+            raise RecordError("scaler._growth_tracker is no number of steps")
+
+
+def _check_generator(saved: Any, own: Any, device: torch.device, where: str) -> None:
+    """Check the state of a generator of random numbers, which refuses what it cannot have."""
+    if isinstance(saved, torch.Tensor):
+        saved = saved.cpu()  # loaded to the device
+    _compare(saved, own, where)
+    try:
+        torch.Generator(device).set_state(saved)
+    except RuntimeError as error:
+        raise RecordError(f"{where} is none: {str(error)[:80]}") from None
