@@ -21,7 +21,7 @@ from perfsuite.strict_json import to_strict_json
 PEAK_WITHOUT_EVALUATION = 4
 """Schema version from which on a training's peak memory is that of its steps alone."""
 
-NO_PREDICTIONS = "a record of before schema version 4 keeps no test predictions"
+NO_PREDICTIONS = "a record of before schema version 4, or of more than 15,000 test images, keeps no test predictions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class EpochRecord:
         epoch: Its number, from 1.
         learning_rate: In it.
         train_loss: Mean cross-entropy of the training images.
-        validation_loss: Of the validation images, after it.
+        validation_loss: Of the validation images, after it; None where it was not finite.
         validation_accuracy: As a ratio.
         loss_scale: At its end; None without loss scaling.
         num_skipped_steps: Steps without an update because gradients overflowed.
@@ -66,7 +66,7 @@ class EpochRecord:
     epoch: int
     learning_rate: float
     train_loss: float
-    validation_loss: float
+    validation_loss: float | None
     validation_accuracy: float
     loss_scale: float | None
     num_skipped_steps: int
@@ -100,7 +100,7 @@ class TrainingRecord:
         reasons: Why each of the settings that the thesis leaves open is as it is; empty in records of before schema
             version 4.
         test_predictions: What was predicted for each test image, in the order of the split, as `predictions` packs it;
-            None in records of before schema version 4.
+            None in records of before schema version 4, and of more than `predictions.MAX_PREDICTIONS` test images.
         telemetry: What the GPU did in the epochs of the process that finished it; None in records of before schema
             version 5.
     """

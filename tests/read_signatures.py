@@ -100,7 +100,7 @@ def _plain(arguments: ast.arguments) -> str:
 
 
 def _main(folders: list[Path]) -> None:
-    from measure.test_called_names import questions_to_nvml, torch_uses
+    from called_names import questions_to_nvml, torch_uses
 
     table: dict[str, dict[str, object]] = {}
     for folder in folders:

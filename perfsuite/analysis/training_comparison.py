@@ -249,9 +249,14 @@ def _explained_epochs(cell: TrainingCell) -> list[str]:
     for epoch in shown:
         parts = []
         for name, factor, digits in (("train_loss", 1, 4), ("validation_loss", 1, 4), ("validation_accuracy", 100, 2)):
-            before, after = (
-                factor * sum(getattr(record.history[epoch - 1], name) for record in side) / len(side) for side in sides
-            )
-            parts.append(f"{before:.{digits}f} -> {after:.{digits}f}".ljust(20))
+            means = [_mean_of_epoch(side, epoch, name) for side in sides]
+            before, after = ("n/a" if mean is None else f"{factor * mean:.{digits}f}" for mean in means)
+            parts.append(f"{before} -> {after}".ljust(20))
         lines.append(f"{epoch:>5}   {' '.join(parts)}".rstrip())
     return lines
+
+
+def _mean_of_epoch(records: Sequence[TrainingRecord], epoch: int, name: str) -> float | None:
+    """Return the mean over trainings of a value of an epoch, counted from 1; None where one is absent."""
+    values = [getattr(record.history[epoch - 1], name) for record in records]
+    return None if None in values else sum(values) / len(values)

@@ -23,7 +23,7 @@ from perfsuite.analysis.training_groups import (
 from perfsuite.recipes import TARGET_TOLERANCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perfsuite.analysis.collect import Results
 
@@ -222,7 +222,7 @@ def history_table(results: Results) -> Table:
             text_column("epoch"),
             Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
             Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
-            Column(heading="validation loss", show=lambda row: f"{row['validation_loss']:.4f}", numeric=True),
+            Column(heading="validation loss", show=_validation_loss, numeric=True),
             metric_column("validation_accuracy"),
             metric_column("training_images_per_second"),
             Column(
@@ -234,6 +234,10 @@ def history_table(results: Results) -> Table:
         ),
         notes=notes_of(results),
     )
+
+
+def _validation_loss(row: Mapping[str, Any]) -> str:
+    return "-" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
 
 
 def nothing(results: Results, title: str) -> Table:

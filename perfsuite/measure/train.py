@@ -1,4 +1,4 @@
-"""Takes one full training through its epochs, whatever happens in the night, and gives back one TrainingRecord."""
+"""Runs one full training, which can be interrupted at any time, and returns one TrainingRecord."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 
 from perfsuite.errors import RecordError
 from perfsuite.measure.clock import device_synchronizer
-from perfsuite.measure.drift import DeviceHistory, drift_finding, few_times_finding
+from perfsuite.measure.drift import DeviceHistory
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
-from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.measure.training_progress import Progress, read_progress
-from perfsuite.predictions import pack_predictions
+from perfsuite.measure.training_result import training_findings, training_metrics
+from perfsuite.predictions import MAX_PREDICTIONS, pack_predictions
 from perfsuite.training_choices import training_choices
 from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
 TELEMETRY_PERIOD_S = 1.0
 """Between two readings of the GPU: a training takes hours."""
-
-EPOCH_DRIFT_RATIO = 0.02
-"""By how much the last third of the epochs may differ from the first: else early steps do not tell the time of late."""
 
 
 def train(
@@ -240,7 +237,7 @@ class _Run:
                 epoch=number,
                 learning_rate=self._job.recipe.learning_rate_at(number - 1),
                 train_loss=loss,
-                validation_loss=evaluation.loss,
+                validation_loss=evaluation.loss if math.isfinite(evaluation.loss) else None,
                 validation_accuracy=evaluation.accuracy,
                 loss_scale=training.loss_scale,
                 num_skipped_steps=num_skipped,
@@ -295,7 +292,14 @@ class _Run:
         test = training.evaluate("test")
         test_s = self._reading() - begin
         progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
-        metrics, absent = self._metrics(test_s)
+        metrics, absent = training_metrics(
+            progress,
+            training,
+            self._stamps.interruptions(len(progress.history)),
+            test_s=test_s,
+            has_target=job.recipe.target_accuracy is not None,
+            device_type=self._device.type,
+        )
         choices = training_choices(
             job.workload,
             job.recipe,
@@ -330,63 +334,10 @@ class _Run:
                 **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
-            findings=tuple(self._findings(telemetry)),
+            findings=tuple(training_findings(progress.history, self._history, telemetry)),
             process=process,
             environment=job.environment,
             reasons={choice.name: choice.reason for choice in choices},
-            test_predictions=pack_predictions(test.outcomes),
+            test_predictions=pack_predictions(test.outcomes) if len(split.test) <= MAX_PREDICTIONS else None,
             telemetry=telemetry,
         )
-
-    def _findings(self, telemetry: Telemetry) -> list[str]:
-        """Return what a reader should know before using accuracy and times, in words."""
-        history, findings = self._progress.history, []
-        best, last = max(history, key=lambda epoch: epoch.validation_accuracy), history[-1]
-        if not math.isclose(best.validation_accuracy, last.validation_accuracy, abs_tol=0.05):
-            findings.append(
-                f"validation accuracy fell from {best.validation_accuracy:.1%} in epoch {best.epoch} to "
-                f"{last.validation_accuracy:.1%}"
-            )
-        times = [epoch.training_s for epoch in history]
-        drift = drift_finding(times, EPOCH_DRIFT_RATIO, of="epochs")
-        doubts = (
-            drift or few_times_finding(times, EPOCH_DRIFT_RATIO, of="epochs"),
-            self._history.heating_finding(telemetry),
-        )
-        findings += [doubt for doubt in doubts if doubt is not None]
-        return findings + findings_of(telemetry)
-
-    def _metrics(self, test_s: float) -> tuple[dict[str, int | float | None], dict[str, str]]:
-        progress, peak = self._progress, self._progress.training_peak_bytes
-        epochs_s = sum(epoch.training_s for epoch in progress.history)
-        interruptions = self._stamps.interruptions(len(progress.history))
-        metrics: dict[str, int | float | None] = {
-            "training_time_s": progress.active_s,
-            "epochs_s": epochs_s,
-            "validation_s": progress.active_s - epochs_s,
-            "test_s": test_s,
-            "training_images_per_second": self._training.num_train * len(progress.history) / epochs_s,
-            "time_to_target_s": progress.target_reached_s,
-            "peak_allocated_bytes": peak,
-            "evaluation_peak_allocated_bytes": progress.evaluation_peak_bytes,
-            "peak_net_bytes": None if peak is None else peak - self._training.resident_bytes,
-            "energy_joules": progress.energy_joules,
-            "num_interruptions": interruptions.num_interruptions,
-            "lost_time_s": interruptions.lost_time_s,
-            "num_skipped_steps": sum(epoch.num_skipped_steps for epoch in progress.history),
-        }
-        no_peak = "a CPU's allocator keeps no account over hours"
-        if self._device.type == "cuda":
-            no_peak = "resumed from a checkpoint of an older version, which knew no such peak"
-        reasons = {
-            "time_to_target_s": "no target"
-            if self._job.recipe.target_accuracy is None
-            else "the target was not reached",
-            "peak_allocated_bytes": no_peak,
-            "evaluation_peak_allocated_bytes": no_peak,
-            "peak_net_bytes": no_peak,
-            "num_interruptions": interruptions.absent or "",
-            "lost_time_s": interruptions.absent or "",
-            "energy_joules": "no energy counter is reported by NVML",
-        }
-        return metrics, {key: reasons[key] for key, value in metrics.items() if value is None}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import time
@@ -19,15 +20,18 @@ from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.job import Job
 from perfsuite.measure.train import train
+from perfsuite.predictions import MAX_PREDICTIONS, pack_predictions
 from perfsuite.recipes import SMOKE
 from perfsuite.record_kinds import read_record
 from perfsuite.records import Process
+from perfsuite.strict_json import MAX_TEXT_CHARACTERS
 from perfsuite.workloads.training import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.training_record import EpochRecord, TrainingRecord
+    from perfsuite.workloads.training import Evaluation
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 
@@ -360,6 +364,39 @@ def test_another_training_has_a_folder_of_its_own(tmp_path: Path, changes: dict[
     other, _ = run(make_job(tmp_path, **changes))
     assert not other.replayed
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_validation_loss_that_is_not_finite_costs_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Training.evaluate
+
+    def overflowing(self: Training, part: str) -> Evaluation:
+        evaluation = evaluate(self, part)
+        is_second = part == "validation" and self.epoch == 2
+        return dataclasses.replace(evaluation, loss=math.inf) if is_second else evaluation
+
+    monkeypatch.setattr(Training, "evaluate", overflowing)
+    record, _ = run(make_job(tmp_path))
+    assert [epoch.validation_loss is None for epoch in record.history] == [False, True, False]
+    assert "the validation loss was not finite after epoch 2" in record.findings
+    assert read_record(record.to_json()) == record
+    replayed, _ = run(make_job(tmp_path))
+    assert replayed.replayed
+
+
+def test_more_test_images_than_a_record_keeps_predictions_of_cost_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "MAX_PREDICTIONS", 19)
+    record, _ = run(make_job(tmp_path))
+    assert record.test_predictions is None
+    assert sum(map(sum, record.confusion)) == 20
+    assert read_record(record.to_json()) == record
+
+
+def test_as_many_predictions_as_a_record_keeps_can_be_read_back() -> None:
+    assert len(pack_predictions(bytes(MAX_PREDICTIONS))) <= MAX_TEXT_CHARACTERS
 
 
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
