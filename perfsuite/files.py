@@ -9,10 +9,10 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 
-def open_ordinary(path: Path) -> IO[bytes]:
+def open_ordinary(path: Path) -> BinaryIO:
     """Open a file to be read, if it is an ordinary one.
 
     A named pipe would be waited for without end, a device has no end, and opening one may act on it.

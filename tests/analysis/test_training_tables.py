@@ -335,7 +335,8 @@ def test_whatever_a_recipe_says_of_the_training_separates_two_of_one_name(
 ) -> None:
     one = of_rate(0.01, 0.3)
     value = getattr(one.recipe, field)
-    other = dataclasses.replace(one.recipe, **{field: value + 1 if isinstance(value, int) else value / 2 + 0.1})
+    changes: dict[str, Any] = {field: value + 1 if isinstance(value, int) else value / 2 + 0.1}
+    other = dataclasses.replace(one.recipe, **changes)
     results = read(one, dataclasses.replace(one, recipe=other, weights_sha256="f" * 64))
     assert len(accuracy_frame(results)) == 2
 
