@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,14 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from generated_images import generated_parts, mirror_files, write_mirror
 
 from perfsuite.child_process import kill_running, running, started
+from perfsuite.workloads.images import load_image_set, make_image_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[1]
 PATIENCE_S = 120.0
+
+NUM_KILLS = int(os.environ.get("PERFSUITE_NUM_KILLS", "4"))
+"""Of `ab` and of an import, at random moments. `PERFSUITE_NUM_KILLS=20` asks for more than the tests need."""
 
 SLEEPS = """
 import os, pathlib, time
@@ -74,6 +80,77 @@ def ab(tmp_path: Path) -> list[str]:
 def child_of(folder: Path) -> int:
     file = folder / "pid"
     return int(str(wait_for(lambda: file.exists() and file.read_text())))
+
+
+QUICK = """
+import os, pathlib
+def test_quick(benchmark):
+    with open(pathlib.Path(__file__).with_name("pids"), "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    benchmark(sorted, list(range(1000)))
+"""
+
+
+def test_ab_that_is_killed_at_random_moments_loses_and_doubles_nothing(ab: list[str], tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(QUICK)
+    pytest_arguments = ab.index("--")
+    options = [{"1": "4"}.get(option, option) for option in ab[:pytest_arguments]]  # four processes a side
+    command = [*options, "--fail-on", "never", *ab[pytest_arguments:], "--benchmark-max-time=0.01"]
+    generator = random.Random(7)  # noqa: S311 - moments, not secrets
+    finished: dict[str, bytes] = {}
+    num_killed = 0
+    for _ in range(NUM_KILLS):
+        process = start(command, tmp_path)
+        time.sleep(generator.uniform(0.2, 4.0))
+        process.kill()
+        process.communicate()
+        num_killed += process.returncode == -signal.SIGKILL
+        for pid in (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []:
+            wait_for(lambda pid=pid: not is_running(int(pid)))  # type: ignore[misc]
+        results = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("[0-9]*.json")}
+        complete = {name: content for name, content in results.items() if b'"complete": true' in content}
+        assert finished.items() <= results.items()  # what was finished is there as it was
+        finished = complete
+    process = start(command, tmp_path)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, error
+    results = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*-*.json")}
+    assert finished.items() <= results.items()
+    assert len(results) == 8
+    assert num_killed >= NUM_KILLS / 4  # the others came after the end
+    assert not list((tmp_path / "run").glob(".*.json*"))  # no part of a file is left
+
+
+def test_an_import_that_is_killed_at_random_moments_leaves_the_whole_set_or_none(tmp_path: Path) -> None:
+    write_mirror(mirror_files(generated_parts(400, 100)), tmp_path / "mirror.zip")
+    expected = make_image_set(generated_parts(400, 100), source="mirror.zip").fingerprint
+    command = [sys.executable, "-m", "perfsuite", "data", "import", "mirror.zip", "--data", "kept/images.npz"]
+    generator = random.Random(7)  # noqa: S311 - moments, not secrets
+    kept = tmp_path / "kept" / "images.npz"
+    for _ in range(NUM_KILLS):
+        process = start(command, tmp_path)
+        time.sleep(generator.uniform(0.2, 2.5))
+        process.kill()
+        process.communicate()
+        if kept.exists():
+            assert load_image_set(kept).fingerprint == expected
+            kept.unlink()
+    process = start(command, tmp_path)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, error
+    assert load_image_set(kept).fingerprint == expected
+    assert [path.name for path in kept.parent.iterdir()] == ["images.npz"]
+    wait_for(lambda: not processes_in(tmp_path))
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes that run in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if path.readlink() == folder and is_running(int(path.parts[2])):
+                found.append(int(path.parts[2]))
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-NUM_KILLS = 20
+NUM_KILLS = int(os.environ.get("PERFSUITE_NUM_KILLS", "20"))
+"""Every fifth of them while a checkpoint is being saved. `PERFSUITE_NUM_KILLS=50` asks for more than the tests need."""
+
+NUM_EPOCHS = max(12, NUM_KILLS)
 
 SCRIPT = """
 import dataclasses, json, sys
@@ -30,7 +33,7 @@ from perfsuite.records import Process
 
 torch.set_num_threads(1)
 train_module.evaluation_batch_size = lambda _step: 4  # a dry run takes longer than this training
-recipe = dataclasses.replace(SMOKE, epochs=12, batch_size=4, num_train=12, num_validation=4, num_test=20)
+recipe = dataclasses.replace(SMOKE, epochs=int(sys.argv[3]), batch_size=4, num_train=12, num_validation=4, num_test=20)
 workload = make_workload(precision="fp32", phase="full_training", batch_size=4, device_type="cpu")
 job = Job(
     workload=workload, recipe=recipe, seed=0, images=generated_set(), folder=Path(sys.argv[1]),
@@ -52,7 +55,7 @@ def start(folder: Path, run_id: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     environment["PYTHONPATH"] = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder), run_id],
+        [sys.executable, "-c", SCRIPT, str(folder), run_id, str(NUM_EPOCHS)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -60,17 +63,27 @@ def start(folder: Path, run_id: str) -> subprocess.Popen[str]:
     )
 
 
+def wait_for_a_save(process: subprocess.Popen[str], folder: Path) -> bool:
+    """Wait until a checkpoint is being written; false if the process ends before."""
+    while process.poll() is None:
+        if any(folder.glob("*/.checkpoint.pt.*")):
+            return True
+        time.sleep(0.001)
+    return False
+
+
 def test_a_training_killed_at_twenty_random_moments_ends_bit_for_bit_as_one_left_alone(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole", "whole")
     generator = random.Random(7)  # noqa: S311 - moments, not secrets
-    num_killed = 0
+    num_killed = num_killed_while_saving = 0
     for number in range(NUM_KILLS):
         process = start(tmp_path / "killed", f"run-{number}")
         assert process.stdout is not None
         process.stdout.readline()  # imported, about to train
-        if (
-            number % 2
-        ):  # in the epoch after, or in the one after that: on a slow machine too there is something to resume
+        is_saving = False
+        if number % 5 == 4:
+            is_saving = wait_for_a_save(process, tmp_path / "killed")
+        elif number % 2:  # in the epoch after, or the one after that: a slow machine has something to resume too
             process.stdout.readline()
             time.sleep(generator.uniform(0.0, 0.3))
         else:
@@ -78,6 +91,7 @@ def test_a_training_killed_at_twenty_random_moments_ends_bit_for_bit_as_one_left
         process.kill()
         process.communicate()
         num_killed += process.returncode == -9
+        num_killed_while_saving += is_saving and process.returncode == -9
     last = start(tmp_path / "killed", "last")
     results = []
     for process in (whole, last):
@@ -85,6 +99,8 @@ def test_a_training_killed_at_twenty_random_moments_ends_bit_for_bit_as_one_left
         assert process.returncode == 0, err
         results.append(json.loads(out.splitlines()[-1]))
     alone, survivor = results
+    assert num_killed_while_saving >= NUM_KILLS // 10
+    assert [path.name for path in tmp_path.glob("*/*/.*")] == []  # no part of a file is left
     assert num_killed >= NUM_KILLS / 2  # after the last epoch there may be nothing left to kill
     assert survivor["weights_sha256"] == alone["weights_sha256"]
     assert survivor["test_accuracy"] == alone["test_accuracy"]
