@@ -30,12 +30,7 @@ def real_images() -> ImageSet:
     return import_images(IMAGES)
 
 
-RESNET50 = pytest.param(
-    "resnet50", marks=pytest.mark.xfail(reason="20.3% with seed 0: above chance, and below the 25% that is wanted")
-)
-
-
-@pytest.mark.parametrize("model", ["resnet18", "resnet34", RESNET50])
+@pytest.mark.parametrize("model", ["resnet50", "resnet18", "resnet34"])
 def test_every_network_ends_far_above_chance(model: str, real_images: ImageSet, tmp_path: Path) -> None:
     workload = make_workload(
         model=model,
@@ -48,5 +43,6 @@ def test_every_network_ends_far_above_chance(model: str, real_images: ImageSet, 
     job = Job(workload=workload, recipe=SMOKE, seed=0, images=real_images, folder=tmp_path, environment=ENVIRONMENT)
     process = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")
     record = train(job, device=torch.device("cpu"), process=process, clock=ActiveClock())
+    print(model, record.test_accuracy, [epoch.train_loss for epoch in record.history])
     assert record.history[0].train_loss < 3.5  # it was 6.1 of ResNet-50: a network that knows nothing has 2.3
     assert record.test_accuracy >= 0.25
