@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from perfsuite.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def check_state(saved: Any, own: dict[str, Any], device: torch.device) -> None:
@@ -34,9 +37,12 @@ def check_state(saved: Any, own: dict[str, Any], device: torch.device) -> None:
         _compare(saved[name], own[name], name)
     _compare(_without_learning_rates(saved["optimizer"]), _without_learning_rates(own["optimizer"]), "optimizer")
     _check_scaler(saved["scaler"], own["scaler"])
-    _check_generator(saved["rng"], own["rng"], torch.device("cpu"), "rng")
+    _check_generator(saved["rng"], own["rng"], torch.Generator().set_state, "rng")
     if device.type == "cuda":
-        _check_generator(saved["cuda_rng"], own["cuda_rng"], device, "cuda_rng")
+        _check_generator(
+            saved["cuda_rng"], own["cuda_rng"], lambda state: torch.cuda.set_rng_state(state, device), "cuda_rng"
+        )
+        torch.cuda.set_rng_state(own["cuda_rng"], device)
 
 
 def _compare(saved: Any, own: Any, where: str) -> None:
@@ -93,12 +99,12 @@ def _check_scaler(saved: Any, own: dict[str, Any]) -> None:
             raise RecordError("scaler._growth_tracker is no number of steps")
 
 
-def _check_generator(saved: Any, own: Any, device: torch.device, where: str) -> None:
+def _check_generator(saved: Any, own: Any, set_state: Callable[[Any], object], where: str) -> None:
     """Check the state of a generator of random numbers, which refuses what it cannot have."""
     if isinstance(saved, torch.Tensor):
         saved = saved.cpu()  # loaded to the device
     _compare(saved, own, where)
     try:
-        torch.Generator(device).set_state(saved)
+        set_state(saved)
     except RuntimeError as error:
         raise RecordError(f"{where} is none: {str(error)[:80]}") from None

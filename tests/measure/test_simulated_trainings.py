@@ -60,6 +60,7 @@ class SimulatedTraining:
         self._num_batches = num_batches
         self.policy, self.model = policy_named(precision), None
         self.num_steps, self.num_train = num_steps, 128 * num_steps
+        self.step = 0
         self.epoch, self.loss_scale, self.resident_bytes, self.evaluation_batch = 0, None, 0, 1000
         gpu.idle(BUILDING_S)
 
@@ -87,7 +88,7 @@ class SimulatedTraining:
         return Evaluation(loss=1.0, accuracy=1.0, confusion=confusion, outcomes=bytes(range(0, 100, 11)) * 2)
 
     def state(self) -> dict[str, Any]:
-        return {"epoch": self.epoch}
+        return {"epoch": self.epoch, "step": self.step}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
@@ -132,6 +133,7 @@ class Simulation:
             "Training": build,
             "save_checkpoint": save_slowly,
             "check_model": lambda *_: None,
+            "check_state": lambda *_: None,
             "prove": lambda *_: (),
             "evaluation_batch_size": lambda *_: 1000,
             "make_instrument": lambda *_, **__: SimulatedInstrument(gpu=gpu, can_read=can_read),
