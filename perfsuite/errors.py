@@ -76,7 +76,7 @@ class FolderInUseError(PerfsuiteError):
 
 
 class CampaignError(PerfsuiteError):
-    """An A/B run cannot be begun, gone on with or finished; the message names the option or the process."""
+    """An A/B run cannot be begun, resumed or finished; the message names the option or the process."""
 
 
 class RecordError(PerfsuiteError):

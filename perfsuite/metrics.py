@@ -154,7 +154,7 @@ _ALL = (
     Metric(key="other_bytes", unit="MiB", better="lower", heading="other", format_value=_mebibytes),
     Metric(key="peak_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
     Metric(key="predicted_peak_bytes", unit="MiB", better="lower", heading="predicted", format_value=_mebibytes),
-    Metric(key="remainder_bytes", unit="MiB", better="lower", heading="left over", format_value=_mebibytes),
+    Metric(key="remainder_bytes", unit="MiB", better="lower", heading="unexplained", format_value=_mebibytes),
     Metric(key="rounding_bytes", unit="MiB", better="lower", heading="of it rounding", format_value=_mebibytes),
     Metric(key="cublas_workspace_bytes", unit="MiB", better="lower", heading="of it cuBLAS", format_value=_mebibytes),
     Metric(key="outside_torch_bytes", unit="MiB", better="lower", heading="outside torch", format_value=_mebibytes),

@@ -89,7 +89,7 @@ class TrainingRecord:
         confusion: Test images of each class (rows) by the class they were taken for (columns) [10, 10].
         test_accuracy: Correct test images, as a ratio.
         weights_sha256: Digest of the final weights: sorted names, dtypes, shapes, bytes.
-        num_resumes: How often it was interrupted and gone on with.
+        num_resumes: How often it was interrupted and resumed.
         deterministic: Whether the same algorithms were chosen every time.
         replayed: Whether it was trained by an earlier run, and only copied into this file.
         settings: What was pinned, by name.

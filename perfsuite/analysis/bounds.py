@@ -35,9 +35,9 @@ NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf
 
 
 def limits_table(results: Results) -> Table:
-    """Return how close each cell came to the speed of light: of its device now, and on paper."""
+    """Return how close each cell came to the peak: of its device now, and on paper."""
     frame = results.benchmarks
-    title = f"Percent of the speed of light{shared_in_words(frame)}"
+    title = f"Percent of hardware peak{shared_in_words(frame)}"
     if not has_any(frame, "probe_ratio"):
         return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(NO_LIMITS, *notes_of(results)))
     on_paper = has_any(frame, "data_sheet_ratio")
@@ -90,7 +90,7 @@ def telemetry_table(results: Results) -> Table:
             *telling_apart(frame),
             *_identity(frame),
             *(metric_column(key) for key in keys),
-            *([text_column("throttle_reasons", "held down by")] if frame["throttle_reasons"].notna().any() else []),
+            *([text_column("throttle_reasons", "throttled by")] if frame["throttle_reasons"].notna().any() else []),
         ),
         notes=(*_reading_notes(keys), *notes_of(results)),
     )

@@ -82,7 +82,7 @@ def _throttled(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None
     name, before, after = max(shares, key=lambda share: abs(share[2] - share[1]), default=("", 0.0, 0.0))
     if abs(after - before) < THROTTLE_CHANGE_RATIO:
         return None
-    return f"clocks held down by {name} in {after:.0%} of the readings, {before:.0%} in the baseline"
+    return f"throttled by {name} in {after:.0%} of the readings, {before:.0%} in the baseline"
 
 
 def _share(side: Sequence[Telemetry], reason: str) -> float:

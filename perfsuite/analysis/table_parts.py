@@ -107,7 +107,7 @@ _IN_TITLE = {*_WORKLOAD_IN_WORDS, *_ENVIRONMENT_IN_WORDS}
 
 
 def notes_of(results: Results) -> tuple[str, ...]:
-    """Return what stands below every table: notes on the files, findings, cells that did not become a number."""
+    """Return what is listed below every table: notes on the files, findings, cells without a result."""
     notes = list(results.notes)
     frame = results.benchmarks
     if "findings" in frame:

@@ -50,7 +50,7 @@ class Table:
         title: One line.
         frame: All values in base units, as a data frame or as one dict per row; CSV and JSON have every column of it.
         columns: What people are shown.
-        notes: What stands below it, in words.
+        notes: What is listed below it, in words.
         num_key_columns: How many of the first columns identify a row. With any, a terminal that is too narrow shows the
             other columns in several parts, each with these; without, its lines are longer than the terminal is wide.
     """

@@ -52,9 +52,9 @@ LEDGER_PARTS = (
 )
 """What a peak is made of; the parts add up to what is predicted."""
 
-_LEFT_OVER = "left over: measured less predicted; anything large is a leak"
+_LEFT_OVER = "unexplained: measured minus predicted; anything large is a leak"
 _LEFT_OVER_ON_A_GPU = (
-    "left over: measured less predicted: the allocator's rounding, cuBLAS's workspace and, the rest of it, cuDNN's; "
+    "unexplained: measured minus predicted: the allocator's rounding, cuBLAS's workspace and, the rest of it, cuDNN's; "
     "anything larger is a leak"
 )
 
@@ -69,7 +69,7 @@ def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()
         frame: A row per cell: model, precision, batch_size, gradients and the parts of the peak in bytes; with
             `largest_batch_size` where a capacity was given, with `thesis_peak_bytes` where the study has a figure.
         title: Its title.
-        notes: What stands below it.
+        notes: What is listed below it.
     """
     shown = [*LEDGER_PARTS, "peak_bytes"]
     shown += [key for key in ("thesis_peak_bytes", "thesis_difference_ratio") if has_any(frame, key, zero=True)]
@@ -259,7 +259,7 @@ def _duration_column(key: str) -> Column:
 
 
 def _ledger_table(results: Results) -> Table:
-    """What each measured peak is made of: its parts by a dry run, and what is left over."""
+    """What each measured peak is made of: its parts by a dry run, and what is unexplained."""
     frame = results.benchmarks
     keys = (*LEDGER_PARTS, "predicted_peak_bytes", "remainder_bytes")
     itemised = [

@@ -1,4 +1,4 @@
-"""What is to be run against what, in which order, and whether it is still the same thing when it is gone on with."""
+"""What is to be run against what, in which order, and whether it is still the same thing when it is resumed."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _markers(arguments: tuple[str, ...]) -> list[str]:
 
 
 def identify(plan: Plan) -> dict[str, object]:
-    """Return what must be the same for a run to be gone on with: paths, settings, versions and code of either side.
+    """Return what must be the same for a run to be resumed: paths, settings, versions and code of either side.
 
     Raises:
         CampaignError: An interpreter does not run, or lacks torch or pytest-benchmark.

@@ -20,7 +20,7 @@ def add_collect(commands: Commands) -> None:
         "collect",
         help="result files -> a table",
         description="Show result files as one table. Reads any pytest-benchmark JSON; several files stand side by "
-        "side, told apart by what differs between them.",
+        "side, distinguished by what differs between them.",
     )
     collect.add_argument("files", nargs="+", metavar="FILE", type=Path, help="pytest-benchmark JSON")
     collect.add_argument(
@@ -29,7 +29,7 @@ def add_collect(commands: Commands) -> None:
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
         "is made of; thesis: beside the study's tables; paired, pipeline, fidelity (harness overhead): interleaved; "
-        "accuracy, confusion, history: full trainings; limits: percent of the speed of light; telemetry: clocks, "
+        "accuracy, confusion, history: full trainings; limits: percent of hardware peak; telemetry: clocks, "
         "power, energy; kernels: where the time goes",
     )
     add_output(collect)

@@ -26,7 +26,7 @@ def add_data(commands: Commands) -> None:
     for name, words in (
         ("download", "CIFAR-10 through torchvision, checked against its published MD5 sums"),
         ("import", "a mirror as class folders {train,test}/<class>/*: a folder, .zip, .tar, .tar.gz, .tar.xz"),
-        ("verify", "reckon the fingerprint again from every pixel"),
+        ("verify", "compute the fingerprint again from every pixel"),
         ("show", "what it is, and where"),
     ):
         action = actions.add_parser(name, help=words, description=words)

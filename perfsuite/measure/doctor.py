@@ -157,7 +157,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
         yield Check(
             name="throttling",
             status="unfit",
-            found=f"clocks are held down now by {', '.join(grave)}",
+            found=f"clocks are throttled now by {', '.join(grave)}",
             fix="nvidia-smi -q -d PERFORMANCE; look at cooling and power supply",
         )
     hottest = gpu.temperature_celsius

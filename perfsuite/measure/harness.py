@@ -56,7 +56,7 @@ LEDGER = (
     "predicted_peak_bytes",
     "remainder_bytes",
 )
-"""The metrics that explain a peak: its parts at the moment of the peak, their sum, and what is left over."""
+"""The metrics that explain a peak: its parts at the moment of the peak, their sum, and what is unexplained."""
 
 
 def measure(
@@ -315,7 +315,7 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
 
 
 def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:
-    """Return what the measured peak is made of by a dry run, what is left over, and the reasons for what is absent."""
+    """Return what the measured peak is made of by a dry run, what is unexplained, and why a part is absent."""
     try:
         prediction = predict_memory(workload)
     except (NotSupportedError, MeasurementError) as error:

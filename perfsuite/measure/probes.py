@@ -1,4 +1,4 @@
-"""The speed of light on this device, now: large products, a large convolution and a copy, in the type of a cell."""
+"""The peak of this device, now: large products, a large convolution and a copy, in the type of a cell."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def findings_of(telemetry: Telemetry) -> list[str]:
         at = f"; SM clock {clock.median:,.0f} MHz{most}"
     for name, share in (telemetry.throttle_ratio or {}).items():
         if share >= NOTABLE_RATIO:
-            found.append(f"clocks held down by {name} in {share:.0%} of the readings{at}")
+            found.append(f"throttled by {name} in {share:.0%} of the readings{at}")
     if telemetry.num_other_processes:
         held = telemetry.other_processes_bytes
         size = "memory of unknown size" if held is None else f"{held / MIB_BYTES:,.0f} MiB"

@@ -1,4 +1,4 @@
-"""Checkpoints that survive the night: written whole, checked by digest, the one before kept; never unpickled."""
+"""Crash-safe checkpoints: written whole, checked by digest, the one before kept; never unpickled."""
 
 from __future__ import annotations
 

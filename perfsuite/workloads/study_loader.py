@@ -17,7 +17,7 @@ NUM_WORKERS = 2
 """Cores of the study's machine. Source: Google Colab, 2021."""
 
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
-"""Of CIFAR-10's training images as ratios. Source: reckoned over the 50,000 of them; any value takes as long."""
+"""Of CIFAR-10's training images as ratios. Source: computed from the 50,000 of them; any value takes as long."""
 
 
 class _Images(Dataset[tuple[torch.Tensor, int]]):

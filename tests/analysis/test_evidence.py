@@ -148,7 +148,7 @@ def started(record: Record, minute: int) -> Record:
         (telemetry(1395.0), 1.13, "12% lower (1,395 MHz after 1,590): that is the clock, not the code"),
         (telemetry(1395.0), 1.40, "12% lower (1,395 MHz after 1,590): the clock explains a part of it"),
         (telemetry(1395.0), 0.90, "12% lower (1,395 MHz after 1,590)"),
-        (telemetry(throttle_ratio={"thermal (software)": 0.5}), 1.1, "held down by thermal (software) in 50%"),
+        (telemetry(throttle_ratio={"thermal (software)": 0.5}), 1.1, "throttled by thermal (software) in 50%"),
         (telemetry(num_other_processes=1), 1.1, "another process was on the GPU of the candidate"),
         (
             telemetry(background_cpu_ratio=0.5),

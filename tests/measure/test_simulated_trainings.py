@@ -195,7 +195,7 @@ def test_a_long_training_is_within_two_percent_and_only_its_power_limit_is_told(
     record = simulation.train(precision, epochs=20, num_steps=1000)
     assert abs(error_of(record, simulation.gpu, precision)) <= LIMIT
     (finding,) = record.findings
-    assert finding.startswith("clocks held down by power cap in ")
+    assert finding.startswith("throttled by power cap in ")
 
 
 def test_a_training_on_a_gpu_below_its_power_limit_has_no_finding(simulation: Simulation) -> None:

@@ -38,7 +38,7 @@ def test_readings_are_reduced_to_minimum_median_and_maximum() -> None:
 
 def test_a_power_cap_is_told_with_its_share_and_the_clock() -> None:
     (finding,) = findings_of(read_all(instrument()))
-    assert finding == "clocks held down by power cap in 80% of the readings; SM clock 975 MHz of 1,590 at most"
+    assert finding == "throttled by power cap in 80% of the readings; SM clock 975 MHz of 1,590 at most"
 
 
 def test_every_planted_fault_is_told() -> None:

@@ -41,7 +41,7 @@ KINDS: dict[str, Kind] = {
     "paired": Kind(build=paired_chart, needs="results of pytest benchmarks -m speedup"),
     "phases": Kind(build=phases_chart, needs="forward, backward and train_step of the same network"),
     "memory": Kind(build=memory_chart, needs="steps with peak memory"),
-    "light": Kind(build=light_chart, needs="steps with their share of the speed of light"),
+    "light": Kind(build=light_chart, needs="steps with their share of hardware peak"),
     "energy": Kind(build=energy_chart, needs="steps with energy, which NVML tells on a GPU"),
     "study": Kind(build=study_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"),
     "accuracy": Kind(build=accuracy_chart, needs="full trainings"),

@@ -1,4 +1,4 @@
-"""What figures are made of: results, told apart in words, one cell for all processes that measured it."""
+"""What figures are made of: results, distinguished in words, one cell for all processes that measured it."""
 
 from __future__ import annotations
 

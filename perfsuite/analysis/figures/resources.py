@@ -1,4 +1,4 @@
-"""What a workload takes and how much of the machine it uses: memory, speed of light, energy."""
+"""What a workload takes and how much of the machine it uses: memory, hardware peak, energy."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ _LIGHT = ("probe_ratio", "data_sheet_ratio")
 
 
 def light_chart(material: Material) -> Drawing | None:
-    """Draw how much of the speed of light is reached: of what probes reach on the device, and of its data sheet."""
+    """Draw how much of the hardware peak is reached: of what probes reach on the device, and of its data sheet."""
     found = [cell for cell in material.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")]
     if not found:
         return None
@@ -136,7 +136,7 @@ def light_chart(material: Material) -> Drawing | None:
         panels.append(
             rows_panel(
                 panel_title(where, phase),
-                "Share of the speed of light",
+                "Share of hardware peak",
                 rows,
                 axis=f"of what probes reach on this device, %; {n_words(cells)}",
                 limits=(0, max(100.0, highest_percent) * 1.02),
@@ -146,7 +146,7 @@ def light_chart(material: Material) -> Drawing | None:
     highest, lowest = max(best, key=lambda pair: pair[0]), min(best, key=lambda pair: pair[0])
     return Drawing(
         kind="light",
-        title="Percent of the speed of light",
+        title="Percent of hardware peak",
         finding=f"From {lowest[1].value} ({lowest[1].label}) to {highest[1].value} ({highest[1].label}).",
         panels=tuple(panels),
         legend=(

@@ -23,7 +23,7 @@ AMP_FP16 = "#d55e00"
 AMP_BF16 = "#00855f"
 
 PRECISION_COLORS = {"fp32": FP32, "tf32": TF32, "amp-fp16": AMP_FP16, "amp-bf16": AMP_BF16}
-"""Blue, purple, vermilion and green, each with a contrast of 3:1 and more to white, and told apart by all kinds of
+"""Blue, purple, vermilion and green, each with a contrast of 3:1 and more to white, and distinguished by all kinds of
 colour vision. Source: Okabe, Ito, Color Universal Design (2008), purple and green darkened for the contrast."""
 
 OTHER_PRECISION = "#6b6b00"

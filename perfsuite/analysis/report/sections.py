@@ -82,7 +82,7 @@ def page_sections(material: Material) -> tuple[Section, ...]:
         _figures(
             material,
             "light",
-            "Percent of the speed of light",
+            "Percent of hardware peak",
             ("light",),
             folded=_step_tables(results, ("limits", "kernels")),
         ),
