@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from builders import make_workload
@@ -21,7 +23,10 @@ def test_networks_have_the_parameters_and_the_arithmetic_that_the_table_says(nam
     assert counter.get_total_flops() / 2e9 == pytest.approx(MODELS[name].forward_gmacs, rel=2e-3)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet152"])  # the others take a minute
+IS_SLOW = pytest.mark.skipif("PERFSUITE_SLOW_TESTS" not in os.environ, reason="takes a minute; PERFSUITE_SLOW_TESTS=1")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "resnet18" else IS_SLOW) for name in MODELS])
 def test_what_a_network_keeps_for_the_backward_pass_is_what_the_table_says(name: str) -> None:
     few, many = (
         predict_memory(

@@ -130,6 +130,7 @@ def test_a_step_whose_gradients_overflow_is_counted_on_the_device() -> None:
     assert step.scaler.get_scale() == scale / 2
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_settling_ends_when_the_loss_scale_has_found_its_level() -> None:
     """A scale that is far too large overflows until it has been halved often enough."""
     step = build("backward", "amp-fp16")
@@ -140,6 +141,7 @@ def test_settling_ends_when_the_loss_scale_has_found_its_level() -> None:
     assert step.check_retained_backward() < 1e-2
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_settling_gives_up_where_every_step_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SETTLING_STEPS", 3)
     step = build("train_step", "amp-fp16")
