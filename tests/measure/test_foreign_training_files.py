@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import test_train
 import torch
+from cuda_stand_in import forget_dry_runs, use_tiny_networks
 from test_train import CPU, Stopped, interrupted, run
 
 from perfsuite.measure import train as train_module
@@ -22,12 +23,22 @@ from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_c
 from perfsuite.workloads.training import Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from perfsuite.training_record import EpochRecord
 
 RECIPE = dataclasses.replace(test_train.RECIPE, epochs=3, num_train=4, num_validation=4, num_test=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_networks() -> Iterator[None]:
+    """Build tiny networks in the trainings that these tests share, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny_networks(patch)
+        forget_dry_runs()
+        yield
+    forget_dry_runs()
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +184,7 @@ def at(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-WEIGHT = "layer4.0.conv1.weight"
+WEIGHT = "conv1.weight"
 
 
 @pytest.mark.parametrize(
