@@ -335,7 +335,7 @@ def test_whatever_a_recipe_says_of_the_training_separates_two_of_one_name(
 ) -> None:
     one = of_rate(0.01, 0.3)
     value = getattr(one.recipe, field)
-    changes: dict[str, Any] = {field: value + 1 if isinstance(value, int) else value / 2 + 0.1}
+    changes: dict[str, Any] = {field: value + 1 if isinstance(value, int) else value / 2 + 0.3}
     other = dataclasses.replace(one.recipe, **changes)
     results = read(one, dataclasses.replace(one, recipe=other, weights_sha256="f" * 64))
     assert len(accuracy_frame(results)) == 2
@@ -404,7 +404,7 @@ def test_only_trainings_by_the_thesis_s_recipe_are_compared_with_it_and_others_a
     table = build_table("thesis", read(make_training(), smoke))
     assert [row["precision"] for row in table.rows()] == ["fp32"]
     (note,) = (note for note in table.notes if note.startswith("not compared with the thesis"))
-    assert "resnet18 amp-fp16 smoke (epochs 4, not 50, batch size 16, not 128" in note
+    assert "resnet18 amp-fp16 smoke (epochs 5, not 50, batch size 8, not 128" in note
     alone = build_table("thesis", read(smoke))
     assert alone.is_empty
     assert any("not compared with the thesis" in note for note in alone.notes)
