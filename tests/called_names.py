@@ -30,6 +30,7 @@ class Use:
 
 
 def dotted(node: ast.AST) -> str:
+    """Return `torch.cuda.set_device` for such an expression, an empty text for any other."""
     if isinstance(node, ast.Attribute):
         owner = dotted(node.value)
         return f"{owner}.{node.attr}" if owner else ""

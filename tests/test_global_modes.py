@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from called_names import dotted
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -17,14 +18,6 @@ NOT_MODES = {
     "torch.cuda.set_device",  # the GPU that is measured, chosen once for the whole process
     "torch.set_grad_enabled",  # restores by itself, used with `with`
 }
-
-
-def dotted(node: ast.AST) -> str:
-    """Return `torch.cuda.set_device` for such an expression, an empty text for any other."""
-    if isinstance(node, ast.Attribute):
-        owner = dotted(node.value)
-        return f"{owner}.{node.attr}" if owner else ""
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def is_setter(node: ast.AST) -> bool:

@@ -10,7 +10,7 @@ from perfsuite.analysis.across_entries import RATIO_KEYS, ratio_entry
 from perfsuite.analysis.across_trainings import amp_of_trainings, training_changes
 from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, Results, collect
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.frames import is_known, rows_of
 from perfsuite.analysis.noise import collect_with_noise_floor
 from perfsuite.analysis.speedup import BASELINE, time_ratio
 from perfsuite.analysis.training_cells import join_trainings
@@ -178,7 +178,7 @@ def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[st
     checked = ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit")
     values = {name: {str(place[name]) for place in places} for name in checked if name not in known}
     if "board" in values:  # files of before boards were recorded are of any
-        values["board"] -= {"None", "nan"}
+        values["board"] = {str(place["board"]) for place in places if is_known(place["board"])}
     return [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
 
 

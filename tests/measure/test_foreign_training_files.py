@@ -109,11 +109,17 @@ def test_the_result_of_another_training_is_never_returned(
     assert warnings[0].startswith("the result of another training: other recipe, seed, data or versions (")
 
 
+def copied_result(finished: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Copy a finished training, and return where its result is and what it says."""
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    path = only_folder(folder) / FINISHED
+    content: dict[str, Any] = json.loads(path.read_text())
+    return path, content
+
+
 @pytest.mark.parametrize("without_digest", [False, True])
 def test_a_result_that_was_changed_is_trained_again(finished: Path, tmp_path: Path, without_digest: bool) -> None:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    path = only_folder(tmp_path) / FINISHED
-    content = json.loads(path.read_text())
+    path, content = copied_result(finished, tmp_path)
     content["metrics"]["training_time_s"] /= 2
     if without_digest:
         del content["sha256"]
@@ -125,9 +131,7 @@ def test_a_result_that_was_changed_is_trained_again(finished: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("is_own", [True, False])
 def test_a_result_of_an_older_version_is_checked_by_its_fields(finished: Path, tmp_path: Path, is_own: bool) -> None:
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
-    path = only_folder(tmp_path) / FINISHED
-    content = json.loads(path.read_text())
+    path, content = copied_result(finished, tmp_path)
     del content["sha256"]
     content["schema_version"] = SCHEMA_VERSION - 1
     if not is_own:
