@@ -291,6 +291,7 @@ class PairedRecord:
         num_looks: How often it could stop because its interval decided; 1 where it could not.
         settle_s: How long a turn that follows one of the other side runs before it is timed; 0: one iteration.
         quick: Whether it is a first answer (`--perf-quick`): fewer blocks, shorter warm-up.
+        telemetry: What the hardware did while the blocks ran; None in files of before it was read.
     """
 
     comparison: Comparison
@@ -306,6 +307,7 @@ class PairedRecord:
     num_looks: int = 1
     settle_s: float = 0.0
     quick: bool = False
+    telemetry: Telemetry | None = None
 
     def __post_init__(self) -> None:
         if not self.blocks:

@@ -21,7 +21,7 @@ from perfsuite.analysis.ratio_text import (
     ratio_of_row,
     ratio_text,
 )
-from perfsuite.analysis.row_warnings import OTHER
+from perfsuite.analysis.row_warnings import pooled_warnings
 from perfsuite.analysis.speedup import time_ratio
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
@@ -91,7 +91,7 @@ def _group_row(group: PairGroup, results: Results) -> dict[str, Any]:
         "num_blocks": len(blocks),
         "num_passes": record.num_passes,
         "limit_ratio": record.limit_ratio,
-        "warnings": OTHER if any(pair.record.findings for pair in group.pairs) else None,
+        "warnings": pooled_warnings(pair.record for pair in group.pairs),
         **ratio_columns("separate_time_ratio", _separate_cells(group, results)),
     }
 

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 from perfsuite.evidence import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, SPREAD_LIMIT_RATIO, STEAL_LIMIT_RATIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import pandas as pd
 
     from perfsuite.evidence import Telemetry
-    from perfsuite.records import Record
+    from perfsuite.record_kinds import AnyRecord
+    from perfsuite.records import PairedRecord, Record
+    from perfsuite.training_record import TrainingRecord
 
 OTHER = "see notes"
 """Of a result with a finding that has no word of its own: a warm-up that did not become steady, for instance."""
@@ -25,11 +29,23 @@ def warnings_of(record: Record, *, iqr_s: float | None, median_s: float | None) 
         median_s: Their median.
     """
     is_noisy = iqr_s is not None and median_s is not None and iqr_s > SPREAD_LIMIT_RATIO * median_s
-    counts = {"noisy": int(is_noisy), **({} if record.telemetry is None else _counts_of(record.telemetry))}
-    found = [words for words, count in counts.items() if count]
+    return ", ".join(_words_of(record, is_noisy=is_noisy)) or None
+
+
+def pooled_warnings(records: Iterable[PairedRecord | TrainingRecord]) -> str | None:
+    """Return the words of a row that is computed from several pairs or trainings: each word once, or None."""
+    words = [word for record in records for word in _words_of(record)]
+    return ", ".join(dict.fromkeys(words)) or None
+
+
+def _words_of(record: AnyRecord, *, is_noisy: bool = False) -> list[str]:
+    counts = {"noisy": int(is_noisy)}
+    if record.telemetry is not None:
+        counts |= _counts_of(record.telemetry)
+    words = [word for word, count in counts.items() if count]
     if len(record.findings) > sum(counts.values()):
-        found.append(OTHER)
-    return ", ".join(found) or None
+        words.append(OTHER)
+    return words
 
 
 def _counts_of(telemetry: Telemetry) -> dict[str, int]:
@@ -43,15 +59,19 @@ def _counts_of(telemetry: Telemetry) -> dict[str, int]:
     }
 
 
-def has_warnings(frame: pd.DataFrame) -> bool:
+def has_warnings(frame: pd.DataFrame, column: str = "warnings") -> bool:
     """Whether any row has one."""
-    return "warnings" in frame and bool(frame["warnings"].notna().any())
+    return column in frame and bool(frame[column].notna().any())
 
 
 def joined_warnings(sides: dict[str, pd.DataFrame]) -> str | None:
     """Return the words of a row that is computed from several: each side's, by its name."""
-    found = {name: _words(frame) for name, frame in sides.items()}
-    return "; ".join(f"{name} {', '.join(words)}" for name, words in found.items() if words) or None
+    return joined_words({name: ", ".join(_words(frame)) for name, frame in sides.items()})
+
+
+def joined_words(sides: Mapping[str, str | None]) -> str | None:
+    """Return the words of several sides, each after the name of its side; None where there are none."""
+    return "; ".join(f"{name} {words}" for name, words in sides.items() if words) or None
 
 
 def _words(frame: pd.DataFrame) -> list[str]:

@@ -30,9 +30,9 @@ def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ..
     return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
 
 
-def warnings_columns(frame: pd.DataFrame) -> list[Column]:
+def warnings_columns(frame: pd.DataFrame, *, source: str = "warnings") -> list[Column]:
     """Return a column for what spoils a row, where any row has something."""
-    return [text_column("warnings", foldable=True)] if has_warnings(frame) else []
+    return [text_column(source, "warnings", foldable=True)] if has_warnings(frame, source) else []
 
 
 def batch_columns(frame: pd.DataFrame) -> list[Column]:

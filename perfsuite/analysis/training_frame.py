@@ -9,6 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.collect import place_columns
 from perfsuite.analysis.ratio_text import ratio_columns
+from perfsuite.analysis.row_warnings import joined_words, pooled_warnings
 from perfsuite.analysis.statistics.intervals import bare_ratio, ratio_over_processes
 from perfsuite.analysis.training_groups import (
     baseline_of,
@@ -59,7 +60,8 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
         `MEAN_METRICS`, sums of `SUMMED_METRICS`, `target_accuracy`, `target_tolerance`, `target_outcome` (a
         `TargetOutcome`), and compared with FP32 of the same group `accuracy_difference` with `_low` and `_high` (95%
         interval), `_bound` (one-sided 95% lower bound), `_is_paired` (by seed); `non_inferior`; `time_ratio` with what
-        `ratio_columns` adds; `memory_ratio`; `num_skipped_steps_baseline`.
+        `ratio_columns` adds; `memory_ratio`; `num_skipped_steps_baseline`. `warnings`: in a word or two each,
+        `comparison_warnings` those of both sides.
     """
     groups = training_groups(results)
     places = place_columns(training_origins(results))
@@ -88,6 +90,7 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
             **{name: _sum_metric(records, name) for name in SUMMED_METRICS},
             **_target(records, intervals[index]),
             **changes.get(index, {}),
+            "warnings": pooled_warnings(records),
         }
         rows.append(row)
     return pd.DataFrame(rows)
@@ -194,6 +197,9 @@ def _changes_from_fp32(groups: Sequence[TrainingGroup]) -> dict[int, dict[str, A
                 "accuracy_difference_bound": float(decision.bound[row]),
                 "accuracy_difference_is_paired": change.is_paired,
                 "non_inferior": bool(decision.bound[row] > -ACCURACY_MARGIN),
+                "comparison_warnings": joined_words(
+                    {group.precision: pooled_warnings(group.records) for group in (baselines[index], groups[index])}
+                ),
                 **_cost_ratios(baselines[index].records, groups[index].records),
             }
     return rows

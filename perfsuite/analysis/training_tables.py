@@ -9,7 +9,7 @@ import pandas as pd
 from perfsuite.analysis.collect import differing_columns
 from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.ratio_text import bracket_notes, ratio_of_row
-from perfsuite.analysis.table_parts import has_any, notes_of, place_table_columns, telling_apart
+from perfsuite.analysis.table_parts import has_any, notes_of, place_table_columns, telling_apart, warnings_columns
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.training_groups import (
@@ -67,6 +67,7 @@ def accuracy_table(results: Results) -> Table:
             *(_present(frame, ("evaluation_peak_allocated_bytes", "peak_net_bytes", "energy_joules"))),
             *(_present(frame, ("num_skipped_steps",))),
             *(metric_column(name) for name in ("num_interruptions", "lost_time_s") if has_any(frame, name)),
+            *warnings_columns(frame),
         ),
         notes=(
             INTERVAL_NOTE,
@@ -98,6 +99,7 @@ def amp_table(results: Results) -> Table:
             ratio_column("time_ratio", "time, AMP / FP32"),
             metric_column("memory_ratio", heading="memory, AMP / FP32"),
             *([Column(heading="skipped steps", show=_skipped, numeric=True)] if _has_skipped(frame) else []),
+            *warnings_columns(frame, source="comparison_warnings"),
         ),
         notes=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
         num_key_columns=len(keys),

@@ -85,6 +85,7 @@ def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it
             process=process,
             effort=dataclasses.replace(effort, turn_s=None),  # both sides are the same step: one clock is right
             report_stage=report_stage,
+            is_observed=False,
             stopping=StoppingRule(
                 is_decided=is_decided, looks_s=tuple(share * extra_time_s for share in OVERHEAD_LOOKS)
             ),

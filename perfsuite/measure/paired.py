@@ -15,6 +15,8 @@ from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.drift import change_between
 from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
+from perfsuite.measure.readings import findings_of
+from perfsuite.measure.telemetry import NothingToSee, make_instrument
 from perfsuite.measure.warm_up import warm_up
 from perfsuite.records import KEY, PairedRecord, Process, Workload
 from perfsuite.workloads.precision import applied_to
@@ -36,6 +38,9 @@ LIMITS_RATIO: dict[str, dict[str, float]] = {
     "pipeline_step": {"cuda": 0.03},
 }
 """How far candidate and baseline may be apart, by comparison and type of device."""
+
+
+OBSERVED_BY_SIDE = "one side alone is observed while it runs, as the rounds of a cell are"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +133,12 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     effort: Effort,
     report_stage: Callable[[str], None],
     stopping: StoppingRule | None = None,
+    is_observed: bool = True,
 ) -> PairedRecord | None:
     """Warm both sides up, let pytest-benchmark run the blocks as its rounds, and keep the readings of those it kept.
 
-    Where there is a stopping rule, more rounds follow until it is content.
+    Where there is a stopping rule, more rounds follow until it is content. What the hardware does meanwhile is read
+    unless `is_observed` is False.
     """
     device_type = steps[0].device.type
     if benchmark.disabled:  # run once to see that it runs
@@ -146,6 +153,8 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     ends: list[int] = []  # how many blocks there were at the end of each round, the calibration's included
     clock.watch(lambda: len(alternation.blocks), lambda: ends.append(len(alternation.blocks)))
     skipped_before = {step: float(step.num_skipped) for step in steps}
+    instrument = make_instrument(steps[0].device) if is_observed else NothingToSee(OBSERVED_BY_SIDE)
+    watch = instrument.start()
     try:
         benchmark(alternation.run_block)
         clock.unwatch()
@@ -190,14 +199,15 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
             )
     finally:
         clock.unwatch()
+        telemetry = instrument.stop(watch)
     measured = record()
     num_skipped = sum(float(step.num_skipped) - before for step, before in skipped_before.items())
-    if num_skipped:
-        finding = f"{num_skipped:.0f} steps skipped the optimizer (overflow) and were faster"
-        measured = dataclasses.replace(measured, findings=(*measured.findings, finding))
+    skips = f"{num_skipped:.0f} steps skipped the optimizer (overflow) and were faster" if num_skipped else None
     drift = _drift_finding(measured.blocks, effort.budget(device_type).drift_ratio)
-    if drift is not None:
-        measured = dataclasses.replace(measured, findings=(*measured.findings, drift))
+    doubts = [doubt for doubt in (skips, drift) if doubt is not None]
+    measured = dataclasses.replace(
+        measured, telemetry=telemetry, findings=(*measured.findings, *doubts, *findings_of(telemetry))
+    )
     benchmark.extra_info[KEY] = measured.to_json()
     return measured
 

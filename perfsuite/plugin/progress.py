@@ -187,16 +187,18 @@ class Progress:
         benchmark = item.stash.get(BENCHMARK, None)
         if benchmark is None or KEY not in benchmark.extra_info:
             return "ran once, not timed"
-        from perfsuite.analysis.row_warnings import OTHER, warnings_of
+        from perfsuite.analysis.row_warnings import pooled_warnings, warnings_of
 
         record = read_record(benchmark.extra_info[KEY])
         if isinstance(record, PairedRecord):
             from perfsuite.analysis.paired_tables import paired_in_words
 
-            return paired_in_words(record) + (f"  {OTHER}" if record.findings else "")
+            mark = pooled_warnings([record])
+            return paired_in_words(record) + (f"  {mark}" if mark else "")
         if isinstance(record, TrainingRecord):
             text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
-            return f"{text}, trained before" if record.replayed else text
+            mark = pooled_warnings([record])
+            return text + (", trained before" if record.replayed else "") + (f"  {mark}" if mark else "")
         rate = METRICS["images_per_second"].show(item.stash[WORKLOAD].batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]
         words = warnings_of(record, iqr_s=benchmark.stats["iqr"], median_s=benchmark.stats["median"])

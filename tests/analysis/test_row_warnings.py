@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.collect import collect
 from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.training_tables import amp_table
 from perfsuite.analysis.views import build_table
 from perfsuite.evidence import Telemetry
 
@@ -64,3 +66,23 @@ def test_a_pair_with_a_finding_says_so_in_its_row(write_result: Callable[..., Pa
         build_table("paired", collect([write_result(make_content([make_paired_entry(pair)]))])), width=None, color=False
     )
     assert next(line for line in text.splitlines() if line.startswith("resnet18")).endswith("see notes")
+
+
+def test_a_pair_under_background_load_says_so_in_its_row(write_result: Callable[..., Path]) -> None:
+    pair = make_pair(telemetry=LOADED, findings=("background", "steal", "amp-fp16: still getting faster"))
+    results = collect([write_result(make_content([make_paired_entry(pair)]))])
+    text = render_terminal(build_table("paired", results), width=None, color=False)
+    row = next(line for line in text.splitlines() if line.startswith("resnet18"))
+    assert row.endswith("background load, steal time, see notes")
+
+
+def test_trainings_say_in_their_rows_what_spoils_them(write_result: Callable[..., Path]) -> None:
+    loaded = dataclasses.replace(make_training("amp-fp16"), telemetry=LOADED, findings=("background", "steal"))
+    entries = [make_training_entry(make_training("fp32")), make_training_entry(loaded)]
+    results = collect([write_result(make_content(entries))])
+    accuracy = render_terminal(build_table("accuracy", results), width=None, color=False)
+    row = next(line for line in accuracy.splitlines() if " amp-fp16 " in line)
+    assert row.endswith("background load, steal time")
+    amp = render_terminal(amp_table(results), width=None, color=False)
+    row = next(line for line in amp.splitlines() if " amp-fp16 " in line)
+    assert row.endswith("amp-fp16 background load, steal time")

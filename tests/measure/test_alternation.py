@@ -12,12 +12,14 @@ from builders import make_workload
 
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
+from perfsuite.evidence import Telemetry
 from perfsuite.measure import paired
 from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup, measure_until_decided
+from perfsuite.measure.telemetry import CpuInstrument
 from perfsuite.record_kinds import read_record
 from perfsuite.records import KEY, PairedRecord, Process
 from perfsuite.workloads.bare_step import bare_step
@@ -225,6 +227,15 @@ def test_the_blocks_of_the_timed_rounds_are_kept_and_no_others(
     record, benchmark = run_speedup(iterations=iterations)
     assert len(numbers) == 1 + 3 * iterations + 1
     assert [block[0] for block in record.blocks] == [float(number) for number in range(2, 2 + 3 * iterations)]
+    assert read_record(benchmark.extra_info[KEY]) == record
+
+
+def test_what_the_hardware_did_while_blocks_ran_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Telemetry(num_samples=0, seconds=1.0, background_cpu_ratio=0.5)
+    monkeypatch.setattr(CpuInstrument, "stop", lambda *_: loaded)
+    record, benchmark = run_speedup()
+    assert record.telemetry == loaded
+    assert record.findings[-1].startswith("background load: other processes took 50%")
     assert read_record(benchmark.extra_info[KEY]) == record
 
 
