@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from perfsuite.analysis.result_file import read_result_file
 from perfsuite.campaign.plan import has_trainings
-from perfsuite.campaign.state import check_folder, check_results, claim, process_names, unfinished_in_words
+from perfsuite.campaign.state import (
+    check_folder,
+    check_results,
+    claim,
+    has_only_failures,
+    process_names,
+    unfinished_in_words,
+)
 from perfsuite.child_process import kill, started
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import folder_locked
@@ -144,7 +151,7 @@ def _run_process(
         raise CampaignError(
             f"{path.name}: the {side.name} {_ended(status)}{unfinished_in_words(found)}: {_complaint(log)}; {where}"
         )
-    if not found.benchmarks:
+    if not found.benchmarks and not has_only_failures(found, path.stem):
         raise CampaignError(
             f"{side.name}: no benchmark produced a result: {_first_failure(found) or _complaint(log)}; {where}"
         )

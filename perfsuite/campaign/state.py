@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.attempts import FAILURES
 from perfsuite.analysis.result_file import ResultFile, read_result_file
 from perfsuite.campaign.plan import differences
 from perfsuite.errors import CampaignError, ResultFileError
@@ -131,9 +132,19 @@ def check_results(folder: Path, processes: Sequence[str]) -> None:
             found = read_result_file(path)
         except ResultFileError as error:
             raise CampaignError(f"{error}; {advice}") from None
-        if not found.complete or not found.benchmarks:
+        if not found.complete or not (found.benchmarks or has_only_failures(found, process)):
             reason = "has no benchmarks" if found.complete else "its process did not come to its end"
             raise CampaignError(f"{path}: {reason}; {advice}")
+
+
+def has_only_failures(found: ResultFile, process: str) -> bool:
+    """Whether a process of the candidate ran every benchmark and all failed, as they may not have in the baseline.
+
+    That is judged. Where the baseline has no result, or benchmarks were not run, the run itself is at fault.
+    """
+    kinds = {outcome.outcome for outcome in found.outcomes}
+    has_begun = bool(kinds & set(FAILURES))
+    return process.endswith("-candidate") and has_begun and not found.benchmarks and "not_run" not in kinds
 
 
 def unfinished_in_words(found: ResultFile) -> str:

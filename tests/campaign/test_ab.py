@@ -265,3 +265,36 @@ def test_processes_that_lose_their_device_are_told_and_those_that_finished_somet
         assert status == 2
         last = captured.err.splitlines()[-1]
         assert "no benchmark produced a result: the device was lost: CUDA error: an illegal memory access" in last
+
+
+OUT_OF_MEMORY = """
+import pathlib, sys, json
+
+from builders import make_content, make_entry, make_record
+from perfsuite.records import Outcome
+
+path = next(a.partition("=")[2] for a in sys.argv if a.startswith("--benchmark-json="))
+entry = make_entry(make_record(run_id=path), [0.1] * 9)
+failed = Outcome(nodeid=entry["fullname"], outcome="out_of_memory", reason="out of memory: 900 MiB asked for")
+fails = "{side}" in pathlib.Path(path).name
+content = make_content([] if fails else [entry], outcomes=[failed] if fails else [])
+pathlib.Path(path).write_text(json.dumps(content))
+sys.exit(int(fails))
+"""
+
+
+@pytest.mark.parametrize(("side", "expected"), [("candidate", 1), ("baseline", 2)])
+def test_a_candidate_of_which_every_benchmark_fails_is_judged_as_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, side: str, expected: int
+) -> None:
+    (tmp_path / "pytest.py").write_text(OUT_OF_MEMORY.replace("{side}", side))
+    tests = str(Path(__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+    arguments = command(tmp_path, tmp_path / "run", "--fail-on", "failed", processes=3)
+    assert main(arguments) == expected
+    captured = capsys.readouterr()
+    if side == "candidate":
+        assert "out of memory in 3 of 3 processes of the candidate: out of memory: 900 MiB asked for" in captured.out
+        assert main(arguments) == 1  # with the files that are there
+    else:
+        assert "baseline: no benchmark produced a result: out of memory" in captured.err.splitlines()[-1]
