@@ -8,15 +8,8 @@ import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames import rows_of
-from perfsuite.analysis.table_parts import (
-    SHORT_HEADINGS,
-    batch_columns,
-    has_any,
-    notes_of,
-    shared_in_words,
-    telling_apart,
-    varying,
-)
+from perfsuite.analysis.labels import has_any, shared_in_words, varying
+from perfsuite.analysis.table_parts import SHORT_HEADINGS, batch_columns, notes_of, telling_apart
 from perfsuite.analysis.tables import Column, Table, metric_column, text_column
 
 if TYPE_CHECKING:

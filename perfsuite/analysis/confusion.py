@@ -9,7 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.collect import place_columns
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.table_parts import notes_of, place_table_columns
+from perfsuite.analysis.table_parts import notes_of, place_table_columns, value_columns
 from perfsuite.analysis.tables import Column, Table, text_column
 from perfsuite.analysis.training_groups import (
     baseline_of,
@@ -18,7 +18,6 @@ from perfsuite.analysis.training_groups import (
     origin_of,
     training_groups,
     training_origins,
-    value_columns,
 )
 from perfsuite.analysis.training_tables import nothing
 

@@ -10,9 +10,9 @@ import pandas as pd
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.labels import place_in_words
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import speedup_frame
-from perfsuite.analysis.table_parts import origin_column, place_in_words
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def disagreeing_speedups(speedups: pd.DataFrame) -> list[str]:
     Args:
         speedups: As `speedup_frame` returns them.
     """
-    places = [origin_column(name) for name in (*ENVIRONMENT_COLUMNS, "series") if name in speedups]
+    places = [name for name in (*ENVIRONMENT_COLUMNS, "series") if name in speedups]
     found = []
     for row in rows_of(speedups):
         interleaved = ratio_of_row(row, "interleaved_speedup_ratio")

@@ -11,6 +11,7 @@ from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.consistency import consistency_findings
 from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.labels import shared_in_words, varying
 from perfsuite.analysis.overhead import decide, in_percent, paired_estimate
 from perfsuite.analysis.pair_groups import PairGroup, pair_groups, pair_origin
 from perfsuite.analysis.ratio_text import (
@@ -27,9 +28,7 @@ from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     notes_of,
     place_table_columns,
-    shared_in_words,
     telling_apart,
-    varying,
     warnings_columns,
 )
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column

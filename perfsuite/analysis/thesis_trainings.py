@@ -11,16 +11,10 @@ from perfsuite import study
 from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.ratio_text import bracket_notes, ratio_columns, ratio_of_row
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.table_parts import notes_of, place_table_columns
+from perfsuite.analysis.table_parts import notes_of, place_table_columns, value_columns
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.analysis.training_frame import accuracy_frame
-from perfsuite.analysis.training_groups import (
-    distinguishing_values,
-    heading_of,
-    training_groups,
-    training_origins,
-    value_columns,
-)
+from perfsuite.analysis.training_groups import distinguishing_values, heading_of, training_groups, training_origins
 from perfsuite.analysis.training_tables import accuracy_in_words, data_notes
 from perfsuite.recipes import STUDY, recipe_for
 

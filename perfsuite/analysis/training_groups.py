@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from perfsuite.analysis.collect import place_columns
+from perfsuite.analysis.labels import place_in_words
 from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.table_parts import place_in_words, place_table_columns
-from perfsuite.analysis.tables import Column
 from perfsuite.recipes import STUDY
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def training_groups(results: Results) -> list[TrainingGroup]:
 
 def family_of(results: Results) -> Callable[[FullTraining], Family]:
     """Return what gives the family of a training among these results."""
-    columns = place_table_columns(training_origins(results))
+    columns = place_columns(training_origins(results))
 
     def family(training: FullTraining) -> Family:
         is_known = training.environment["device"] is not None
@@ -206,15 +206,6 @@ def _differs(name: str, groups: Sequence[TrainingGroup]) -> bool:
             within = group.family.value("data")
         found.setdefault(within, set()).add(group.family.value(name))
     return any(len(values) > 1 for values in found.values())
-
-
-def value_columns(names: Sequence[str]) -> list[Column]:
-    """Return columns that show those values."""
-    return [_value_column(name) for name in names]
-
-
-def _value_column(name: str) -> Column:
-    return Column(heading=heading_of(name), show=lambda row: value_in_words(name, row[name]))
 
 
 def heading_of(name: str) -> str:

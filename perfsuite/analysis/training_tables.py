@@ -8,8 +8,9 @@ import pandas as pd
 
 from perfsuite.analysis.collect import differing_columns
 from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.labels import has_any
 from perfsuite.analysis.ratio_text import bracket_notes, ratio_of_row
-from perfsuite.analysis.table_parts import has_any, notes_of, place_table_columns, telling_apart, warnings_columns
+from perfsuite.analysis.table_parts import notes_of, place_table_columns, telling_apart, value_columns, warnings_columns
 from perfsuite.analysis.tables import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.training_groups import (
@@ -18,7 +19,6 @@ from perfsuite.analysis.training_groups import (
     origin_of,
     training_groups,
     training_origins,
-    value_columns,
 )
 from perfsuite.recipes import TARGET_TOLERANCE
 

@@ -11,6 +11,7 @@ from perfsuite.analysis.collect import PAIRING_COLUMNS, WORKLOAD_COLUMNS, differ
 from perfsuite.analysis.confusion import confusion_table
 from perfsuite.analysis.consistency import consistency_findings, disagreeing_speedups, excessive_parts
 from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.labels import has_any, shared_in_words, varying
 from perfsuite.analysis.noise import noise_notes
 from perfsuite.analysis.paired_tables import COMPARISONS, fidelity_table, has_pairs, paired_table, pipeline_table
 from perfsuite.analysis.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
@@ -18,13 +19,10 @@ from perfsuite.analysis.speedup import BASELINE, INTERLEAVED, speedup_frame
 from perfsuite.analysis.table_parts import (
     SHORT_HEADINGS,
     batch_columns,
-    has_any,
     name_column,
     notes_of,
     place_table_columns,
-    shared_in_words,
     telling_apart,
-    varying,
     warnings_columns,
     without,
 )

@@ -6,10 +6,10 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import span, titled
 from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import GRID, INK, precision_color
 from perfsuite.analysis.frames import is_known, rows_of
+from perfsuite.analysis.labels import span, titled
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_frame import accuracy_frame
 from perfsuite.analysis.training_groups import family_words, training_groups

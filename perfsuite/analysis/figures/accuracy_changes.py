@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import span
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import INK
 from perfsuite.analysis.figures.verdicts import COLORS
+from perfsuite.analysis.labels import span
 from perfsuite.analysis.training_comparison import ranked_trainings
 from perfsuite.analysis.training_verdicts import points
 from perfsuite.analysis.verdict_words import SYMBOLS, counts_in_words

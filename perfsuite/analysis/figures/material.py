@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.collect import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames import is_known, plain, rows_of
+from perfsuite.analysis.frames import is_known, rows_of
+from perfsuite.analysis.labels import phase_rank, place_words, span, workload_words
 from perfsuite.analysis.speedup import geometric_mean, speedup_frame
-from perfsuite.analysis.table_parts import place_in_words, place_table_columns, varying
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.across import Across
     from perfsuite.analysis.collect import Results
     from perfsuite.analysis.compare import Comparison
-
-PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "backward": "backward"}
-"""In the order in which they are shown: the whole first, which is what users wait for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,45 +117,6 @@ def _typical(values: Sequence[Any]) -> Any:
     return known[0] if isinstance(known[0], str) else float(statistics.median(known))
 
 
-def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
-    """Return what names the place of a row, by `place_columns`; nothing where all rows have the same."""
-    columns = place_table_columns(frame)
-
-    def words(row: Mapping[Any, Any]) -> str:
-        return place_in_words(columns, {str(key): plain(value) for key, value in row.items()})
-
-    return words
-
-
-def workload_words(
-    frame: pd.DataFrame, but: Sequence[str] = ("precision", "phase")
-) -> Callable[[Mapping[Any, Any]], str]:
-    """Return what names a workload: its network, and what else varies between the rows."""
-    shown = varying(frame, tuple(column for column in WORKLOAD_COLUMNS if column not in but), ("model",))
-
-    def words(row: Mapping[Any, Any]) -> str:
-        return " ".join(text for column in shown if (text := _part(column, row[column])))
-
-    return words
-
-
-def _part(column: str, value: Any) -> str:
-    words: dict[str, str] = {
-        "batch_size": f"b{value}",
-        "image_size": f"{value}px",
-        "compiled": "compiled" if value else "",
-        "gradients": "" if value == "freed" else f"gradients {value}",
-        "memory_format": "" if value == "contiguous" else str(value),
-        "cudnn_benchmark": "cuDNN benchmark" if value else "",
-    }
-    return words.get(column, str(value))
-
-
-def phase_rank(phase: str) -> int:
-    """Return where a phase stands in the order in which phases are shown."""
-    return list(PHASE_TITLES).index(phase) if phase in PHASE_TITLES else len(PHASE_TITLES)
-
-
 def by_place_and_phase(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
     """Return cells by place and phase, the whole training step first."""
     labels = list(dict.fromkeys(cell.label for cell in cells))
@@ -166,16 +124,6 @@ def by_place_and_phase(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell
     for cell in sorted(cells, key=lambda cell: (phase_rank(cell.workload["phase"]), labels.index(cell.label))):
         groups.setdefault((cell.place, cell.workload["phase"]), []).append(cell)
     return groups
-
-
-def panel_title(place: str, phase: str) -> str:
-    """Return the heading of a panel."""
-    return titled(PHASE_TITLES.get(phase, phase), place)
-
-
-def titled(what: str, place: str) -> str:
-    """Return the heading of a panel: what it is about, and in a second line where, if there are several places."""
-    return f"{what}\n{place}" if place else what
 
 
 def n_words(cells: Sequence[Cell]) -> str:
@@ -190,16 +138,3 @@ def processes_words(cells: Sequence[Cell]) -> str:
     """Return how many processes stand behind figures: `n = 5 processes`."""
     processes = span([cell.num_processes for cell in cells])
     return f"n = {processes} process{'' if processes == '1' else 'es'}"
-
-
-def span(values: Sequence[int]) -> str:
-    """Return whole numbers as `5` or `5 to 8`."""
-    if not values:
-        return "0"
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def enumerate_words(parts: Sequence[str]) -> str:
-    """Return `a, b and c`."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

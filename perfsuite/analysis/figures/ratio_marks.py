@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.drawing import Swatch
-from perfsuite.analysis.figures.material import span
 from perfsuite.analysis.figures.rows import Point
 from perfsuite.analysis.figures.style import INK
+from perfsuite.analysis.labels import span
 from perfsuite.analysis.ratio_text import is_interval
 
 if TYPE_CHECKING:

@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import (
-    PHASE_TITLES,
-    Cell,
-    by_place_and_phase,
-    enumerate_words,
-    n_words,
-    panel_title,
-    processes_words,
-    titled,
-)
+from perfsuite.analysis.figures.material import Cell, by_place_and_phase, n_words, processes_words
 from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
+from perfsuite.analysis.labels import PHASE_TITLES, enumerate_words, panel_title, titled
 from perfsuite.analysis.views import LEDGER_PARTS
 from perfsuite.metrics import METRICS, MIB_BYTES, significant
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import (
+from perfsuite.analysis.figures.material import Cell, n_words
+from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_points
+from perfsuite.analysis.figures.rows import Bar, Row, rows_panel, rows_words, upper_limit
+from perfsuite.analysis.figures.style import MUTED, SEQUENCE, precision_color
+from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.labels import (
     PHASE_TITLES,
-    Cell,
     enumerate_words,
-    n_words,
     panel_title,
     phase_rank,
     place_words,
@@ -17,10 +20,6 @@ from perfsuite.analysis.figures.material import (
     titled,
     workload_words,
 )
-from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_points
-from perfsuite.analysis.figures.rows import Bar, Row, rows_panel, rows_words, upper_limit
-from perfsuite.analysis.figures.style import MUTED, SEQUENCE, precision_color
-from perfsuite.analysis.frames import rows_of
 from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.metrics import METRICS, significant

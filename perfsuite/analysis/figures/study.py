@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.beside_study import thesis_frame
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import place_words, span
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, ratio_point
 from perfsuite.analysis.figures.rows import Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, precision_color
 from perfsuite.analysis.frames import is_known, rows_of
+from perfsuite.analysis.labels import place_words, span
 from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.statistics.intervals import bare_ratio

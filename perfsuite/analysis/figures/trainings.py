@@ -9,8 +9,8 @@ import numpy as np
 
 from perfsuite.analysis.confusion import CLASSES, confusion_of, likeness
 from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
-from perfsuite.analysis.figures.material import enumerate_words, span, titled
 from perfsuite.analysis.figures.style import GRID, INK, MUTED, PAPER, mixed, precision_color
+from perfsuite.analysis.labels import enumerate_words, span, titled
 from perfsuite.analysis.speedup import BASELINE
 from perfsuite.analysis.training_groups import baseline_of, family_words, training_groups
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from perfsuite.analysis.compare_tables import ranked
 from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import workload_words
 from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
+from perfsuite.analysis.labels import workload_words
 from perfsuite.analysis.verdict_words import SYMBOLS
 from perfsuite.analysis.verdicts import WORST_FIRST, percent
 

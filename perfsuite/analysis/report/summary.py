@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.consistency import consistency_findings
-from perfsuite.analysis.figures.material import PHASE_TITLES, enumerate_words, place_words, workload_words
 from perfsuite.analysis.frames import is_known, plain, rows_of
+from perfsuite.analysis.labels import PHASE_TITLES, enumerate_words, place_words, workload_words
 from perfsuite.analysis.ratio_text import (
     MORE_STEPS,
     MORE_STEPS_AND_PAIRS,
