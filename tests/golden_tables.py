@@ -1,4 +1,4 @@
-"""Tables of the committed results as they are kept: no value may change. `python tests/golden_tables.py` writes them."""
+"""Tables of the committed results, of which no value may change; `python tests/golden_tables.py` writes them."""
 
 from __future__ import annotations
 

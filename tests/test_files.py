@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.analysis.result_file import read_result_file
+from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.errors import ResultFileError
 from perfsuite.files import open_ordinary, write_atomically
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
-from perfsuite.analysis.result_file import read_result_file
+from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.plan import has_trainings
 from perfsuite.campaign.state import (
     check_folder,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from perfsuite.analysis.result_file import ResultFile
+    from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.campaign.plan import Plan, Side
 
 POLL_S = 0.5

@@ -13,8 +13,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.attempts import FAILURES
-from perfsuite.analysis.result_file import ResultFile, read_result_file
+from perfsuite.analysis.load.result_file import ResultFile, read_result_file
+from perfsuite.analysis.verdicts.attempts import FAILURES
 from perfsuite.campaign.plan import differences
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.files import write_atomically

@@ -136,11 +136,12 @@ def _ab(options: argparse.Namespace) -> int:
 
 
 def _noise(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.compare import compare
-    from perfsuite.analysis.noise import noise_floor, noise_table
-    from perfsuite.analysis.noise_file import default_noise_path, read_noise_floors, save_noise_floor
-    from perfsuite.analysis.sides import join_sides, read_process
+    from perfsuite.analysis.load.noise_file import default_noise_path, read_noise_floors, save_noise_floor
     from perfsuite.analysis.statistics.significance import MIN_PROCESSES
+    from perfsuite.analysis.tables.noise import noise_table
+    from perfsuite.analysis.verdicts.compare import compare
+    from perfsuite.analysis.verdicts.noise_floor import noise_floor
+    from perfsuite.analysis.verdicts.samples import join_sides, read_process
     from perfsuite.campaign.plan import has_only_trainings
     from perfsuite.campaign.state import mark_judged
     from perfsuite.errors import CampaignError

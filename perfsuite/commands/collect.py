@@ -38,9 +38,10 @@ def add_collect(commands: Commands) -> None:
 
 @without_garbage_collection()
 def _collect(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.comments import render_comment
-    from perfsuite.analysis.noise import collect_with_noise_floor, noise_notes
-    from perfsuite.analysis.views import TABLES, build_table, steps_gist
+    from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
+    from perfsuite.analysis.tables.pull_request import render_comment
+    from perfsuite.analysis.tables.registry import TABLES, build_table
+    from perfsuite.analysis.tables.speedup import steps_gist
     from perfsuite.errors import choose
 
     choose(TABLES, options.table, kind="table")

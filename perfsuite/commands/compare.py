@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from perfsuite.analysis.compare import Comparison
-    from perfsuite.analysis.thresholds import Judging
+    from perfsuite.analysis.verdicts.compare import Comparison
+    from perfsuite.analysis.verdicts.thresholds import Judging
     from perfsuite.commands.parser import Commands
 
 
@@ -87,7 +87,7 @@ def read_judging(options: argparse.Namespace) -> Judging:
     Raises:
         PerfsuiteError: An option or the file of thresholds is not usable.
     """
-    from perfsuite.analysis.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
+    from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
 
     return Judging(
         thresholds=read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds),
@@ -102,7 +102,7 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         InvalidChoiceError: An unknown name, or `never` beside others.
     """
-    from perfsuite.analysis.compare import FAIL_ON
+    from perfsuite.analysis.verdicts.compare import FAIL_ON
     from perfsuite.errors import InvalidChoiceError, choose, split_names
 
     names = split_names("--fail-on", options.fail_on)
@@ -126,9 +126,10 @@ def judge_files(
     Raises:
         ResultFileError: A file cannot be used.
     """
-    from perfsuite.analysis.compare import compare
-    from perfsuite.analysis.noise import in_words, known_noise_floors
-    from perfsuite.analysis.sides import join_sides, read_process
+    from perfsuite.analysis.frames.noise_floor import known_noise_floors
+    from perfsuite.analysis.verdicts.compare import compare
+    from perfsuite.analysis.verdicts.noise_floor import in_words
+    from perfsuite.analysis.verdicts.samples import join_sides, read_process
 
     old, new = ([read_process(path) for path in side] for side in (baseline, candidate))
     thresholds = judging.thresholds
@@ -150,18 +151,24 @@ def judge_files(
 
 def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
     """Write a comparison as it was asked for; the exit status that --fail-on asks for."""
-    from perfsuite.analysis import compare_tables
+    from perfsuite.analysis.tables.comparison_json import comparison_json
+    from perfsuite.analysis.tables.verdicts import (
+        comparison_markdown,
+        comparison_rows,
+        comparison_tables,
+        first_rows,
+    )
 
     if options.format == "json":
-        write(compare_tables.comparison_json(comparison), options.output)
+        write(comparison_json(comparison), options.output)
     elif options.format == "markdown":
-        write(compare_tables.comparison_markdown(comparison), options.output)
+        write(comparison_markdown(comparison), options.output)
     elif options.format == "csv":
-        show(compare_tables.comparison_rows(comparison), options)
+        show(comparison_rows(comparison), options)
     else:
-        tables = compare_tables.comparison_tables(comparison)
+        tables = comparison_tables(comparison)
         if options.format == "terminal":
-            tables = [compare_tables.first_rows(table) for table in tables]
+            tables = [first_rows(table) for table in tables]
         write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
     failures = comparison.failures(read_fail_on(options))
     if failures:
@@ -182,19 +189,21 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
-    from perfsuite.analysis.explain import explain, find_explained
-    from perfsuite.analysis.training_comparison import explain_training
+    from perfsuite.analysis.tables.explanation import explain, find_explained
+    from perfsuite.analysis.tables.training_explanation import explain_training
 
     row = find_explained(comparison, options.explain)
     if not isinstance(row, int):
         if options.output is not None:
-            from perfsuite.analysis.charts import save_chart, training_chart
+            from perfsuite.analysis.figures.export import save_chart
+            from perfsuite.analysis.figures.processes import training_chart
 
             save_chart(training_chart(row), options.output)
         write(explain_training(comparison.trainings, row, comparison.alpha), None)
         return 0
     if options.output is not None:
-        from perfsuite.analysis.charts import process_chart, save_chart
+        from perfsuite.analysis.figures.export import save_chart
+        from perfsuite.analysis.figures.processes import process_chart
 
         save_chart(process_chart(comparison, row), options.output)
     write(explain(comparison, row), None)
@@ -202,9 +211,9 @@ def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
 
 
 def _across(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.across import across, read_axes
-    from perfsuite.analysis.across_tables import across_json, across_rows, across_tables
-    from perfsuite.analysis.comments import render_comments
+    from perfsuite.analysis.frames.environments import across, read_axes
+    from perfsuite.analysis.tables.environments import across_json, across_rows, across_tables
+    from perfsuite.analysis.tables.pull_request import render_comments
 
     found = across(options.baseline, options.candidate, read_axes(options.across))
     if options.format == "json":

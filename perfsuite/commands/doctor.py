@@ -13,7 +13,7 @@ from perfsuite.errors import require_device_name
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.analysis.tables import Table
+    from perfsuite.analysis.tables.table import Table
     from perfsuite.commands.parser import Commands
     from perfsuite.measure.doctor import Check
 
@@ -53,7 +53,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def doctor_table(checks: list[Check]) -> Table:
     """Return the report as a table, in the order of the checks."""
-    from perfsuite.analysis.tables import Column, Table, text_column
+    from perfsuite.analysis.tables.table import Column, Table, text_column
 
     counts = {status: sum(check.status == status for check in checks) for status in ("unfit", "notable")}
     title = "Fit to measure"

@@ -33,7 +33,7 @@ def add_limits(commands: Commands) -> None:
 def _limits(options: argparse.Namespace) -> int:
     import pandas as pd
 
-    from perfsuite.analysis.bounds import paper_table
+    from perfsuite.analysis.tables.roofline import paper_table
     from perfsuite.paper_limits import limit_cells, plan_limits
 
     sheet, workloads = plan_limits(

@@ -42,7 +42,7 @@ def add_memory(commands: Commands) -> None:
 def _memory(options: argparse.Namespace) -> int:
     import pandas as pd
 
-    from perfsuite.analysis.views import memory_table
+    from perfsuite.analysis.tables.memory import memory_table
     from perfsuite.predict import plan_cells, predict_cells
 
     plan = plan_cells(

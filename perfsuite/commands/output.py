@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-    from perfsuite.analysis.tables import Table
+    from perfsuite.analysis.tables.table import Table
 
 FORMATS = ("terminal", "markdown", "csv", "json", "latex")
 
@@ -44,7 +44,7 @@ def check_output(options: argparse.Namespace, files: Iterable[Path | None]) -> N
     """
     if options.output is None:
         return
-    from perfsuite.analysis.noise_file import default_noise_path
+    from perfsuite.analysis.load.noise_file import default_noise_path
 
     noise = None
     with contextlib.suppress(PerfsuiteError):  # no home folder is known: there is no such file
@@ -95,18 +95,16 @@ def show(table: Table, options: argparse.Namespace) -> int:
 
 def rendered(table: Table, options: argparse.Namespace) -> str:
     """Return a table in the format that was asked for."""
-    from perfsuite.analysis import comments, tables
+    from perfsuite.analysis.tables.data_formats import render_csv, render_json
+    from perfsuite.analysis.tables.latex import render_latex
+    from perfsuite.analysis.tables.pull_request import render_comment
+    from perfsuite.analysis.tables.terminal import render_terminal
 
     if options.format == "terminal":
         to_terminal = options.output is None and _is_terminal(sys.stdout)
         width = shutil.get_terminal_size().columns if to_terminal else None
-        return tables.render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
-    render = {
-        "markdown": comments.render_comment,
-        "csv": tables.render_csv,
-        "json": tables.render_json,
-        "latex": tables.render_latex,
-    }
+        return render_terminal(table, width=width, color=to_terminal and "NO_COLOR" not in os.environ)
+    render = {"markdown": render_comment, "csv": render_csv, "json": render_json, "latex": render_latex}
     return render[options.format](table)
 
 

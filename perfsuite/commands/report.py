@@ -11,7 +11,7 @@ from perfsuite.commands.output import check_output, without_garbage_collection, 
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.figures.figure_data import Material
     from perfsuite.commands.parser import Commands
 
 
@@ -58,7 +58,7 @@ def _add_files(command: argparse.ArgumentParser) -> None:
 
 
 def _gather(options: argparse.Namespace) -> Material:
-    from perfsuite.analysis.material import gather
+    from perfsuite.analysis.report.data import gather
 
     check_output(options, [*options.files, *options.baseline, options.thresholds])
     judging = read_judging(options)
@@ -79,9 +79,9 @@ def _report(options: argparse.Namespace) -> int:
 
 @without_garbage_collection()
 def _chart(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.charts import check_chart_path, save_chart
-    from perfsuite.analysis.figures.drawing import whole_figure
-    from perfsuite.analysis.figures.kinds import KINDS, build_chart
+    from perfsuite.analysis.figures.export import check_chart_path, save_chart
+    from perfsuite.analysis.figures.panels import whole_figure
+    from perfsuite.analysis.figures.registry import KINDS, build_chart
     from perfsuite.errors import choose
 
     choose(KINDS, options.kind, kind="figure")

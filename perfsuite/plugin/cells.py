@@ -253,7 +253,7 @@ def measure_overhead(request: pytest.FixtureRequest, benchmark: Any) -> Callable
     """
 
     def run(workload: Workload) -> PairedRecord | None:
-        from perfsuite.analysis.overhead import decide_record
+        from perfsuite.analysis.frames.overhead import decide_record
         from perfsuite.measure.overhead import measure_overhead
 
         extra_time_s = suite(request.config).options.overhead_time_s
@@ -279,7 +279,7 @@ def measure_overhead(request: pytest.FixtureRequest, benchmark: Any) -> Callable
 
 def _overhead_problem(record: PairedRecord, extra_time_s: int) -> PerfsuiteError | None:
     """Return why the harness overhead of a record is not shown to be within its limit, or None if it is."""
-    from perfsuite.analysis.overhead import MAX_MORE_S, decide_record, overhead_in_words, seconds_to_decide
+    from perfsuite.analysis.frames.overhead import MAX_MORE_S, decide_record, overhead_in_words, seconds_to_decide
 
     outcome, words = decide_record(record), overhead_in_words(record)
     if outcome == "pass":

@@ -187,11 +187,11 @@ class Progress:
         benchmark = item.stash.get(BENCHMARK, None)
         if benchmark is None or KEY not in benchmark.extra_info:
             return "ran once, not timed"
-        from perfsuite.analysis.row_warnings import pooled_warnings, warnings_of
+        from perfsuite.analysis.frames.row_warnings import pooled_warnings, warnings_of
 
         record = read_record(benchmark.extra_info[KEY])
         if isinstance(record, PairedRecord):
-            from perfsuite.analysis.paired_tables import paired_in_words
+            from perfsuite.analysis.tables.pairs import paired_in_words
 
             mark = pooled_warnings([record])
             return paired_in_words(record) + (f"  {mark}" if mark else "")

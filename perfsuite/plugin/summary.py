@@ -141,10 +141,10 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
 
 def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     """Return what there is to show, and the name of the first table."""
-    from perfsuite.analysis.noise import collect_with_noise_floor
-    from perfsuite.analysis.paired_tables import has_pairs
-    from perfsuite.analysis.tables import render_terminal
-    from perfsuite.analysis.views import build_table
+    from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
+    from perfsuite.analysis.frames.pairs import has_pairs
+    from perfsuite.analysis.tables.registry import build_table
+    from perfsuite.analysis.tables.terminal import render_terminal
 
     results = collect_with_noise_floor([path])
     if results.benchmarks.empty and not results.pairs and not results.trainings:

@@ -9,9 +9,9 @@ import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 from simulated import write_sides
 
-from perfsuite.analysis.across import across
-from perfsuite.analysis.across_tables import across_tables
-from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.frames.environments import across
+from perfsuite.analysis.tables.environments import across_tables
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.cli import main
 from perfsuite.errors import InvalidChoiceError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.analysis.tables import Table
+    from perfsuite.analysis.tables.table import Table
 
 
 def environment_file(run_id: str, *, scale: float = 1.0, peak: int = 1000, **environment: Any) -> dict[str, Any]:

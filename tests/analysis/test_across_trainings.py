@@ -14,16 +14,16 @@ from builders import ENVIRONMENT, make_entry, make_record, make_workload
 from compared_trainings import replayed, trained, write_trainings
 from scipy import stats
 
-from perfsuite.analysis.across import across
-from perfsuite.analysis.across_tables import across_tables
-from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.frames.environments import across
+from perfsuite.analysis.tables.environments import across_tables
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.cli import main
 from perfsuite.errors import InvalidChoiceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perfsuite.analysis.across import Across
+    from perfsuite.analysis.frames.environments import Across
 
 A10 = dataclasses.replace(ENVIRONMENT, device="NVIDIA A10", gpu="NVIDIA A10")
 NEW_TORCH = dataclasses.replace(ENVIRONMENT, torch="2.15.0")

@@ -10,14 +10,15 @@ import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.across import across
-from perfsuite.analysis.across_tables import across_tables
-from perfsuite.analysis.collect import collect, differing_columns, place_columns
-from perfsuite.analysis.compare import compare
-from perfsuite.analysis.material import gather
-from perfsuite.analysis.result_file import read_result_file
-from perfsuite.analysis.sides import join_sides, read_process
-from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.frames.columns import differing_columns, place_columns
+from perfsuite.analysis.frames.environments import across
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.load.result_file import read_result_file
+from perfsuite.analysis.report.data import gather
+from perfsuite.analysis.tables.environments import across_tables
+from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.verdicts.compare import compare
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.records import Process
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.analysis.compare import Comparison
+    from perfsuite.analysis.verdicts.compare import Comparison
 
 FIRST, SECOND = "0123456789ab", "ba9876543210"
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 
-from perfsuite.analysis.collect import collect, differing_columns
+from perfsuite.analysis.frames.columns import differing_columns
+from perfsuite.analysis.frames.results import collect
 from perfsuite.records import Outcome
 
 if TYPE_CHECKING:

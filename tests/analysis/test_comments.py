@@ -6,8 +6,9 @@ import pytest
 from report_builders import plain_file, step_file
 from simulated import write_sides
 
-from perfsuite.analysis.comments import MOST_CHARACTERS, render_comment
-from perfsuite.analysis.tables import Table, render_markdown, text_column
+from perfsuite.analysis.tables.markdown import render_markdown
+from perfsuite.analysis.tables.pull_request import MOST_CHARACTERS, render_comment
+from perfsuite.analysis.tables.table import Table, text_column
 from perfsuite.cli import main
 
 if TYPE_CHECKING:

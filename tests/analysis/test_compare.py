@@ -8,8 +8,8 @@ import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
 from simulated import changed, write_sides
 
-from perfsuite.analysis.compare import Comparison, compare
-from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.verdicts.compare import Comparison, compare
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:

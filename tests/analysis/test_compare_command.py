@@ -133,7 +133,7 @@ def test_markdown_shows_what_changed_and_folds_the_rest(sides: Sides, capsys: py
 def test_a_table_of_very_many_benchmarks_shows_the_most_notable_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perfsuite.analysis import compare_tables
+    from perfsuite.analysis.tables import verdicts as compare_tables
 
     monkeypatch.setattr(compare_tables, "MAX_TERMINAL_ROWS", 5)
     both = write_sides(tmp_path, changes=[1.0] * 11 + [1.2])

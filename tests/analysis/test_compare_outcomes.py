@@ -16,8 +16,8 @@ from compared_trainings import moment, trained, write_trainings
 from foreign_files import write_foreign
 from training_builders import make_training_entry
 
-from perfsuite.analysis.compare import compare
-from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.verdicts.compare import compare
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.records import KEY, Outcome, Process
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.training_verdicts import TrainingVerdict
+    from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
     from perfsuite.records import OutcomeKind
     from perfsuite.training_record import TrainingRecord
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from training_builders import make_training_entry
 
-from perfsuite.analysis.comments import MOST_CHARACTERS
-from perfsuite.analysis.compare import compare
-from perfsuite.analysis.compare_tables import comparison_markdown
-from perfsuite.analysis.noise import in_words, noise_floor
-from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.tables.pull_request import MOST_CHARACTERS
+from perfsuite.analysis.tables.verdicts import comparison_markdown
+from perfsuite.analysis.verdicts.compare import compare
+from perfsuite.analysis.verdicts.noise_floor import in_words, noise_floor
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.predictions import confusion_of, pack_predictions
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from perfsuite.analysis.compare import Comparison
+    from perfsuite.analysis.verdicts.compare import Comparison
     from perfsuite.training_record import TrainingRecord
 
 A10 = dataclasses.replace(ENVIRONMENT, device="NVIDIA A10", gpu="NVIDIA A10")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
 
-from perfsuite.analysis.collect import Results, collect
-from perfsuite.analysis.consistency import consistency_findings
-from perfsuite.analysis.material import gather
+from perfsuite.analysis.frames.consistency import consistency_findings
+from perfsuite.analysis.frames.results import Results, collect
+from perfsuite.analysis.frames.speedup import speedup_frame
+from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.report.summary import warnings_of
-from perfsuite.analysis.speedup import speedup_frame
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.tables.registry import build_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

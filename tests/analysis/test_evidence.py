@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from builders import make_content, make_entry, make_record, make_workload
 
-from perfsuite.analysis.circumstances import changed_kernels, circumstances
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.evidence_columns import bounds_of
-from perfsuite.analysis.sides import join_sides, read_process
-from perfsuite.analysis.tables import render_terminal
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.frames.roofline import bounds_of
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.verdicts.causes import changed_kernels, circumstances
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.evidence import Kernel, Profile, Spread, Telemetry
 from perfsuite.gpus import GPUS, gpu_named

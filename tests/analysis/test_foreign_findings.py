@@ -11,8 +11,7 @@ from foreign_files import needs_public_files, ordinary_rounds, public_files, sta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.foreign_findings import (
+from perfsuite.analysis.frames.foreign_findings import (
     CONTRADICTORY,
     EXPLANATIONS,
     FEW_ROUNDS,
@@ -24,9 +23,11 @@ from perfsuite.analysis.foreign_findings import (
     ZERO,
     foreign_findings,
 )
-from perfsuite.analysis.result_file import STATS_FIELDS
-from perfsuite.analysis.tables import render_csv, render_json, render_terminal
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.load.result_file import STATS_FIELDS
+from perfsuite.analysis.tables.data_formats import render_csv, render_json
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.cli import main
 
 if TYPE_CHECKING:

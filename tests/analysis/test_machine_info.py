@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from foreign_files import needs_public_files, ordinary_rounds, public_files, write_foreign
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.compare import compare
-from perfsuite.analysis.machine_info import machine_of, versions_of
-from perfsuite.analysis.result_file import read_result_file
-from perfsuite.analysis.sides import join_sides, read_process
-from perfsuite.analysis.tables import render_terminal
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.load.machine_info import machine_of, versions_of
+from perfsuite.analysis.load.result_file import read_result_file
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.verdicts.compare import compare
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from perfsuite.analysis.compare import Comparison
+    from perfsuite.analysis.verdicts.compare import Comparison
 
 A100 = "NVIDIA A100-SXM4-40GB"
 

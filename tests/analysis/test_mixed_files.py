@@ -15,9 +15,9 @@ import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 from foreign_files import ordinary_rounds, statistics_of
 
-from perfsuite.analysis.across import across
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.frames.environments import across
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.cli import main
 
 if TYPE_CHECKING:

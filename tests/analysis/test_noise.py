@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.compare import compare
-from perfsuite.analysis.noise import known_noise_floors, noise_floor, noise_table
-from perfsuite.analysis.noise_file import NoiseFloor, read_noise_floors, save_noise_floor
-from perfsuite.analysis.sides import join_sides, read_process
+from perfsuite.analysis.frames.noise_floor import known_noise_floors
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.load.noise_file import NoiseFloor, read_noise_floors, save_noise_floor
 from perfsuite.analysis.statistics.intervals import Scatter
-from perfsuite.analysis.tables import render_terminal
+from perfsuite.analysis.tables.noise import noise_table
+from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.verdicts.compare import compare
+from perfsuite.analysis.verdicts.noise_floor import noise_floor
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.errors import ResultFileError
 

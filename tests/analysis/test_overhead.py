@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from builders import make_pair, make_workload
 
-from perfsuite.analysis.overhead import (
+from perfsuite.analysis.frames.overhead import (
     FOUND,
     decide,
     decide_record,

@@ -10,9 +10,10 @@ from builders import make_content, make_entry, make_pair, make_paired_entry, mak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfsuite.analysis.collect import Results, collect
-from perfsuite.analysis.tables import render_json, render_terminal
-from perfsuite.analysis.views import TABLES, build_table
+from perfsuite.analysis.frames.results import Results, collect
+from perfsuite.analysis.tables.data_formats import render_json
+from perfsuite.analysis.tables.registry import TABLES, build_table
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:

@@ -14,21 +14,22 @@ from matplotlib.figure import Figure
 from report_builders import step_file, training_epochs
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.beside_study import thesis_frame
-from perfsuite.analysis.collect import collect, differing_columns, place_columns
-from perfsuite.analysis.figures.drawing import Marks
-from perfsuite.analysis.figures.kinds import KINDS, build_chart
-from perfsuite.analysis.file_series import series_name
-from perfsuite.analysis.material import gather
-from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
-from perfsuite.analysis.speedup import speedup_frame
-from perfsuite.analysis.tables import render_terminal
-from perfsuite.analysis.training_frame import accuracy_frame
-from perfsuite.analysis.views import TABLES, build_table
+from perfsuite.analysis.figures.panels import Marks
+from perfsuite.analysis.figures.registry import KINDS, build_chart
+from perfsuite.analysis.frames.columns import differing_columns, place_columns
+from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.frames.speedup import speedup_frame
+from perfsuite.analysis.frames.thesis import thesis_frame
+from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.analysis.load.file_series import series_name
+from perfsuite.analysis.report.data import gather
+from perfsuite.analysis.tables.registry import TABLES, build_table
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.records import Process
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.drawing import Drawing
+    from perfsuite.analysis.figures.panels import Drawing
 
 COMMITS = ("a" * 40, "b" * 40)
 SHORT = tuple(commit[:10] for commit in COMMITS)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from builders import make_content, make_entry, make_pair, make_paired_entry, make_record
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.sides import join_sides, read_process
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable

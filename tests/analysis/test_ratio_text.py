@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.analysis.ratio_text import bracket_notes, ratio_columns, ratio_of_row, ratio_text
+from perfsuite.analysis.frames.ratio_text import bracket_notes, ratio_columns, ratio_of_row, ratio_text
 from perfsuite.analysis.statistics.intervals import Ratio, bare_ratio
 
 ONE_RUN = Ratio(ratio=1.671, low=1.66, high=1.70, level=None, num_processes=1, basis="one run")

@@ -10,11 +10,11 @@ from report_builders import h100, plain_file, step_file, training_epochs
 from simulated import write_sides
 from training_builders import make_predicted_training, make_training, make_training_entry
 
-from perfsuite.analysis.figures.drawing import fitted, whole_figure
-from perfsuite.analysis.figures.kinds import KINDS, build_chart
-from perfsuite.analysis.figures.rows import spread_limits
+from perfsuite.analysis.figures.panels import fitted, whole_figure
+from perfsuite.analysis.figures.registry import KINDS, build_chart
+from perfsuite.analysis.figures.row_panel import spread_limits
 from perfsuite.analysis.figures.style import PRECISION_COLORS, SEQUENCE
-from perfsuite.analysis.material import gather
+from perfsuite.analysis.report.data import gather
 from perfsuite.cli import main
 
 if TYPE_CHECKING:

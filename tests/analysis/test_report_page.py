@@ -20,11 +20,11 @@ from report_builders import HOSTILE, h100, hostile_file, plain_file, step_file, 
 from simulated import write_sides
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.material import gather
+from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.report.page import render_page
 from perfsuite.analysis.report.policy import safe_csv
 from perfsuite.analysis.report.summary import summarize
-from perfsuite.analysis.tables import Table, text_column
+from perfsuite.analysis.tables.table import Table, text_column
 from perfsuite.cli import main
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from builders import make_content, make_workload
 from report_builders import h100
 from training_builders import make_predicted_training, make_training, make_training_entry
 
-from perfsuite.analysis.material import gather
+from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.report.sections import page_sections
 from perfsuite.analysis.report.summary import summarize, warnings_of
 from perfsuite.records import Process
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.figures.figure_data import Material
     from perfsuite.analysis.report.answers import Answer
     from perfsuite.analysis.report.sections import Section
     from perfsuite.training_record import TrainingRecord

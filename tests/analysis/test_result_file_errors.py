@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import make_content, make_entry, make_record
 
-from perfsuite.analysis.result_file import read_result_file
+from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.errors import ResultFileError
 from perfsuite.formatting import printable
 from perfsuite.records import SCHEMA_VERSION

@@ -7,10 +7,10 @@ import pytest
 from builders import make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.tables import render_terminal
-from perfsuite.analysis.training_tables import amp_table
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.tables.trainings import amp_table
 from perfsuite.evidence import Telemetry
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from perfsuite.analysis.tables import Column, Table, render_terminal, text_column
+from perfsuite.analysis.tables.table import Column, Table, text_column
+from perfsuite.analysis.tables.terminal import render_terminal
 
 MOST_CALLS_OF_A_CELL = 40
 

@@ -10,10 +10,10 @@ from builders import make_content, make_workload
 from report_builders import training_epochs
 from training_builders import make_predicted_training, make_training, make_training_entry
 
-from perfsuite.analysis.figures import drawing as figures
-from perfsuite.analysis.figures.kinds import build_chart
+from perfsuite.analysis.figures import panels as figures
+from perfsuite.analysis.figures.registry import build_chart
 from perfsuite.analysis.figures.style import AMP_FP16, FP32, INK
-from perfsuite.analysis.material import gather
+from perfsuite.analysis.report.data import gather
 from perfsuite.recipes import SMOKE
 
 if TYPE_CHECKING:

@@ -9,15 +9,16 @@ import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 from training_builders import make_predicted_training, make_training, make_training_entry
 
-from perfsuite.analysis.collect import Results, collect
-from perfsuite.analysis.compare import compare
-from perfsuite.analysis.confusion import likeness
-from perfsuite.analysis.figures.kinds import build_chart
-from perfsuite.analysis.material import gather
-from perfsuite.analysis.sides import join_sides, read_process
-from perfsuite.analysis.tables import render_csv, render_json, render_terminal
-from perfsuite.analysis.training_frame import accuracy_frame
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.figures.registry import build_chart
+from perfsuite.analysis.frames.confusion import likeness
+from perfsuite.analysis.frames.results import Results, collect
+from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.analysis.report.data import gather
+from perfsuite.analysis.tables.data_formats import render_csv, render_json
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.verdicts.compare import compare
+from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.recipes import SMOKE
 from perfsuite.records import Process
 

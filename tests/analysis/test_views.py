@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 
-from perfsuite.analysis.collect import Results, collect
-from perfsuite.analysis.speedup import speedup_frame
-from perfsuite.analysis.tables import render_csv, render_json, render_latex, render_markdown, render_terminal
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.frames.results import Results, collect
+from perfsuite.analysis.frames.speedup import speedup_frame
+from perfsuite.analysis.tables.data_formats import render_csv, render_json
+from perfsuite.analysis.tables.latex import render_latex
+from perfsuite.analysis.tables.markdown import render_markdown
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.records import Outcome
 

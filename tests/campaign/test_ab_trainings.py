@@ -17,7 +17,7 @@ from builders import ENVIRONMENT, make_content, make_entry, make_record
 from generated_images import generated_set
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.collect import collect
+from perfsuite.analysis.frames.results import collect
 from perfsuite.campaign import run as campaign_run
 from perfsuite.campaign.plan import has_only_trainings, has_trainings
 from perfsuite.cli import main

@@ -13,7 +13,7 @@ import torch
 from builders import make_workload
 from suite_run import QUICK, REPOSITORY, Run
 
-from perfsuite.analysis import views  # noqa: F401 - the same
+from perfsuite.analysis.tables import registry as views  # noqa: F401 - the same
 from perfsuite.measure import budget, condition, doctor, environment, harness, probes, profile  # noqa: F401 - the same
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.measure.nvml import read_nvml

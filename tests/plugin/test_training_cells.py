@@ -13,8 +13,8 @@ import torch
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from suite_run import REPOSITORY
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.training_frame import accuracy_frame
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.frames.trainings import accuracy_frame
 from perfsuite.folder_lock import folder_locked
 from perfsuite.measure import train as train_module
 from perfsuite.record_kinds import read_record

@@ -9,9 +9,9 @@ import torch
 from builders import make_content, make_entry, make_record, make_workload
 from training_builders import make_training
 
-from perfsuite.analysis.collect import collect
-from perfsuite.analysis.labels import shared_in_words
-from perfsuite.analysis.speedup import speedup_frame
+from perfsuite.analysis.frames.labels import shared_in_words
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.errors import InvalidChoiceError, MeasurementError
 from perfsuite.record_kinds import read_record
 from perfsuite.workloads import precision

@@ -35,7 +35,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from perfsuite.analysis.compare import ALPHA
+from perfsuite.analysis.verdicts.compare import ALPHA
 from perfsuite.analysis.statistics.accuracy import (
     AccuracyChange,
     binomial_variance,
@@ -44,7 +44,8 @@ from perfsuite.analysis.statistics.accuracy import (
     paired_change,
     unpaired_change,
 )
-from perfsuite.analysis.training_verdicts import ACCURACY_MARGIN, TIME_SHARE
+from perfsuite.analysis.frames.training_words import ACCURACY_MARGIN
+from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
 
 NUM_CELLS = 6
 NUM_CLASSES = 10

@@ -34,8 +34,8 @@ import dense_changes
 import regress_eval
 from dense_changes import Pair
 
-from perfsuite.analysis.compare import ALPHA, MIN_EFFECT
-from perfsuite.analysis.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
+from perfsuite.analysis.verdicts.compare import ALPHA, MIN_EFFECT
+from perfsuite.analysis.statistics.rounds import QUANTILES, ReducedRounds, have_like_rounds, reduce_rounds
 from perfsuite.analysis.statistics.decision import TAIL_SHARE, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, decide_tail

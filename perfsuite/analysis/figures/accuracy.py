@@ -5,23 +5,27 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.row_panel import Bar, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import GRID, INK, precision_color
-from perfsuite.analysis.frames import is_known, rows_of
-from perfsuite.analysis.labels import span, titled
-from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.training_frame import accuracy_frame
-from perfsuite.analysis.training_groups import family_words, training_groups
-from perfsuite.analysis.training_tables import TOLERANCE_POINTS
-from perfsuite.analysis.training_words import accuracies_in_words, accuracy_line, accuracy_percent
+from perfsuite.analysis.frames.labels import span, titled
+from perfsuite.analysis.frames.rows import is_known, rows_of
+from perfsuite.analysis.frames.speedup import BASELINE
+from perfsuite.analysis.frames.training_groups import family_words, training_groups
+from perfsuite.analysis.frames.training_words import (
+    TOLERANCE_POINTS,
+    accuracies_in_words,
+    accuracy_line,
+    accuracy_percent,
+)
+from perfsuite.analysis.frames.trainings import accuracy_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfsuite.analysis.figures.drawing import Panel
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.training_groups import TrainingGroup
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.panels import Panel
+    from perfsuite.analysis.frames.training_groups import TrainingGroup
 
 LEAST_POINTS = 2.0
 """An axis reaches at least as far to both sides of the middle, so that small differences look small."""

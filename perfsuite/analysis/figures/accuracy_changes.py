@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.row_panel import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import INK
 from perfsuite.analysis.figures.verdicts import COLORS
-from perfsuite.analysis.labels import span
-from perfsuite.analysis.training_comparison import ranked_trainings
-from perfsuite.analysis.training_verdicts import points
-from perfsuite.analysis.verdict_words import SYMBOLS, counts_in_words
-from perfsuite.analysis.verdicts import WORST_FIRST
+from perfsuite.analysis.frames.labels import span
+from perfsuite.analysis.frames.training_words import points
+from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
+from perfsuite.analysis.verdicts.ranking import ranked_trainings
+from perfsuite.analysis.verdicts.verdict_words import SYMBOLS, counts_in_words
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.training_verdicts import TrainingVerdict
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
 def accuracy_changes_chart(material: Material, most: int = MOST_ROWS) -> Drawing | None:

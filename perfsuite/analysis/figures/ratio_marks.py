@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.figures.drawing import Swatch
-from perfsuite.analysis.figures.rows import Point
+from perfsuite.analysis.figures.panels import Swatch
+from perfsuite.analysis.figures.row_panel import Point
 from perfsuite.analysis.figures.style import INK
-from perfsuite.analysis.labels import span
-from perfsuite.analysis.ratio_text import is_interval
+from perfsuite.analysis.frames.labels import span
+from perfsuite.analysis.frames.ratio_text import is_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import Cell, by_place_and_phase, n_words, processes_words
-from perfsuite.analysis.figures.rows import Bar, Point, Row, rows_panel, upper_limit
+from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.row_panel import Bar, Point, Row, rows_panel, upper_limit
 from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
-from perfsuite.analysis.labels import PHASE_TITLES, enumerate_words, panel_title, titled
-from perfsuite.analysis.views import LEDGER_PARTS
+from perfsuite.analysis.frames.cells import Cell, by_place_and_phase, n_words, processes_words
+from perfsuite.analysis.frames.columns import LEDGER_PARTS
+from perfsuite.analysis.frames.labels import PHASE_TITLES, enumerate_words, panel_title, titled
 from perfsuite.metrics import METRICS, MIB_BYTES, significant
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.figures.figure_data import Material
 
 LEFT_OVER = SEQUENCE[7]
 

@@ -7,20 +7,29 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
-from perfsuite.analysis.figures.material import by_place_and_phase, n_words
-from perfsuite.analysis.figures.rows import MOST_ROWS, Bar, Point, Row, Shape, rows_panel, spread_limits, upper_limit
+from perfsuite.analysis.figures.panels import Drawing, Panel, Swatch
+from perfsuite.analysis.figures.row_panel import (
+    MOST_ROWS,
+    Bar,
+    Point,
+    Row,
+    Shape,
+    rows_panel,
+    spread_limits,
+    upper_limit,
+)
 from perfsuite.analysis.figures.style import FP32, INK, precision_color
-from perfsuite.analysis.frames import rows_of
-from perfsuite.analysis.labels import panel_title, place_words, span, titled
-from perfsuite.analysis.speedup import geometric_mean
-from perfsuite.analysis.table_parts import name_column
+from perfsuite.analysis.frames.cells import by_place_and_phase, n_words
+from perfsuite.analysis.frames.labels import name_column, panel_title, place_words, span, titled
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.statistics.intervals import geometric_mean
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from perfsuite.analysis.figures.material import Cell, Material
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.frames.cells import Cell
 
 NUM_BINS = 16
 """Of the outline of a spread."""

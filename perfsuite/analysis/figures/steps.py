@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.material import Cell, n_words
+from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_points
-from perfsuite.analysis.figures.rows import Bar, Row, rows_panel, rows_words, upper_limit
+from perfsuite.analysis.figures.row_panel import Bar, Row, rows_panel, rows_words, upper_limit
 from perfsuite.analysis.figures.style import MUTED, SEQUENCE, precision_color
-from perfsuite.analysis.frames import rows_of
-from perfsuite.analysis.labels import (
+from perfsuite.analysis.frames.cells import Cell, n_words
+from perfsuite.analysis.frames.labels import (
     PHASE_TITLES,
     enumerate_words,
     panel_title,
@@ -20,14 +19,15 @@ from perfsuite.analysis.labels import (
     titled,
     workload_words,
 )
-from perfsuite.analysis.paired_tables import COMPARISONS, pairs_frame
-from perfsuite.analysis.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
+from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.metrics import METRICS, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.figures.figure_data import Material
     from perfsuite.analysis.statistics.intervals import Ratio
 
 

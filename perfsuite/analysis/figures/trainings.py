@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.confusion import CLASSES, confusion_of, likeness
-from perfsuite.analysis.figures.drawing import Drawing, Panel, Swatch
+from perfsuite.analysis.figures.panels import Drawing, Panel, Swatch
 from perfsuite.analysis.figures.style import GRID, INK, MUTED, PAPER, mixed, precision_color
-from perfsuite.analysis.labels import enumerate_words, span, titled
-from perfsuite.analysis.speedup import BASELINE
-from perfsuite.analysis.training_groups import baseline_of, family_words, training_groups
+from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
+from perfsuite.analysis.frames.labels import enumerate_words, span, titled
+from perfsuite.analysis.frames.speedup import BASELINE
+from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
 
-    from perfsuite.analysis.figures.drawing import Marks
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.training_groups import Family, TrainingGroup
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.panels import Marks
+    from perfsuite.analysis.frames.training_groups import Family, TrainingGroup
     from perfsuite.training_record import EpochRecord
 
 CURVES: tuple[tuple[str, str, str, Callable[[EpochRecord], float | None]], ...] = (

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.compare_tables import ranked
-from perfsuite.analysis.figures.drawing import Drawing, Swatch
-from perfsuite.analysis.figures.rows import MOST_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.row_panel import MOST_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
-from perfsuite.analysis.labels import workload_words
-from perfsuite.analysis.verdict_words import SYMBOLS
-from perfsuite.analysis.verdicts import WORST_FIRST, percent
+from perfsuite.analysis.frames.labels import workload_words
+from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, percent
+from perfsuite.analysis.verdicts.ranking import ranked
+from perfsuite.analysis.verdicts.verdict_words import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.verdicts import Verdict
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts.metric_verdict import Verdict
 
 COLORS: dict[Verdict, str] = {
     "failed": WORSE,

@@ -8,12 +8,12 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures import style
-from perfsuite.analysis.figures.drawing import panel_figure
+from perfsuite.analysis.figures.panels import panel_figure
 from perfsuite.analysis.figures.verdicts import COLORS
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.drawing import Panel
+    from perfsuite.analysis.figures.panels import Panel
 
 SVG = "http://www.w3.org/2000/svg"
 HREF = "{http://www.w3.org/1999/xlink}href"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from perfsuite.analysis.figures.kinds import KINDS
+from perfsuite.analysis.figures.registry import KINDS
 from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.analysis.report.embed import THEMED, panel_svg
 from perfsuite.analysis.report.policy import content_policy, csv_address
@@ -19,9 +19,9 @@ from perfsuite.analysis.report.summary import headline, summarize
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.drawing import Drawing
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.tables import Table
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.panels import Drawing
+    from perfsuite.analysis.tables.table import Table
 
 HERO_ROWS = 8
 HERO_PANELS = 3

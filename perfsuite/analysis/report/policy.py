@@ -9,7 +9,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.tables import Table
+    from perfsuite.analysis.tables.table import Table
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a text must not begin with in a spreadsheet. Source: OWASP, CSV Injection."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.compare_tables import ranked
 from perfsuite.analysis.report.answers import MOST_NAMED, Answer
-from perfsuite.analysis.training_comparison import ranked_trainings
-from perfsuite.analysis.verdicts import percent
+from perfsuite.analysis.verdicts.metric_verdict import percent
+from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeVar
 
-    from perfsuite.analysis.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.training_verdicts import TrainingVerdict
-    from perfsuite.analysis.verdicts import MetricVerdict, Verdict
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict, Verdict
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
     Judged = TypeVar("Judged", bound=BenchmarkVerdict | TrainingVerdict)
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.across_tables import across_tables
-from perfsuite.analysis.compare_tables import comparison_tables
-from perfsuite.analysis.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.analysis.figures.kinds import KINDS
-from perfsuite.analysis.paired_tables import has_pairs
+from perfsuite.analysis.figures.registry import KINDS
+from perfsuite.analysis.frames.pairs import has_pairs
+from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
-from perfsuite.analysis.tables import Table, text_column
-from perfsuite.analysis.views import build_table
+from perfsuite.analysis.tables.environments import across_tables
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.table import Table, text_column
+from perfsuite.analysis.tables.verdicts import comparison_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perfsuite.analysis.collect import Results
-    from perfsuite.analysis.figures.drawing import Drawing
-    from perfsuite.analysis.figures.material import Material
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.panels import Drawing
+    from perfsuite.analysis.frames.results import Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

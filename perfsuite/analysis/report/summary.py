@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.consistency import consistency_findings
-from perfsuite.analysis.frames import is_known, plain, rows_of
-from perfsuite.analysis.labels import PHASE_TITLES, enumerate_words, place_words, workload_words
-from perfsuite.analysis.ratio_text import (
+from perfsuite.analysis.frames.consistency import consistency_findings
+from perfsuite.analysis.frames.labels import PHASE_TITLES, enumerate_words, place_words, workload_words
+from perfsuite.analysis.frames.ratio_text import (
     MORE_STEPS,
     MORE_STEPS_AND_PAIRS,
     bracket_notes,
@@ -17,20 +16,21 @@ from perfsuite.analysis.ratio_text import (
     ratio_of_row,
     ratio_text,
 )
+from perfsuite.analysis.frames.rows import is_known, plain, rows_of
+from perfsuite.analysis.frames.speedup import INTERLEAVED
 from perfsuite.analysis.report.answers import MOST_NAMED, Answer, first_lines
 from perfsuite.analysis.report.regressions import regressions_answer
 from perfsuite.analysis.report.trainings import trainings_answer
-from perfsuite.analysis.speedup import INTERLEAVED
-from perfsuite.analysis.table_parts import notes_of
-from perfsuite.analysis.training_tables import NOT_CANONICAL
+from perfsuite.analysis.tables.shared_columns import notes_of
+from perfsuite.analysis.tables.trainings import NOT_CANONICAL
 from perfsuite.metrics import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.collect import Pair
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.full_training import FullTraining
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.frames.results import Pair
+    from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.statistics.intervals import Ratio
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.figures.kinds import KINDS
-from perfsuite.analysis.frames import rows_of
+from perfsuite.analysis.figures.registry import KINDS
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.training_words import accuracies_in_words, accuracy_line, amp_line
+from perfsuite.analysis.frames.trainings import accuracy_frame
 from perfsuite.analysis.report.answers import Answer, first_lines
-from perfsuite.analysis.training_frame import accuracy_frame
-from perfsuite.analysis.training_tables import accuracy_table, amp_table
-from perfsuite.analysis.training_words import accuracies_in_words, accuracy_line, amp_line
+from perfsuite.analysis.tables.trainings import accuracy_table, amp_table
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.drawing import Drawing
-    from perfsuite.analysis.figures.material import Material
-    from perfsuite.analysis.tables import Table
+    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.panels import Drawing
+    from perfsuite.analysis.tables.table import Table
 
 
 def trainings_answer(material: Material) -> Answer | None:

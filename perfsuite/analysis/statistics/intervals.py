@@ -13,6 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
+
 Times = np.ndarray[Any, np.dtype[np.float64]]
 
 CONFIDENCE = 0.95
@@ -277,3 +280,8 @@ def _signed_rank_cut(num: int, confidence: float = CONFIDENCE) -> int | None:
         ways[:rank] /= 2
     cut = int(np.searchsorted(np.cumsum(ways), (1 - confidence) / 2, side="right"))
     return cut - 1 if cut > 0 else None
+
+
+def geometric_mean(values: pd.Series[Any]) -> float:
+    """Return what stands for several processes: times multiply, so their logarithms are averaged."""
+    return float(np.exp(np.log(values.to_numpy(float)).mean()))

@@ -1,0 +1,42 @@
+"""What a page or a figure may show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.frames.speedup import speedup_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsuite.analysis.frames.environments import Across
+    from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.verdicts.compare import Comparison
+from perfsuite.analysis.frames.cells import Cell, measured_cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """All that a page or a figure may show.
+
+    Attributes:
+        results: What the files hold.
+        comparison: Verdicts against a baseline, where one was given and the machines are the same.
+        across: Machines or versions side by side, where the files differ in them.
+    """
+
+    results: Results
+    comparison: Comparison | None = None
+    across: Across | None = None
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells of the suite among the results, in their order."""
+        return measured_cells(self.results)
+
+    @cached_property
+    def speedups(self) -> pd.DataFrame:
+        """What every precision gives against FP32; see `speedup_frame`."""
+        return speedup_frame(self.results)

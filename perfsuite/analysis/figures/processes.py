@@ -1,0 +1,126 @@
+"""Every process of a comparison, one dot each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.analysis.figures.style import AMP_FP16, FP32, in_style
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.formatting import printable
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.verdicts.compare import Comparison
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
+
+
+COLORS = {"baseline": FP32, "candidate": AMP_FP16}
+
+
+@in_style()
+def process_chart(comparison: Comparison, row: int) -> Any:
+    """Draw what every process of both sides measured of one benchmark, in the order in which they ran.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    sides, benchmark = comparison.sides, comparison.benchmarks[row]
+    quantile = TYPICAL if comparison.typical is None else comparison.typical.quantile
+    times_ms = 1e3 * np.exp(sides.logs[quantile][row])
+    order = np.argsort(np.argsort(sides.order, kind="stable")) + 1
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    time = benchmark.time
+    for name, side, marker, mean_s in (
+        ("baseline", ~sides.is_candidate, "o", time.baseline),
+        ("candidate", sides.is_candidate, "s", time.candidate),
+    ):
+        chosen = side & np.isfinite(times_ms)
+        if not chosen.any():
+            continue
+        level = 1e3 * mean_s if mean_s is not None else float(np.exp(np.log(times_ms[chosen]).mean()))
+        axes.plot(
+            order[chosen],
+            times_ms[chosen],
+            marker,
+            color=COLORS[name],
+            label=f"{name}, {int(chosen.sum())} process{'' if chosen.sum() == 1 else 'es'}, mean {level:.4g} ms",
+        )
+        axes.axhline(level, color=COLORS[name], linewidth=1, linestyle="-" if name == "baseline" else "--")
+    axes.set_xlabel("process, in the order in which they ran")
+    axes.set_ylabel(f"{'median' if quantile == TYPICAL else f'{quantile:.0%} quantile'} of the rounds, ms")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(y=0.15)
+    label = benchmark.fullname if benchmark.workload is None else benchmark.workload.label
+    title = f"{_shortened(label)}\n{benchmark.time.verdict}"
+    if time.ratio is not None and time.ci_low is not None and time.ci_high is not None:
+        title += f": {time.ratio:.3f} of the baseline's time [{time.ci_low:.3f}, {time.ci_high:.3f}]"
+    axes.set_title(_plain(title), loc="left", fontsize=10)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+@in_style()
+def training_chart(verdict: TrainingVerdict) -> Any:
+    """Draw losses and validation accuracy of both sides, epoch by epoch: the mean over trainings, and their range.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    cell, accuracy = verdict.cell, verdict.accuracy
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(CURVES))
+    for axes, (name, (factor, title)) in zip(panels, CURVES.items(), strict=True):
+        for side, line in (("baseline", "-"), ("candidate", "--")):
+            records = cell.records(candidate=side == "candidate")
+            num_epochs = min((len(record.history) for record in records), default=0)
+            if not num_epochs:
+                continue
+            values = factor * np.array(
+                [[getattr(epoch, name) for epoch in record.history[:num_epochs]] for record in records]
+            )
+            epochs = np.arange(1, num_epochs + 1)
+            num = f"{side}, {len(records)} training{'' if len(records) == 1 else 's'}"
+            marker = "o" if num_epochs == 1 else None
+            axes.plot(epochs, values.mean(axis=0), line, marker=marker, color=COLORS[side], label=num)
+            if len(records) > 1:
+                axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=COLORS[side], alpha=0.2)
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    title = f"{_shortened(cell.label)}\n{verdict.verdict}"
+    if accuracy.change is not None and accuracy.ci_low is not None and accuracy.ci_high is not None:
+        numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+        change, low, high = (f"{100 * number:+.2f}" for number in numbers)
+        title += f": test accuracy {change} points [{low}, {high}]"
+    figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=10)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+CURVES = {
+    "train_loss": (1.0, "training loss (cross-entropy)"),
+    "validation_loss": (1.0, "validation loss (cross-entropy)"),
+    "validation_accuracy": (100.0, "validation accuracy, %"),
+}
+"""Fields of an epoch that a training's chart shows, with what they are multiplied with."""
+
+
+def _shortened(text: str, longest: int = 80) -> str:
+    """Leave the end, which tells names of tests apart."""
+    return text if len(text) <= longest else f"...{text[-longest:]}"
+
+
+def _plain(text: str) -> str:
+    """Leave nothing in a name that acts on a reader."""
+    return "\n".join(printable(line) for line in text.split("\n"))

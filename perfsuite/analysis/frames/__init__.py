@@ -1,0 +1,1 @@
+"""What results say, computed: rows of cells, pairs, trainings, environments."""

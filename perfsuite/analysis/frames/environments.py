@@ -1,0 +1,245 @@
+"""The same workloads on other machines or other versions: ratios side by side, never verdicts."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, WORKLOAD_COLUMNS
+from perfsuite.analysis.frames.environment_entries import RATIO_KEYS, ratio_entry
+from perfsuite.analysis.frames.environment_trainings import amp_of_trainings, training_changes
+from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
+from perfsuite.analysis.frames.results import Results, collect
+from perfsuite.analysis.frames.rows import is_known, rows_of
+from perfsuite.analysis.frames.speedup import BASELINE, time_ratio
+from perfsuite.analysis.frames.training_cells import join_trainings
+from perfsuite.analysis.frames.training_groups import unstated_in_words
+from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.errors import InvalidChoiceError, choose, split_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from perfsuite.analysis.load.full_training import FullTraining
+
+AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
+"""What tells environments apart along an axis, by the columns of a collected file."""
+
+Environment = dict[str, Any]
+"""Values of `ENVIRONMENT_COLUMNS`: of a file for its benchmarks, of its own for a full training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Across:
+    """Environments side by side.
+
+    Attributes:
+        baseline: Label of the environment that the others are held against.
+        environments: Labels of all, the baseline first.
+        changes: A dict per benchmark and other environment: `fullname`, `label`, `environment`, `ratio` of times with
+            `ci_low`, `ci_high`, `ci_level`, `basis` (see `Ratio`) and `num_processes`, `memory_ratio`; absent values
+            are None.
+        amp: A dict per workload, precision and environment: `label`, `environment`, `speedup` with the same,
+            `memory_ratio`.
+        trainings: A dict per cell of full trainings and other environment: `fullname`, `label`, `environment`,
+            `num_baseline` and `num_candidate` (trainings of the baseline's and of the other environment),
+            `accuracy_baseline` and `accuracy_candidate` (means over seeds, as ratios), `accuracy_change` (candidate -
+            baseline) with `accuracy_ci_low`, `accuracy_ci_high`, `accuracy_ci_level`, `accuracy_is_paired` (whether
+            the same seeds are on both sides, each with one split), `accuracy_seeds_dof` (degrees of freedom of the
+            seeds' scatter; 0: only its assumed size is known), `ratio` of the training times with the same keys as in
+            `changes`, `memory_ratio`.
+        training_amp: A dict per cell of another precision than FP32 and environment, with the same keys; the baseline
+            is FP32 in that environment.
+        notes: What a reader should know, in words.
+    """
+
+    baseline: str
+    environments: tuple[str, ...]
+    changes: tuple[dict[str, Any], ...]
+    amp: tuple[dict[str, Any], ...]
+    trainings: tuple[dict[str, Any], ...]
+    training_amp: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+
+
+def read_axes(text: str) -> tuple[str, ...]:
+    """Return the axes of `--across`.
+
+    Raises:
+        InvalidChoiceError: An unknown one.
+    """
+    axes = split_names("--across", text)
+    for axis in axes:
+        choose(AXES, axis, kind="axis of --across")
+    return axes
+
+
+def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[str]) -> Across:
+    """Set the environments of the candidate files beside that of the baseline files.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+        InvalidChoiceError: The files do not differ along the axes, or differ in more than that.
+    """
+    results = collect_with_noise_floor([*baseline, *candidate])
+    frame = results.benchmarks.assign(row=range(len(results.benchmarks)))
+    known = [training for training in results.trainings if _is_known(training)]
+    if frame.empty and not known:
+        raise InvalidChoiceError("--across: these files hold no benchmarks and no trainings of a known environment")
+    places = _environments(results)
+    with_cpu = _has_one_gpu_in_several_machines(places)
+
+    def label(environment: Environment) -> str:
+        return _label(environment, axes, with_cpu=with_cpu)
+
+    if "run_id" not in frame:
+        frame["run_id"] = None
+    frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), frame["file"])
+    frame["environment"] = [label(place) for place in places[: len(frame)]]
+    own = {label(environment) for environment in _own_environments(collect(baseline))}
+    if len(own) > 1:
+        raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(sorted(own))})")
+    if not own:
+        raise InvalidChoiceError("--baseline: these files hold nothing of a known environment")
+    (name,) = own
+    others = [found for found in dict.fromkeys(map(label, places)) if found != name]
+    if not others:
+        raise InvalidChoiceError(f"--across {','.join(axes)}: all files are of {name}; leave the option out")
+    environments = (name, *others)
+    cells = join_trainings(known, ())
+    return Across(
+        baseline=name,
+        environments=environments,
+        changes=tuple(_changes(frame, results, name, others)),
+        amp=tuple(_amp(frame, results, environments)),
+        trainings=tuple(training_changes(cells, _label_of(label), environments)),
+        training_amp=tuple(amp_of_trainings(cells, _label_of(label), environments)),
+        notes=(
+            *_also_differs(places, axes),
+            *unstated_in_words([training.record for training in known]),
+            *results.notes,
+        ),
+    )
+
+
+def _is_known(training: FullTraining) -> bool:
+    return training.environment["device"] is not None
+
+
+def _label_of(label: Callable[[Environment], str]) -> Callable[[FullTraining], str]:
+    return lambda training: label(training.environment)
+
+
+def _environments(results: Results) -> list[Environment]:
+    """Return where each benchmark was measured, in their order, and each training of a known environment done."""
+    rows = rows_of(results.benchmarks)
+    of_benchmarks = [{name: row.get(name) for name in ENVIRONMENT_COLUMNS} for row in rows]
+    return [*of_benchmarks, *(training.environment for training in results.trainings if _is_known(training))]
+
+
+def _own_environments(results: Results) -> list[Environment]:
+    """Return where the files of a side were measured: a training that they replay may be of another environment.
+
+    It names the side only where the files hold nothing else.
+    """
+    measured = tuple(training for training in results.trainings if not training.record.replayed)
+    own = _environments(dataclasses.replace(results, trainings=measured))
+    return own or _environments(results)
+
+
+def _has_one_gpu_in_several_machines(places: Iterable[Environment]) -> bool:
+    cpus: dict[Any, set[Any]] = {}
+    for place in places:
+        if isinstance(place["device"], str) and isinstance(place["cpu"], str):
+            cpus.setdefault(place["device"], set()).add(place["cpu"])
+    return any(len(found) > 1 for found in cpus.values())
+
+
+def _label(environment: Mapping[Any, Any], axes: Sequence[str], *, with_cpu: bool) -> str:
+    parts = []
+    for axis in axes:
+        known = [environment[column] for column in AXES[axis] if isinstance(environment.get(column), str)]
+        found = " with ".join(known if with_cpu else known[:1]) or "unknown"
+        parts.append(found if axis == "gpu" else f"{axis} {found}")
+    return ", ".join(parts)
+
+
+def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[str]:
+    known = {column for axis in axes for column in AXES[axis]}
+    consequences = {
+        "torch": {"torchvision", "cuda", "cudnn"},
+        "gpu": {"driver", "cpu", "power_limit_watts", "board"},
+        "board": set(),
+    }
+    known |= {column for axis in axes for column in consequences[axis]}
+    checked = ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit")
+    values = {name: {str(place[name]) for place in places} for name in checked if name not in known}
+    if "board" in values:  # files of before boards were recorded are of any
+        values["board"] = {str(place["board"]) for place in places if is_known(place["board"])}
+    return [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
+
+
+def _identity(frame: pd.DataFrame) -> list[Any]:
+    """Return what a row measures, apart from where: its workload, or its full name in a file that is not ours."""
+    columns = [column for column in WORKLOAD_COLUMNS if column != "device_type"]
+    return [
+        row["fullname"] if row["model"] is None else tuple(row[column] for column in columns)
+        for row in rows_of(frame[["fullname", *WORKLOAD_COLUMNS]])
+    ]
+
+
+def _changes(frame: pd.DataFrame, results: Results, baseline: str, others: Sequence[str]) -> list[dict[str, Any]]:
+    if frame.empty:
+        return []
+    frame = frame.assign(identity=_identity(frame))
+    rows = []
+    for identity, cells in frame.groupby("identity", sort=False):
+        old = cells[cells["environment"] == baseline]
+        for other in others:
+            new = cells[cells["environment"] == other]
+            row = {
+                "fullname": cells["fullname"].iloc[0],
+                "label": cells["fullname" if isinstance(identity, str) else "label"].iloc[0],
+                "environment": other,
+            }
+            rows.append({**row, **_ratio(new, old, results)})
+    return rows
+
+
+def _ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> dict[str, Any]:
+    if numerator.empty or denominator.empty:
+        return {**ratio_entry(None), "memory_ratio": None}
+    top, bottom, ratio = time_ratio(numerator, denominator, results)
+    peaks = [
+        float(side["peak_allocated_bytes"].max()) if "peak_allocated_bytes" in side else 0.0 for side in (top, bottom)
+    ]
+    known = all(peak > 0 for peak in peaks)
+    return {**ratio_entry(ratio), "memory_ratio": peaks[0] / peaks[1] if known else None}
+
+
+def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what every other precision gives against FP32, in each environment."""
+    ours = frame[frame["model"].notna()]
+    rows: list[dict[str, Any]] = []
+    columns = [column for column in PAIRING_COLUMNS if column != "device_type"]
+    for _, cells in ours.groupby(columns, dropna=False, sort=False):
+        for precision in dict.fromkeys(cells.loc[cells["precision"] != BASELINE, "precision"]):
+            label = str(cells.loc[cells["precision"] == precision, "label"].iloc[0])
+            for environment in environments:
+                here = cells[cells["environment"] == environment]
+                slow, fast = here[here["precision"] == BASELINE], here[here["precision"] == precision]
+                speedup, memory = _ratio(slow, fast, results), _ratio(fast, slow, results)
+                rows.append(
+                    {
+                        "label": label,
+                        "environment": environment,
+                        "speedup": speedup["ratio"],
+                        **{key: speedup[key] for key in RATIO_KEYS},
+                        "memory_ratio": memory["memory_ratio"],
+                    }
+                )
+    return rows

@@ -1,0 +1,149 @@
+"""Rows in words: where they were measured, what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, place_columns
+from perfsuite.analysis.frames.rows import plain
+from perfsuite.analysis.load.result_file import short_commit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "backward": "backward"}
+"""In the order in which they are shown: the whole first, which is what users wait for."""
+
+
+def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
+    """Return what names the place of a row, by `place_columns`; nothing where all rows have the same."""
+    names = place_columns(frame)
+
+    def words(row: Mapping[Any, Any]) -> str:
+        return place_in_words(names, {str(key): plain(value) for key, value in row.items()})
+
+    return words
+
+
+def place_in_words(names: Sequence[str], row: Mapping[str, Any]) -> str:
+    """Return the columns of a row that distinguish its place as `Tesla T4, torch 2.13.0`."""
+    texts = {name: origin_text(name, row[name]) for name in names}
+    return ", ".join(text if name in _SAY_WHAT_THEY_ARE else f"{_heading(name)} {text}" for name, text in texts.items())
+
+
+def origin_text(name: str, value: Any) -> str:
+    """Return a value that says where a row comes from; a dash where it is absent."""
+    if name == "commit":
+        return short_commit(value) or "-"
+    return "-" if value is None else str(value)
+
+
+_SAY_WHAT_THEY_ARE = {"device", "cpu", "series"}
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def workload_words(
+    frame: pd.DataFrame, but: Sequence[str] = ("precision", "phase")
+) -> Callable[[Mapping[Any, Any]], str]:
+    """Return what names a workload: its network, and what else varies between the rows."""
+    shown = varying(frame, tuple(column for column in WORKLOAD_COLUMNS if column not in but), ("model",))
+
+    def words(row: Mapping[Any, Any]) -> str:
+        return " ".join(text for column in shown if (text := _part(column, row[column])))
+
+    return words
+
+
+def _part(column: str, value: Any) -> str:
+    words: dict[str, str] = {
+        "batch_size": f"b{value}",
+        "image_size": f"{value}px",
+        "compiled": "compiled" if value else "",
+        "gradients": "" if value == "freed" else f"gradients {value}",
+        "memory_format": "" if value == "contiguous" else str(value),
+        "cudnn_benchmark": "cuDNN benchmark" if value else "",
+    }
+    return words.get(column, str(value))
+
+
+def phase_rank(phase: str) -> int:
+    """Return where a phase stands in the order in which phases are shown."""
+    return list(PHASE_TITLES).index(phase) if phase in PHASE_TITLES else len(PHASE_TITLES)
+
+
+def panel_title(place: str, phase: str) -> str:
+    """Return the heading of a panel."""
+    return titled(PHASE_TITLES.get(phase, phase), place)
+
+
+def titled(what: str, place: str) -> str:
+    """Return the heading of a panel: what it is about, and in a second line where, if there are several places."""
+    return f"{what}\n{place}" if place else what
+
+
+def span(values: Sequence[int]) -> str:
+    """Return whole numbers as `5` or `5 to 8`."""
+    if not values:
+        return "0"
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def enumerate_words(parts: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
+    """Return the columns that tell rows apart, and those that are always shown."""
+    return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
+
+
+def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
+    """Whether a column has anything to show: a value, and one other than 0 unless zero counts."""
+    if key not in frame:
+        return False
+    values = pd.to_numeric(frame[key]).dropna()
+    return not values.empty and (zero or bool((values != 0).any()))
+
+
+def shared_in_words(frame: pd.DataFrame) -> str:
+    """Return what all rows share of workload and environment, for the title; what goes without saying is left out."""
+    if frame.empty:
+        return ""
+    shared = {column: frame[column].iloc[0] for column in frame if column in _IN_TITLE and _is_shared(frame[column])}
+    workload = [words(shared[column]) for column, words in _WORKLOAD_IN_WORDS.items() if column in shared]
+    where = [f"{label}{shared[column]}" for column, label in _ENVIRONMENT_IN_WORDS.items() if column in shared]
+    text = "".join(f", {part}" for part in workload if part)
+    return text + (f" on {', '.join(where)}" if where else "")
+
+
+def _is_shared(values: pd.Series[Any]) -> bool:
+    return bool(values.notna().all()) and values.nunique() == 1
+
+
+_WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
+    "batch_size": lambda size: f"batch {size}",
+    "memory_format": lambda name: "" if name == "contiguous" else str(name),
+    "compiled": lambda compiled: "compiled" if compiled else "",
+    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
+}
+
+
+_ENVIRONMENT_IN_WORDS = {"device": "", "torch": "torch ", "cuda": "CUDA ", "driver": "driver "}
+
+
+_IN_TITLE = {*_WORKLOAD_IN_WORDS, *_ENVIRONMENT_IN_WORDS}
+
+
+def name_column(frame: pd.DataFrame) -> str:
+    """Return which column names a benchmark: its name without the path, where no two benchmarks share it."""
+    is_unique = not frame.empty and frame.groupby("name")["fullname"].nunique().max() == 1
+    return "name" if is_unique else "fullname"

@@ -1,0 +1,271 @@
+"""pytest-benchmark JSON files -> data frames: a row per benchmark, a row per round, a row per cell without a number."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
+from perfsuite.analysis.frames.foreign_findings import foreign_findings
+from perfsuite.analysis.frames.roofline import evidence_columns
+from perfsuite.analysis.frames.row_warnings import warnings_of
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.load.environment_columns import (
+    file_environment,
+    is_environment_unknown,
+    unknown_environments_in_words,
+)
+from perfsuite.analysis.load.file_series import series_name
+from perfsuite.analysis.load.full_training import full_trainings, without_replays
+from perfsuite.analysis.load.machine_info import machine_key, machine_of
+from perfsuite.analysis.load.result_file import Benchmark, ResultFile, fingerprint, read_result_file
+from perfsuite.mean_margin import relative_margins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.evidence import Profile
+    from perfsuite.records import PairedRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two things measured in alternation, as read from a file.
+
+    Attributes:
+        record: What was measured.
+        name: pytest's name of it.
+        file: Label of the file.
+        series: What the file's name says; see `series_name`.
+        environment: Values of `ENVIRONMENT_COLUMNS`.
+    """
+
+    record: PairedRecord
+    name: str
+    file: str
+    series: str
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What a set of files holds.
+
+    Attributes:
+        benchmarks: A row per benchmark: workload, metrics in base units, environment, file. In files that are not
+            ours the workload and environment columns are None.
+        times_s: The raw rounds of each row [num_rounds] float64 seconds, or None; in the order of `benchmarks`.
+        outcomes: A row per cell that did not become a number: file, nodeid, outcome, reason.
+        ours: Whether every benchmark has a record of ours.
+        notes: What a reader should know of the files, in words.
+        trainings: Full trainings; never among `benchmarks`, whose time is that of one pass.
+        profiles: Where the time of each row's pass went, or None; in the order of `benchmarks`.
+        pairs: What was measured in alternation; never among `benchmarks`, for its rounds are blocks of two workloads.
+    """
+
+    benchmarks: pd.DataFrame
+    times_s: list[np.ndarray[Any, np.dtype[np.float64]] | None]
+    outcomes: pd.DataFrame
+    ours: bool
+    notes: tuple[str, ...]
+    pairs: tuple[Pair, ...] = ()
+    trainings: tuple[FullTraining, ...] = ()
+    profiles: list[Profile | None] = field(default_factory=list)
+
+    def rounds(self) -> pd.DataFrame:
+        """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
+        kept = [(row, times) for row, times in enumerate(self.times_s) if times is not None]
+        return pd.DataFrame(
+            {
+                "row": np.concatenate([np.full(len(times), row) for row, times in kept]) if kept else np.array([], int),
+                "round": np.concatenate([np.arange(len(times)) for _, times in kept]) if kept else np.array([], int),
+                "time_s": np.concatenate([times for _, times in kept]) if kept else np.array([], float),
+            }
+        )
+
+    def outcomes_in_words(self) -> list[str]:
+        """Return a line for each cell that did not become a number."""
+        rows = rows_of(self.outcomes)
+        return [f"{row['outcome'].replace('_', ' ')}: {row['nodeid']}: {row['reason']}" for row in rows]
+
+
+def collect(paths: Iterable[Path]) -> Results:
+    """Read any pytest-benchmark JSON files, ours or not.
+
+    A file that holds the same process as one before it is left out with a note: a copy is not a second run.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    files, notes = _without_copies([read_result_file(path) for path in paths])
+    files, notes = _without_quick(files, notes)
+    labels = _labels(files)
+    rows: list[dict[str, Any]] = []
+    times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
+    outcomes: list[dict[str, Any]] = []
+    profiles: list[Profile | None] = []
+    pairs: list[Pair] = []
+    trainings: list[FullTraining] = []
+    for file, label in zip(files, labels, strict=True):
+        machine = machine_of(file)
+        environment = file_environment(file, machine)
+        origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
+        trainings += full_trainings(file, label)
+        for benchmark in file.benchmarks:
+            named = {"name": benchmark.name, "environment": environment, **origin}
+            if benchmark.pair is not None:
+                pairs.append(Pair(record=benchmark.pair, **named))
+                continue
+            if benchmark.training is not None:
+                continue
+            row = _row(benchmark, machine.get("GPU"))
+            rows.append({**row, **environment, "machine": machine_key(machine), **origin})
+            times.append(benchmark.times_s)
+            profiles.append(None if benchmark.record is None else benchmark.record.profile)
+        outcomes += [
+            {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
+            for outcome in file.outcomes
+        ]
+        notes += unknown_environments_in_words(
+            label, (one.name for one in file.benchmarks if one.training and is_environment_unknown(one.training))
+        )
+        if not file.complete:
+            notes.append(f"{label}: the run was cut short; these are the cells that were finished")
+    _add_round_statistics(rows, times)
+    return Results(
+        benchmarks=_frame(rows),
+        times_s=times,
+        profiles=profiles,
+        outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
+        ours=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
+        notes=tuple(notes),
+        pairs=tuple(pairs),
+        trainings=without_replays(trainings),
+    )
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a frame; workloads stay as they are where some rows have none, a batch size a whole number."""
+    if not rows:
+        return pd.DataFrame(columns=[*WORKLOAD_COLUMNS, "file"])
+    frame = pd.DataFrame(rows)
+    if any(row["model"] is None for row in rows):
+        for column in WORKLOAD_COLUMNS:
+            frame[column] = pd.Series([row[column] for row in rows], index=frame.index, dtype=object)
+    return frame
+
+
+def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:
+    """Keep one file of every run, the fullest: a copy may have been made while the run went on."""
+    if len(files) == 1:
+        return files, []
+    kept: list[ResultFile] = []
+    notes: list[str] = []
+    fullest: dict[str, ResultFile] = {}
+    run_ids = [_run_ids(file) for file in files]
+    for file, ids in sorted(zip(files, run_ids, strict=True), key=lambda pair: len(pair[0].benchmarks), reverse=True):
+        for run_id in ids:
+            fullest.setdefault(run_id, file)
+    for file, ids in zip(files, run_ids, strict=True):
+        others = [fullest[run_id] for run_id in ids if fullest[run_id] is not file]
+        if others:
+            notes.append(f"{file.path}: left out, it holds the same run as {others[0].path}")
+        else:
+            kept.append(file)
+    return kept, notes
+
+
+def _is_quick(benchmark: Benchmark) -> bool:
+    measured = benchmark.record or benchmark.pair
+    return measured is not None and measured.quick
+
+
+def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[ResultFile], list[str]]:
+    """Leave first answers (`--perf-quick`) out where there are full measurements as well; else say what they are."""
+    quick = [file for file in files if any(map(_is_quick, file.benchmarks))]
+    if not quick:
+        return files, notes
+    has_full = any((one.record or one.pair) and not _is_quick(one) for file in files for one in file.benchmarks)
+    if not has_full:
+        names = ", ".join(file.path.name for file in quick)
+        return files, [
+            *notes,
+            f"{names}: measured with --perf-quick, a first answer: repeat without it for comparisons",
+        ]
+    kept = [
+        dataclasses.replace(file, benchmarks=tuple(one for one in file.benchmarks if not _is_quick(one)))
+        for file in files
+    ]
+    left_out = [f"{file.path}: measured with --perf-quick, left out beside full measurements" for file in quick]
+    return kept, [*notes, *left_out]
+
+
+def _run_ids(file: ResultFile) -> set[str]:
+    """Return what identifies the runs of a file: their ids, or names and rounds in a file that is not ours."""
+    own = [benchmark for benchmark in file.benchmarks if not benchmark.replayed]
+    ids = {benchmark.run_id for benchmark in own if benchmark.run_id is not None}
+    return ids if ids or not own else {fingerprint(own, file.written)}
+
+
+def _labels(files: list[ResultFile]) -> list[str]:
+    """Name files by their last part, or by their whole path where two would have the same name."""
+    names = [file.path.name for file in files]
+    return [name if names.count(name) == 1 else str(file.path) for name, file in zip(names, files, strict=True)]
+
+
+def _add_round_statistics(
+    rows: list[dict[str, Any]], times: list[np.ndarray[Any, np.dtype[np.float64]] | None]
+) -> None:
+    """Add to each row what its raw rounds tell; all rows of as many rounds at once, for there may be thousands."""
+    by_length: dict[int, list[int]] = {}
+    for index, rounds in enumerate(times):
+        if rounds is not None:
+            by_length.setdefault(len(rounds), []).append(index)
+    for indices in by_length.values():
+        stacked = np.stack([rounds for index in indices if (rounds := times[index]) is not None])
+        slow = np.percentile(stacked, 90, axis=1).tolist()
+        margins = relative_margins(stacked).tolist()
+        for index, p90, margin in zip(indices, slow, margins, strict=True):
+            rows[index]["time_p90_s"] = p90
+            rows[index]["time_margin_ratio"] = margin
+
+
+def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "fullname": benchmark.fullname,
+        "name": benchmark.name,
+        "group": benchmark.group,
+        **dict.fromkeys(WORKLOAD_COLUMNS),
+        "images_per_second": None,
+        **dict.fromkeys(("time_median_s", "time_mean_s", "time_min_s", "time_max_s", "time_stddev_s")),
+        **benchmark.stats,
+        "time_p90_s": None,
+        "time_margin_ratio": None,
+        "num_rounds": benchmark.num_rounds,
+        "num_iterations": benchmark.num_iterations,
+    }
+    if benchmark.num_rounds == 1:
+        row["time_stddev_s"] = None  # written as 0, but one round has no scatter that could be known
+    record = benchmark.record
+    if record is None:
+        row["findings"] = "; ".join(foreign_findings(row))
+    else:
+        row.update({column: getattr(record.workload, column) for column in WORKLOAD_COLUMNS})
+        row["label"] = record.workload.label
+        row.update(record.metrics)
+        row.update(run_id=record.process.run_id, started=record.process.started)
+        row["findings"] = "; ".join(record.findings)
+        row["quick"] = record.quick
+        if row["time_median_s"]:
+            row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
+        quartiles = row.get("time_q1_s"), row.get("time_q3_s")
+        iqr_s = None if quartiles[0] is None or quartiles[1] is None else quartiles[1] - quartiles[0]
+        row["warnings"] = warnings_of(record, iqr_s=iqr_s, median_s=row["time_median_s"])
+        row.update(evidence_columns(record, median_s=row["time_median_s"], gpu=gpu))
+    return row

@@ -1,0 +1,1 @@
+"""Tables, one module for each, and the formats they are written in."""

@@ -1,0 +1,80 @@
+"""Which classes full trainings confuse, and how alike the errors of AMP and FP32 are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import place_columns
+from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
+from perfsuite.analysis.frames.speedup import BASELINE
+from perfsuite.analysis.frames.training_groups import (
+    baseline_of,
+    distinguishing_values,
+    family_words,
+    origin_of,
+    training_groups,
+    training_origins,
+)
+from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
+from perfsuite.analysis.tables.table import Column, Table, text_column
+from perfsuite.analysis.tables.trainings import nothing
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.frames.results import Results
+
+
+def confusion_table(results: Results) -> Table:
+    """Return confusion matrices (rows true), summed over seeds, and how alike those of AMP and FP32 are."""
+    groups = training_groups(results)
+    if not groups:
+        return nothing(results, "Confusion matrices")
+    places = place_columns(training_origins(results))
+    distinguishing, family_name = distinguishing_values(groups), family_words(groups)
+    rows: list[dict[str, Any]] = []
+    notes = []
+    for group in groups:
+        origin, family, precision = origin_of(group.members[0]), group.family, group.precision
+        name, total = family_name(family), confusion_of(group)
+        for label, counts in enumerate(total.tolist()):
+            row = {
+                **{column: origin[column] for column in places},
+                "model": family.model,
+                "precision": precision,
+                "recipe": group.recipe,
+                **{value: family.value(value) for value in distinguishing},
+                "true": CLASSES[label],
+            }
+            rows.append({**row, **dict(zip(CLASSES, counts, strict=True))})
+        notes.append(f"{name} {precision}: most confused: {', '.join(_most_confused(total))}")
+        baseline = baseline_of(group, groups)
+        if baseline is not None:
+            alike = likeness(confusion_of(baseline), total)
+            notes.append(f"{name}: errors of {precision} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
+    return Table(
+        title="Confusion matrices: true class in the row, predicted class in the column",
+        frame=pd.DataFrame(rows),
+        columns=(
+            *place_table_columns(training_origins(results)),
+            *([text_column("recipe")] if len({group.recipe for group in groups}) > 1 else []),
+            *value_columns(distinguishing),
+            text_column("model"),
+            text_column("precision"),
+            text_column("true"),
+            *(Column(heading=name[:5], show=_count(name), numeric=True) for name in CLASSES),
+        ),
+        notes=(*notes, *notes_of(results)),
+    )
+
+
+def _count(name: str) -> Any:
+    return lambda row: str(row[name])
+
+
+def _most_confused(confusion: Any, num: int = 3) -> list[str]:
+    both = np.triu(confusion + confusion.T, 1)
+    ranked = np.argsort(both, axis=None)[::-1][:num]
+    pairs = [np.unravel_index(index, both.shape) for index in ranked]
+    return [f"{CLASSES[a]} and {CLASSES[b]} ({both[a, b]})" for a, b in pairs if both[a, b] > 0]

@@ -1,0 +1,190 @@
+"""The numbers behind one verdict, in words."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
+from perfsuite.analysis.verdicts.causes import changed_kernels
+from perfsuite.analysis.verdicts.metric_verdict import percent
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.formatting import printable
+from perfsuite.metrics import MIB_BYTES, duration
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.frames.training_cells import TrainingCell
+    from perfsuite.analysis.statistics.decision import Decision
+    from perfsuite.analysis.statistics.tail import TailDecision
+    from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
+
+
+LARGEST_SHOWN_DOF = 1000
+"""More degrees of freedom than this are as good as a known variance, and a number says nothing."""
+
+
+def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
+    """Return the row of a benchmark, or a full training, by its name, its label, or a part that only one has.
+
+    Raises:
+        InvalidChoiceError: None has it, or several.
+    """
+    trainings = comparison.trainings.verdicts
+    names = [
+        *(_names(benchmark) for benchmark in comparison.benchmarks),
+        *(_names_of_cell(training.cell) for training in trainings),
+    ]
+    rows = [row for row, candidates in enumerate(names) if name in candidates]
+    rows = rows or [row for row, candidates in enumerate(names) if any(name in candidate for candidate in candidates)]
+    num_benchmarks = len(comparison.benchmarks)
+    if len(rows) == 1:
+        return rows[0] if rows[0] < num_benchmarks else trainings[rows[0] - num_benchmarks]
+    if rows:
+        some = ", ".join(names[row][0] for row in rows[:3])
+        raise InvalidChoiceError(f"--explain: {name[:100]!r} is part of {len(rows)} names; say more: {some[:300]}")
+    near = difflib.get_close_matches(name, [candidates[0] for candidates in names], n=3, cutoff=0.3)
+    hint = f"; the nearest: {', '.join(near)[:300]}" if near else ""
+    raise InvalidChoiceError(f"--explain: no benchmark and no full training is called {name[:100]!r}{hint}")
+
+
+def _names(benchmark: BenchmarkVerdict) -> tuple[str, ...]:
+    return (benchmark.fullname, *(() if benchmark.workload is None else (benchmark.workload.label,)))
+
+
+def _names_of_cell(cell: TrainingCell) -> tuple[str, ...]:
+    """Return all names of a cell of trainings: its label, and the names of the trainings of every seed."""
+    members = (*cell.baseline, *cell.candidate)
+    names = (name for training in members for name in (training.fullname, training.name))
+    return tuple(dict.fromkeys((cell.fullname, cell.label, *names)))
+
+
+def explain(comparison: Comparison, row: int) -> str:
+    """Return why a benchmark has its verdict, step by step."""
+    benchmark = comparison.benchmarks[row]
+    lines = [f"{benchmark.fullname}: {benchmark.verdict}", f"  time: {benchmark.time.verdict}: {benchmark.time.reason}"]
+    if benchmark.memory is not None:
+        lines.append(f"  peak memory: {benchmark.memory.verdict}: {benchmark.memory.reason}")
+    lines += ["", "What each process measured, in the order in which they ran", *_processes(comparison, row)]
+    if comparison.typical is not None and comparison.typical.judged[row] and comparison.tail is not None:
+        lines += ["", "How the verdict on time was reached", *_steps(comparison, row, comparison.typical)]
+        lines += ["", f"The slowest {TAIL_FRACTION:.0%} of the rounds (their mean), tested separately"]
+        lines += _tail(comparison, row, comparison.tail)
+    kernels = changed_kernels(comparison.sides, row)
+    if kernels:
+        lines += ["", "Kernels of an iteration, profiled separately from the rounds", *kernels]
+    lines += ["", *(f"note: {note}" for note in comparison.notes)]
+    return "\n".join(printable(line) for line in lines).rstrip() + "\n"
+
+
+def _processes(comparison: Comparison, row: int) -> list[str]:
+    sides = comparison.sides
+    quantile = TYPICAL if comparison.typical is None else comparison.typical.quantile
+    what = "median" if quantile == TYPICAL else f"{quantile:.0%} quantile"
+    lines = []
+    for column in np.argsort(sides.order, kind="stable"):
+        process = sides.processes[column]
+        typical, slow = sides.logs[quantile][row, column], sides.slowest[row, column]
+        side = "candidate" if sides.is_candidate[column] else "baseline "
+        if not math.isfinite(typical):
+            lines.append(f"  {side}  not measured  {process.path}")
+            continue
+        text = f"  {side}  {what} {duration(math.exp(typical)):>9}"
+        text += f"  slowest {TAIL_FRACTION:.0%} {duration(math.exp(slow)):>9}" if math.isfinite(slow) else ""
+        peak = sides.peak_bytes[row, column]
+        text += f"  peak {peak / MIB_BYTES:,.1f} MiB" if math.isfinite(peak) else ""
+        lines.append(f"{text}  {process.path}")
+    return lines
+
+
+def _steps(comparison: Comparison, row: int, typical: Decision) -> list[str]:
+    benchmark, effect = comparison.benchmarks[row], typical.effect
+    num_judged = int(typical.judged.sum())
+    least = math.log1p(benchmark.min_effect)
+    change = float(effect.change[row])
+    what = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
+    left_out = ", the slowest process of either side left out" if effect.num_left_out else ""
+    interval = f"95% interval {percent(math.exp(typical.low[row]))} to {percent(math.exp(typical.high[row]))}"
+    raw, shrunk = _size(effect.raw_sd[row]), _size(effect.sd[row])
+    prior = "unlimited" if effect.prior_dof > LARGEST_SHOWN_DOF else f"{effect.prior_dof:.0f}"
+    reached = "it does" if abs(change) >= least else "it does not"
+    second = (
+        f"  2. Processes of one side differ by {raw} (standard deviation), {shrunk} after shrinking towards the other "
+        f"benchmarks (prior degrees of freedom: {prior})."
+    )
+    lines = [
+        f"  1. A process is represented by the {what} of its rounds{left_out}.",
+        second,
+        f"  3. The change as measured is {_signed(change)}, {interval}, with {effect.dof[row]:.0f} degrees of freedom.",
+        f"  4. It must reach the minimum effect of {100 * benchmark.min_effect:.3g}%: {reached}.",
+    ]
+    if typical.interleaved:
+        p_value = float(typical.p_value[row])
+        lines.append(
+            f"  5. By itself: p = {p_value:.2g}, Holm-adjusted for {num_judged} benchmarks; "
+            f"{_against(p_value, typical.alpha)}."
+        )
+    else:
+        lines.append(
+            "  5. By itself it shows nothing: the sides ran one after the other, and the machine may have changed."
+        )
+    lines.append(f"  6. {_compared_with_others(row, typical)}")
+    detectable = float(typical.detectable[row])
+    lines.append(
+        f"  7. A slowdown of {math.expm1(detectable):.1%} would be found with a probability of 95%."
+        if math.isfinite(detectable)
+        else "  7. In this order no slowdown would be found."
+    )
+    return lines
+
+
+def _compared_with_others(row: int, typical: Decision) -> str:
+    common, relative = typical.common, typical.relative
+    if common is None:
+        return "There are too few benchmarks to compare it with the others."
+    p_value = f"p = {common.p_value:.2g}"
+    agree = f"{typical.agreeing_ratio:.0%} of the benchmarks are close to their common-mode shift"
+    shift = f"which is {_signed(common.change)} ({p_value})"
+    if relative is not None:
+        margin = (
+            f", beyond {_size(relative.margin)} because the sides ran one after the other" if relative.margin else ""
+        )
+        interval = f"{percent(math.exp(relative.low[row]))} to {percent(math.exp(relative.high[row]))}"
+        verdict = _against(relative.p_value[row], relative.alpha)
+        return (
+            f"{agree}, {shift}. Relative to the others: {_signed(float(relative.change[row]))}, 95% interval {interval}"
+            f"{margin}; p = {relative.p_value[row]:.2g}, {verdict}."
+        )
+    if typical.moved_together:
+        return f"{agree}, {shift}: statistically significant, so these changed together."
+    if typical.agreeing_ratio < MIN_AGREEING_RATIO:
+        return f"{agree}; at least {MIN_AGREEING_RATIO:.0%} must, for the others to say anything about this one."
+    return f"{agree}, {shift}: neither clearly chance nor statistically significant, so it is not taken out."
+
+
+def _against(p_value: float, alpha: float) -> str:
+    return f"{'at most' if p_value <= alpha else 'above'} the allowed {alpha:.3g}"
+
+
+def _tail(comparison: Comparison, row: int, tail: TailDecision) -> list[str]:
+    if not tail.judged[row]:
+        return ["  not known: the files have no raw rounds, or numbers of rounds that differ too much"]
+    effect = TAIL_EFFECT_FACTOR * comparison.benchmarks[row].min_effect
+    verdict = "regressed" if tail.regressed[row] else "no regression"
+    interval = f"95% interval {percent(math.exp(tail.low[row]))} to {percent(math.exp(tail.high[row]))}"
+    change = f"{_signed(float(tail.change[row]))}, {interval}"
+    against = _against(float(tail.p_value[row]), tail.alpha)
+    return [f"  {change}, p = {tail.p_value[row]:.2g}, {against}; must reach {100 * effect:.3g}%: {verdict}"]
+
+
+def _signed(log_ratio: float) -> str:
+    return f"{100 * math.expm1(log_ratio):+.2f}%"
+
+
+def _size(log_ratio: float) -> str:
+    return f"{100 * math.expm1(log_ratio):.2f}%"

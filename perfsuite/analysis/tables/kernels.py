@@ -1,0 +1,57 @@
+"""Where the time of an iteration went, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.labels import shared_in_words
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
+from perfsuite.analysis.tables.table import Column, Table, text_column
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.frames.results import Results
+from perfsuite.analysis.tables.roofline import identity_columns
+
+NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf-no-profile left them out"
+
+
+def kernels_table(results: Results) -> Table:
+    """Return the most expensive kernels of each cell (on a CPU: operators)."""
+    origin = dict.fromkeys(("fullname", "file", *differing_columns(results.benchmarks), *WORKLOAD_COLUMNS))
+    rows = [
+        {
+            **{column: row[column] for column in origin},
+            "wall_s": profile.wall_s,
+            "tensor_core_ratio": profile.tensor_core_ratio,
+            "bound": profile.bound,
+            "kernel": kernel.name,
+            "kernel_s": kernel.seconds,
+            "kernel_ratio": kernel.ratio,
+            "num_calls": kernel.num_calls,
+        }
+        for row, profile in zip(rows_of(results.benchmarks), results.profiles, strict=True)
+        if profile is not None
+        for kernel in profile.kernels
+    ]
+    frame = pd.DataFrame(rows)
+    title = f"Where the time of a pass goes{shared_in_words(results.benchmarks)}"
+    if frame.empty:
+        return Table(title=title, frame=frame, columns=(), notes=(NO_PROFILES, *notes_of(results)))
+    tensor_cores = frame["tensor_core_ratio"].notna().any()
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            *telling_apart(results.benchmarks),
+            *identity_columns(frame),
+            text_column("kernel", "kernel" if tensor_cores else "operator"),
+            Column(heading="share %", show=lambda row: f"{100 * row['kernel_ratio']:.1f}", numeric=True),
+            Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True),
+            Column(heading="calls", show=lambda row: f"{row['num_calls']:.0f}", numeric=True),
+        ),
+        notes=("share: of the sum of all kernels of a pass, profiled apart from the timed rounds", *notes_of(results)),
+    )

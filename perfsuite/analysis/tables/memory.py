@@ -1,0 +1,92 @@
+"""Peak memory and what it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.frames.columns import LEDGER_PARTS, WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
+from perfsuite.analysis.tables.shared_columns import (
+    SHORT_HEADINGS,
+    batch_columns,
+    notes_of,
+    telling_apart,
+)
+from perfsuite.analysis.tables.table import Table, metric_column, text_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsuite.analysis.frames.results import Results
+from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
+
+_LEFT_OVER = "unexplained: measured minus predicted; anything large is a leak"
+
+
+_LEFT_OVER_ON_A_GPU = (
+    "unexplained: measured minus predicted: the allocator's rounding, cuBLAS's workspace and, the rest of it, cuDNN's; "
+    "anything larger is a leak"
+)
+
+
+def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()) -> Table:
+    """Return predicted peaks and what they are made of as a table.
+
+    Args:
+        frame: A row per cell: model, precision, batch_size, gradients and the parts of the peak in bytes; with
+            `largest_batch_size` where a capacity was given, with `thesis_peak_bytes` where the study has a figure.
+        title: Its title.
+        notes: What is listed below it.
+    """
+    shown = [*LEDGER_PARTS, "peak_bytes"]
+    shown += [key for key in ("thesis_peak_bytes", "thesis_difference_ratio") if has_any(frame, key, zero=True)]
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            text_column("model"),
+            text_column("precision"),
+            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else batch_columns(frame)),
+            *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
+            *(metric_column(key) for key in shown),
+        ),
+        notes=notes,
+    )
+
+
+def ledger_table(results: Results) -> Table:
+    """What each measured peak is made of: its parts by a dry run, and what is unexplained."""
+    frame = results.benchmarks
+    keys = (*LEDGER_PARTS, "predicted_peak_bytes", "remainder_bytes")
+    itemised = [
+        key
+        for key in ("rounding_bytes", "cublas_workspace_bytes", "outside_torch_bytes")
+        if has_any(frame, key, zero=True)
+    ]
+    for key in (*keys, "peak_allocated_bytes", "peak_reserved_bytes"):
+        if key not in frame:
+            frame = frame.assign(**{key: None})  # results of before there was a ledger
+    shown = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
+    identity = [*differing_columns(frame), *WORKLOAD_COLUMNS]
+    return Table(
+        title=f"Peak memory in MiB and what it is made of{shared_in_words(frame)}",
+        frame=frame[["fullname", *identity, *keys, "peak_allocated_bytes", "peak_reserved_bytes", *itemised]],
+        columns=(
+            *telling_apart(frame),
+            *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+            *(metric_column(key) for key in keys),
+            *(metric_column(key) for key in itemised if key != "outside_torch_bytes"),
+            metric_column("peak_allocated_bytes", heading="measured"),
+            *(metric_column(key) for key in itemised if key == "outside_torch_bytes"),
+        ),
+        notes=(
+            "weights ... other: what a dry run finds alive at the moment of the peak",
+            _LEFT_OVER_ON_A_GPU if itemised else _LEFT_OVER,
+            *(
+                ["outside torch: CUDA context, kernels and other processes; not in the measured peak"]
+                if itemised
+                else []
+            ),
+            *notes_of(results),
+        ),
+    )

@@ -1,0 +1,215 @@
+"""What was measured interleaved: the speed-up and the ratio of separate cells, harness overhead, the input pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import PAIRING_COLUMNS
+from perfsuite.analysis.frames.consistency import consistency_findings
+from perfsuite.analysis.frames.labels import shared_in_words, varying
+from perfsuite.analysis.frames.overhead import decide, in_percent, paired_estimate
+from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
+from perfsuite.analysis.frames.ratio_text import (
+    MORE_PAIRS,
+    MORE_PIPELINES,
+    bracket_notes,
+    ratio_columns,
+    ratio_of_row,
+    ratio_text,
+)
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.tables.shared_columns import (
+    SHORT_HEADINGS,
+    notes_of,
+    place_table_columns,
+    telling_apart,
+    warnings_columns,
+)
+from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.statistics.intervals import Ratio
+    from perfsuite.records import PairedRecord
+
+_ALWAYS_SHOWN = ("model", "precision")
+_OVER_BLOCKS = (
+    "[low, high]: 95% interval over blocks ({}) of one process: a steady drift cancels; what differs from process to "
+    "process is not in it"
+)
+_ORDER = "blocks of {}; a drift that is linear within a block cancels"
+_BLOCKS_OR_ROUNDS = "blocks, or of the rounds of separate cells"
+_SEPARATE = "separate cells: the quotient of two cells of the same runs; a drift between the cells is in it"
+
+
+def _block_order(results: Results, table: str, a: str, b: str) -> str:
+    """Return the order of the turns of a block in words, a the baseline."""
+    records = [pair.record for pair in results.pairs if pair.record.comparison in COMPARISONS[table]]
+    either = any(record.turn_order != "abba" for record in records)
+    return f"{a}, {b}, {b}, {a}" + (f", or {b}, {a}, {a}, {b}" if either else "")
+
+
+def paired_table(results: Results) -> Table:
+    """Return the speed-up of AMP measured interleaved, and by two separate cells of the same processes."""
+    frame = pairs_frame(results, COMPARISONS["paired"])
+    title = f"AMP vs FP32, interleaved{shared_in_words(frame)}"
+    if frame.empty:
+        note = "nothing was measured interleaved: pytest benchmarks -m speedup does that"
+        return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
+    speedups = _add_inverse(frame, "time_ratio", "speedup_ratio")
+    separate = [ratio for ratio in _add_inverse(frame, "separate_time_ratio", "separate_speedup_ratio") if ratio]
+    several = bool((frame["num_processes"] > 1).any())
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            *place_table_columns(frame),
+            *_workload_columns(frame),
+            *([text_column("baseline_precision", "against")] if frame["baseline_precision"].nunique() > 1 else []),
+            ratio_column("speedup_ratio", "speed-up", decimals=3),
+            *([ratio_column("separate_speedup_ratio", "separate cells", decimals=3)] if separate else []),
+            *([text_column("num_processes", "processes")] if several else []),
+            metric_column("num_blocks"),
+            *warnings_columns(frame),
+        ),
+        notes=(
+            f"interleaved: {_ORDER.format(_block_order(results, 'paired', 'FP32', 'AMP'))}",
+            *bracket_notes(
+                [*speedups, *separate], spread_of="blocks" if not separate else _BLOCKS_OR_ROUNDS, more=MORE_PAIRS
+            ),
+            *([_SEPARATE] if separate else []),
+            *_turn_notes(results),
+            *consistency_findings(results),
+            *notes_of(results),
+        ),
+    )
+
+
+def _turn_notes(results: Results) -> list[str]:
+    """Return whose clock the turns of the speed-ups ran at: one that both sides share, or each side's own."""
+    records = [pair.record for pair in results.pairs if pair.record.comparison == "speedup"]
+    settled = [record.settle_s for record in records if record.settle_s > 0]
+    notes = []
+    if settled:
+        notes.append(
+            f"turns timed after {min(settled):.0f} s of the same side (--perf-turn-time): each side at its own "
+            "sustained clock"
+        )
+    if any(record.settle_s == 0 and record.candidate.device_type == "cuda" for record in records):
+        notes.append(
+            "turns of a fraction of a second: both sides run at one clock, that of their mixture; where a power limit "
+            "sets the clock, --perf-turn-time 10 gives the ratio at each side's own sustained clock"
+        )
+    return notes
+
+
+def _add_inverse(frame: pd.DataFrame, name: str, inverse: str) -> list[Ratio | None]:
+    """Add the inverse of a ratio of times to every row, and return it: speed rises as times fall."""
+    ratios = [ratio_of_row(row, name) for row in rows_of(frame)]
+    inverses = [None if ratio is None else ratio.inverse() for ratio in ratios]
+    columns = pd.DataFrame([ratio_columns(inverse, ratio) for ratio in inverses], index=frame.index)
+    frame[columns.columns] = columns
+    return inverses
+
+
+def fidelity_table(results: Results) -> Table:
+    """Return the harness overhead: how far a reported training step is from a bare loop of the same step."""
+    frame = pairs_frame(results, COMPARISONS["fidelity"])
+    title = f"Harness overhead: a training step as reported, and a bare loop{shared_in_words(frame)}"
+    if frame.empty:
+        note = "no harness overhead was measured: pytest benchmarks -m fidelity does that"
+        return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
+    frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
+    bounds = ("time_ratio_low", "time_ratio_high", "limit_ratio")
+    frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in rows_of(frame)]
+    num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "fidelity")
+    interval = _OVER_BLOCKS.format(_block_order(results, "fidelity", "bare", "reported"))
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            *telling_apart(frame),
+            *_workload_columns(frame),
+            metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
+            metric_column("time_median_s", source="time_s", heading="reported ms"),
+            Column(heading="difference %", show=_difference, numeric=True),
+            metric_column("num_blocks"),
+            *warnings_columns(frame),
+            text_column("outcome"),
+            *([_limit_column()] if frame["limit_ratio"].nunique(dropna=False) > 1 else []),
+        ),
+        notes=(
+            interval + (f"; it holds at each of up to {num_looks} looks" if num_looks > 1 else ""),
+            f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: beyond; else: cannot tell",
+            "bare ms: median over blocks; reported ms: bare ms with the difference added",
+            *notes_of(results),
+        ),
+    )
+
+
+_AGAINST = {"pipeline_step": "a step on one batch", "pipeline_study": "the study's way"}
+
+
+def pipeline_table(results: Results) -> Table:
+    """Return how fast a full training is fed: against a step on one batch, and against the study's way of loading."""
+    frame = pairs_frame(results, COMPARISONS["pipeline"])
+    title = f"Feeding a full training{shared_in_words(frame)}"
+    if frame.empty:
+        note = "no input pipeline was measured: pytest benchmarks -m input_pipeline does that"
+        return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
+    frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
+    throughputs = _add_inverse(frame, "time_ratio", "throughput_ratio")
+    frame["training_images_per_second"] = frame["batch_size"] / frame["time_s"]
+    frame["against"] = [_AGAINST[name] for name in frame["comparison"]]
+    return Table(
+        title=title,
+        frame=frame,
+        columns=(
+            *place_table_columns(frame),
+            *_workload_columns(frame),
+            metric_column("training_images_per_second"),
+            text_column("against"),
+            ratio_column("throughput_ratio", "throughput", decimals=3),
+            metric_column("num_blocks"),
+            *warnings_columns(frame),
+        ),
+        notes=(
+            f"interleaved: {_ORDER.format(_block_order(results, 'pipeline', 'reference', 'perfsuite'))}",
+            *bracket_notes(throughputs, spread_of="blocks", more=MORE_PIPELINES),
+            "perfsuite: images lie on the device as bytes, and are shuffled, cast and normalised there",
+            "the study's way: DataLoader with two workers, transforms image by image, the loss read at every step",
+            *notes_of(results),
+        ),
+    )
+
+
+def paired_in_words(record: PairedRecord) -> str:
+    """Return the ratio in a few words: `speed-up 1.53x (1.52 to 1.54 in this run)`."""
+    ratio = paired_estimate(record)
+    percent = in_percent(ratio.ratio, ratio.low, ratio.high)
+    if record.comparison == "fidelity":
+        return f"harness overhead {percent}%"
+    if record.comparison == "pipeline_step":
+        return f"{percent}% of a step's time"
+    return f"speed-up {ratio_text(ratio.inverse())}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    return in_percent(row["time_ratio"], row["time_ratio_low"], row["time_ratio_high"])
+
+
+def _limit_column() -> Column:
+    return Column(heading="limit", show=lambda row: "-" if row["limit_ratio"] is None else f"{row['limit_ratio']:.0%}")
+
+
+def _shared_limit(frame: pd.DataFrame) -> str:
+    """Return the limit of all rows for a note; nothing where there is none or they differ."""
+    limits = frame["limit_ratio"].unique()
+    return f" ({limits[0]:.0%})" if len(limits) == 1 and pd.notna(limits[0]) else ""
+
+
+def _workload_columns(frame: pd.DataFrame) -> list[Column]:
+    shown = varying(frame, ("model", "precision", *(c for c in PAIRING_COLUMNS if c != "model")), _ALWAYS_SHOWN)
+    return [text_column(column, SHORT_HEADINGS.get(column)) for column in shown]

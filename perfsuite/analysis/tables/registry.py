@@ -1,0 +1,62 @@
+"""Which tables there are: results -> a Table by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.tables.confusion import confusion_table
+from perfsuite.analysis.tables.kernels import kernels_table
+from perfsuite.analysis.tables.memory import ledger_table
+from perfsuite.analysis.tables.pairs import fidelity_table, paired_table, pipeline_table
+from perfsuite.analysis.tables.roofline import limits_table
+from perfsuite.analysis.tables.speedup import speedup_table
+from perfsuite.analysis.tables.steps import notes_with_pairs, plain_table, steps_table
+from perfsuite.analysis.tables.table import Table
+from perfsuite.analysis.tables.telemetry import telemetry_table
+from perfsuite.analysis.tables.thesis import thesis_table
+from perfsuite.analysis.tables.trainings import accuracy_table, history_table
+from perfsuite.errors import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.analysis.frames.results import Results
+
+
+def build_table(name: str, results: Results) -> Table:
+    """Return a table by name.
+
+    Files that are not all ours have no workloads: whatever was asked for, they give the plain table, with a note.
+
+    Raises:
+        InvalidChoiceError: An unknown name.
+    """
+    build = choose(TABLES, name, kind="table")
+    if not results.ours:
+        return plain_table(results)
+    elsewhere = bool(results.pairs or results.trainings)
+    if name in {"steps", "speedup", "memory", "limits", "telemetry", "kernels"} and results.benchmarks.empty:
+        return Table(
+            title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
+            frame=results.benchmarks,
+            columns=(),
+            notes=notes_with_pairs(results),
+        )
+    return build(results)
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {
+    "steps": steps_table,
+    "speedup": speedup_table,
+    "memory": ledger_table,
+    "thesis": thesis_table,
+    "accuracy": accuracy_table,
+    "confusion": confusion_table,
+    "history": history_table,
+    "paired": paired_table,
+    "fidelity": fidelity_table,
+    "pipeline": pipeline_table,
+    "limits": limits_table,
+    "telemetry": telemetry_table,
+    "kernels": kernels_table,
+}

@@ -1,0 +1,97 @@
+"""What bounds a pass: its time against what the device could do, by probes and by its data sheet; its kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
+from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_columns, notes_of, telling_apart
+from perfsuite.analysis.tables.table import Column, Table, metric_column, text_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsuite.analysis.frames.results import Results
+    from perfsuite.gpus import Gpu
+
+ALWAYS_SHOWN = ("model", "precision", "phase")
+
+WINOGRAD = "Winograd's algorithm needs up to 2.25 times fewer operations in a 3x3 convolution: FP32 may beat this limit"
+
+NO_LIMITS = "these results carry no probes of the device: they are older than the probes, or not perfsuite's"
+
+
+def limits_table(results: Results) -> Table:
+    """Return how close each cell came to the peak: of its device now, and on paper."""
+    frame = results.benchmarks
+    title = f"Percent of hardware peak{shared_in_words(frame)}"
+    if not has_any(frame, "probe_ratio"):
+        return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(NO_LIMITS, *notes_of(results)))
+    on_paper = has_any(frame, "data_sheet_ratio")
+    keys = (
+        *("step_flops", "achieved_flops_per_second", "probe_gemm_flops_per_second", "probe_conv_flops_per_second"),
+        *("probe_copy_bytes_per_second", "time_median_s", "limit_s", "probe_ratio"),
+        *(("data_sheet_ratio",) if on_paper else ()),
+    )
+    return Table(
+        title=title,
+        frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "bound"]],
+        columns=(
+            *telling_apart(frame),
+            *identity_columns(frame),
+            *(metric_column(key) for key in keys),
+            *([text_column("bound")] if frame["bound"].notna().any() else []),
+        ),
+        notes=(
+            (
+                "limit: operations of direct convolution / the faster of two probes in the same type, run beside the "
+                "cell, or on a GPU the least bytes / the copy probe if that takes longer"
+            ),
+            *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
+            *(["data sheet: the same by the data sheet's peak and bandwidth, dense products"] if on_paper else []),
+            *notes_of(results),
+        ),
+    )
+
+
+def identity_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return columns for the place and the workload of a row."""
+    shown = varying(frame, WORKLOAD_COLUMNS, ALWAYS_SHOWN)
+    return [text_column(column, SHORT_HEADINGS.get(column)) for column in shown]
+
+
+def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
+    """Return limits by a data sheet as a table.
+
+    Args:
+        frame: A row per cell, as `limit_cells` yields them.
+        gpu: Whose data sheet.
+    """
+    ours = [key for key in ("thesis_training_time_s", "data_sheet_ratio") if has_any(frame, key)]
+    return Table(
+        title=(
+            f"Theoretical time on a {gpu.name.upper()} with direct convolution, batch "
+            f"{', '.join(map(str, frame['batch_size'].unique()))}"
+        ),
+        frame=frame,
+        columns=(
+            text_column("model"),
+            text_column("precision"),
+            *batch_columns(frame),
+            metric_column("step_flops"),
+            metric_column("least_bytes"),
+            metric_column("limit_s"),
+            text_column("bound_by", "bound by"),
+            metric_column("limit_images_per_second"),
+            metric_column("limit_training_s"),
+            *(metric_column(key, heading="study took" if key.startswith("thesis") else None) for key in ours),
+        ),
+        notes=(
+            "limit: operations of direct convolution / dense peak, or least bytes / bandwidth if that takes longer",
+            WINOGRAD,
+            "training: the thesis's epochs of 45,000 images, without evaluation and loading",
+            *(("% of data sheet: the limit / what the study took",) if ours else ()),
+            gpu.source,
+        ),
+    )

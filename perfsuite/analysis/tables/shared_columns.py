@@ -1,0 +1,79 @@
+"""What tables share: which columns tell rows apart, what all rows have in common, and the notes below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import differing_columns, place_columns
+from perfsuite.analysis.frames.foreign_findings import findings_in_words
+from perfsuite.analysis.frames.labels import origin_text
+from perfsuite.analysis.frames.row_warnings import has_warnings
+from perfsuite.analysis.frames.training_groups import heading_of, value_in_words
+from perfsuite.analysis.tables.table import Column, text_column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfsuite.analysis.frames.results import Results
+
+
+SHORT_HEADINGS = {"batch_size": "batch", "cudnn_benchmark": "cuDNN benchmark"}
+
+
+def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the frame without those columns, as far as it has them."""
+    return frame.drop(columns=[column for column in columns if column in frame])
+
+
+def warnings_columns(frame: pd.DataFrame, *, source: str = "warnings") -> list[Column]:
+    """Return a column for what spoils a row, where any row has something."""
+    return [text_column(source, "warnings", foldable=True)] if has_warnings(frame, source) else []
+
+
+def batch_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return a column for the batch size where there are several."""
+    return [text_column("batch_size", "batch")] if frame["batch_size"].nunique() > 1 else []
+
+
+def telling_apart(frame: pd.DataFrame) -> list[Column]:
+    """Return columns for what differs between the files."""
+    return [origin_column(name) for name in differing_columns(frame)]
+
+
+def place_table_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return columns for what must not be put into one number; see `place_columns`."""
+    return [origin_column(name) for name in place_columns(frame)]
+
+
+def origin_column(name: str) -> Column:
+    """Show where a row comes from: a column of the environment, the series or the file."""
+    heading = name.replace("_", " ")
+    return Column(
+        heading=heading, show=lambda row: origin_text(name, row[name]), foldable=name in {"file", "series", "cpu"}
+    )
+
+
+def notes_of(results: Results) -> tuple[str, ...]:
+    """Return what is listed below every table: notes on the files, findings, cells without a result."""
+    notes = list(results.notes)
+    frame = results.benchmarks
+    if "findings" in frame:
+        ours = frame["run_id"].notna() if "run_id" in frame else pd.Series(data=False, index=frame.index)
+        found = frame["findings"].fillna("")
+        notes += findings_in_words(zip(frame["name"][~ours], found[~ours], strict=True))
+        notes += [f"{row.name}: {row.findings}" for row in frame[ours & (found != "")].itertuples()]
+    notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
+    notes += [f"{one.name}: {finding}" for one in results.trainings for finding in one.record.findings]
+    notes += results.outcomes_in_words()
+    return tuple(notes)
+
+
+def value_columns(names: Sequence[str]) -> list[Column]:
+    """Return columns that show those values."""
+    return [_value_column(name) for name in names]
+
+
+def _value_column(name: str) -> Column:
+    return Column(heading=heading_of(name), show=lambda row: value_in_words(name, row[name]))

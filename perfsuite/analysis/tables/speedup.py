@@ -1,0 +1,91 @@
+"""What AMP gives a training step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.frames.columns import PAIRING_COLUMNS
+from perfsuite.analysis.frames.consistency import disagreeing_speedups, excessive_parts
+from perfsuite.analysis.frames.labels import shared_in_words, varying
+from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.speedup import BASELINE, INTERLEAVED, speedup_frame
+from perfsuite.analysis.tables.shared_columns import (
+    SHORT_HEADINGS,
+    notes_of,
+    place_table_columns,
+    warnings_columns,
+)
+from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, text_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsuite.analysis.frames.results import Results
+from perfsuite.analysis.tables.steps import ALWAYS_SHOWN, steps_table
+
+
+def speedup_table(results: Results) -> Table:
+    """Return what every precision gives against FP32, by network and phase."""
+    frame = speedup_frame(results)
+    if frame.empty:
+        table = steps_table(results)
+        note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
+        return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes))
+    other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
+    columns = [
+        *place_table_columns(results.benchmarks),
+        *(text_column(key, SHORT_HEADINGS.get(key)) for key in varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)),
+        *([text_column("precision")] if frame["precision"].nunique() > 1 else []),
+        metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
+        metric_column("images_per_second", heading=f"{other} images/s"),
+        ratio_column("speedup_ratio", "speed-up"),
+        metric_column("peak_allocated_bytes", source="baseline_peak_allocated_bytes", heading="FP32 peak MiB"),
+        metric_column("peak_allocated_bytes", heading=f"{other} peak MiB"),
+        metric_column("memory_ratio", heading="memory"),
+        *warnings_columns(frame),
+    ]
+    names = ", ".join(sorted(frame["precision"].unique()))
+    return Table(
+        title=f"{names} against {BASELINE}{shared_in_words(results.benchmarks)}",
+        frame=frame,
+        columns=tuple(columns),
+        notes=(
+            *_speedup_notes(frame),
+            *_left_out_note(frame),
+            *disagreeing_speedups(frame),
+            *excessive_parts(results.benchmarks),
+            *notes_of(results),
+        ),
+    )
+
+
+def steps_gist(results: Results) -> Table | None:
+    """Return what AMP gives a whole training step, the gist of a table of steps; None where nothing tells."""
+    if not results.ours or results.benchmarks.empty:
+        return None
+    table = speedup_table(results)
+    if not table.columns:
+        return None
+    assert not isinstance(table.frame, list)  # noqa: S101 - for the type checker: a frame where there are columns
+    whole = table.frame[table.frame["phase"] == "train_step"]
+    return table if whole.empty else dataclasses.replace(table, frame=whole)
+
+
+def _speedup_notes(frame: pd.DataFrame) -> list[str]:
+    rows = rows_of(frame)
+    interleaved = [f"{row['model']} {row['phase']}" for row in rows if row["speedup_source"] == INTERLEAVED]
+    spread_of = "rounds, or of its blocks where interleaved" if interleaved else "rounds"
+    more = MORE_STEPS_AND_PAIRS if interleaved else MORE_STEPS
+    notes = bracket_notes([ratio_of_row(row, "speedup_ratio") for row in rows], spread_of=spread_of, more=more)
+    if interleaved:
+        names = ", ".join(dict.fromkeys(interleaved))
+        notes.append(f"speed-up measured interleaved (-m speedup): {names}; images/s are of separate cells")
+    return notes
+
+
+def _left_out_note(frame: pd.DataFrame) -> list[str]:
+    num_left_out = int(frame["num_left_out"].sum())
+    note = f"{num_left_out} benchmarks are not in this table: their run has no counterpart in the other precision"
+    return [note] if num_left_out else []

@@ -1,0 +1,108 @@
+"""Training steps, and benchmarks of other projects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
+from perfsuite.analysis.frames.consistency import consistency_findings
+from perfsuite.analysis.frames.labels import has_any, name_column, shared_in_words, varying
+from perfsuite.analysis.frames.noise_floor import noise_notes
+from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
+from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, notes_of, telling_apart, warnings_columns, without
+from perfsuite.analysis.tables.table import Column, Table, metric_column, text_column
+from perfsuite.metrics import duration
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.frames.results import Results
+
+
+ALWAYS_SHOWN = ("model", "phase")
+"""Parts of the workload that people see even where they do not vary."""
+
+
+def notes_with_pairs(results: Results) -> tuple[str, ...]:
+    """Return the notes, and where to find interleaved pairs."""
+    found = [name for name in COMPARISONS if has_pairs(results, name)]
+    where = " and ".join(f"--table {name}" for name in found)
+    notes = [f"interleaved pairs: {where}"] if found else []
+    if results.trainings:
+        notes.append("full trainings: --table accuracy, confusion, history, thesis")
+    return (*notes, *notes_of(results))
+
+
+def steps_table(results: Results) -> Table:
+    """Return a row per cell: throughput, time, memory, energy, warnings."""
+    frame = results.benchmarks
+    shown = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
+    columns = [
+        *telling_apart(frame),
+        *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+        *(metric_column(key) for key in ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")),
+        *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame),
+        *(metric_column(key) for key in ("peak_reserved_bytes", "num_skipped_steps") if has_any(frame, key)),
+        *(
+            metric_column(key)
+            for key in ("energy_per_image_joules", "detectable_slowdown_ratio")
+            if has_any(frame, key)
+        ),
+        *warnings_columns(frame),
+    ]
+    detectable = noise_notes(frame) if "noise_measured" in frame else []
+    return Table(
+        title=f"Training steps{shared_in_words(frame)}",
+        frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
+        columns=tuple(columns),
+        notes=(*detectable, *consistency_findings(results), *notes_with_pairs(results)),
+    )
+
+
+def plain_table(results: Results) -> Table:
+    """Return benchmarks of any project: their times and rounds."""
+    frame = results.benchmarks
+    times = [key for key in _PLAIN_TIMES if key in frame and has_any(frame, key, zero=True)]
+    if "time_stddev_s" not in times and (frame["num_rounds"] == 1).any():
+        times.append("time_stddev_s")
+    counts = [key for key in ("num_rounds", "num_iterations") if key in frame and has_any(frame, key, zero=True)]
+    mixed = "run_id" in frame
+    return Table(
+        title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
+        frame=without(
+            frame,
+            (
+                "series",
+                "run_id",
+                "started",
+                "label",
+                "machine",
+                "telemetry_absent",
+                *(() if mixed else WORKLOAD_COLUMNS),
+                "images_per_second",
+            ),
+        ),
+        columns=(
+            *telling_apart(frame),
+            text_column(name_column(frame), "benchmark", foldable=True),
+            *(_duration_column(key) for key in times),
+            *(metric_column(key) for key in counts),
+        ),
+        notes=(*(("not all of these files are perfsuite's: a plain table",) if mixed else ()), *notes_of(results)),
+    )
+
+
+_PLAIN_TIMES = {
+    "time_min_s": "min",
+    "time_median_s": "median",
+    "time_mean_s": "mean",
+    "time_max_s": "max",
+    "time_stddev_s": "std dev",
+}
+
+
+def _duration_column(key: str) -> Column:
+    """Show a time in the unit that suits it: foreign benchmarks reach from nanoseconds to hours."""
+
+    def show(row: dict[str, Any]) -> str:
+        return "n/a" if row[key] is None else duration(row[key])
+
+    return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True)

@@ -1,0 +1,96 @@
+"""Data frames -> tables for a terminal, Markdown, LaTeX, CSV and JSON. Only renders: all has been computed before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.rows import plain, rows_of
+from perfsuite.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column for people.
+
+    Attributes:
+        heading: What stands above it, unit included.
+        show: Turns a row of the frame (a dict) into text.
+        numeric: Whether to align to the right.
+        foldable: Whether its text may go on in the next line of a terminal that is too narrow.
+        style: Gives rich's style for a row, for terminals with colour; the text must say it too.
+    """
+
+    heading: str
+    show: Callable[[dict[str, Any]], str]
+    numeric: bool = False
+    foldable: bool = False
+    style: Callable[[dict[str, Any]], str] = lambda _row: ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table, computed and not yet rendered.
+
+    Attributes:
+        title: One line.
+        frame: All values in base units, as a data frame or as one dict per row; CSV and JSON have every column of it.
+        columns: What people are shown.
+        notes: What is listed below it, in words.
+        num_key_columns: How many of the first columns identify a row. With any, a terminal that is too narrow shows the
+            other columns in several parts, each with these; without, its lines are longer than the terminal is wide.
+    """
+
+    title: str
+    frame: pd.DataFrame | list[dict[str, Any]]
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...] = ()
+    num_key_columns: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no rows."""
+        return len(self.frame) == 0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows as dicts of plain values, absent ones None."""
+        if isinstance(self.frame, list):
+            return [{name: plain(value) for name, value in row.items()} for row in self.frame]
+        return rows_of(self.frame)
+
+
+def text_column(key: str, heading: str | None = None, *, foldable: bool = False) -> Column:
+    """Show a column as it is; a dash where it is absent."""
+
+    def show(row: dict[str, Any]) -> str:
+        return "-" if row[key] is None else str(row[key])
+
+    return Column(heading=heading or key.replace("_", " "), show=show, foldable=foldable)
+
+
+def metric_column(key: str, *, source: str | None = None, heading: str | None = None) -> Column:
+    """Show a registered metric in its unit for people.
+
+    Args:
+        key: The metric.
+        source: The frame's column, if it is named otherwise.
+        heading: Another heading than the metric's own.
+    """
+    metric = METRICS[key]
+    return Column(heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True)
+
+
+def ratio_column(name: str, heading: str, *, decimals: int = 2) -> Column:
+    """Show a ratio that `ratio_columns` wrote, with its interval or its spread; that it has neither is said."""
+
+    def show(row: dict[str, Any]) -> str:
+        ratio = ratio_of_row(row, name)
+        return "-" if ratio is None else ratio_text(ratio, decimals=decimals, brief=True)
+
+    return Column(heading=heading, show=show, numeric=True)

@@ -1,0 +1,59 @@
+"""What the hardware did meanwhile, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.labels import has_any, shared_in_words
+from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
+from perfsuite.analysis.tables.table import Table, metric_column, text_column
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.frames.results import Results
+from perfsuite.analysis.tables.roofline import identity_columns
+
+CPU_LOADS = {"background_cpu_ratio", "steal_ratio"}
+
+
+NO_TELEMETRY = "these results carry no telemetry"
+
+
+def telemetry_table(results: Results) -> Table:
+    """Return what the hardware did while the rounds were timed."""
+    frame = results.benchmarks
+    title = f"What the hardware did meanwhile{shared_in_words(frame)}"
+    keys = [
+        key
+        for key in (
+            *("sm_clock_median_mhz", "memory_clock_median_mhz", "power_median_watts", "temperature_max_celsius"),
+            *("throttled_ratio", "energy_per_image_joules", "background_cpu_ratio", "steal_ratio"),
+        )
+        if has_any(frame, key, zero=True)
+    ]
+    if not keys:
+        reasons = sorted({str(reason) for reason in frame.get("telemetry_absent", pd.Series(dtype=object)).dropna()})
+        notes = [f"no telemetry: {reason}" for reason in reasons] or [NO_TELEMETRY]
+        return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(*notes, *notes_of(results)))
+    return Table(
+        title=title,
+        frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "throttle_reasons"]],
+        columns=(
+            *telling_apart(frame),
+            *identity_columns(frame),
+            *(metric_column(key) for key in keys),
+            *([text_column("throttle_reasons", "throttled by")] if frame["throttle_reasons"].notna().any() else []),
+        ),
+        notes=(*_reading_notes(keys), *notes_of(results)),
+    )
+
+
+def _reading_notes(keys: list[str]) -> list[str]:
+    notes = []
+    if set(keys) - CPU_LOADS:
+        notes.append("clocks, power: median of the readings; mJ/image: over a window of 2 s or more")
+    if set(keys) & CPU_LOADS:
+        notes.append("background load, steal time: what other processes and other virtual machines took of the cores")
+    return notes

@@ -1,0 +1,80 @@
+"""A comparison of full trainings as a table, as JSON, and the numbers behind one verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.frames.training_words import points
+from perfsuite.analysis.tables.table import Column, Table
+from perfsuite.analysis.verdicts.training_rows import training_rows
+from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
+from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
+
+if TYPE_CHECKING:
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison
+
+
+EXPLAINED_EPOCHS = 6
+"""Epochs of which `--explain` prints losses and accuracy."""
+
+
+def trainings_table(found: TrainingComparison, alpha: float) -> Table | None:
+    """Return the full trainings as a table; None where there are none."""
+    if not found.verdicts:
+        return None
+    rows = training_rows(found)
+    seen = any(row["accuracy_change"] is not None for row in rows)
+    memory = any(row["memory_ratio"] is not None for row in rows)
+    return Table(
+        title=f"Full trainings: {counts_in_words(one.verdict for one in found.verdicts)}",
+        frame=rows,
+        columns=(
+            Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
+            Column(heading="training", show=lambda row: row["label"], foldable=True),
+            Column(heading="accuracy %", show=_accuracies, numeric=True),
+            *([Column(heading="points [95%]", show=_change, numeric=True)] if seen else []),
+            *([Column(heading="detectable points", show=_detectable, numeric=True)] if seen else []),
+            *([Column(heading="time", show=lambda row: shown_ratio(row, "time"), numeric=True)] if seen else []),
+            *([Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True)] if memory else []),
+            Column(heading="reason", show=lambda row: row["reason"], foldable=True),
+        ),
+        notes=(*(_legend(found, alpha) if seen else ()), *found.notes),
+    )
+
+
+def _legend(found: TrainingComparison, alpha: float) -> list[str]:
+    time_alpha = alpha * TIME_SHARE
+    lines = [
+        (
+            "accuracy: baseline -> candidate on the test images, mean over seeds; points: candidate - baseline [95% "
+            "interval]; time: ratio of the training times, candidate / baseline"
+        ),
+        (
+            f"unchanged: a loss of {points(found.margin)} or more is excluded (non-inferiority); detectable: the "
+            "smallest loss that is found with a probability of 95%"
+        ),
+        f"chance of any false verdict in this table: {alpha:.3g}, of it {time_alpha:.2g} for training times",
+    ]
+    if any(one.time.ratio is not None and one.time.ci_low is None for one in found.verdicts):
+        lines.append(
+            "training time is judged from 3 processes a side on, interleaved: perfsuite ab ... -- -m full_training"
+        )
+    return lines
+
+
+def _accuracies(row: dict[str, Any]) -> str:
+    before, after = (
+        "n/a" if row[f"accuracy_{side}"] is None else f"{100 * row[f'accuracy_{side}']:.2f}"
+        for side in ("baseline", "candidate")
+    )
+    return f"{before} -> {after}"
+
+
+def _change(row: dict[str, Any]) -> str:
+    change, low, high = (row[f"accuracy_{key}"] for key in ("change", "ci_low", "ci_high"))
+    return "-" if change is None else f"{100 * change:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+
+
+def _detectable(row: dict[str, Any]) -> str:
+    detectable = row["accuracy_detectable"]
+    return "-" if detectable is None else f"{100 * detectable:.2f}"

@@ -1,0 +1,255 @@
+"""Full trainings as tables: accuracy against target, AMP vs FP32, epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perfsuite.analysis.frames.columns import differing_columns
+from perfsuite.analysis.frames.labels import has_any
+from perfsuite.analysis.frames.ratio_text import bracket_notes, ratio_of_row
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.training_groups import (
+    UNKNOWN_PLACE,
+    distinguishing_values,
+    origin_of,
+    training_groups,
+    training_origins,
+)
+from perfsuite.analysis.frames.training_words import TOLERANCE_POINTS
+from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.analysis.tables.shared_columns import (
+    notes_of,
+    place_table_columns,
+    telling_apart,
+    value_columns,
+    warnings_columns,
+)
+from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perfsuite.analysis.frames.results import Results
+
+NO_TRAININGS = "no full trainings in these files: pytest -m full_training makes them"
+
+NOT_CANONICAL = "these images are not the original CIFAR-10: accuracy targets are not checked, except that of smoke"
+
+
+INTERVAL_NOTE = (
+    "[low, high]: 95% interval of the mean accuracy over seeds, from the finite number of test images and the variance "
+    "between seeds"
+)
+TARGET_NOTE = (
+    f"target: reached where the interval lies above the target minus {TOLERANCE_POINTS}, missed where it lies below; "
+    f"the test itself asserts that each training reaches the target minus {TOLERANCE_POINTS}"
+)
+
+
+def accuracy_table(results: Results) -> Table:
+    """Return accuracy, target, time and memory of full trainings."""
+    frame = accuracy_frame(results)
+    if frame.empty:
+        return nothing(results, "Full trainings")
+    common = [name for name in ("recipe", "data", "device") if frame[name].nunique(dropna=False) == 1]
+    shared = ", ".join(str(frame[name].fillna(UNKNOWN_PLACE).iloc[0]) for name in common)
+    compared = "accuracy_difference" in frame
+    checked = frame["target_outcome"].notna()
+    keys = _key_columns(results, frame)
+    return Table(
+        title=f"Full trainings: {shared}",
+        frame=frame,
+        columns=(
+            *keys,
+            Column(heading="test accuracy %", show=accuracy_in_words, numeric=True),
+            *([metric_column("test_accuracy", source="test_accuracy_sd", heading="sd of seeds")] * _several(frame)),
+            *([Column(heading="target %", show=_target, numeric=True)] if checked.any() else []),
+            *([Column(heading="AMP vs FP32, points", show=_difference)] if compared else []),
+            metric_column("training_time_s"),
+            *(_present(frame, ("time_to_target_s", "training_images_per_second", "peak_allocated_bytes"))),
+            *(_present(frame, ("evaluation_peak_allocated_bytes", "peak_net_bytes", "energy_joules"))),
+            *(_present(frame, ("num_skipped_steps",))),
+            *(metric_column(name) for name in ("num_interruptions", "lost_time_s") if has_any(frame, name)),
+            *warnings_columns(frame),
+        ),
+        notes=(
+            INTERVAL_NOTE,
+            *([TARGET_NOTE] if (frame["target_outcome"][checked] != "not checked").any() else []),
+            *([_amp_note()] if compared else []),
+            *data_notes(results),
+            *notes_of(results),
+        ),
+        num_key_columns=len(keys),
+    )
+
+
+def amp_table(results: Results) -> Table:
+    """Return what AMP changed of full trainings: accuracy, time, memory, skipped steps."""
+    frame = accuracy_frame(results)
+    if "accuracy_difference" not in frame:
+        return nothing(results, "AMP vs FP32")
+    keys = _key_columns(results, frame)
+    frame = frame[frame["accuracy_difference"].notna()]
+    ratios = [ratio_of_row(row, "time_ratio") for row in rows_of(frame)]
+    return Table(
+        title="AMP vs FP32 in full trainings",
+        frame=frame,
+        columns=(
+            *keys,
+            Column(heading="accuracy points [95%]", show=difference_in_words, numeric=True),
+            Column(heading="lower bound", show=_bound, numeric=True),
+            Column(heading="non-inferiority", show=_non_inferior),
+            ratio_column("time_ratio", "time, AMP / FP32"),
+            metric_column("memory_ratio", heading="memory, AMP / FP32"),
+            *([Column(heading="skipped steps", show=_skipped, numeric=True)] if _has_skipped(frame) else []),
+            *warnings_columns(frame, source="comparison_warnings"),
+        ),
+        notes=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
+        num_key_columns=len(keys),
+    )
+
+
+def _amp_note() -> str:
+    from perfsuite.analysis.frames.training_words import (  # scipy: only where it was needed before
+        ACCURACY_MARGIN,
+        points,
+    )
+
+    return (
+        "AMP vs FP32: difference of the test accuracies in points and its one-sided 95% lower bound, paired by seed "
+        f"where both have it; no worse: the bound lies above -{points(ACCURACY_MARGIN)}, each row by itself (no "
+        "correction for several rows)"
+    )
+
+
+def _key_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
+    return [
+        *place_table_columns(training_origins(results)),
+        *([text_column("recipe")] if frame["recipe"].nunique() > 1 else []),
+        *value_columns(distinguishing_values(training_groups(results))),
+        text_column("model"),
+        text_column("precision"),
+    ]
+
+
+def _several(frame: pd.DataFrame) -> bool:
+    return bool(frame["num_seeds"].max() > 1)
+
+
+def _present(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
+    return [metric_column(name) for name in names if frame[name].notna().any()]
+
+
+def _has_skipped(frame: pd.DataFrame) -> bool:
+    return bool(frame[["num_skipped_steps", "num_skipped_steps_baseline"]].notna().any(axis=None))
+
+
+def data_notes(results: Results) -> list[str]:
+    """Return the note on images that are not CIFAR-10 itself."""
+    return [] if all(training.record.data.is_canonical for training in results.trainings) else [NOT_CANONICAL]
+
+
+def accuracy_in_words(row: dict[str, Any]) -> str:
+    """Return the test accuracy of a row in percent with its interval, and the number of seeds where there are more."""
+    mean, low, high = (f"{100 * row[f'test_accuracy{end}']:.2f}" for end in ("", "_low", "_high"))
+    return f"{mean} [{low}, {high}]" + (f" (n={row['num_seeds']})" if row["num_seeds"] > 1 else "")
+
+
+def _target(row: dict[str, Any]) -> str:
+    target = row["target_accuracy"]
+    return "-" if target is None else f"{100 * target:.2f} {row['target_outcome']}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    difference = row.get("accuracy_difference")
+    if difference is None:
+        return "-"
+    verdict = "no worse" if row["non_inferior"] else "not shown"
+    return f"{100 * difference:+.2f} (lower bound {_bound(row)}): {verdict}"
+
+
+def _bound(row: dict[str, Any]) -> str:
+    return f"{100 * row['accuracy_difference_bound']:+.2f}"
+
+
+def difference_in_words(row: dict[str, Any]) -> str:
+    """Return the difference of accuracy to FP32 in points with its 95% interval."""
+    ends = (f"{100 * row[f'accuracy_difference{end}']:+.2f}" for end in ("", "_low", "_high"))
+    return "{} [{}, {}]".format(*ends)
+
+
+def _non_inferior(row: dict[str, Any]) -> str:
+    return "shown" if row["non_inferior"] else "not shown"
+
+
+def _skipped(row: dict[str, Any]) -> str:
+    before, after = (row[name] for name in ("num_skipped_steps_baseline", "num_skipped_steps"))
+    return " -> ".join("n/a" if value is None else f"{value:,.0f}" for value in (before, after))
+
+
+def history_table(results: Results) -> Table:
+    """Return every epoch: losses, accuracy, learning rate, loss scale, skipped steps."""
+    origins = training_origins(results)
+    apart = differing_columns(origins)
+    groups = training_groups(results)
+    distinguishing = distinguishing_values(groups)
+    rows = [
+        {
+            **{column: origin_of(training)[column] for column in apart},
+            "recipe": training.record.recipe.name,
+            **{name: group.family.value(name) for name in distinguishing},
+            "model": training.record.workload.model,
+            "precision": training.record.workload.precision,
+            "seed": training.record.seed,
+            "epoch": epoch.epoch,
+            "learning_rate": epoch.learning_rate,
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "validation_accuracy": epoch.validation_accuracy,
+            "training_images_per_second": training.record.data.num_train / epoch.training_s,
+            "loss_scale": epoch.loss_scale,
+            "num_skipped_steps": epoch.num_skipped_steps,
+        }
+        for group in groups
+        for training in group.members
+        for epoch in training.record.history
+    ]
+    if not rows:
+        return nothing(results, "Epochs")
+    frame = pd.DataFrame(rows)
+    return Table(
+        title="Epochs of full trainings",
+        frame=frame,
+        columns=(
+            *telling_apart(origins),
+            *([text_column("recipe")] if frame["recipe"].nunique() > 1 else []),
+            *value_columns(distinguishing),
+            text_column("model"),
+            text_column("precision"),
+            *([text_column("seed")] if frame["seed"].nunique() > 1 else []),
+            text_column("epoch"),
+            Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
+            Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
+            Column(heading="validation loss", show=_validation_loss, numeric=True),
+            metric_column("validation_accuracy"),
+            metric_column("training_images_per_second"),
+            Column(
+                heading="loss scale",
+                show=lambda row: "-" if row["loss_scale"] is None else f"{row['loss_scale']:g}",
+                numeric=True,
+            ),
+            metric_column("num_skipped_steps"),
+        ),
+        notes=notes_of(results),
+    )
+
+
+def _validation_loss(row: Mapping[str, Any]) -> str:
+    return "-" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
+
+
+def nothing(results: Results, title: str) -> Table:
+    """Return the table of files without full trainings."""
+    return Table(title=title, frame=pd.DataFrame(), columns=(), notes=(NO_TRAININGS, *notes_of(results)))

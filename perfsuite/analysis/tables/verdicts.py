@@ -1,0 +1,199 @@
+"""A comparison as a table for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.significance import MIN_PROCESSES
+from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
+from perfsuite.analysis.tables.table import Column, Table
+from perfsuite.analysis.tables.training_verdicts import trainings_table
+from perfsuite.analysis.verdicts.ranking import ranked
+from perfsuite.analysis.verdicts.training_rows import training_rows
+from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
+from perfsuite.metrics import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts.metric_verdict import Verdict
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the comparison as a table, the worst verdicts and the largest changes first."""
+    benchmarks = ranked(comparison)
+    labels = _labels(benchmarks)
+    rows = [_row(benchmark, label) for benchmark, label in zip(benchmarks, labels, strict=True)]
+    memory = any(benchmark.memory is not None for benchmark in benchmarks)
+    reasons = {row["reason"] for row in rows}
+    shared_reason = reasons.pop() if len(rows) > 1 and len(reasons) == 1 else None
+    typical = comparison.typical
+    judged = typical is not None and bool(typical.judged.any())
+    by_others = typical is not None and bool(typical.by_others.any())
+    ratio_heading = "ratio [95%]" if judged else "ratio"
+    return Table(
+        title=_headline(comparison),
+        frame=rows,
+        columns=(
+            Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
+            Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
+            Column(heading="times", show=_times, numeric=True),
+            Column(heading=ratio_heading, show=lambda row: shown_ratio(row, "time"), numeric=True),
+            *([Column(heading="detectable %", show=_detectable, numeric=True)] if judged else []),
+            *([Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True)] if memory else []),
+            *(
+                [Column(heading="reason", show=lambda row: row["reason"], foldable=True)]
+                if shared_reason is None
+                else []
+            ),
+        ),
+        notes=(
+            *([f"all benchmarks: {shared_reason}"] if shared_reason is not None else []),
+            *_legend(comparison, judged=judged, by_others=by_others),
+            *comparison.notes,
+        ),
+    )
+
+
+MAX_TERMINAL_ROWS = 2000
+"""More rows are not read by anybody, and take half a minute to set."""
+
+
+def first_rows(table: Table) -> Table:
+    """Return a table of the most notable rows, with a note if there are more."""
+    num_rows = len(table.frame)
+    if num_rows <= MAX_TERMINAL_ROWS:
+        return table
+    note = f"the first {MAX_TERMINAL_ROWS:,} of {num_rows:,} benchmarks are shown; --format csv and json have all"
+    return dataclasses.replace(table, frame=table.frame[:MAX_TERMINAL_ROWS], notes=(note, *table.notes))
+
+
+def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[str]:
+    typical = comparison.typical
+    if typical is None:
+        return []
+    statistic = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
+    what = f"geometric mean over processes of the {statistic} of their rounds"
+    if all(one.time.ratio is None for one in comparison.benchmarks):
+        return []
+    lines = [f"times: baseline -> candidate, {what}; ratio: candidate / baseline{' [95% interval]' if judged else ''}"]
+    if judged:
+        lines.append("detectable: the smallest slowdown that is found with a probability of 95%")
+        lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
+    if by_others:
+        lines.append("relative to the others: the ratio over what the benchmarks have in common [95%], significant")
+    if judged and typical.interleaved and any(one.verdict == "inconclusive" for one in comparison.benchmarks):
+        lines.append("scatter: standard deviation between processes of one side, shrunk towards the other benchmarks")
+        lines.append(
+            "needs N a side: so many processes give a verdict with a probability of 95%: where the ratio is within the "
+            "minimum effect, if nothing changed; where it is beyond, if it is the true one"
+        )
+    return lines
+
+
+def _headline(comparison: Comparison) -> str:
+    counts = counts_in_words(one.verdict for one in comparison.benchmarks) or "nothing to compare"
+    sides = [len(comparison.sides.side(candidate=candidate)) for candidate in (False, True)]
+    seen = any(one.time.ratio is not None for one in comparison.benchmarks)
+    if seen and comparison.typical is not None and min(sides) < MIN_PROCESSES:
+        counts = f"too few runs for verdicts, largest changes first: {counts}"
+    return f"{counts}; {_processes(sides[1])} of the candidate against {_processes(sides[0])} of the baseline"
+
+
+def _processes(num: int) -> str:
+    return f"{num} process{'' if num == 1 else 'es'}"
+
+
+def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
+    """Name benchmarks by their workload, else by the part of their name behind the module, where that is unique."""
+    short = [one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label for one in benchmarks]
+    counts = Counter(short)
+    return [name if counts[name] == 1 else one.fullname for name, one in zip(short, benchmarks, strict=True)]
+
+
+def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "fullname": benchmark.fullname,
+        "label": label,
+        "verdict": benchmark.verdict,
+        "reason": _reason(benchmark),
+        "num_baseline": benchmark.num_baseline,
+        "num_candidate": benchmark.num_candidate,
+        "num_failed_baseline": benchmark.num_failed[0],
+        "num_failed_candidate": benchmark.num_failed[1],
+        "min_effect": benchmark.min_effect,
+    }
+    for name, metric, unit in (("time", benchmark.time, "s"), ("memory", benchmark.memory, "bytes")):
+        for key in ("verdict", "ratio", "ci_low", "ci_high"):
+            row[f"{name}_{key}"] = None if metric is None else getattr(metric, key)
+        row[f"{name}_baseline_{unit}"] = None if metric is None else metric.baseline
+        row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate
+    row["time_mde95"] = benchmark.time.mde95
+    row["time_p_value"] = benchmark.time.p_value
+    for name, other in (("relative", benchmark.time.relative), ("slowest_rounds", benchmark.time.tail)):
+        for key in ("ratio", "ci_low", "ci_high", "p_value"):
+            row[f"time_{name}_{key}"] = None if other is None else getattr(other, key)
+    row["num_processes_needed"] = benchmark.time.num_processes_needed
+    return row
+
+
+def _reason(benchmark: BenchmarkVerdict) -> str:
+    """Return the reason of the metric that decided; memory is named, time goes without saying."""
+    memory = benchmark.memory
+    if memory is not None and memory.verdict == benchmark.verdict != benchmark.time.verdict:
+        return f"peak memory: {memory.reason}"
+    if memory is not None and memory.verdict in {"regressed", "inconclusive"} and memory.verdict == benchmark.verdict:
+        return f"{benchmark.time.reason}; peak memory: {memory.reason}"
+    return benchmark.time.reason
+
+
+def _times(row: dict[str, Any]) -> str:
+    if row["time_baseline_s"] is None or row["time_candidate_s"] is None:
+        return "-"
+    before, after = duration(row["time_baseline_s"]), duration(row["time_candidate_s"])
+    value, unit = before.split()
+    return f"{value if after.endswith(f' {unit}') else before} -> {after}"
+
+
+def _detectable(row: dict[str, Any]) -> str:
+    return "n/a" if row["time_mde95"] is None else f"{100 * row['time_mde95']:.1f}"
+
+
+CHANGED: tuple[Verdict, ...] = ("failed", "regressed", "improved", "missing", "new", "incomparable")
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Return the comparison as tables: of benchmarks, and of full trainings, as far as there are any."""
+    trainings = trainings_table(comparison.trainings, comparison.alpha)
+    if trainings is None:
+        return [comparison_table(comparison)]
+    if not comparison.benchmarks:
+        return [dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))]
+    return [comparison_table(comparison), trainings]
+
+
+def comparison_rows(comparison: Comparison) -> Table:
+    """Return one table of all rows, `kind` tells which is a full training; absent values are None."""
+    kinds = {"benchmark": comparison_table(comparison).rows(), "training": training_rows(comparison.trainings)}
+    names = dict.fromkeys(name for rows in kinds.values() for row in rows for name in row)
+    rows = [{"kind": kind, **dict.fromkeys(names), **row} for kind, of_kind in kinds.items() for row in of_kind]
+    return Table(title=_headline(comparison), frame=rows, columns=())
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Return the comparison for a pull request: what changed first, everything folded below."""
+    tables = comparison_tables(comparison)
+    heads = []
+    for table in tables:
+        assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
+        changed = [row for row in table.frame if row["verdict"] in CHANGED]
+        cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
+        shown = changed[:HEAD_ROWS] if cut else changed
+        columns = table.columns if changed else ()
+        heads.append(Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes))
+    what = [*(["benchmarks"] if comparison.benchmarks else []), "full trainings"]
+    return render_comments(list(zip(tables, heads, strict=True)), what=what)

@@ -1,0 +1,1 @@
+"""Samples of two sides -> verdicts with their reasons."""

@@ -1,0 +1,160 @@
+"""What the hardware did on either side of a comparison, and which kernels changed: causes, beside verdicts."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from perfsuite.metrics import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfsuite.analysis.verdicts.samples import Sides
+    from perfsuite.evidence import Profile, Telemetry
+    from perfsuite.records import Record
+
+CLOCK_CHANGE_RATIO = 0.01
+"""A median clock that differs by less is the same: NVIDIA's clocks move in steps of 15 MHz."""
+
+THROTTLE_CHANGE_RATIO = 0.1
+"""Share of the readings by which a reason must have become more frequent to be named."""
+
+LOAD_CHANGE_RATIO = 0.1
+"""Share of the cores' time by which a load of others must have changed to be named."""
+
+KERNEL_CHANGE_RATIO = 0.01
+"""Share of a pass by which a kernel must have changed to be named."""
+
+MOST_KERNELS = 5
+
+
+def circumstances(sides: Sides, row: int, ratio: float) -> str | None:
+    """Return in words what was different on the candidate's side and may have changed the time, or None.
+
+    Args:
+        sides: Both sides.
+        row: Of the benchmark.
+        ratio: Candidate over baseline in time.
+    """
+    old, new = (
+        [record.telemetry for record in sides.records(row, candidate=side) if record.telemetry is not None]
+        for side in (False, True)
+    )
+    return telemetry_causes(old, new, ratio)
+
+
+def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
+    """Return in words what the hardware did otherwise on the candidate's side, or None.
+
+    Args:
+        old: Telemetry of the baseline.
+        new: Telemetry of the candidate.
+        ratio: Candidate over baseline in time.
+    """
+    if not old or not new:
+        return None
+    causes = (_clock(old, new, ratio), _throttled(old, new), _others(old, new), *_cpu_loads(old, new))
+    return "; ".join(text for text in causes if text is not None) or None
+
+
+def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
+    before, after = (
+        _median(side, lambda one: None if one.sm_clock_mhz is None else one.sm_clock_mhz.median) for side in (old, new)
+    )
+    if before is None or after is None or not before or abs(after / before - 1) < CLOCK_CHANGE_RATIO:
+        return None
+    words = f"{abs(after / before - 1):.0%} {'lower' if after < before else 'higher'}"
+    text = f"the candidate's SM clock was {words} ({after:,.0f} MHz after {before:,.0f})"
+    if (after < before) != (ratio > 1):
+        return text
+    # What is bound by arithmetic takes as many cycles as before; all else feels the clock less.
+    explained = before / after
+    enough = (
+        ratio <= explained * (1 + CLOCK_CHANGE_RATIO) if ratio > 1 else ratio >= explained * (1 - CLOCK_CHANGE_RATIO)
+    )
+    return f"{text}: {'that is the clock, not the code' if enough else 'the clock explains a part of it'}"
+
+
+def _throttled(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
+    names = sorted({name for one in (*old, *new) for name in one.throttle_ratio or {}})
+    shares = [(name, _share(old, name), _share(new, name)) for name in names]
+    name, before, after = max(shares, key=lambda share: abs(share[2] - share[1]), default=("", 0.0, 0.0))
+    if abs(after - before) < THROTTLE_CHANGE_RATIO:
+        return None
+    return f"throttled by {name} in {after:.0%} of the readings, {before:.0%} in the baseline"
+
+
+def _share(side: Sequence[Telemetry], reason: str) -> float:
+    return statistics.median((one.throttle_ratio or {}).get(reason, 0.0) for one in side)
+
+
+def _others(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
+    before, after = (any(one.num_other_processes for one in side) for side in (old, new))
+    if before == after:
+        return None
+    return f"another process was on the GPU of the {'candidate' if after else 'baseline'}"
+
+
+def _cpu_loads(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> list[str]:
+    found = []
+    for who, ratio_of in (
+        ("other processes", lambda one: one.background_cpu_ratio),
+        ("other virtual machines", lambda one: one.steal_ratio),
+    ):
+        before, after = (_median(side, ratio_of) for side in (old, new))
+        if before is not None and after is not None and abs(after - before) >= LOAD_CHANGE_RATIO:
+            meanwhile = "of the cores' time while the candidate was measured"
+            found.append(f"{who} took {after:.0%} {meanwhile}, {before:.0%} in the baseline")
+    return found
+
+
+def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None]) -> float | None:
+    values = [found for one in side if (found := value(one)) is not None]
+    return statistics.median(values) if values else None
+
+
+def changed_kernels(sides: Sides, row: int) -> list[str]:
+    """Return in words which kernels of a pass changed, the largest change first; empty where there are no profiles."""
+    old, new = (_profiles(sides.records(row, candidate=side)) for side in (False, True))
+    if not old or not new or not all(profile.kernels_s > 0 for profile in (*old, *new)):
+        return []
+    before, after = _seconds(old), _seconds(new)
+    whole = statistics.median(profile.kernels_s for profile in old)
+    # A kernel that is not among the ten most expensive takes at most as long as the last of them.
+    least_before, least_after = min(before.values(), default=0.0), min(after.values(), default=0.0)
+    changes = {}
+    for name in {**before, **after}:
+        change = after.get(name, least_after) - before.get(name, least_before)
+        grew, shrank = name in after, name in before
+        changes[name] = change if grew and shrank else max(change, 0.0) if grew else min(change, 0.0)
+    named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * whole]
+    lines = [
+        f"  all kernels {duration(statistics.median(profile.kernels_s for profile in new))} after {duration(whole)}"
+    ]
+    for name in sorted(named, key=lambda name: abs(changes[name]), reverse=True)[:MOST_KERNELS]:
+        if name not in before:
+            what = f"at least, new among the ten most expensive, {duration(after[name])}"
+        elif name not in after:
+            what = f"at least, no longer among the ten most expensive, {duration(before[name])} before"
+        else:
+            what = f"{duration(after[name])} after {duration(before[name])}"
+        lines.append(f"  {100 * changes[name] / whole:+.1f}% of a pass: {name}: {what}")
+    if not named:
+        lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of a pass")
+    bounds = [sorted({profile.bound for profile in side if profile.bound is not None}) for side in (old, new)]
+    if bounds[0] != bounds[1]:
+        lines.append(f"  {' or '.join(bounds[1]) or 'unknown'}, {' or '.join(bounds[0]) or 'unknown'} before")
+    return lines
+
+
+def _profiles(records: Sequence[Record]) -> list[Profile]:
+    return [record.profile for record in records if record.profile is not None]
+
+
+def _seconds(profiles: Sequence[Profile]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for profile in profiles:
+        for kernel in profile.kernels:
+            found.setdefault(kernel.name, []).append(kernel.seconds)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}

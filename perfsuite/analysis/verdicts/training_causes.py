@@ -1,0 +1,68 @@
+"""What else differs between the full trainings of two sides, and may be why their results do, in words."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.verdicts.causes import telemetry_causes
+from perfsuite.recipes import missed_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfsuite.analysis.frames.training_cells import TrainingCell
+    from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
+    from perfsuite.analysis.verdicts.training_verdicts import AccuracyVerdict
+    from perfsuite.training_record import TrainingRecord
+
+SKIPPED_STEPS_CHANGE = 0.005
+"""Share of all steps by which the number of skipped ones must differ to be named."""
+
+
+def likely_causes(cell: TrainingCell, accuracy: AccuracyVerdict, time: MetricVerdict) -> tuple[str, ...]:
+    """Return in words what else differs between the sides, and may be why the results do."""
+    old, new = (cell.records(candidate=side) for side in (False, True))
+    found = [_skipped(old, new), _interruptions(old, new)]
+    if accuracy.verdict in {"regressed", "improved"}:
+        before, after = (statistics.fmean(record.history[-1].train_loss for record in side) for side in (old, new))
+        found.insert(0, f"training loss of the last epoch {before:.4g} -> {after:.4g}")
+    if time.ratio is not None:
+        telemetries = [[one.telemetry for one in side if one.telemetry is not None] for side in (old, new)]
+        found.append(telemetry_causes(telemetries[0], telemetries[1], time.ratio))
+    return tuple(text for text in found if text is not None)
+
+
+def missed_targets(cell: TrainingCell) -> str | None:
+    """Return that more trainings of the candidate missed the accuracy target; its verdict is on the accuracy itself."""
+    sides = [cell.records(candidate=side) for side in (False, True)]
+    before, after = (sum(map(_misses_target, side)) for side in sides)
+    if after / len(sides[1]) <= before / len(sides[0]):
+        return None
+    return (
+        f"accuracy target missed in {after} of {len(sides[1])} trainings of the candidate, in {before} of "
+        f"{len(sides[0])} of the baseline"
+    )
+
+
+def _misses_target(record: TrainingRecord) -> bool:
+    return (
+        missed_target(record.recipe, test_accuracy=record.test_accuracy, is_canonical=record.data.is_canonical)
+        is not None
+    )
+
+
+def _skipped(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
+    before, after = (
+        statistics.fmean(record.metrics.get("num_skipped_steps") or 0 for record in side) for side in (old, new)
+    )
+    steps = [len(record.history) * math.ceil(record.data.num_train / record.recipe.batch_size) for record in old]
+    if abs(after - before) <= SKIPPED_STEPS_CHANGE * statistics.fmean(steps):
+        return None
+    return f"skipped steps {before:,.0f} -> {after:,.0f} of {statistics.fmean(steps):,.0f}"
+
+
+def _interruptions(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
+    before, after = (sum(int(record.metrics.get("num_interruptions") or 0) for record in side) for side in (old, new))
+    return None if before == after else f"interruptions {before} -> {after}"
