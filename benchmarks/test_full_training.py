@@ -13,8 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.records import Workload
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
+    from perfsuite.records.workload import Workload
 
 
 @pytest.mark.full_training

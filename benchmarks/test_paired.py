@@ -13,7 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.records import Comparison, PairedRecord, Workload
+    from perfsuite.records.pair import Comparison, PairedRecord
+    from perfsuite.records.workload import Workload
 
     Measure = Callable[[Workload], PairedRecord | None]
 

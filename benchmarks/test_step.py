@@ -14,7 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.records import Record, Workload
+    from perfsuite.records.cell import Record
+    from perfsuite.records.workload import Workload
 
     Measure = Callable[[Workload], Record | None]
 

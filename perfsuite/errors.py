@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, TypeVar
-
 from perfsuite.formatting import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-T = TypeVar("T")
 
 
 class PerfsuiteError(Exception):
@@ -81,66 +73,3 @@ class CampaignError(PerfsuiteError):
 
 class RecordError(PerfsuiteError):
     """A record does not have the form that its schema asks for; the message names the field."""
-
-
-def choose(table: Mapping[str, T], name: str, *, kind: str) -> T:
-    """Pick an entry by name.
-
-    Args:
-        table: The entries by name.
-        name: What the user asked for.
-        kind: What the entries are, in the singular, for the message.
-
-    Raises:
-        InvalidChoiceError: `name` is not in `table`; the message lists what is.
-    """
-    try:
-        return table[name]
-    except KeyError:
-        raise InvalidChoiceError(f"unknown {kind} {name!r}; choose from {', '.join(sorted(table))}") from None
-
-
-def require_device_name(option: str, name: str) -> None:
-    """Check that an option names a device, whether or not it is there.
-
-    Raises:
-        InvalidChoiceError: It does not; the message names the option.
-    """
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
-        raise InvalidChoiceError(f"{option}: unknown device {name[:20]!r}; choose from auto, cuda, cuda:N, cpu")
-
-
-def split_names(option: str, value: str) -> tuple[str, ...]:
-    """Return the names of a comma-separated option, each once, in their order.
-
-    Raises:
-        InvalidChoiceError: One of them is empty; the message names the option.
-    """
-    names = [name.strip() for name in value.split(",")]
-    if not all(names):
-        raise InvalidChoiceError(f"{option}: {value!r} has an empty name in it; give names separated by commas")
-    return tuple(dict.fromkeys(names))
-
-
-def parse_batch_sizes(option: str, value: str, largest: int) -> tuple[int, ...]:
-    """Return the batch sizes of a comma-separated option, each once, in their order.
-
-    Raises:
-        InvalidChoiceError: One is no whole number from 1 to `largest`; the message names the option.
-    """
-    return tuple(dict.fromkeys(_parse_batch_size(option, part, largest) for part in split_names(option, value)))
-
-
-def _parse_batch_size(option: str, value: str, largest: int) -> int:
-    """Return a batch size from what the user wrote.
-
-    Raises:
-        InvalidChoiceError: No whole number from 1 to `largest`; the message names the option.
-    """
-    # Longer texts are not even read: Python refuses whole numbers of thousands of digits.
-    fits = value.isascii() and value.isdigit() and len(value) <= len(str(largest)) and 1 <= int(value) <= largest
-    if not fits:
-        raise InvalidChoiceError(
-            f"{option}: {value[:20]!r} is not a batch size; whole numbers from 1 to {largest} are allowed"
-        )
-    return int(value)

@@ -11,8 +11,8 @@ import platform
 import sys
 from typing import IO, TYPE_CHECKING
 
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import FolderInUseError
-from perfsuite.files import open_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfsuite.errors import InvalidChoiceError, choose
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.formatting import GIB_BYTES, MIB_BYTES
+from perfsuite.parsing import choose
 
 TERA = 1e12
 GIGA = 1e9
-MIB_BYTES = 1024**2
-GIB_BYTES = 1024**3
 
 WORKSPACE_BYTES = 256 * MIB_BYTES
 """An allowance for the workspaces of cuBLAS and cuDNN, not measured. torch gives cuBLAS 8 MiB, and 32 MiB on Hopper

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from perfsuite.formatting import MIB_BYTES, significant
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MIB_BYTES = 1024**2
-"""Bytes in a mebibyte. Source: IEC 80000-13."""
 
 Direction = Literal["lower", "higher", "neither"]
 
@@ -38,32 +38,6 @@ class Metric:
         if value is None or math.isnan(value):
             return "-"
         return self.format_value(value)
-
-
-def significant(value: float, digits: int = 4) -> str:
-    """Return `value` with `digits` significant digits and no exponent for the sizes that occur here."""
-    if value == 0:
-        return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{decimals}f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time with four significant digits in the unit that suits it: `12.34 us`, `1.500 s`."""
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * scale >= 1:
-            return f"{significant(seconds * scale)} {unit}"
-    return f"{significant(seconds * 1e9)} ns"
-
-
-def duration_in_words(seconds: float) -> str:
-    """Return a duration as people say it: `50 s`, `2 min 10 s`, `3 h 20 min`."""
-    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:  # noqa: PLR2004 - minutes in an hour
-        return f"{minutes} min {seconds % 60 // 10 * 10:.0f} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _milliseconds(value: float) -> str:

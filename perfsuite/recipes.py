@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import InvalidChoiceError, RecordError, ResultFileError
-from perfsuite.records import Recipe
+from perfsuite.records.strict_json import read_dataclass
+from perfsuite.records.workload import Recipe
 from perfsuite.small_files import read_toml
-from perfsuite.strict_json import read_dataclass
-from perfsuite.study import BATCH_SIZE, EPOCHS, study_result
+from perfsuite.thesis import BATCH_SIZE, EPOCHS, thesis_result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
     """Return the recipe as it is for a network: the study's epochs and target where it is the study's recipe."""
     if recipe.name != STUDY.name:
         return recipe
-    theirs = study_result(model, "fp32" if precision in {"fp32", "tf32"} else "amp-fp16")
+    theirs = thesis_result(model, "fp32" if precision in {"fp32", "tf32"} else "amp-fp16")
     return dataclasses.replace(
         recipe,
         epochs=EPOCHS.get(model, recipe.epochs),

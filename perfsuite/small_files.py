@@ -10,9 +10,9 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import ResultFileError
-from perfsuite.files import open_ordinary
-from perfsuite.strict_json import MAX_TEXT_CHARACTERS
+from perfsuite.records.strict_json import MAX_TEXT_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perfsuite.records import Recipe, Workload
+    from perfsuite.records.workload import Recipe, Workload
 
 INITIALISATION = (
     "stem: PyTorch's default of Conv2d (uniform, He with a = sqrt(5), fan in); other convolutions: torchvision's "

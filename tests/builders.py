@@ -6,21 +6,17 @@ import copy
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.records import (
-    KEY,
-    SCHEMA_VERSION,
-    Comparison,
-    Environment,
-    Outcome,
-    PairedRecord,
-    Process,
-    ProofReading,
-    Record,
-    Workload,
-)
+from perfsuite.records.cell import Record
+from perfsuite.records.environment import Environment, Process
+from perfsuite.records.pair import Comparison, PairedRecord
+from perfsuite.records.proof import ProofReading
+from perfsuite.records.schema import KEY, SCHEMA_VERSION
+from perfsuite.records.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from perfsuite.records.outcome import Outcome
 
 ENVIRONMENT = Environment(
     perfsuite="0.1.0",

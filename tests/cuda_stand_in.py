@@ -18,7 +18,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from perfsuite.measure import dry_run, evaluation_batch, probes, work
+from perfsuite.measure import dry_run, evaluation_batch
+from perfsuite.measure import flops as work
+from perfsuite.measure import microbenchmarks as probes
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.workloads import models
 

@@ -33,7 +33,7 @@ from generated_images import generated_parts, generated_set, mirror_files, write
 from training_builders import make_training
 
 from perfsuite.errors import PerfsuiteError
-from perfsuite.measure.job import FINISHED, _digest_of, read_finished
+from perfsuite.measure.training_job import FINISHED, _digest_of, read_finished
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.decoding import decode_images
 from perfsuite.workloads.image_files import check_data_path

@@ -12,8 +12,8 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import Telemetry
 from perfsuite.measure.readings import Sample, Surroundings, summarise
+from perfsuite.records.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

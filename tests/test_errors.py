@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.errors import InvalidChoiceError, choose
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.parsing import choose
 
 
 def test_a_known_name_is_picked_from_the_table() -> None:

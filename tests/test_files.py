@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from perfsuite.analysis.load.result_file import read_result_file
+from perfsuite.atomic_write import open_ordinary, write_atomically
 from perfsuite.errors import ResultFileError
-from perfsuite.files import open_ordinary, write_atomically
 
 
 def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from perfsuite.cli import main
-from perfsuite.gpus import GIB_BYTES, GPUS, MIB_BYTES, WORKSPACE_BYTES
-from perfsuite.predict import plan_cells
+from perfsuite.formatting import GIB_BYTES, MIB_BYTES
+from perfsuite.gpus import GPUS, WORKSPACE_BYTES
+from perfsuite.offline.memory import plan_cells
 
 SHOWN_BY_NVIDIA_SMI_BYTES = {
     "t4": 15_360 * MIB_BYTES,

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.metrics import METRICS, duration, significant
+from perfsuite.formatting import duration, significant
+from perfsuite.metrics import METRICS
 
 UNITS = (*("_s", "_bytes", "_ratio", "_accuracy", "_second", "_joules", "_mhz", "_watts", "_celsius", "_flops"),)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from training_builders import make_training
 
 from perfsuite.errors import RecordError
-from perfsuite.predictions import DiscordantCounts, confusion_of, pack_predictions, unpack_predictions
-from perfsuite.record_kinds import read_record
-from perfsuite.training_record import TrainingRecord, discordant_counts
+from perfsuite.records.predictions import DiscordantCounts, confusion_of, pack_predictions, unpack_predictions
+from perfsuite.records.reading import read_record
+from perfsuite.records.training import TrainingRecord, discordant_counts
 
 # Seven images: true class, predicted class.
 BASELINE = bytes([0, 11, 22, 33, 40, 51, 99])  # wrong: 40, 51

@@ -8,7 +8,7 @@ import pytest
 from perfsuite.recipes import SMOKE, STUDY, missed_target, recipe_for
 
 if TYPE_CHECKING:
-    from perfsuite.records import Recipe
+    from perfsuite.records.workload import Recipe
 
 THESIS = recipe_for(STUDY, "resnet18", "fp32")
 

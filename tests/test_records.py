@@ -8,8 +8,10 @@ import pytest
 from builders import ENVIRONMENT, make_pair, make_record, make_workload
 
 from perfsuite.errors import RecordError
-from perfsuite.record_kinds import read_record
-from perfsuite.records import SCHEMA_VERSION, Environment, Outcome
+from perfsuite.records.environment import Environment
+from perfsuite.records.outcome import Outcome
+from perfsuite.records.reading import read_record
+from perfsuite.records.schema import SCHEMA_VERSION
 
 
 def test_a_record_survives_the_way_through_json() -> None:

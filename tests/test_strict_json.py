@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from perfsuite.errors import RecordError
-from perfsuite.evidence import Telemetry
-from perfsuite.strict_json import read_dataclass
+from perfsuite.records.strict_json import read_dataclass
+from perfsuite.records.telemetry import Telemetry
 
 
 @dataclass(frozen=True, kw_only=True)

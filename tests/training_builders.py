@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from builders import make_entry, make_record, make_workload
 
-from perfsuite.predictions import confusion_of, pack_predictions
 from perfsuite.recipes import STUDY, recipe_for
-from perfsuite.records import Process
-from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
+from perfsuite.records.environment import Process
+from perfsuite.records.predictions import confusion_of, pack_predictions
+from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 
 
 def make_training(

@@ -23,7 +23,7 @@ from perfsuite.campaign.state import (
 from perfsuite.child_process import kill, started
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import folder_locked
-from perfsuite.metrics import duration_in_words
+from perfsuite.formatting import duration_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.load.result_file import ResultFile, read_result_file
 from perfsuite.analysis.verdicts.attempts import FAILURES
+from perfsuite.atomic_write import write_atomically
 from perfsuite.campaign.plan import differences
 from perfsuite.errors import CampaignError, ResultFileError
-from perfsuite.files import write_atomically
 from perfsuite.folder_lock import NAME as LOCK
 from perfsuite.folder_lock import is_lock
 from perfsuite.small_files import read_json

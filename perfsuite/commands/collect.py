@@ -42,7 +42,7 @@ def _collect(options: argparse.Namespace) -> int:
     from perfsuite.analysis.tables.pull_request import render_comment
     from perfsuite.analysis.tables.registry import TABLES, build_table
     from perfsuite.analysis.tables.speedup import steps_gist
-    from perfsuite.errors import choose
+    from perfsuite.parsing import choose
 
     choose(TABLES, options.table, kind="table")
     check_output(options, options.files)

@@ -103,7 +103,8 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
         InvalidChoiceError: An unknown name, or `never` beside others.
     """
     from perfsuite.analysis.verdicts.compare import FAIL_ON
-    from perfsuite.errors import InvalidChoiceError, choose, split_names
+    from perfsuite.errors import InvalidChoiceError
+    from perfsuite.parsing import choose, split_names
 
     names = split_names("--fail-on", options.fail_on)
     for name in names:

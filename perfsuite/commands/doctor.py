@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.parser import EXIT_FAILED
-from perfsuite.errors import require_device_name
+from perfsuite.parsing import require_device_name
 
 if TYPE_CHECKING:
     import argparse
@@ -43,8 +43,8 @@ def add_doctor(commands: Commands) -> None:
 
 def _doctor(options: argparse.Namespace) -> int:
     require_device_name("--device", options.device)  # before torch is imported
-    from perfsuite.measure.condition import read_condition
     from perfsuite.measure.doctor import diagnose
+    from perfsuite.measure.machine_state import read_condition
 
     checks = diagnose(read_condition(options.device, results=options.results.absolute()))
     show(doctor_table(checks), options)

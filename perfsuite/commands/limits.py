@@ -34,7 +34,7 @@ def _limits(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from perfsuite.analysis.tables.roofline import paper_table
-    from perfsuite.paper_limits import limit_cells, plan_limits
+    from perfsuite.offline.limits import limit_cells, plan_limits
 
     sheet, workloads = plan_limits(
         gpu=options.gpu, models=options.model, precisions=options.precision, batch_size=options.batch_size

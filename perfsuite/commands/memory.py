@@ -43,7 +43,7 @@ def _memory(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from perfsuite.analysis.tables.memory import memory_table
-    from perfsuite.predict import plan_cells, predict_cells
+    from perfsuite.offline.memory import plan_cells, predict_cells
 
     plan = plan_cells(
         models=options.model,

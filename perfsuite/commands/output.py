@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import PerfsuiteError, ResultFileError
-from perfsuite.files import write_atomically
 from perfsuite.formatting import one_line, printable_lines
 from perfsuite.paths import same_file
 

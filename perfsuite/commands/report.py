@@ -82,7 +82,7 @@ def _chart(options: argparse.Namespace) -> int:
     from perfsuite.analysis.figures.export import check_chart_path, save_chart
     from perfsuite.analysis.figures.panels import whole_figure
     from perfsuite.analysis.figures.registry import KINDS, build_chart
-    from perfsuite.errors import choose
+    from perfsuite.parsing import choose
 
     choose(KINDS, options.kind, kind="figure")
     check_chart_path(options.output)

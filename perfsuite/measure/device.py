@@ -7,8 +7,9 @@ import warnings
 
 import torch
 
-from perfsuite.errors import DeviceUnavailableError, require_device_name
+from perfsuite.errors import DeviceUnavailableError
 from perfsuite.measure.nvml import NvmlReading, read_nvml
+from perfsuite.parsing import require_device_name
 
 
 def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device:

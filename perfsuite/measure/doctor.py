@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perfsuite.evidence import BACKGROUND_LIMIT_RATIO
-from perfsuite.metrics import MIB_BYTES, duration
+from perfsuite.formatting import MIB_BYTES, duration
+from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perfsuite.measure.condition import Condition, GpuCondition
+    from perfsuite.measure.machine_state import Condition, GpuCondition
 
 Status = Literal["fine", "notable", "unfit"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.evidence import Telemetry
+    from perfsuite.records.telemetry import Telemetry
 
 Z = 4.0
 """A change of fewer standard errors is taken for scatter. Generous, for neighbouring times are alike."""

@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
-from perfsuite.metrics import MIB_BYTES
+from perfsuite.errors import MeasurementError, NotSupportedError
 from perfsuite.workloads.precision import autocast
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
-GIB_BYTES = 1024 * MIB_BYTES
 
 LARGEST_BATCH_SIZE = 1_048_576
 """Where the search for a batch size ends; no GPU holds the activations of as many images."""
@@ -289,22 +287,3 @@ def _next_guess(known: Mapping[int, int], capacity_bytes: int, fits: int, too_la
     if fits < line < too_large and line not in known:
         return line
     return fits + 1 if line <= fits else too_large - 1
-
-
-def parse_capacity(text: str) -> int:
-    """Return bytes for a size as people write it: `15GiB`, `15360 MiB`, `16GB`.
-
-    Raises:
-        InvalidChoiceError: No number, an unknown unit, or nothing left of it.
-    """
-    units = {"B": 1, "KIB": 1024, "MIB": MIB_BYTES, "GIB": GIB_BYTES, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-    stripped = text.strip()
-    number = stripped.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    unit = stripped[len(number) :].upper()
-    try:
-        size = float(number) * units[unit]
-    except (KeyError, ValueError):
-        size = -1.0
-    if not 0 < size < 2**60:
-        raise InvalidChoiceError(f"--capacity: {text!r} is no size; write 15GiB, 15360MiB or 16GB for instance")
-    return int(size)

@@ -15,7 +15,7 @@ import perfsuite
 from perfsuite.measure.board import board_digest
 from perfsuite.measure.nvml import NvmlReading, read_nvml
 from perfsuite.measure.nvml_library import NOT_REPORTED
-from perfsuite.records import Environment
+from perfsuite.records.environment import Environment
 
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",

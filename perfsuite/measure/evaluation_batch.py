@@ -10,7 +10,7 @@ from perfsuite.errors import MeasurementError, NotSupportedError
 from perfsuite.measure.dry_run import EvaluationDryRun, largest_batch_size, predict_memory
 
 if TYPE_CHECKING:
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 MAX_EVALUATION_BATCH = {"cuda": 5000, "cpu": 500}
 """More images at once are not evaluated faster."""

@@ -6,19 +6,20 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
-from perfsuite.evidence import SPREAD_LIMIT_RATIO
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
+from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.dry_run import predict_memory
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
-from perfsuite.measure.probes import probe_limits
+from perfsuite.measure.flops import count_work
+from perfsuite.measure.microbenchmarks import probe_limits
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.rounds import EnergyWindow, SkippedInRounds, more_rounds
 from perfsuite.measure.step_memory import measure_step_memory
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.warm_up import WarmUp, warm_up
-from perfsuite.measure.work import count_work
-from perfsuite.records import KEY, Process, ProofReading, Record, Workload
+from perfsuite.records.cell import Record
+from perfsuite.records.schema import KEY
+from perfsuite.records.telemetry import SPREAD_LIMIT_RATIO
 from perfsuite.workloads.device_errors import first_line, is_out_of_memory
 from perfsuite.workloads.precision import applied_to
 
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
 
     import torch
 
-    from perfsuite.evidence import Telemetry
+    from perfsuite.measure.cell_setup import Benchmark
     from perfsuite.measure.clock import DeviceClock
     from perfsuite.measure.memory import PeakMemory
-    from perfsuite.measure.preparation import Benchmark
+    from perfsuite.records.environment import Process
+    from perfsuite.records.proof import ProofReading
+    from perfsuite.records.telemetry import Telemetry
+    from perfsuite.records.workload import Workload
     from perfsuite.workloads.step import TrainingStep
 
 

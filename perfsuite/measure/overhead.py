@@ -7,9 +7,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.measure.budget import DEFAULT_EFFORT, OVERHEAD_LOOKS, Effort
+from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind
 from perfsuite.measure.clock import ClockStopwatch, independent_stopwatch
 from perfsuite.measure.paired import StoppingRule, make_side, run_pair
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.workloads.bare_step import bare_step
 from perfsuite.workloads.precision import applied_to
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     import torch
 
     from perfsuite.measure.alternation import Side
+    from perfsuite.measure.cell_setup import Benchmark
     from perfsuite.measure.clock import DeviceClock
-    from perfsuite.measure.preparation import Benchmark
     from perfsuite.measure.telemetry import Instrument
-    from perfsuite.records import PairedRecord, Process, Workload
+    from perfsuite.records.environment import Process
+    from perfsuite.records.pair import PairedRecord
+    from perfsuite.records.workload import Workload
 
 
 def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it may stop

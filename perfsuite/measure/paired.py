@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
+from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.drift import change_between
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import NothingToSee, make_instrument
 from perfsuite.measure.warm_up import warm_up
-from perfsuite.records import KEY, PairedRecord, Process, Workload
+from perfsuite.records.pair import PairedRecord
+from perfsuite.records.schema import KEY
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.measure.cell_setup import Benchmark
     from perfsuite.measure.clock import Stopwatch
-    from perfsuite.measure.preparation import Benchmark
-    from perfsuite.records import Comparison
+    from perfsuite.records.environment import Process
+    from perfsuite.records.pair import Comparison
+    from perfsuite.records.workload import Workload
     from perfsuite.workloads.step import TrainingStep
 
 LIMITS_RATIO: dict[str, dict[str, float]] = {

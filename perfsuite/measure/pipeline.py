@@ -7,9 +7,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from perfsuite.measure.budget import DEFAULT_EFFORT, Effort
+from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind
 from perfsuite.measure.clock import ClockStopwatch
 from perfsuite.measure.paired import make_side, run_pair
-from perfsuite.measure.preparation import build_step, guard, memory_left_behind
 from perfsuite.recipes import SMOKE
 from perfsuite.workloads.images import random_images, split_images
 from perfsuite.workloads.precision import applied_to
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     import torch
 
+    from perfsuite.measure.cell_setup import Benchmark
     from perfsuite.measure.clock import DeviceClock
-    from perfsuite.measure.preparation import Benchmark
-    from perfsuite.records import Comparison, PairedRecord, Process, Workload
+    from perfsuite.records.environment import Process
+    from perfsuite.records.pair import Comparison, PairedRecord
+    from perfsuite.records.workload import Workload
 
 PIPELINE_IMAGES = 4096
 """Random images that feed a pipeline: enough for epochs of some length, and made in a moment."""

@@ -6,9 +6,9 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, STEAL_LIMIT_RATIO, Spread, Telemetry
+from perfsuite.formatting import MIB_BYTES
 from perfsuite.measure.nvml_library import NOT_REPORTED
-from perfsuite.metrics import MIB_BYTES
+from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, STEAL_LIMIT_RATIO, Spread, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ from perfsuite.mean_margin import relative_margins
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.evidence import Telemetry
     from perfsuite.measure.clock import DeviceClock
     from perfsuite.measure.telemetry import Instrument
+    from perfsuite.records.telemetry import Telemetry
     from perfsuite.workloads.step import TrainingStep
 
 ENERGY_WINDOW_S = 2.0

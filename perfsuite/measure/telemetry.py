@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from perfsuite.evidence import Telemetry
 from perfsuite.measure.cpu_load import load_since, read_cpu
 from perfsuite.measure.nvml import find_device
 from perfsuite.measure.nvml_library import NOT_REPORTED, NvmlUnavailableError, connect_nvml
 from perfsuite.measure.readings import Sample, Surroundings, summarise
+from perfsuite.records.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

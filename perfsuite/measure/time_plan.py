@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
-from perfsuite.measure.profile import NUM_PASSES, NUM_WARM_UP_PASSES
+from perfsuite.measure.flops import Work
+from perfsuite.measure.kernel_profile import NUM_PASSES, NUM_WARM_UP_PASSES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.warm_up import MIN_ITERATIONS
-from perfsuite.measure.work import Work
 from perfsuite.workloads.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.measure.budget import Effort
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 COMPUTE_RATIO = {"fp32": 0.45}
 """Share of the data sheet's peak that convolutions reach; a T4 at its power limit runs at 60% of its highest clock."""

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.files import open_ordinary
+from perfsuite.atomic_write import open_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,16 +14,16 @@ from perfsuite.errors import RecordError
 from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.drift import DeviceHistory
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
-from perfsuite.measure.job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.memory import memory_meter
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
+from perfsuite.measure.training_job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.training_progress import Progress, read_progress
 from perfsuite.measure.training_result import training_findings, training_metrics
-from perfsuite.predictions import MAX_PREDICTIONS, pack_predictions
+from perfsuite.records.predictions import MAX_PREDICTIONS, pack_predictions
+from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.training_choices import training_choices
-from perfsuite.training_record import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
 from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.evidence import Telemetry
     from perfsuite.measure.active_clock import ActiveClock
     from perfsuite.measure.telemetry import Instrument
-    from perfsuite.records import Process, ProofReading
+    from perfsuite.records.environment import Process
+    from perfsuite.records.proof import ProofReading
+    from perfsuite.records.telemetry import Telemetry
     from perfsuite.workloads.images import Split
 
 

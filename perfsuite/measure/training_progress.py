@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfsuite.errors import RecordError
-from perfsuite.strict_json import read_dataclass
-from perfsuite.training_record import EpochRecord
+from perfsuite.records.strict_json import read_dataclass
+from perfsuite.records.training import EpochRecord
 
 
 @dataclass(slots=True, kw_only=True)

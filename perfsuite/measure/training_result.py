@@ -11,11 +11,11 @@ from perfsuite.measure.readings import findings_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.evidence import Telemetry
     from perfsuite.measure.drift import DeviceHistory
     from perfsuite.measure.time_stamps import Interruptions
     from perfsuite.measure.training_progress import Progress
-    from perfsuite.training_record import EpochRecord
+    from perfsuite.records.telemetry import Telemetry
+    from perfsuite.records.training import EpochRecord
     from perfsuite.workloads.training import Training
 
 EPOCH_DRIFT_RATIO = 0.02

@@ -17,13 +17,14 @@ from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_lin
 from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
-from perfsuite.records import PairedRecord, Record, Workload
+from perfsuite.records.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfsuite.measure.budget import Effort
-    from perfsuite.records import Comparison
+    from perfsuite.records.cell import Record
+    from perfsuite.records.pair import Comparison, PairedRecord
 
 
 Measured = TypeVar("Measured")

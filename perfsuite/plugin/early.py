@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from perfsuite.files import write_atomically
+from perfsuite.atomic_write import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

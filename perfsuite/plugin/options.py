@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.errors import (
-    InvalidChoiceError,
-    PerfsuiteError,
-    choose,
-    parse_batch_sizes,
-    require_device_name,
-    split_names,
-)
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError
 from perfsuite.measure.budget import OVERHEAD_TIME_S
+from perfsuite.parsing import choose, parse_batch_sizes, require_device_name, split_names
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
@@ -27,7 +21,7 @@ from perfsuite.recipes import read_recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from perfsuite.records import Recipe
+    from perfsuite.records.workload import Recipe
 
 DEFAULT_MODELS = "resnet18,resnet34,resnet50"
 DEFAULT_PRECISIONS = "fp32,amp"

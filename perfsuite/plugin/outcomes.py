@@ -9,7 +9,8 @@ import pytest
 
 from perfsuite.errors import DeviceLostError, InconclusiveError, NotSupportedError, OutOfMemoryError, PerfsuiteError
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.records import Outcome, OutcomeKind, Workload
+from perfsuite.records.outcome import Outcome, OutcomeKind
+from perfsuite.records.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -14,14 +14,15 @@ from perfsuite.plugin.outcomes import end_run_without_device
 from perfsuite.plugin.progress import profile_reported, profiles_reported
 from perfsuite.plugin.results import result_path, write_results
 from perfsuite.plugin.session import finished_benchmarks, is_recording, suite
-from perfsuite.record_kinds import read_record
-from perfsuite.records import KEY, Record
-from perfsuite.strict_json import to_strict_json
+from perfsuite.records.cell import Record
+from perfsuite.records.reading import read_record
+from perfsuite.records.schema import KEY
+from perfsuite.records.strict_json import to_strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from perfsuite.measure.profile import BuiltStep
+    from perfsuite.measure.kernel_profile import BuiltStep
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -43,7 +44,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 
 def _profile(session: pytest.Session) -> None:
-    from perfsuite.measure.profile import BuiltStep
+    from perfsuite.measure.kernel_profile import BuiltStep
     from perfsuite.workloads.device_errors import why_device_is_lost
 
     config = session.config
@@ -82,7 +83,7 @@ def _taken(
     config: pytest.Config, record: Record, built: BuiltStep, timed_s: float
 ) -> tuple[dict[str, Any] | None, str | None]:
     """Return the profile, or why there is none: whatever goes wrong here must not cost a number."""
-    from perfsuite.measure.profile import profile_workload
+    from perfsuite.measure.kernel_profile import profile_workload
 
     try:
         profile = profile_workload(record.workload, built, device=suite(config).device, timed_s=timed_s)

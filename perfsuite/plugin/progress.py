@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.metrics import METRICS, duration_in_words
+from perfsuite.formatting import duration_in_words
+from perfsuite.metrics import METRICS
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.record_kinds import read_record
-from perfsuite.records import KEY, PairedRecord
-from perfsuite.training_record import TrainingRecord
+from perfsuite.records.pair import PairedRecord
+from perfsuite.records.reading import read_record
+from perfsuite.records.schema import KEY
+from perfsuite.records.training import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

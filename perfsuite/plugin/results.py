@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.files import write_atomically
+from perfsuite.atomic_write import write_atomically
 from perfsuite.plugin.outcomes import has_begun, is_complete, note_started, outcomes
 from perfsuite.plugin.session import finished_benchmarks, has_cells, is_recording, suite, take_over_json
-from perfsuite.records import KEY, SCHEMA_VERSION
+from perfsuite.records.schema import KEY, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from perfsuite.plugin.session import NamedFile
-    from perfsuite.records import Environment
+    from perfsuite.records.environment import Environment
 
 _PATH = pytest.StashKey[Path]()
 _ENVIRONMENT = pytest.StashKey["Environment"]()

@@ -14,7 +14,7 @@ import pytest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.budget import Effort
 from perfsuite.plugin.options import OPTIONS, Options, given
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 
 if TYPE_CHECKING:
     import torch

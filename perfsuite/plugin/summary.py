@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import PerfsuiteError
-from perfsuite.metrics import duration_in_words
+from perfsuite.formatting import duration_in_words
 from perfsuite.plugin.cells import PARAMETERS, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
 from perfsuite.plugin.trainings import is_training, kept_in_words
-from perfsuite.records import PHASES, Workload
+from perfsuite.records.workload import PHASES, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from perfsuite.plugin.session import Suite
-    from perfsuite.records import Environment
+    from perfsuite.records.environment import Environment
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -92,8 +92,8 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
 
 def _short_examination(state: Suite, path: Path) -> list[str]:
     """Return a line for everything that would spoil the numbers, as far as it can be told at once."""
-    from perfsuite.measure.condition import read_condition
     from perfsuite.measure.doctor import diagnose
+    from perfsuite.measure.machine_state import read_condition
 
     found = diagnose(read_condition(str(state.device), results=path.parent, short=True))
     lines = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import DataError, FolderInUseError, MeasurementError, PerfsuiteError
-from perfsuite.metrics import MIB_BYTES, duration_in_words
+from perfsuite.formatting import MIB_BYTES, duration_in_words
 from perfsuite.plugin.cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
@@ -18,14 +18,14 @@ from perfsuite.plugin.results import environment
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.recipes import missed_target, recipe_for
-from perfsuite.records import KEY
+from perfsuite.records.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from perfsuite.records import Workload
-    from perfsuite.training_record import EpochRecord, TrainingRecord
+    from perfsuite.records.training import EpochRecord, TrainingRecord
+    from perfsuite.records.workload import Workload
     from perfsuite.workloads.images import ImageSet
 
 _IMAGES = pytest.StashKey["ImageSet"]()
@@ -112,7 +112,7 @@ def run_folder(config: pytest.Config) -> Path:
 
 def kept_in_words(config: pytest.Config) -> list[str]:
     """Return a line on what trainings have left on the disk, and one on how to free what no replay needs."""
-    from perfsuite.measure.job import kept_in
+    from perfsuite.measure.training_job import kept_in
 
     folder = run_folder(config)
     try:
@@ -155,9 +155,9 @@ def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload,
 
 
 def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord | None:
-    from perfsuite.measure.job import Job
-    from perfsuite.measure.preparation import guard
+    from perfsuite.measure.cell_setup import guard
     from perfsuite.measure.train import train
+    from perfsuite.measure.training_job import Job
 
     config, state = request.config, suite(request.config)
     clock = request.node.stash[ACTIVE_CLOCK]

@@ -18,8 +18,8 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError, PerfsuiteError
-from perfsuite.files import open_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from perfsuite.atomic_write import open_ordinary, write_atomically
 from perfsuite.errors import DataError
-from perfsuite.files import open_ordinary, write_atomically
 
 FORMAT = "perfsuite-canonical-1"
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError, RecordError
-from perfsuite.files import open_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

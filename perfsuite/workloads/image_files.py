@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError
-from perfsuite.files import open_ordinary
 from perfsuite.workloads.archives import DAMAGED, NO_ARCHIVE, errors_named, is_archive, members
 from perfsuite.workloads.memory_budget import MemoryBudget
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError
-from perfsuite.files import write_atomically
 from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
 from perfsuite.workloads.decoding import IMAGE_SIZE, decode_images
 from perfsuite.workloads.image_files import CLASSES, SPLITS, image_files, require_all_classes

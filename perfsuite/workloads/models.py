@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from perfsuite.errors import choose
+from perfsuite.parsing import choose
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 NUM_CLASSES = 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.files import open_ordinary
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.workloads.archives import errors_named, open_zip, open_zip_member
 from perfsuite.workloads.memory_budget import MemoryBudget
 

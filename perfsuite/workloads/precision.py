@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from perfsuite.errors import (
-    InvalidChoiceError,
-    MeasurementError,
-    NotSupportedError,
-    PrecisionNotInForceError,
-    choose,
-)
-from perfsuite.records import ProofReading
+from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError, PrecisionNotInForceError
+from perfsuite.parsing import choose
+from perfsuite.records.proof import ProofReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

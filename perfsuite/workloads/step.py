@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from perfsuite.errors import InvalidChoiceError, MeasurementError
-from perfsuite.records import PHASES
+from perfsuite.records.workload import PHASES
 from perfsuite.workloads.data import synthetic_batch
 from perfsuite.workloads.models import build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
@@ -19,7 +19,7 @@ from perfsuite.workloads.precision import autocast, policy_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 MOMENTUM = 0.9
 """Source: the study's recipe (SGD with momentum 0.9)."""

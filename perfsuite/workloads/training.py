@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from perfsuite.errors import MeasurementError
-from perfsuite.predictions import NUM_CLASSES, confusion_of
+from perfsuite.records.predictions import NUM_CLASSES, confusion_of
 from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.models import MEMORY_FORMATS, build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
@@ -21,7 +21,7 @@ from perfsuite.workloads.precision import autocast, policy_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perfsuite.records import Recipe, Workload
+    from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
 

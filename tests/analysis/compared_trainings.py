@@ -10,15 +10,16 @@ import numpy as np
 from builders import ENVIRONMENT, make_content
 from training_builders import make_training, make_training_entry
 
-from perfsuite.predictions import confusion_of, pack_predictions
-from perfsuite.records import KEY, Process
+from perfsuite.records.environment import Process
+from perfsuite.records.predictions import confusion_of, pack_predictions
+from perfsuite.records.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from perfsuite.records import Environment
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.environment import Environment
+    from perfsuite.records.training import TrainingRecord
 
 NUM_IMAGES = 10_000
 

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_paired_entry, make_record, make_workload
 
-from perfsuite.evidence import Kernel, Profile, Spread, Telemetry
-from perfsuite.metrics import MIB_BYTES
-from perfsuite.records import Process
-from perfsuite.training_record import EpochRecord
+from perfsuite.formatting import MIB_BYTES
+from perfsuite.records.environment import Process
+from perfsuite.records.profile import Kernel, Profile
+from perfsuite.records.telemetry import Spread, Telemetry
+from perfsuite.records.training import EpochRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from perfsuite.records import Environment
+    from perfsuite.records.environment import Environment
 
 MODELS = {"resnet18": 1.0, "resnet34": 1.8, "resnet50": 3.1}
 PHASES = {"forward": 0.31, "backward": 0.62, "train_step": 1.0}

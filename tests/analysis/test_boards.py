@@ -21,7 +21,7 @@ from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.errors import InvalidChoiceError
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from builders import ENVIRONMENT, make_content, make_entry, make_record, make_wo
 
 from perfsuite.analysis.frames.columns import differing_columns
 from perfsuite.analysis.frames.results import collect
-from perfsuite.records import Outcome
+from perfsuite.records.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

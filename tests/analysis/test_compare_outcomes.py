@@ -19,7 +19,9 @@ from training_builders import make_training_entry
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
-from perfsuite.records import KEY, Outcome, Process
+from perfsuite.records.environment import Process
+from perfsuite.records.outcome import Outcome
+from perfsuite.records.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
-    from perfsuite.records import OutcomeKind
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.outcome import OutcomeKind
+    from perfsuite.records.training import TrainingRecord
 
 PHASES = ("forward", "backward", "train_step")
 REASONS: dict[str, str] = {

@@ -25,15 +25,16 @@ from perfsuite.analysis.verdicts.noise_floor import in_words, noise_floor
 from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.predictions import confusion_of, pack_predictions
-from perfsuite.records import KEY, Process
+from perfsuite.records.environment import Process
+from perfsuite.records.predictions import confusion_of, pack_predictions
+from perfsuite.records.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from perfsuite.analysis.verdicts.compare import Comparison
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 A10 = dataclasses.replace(ENVIRONMENT, device="NVIDIA A10", gpu="NVIDIA A10")
 NEW_TORCH = dataclasses.replace(ENVIRONMENT, torch="2.15.0")

@@ -17,13 +17,14 @@ from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.verdicts.causes import changed_kernels, circumstances
 from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
-from perfsuite.evidence import Kernel, Profile, Spread, Telemetry
 from perfsuite.gpus import GPUS, gpu_named
+from perfsuite.records.profile import Kernel, Profile
+from perfsuite.records.telemetry import Spread, Telemetry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perfsuite.records import Record
+    from perfsuite.records.cell import Record
 
 METRICS = {
     "step_flops": 426_111_664_128,
@@ -248,7 +249,7 @@ def test_a_bad_limit_is_one_line(arguments: list[str], complaint: str, capsys: p
 
 
 def test_records_carry_their_evidence_through_json() -> None:
-    from perfsuite.record_kinds import read_record
+    from perfsuite.records.reading import read_record
 
     record = with_evidence(telemetry=telemetry(), profile=profile(("conv", 0.07)))
     assert read_record(record.to_json()) == record

@@ -21,7 +21,7 @@ from perfsuite.measure.budget import OVERHEAD_LOOKS
 from perfsuite.measure.paired import measure_until_decided
 
 if TYPE_CHECKING:
-    from perfsuite.records import PairedRecord
+    from perfsuite.records.pair import PairedRecord
 
 LIMIT = 0.03
 NUM_CHECKS = 600

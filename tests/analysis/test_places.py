@@ -26,7 +26,7 @@ from perfsuite.analysis.load.file_series import series_name
 from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.tables.registry import TABLES, build_table
 from perfsuite.analysis.tables.terminal import render_terminal
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.panels import Drawing

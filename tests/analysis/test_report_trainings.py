@@ -12,7 +12,7 @@ from training_builders import make_predicted_training, make_training, make_train
 from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.report.sections import page_sections
 from perfsuite.analysis.report.summary import summarize, warnings_of
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import Material
     from perfsuite.analysis.report.answers import Answer
     from perfsuite.analysis.report.sections import Section
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 
 @pytest.fixture

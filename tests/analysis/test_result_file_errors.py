@@ -11,7 +11,7 @@ from builders import make_content, make_entry, make_record
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.errors import ResultFileError
 from perfsuite.formatting import printable
-from perfsuite.records import SCHEMA_VERSION
+from perfsuite.records.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.tables.trainings import amp_table
-from perfsuite.evidence import Telemetry
+from perfsuite.records.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,13 +20,13 @@ from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.recipes import SMOKE
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 
 @pytest.fixture

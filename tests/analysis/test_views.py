@@ -19,7 +19,7 @@ from perfsuite.analysis.tables.markdown import render_markdown
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.errors import InvalidChoiceError
-from perfsuite.records import Outcome
+from perfsuite.records.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

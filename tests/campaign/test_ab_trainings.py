@@ -21,7 +21,7 @@ from perfsuite.analysis.frames.results import collect
 from perfsuite.campaign import run as campaign_run
 from perfsuite.campaign.plan import has_only_trainings, has_trainings
 from perfsuite.cli import main
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 from perfsuite.workloads.images import save_image_set
 
 if TYPE_CHECKING:

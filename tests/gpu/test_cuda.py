@@ -23,12 +23,12 @@ from perfsuite.measure.clock import ClockStopwatch, DeviceClock, EventStopwatch,
 from perfsuite.measure.device import choose_device
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.environment import read_environment
+from perfsuite.measure.flops import count_work
+from perfsuite.measure.kernel_profile import take_profile
 from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
+from perfsuite.measure.microbenchmarks import probe_limits
 from perfsuite.measure.nvml import read_nvml
-from perfsuite.measure.probes import probe_limits
-from perfsuite.measure.profile import take_profile
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
-from perfsuite.measure.work import count_work
 from perfsuite.workloads.precision import POLICIES, applied, check_model, prove, require_support
 from perfsuite.workloads.step import TrainingStep
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.measure import cpu_load, probes
+from perfsuite.measure import cpu_load
+from perfsuite.measure import microbenchmarks as probes
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ from builders import make_workload
 
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
-from perfsuite.evidence import Telemetry
 from perfsuite.measure import paired
 from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
@@ -20,8 +19,11 @@ from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup, measure_until_decided
 from perfsuite.measure.telemetry import CpuInstrument
-from perfsuite.record_kinds import read_record
-from perfsuite.records import KEY, PairedRecord, Process
+from perfsuite.records.environment import Process
+from perfsuite.records.pair import PairedRecord
+from perfsuite.records.reading import read_record
+from perfsuite.records.schema import KEY
+from perfsuite.records.telemetry import Telemetry
 from perfsuite.workloads.bare_step import bare_step
 from perfsuite.workloads.step import TrainingStep
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from perfsuite.evidence import Telemetry
 from perfsuite.measure import cpu_load
 from perfsuite.measure.cpu_load import CpuLoad, CpuReading, load_between
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
+from perfsuite.records.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from pathlib import Path

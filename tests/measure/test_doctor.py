@@ -12,7 +12,8 @@ from nvml_driver import Driver, loaded
 from replayed_nvml import ReplayedNvml, replayed_device
 
 from perfsuite.cli import main
-from perfsuite.measure.condition import (
+from perfsuite.measure.doctor import GIB_BYTES, diagnose
+from perfsuite.measure.machine_state import (
     Condition,
     GpuCondition,
     read_condition,
@@ -22,7 +23,6 @@ from perfsuite.measure.condition import (
     read_gpu,
     smallest_step,
 )
-from perfsuite.measure.doctor import GIB_BYTES, diagnose
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_a_name_that_is_no_device_is_one_line_that_says_which_are(
 def test_a_gpu_without_room_for_a_context_is_told_and_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     from pathlib import Path
 
-    from perfsuite.measure import condition
+    from perfsuite.measure import machine_state as condition
 
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA error: out of memory\nmore words")

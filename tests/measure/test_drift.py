@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import random
 
-from perfsuite.evidence import Telemetry
 from perfsuite.measure.drift import DeviceHistory, drift_finding, few_times_finding
 from perfsuite.measure.rounds import more_rounds
+from perfsuite.records.telemetry import Telemetry
 
 
 def limited(**shares: float) -> Telemetry:

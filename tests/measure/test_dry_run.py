@@ -6,19 +6,20 @@ import pytest
 import torch
 from builders import make_workload
 
-from perfsuite import study
+from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
 from perfsuite.measure import dry_run
-from perfsuite.measure.dry_run import largest_batch_size, parse_capacity, predict_memory
+from perfsuite.measure.dry_run import largest_batch_size, predict_memory
 from perfsuite.measure.memory import measure_peak_memory
+from perfsuite.parsing import parse_capacity
 from perfsuite.workloads.step import TrainingStep
 
 MIB = 1024**2
 GIB = 1024**3
 
 
-@pytest.mark.parametrize("result", study.RESULTS, ids=lambda result: f"{result.model}-{result.precision}")
-def test_the_study_s_peaks_are_predicted_within_one_and_a_half_percent(result: study.StudyResult) -> None:
+@pytest.mark.parametrize("result", thesis.RESULTS, ids=lambda result: f"{result.model}-{result.precision}")
+def test_the_study_s_peaks_are_predicted_within_one_and_a_half_percent(result: thesis.ThesisResult) -> None:
     workload = make_workload(model=result.model, precision=result.precision, gradients="kept")
     prediction = predict_memory(workload)
     assert prediction.peak_bytes == pytest.approx(result.peak_allocated_bytes, rel=0.015)

@@ -13,7 +13,7 @@ import torch
 
 from perfsuite.measure.environment import read_environment
 from perfsuite.measure.nvml import NvmlGpu, NvmlReading
-from perfsuite.records import Environment
+from perfsuite.records.environment import Environment
 
 if TYPE_CHECKING:
     import pytest

@@ -14,11 +14,11 @@ from test_harness import PROCESS, Counter, FakeBenchmark
 
 from perfsuite.errors import DeviceLostError, OutOfMemoryError
 from perfsuite.measure import harness
+from perfsuite.measure.cell_setup import guard
 from perfsuite.measure.clock import DeviceClock, device_synchronizer
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup
 from perfsuite.measure.pipeline import measure_pipeline
-from perfsuite.measure.preparation import guard
 from perfsuite.workloads.device_errors import is_out_of_memory, why_device_is_lost
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from cuda_stand_in import forget_dry_runs, use_tiny_networks
 from test_train import CPU, Stopped, interrupted, run
 
 from perfsuite.measure import train as train_module
-from perfsuite.measure.job import FINISHED, Job
-from perfsuite.records import SCHEMA_VERSION
+from perfsuite.measure.training_job import FINISHED, Job
+from perfsuite.records.schema import SCHEMA_VERSION
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
 from perfsuite.workloads.training import Training
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from perfsuite.training_record import EpochRecord
+    from perfsuite.records.training import EpochRecord
 
 RECIPE = dataclasses.replace(test_train.RECIPE, epochs=3, num_train=4, num_validation=4, num_test=4)
 

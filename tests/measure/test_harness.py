@@ -11,17 +11,21 @@ import torch
 from builders import make_workload
 
 from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotInForceError
-from perfsuite.measure import harness, preparation
+from perfsuite.measure import cell_setup as preparation
+from perfsuite.measure import harness
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock
 from perfsuite.measure.warm_up import WarmUp
-from perfsuite.record_kinds import read_record
-from perfsuite.records import KEY, Process, Record
+from perfsuite.records.environment import Process
+from perfsuite.records.reading import read_record
+from perfsuite.records.schema import KEY
 from perfsuite.workloads import precision
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perfsuite.records.cell import Record
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 

@@ -13,8 +13,8 @@ from nvml_driver import Driver, loaded
 from perfsuite.errors import DeviceUnavailableError
 from perfsuite.measure import nvml_library
 from perfsuite.measure.board import board_digest
-from perfsuite.measure.condition import read_gpu
 from perfsuite.measure.device import choose_device
+from perfsuite.measure.machine_state import read_gpu
 from perfsuite.measure.nvml import device_at, find_device, read_nvml
 from perfsuite.measure.nvml_library import BoundedCalls, NvmlUnavailableError, connect_nvml
 from perfsuite.measure.telemetry import NO_PROCESSES, SHARED_POWER, NothingToSee, NvmlInstrument, make_instrument
@@ -22,7 +22,7 @@ from perfsuite.measure.telemetry import NO_PROCESSES, SHARED_POWER, NothingToSee
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perfsuite.evidence import Telemetry
+    from perfsuite.records.telemetry import Telemetry
 
 CUDA = torch.device("cuda", 0)
 MIB = 1024**2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,8 +15,13 @@ from perfsuite.measure import harness, paired
 from perfsuite.measure.budget import BUDGETS, Effort
 from perfsuite.measure.clock import DeviceClock
 from perfsuite.measure.memory import PeakMemory
-from perfsuite.records import PairedRecord, Process, Record, Workload
+from perfsuite.records.environment import Process
+from perfsuite.records.pair import PairedRecord
 from perfsuite.workloads.precision import policy_named
+
+if TYPE_CHECKING:
+    from perfsuite.records.cell import Record
+    from perfsuite.records.workload import Workload
 
 CPU = torch.device("cpu")
 PROCESS = Process(run_id="run-1", pid=1, started="2026-01-05T10:00:00+00:00")

@@ -14,7 +14,7 @@ from test_train import RECIPE, make_job
 from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.train import train
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.precision import policy_named
 from perfsuite.workloads.training import Evaluation
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 CPU = torch.device("cpu")
 LIMIT = 0.02

@@ -10,10 +10,10 @@ import torch
 from builders import ENVIRONMENT, make_workload
 
 from perfsuite.measure.active_clock import ActiveClock
-from perfsuite.measure.job import Job
 from perfsuite.measure.train import train
+from perfsuite.measure.training_job import Job
 from perfsuite.recipes import SMOKE
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 from perfsuite.workloads.images import ImageSet, import_images
 
 IMAGES = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"

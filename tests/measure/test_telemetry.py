@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from replayed_nvml import ReplayedNvml, ReplayedNvmlError, replayed_device
 
-from perfsuite.evidence import Spread
 from perfsuite.measure.readings import Sample, Surroundings, findings_of, summarise
 from perfsuite.measure.telemetry import NvmlInstrument
+from perfsuite.records.telemetry import Spread
 
 OURS = 4711
 NOBODY = Surroundings(num_other_processes=0, other_processes_bytes=0, num_ecc_errors=0, is_mig=None)

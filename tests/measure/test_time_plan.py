@@ -9,10 +9,10 @@ import pytest
 
 from perfsuite.gpus import GPUS
 from perfsuite.measure.budget import Effort
+from perfsuite.measure.flops import Work, count_work
 from perfsuite.measure.time_plan import TimePlan, estimate_work, iteration_s, plan, sheet_for
-from perfsuite.measure.work import Work, count_work
 from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS
-from perfsuite.records import PHASES, Workload
+from perfsuite.records.workload import PHASES, Workload
 
 MAX_T4_S = 180.0
 

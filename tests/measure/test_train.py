@@ -14,23 +14,23 @@ from builders import ENVIRONMENT, make_workload
 from generated_images import generated_set
 
 from perfsuite.errors import DataError, FolderInUseError, MeasurementError
-from perfsuite.measure import job as job_module
 from perfsuite.measure import time_stamps
 from perfsuite.measure import train as train_module
+from perfsuite.measure import training_job as job_module
 from perfsuite.measure.active_clock import ActiveClock
-from perfsuite.measure.job import Job
 from perfsuite.measure.train import train
-from perfsuite.predictions import MAX_PREDICTIONS, pack_predictions
+from perfsuite.measure.training_job import Job
 from perfsuite.recipes import SMOKE
-from perfsuite.record_kinds import read_record
-from perfsuite.records import Process
-from perfsuite.strict_json import MAX_TEXT_CHARACTERS
+from perfsuite.records.environment import Process
+from perfsuite.records.predictions import MAX_PREDICTIONS, pack_predictions
+from perfsuite.records.reading import read_record
+from perfsuite.records.strict_json import MAX_TEXT_CHARACTERS
 from perfsuite.workloads.training import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perfsuite.training_record import EpochRecord, TrainingRecord
+    from perfsuite.records.training import EpochRecord, TrainingRecord
     from perfsuite.workloads.training import Evaluation
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")

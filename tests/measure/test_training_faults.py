@@ -13,14 +13,14 @@ from test_train import RECIPE, Ticking, make_job
 from perfsuite.errors import DeviceLostError, OutOfMemoryError
 from perfsuite.measure import train as train_module
 from perfsuite.measure.active_clock import ActiveClock
+from perfsuite.measure.cell_setup import guard
 from perfsuite.measure.clock import DeviceClock, device_synchronizer
-from perfsuite.measure.preparation import guard
 from perfsuite.measure.train import train
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 STAGES = {
     "building": ("building", "place"),

@@ -11,10 +11,10 @@ from builders import make_workload
 from torch import nn
 
 from perfsuite.errors import MeasurementError
-from perfsuite.measure import probes
-from perfsuite.measure.probes import Sizes, probe_limits
-from perfsuite.measure.profile import NAME_LENGTH, WINDOW, _events, label, read_device_events, take_profile
-from perfsuite.measure.work import count_work
+from perfsuite.measure import microbenchmarks as probes
+from perfsuite.measure.flops import count_work
+from perfsuite.measure.kernel_profile import NAME_LENGTH, WINDOW, _events, label, read_device_events, take_profile
+from perfsuite.measure.microbenchmarks import Sizes, probe_limits
 
 CPU = torch.device("cpu")
 MS = 1_000_000

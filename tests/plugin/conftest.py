@@ -14,7 +14,8 @@ from builders import make_workload
 from suite_run import QUICK, REPOSITORY, Run
 
 from perfsuite.analysis.tables import registry as views  # noqa: F401 - the same
-from perfsuite.measure import budget, condition, doctor, environment, harness, probes, profile  # noqa: F401 - the same
+from perfsuite.measure import budget, doctor, environment, harness  # noqa: F401 - the same
+from perfsuite.measure import microbenchmarks as probes
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.workloads.step import TrainingStep

@@ -10,7 +10,7 @@ import torch
 
 from perfsuite.measure import device as device_module
 from perfsuite.measure.nvml import NvmlGpu, NvmlReading
-from perfsuite.records import SCHEMA_VERSION
+from perfsuite.records.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cuda_stand_in import CudaStandIn, Fault, illegal_access, out_of_memory_errors
 
-from perfsuite.measure import profile
+from perfsuite.measure import kernel_profile as profile
 from perfsuite.plugin import cells
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from suite_run import REPOSITORY
 
 from perfsuite.measure import overhead
-from perfsuite.record_kinds import read_record
-from perfsuite.records import PairedRecord
+from perfsuite.records.pair import PairedRecord
+from perfsuite.records.reading import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from suite_run import QUICK
 
-from perfsuite.record_kinds import read_record
-from perfsuite.records import Record
+from perfsuite.records.cell import Record
+from perfsuite.records.reading import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_every_cell_is_profiled_once_all_are_timed(run_suite: Callable[..., Run]
 
 
 def test_a_profile_that_fails_costs_no_number(run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    from perfsuite.measure import profile
+    from perfsuite.measure import kernel_profile as profile
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("CUPTI is not permitted\nmore words")

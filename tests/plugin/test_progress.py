@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.metrics import duration_in_words
+from perfsuite.formatting import duration_in_words
 from perfsuite.plugin.progress import TimeLeft
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.record_kinds import read_record
-from perfsuite.records import Record
+from perfsuite.records.cell import Record
+from perfsuite.records.reading import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

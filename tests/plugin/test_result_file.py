@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from suite_run import QUICK
 
-from perfsuite.files import write_atomically
+from perfsuite.atomic_write import write_atomically
 from perfsuite.plugin import results
 from perfsuite.plugin.session import NamedFile
-from perfsuite.records import KEY
+from perfsuite.records.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

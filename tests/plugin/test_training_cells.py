@@ -17,8 +17,8 @@ from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.frames.trainings import accuracy_frame
 from perfsuite.folder_lock import folder_locked
 from perfsuite.measure import train as train_module
-from perfsuite.record_kinds import read_record
-from perfsuite.training_record import TrainingRecord
+from perfsuite.records.reading import read_record
+from perfsuite.records.training import TrainingRecord
 from perfsuite.workloads import images
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from perfsuite.analysis.frames.labels import shared_in_words
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.errors import InvalidChoiceError, MeasurementError
-from perfsuite.record_kinds import read_record
+from perfsuite.records.reading import read_record
 from perfsuite.workloads import precision
 from perfsuite.workloads.precision import POLICIES, applied, applied_to
 from perfsuite.workloads.step import TrainingStep

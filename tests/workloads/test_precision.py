@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotInForceError
-from perfsuite.records import ProofReading
+from perfsuite.records.proof import ProofReading
 from perfsuite.workloads import precision as module
 from perfsuite.workloads.models import build_model
 from perfsuite.workloads.precision import (

@@ -6,8 +6,8 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.style import in_style
+from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import InvalidChoiceError, ResultFileError
-from perfsuite.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,8 @@ from perfsuite.analysis.figures.steps import paired_chart, phases_chart, speedup
 from perfsuite.analysis.figures.thesis import study_chart
 from perfsuite.analysis.figures.trainings import confusion_chart, curves_chart, differences_chart
 from perfsuite.analysis.figures.verdicts import verdicts_chart
-from perfsuite.errors import InvalidChoiceError, choose
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable

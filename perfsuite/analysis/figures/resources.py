@@ -10,7 +10,8 @@ from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_col
 from perfsuite.analysis.frames.cells import Cell, by_place_and_phase, n_words, processes_words
 from perfsuite.analysis.frames.columns import LEDGER_PARTS
 from perfsuite.analysis.frames.labels import PHASE_TITLES, enumerate_words, panel_title, titled
-from perfsuite.metrics import METRICS, MIB_BYTES, significant
+from perfsuite.formatting import MIB_BYTES, significant
+from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import Material

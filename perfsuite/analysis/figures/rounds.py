@@ -23,7 +23,7 @@ from perfsuite.analysis.frames.cells import by_place_and_phase, n_words
 from perfsuite.analysis.frames.labels import name_column, panel_title, place_words, span, titled
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.statistics.intervals import geometric_mean
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
     import pandas as pd

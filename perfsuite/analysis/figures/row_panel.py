@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from perfsuite.analysis.figures.panels import Marks, Panel, fitted
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, TRACK, clear_frame
-from perfsuite.formatting import printable
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

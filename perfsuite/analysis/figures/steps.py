@@ -22,7 +22,8 @@ from perfsuite.analysis.frames.labels import (
 from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
-from perfsuite.metrics import METRICS, significant
+from perfsuite.formatting import significant
+from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from perfsuite.analysis.frames.thesis import thesis_frame
 from perfsuite.analysis.frames.thesis_trainings import THESIS_PRECISIONS, comparable_trainings, thesis_trainings_frame
 from perfsuite.analysis.frames.training_groups import training_origins
 from perfsuite.analysis.statistics.intervals import bare_ratio
-from perfsuite.study import study_result
+from perfsuite.thesis import thesis_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ _MEMORY = "thesis_memory_ratio"
 
 def _study_memory_ratio(record: Mapping[Any, Any]) -> float | None:
     precision = THESIS_PRECISIONS.get(record["precision"], record["precision"])
-    theirs, base = study_result(record["model"], precision), study_result(record["model"], BASELINE)
+    theirs, base = thesis_result(record["model"], precision), thesis_result(record["model"], BASELINE)
     return theirs.peak_allocated_bytes / base.peak_allocated_bytes if theirs and base else None
 
 

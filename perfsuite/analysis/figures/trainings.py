@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import Material
     from perfsuite.analysis.figures.panels import Marks
     from perfsuite.analysis.frames.training_groups import Family, TrainingGroup
-    from perfsuite.training_record import EpochRecord
+    from perfsuite.records.training import EpochRecord
 
 CURVES: tuple[tuple[str, str, str, Callable[[EpochRecord], float | None]], ...] = (
     ("training loss", "cross-entropy", "loss", lambda epoch: epoch.train_loss),

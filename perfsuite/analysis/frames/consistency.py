@@ -13,7 +13,7 @@ from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

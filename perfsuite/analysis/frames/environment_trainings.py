@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.statistics.intervals import Ratio
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 ACCURACY_KEYS = (
     "accuracy_change",

@@ -16,7 +16,8 @@ from perfsuite.analysis.frames.speedup import BASELINE, time_ratio
 from perfsuite.analysis.frames.training_cells import join_trainings
 from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.errors import InvalidChoiceError, choose, split_names
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.parsing import choose, split_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

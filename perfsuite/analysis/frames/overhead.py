@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from perfsuite.analysis.statistics.intervals import CONFIDENCE, paired_ratio
-from perfsuite.metrics import duration_in_words
+from perfsuite.formatting import duration_in_words
 
 if TYPE_CHECKING:
     from perfsuite.analysis.statistics.intervals import Ratio
-    from perfsuite.records import PairedRecord
+    from perfsuite.records.pair import PairedRecord
 
 Decision = Literal["pass", "fail", "cannot tell"]
 

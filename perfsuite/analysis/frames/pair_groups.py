@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.results import Pair, Results
     from perfsuite.analysis.statistics.intervals import Ratio, Times
-    from perfsuite.records import Comparison
+    from perfsuite.records.pair import Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

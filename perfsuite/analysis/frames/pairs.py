@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
-    from perfsuite.records import Comparison
+    from perfsuite.records.pair import Comparison
 
 
 def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataFrame:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.analysis.load.full_training import FullTraining
-    from perfsuite.evidence import Profile
-    from perfsuite.records import PairedRecord
+    from perfsuite.records.pair import PairedRecord
+    from perfsuite.records.profile import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from perfsuite.analysis.frames.telemetry import telemetry_columns
 from perfsuite.gpus import gpu_named
 
 if TYPE_CHECKING:
-    from perfsuite.records import Record
+    from perfsuite.records.cell import Record
 
 
 def evidence_columns(record: Record, *, median_s: float | None, gpu: str | None) -> dict[str, Any]:

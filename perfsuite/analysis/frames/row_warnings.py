@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.evidence import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, SPREAD_LIMIT_RATIO, STEAL_LIMIT_RATIO
+from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, SPREAD_LIMIT_RATIO, STEAL_LIMIT_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
-    from perfsuite.evidence import Telemetry
-    from perfsuite.record_kinds import AnyRecord
-    from perfsuite.records import PairedRecord, Record
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.cell import Record
+    from perfsuite.records.pair import PairedRecord
+    from perfsuite.records.reading import AnyRecord
+    from perfsuite.records.telemetry import Telemetry
+    from perfsuite.records.training import TrainingRecord
 
 OTHER = "see notes"
 """Of a result with a finding that has no word of its own: a warm-up that did not become steady, for instance."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perfsuite.evidence import Telemetry
+    from perfsuite.records.telemetry import Telemetry
 
 
 def telemetry_columns(telemetry: Telemetry | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite import study
+from perfsuite import thesis
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, place_columns
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.speedup import BASELINE, time_ratio
@@ -33,7 +33,7 @@ def thesis_frame(results: Results) -> pd.DataFrame:
         return pd.DataFrame()
     places = place_columns(frame)
     frame = frame.assign(row=range(len(frame)))
-    frame = frame[(frame["phase"] == "train_step") & frame["model"].isin(study.EPOCHS)]
+    frame = frame[(frame["phase"] == "train_step") & frame["model"].isin(thesis.EPOCHS)]
     frame = frame[(frame["precision"] == BASELINE) | frame["precision"].str.startswith("amp-")]
     keys = [*places, *WORKLOAD_COLUMNS]
     groups = dict(iter(frame.groupby(keys, dropna=False, sort=False)))
@@ -51,9 +51,9 @@ def _row(
 ) -> dict[str, Any]:
     model, batch_size = workload["model"], int(workload["batch_size"])
     is_amp = workload["precision"] != BASELINE
-    theirs = study.study_result(model, "amp-fp16" if is_amp else BASELINE)
-    their_baseline = study.study_result(model, BASELINE)
-    same = batch_size == study.BATCH_SIZE and workload["gradients"] == study.GRADIENTS
+    theirs = thesis.thesis_result(model, "amp-fp16" if is_amp else BASELINE)
+    their_baseline = thesis.thesis_result(model, BASELINE)
+    same = batch_size == thesis.BATCH_SIZE and workload["gradients"] == thesis.GRADIENTS
     ratio, memory_ratio, thesis_time_ratio, thesis_memory_ratio = None, None, None, None
     if is_amp and baseline is not None and theirs and their_baseline:
         cells, base_cells, ratio = time_ratio(cells, baseline, results)
@@ -65,7 +65,7 @@ def _row(
     return {
         **{column: workload[column] for column in ("model", "precision", "batch_size", "gradients")},
         "images_per_second": images_per_second,
-        "projected_training_time_s": study.EPOCHS[model] * study.TRAIN_IMAGES / images_per_second,
+        "projected_training_time_s": thesis.EPOCHS[model] * thesis.TRAIN_IMAGES / images_per_second,
         "thesis_training_time_s": theirs.training_time_s if theirs else None,
         **ratio_columns("projected_time_ratio", ratio),
         "thesis_time_ratio": thesis_time_ratio,

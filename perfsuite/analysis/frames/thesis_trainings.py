@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite import study
+from perfsuite import thesis
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import BASELINE
@@ -19,7 +19,7 @@ from perfsuite.recipes import STUDY, recipe_for
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 
 def comparable_trainings(results: Results) -> Results:
@@ -35,12 +35,12 @@ def difference_from_thesis(record: TrainingRecord) -> str | None:
     gradients that are freed are no other recipe; the table and its notes tell them.
     """
     model, precision = record.workload.model, record.workload.precision
-    if precision not in THESIS_PRECISIONS or study.study_result(model, THESIS_PRECISIONS[precision]) is None:
+    if precision not in THESIS_PRECISIONS or thesis.thesis_result(model, THESIS_PRECISIONS[precision]) is None:
         return f"{model} in {precision} was not trained"
-    thesis = recipe_for(STUDY, model, precision)
-    pairs = {name: (getattr(record.recipe, name), getattr(thesis, name)) for name in _RECIPE_VALUES}
-    pairs["num_train"] = (record.data.num_train, study.TRAIN_IMAGES)
-    pairs["num_test"] = (record.data.num_test, study.TEST_IMAGES)
+    recipe = recipe_for(STUDY, model, precision)
+    pairs = {name: (getattr(record.recipe, name), getattr(recipe, name)) for name in _RECIPE_VALUES}
+    pairs["num_train"] = (record.data.num_train, thesis.TRAIN_IMAGES)
+    pairs["num_test"] = (record.data.num_test, thesis.TEST_IMAGES)
     differing = [
         f"{heading_of(name)} {found:g}, not {wanted:g}" for name, (found, wanted) in pairs.items() if found != wanted
     ]
@@ -90,13 +90,13 @@ def thesis_trainings_frame(results: Results) -> pd.DataFrame:
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
     model, precision = str(row["model"]), THESIS_PRECISIONS[str(row["precision"])]
-    thesis, base = study.study_result(model, precision), study.study_result(model, BASELINE)
-    if thesis is None or base is None:
+    result, base = thesis.thesis_result(model, precision), thesis.thesis_result(model, BASELINE)
+    if result is None or base is None:
         raise AssertionError("comparable_trainings keeps what the thesis has trained")
     return {
         **{str(key): value for key, value in row.items()},
-        "thesis_accuracy": thesis.test_accuracy,
-        "thesis_training_time_s": thesis.training_time_s,
-        "thesis_peak_bytes": thesis.peak_allocated_bytes,
-        "thesis_time_ratio": None if thesis is base else thesis.training_time_s / base.training_time_s,
+        "thesis_accuracy": result.test_accuracy,
+        "thesis_training_time_s": result.training_time_s,
+        "thesis_peak_bytes": result.peak_allocated_bytes,
+        "thesis_time_ratio": None if result is base else result.training_time_s / base.training_time_s,
     }

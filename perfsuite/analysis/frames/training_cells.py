@@ -25,14 +25,14 @@ from perfsuite.analysis.statistics.accuracy import (
     unpaired_change,
 )
 from perfsuite.errors import RecordError
-from perfsuite.training_record import discordant_counts
+from perfsuite.records.training import discordant_counts
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.statistics.effect import Bools, Floats
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.load.full_training import FullTraining
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 UNKNOWN_PLACE = "unknown training environment"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.frames.training_groups import TrainingGroup
     from perfsuite.analysis.statistics.intervals import Ratio
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 TargetOutcome = Literal["reached", "missed", "cannot tell", "not checked"]
 """Of a group: its interval lies above the target minus the tolerance, below it, or on both sides of it; or the target

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perfsuite.analysis.load.result_file import ResultFile
-    from perfsuite.records import Environment
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.environment import Environment
+    from perfsuite.records.training import TrainingRecord
 
 ENVIRONMENT_COLUMNS = (
     "device",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perfsuite.analysis.load.result_file import ResultFile
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from perfsuite.analysis.statistics.intervals import Scatter  # noqa: TC001 - read_dataclass reads the type
+from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.files import write_atomically
 from perfsuite.paths import expanded
+from perfsuite.records.strict_json import read_dataclass
 from perfsuite.small_files import read_json
-from perfsuite.strict_json import read_dataclass
 
 SCHEMA = "perfsuite-noise-2"
 

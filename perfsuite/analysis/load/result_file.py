@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import RecordError, ResultFileError
-from perfsuite.files import open_ordinary
-from perfsuite.record_kinds import read_record
-from perfsuite.records import KEY, SCHEMA_VERSION, Environment, Outcome, PairedRecord, Record
-from perfsuite.strict_json import check_length, is_number
-from perfsuite.training_record import TrainingRecord
+from perfsuite.records.cell import Record
+from perfsuite.records.environment import Environment
+from perfsuite.records.outcome import Outcome
+from perfsuite.records.pair import PairedRecord
+from perfsuite.records.reading import read_record
+from perfsuite.records.schema import KEY, SCHEMA_VERSION
+from perfsuite.records.strict_json import check_length, is_number
+from perfsuite.records.training import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,7 +23,7 @@ from perfsuite.analysis.report.regressions import regressions_answer
 from perfsuite.analysis.report.trainings import trainings_answer
 from perfsuite.analysis.tables.shared_columns import notes_of
 from perfsuite.analysis.tables.trainings import NOT_CANONICAL
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

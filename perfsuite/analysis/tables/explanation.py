@@ -14,8 +14,7 @@ from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
 from perfsuite.analysis.verdicts.causes import changed_kernels
 from perfsuite.analysis.verdicts.metric_verdict import percent
 from perfsuite.errors import InvalidChoiceError
-from perfsuite.formatting import printable
-from perfsuite.metrics import MIB_BYTES, duration
+from perfsuite.formatting import MIB_BYTES, duration, printable
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_cells import TrainingCell

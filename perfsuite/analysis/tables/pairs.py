@@ -32,7 +32,7 @@ from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
-    from perfsuite.records import PairedRecord
+    from perfsuite.records.pair import PairedRecord
 
 _ALWAYS_SHOWN = ("model", "precision")
 _OVER_BLOCKS = (

@@ -15,7 +15,7 @@ from perfsuite.analysis.tables.table import Table
 from perfsuite.analysis.tables.telemetry import telemetry_table
 from perfsuite.analysis.tables.thesis import thesis_table
 from perfsuite.analysis.tables.trainings import accuracy_table, history_table
-from perfsuite.errors import choose
+from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from perfsuite.analysis.frames.noise_floor import noise_notes
 from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
 from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, notes_of, telling_apart, warnings_columns, without
 from perfsuite.analysis.tables.table import Column, Table, metric_column, text_column
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
     from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison, TrainingVerdict
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 from perfsuite.analysis.tables.training_verdicts import EXPLAINED_EPOCHS
 from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN
 

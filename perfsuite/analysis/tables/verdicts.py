@@ -14,7 +14,7 @@ from perfsuite.analysis.tables.training_verdicts import trainings_table
 from perfsuite.analysis.verdicts.ranking import ranked
 from perfsuite.analysis.verdicts.training_rows import training_rows
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from perfsuite.analysis.verdicts.metric_verdict import Verdict
-    from perfsuite.records import Outcome, OutcomeKind
+    from perfsuite.records.outcome import Outcome, OutcomeKind
 
 FAILURES: tuple[OutcomeKind, ...] = ("failed", "out_of_memory", "interrupted")
 """Outcomes of a benchmark that was begun and gave no result; one that was skipped or not run never began.

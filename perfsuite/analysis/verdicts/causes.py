@@ -5,14 +5,15 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from perfsuite.metrics import duration
+from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.verdicts.samples import Sides
-    from perfsuite.evidence import Profile, Telemetry
-    from perfsuite.records import Record
+    from perfsuite.records.cell import Record
+    from perfsuite.records.profile import Profile
+    from perfsuite.records.telemetry import Telemetry
 
 CLOCK_CHANGE_RATIO = 0.01
 """A median clock that differs by less is the same: NVIDIA's clocks move in steps of 15 MHz."""

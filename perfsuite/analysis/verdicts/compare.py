@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.verdicts.samples import Sides
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 MIN_EFFECT = 0.02
 """The smallest change that matters, as a ratio minus 1. With five processes a side whose times scatter by 1% no rule

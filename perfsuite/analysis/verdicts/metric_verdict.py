@@ -10,7 +10,7 @@ import numpy as np
 
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.statistics.tail import TAIL_FRACTION
-from perfsuite.metrics import MIB_BYTES
+from perfsuite.formatting import MIB_BYTES
 
 if TYPE_CHECKING:
     from perfsuite.analysis.statistics.decision import Decision, Relative

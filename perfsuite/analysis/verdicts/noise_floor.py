@@ -16,7 +16,7 @@ from perfsuite.errors import ResultFileError
 if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import Comparison
     from perfsuite.analysis.verdicts.samples import Sides
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 
 def noise_floor(comparison: Comparison) -> NoiseFloor:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from perfsuite.analysis.load.result_file import Benchmark, ResultFile
     from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.analysis.verdicts.attempts import Attempts
-    from perfsuite.records import Outcome, Record, Workload
+    from perfsuite.records.cell import Record
+    from perfsuite.records.outcome import Outcome
+    from perfsuite.records.workload import Workload
 
 Key = tuple[Any, ...]
 

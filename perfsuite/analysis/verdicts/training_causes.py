@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
     from perfsuite.analysis.verdicts.training_verdicts import AccuracyVerdict
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 SKIPPED_STEPS_CHANGE = 0.005
 """Share of all steps by which the number of skipped ones must differ to be named."""

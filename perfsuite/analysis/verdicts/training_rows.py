@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison, TrainingVerdict
-    from perfsuite.training_record import TrainingRecord
+    from perfsuite.records.training import TrainingRecord
 
 
 ALSO_SHOWN = ("training_images_per_second", "time_to_target_s", "num_skipped_steps", "num_interruptions", "lost_time_s")

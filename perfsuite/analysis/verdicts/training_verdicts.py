@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.statistics.accuracy import AccuracyDecision
     from perfsuite.analysis.statistics.effect import Floats
     from perfsuite.analysis.verdicts.attempts import Attempts
-    from perfsuite.records import Outcome
+    from perfsuite.records.outcome import Outcome
 
 
 TIME_SHARE = 0.2

@@ -7,18 +7,12 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfsuite import study
-from perfsuite.errors import choose, parse_batch_sizes, split_names
+from perfsuite import thesis
+from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
-from perfsuite.measure.dry_run import (
-    GIB_BYTES,
-    LARGEST_BATCH_SIZE,
-    largest_batch_size,
-    parse_capacity,
-    predict_memory,
-)
-from perfsuite.metrics import MIB_BYTES
-from perfsuite.records import Workload
+from perfsuite.measure.dry_run import LARGEST_BATCH_SIZE, largest_batch_size, predict_memory
+from perfsuite.parsing import choose, parse_batch_sizes, parse_capacity, split_names
+from perfsuite.records.workload import Workload
 from perfsuite.workloads.models import MODELS
 from perfsuite.workloads.precision import resolve_precision
 
@@ -60,12 +54,12 @@ def plan_cells(
         InvalidChoiceError: A value that is not allowed; the message names the option.
     """
     named = any(option is not None for option in (models, precisions, batch_size))
-    state = gradients or ("freed" if named else study.GRADIENTS)
+    state = gradients or ("freed" if named else thesis.GRADIENTS)
     names = split_names("--model", models or "resnet18,resnet34,resnet50")
     for name in names:
         choose(MODELS, name, kind="model")
     policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
-    sizes = parse_batch_sizes("--batch-size", batch_size or str(study.BATCH_SIZE), LARGEST_BATCH_SIZE)
+    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), LARGEST_BATCH_SIZE)
     sheet = None if gpu is None else choose_gpu(gpu)
     capacity_bytes, words = _capacity(capacity, sheet)
     how = f"gradients {state}"
@@ -114,8 +108,8 @@ def _peak(workload: Workload, batch_size: int) -> int:
 
 def _study_peak(workload: Workload) -> int | None:
     """Return the study's peak where the workload is its own: batch 128 with gradients kept."""
-    result = study.study_result(workload.model, workload.precision)
-    same = workload.batch_size == study.BATCH_SIZE and workload.gradients == study.GRADIENTS
+    result = thesis.thesis_result(workload.model, workload.precision)
+    same = workload.batch_size == thesis.BATCH_SIZE and workload.gradients == thesis.GRADIENTS
     return result.peak_allocated_bytes if result is not None and same else None
 
 

@@ -8,8 +8,8 @@ import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfsuite.errors import DeviceLostError, OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
+from perfsuite.formatting import MIB_BYTES
 from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
-from perfsuite.metrics import MIB_BYTES
 from perfsuite.workloads.device_errors import first_line, is_out_of_memory, why_device_is_lost
 from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
 from perfsuite.workloads.step import TrainingStep
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import torch
 
     from perfsuite.measure.clock import DeviceClock
-    from perfsuite.records import ProofReading, Workload
+    from perfsuite.records.proof import ProofReading
+    from perfsuite.records.workload import Workload
 
 LEFT_BEHIND_LIMIT_BYTES = 16 * MIB_BYTES
 """What may be allocated on a GPU before a cell without being called a leak: library workspaces that cannot be freed."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from perfsuite.errors import MeasurementError
-from perfsuite.evidence import Kernel, Profile
 from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
 from perfsuite.measure.memory import release_cached_memory
+from perfsuite.records.profile import Kernel, Profile
 from perfsuite.workloads.precision import applied_to, policy_named, require_support
 from perfsuite.workloads.step import TrainingStep
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 NUM_KERNELS = 10
 """How many kernels a record keeps."""

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfsuite.errors import RecordError
-from perfsuite.evidence import Telemetry  # noqa: TC001 - strict_json reads the types of fields at run time
-from perfsuite.predictions import (
+from perfsuite.records.environment import Environment, Process  # noqa: TC001 - read at run time, to check files
+from perfsuite.records.predictions import (
     NUM_CLASSES,
     DiscordantCounts,
     confusion_of,
     count_discordant,
     unpack_predictions,
 )
-from perfsuite.records import SCHEMA_VERSION, Environment, Process, ProofReading, Recipe, Workload, check_metrics
-from perfsuite.strict_json import to_strict_json
+from perfsuite.records.proof import ProofReading  # noqa: TC001 - read at run time, to check files
+from perfsuite.records.schema import SCHEMA_VERSION, check_metrics
+from perfsuite.records.strict_json import to_strict_json
+from perfsuite.records.telemetry import Telemetry  # noqa: TC001 - strict_json reads the types of fields at run time
+from perfsuite.records.workload import Recipe, Workload  # noqa: TC001 - read at run time, to check files
 
 PEAK_WITHOUT_EVALUATION = 4
 """Schema version from which on a training's peak memory is that of its steps alone."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from perfsuite import study
-from perfsuite.errors import InvalidChoiceError, choose, parse_batch_sizes, split_names
+from perfsuite import thesis
+from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpu
 from perfsuite.measure.dry_run import LARGEST_BATCH_SIZE
-from perfsuite.measure.work import count_work
-from perfsuite.records import Workload
+from perfsuite.measure.flops import count_work
+from perfsuite.parsing import choose, parse_batch_sizes, split_names
+from perfsuite.records.workload import Workload
 from perfsuite.workloads.models import MODELS
 from perfsuite.workloads.precision import resolve_precision
 
@@ -37,7 +38,7 @@ def plan_limits(
     if lacking:
         has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
         raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
-    sizes = parse_batch_sizes("--batch-size", batch_size or str(study.BATCH_SIZE), LARGEST_BATCH_SIZE)
+    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), LARGEST_BATCH_SIZE)
     return sheet, [
         Workload(model=model, precision=policy, phase="train_step", batch_size=size, device_type="cuda")
         for model, policy, size in itertools.product(names, dict.fromkeys(policies), sizes)
@@ -58,10 +59,10 @@ def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any
         memory_s = work.least_bytes / sheet.bytes_per_second
         limit_s = max(arithmetic_s, memory_s)
         images_per_second = workload.batch_size / limit_s
-        epochs = study.EPOCHS.get(workload.model)
-        training_s = None if epochs is None else epochs * study.TRAIN_IMAGES / images_per_second
-        same = sheet.name == "t4" and workload.batch_size == study.BATCH_SIZE
-        theirs = study.study_result(workload.model, workload.precision) if same else None
+        epochs = thesis.EPOCHS.get(workload.model)
+        training_s = None if epochs is None else epochs * thesis.TRAIN_IMAGES / images_per_second
+        same = sheet.name == "t4" and workload.batch_size == thesis.BATCH_SIZE
+        theirs = thesis.thesis_result(workload.model, workload.precision) if same else None
         yield {
             "model": workload.model,
             "precision": workload.precision,

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError, RecordError, ResultFileError
-from perfsuite.files import write_atomically
 from perfsuite.folder_lock import NAME as LOCK_NAME
 from perfsuite.folder_lock import folder_locked
-from perfsuite.record_kinds import read_record
+from perfsuite.records.reading import read_record
+from perfsuite.records.training import TrainingRecord
 from perfsuite.small_files import read_json
-from perfsuite.training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from perfsuite.record_kinds import AnyRecord
-    from perfsuite.records import Environment, Recipe, Workload
+    from perfsuite.records.environment import Environment
+    from perfsuite.records.reading import AnyRecord
+    from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
 FINISHED = "finished.json"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from perfsuite.errors import RecordError
-from perfsuite.records import PairedRecord, Record, versioned
-from perfsuite.strict_json import read_dataclass
-from perfsuite.training_record import PEAK_WITHOUT_EVALUATION, TrainingRecord, with_cudnn_benchmark, without_peaks
+from perfsuite.records.cell import Record
+from perfsuite.records.pair import PairedRecord
+from perfsuite.records.schema import versioned
+from perfsuite.records.strict_json import read_dataclass
+from perfsuite.records.training import PEAK_WITHOUT_EVALUATION, TrainingRecord, with_cudnn_benchmark, without_peaks
 
 AnyRecord = Record | PairedRecord | TrainingRecord
 

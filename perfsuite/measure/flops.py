@@ -14,7 +14,7 @@ from perfsuite.measure.dry_run import predict_memory
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfsuite.metrics import MIB_BYTES
+from perfsuite.formatting import MIB_BYTES
 
 BATCH_SIZE = 128
 """Images in a batch, in all six trainings."""
@@ -28,7 +28,7 @@ GRADIENTS = "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyResult:
+class ThesisResult:
     """One of the study's six trainings.
 
     Attributes:
@@ -47,7 +47,7 @@ class StudyResult:
 
 
 RESULTS = tuple(
-    StudyResult(
+    ThesisResult(
         model=model,
         precision=precision,
         test_accuracy=accuracy,
@@ -65,7 +65,7 @@ RESULTS = tuple(
 )
 
 
-def study_result(model: str, precision: str) -> StudyResult | None:
+def thesis_result(model: str, precision: str) -> ThesisResult | None:
     """Return the study's figures for a network in a precision, or None if it did not train that."""
     found = [result for result in RESULTS if (result.model, result.precision) == (model, precision)]
     return found[0] if found else None

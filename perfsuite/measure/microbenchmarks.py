@@ -13,7 +13,7 @@ from perfsuite.workloads.precision import applied_to, policy_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.records import Workload
+    from perfsuite.records.workload import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

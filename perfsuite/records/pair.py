@@ -1,0 +1,80 @@
+"""Two things measured interleaved."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from perfsuite.errors import RecordError
+from perfsuite.records.environment import Process  # noqa: TC001 - read at run time, to check files
+from perfsuite.records.schema import SCHEMA_VERSION
+from perfsuite.records.strict_json import to_strict_json
+from perfsuite.records.telemetry import Telemetry  # noqa: TC001 - read at run time, to check files
+from perfsuite.records.workload import Workload  # noqa: TC001 - read at run time, to check files
+
+Comparison = Literal["speedup", "fidelity", "pipeline_step", "pipeline_study"]
+
+
+TURNS = ("baseline", "candidate", "candidate", "baseline")
+"""Which side each of the four times of a block belongs to."""
+
+
+TurnOrder = Literal["abba", "abba_or_baab"]
+"""`abba`: blocks ran as `TURNS` says. `abba_or_baab`: half ran the other way round; stored by `TURNS` all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedRecord:
+    """Two things measured interleaved in one process: their drift-free ratio.
+
+    Attributes:
+        comparison: `speedup`: one workload in two precisions; `fidelity`: a step as reported (candidate) against a
+            bare loop of it (baseline); `pipeline_step`, `pipeline_study`: a step of full training, its images taken
+            from the device (candidate), against a step on one batch, and against the study's way of loading.
+        baseline: The workload of the first and the last time of a block.
+        candidate: The workload of the two times between.
+        num_passes: Iterations in a turn.
+        blocks: Seconds per iteration of the four turns of each block, in the order of `TURNS`.
+        limit_ratio: How far the ratio may be from 1, or None where there is no such limit.
+        settings: What was pinned while measuring, by name.
+        findings: What a reader should know before trusting the numbers, in words.
+        process: Which process measured.
+        turn_order: In which order the turns of a block ran.
+        num_looks: How often it could stop because its interval decided; 1 where it could not.
+        settle_s: How long a turn that follows one of the other side runs before it is timed; 0: one iteration.
+        quick: Whether it is a first answer (`--perf-quick`): fewer blocks, shorter warm-up.
+        telemetry: What the hardware did while the blocks ran; None in files of before it was read.
+    """
+
+    comparison: Comparison
+    baseline: Workload
+    candidate: Workload
+    num_passes: int
+    blocks: tuple[tuple[float, ...], ...]
+    limit_ratio: float | None
+    settings: dict[str, str | int | float | bool]
+    findings: tuple[str, ...]
+    process: Process
+    turn_order: TurnOrder = "abba"
+    num_looks: int = 1
+    settle_s: float = 0.0
+    quick: bool = False
+    telemetry: Telemetry | None = None
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise RecordError("a pair without blocks is no result")
+        if self.num_looks < 1:
+            raise RecordError(f"num_looks is {self.num_looks!r}, at least 1 is needed")
+        for number, block in enumerate(self.blocks):
+            if len(block) != len(TURNS) or not all(seconds > 0 for seconds in block):
+                raise RecordError(f"blocks[{number}] is {list(block)!r:.80}, {len(TURNS)} times above 0 are needed")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `extra_info["perfsuite"]`.
+
+        Raises:
+            RecordError: A value that JSON cannot carry without loss.
+        """
+        return to_strict_json({"schema_version": SCHEMA_VERSION, "kind": "pair", **dataclasses.asdict(self)})

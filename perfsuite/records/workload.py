@@ -1,0 +1,101 @@
+"""What is measured, and how a full training is done: the identity under which results are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfsuite.errors import RecordError
+
+PHASES = ("forward", "backward", "train_step")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is measured: the identity under which results are compared.
+
+    Attributes:
+        model: Name of the network, `resnet18`.
+        precision: Name of the precision policy, `amp-fp16`.
+        phase: `forward`, `backward` or `train_step`.
+        batch_size: N, images in a batch.
+        image_size: H and W in pixels.
+        memory_format: `contiguous` (NCHW) or `channels_last` (NHWC).
+        compiled: Whether the network went through `torch.compile`.
+        gradients: `freed` (set to None by zero_grad) or `kept` (zeroed in place).
+        device_type: `cuda` or `cpu`.
+        cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest, or takes what its heuristic says.
+    """
+
+    model: str
+    precision: str
+    phase: str
+    batch_size: int
+    image_size: int = 32
+    memory_format: str = "contiguous"
+    compiled: bool = False
+    gradients: str = "freed"
+    device_type: str
+    cudnn_benchmark: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise RecordError(f"batch size is {self.batch_size!r}, at least 1 is needed")
+
+    @property
+    def label(self) -> str:
+        """The workload in words, the defaults left out: `resnet18 amp-fp16 train_step b128`."""
+        extra = [self.memory_format] if self.memory_format != "contiguous" else []
+        extra += ["compiled"] if self.compiled else []
+        extra += [f"gradients {self.gradients}"] if self.gradients != "freed" else []
+        extra += ["cudnn-benchmark"] if self.cudnn_benchmark else []
+        return " ".join([self.model, self.precision, self.phase, f"b{self.batch_size}", *extra])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a full training is done.
+
+    SGD with momentum, cross-entropy, no augmentation; after the warm-up the learning rate falls by a factor every so
+    many epochs.
+
+    Attributes:
+        name: What it is called.
+        epochs: Passes over the training images.
+        batch_size: N, images in a batch; the last one of an epoch is smaller.
+        learning_rate: Of the first epochs after the warm-up.
+        decay_factor: What the learning rate is multiplied by ...
+        decay_every_epochs: ... after so many epochs, each time.
+        momentum: Of SGD.
+        weight_decay: Of SGD.
+        num_train: Images to train on; None for all that are not validated on.
+        num_validation: Images to validate on; None for a tenth of the training images.
+        num_test: Images to test on; None for all.
+        target_accuracy: Validation accuracy whose time is taken, and test accuracy to be reached on CIFAR-10 itself
+            less a tolerance, as a ratio; None if there is no target.
+        source: Where the recipe stands.
+        warmup_epochs: How many epochs the warm-up takes; 0 for none.
+        warmup_factor: What the learning rate is multiplied by in them.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    decay_factor: float
+    decay_every_epochs: int
+    momentum: float
+    weight_decay: float
+    num_train: int | None
+    num_validation: int | None
+    num_test: int | None
+    target_accuracy: float | None
+    source: str
+    warmup_epochs: int = 0
+    warmup_factor: float = 1.0
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        epochs_since_warmup = epoch - self.warmup_epochs
+        if epochs_since_warmup < 0:
+            return self.learning_rate * self.warmup_factor
+        return self.learning_rate * self.decay_factor ** (epochs_since_warmup // self.decay_every_epochs)
