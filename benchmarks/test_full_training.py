@@ -20,5 +20,5 @@ if TYPE_CHECKING:
 @pytest.mark.full_training
 @pytest.mark.long
 def test_full_training(train: Callable[[Workload, int], TrainingRecord], workload: Workload, seed: int) -> None:
-    """All epochs of the recipe, validation after each, and the test; reaches the study's accuracy on CIFAR-10."""
+    """All epochs of the recipe, validation after each, and the test; reaches the thesis's accuracy on CIFAR-10."""
     train(workload, seed)

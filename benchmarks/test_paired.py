@@ -1,6 +1,6 @@
 """Two things interleaved (ABBA or BAAB) in one process: `-m speedup`, `-m fidelity`, `-m input_pipeline`.
 
-A round is a block of four turns; the readings of every turn are kept. A steady drift of the clock adds as much to one
+A round is a block of four turns; the readings of every turn are kept. A stable drift of the clock adds as much to one
 side as to the other, and cancels in the ratio.
 """
 
@@ -36,5 +36,5 @@ def test_fidelity(measure_overhead: Measure, workload: Workload) -> None:
 def test_input_pipeline(
     measure_pipeline: Callable[[Workload, Comparison], PairedRecord | None], workload: Workload, against: Comparison
 ) -> None:
-    """A step of full training, fed from images on the device, and the same on one batch, or fed the study's way."""
+    """A step of full training, fed from images on the device, and the same on one batch, or fed the thesis's way."""
     measure_pipeline(workload, against)

@@ -31,7 +31,7 @@ class NotSupportedError(PerfsuiteError):
     """This hardware or this torch lacks what was asked for; a cell that meets it is skipped with the reason."""
 
 
-class PrecisionNotInForceError(PerfsuiteError):
+class PrecisionNotActiveError(PerfsuiteError):
     """The precision asked for is not what the device computes in; a cell that meets it fails and yields no number."""
 
 
@@ -48,7 +48,7 @@ class InconclusiveError(PerfsuiteError):
 
 
 class OutOfMemoryError(PerfsuiteError):
-    """The device had no room for the workload."""
+    """The workload does not fit the device's memory."""
 
 
 class DeviceLostError(PerfsuiteError):

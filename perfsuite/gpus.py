@@ -16,10 +16,10 @@ WORKSPACE_BYTES = 256 * MIB_BYTES
 (aten/src/ATen/cuda/CublasHandlePool.cpp); cuDNN takes what its heuristics ask for, and a slower algorithm where that
 does not fit."""
 
-LARGEST_CONTEXT_BYTES = round(0.51 * GIB_BYTES)
+MAX_CONTEXT_BYTES = round(0.51 * GIB_BYTES)
 """Of a CUDA context, where none of that GPU is known: the largest of those that are."""
 
-SMALLEST_SHARE = 0.97
+MIN_SHARE = 0.97
 """Of the memory that nvidia-smi shows, what torch sees at least: 0.97 (T4), 0.98 (L4), 0.99 (A100, H100), 1.00 (H200).
 Taken where no GPU of the kind is known."""
 
@@ -97,8 +97,8 @@ _GPUS = (
         power_watts=300,
         source="NVIDIA V100 Tensor Core GPU data sheet (2020), SXM2: 15.7 TFLOPS FP32, 125 TFLOPS tensor, 900 GB/s",
         memory=GpuMemory(
-            total_bytes=round(SMALLEST_SHARE * 16 * GIB_BYTES),
-            context_bytes=LARGEST_CONTEXT_BYTES,
+            total_bytes=round(MIN_SHARE * 16 * GIB_BYTES),
+            context_bytes=MAX_CONTEXT_BYTES,
             source="no message found; by rule 97% of the smaller board's 16 GiB, and the largest context known",
         ),
     ),
@@ -150,7 +150,7 @@ _GPUS = (
         source="NVIDIA H100 Tensor Core GPU architecture (2022) and data sheet, SXM5: dense figures",
         memory=GpuMemory(
             total_bytes=round(79.11 * GIB_BYTES),
-            context_bytes=LARGEST_CONTEXT_BYTES,
+            context_bytes=MAX_CONTEXT_BYTES,
             source="github.com/vllm-project/vllm/issues/27508; context of an H200, the same chip",
         ),
     ),

@@ -92,5 +92,5 @@ def parse_capacity(text: str) -> int:
     except (KeyError, ValueError):
         size = -1.0
     if not 0 < size < 2**60:
-        raise InvalidChoiceError(f"--capacity: {text!r} is no size; write 15GiB, 15360MiB or 16GB for instance")
+        raise InvalidChoiceError(f"--capacity: {text!r} is an invalid size; write 15GiB, 15360MiB or 16GB for instance")
     return int(size)

@@ -27,7 +27,7 @@ STUDY = Recipe(
     num_validation=None,
     num_test=None,
     target_accuracy=None,
-    source="the study of 2021: SGD 0.1 with momentum 0.9, halved every 20 epochs, no augmentation, no weight decay",
+    source="the thesis of 2021: SGD 0.1 with momentum 0.9, halved every 20 epochs, no augmentation, no weight decay",
 )
 """50 epochs, 60 for ResNet-50; see `recipe_for`."""
 
@@ -58,13 +58,13 @@ below what ResNet-50 reaches; tests/measure/test_smoke_recipe.py trains all thre
 RECIPES = {recipe.name: recipe for recipe in (STUDY, SMOKE)}
 
 TARGET_TOLERANCE = 0.02
-"""How far below the study's accuracy a training may end. Both accuracies are counts of 10,000 images, with a binomial
+"""How far below the thesis's accuracy a training may end. Both accuracies are counts of 10,000 images, with a binomial
 deviation of sqrt(0.83 * 0.17 / 10000) = 0.0038 each, and of one seed each, with about as much between seeds: 2.6
 standard deviations of the difference, sqrt(4) * 0.0038, are 0.02."""
 
 
 def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
-    """Return the recipe as it is for a network: the study's epochs and target where it is the study's recipe."""
+    """Return the recipe as it is for a network: the thesis's epochs and target where it is the thesis's recipe."""
     if recipe.name != STUDY.name:
         return recipe
     theirs = thesis_result(model, "fp32" if precision in {"fp32", "tf32"} else "amp-fp16")
@@ -95,7 +95,7 @@ def missed_target(recipe: Recipe, *, test_accuracy: float, is_canonical: bool) -
 
 
 def read_recipe(text: str, folder: Path) -> Recipe:
-    """Return a recipe by name, or from a TOML file that says what differs from the study's.
+    """Return a recipe by name, or from a TOML file that says what differs from the thesis's.
 
     Args:
         text: `study`, `smoke` or the path of a file.

@@ -1,4 +1,4 @@
-"""The study's own figures, to be set beside ours.
+"""The thesis's own figures, to compare results with.
 
 Source: "Učenje konvolucijskih modela u miješanoj točnosti" (Mixed-precision training of convolutional models),
 undergraduate thesis no. 18, University of Zagreb, Faculty of Electrical Engineering and Computing, 2021, tables 5.1 and
@@ -29,7 +29,7 @@ GRADIENTS = "kept"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThesisResult:
-    """One of the study's six trainings.
+    """One of the thesis's six trainings.
 
     Attributes:
         model: Name of the network.
@@ -66,6 +66,6 @@ RESULTS = tuple(
 
 
 def thesis_result(model: str, precision: str) -> ThesisResult | None:
-    """Return the study's figures for a network in a precision, or None if it did not train that."""
+    """Return the thesis's figures for a network in a precision, or None if it did not train that."""
     found = [result for result in RESULTS if (result.model, result.precision) == (model, precision)]
     return found[0] if found else None

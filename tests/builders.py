@@ -77,7 +77,7 @@ def make_record(workload: Workload | None = None, *, run_id: str = "run-1", peak
 
 
 def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **changes: Any) -> PairedRecord:
-    """Build an alternation in which the candidate takes half the time, or as long in a fidelity."""
+    """Build an interleaving in which the candidate takes half the time, or as long in a fidelity."""
     factor = 0.5 if comparison == "speedup" else 1.0
     values: dict[str, Any] = {
         "comparison": comparison,
@@ -96,7 +96,7 @@ def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **ch
 
 
 def make_paired_entry(record: PairedRecord) -> dict[str, Any]:
-    """Build an entry of `benchmarks` for an alternation: pytest-benchmark's rounds are whole blocks."""
+    """Build an entry of `benchmarks` for an interleaving: pytest-benchmark's rounds are whole blocks."""
     entry = make_entry(make_record(record.candidate), [sum(block) * record.num_passes for block in record.blocks])
     name = f"test_{record.comparison}[{record.candidate.model}-{record.candidate.precision}]"
     entry.update(name=name, fullname=f"benchmarks/test_paired.py::{name}", extra_info={KEY: record.to_json()})

@@ -123,7 +123,7 @@ def write_files(folder: Path, chance: random.Random) -> None:
 
 
 def command_line(chance: random.Random) -> list[str]:
-    """Return a command with a value or two that nobody expects; nothing in it measures or takes long."""
+    """Return a command with a value or two that are unexpected; nothing in it measures or takes long."""
     command = chance.choice([*OPTIONS, "compare", "collect", "collect"])
     options = chance.sample(OPTIONS[command], k=min(chance.randrange(3), len(OPTIONS[command])))
     given = [part for option in options for part in (option, chance.choice(TEXTS))]

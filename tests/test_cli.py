@@ -113,7 +113,7 @@ def test_memory_predicts_any_cell_and_the_largest_batch(capsys: pytest.CaptureFi
         (["--batch-size", "0"], "--batch-size: '0' is not a batch size"),
         (["--batch-size", "9" * 5000], "--batch-size: '999"),
         (["--gpu", "t5"], "--gpu: unknown GPU 't5'; choose from a100-40gb, a100-80gb, h100"),
-        (["--capacity", "much"], "--capacity: 'much' is no size"),
+        (["--capacity", "much"], "--capacity: 'much' is an invalid size"),
     ],
 )
 def test_memory_refuses_a_bad_value_in_one_line(

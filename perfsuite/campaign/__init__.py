@@ -1,1 +1,1 @@
-"""Many runs: the same suite under two interpreters, checkouts or settings, in turns."""
+"""Many runs: the same suite under two interpreters, checkouts or settings, interleaved."""

@@ -21,7 +21,7 @@ DEFAULT_ARGUMENTS = ("benchmarks", "-m", "step")
 NUM_PROCESSES = 5
 """A side. Below five the rule of `compare` has little to tell code from chance with; see statistics of the README."""
 
-MOST_PROCESSES = 100
+MAX_PROCESSES = 100
 
 QUESTION = (
     "import json, platform, importlib.metadata as m\n"
@@ -68,7 +68,7 @@ class Plan:
     arguments: tuple[str, ...]
 
     def order(self) -> list[Side]:
-        """Return the sides in turns A B B A A B B A ..., so that a drift of the machine hits both alike."""
+        """Return the sides interleaved A B B A A B B A ..., so that a drift of the machine hits both alike."""
         first, second = self.sides
         turns = [(first, second) if number % 2 == 0 else (second, first) for number in range(self.num_processes)]
         return [side for turn in turns for side in turn]

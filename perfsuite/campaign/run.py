@@ -1,4 +1,4 @@
-"""Runs the processes of an A/B run one after the other, keeps a file of each, and goes on where it was."""
+"""Runs the processes of an A/B run one after the other, keeps a file of each, and resumes after an interruption."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run_campaign(
         plan: What.
         folder: Where files, logs and state are kept.
         identity: Of the plan, as it is now.
-        restart: Whether to begin anew.
+        restart: Whether to start over.
         say: Told a line, and whether it is final or may be written over.
 
     Returns:
@@ -129,7 +129,7 @@ def _locked(folder: Path) -> Iterator[int]:
 def _run_process(
     side: Side, arguments: tuple[str, ...], path: Path, *, lock: int, tell: Callable[[str], None]
 ) -> str | None:
-    """Run one process to its end; a note if not all of it became numbers."""
+    """Run one process to its end; a note if not all of it was measured."""
     part, log = path.with_suffix(".part.json"), path.with_suffix(".log")
     part.unlink(missing_ok=True)
     command = [side.python, "-m", "pytest", *arguments, f"--benchmark-json={part}"]

@@ -1,4 +1,4 @@
-"""`perfsuite ab` and `perfsuite noise`: the suite in fresh processes, in turns, and what it says."""
+"""`perfsuite ab` and `perfsuite noise`: the suite in fresh processes, interleaved, and what it says."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def add_ab(commands: Commands) -> None:
     """Add the command `ab`."""
     ab = commands.add_parser(
         "ab",
-        help="two interpreters, checkouts or settings in turns: did it get slower?",
+        help="two interpreters, checkouts or settings interleaved: did it get slower?",
         description="Run the suite in fresh processes of two interpreters in the order A B B A, and judge as compare "
-        "does. The same command goes on where it was interrupted. Arguments after -- are pytest's; without them: "
+        "does. The same command resumes after an interruption. Arguments after -- are pytest's; without them: "
         "benchmarks -m step.",
     )
     ab.add_argument("--baseline", required=True, metavar="PYTHON", help="interpreter, or folder of an environment")
@@ -67,16 +67,18 @@ def _add_running(command: argparse.ArgumentParser) -> None:
 
 
 def _plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, list[str]]]) -> Plan:
-    from perfsuite.campaign.plan import DEFAULT_ARGUMENTS, MOST_PROCESSES, Plan, check_arguments, make_side
+    from perfsuite.campaign.plan import DEFAULT_ARGUMENTS, MAX_PROCESSES, Plan, check_arguments, make_side
     from perfsuite.errors import CampaignError
 
     text = options.processes
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST_PROCESSES)) and int(text) >= 1):
-        raise CampaignError(f"--processes: {text[:20]!r} is no number of processes; from 1 to {MOST_PROCESSES}")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PROCESSES)) and int(text) >= 1):
+        raise CampaignError(
+            f"--processes: {text[:20]!r} is not a number of processes; choose from 1 to {MAX_PROCESSES}"
+        )
     arguments = tuple(options.arguments) or DEFAULT_ARGUMENTS
     check_arguments(arguments)
     first, second = (make_side(*side) for side in sides)
-    return Plan(sides=(first, second), num_processes=min(int(text), MOST_PROCESSES), arguments=arguments)
+    return Plan(sides=(first, second), num_processes=min(int(text), MAX_PROCESSES), arguments=arguments)
 
 
 def _run(options: argparse.Namespace, plan: Plan, kind: str) -> tuple[Path, list[Path], list[Path], list[str]] | None:

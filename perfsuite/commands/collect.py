@@ -19,8 +19,8 @@ def add_collect(commands: Commands) -> None:
     collect = commands.add_parser(
         "collect",
         help="result files -> a table",
-        description="Show result files as one table. Reads any pytest-benchmark JSON; several files stand side by "
-        "side, distinguished by what differs between them.",
+        description="Show result files as one table. Reads any pytest-benchmark JSON; several files are shown "
+        "together, distinguished by what differs between them.",
     )
     collect.add_argument("files", nargs="+", metavar="FILE", type=Path, help="pytest-benchmark JSON")
     collect.add_argument(
@@ -28,7 +28,7 @@ def add_collect(commands: Commands) -> None:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: beside the study's tables; paired, pipeline, fidelity (harness overhead): interleaved; "
+        "is made of; thesis: against the thesis's tables; paired, pipeline, fidelity (harness overhead): interleaved; "
         "accuracy, confusion, history: full trainings; limits: percent of hardware peak; telemetry: clocks, "
         "power, energy; kernels: where the time goes",
     )
@@ -41,17 +41,22 @@ def _collect(options: argparse.Namespace) -> int:
     from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
     from perfsuite.analysis.tables.pull_request import render_comment
     from perfsuite.analysis.tables.registry import TABLES, build_table
-    from perfsuite.analysis.tables.speedup import steps_gist
+    from perfsuite.analysis.tables.speedup import steps_summary
     from perfsuite.parsing import choose
 
     choose(TABLES, options.table, kind="table")
     check_output(options, options.files)
     results = collect_with_noise_floor(options.files)
     table = build_table(options.table, results)
-    if options.table == "steps" and results.ours and table.columns and "noise_measured" not in results.benchmarks:
+    if (
+        options.table == "steps"
+        and results.has_records
+        and table.columns
+        and "noise_measured" not in results.benchmarks
+    ):
         table = dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))
     if options.format == "markdown" and options.table == "steps" and len(table.frame) > 1:
-        head = steps_gist(results)
+        head = steps_summary(results)
         if head is not None:
             write(render_comment(table, head=head, what="cells"), options.output)
             return 0

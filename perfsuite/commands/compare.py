@@ -100,7 +100,7 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
     """Return what fails.
 
     Raises:
-        InvalidChoiceError: An unknown name, or `never` beside others.
+        InvalidChoiceError: An unknown name, or `never` among others.
     """
     from perfsuite.analysis.verdicts.compare import FAIL_ON
     from perfsuite.errors import InvalidChoiceError
@@ -110,7 +110,7 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
     for name in names:
         choose(dict.fromkeys(FAIL_ON), name, kind="--fail-on")
     if "never" in names and len(names) > 1:
-        raise InvalidChoiceError(f"--fail-on: {options.fail_on[:80]!r} lists never beside others; use never alone")
+        raise InvalidChoiceError(f"--fail-on: {options.fail_on[:80]!r} lists never among others; use never alone")
     return tuple(names)
 
 

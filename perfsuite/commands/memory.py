@@ -19,7 +19,7 @@ def add_memory(commands: Commands) -> None:
         "memory",
         help="predict the peak memory of a training step, without a GPU",
         description="Predict the peak memory of a training step by a dry run, without a GPU and without allocating. "
-        "With no options: the study's six cells beside its own figures.",
+        "With no options: the thesis's six cells compared with its figures.",
     )
     memory.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
     memory.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
@@ -27,7 +27,7 @@ def add_memory(commands: Commands) -> None:
     memory.add_argument(
         "--gradients",
         choices=("freed", "kept"),
-        help="freed by zero_grad, today's default, or kept, as in the study; default: kept for the study's cells, "
+        help="freed by zero_grad, today's default, or kept, as in the thesis; default: kept for the thesis's cells, "
         "freed for cells that you name",
     )
     capacity = memory.add_mutually_exclusive_group()
@@ -60,5 +60,5 @@ def _memory(options: argparse.Namespace) -> int:
     say_progress("")
     notes = plan.notes
     if any(row.get("largest_batch_size") == 0 for row in rows):
-        notes = ("a largest batch of 0: not even one image fits; what one takes stands beside it", *notes)
+        notes = ("a largest batch of 0: not even one image fits; what one takes is in the same row", *notes)
     return show(memory_table(pd.DataFrame(rows), title=plan.title, notes=notes), options)

@@ -11,7 +11,7 @@ from perfsuite.commands.output import check_output, without_garbage_collection, 
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.commands.parser import Commands
 
 
@@ -57,7 +57,7 @@ def _add_files(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _gather(options: argparse.Namespace) -> Material:
+def _gather(options: argparse.Namespace) -> FigureData:
     from perfsuite.analysis.report.data import gather
 
     check_output(options, [*options.files, *options.baseline, options.thresholds])

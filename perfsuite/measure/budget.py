@@ -21,7 +21,7 @@ class Budget:
         max_warm_up_s: Warm-up is never longer.
         min_first_warm_up_s: The same for the first cell of a run, whose device is cold.
         max_first_warm_up_s: The same.
-        steady_ratio: By how much iteration times may rise or fall at the end of a warm-up.
+        stable_ratio: By how much iteration times may rise or fall at the end of a warm-up.
         drift_ratio: By how much the last third of the rounds may differ from the first before it is a finding.
     """
 
@@ -35,7 +35,7 @@ class Budget:
     max_warm_up_s: float
     min_first_warm_up_s: float
     max_first_warm_up_s: float
-    steady_ratio: float
+    stable_ratio: float
     drift_ratio: float
 
 
@@ -53,7 +53,7 @@ BUDGETS = {
         max_warm_up_s=5.0,
         min_first_warm_up_s=5.0,
         max_first_warm_up_s=10.0,
-        steady_ratio=0.01,
+        stable_ratio=0.01,
         drift_ratio=0.005,
     ),
     # 18 cells within four minutes on two cores; a step takes tens to hundreds of milliseconds there, a round is one.
@@ -68,7 +68,7 @@ BUDGETS = {
         max_warm_up_s=3.0,
         min_first_warm_up_s=0.3,
         max_first_warm_up_s=3.0,
-        steady_ratio=0.05,
+        stable_ratio=0.05,
         drift_ratio=0.05,
     ),
 }

@@ -7,11 +7,11 @@ import gc
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfsuite.errors import DeviceLostError, OutOfMemoryError, PerfsuiteError, PrecisionNotInForceError
+from perfsuite.errors import DeviceLostError, OutOfMemoryError, PerfsuiteError, PrecisionNotActiveError
 from perfsuite.formatting import MIB_BYTES
 from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
 from perfsuite.workloads.device_errors import first_line, is_out_of_memory, why_device_is_lost
-from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
+from perfsuite.workloads.precision import applied_to, check_model, policy_named, require_support, verify
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -103,16 +103,16 @@ def memory_left_behind(device: torch.device) -> list[str]:
 def build_step(
     workload: Workload, *, device: torch.device, report_stage: Callable[[str], None]
 ) -> tuple[TrainingStep, tuple[ProofReading, ...]]:
-    """Build a step, prove its precision, and train until the loss scale has settled.
+    """Build a step, verify its precision, and train until the loss scale has settled.
 
-    The policy's flags are in force meanwhile, and put back afterwards.
+    The policy's flags are active while it runs, and restored afterwards.
 
     Returns:
         The step, gradients as at the beginning of one, and the probes of its precision.
 
     Raises:
         NotSupportedError: This hardware lacks what the workload asks for.
-        PrecisionNotInForceError: The precision asked for is not the one computed in.
+        PrecisionNotActiveError: The precision asked for is not the one computed in.
     """
     policy = policy_named(workload.precision)
     require_support(policy, device)
@@ -120,20 +120,20 @@ def build_step(
         report_stage("building")
         step = TrainingStep(workload, device=device)
         undo.callback(step.close)
-        report_stage("proving precision")
-        proof = prove(policy, device)
+        report_stage("verifying precision")
+        proof = verify(policy, device)
         check_model(policy, step.model, step.images)
         report_stage("warming up")
         step.settle()
         if policy.loss_scaling and not step.scale_is_dynamic():
-            raise PrecisionNotInForceError(f"{policy.name} is not in force: the loss is not scaled")
+            raise PrecisionNotActiveError(f"{policy.name} is not active: the loss is not scaled")
         step.zero_gradients()
         undo.pop_all()
     return step, proof
 
 
 def no_new_skips(step: TrainingStep) -> Callable[[], bool]:
-    """Tell whether the loss scale has found its level: no step skipped since the last time this was asked."""
+    """Tell whether the loss scale has stabilised: no step skipped since the last time this was asked."""
     seen = float(step.num_skipped)
 
     def settled() -> bool:

@@ -87,7 +87,7 @@ def has_kernels_for(capability: tuple[int, int], built_for: list[str]) -> bool:
     (`compute_90`) on everything newer.
     Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility".
     """
-    if not built_for:  # a build that does not tell
+    if not built_for:  # a build that does not say
         return True
     for name in built_for:
         kind, _, number = name.partition("_")

@@ -19,15 +19,15 @@ Status = Literal["fine", "notable", "unfit"]
 GIB_BYTES = 1024 * MIB_BYTES
 
 STEAL_LIMIT_RATIO = 0.01
-"""Share of the cores' time taken by other guests from which on it stands in the numbers."""
+"""Share of the cores' time taken by other virtual machines from which on it stands in the numbers."""
 
-LEAST_MEMORY_BYTES = 2 * GIB_BYTES
+MIN_MEMORY_BYTES = 2 * GIB_BYTES
 """A step of ResNet-50 at batch 8 with torch itself takes a little more than 1 GiB."""
 
-LEAST_GPU_MEMORY_BYTES = 4 * GIB_BYTES
-"""The study's largest cell, ResNet-50 in FP32 at batch 128, takes 3.4 GiB with the CUDA context beside it."""
+MIN_GPU_MEMORY_BYTES = 4 * GIB_BYTES
+"""The thesis's largest cell, ResNet-50 in FP32 at batch 128, takes 3.4 GiB with the CUDA context."""
 
-LEAST_DISK_BYTES = GIB_BYTES
+MIN_DISK_BYTES = GIB_BYTES
 """Results are small; checkpoints of six trainings, two of each, take 900 MiB."""
 
 COARSE_TIMER_S = 1e-6
@@ -87,7 +87,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
     yield _others(gpu)
     if gpu.free_bytes is not None and gpu.total_bytes is not None:
         words = f"{gpu.free_bytes / GIB_BYTES:.1f} of {gpu.total_bytes / GIB_BYTES:.1f} GiB free"
-        enough = gpu.free_bytes >= LEAST_GPU_MEMORY_BYTES
+        enough = gpu.free_bytes >= MIN_GPU_MEMORY_BYTES
         yield Check(
             name="GPU memory",
             status="fine" if enough else "unfit",
@@ -245,10 +245,10 @@ def _processor(condition: Condition) -> Iterator[Check]:
     if condition.steal_ratio is not None:
         shared = condition.steal_ratio > STEAL_LIMIT_RATIO
         yield Check(
-            name="other guests",
+            name="steal time",
             status="notable" if shared else "fine",
-            found=f"{condition.steal_ratio:.1%} of the cores' time went to other guests of this host just now",
-            fix="a machine of one's own; else many processes in turns: perfsuite ab" if shared else None,
+            found=f"{condition.steal_ratio:.1%} of the cores' time went to other virtual machines just now",
+            fix="a machine of one's own; else many processes interleaved: perfsuite ab" if shared else None,
         )
     if condition.cpu_quota is not None and condition.cpu_quota < condition.num_cpus:
         yield Check(
@@ -261,23 +261,23 @@ def _processor(condition: Condition) -> Iterator[Check]:
     if condition.governors is None:
         yield Check(name="CPU clock", status="fine", found="not shown to this machine (a virtual one, or a container)")
     else:
-        steady = set(condition.governors) <= {"performance"}
+        stable = set(condition.governors) <= {"performance"}
         yield Check(
             name="CPU clock",
-            status="fine" if steady else "notable",
+            status="fine" if stable else "notable",
             found=f"steered by {', '.join(condition.governors)}",
-            fix=None if steady else "sudo cpupower frequency-set -g performance",
+            fix=None if stable else "sudo cpupower frequency-set -g performance",
         )
 
 
 def _room(condition: Condition) -> Iterator[Check]:
     if condition.free_memory_bytes is not None:
-        enough = condition.free_memory_bytes >= LEAST_MEMORY_BYTES
+        enough = condition.free_memory_bytes >= MIN_MEMORY_BYTES
         yield Check(
             name="memory",
             status="fine" if enough else "unfit",
             found=f"{condition.free_memory_bytes / GIB_BYTES:.1f} GiB free",
-            fix=None if enough else f"{LEAST_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
+            fix=None if enough else f"{MIN_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
         )
     if condition.results_error is not None:
         yield Check(
@@ -287,12 +287,12 @@ def _room(condition: Condition) -> Iterator[Check]:
             fix="name a file elsewhere with --benchmark-json",
         )
     elif condition.free_disk_bytes is not None:
-        enough = condition.free_disk_bytes >= LEAST_DISK_BYTES
+        enough = condition.free_disk_bytes >= MIN_DISK_BYTES
         yield Check(
             name="disk",
             status="fine" if enough else "unfit",
             found=f"{condition.free_disk_bytes / GIB_BYTES:.1f} GiB free for {condition.results}",
-            fix=None if enough else "make room: a full disk ends a night of training",
+            fix=None if enough else "free disk space: a full disk ends an overnight training",
         )
 
 

@@ -89,7 +89,7 @@ def drift_finding(times: Sequence[float], limit_ratio: float, *, of: str = "roun
     way = "longer" if change.ratio > 0 else "shorter"
     return (
         f"the last third of the {of} took {abs(change.ratio):.1%} {way} than the first: this is not the time of a "
-        "device in its steady state"
+        "device in its stable state"
     )
 
 
@@ -98,7 +98,7 @@ def few_times_finding(times: Sequence[float], limit_ratio: float, *, of: str) ->
     if len(times) >= MIN_DRIFT_TIMES:
         return None
     if len(times) == 1:
-        return f"only one of the {of}: whether its time is that of a device in its steady state is not known"
+        return f"only one of the {of}: whether its time is that of a device in its stable state is not known"
     apart = max(times) / min(times) - 1
     if apart <= limit_ratio:
         return None
@@ -126,7 +126,7 @@ class DeviceHistory:
         """Return a finding, in words, if the GPU still heats up while its clock depends on its temperature.
 
         Args:
-            telemetry: What was read of it meanwhile.
+            telemetry: What was read of it at the same time.
             advice: What can be done about it.
         """
         shares = {} if telemetry is None or telemetry.throttle_ratio is None else telemetry.throttle_ratio

@@ -1,6 +1,6 @@
 """Predicts the peak memory of a training step without a GPU and without allocating anything.
 
-A steady training step is run on fake tensors, which have shapes and types but no content, while torch's tracker keeps
+A stable training step is run on fake tensors, which have shapes and types but no content, while torch's tracker keeps
 the account of every storage: what a T4 needs is known on a laptop.
 """
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from perfsuite.records.workload import Workload
 
 
-LARGEST_BATCH_SIZE = 1_048_576
+MAX_BATCH_SIZE = 1_048_576
 """Where the search for a batch size ends; no GPU holds the activations of as many images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPrediction:
-    """What is alive at the peak of a steady training step, in bytes; the parts add up to the peak.
+    """What is alive at the peak of a stable training step, in bytes; the parts add up to the peak.
 
     Attributes:
         parameters_bytes: FP32 weights.
@@ -57,7 +57,7 @@ class MemoryPrediction:
 
 
 def predict_memory(workload: Workload) -> MemoryPrediction:
-    """Predict the peak of a steady pass of the workload's phase.
+    """Predict the peak of a stable pass of the workload's phase.
 
     A pass begins as in training: momentum allocated, gradients freed or kept as the workload says, and before a
     backward pass the forward pass. On a CPU the scratch of oneDNN's convolutions counts, on a GPU no library's does.
@@ -259,7 +259,7 @@ def largest_batch_size(predict_peak: Callable[[int], int], capacity_bytes: int, 
         capacity_bytes: What there is.
         start: The first size tried.
     """
-    fits, too_large = 0, LARGEST_BATCH_SIZE + 1
+    fits, too_large = 0, MAX_BATCH_SIZE + 1
     known: dict[int, int] = {}
     guess = start
     while too_large - fits > 1:

@@ -75,7 +75,7 @@ def measure(
 ) -> Record | None:
     """Measure one cell and store its record under `extra_info["perfsuite"]`.
 
-    In this order: build, prove the precision, warm up until steady, time the rounds, measure peak memory in passes of
+    In this order: build, verify the precision, warm up until stable, time the rounds, measure peak memory in passes of
     their own. Whatever ends this early marks the benchmark as failed, so that no half-measured cell is ever saved.
 
     Args:
@@ -92,8 +92,8 @@ def measure(
 
     Raises:
         NotSupportedError: This hardware lacks what the workload asks for.
-        PrecisionNotInForceError: The precision asked for is not the one computed in.
-        OutOfMemoryError: No room on the device.
+        PrecisionNotActiveError: The precision asked for is not the one computed in.
+        OutOfMemoryError: It does not fit the device's memory.
         MeasurementError: A check on the measurement failed.
     """
     benchmark.group = f"{workload.model} {workload.phase}"
@@ -142,7 +142,7 @@ class _Cell:
         self._step: TrainingStep | None = None
         self._proof: tuple[ProofReading, ...] = ()
         self._settings: dict[str, str | int | float | bool] = {}
-        self._warm_up = WarmUp(num_steps=0, seconds=0.0, unsteady=None)
+        self._warm_up = WarmUp(num_steps=0, seconds=0.0, unstable=None)
         self._peak: PeakMemory | None = None
         self._ledger: dict[str, int | float | None] = dict.fromkeys(LEDGER)
         self._ledger_absent: dict[str, str] = dict.fromkeys(LEDGER, NOT_IN_QUICK)
@@ -183,7 +183,7 @@ class _Cell:
             settled=no_new_skips(step),
             min_seconds=min_seconds,
             max_seconds=max_seconds,
-            steady_ratio=self._budget.steady_ratio,
+            stable_ratio=self._budget.stable_ratio,
             read_clock_mhz=self._read_clock_mhz,
         )
         self._clock.history.is_warm = True
@@ -207,7 +207,7 @@ class _Cell:
                 skipped.watch()
                 self._benchmark(step.phase)
                 if self._effort.margin_ratio is not None:
-                    skipped.watch()  # anew: pytest-benchmark has run the step once more, untimed
+                    skipped.watch()  # again: pytest-benchmark has run the step once more, untimed
                     more_rounds(
                         step.phase,
                         self._benchmark.stats,
@@ -274,15 +274,15 @@ class _Cell:
         findings = []
         if self._effort.quick:
             findings.append(QUICK_FINDING)
-        if self._warm_up.unsteady is not None:
-            findings.append(self._warm_up.unsteady)
+        if self._warm_up.unstable is not None:
+            findings.append(self._warm_up.unstable)
         drift = drift_finding(self._benchmark.stats["data"], self._budget.drift_ratio)
         heating = self._clock.history.heating_finding(self._telemetry, advice=" (--perf-preheat loads it first)")
         findings += [finding for finding in (drift, heating) if finding is not None]
         spread = float(self._benchmark.stats["iqr"]) / float(self._benchmark.stats["median"])
         if spread > SPREAD_LIMIT_RATIO:
             findings.append(
-                f"the middle half of the rounds spreads over {spread:.0%} of their median: the machine was not steady, "
+                f"the middle half of the rounds spreads over {spread:.0%} of their median: the machine was not stable, "
                 "measure this cell again"
             )
         if num_skipped:
@@ -313,7 +313,11 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
         limits = dataclasses.asdict(probe_limits(step.workload, device=step.device, clock=clock))
         found.update({f"probe_{key}": value for key, value in limits.items()})
     except (MemoryError, RuntimeError) as error:
-        reason = "no room for the probes beside the cell" if is_out_of_memory(error) else first_line(error)[:200]
+        reason = (
+            "not enough memory for the probes as well as the cell"
+            if is_out_of_memory(error)
+            else first_line(error)[:200]
+        )
         absent.update({key: reason for key in LIMITS if key.startswith("probe_")})
     return found, absent
 

@@ -1,6 +1,6 @@
 """Where the time of a pass goes: three clocks (wall, device, sum of kernels), what bounds it, its kernels.
 
-Never taken beside a cell: the profiler leaves CUDA's tracing library attached, which slows everything that is launched
+Never taken while a cell is measured: the profiler leaves CUDA's tracing library attached, which slows all launches
 in the process later by 10 to 20% unless it is torn down, and that is safe from CUDA 12.6 on only (pytorch#144455). So
 the suite takes all profiles after its last timed cell.
 """

@@ -20,7 +20,7 @@ from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.nvml_library import NvmlUnavailableError
 from perfsuite.measure.readings import THROTTLE_REASONS
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
-from perfsuite.workloads.precision import POLICIES, applied, prove, require_support
+from perfsuite.workloads.precision import POLICIES, applied, require_support, verify
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Condition:
         num_threads: Threads that torch uses.
         cpu_quota: Cores' worth of time that a container may use, or None without such a limit.
         busy_ratio: Share of the cores' time that other processes took, over half a second in which this one slept.
-        steal_ratio: Share that other guests of the same host took meanwhile.
+        steal_ratio: Share that other virtual machines of the same host took while it was read.
         governors: What steers the cores' clocks, by name; None where the system does not show it.
         free_memory_bytes: Memory that can be had without swapping.
         results: Folder in which results would be kept.
@@ -102,7 +102,7 @@ class Condition:
         free_disk_bytes: Room there.
         timer_step_s: The smallest step seen of the clock that times rounds.
         variables: Those of `VARIABLES` that are set.
-        precisions: Why a precision is not in force, by its name; None for one that is proved; those that this hardware
+        precisions: Why a precision is not active, by its name; None for one that is verified; those that this hardware
             lacks are left out.
     """
 
@@ -239,7 +239,7 @@ def _precisions(device: torch.device) -> dict[str, str | None]:
             continue
         try:
             with applied(policy):
-                prove(policy, device)
+                verify(policy, device)
             found[policy.name] = None
         except (PerfsuiteError, RuntimeError) as error:
             found[policy.name] = _first_line(error)

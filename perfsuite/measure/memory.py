@@ -1,4 +1,4 @@
-"""Peak memory of one steady pass of a phase."""
+"""Peak memory of one stable pass of a phase."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def measure_peak_memory(
 ) -> PeakMemory:
     """Return the peak of one pass, measured on the second of two passes.
 
-    The first one brings allocator and libraries into their steady state. `prepare` runs before each pass and outside
+    The first one brings allocator and libraries into their stable state. `prepare` runs before each pass and outside
     the window; what it allocates and what stays resident count, as they do on a GPU in training.
 
     Args:
@@ -156,7 +156,7 @@ def cuda_peak(stats: Mapping[str, int], *, used_bytes: int, held_bytes: int, cub
         cublas_workspace_bytes: What of it is cuBLAS's.
     """
     allocated = stats["allocated_bytes.all.peak"]
-    # What was asked for has its peak where what was given has it, or a block or so beside. Not every allocator keeps
+    # What was asked for has its peak where what was given has it, or a block or so away. Not every allocator keeps
     # it: `cudaMallocAsync` leaves it at 0 (source: c10/cuda/CUDAMallocAsyncAllocator.cpp, getDeviceStats).
     requested = stats.get("requested_bytes.all.peak") or None
     return PeakMemory(

@@ -64,7 +64,7 @@ class Limits:
 
 
 def probe_limits(workload: Workload, *, device: torch.device, clock: Callable[[], float]) -> Limits:
-    """Measure the limits, beside a cell and so at the clocks that it had; takes some tenths of a second.
+    """Measure the limits, right after a cell and so at the clocks that it had; takes some tenths of a second.
 
     Args:
         workload: Its precision is what is computed in, its flags are set.

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from perfsuite.measure.alternation import Side
     from perfsuite.measure.cell_setup import Benchmark
     from perfsuite.measure.clock import DeviceClock
+    from perfsuite.measure.interleaving import Side
     from perfsuite.measure.telemetry import Instrument
     from perfsuite.records.environment import Process
     from perfsuite.records.pair import PairedRecord
@@ -101,12 +101,12 @@ def _observed(side: Side, instrument: Instrument, watch: Any) -> Side:
     """
 
     @contextlib.contextmanager
-    def in_force() -> Iterator[None]:
-        with side.in_force():
+    def active() -> Iterator[None]:
+        with side.active():
             instrument.resume(watch)
             try:
                 yield
             finally:
                 instrument.pause(watch)
 
-    return dataclasses.replace(side, in_force=in_force)
+    return dataclasses.replace(side, active=active)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError
-from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.drift import change_between
+from perfsuite.measure.interleaving import Interleaving, Side
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import NothingToSee, make_instrument
 from perfsuite.measure.warm_up import warm_up
@@ -87,13 +87,13 @@ def measure_speedup(
 
     Raises:
         NotSupportedError: This hardware lacks what the workload asks for.
-        PrecisionNotInForceError: A precision asked for is not the one computed in.
-        OutOfMemoryError: No room for both on the device.
+        PrecisionNotActiveError: A precision asked for is not the one computed in.
+        OutOfMemoryError: Both together do not fit the device's memory.
         MeasurementError: A check on the measurement failed.
     """
     workloads = (dataclasses.replace(workload, precision=baseline_precision), workload)
-    benchmark.group = f"{workload.model} {workload.phase} in alternation"
-    label = f"{workload.label} beside {baseline_precision}"
+    benchmark.group = f"{workload.model} {workload.phase} interleaved"
+    label = f"{workload.label} and {baseline_precision}"
     with guard(benchmark, label, device=device, clock=clock), contextlib.ExitStack() as undo:
         findings = memory_left_behind(device)
         steps = []
@@ -120,7 +120,7 @@ def measure_speedup(
 
 def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
     """Return a side that runs under the flags of a step's precision."""
-    return Side(run=run, stopwatch=stopwatch, in_force=lambda: applied_to(step.workload))
+    return Side(run=run, stopwatch=stopwatch, active=lambda: applied_to(step.workload))
 
 
 @objects_frozen()
@@ -140,44 +140,44 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
 ) -> PairedRecord | None:
     """Warm both sides up, let pytest-benchmark run the blocks as its rounds, and keep the readings of those it kept.
 
-    Where there is a stopping rule, more rounds follow until it is content. What the hardware does meanwhile is read
+    Where there is a stopping rule, more rounds follow until it is content. Hardware telemetry is read at the same time
     unless `is_observed` is False.
     """
     device_type = steps[0].device.type
     if benchmark.disabled:  # run once to see that it runs
-        benchmark(Alternation(*sides, num_passes=1).run_block)
+        benchmark(Interleaving(*sides, num_passes=1).run_block)
         return None
     report_stage("warming up")
-    sides, num_passes, unsteady = _warm_both_up(sides, steps, clock, effort)
+    sides, num_passes, unstable = _warm_both_up(sides, steps, clock, effort)
     if effort.quick:
-        unsteady.append(QUICK_FINDING)
+        unstable.append(QUICK_FINDING)
     report_stage("timing")
-    alternation = Alternation(*sides, num_passes=num_passes)
+    interleaving = Interleaving(*sides, num_passes=num_passes)
     ends: list[int] = []  # how many blocks there were at the end of each round, the calibration's included
-    clock.watch(lambda: len(alternation.blocks), lambda: ends.append(len(alternation.blocks)))
+    clock.watch(lambda: len(interleaving.blocks), lambda: ends.append(len(interleaving.blocks)))
     skipped_before = {step: float(step.num_skipped) for step in steps}
     instrument = make_instrument(steps[0].device) if is_observed else NothingToSee(OBSERVED_BY_SIDE)
     watch = instrument.start()
     try:
-        benchmark(alternation.run_block)
+        benchmark(interleaving.run_block)
         clock.unwatch()
         num_iterations = int(benchmark.stats["iterations"])
         # Not `rounds`: pytest-benchmark computes that once, and more of them may follow.
         num_rounds = len(benchmark.stats["data"])
         if len(ends) < num_rounds:
             raise MeasurementError(f"{num_rounds} rounds, but the clock saw {len(ends)} end")
-        kept = alternation.blocks[ends[-1] - num_rounds * num_iterations : ends[-1]]
+        kept = interleaving.blocks[ends[-1] - num_rounds * num_iterations : ends[-1]]
 
         def record() -> PairedRecord:
             return PairedRecord(
                 comparison=comparison,
                 baseline=steps[0].workload,
                 candidate=steps[1].workload,
-                num_passes=alternation.num_passes,
+                num_passes=interleaving.num_passes,
                 blocks=tuple(kept),
                 limit_ratio=LIMITS_RATIO.get(comparison, {}).get(device_type),
                 settings=steps[1].settings,
-                findings=(*findings, *unsteady),
+                findings=(*findings, *unstable),
                 process=process,
                 turn_order="abba_or_baab",
                 settle_s=_settle_s(effort),
@@ -188,9 +188,9 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
         def run_round() -> None:
             begin = clock()
             for _ in range(num_iterations):
-                alternation.run_block()
+                interleaving.run_block()
             benchmark.stats.update(clock() - begin)
-            kept.extend(alternation.blocks[-num_iterations:])
+            kept.extend(interleaving.blocks[-num_iterations:])
 
         if stopping is not None:
             measure_until_decided(
@@ -273,19 +273,19 @@ def _warm_both_up(
     findings = []
     for side, step in zip(sides, steps, strict=True):
         min_seconds, max_seconds = effort.warm_up_limits_s(device_type, is_warm=clock.history.is_warm)
-        with side.in_force():
+        with side.active():
             warmth = warm_up(
                 side.run,
                 clock,
                 settled=no_new_skips(step),
                 min_seconds=min_seconds,
                 max_seconds=max_seconds,
-                steady_ratio=budget.steady_ratio,
+                stable_ratio=budget.stable_ratio,
             )
             seconds.append(_pass_seconds(side))
         clock.history.is_warm = True
-        if warmth.unsteady is not None:
-            findings.append(f"{step.workload.precision}: {warmth.unsteady}")
+        if warmth.unstable is not None:
+            findings.append(f"{step.workload.precision}: {warmth.unstable}")
     if effort.turn_s is None:
         return sides, max(1, math.ceil(budget.min_round_s / max(seconds))), findings
     settle_s = _settle_s(effort)

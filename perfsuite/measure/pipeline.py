@@ -1,4 +1,4 @@
-"""How fast a full training is fed, against other ways to do it, in alternation."""
+"""How fast a full training is fed, against other ways to do it, interleaved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perfsuite.recipes import SMOKE
 from perfsuite.workloads.images import random_images, split_images
 from perfsuite.workloads.precision import applied_to
 from perfsuite.workloads.step import LEARNING_RATE
-from perfsuite.workloads.study_loader import study_batches
+from perfsuite.workloads.thesis_loader import thesis_batches
 from perfsuite.workloads.training import Training
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def measure_pipeline(
         if against == "pipeline_step":
             baseline: Callable[[], object] = step.train_step
         else:
-            loaded = study_batches(
+            loaded = thesis_batches(
                 images.train_images, images.train_labels, batch_size=workload.batch_size, device=device
             )
             undo.enter_context(contextlib.closing(loaded))

@@ -119,7 +119,7 @@ def _shares(reasons: Sequence[int]) -> dict[str, float]:
 
 
 def findings_of(telemetry: Telemetry) -> list[str]:
-    """Return what a reader should know before trusting a number that was taken meanwhile, in words."""
+    """Return what a reader should know before trusting a number measured at the same time, in words."""
     found = []
     clock = telemetry.sm_clock_mhz
     at = ""
@@ -140,13 +140,13 @@ def findings_of(telemetry: Telemetry) -> list[str]:
         found.append(f"{who} {size} on this GPU: it may compute too")
     if (telemetry.background_cpu_ratio or 0.0) > BACKGROUND_LIMIT_RATIO:
         found.append(
-            f"background load: other processes took {telemetry.background_cpu_ratio:.0%} of the cores' time meanwhile; "
-            "measure again without them"
+            f"background load: other processes took {telemetry.background_cpu_ratio:.0%} of the cores' time "
+            "while it was measured; measure again without them"
         )
     if (telemetry.steal_ratio or 0.0) > STEAL_LIMIT_RATIO:
         found.append(
             f"steal time: other virtual machines on this host took {telemetry.steal_ratio:.0%} of the cores' time "
-            "meanwhile"
+            "while it was measured"
         )
     if telemetry.num_ecc_errors:
         found.append(f"{telemetry.num_ecc_errors} memory errors beyond correction came up: this GPU may be failing")

@@ -165,7 +165,7 @@ class NvmlInstrument:
             device: The GPU, or the slice of one, that is measured.
             period_s: Between two readings.
             now: Reads seconds.
-            pid: Which process is ours; this one if not given.
+            pid: Which process this is; this one if not given.
         """
         self.device = device
         self._calls = device.nvml.calls

@@ -26,7 +26,7 @@ from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.training_choices import training_choices
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
-from perfsuite.workloads.precision import applied_to, check_model, policy_named, prove, require_support
+from perfsuite.workloads.precision import applied_to, check_model, policy_named, require_support, verify
 from perfsuite.workloads.training import Training, deterministic
 from perfsuite.workloads.training_state import check_state
 
@@ -57,7 +57,7 @@ def train(
     epoch_ended: Callable[[EpochRecord, float, float], None] = lambda *_: None,
     now: Callable[[], float] = time.perf_counter,
 ) -> TrainingRecord:
-    """Train, or go on where an interrupted process was, or replay what is finished.
+    """Train, or resume an interrupted training, or replay what is finished.
 
     Args:
         job: What to do.
@@ -71,7 +71,7 @@ def train(
 
     Raises:
         NotSupportedError: This hardware lacks the precision.
-        PrecisionNotInForceError: The precision asked for is not the one computed in.
+        PrecisionNotActiveError: The precision asked for is not the one computed in.
         MeasurementError: The training diverged.
         DataError: The split does not fit the images, or the disk is full.
         FolderInUseError: Another process is training this.
@@ -95,8 +95,8 @@ def train(
         require_support(policy, device)
         undo.enter_context(applied_to(job.workload))
         undo.enter_context(deterministic(on=job.deterministic))
-        report("proving precision")
-        proof = prove(policy, device)
+        report("verifying precision")
+        proof = verify(policy, device)
         report("building")
         step = dataclasses.replace(job.workload, batch_size=job.recipe.batch_size)
         training = Training(

@@ -34,12 +34,12 @@ class WarmUp:
     Attributes:
         num_steps: Iterations done.
         seconds: How long it took.
-        unsteady: Why times may not have been stable at its end, in words, or None if they were.
+        unstable: Why times may not have been stable at its end, in words, or None if they were.
     """
 
     num_steps: int
     seconds: float
-    unsteady: str | None
+    unstable: str | None
 
 
 def warm_up(
@@ -49,7 +49,7 @@ def warm_up(
     settled: Callable[[], bool],
     min_seconds: float,
     max_seconds: float,
-    steady_ratio: float,
+    stable_ratio: float,
     read_clock_mhz: Callable[[], float | None] = lambda: None,
 ) -> WarmUp:
     """Run until times neither fall nor rise.
@@ -65,7 +65,7 @@ def warm_up(
         settled: Asked along with the times; False keeps warming up (a loss scale that still falls).
         min_seconds: Never less.
         max_seconds: Never more, but at least two iterations.
-        steady_ratio: By how much the halves may differ.
+        stable_ratio: By how much the halves may differ.
         read_clock_mhz: Reads the GPU's clock outside of the timed window; None where it cannot be read.
     """
     begin = last = last_reading = clock()
@@ -86,9 +86,9 @@ def warm_up(
         is_last = elapsed >= max_seconds and len(times) > 1
         if is_last or (elapsed >= next_look_s and is_settled and len(times) >= MIN_ITERATIONS):
             next_look_s = elapsed * LOOK_RATIO
-            unsteady = _why_unsteady(times, clocks, elapsed=elapsed, is_settled=is_settled, steady_ratio=steady_ratio)
-            if is_last or unsteady is None:
-                return WarmUp(num_steps=len(times), seconds=elapsed, unsteady=unsteady)
+            unstable = _why_unsteady(times, clocks, elapsed=elapsed, is_settled=is_settled, stable_ratio=stable_ratio)
+            if is_last or unstable is None:
+                return WarmUp(num_steps=len(times), seconds=elapsed, unstable=unstable)
         last = clock()
 
 
@@ -98,7 +98,7 @@ def _why_unsteady(
     *,
     elapsed: float,
     is_settled: bool,
-    steady_ratio: float,
+    stable_ratio: float,
 ) -> str | None:
     """Return why a warm-up that ends now may not have reached stable times, or None."""
     after = f"after {elapsed:.1f} s of warm-up"
@@ -108,7 +108,7 @@ def _why_unsteady(
         return f"only {len(times)} iterations of warm-up in {elapsed:.1f} s, too few to tell whether times were stable"
     if not is_settled:
         return f"the loss scale was still falling {after}"
-    if change.is_beyond(steady_ratio):
+    if change.is_beyond(stable_ratio):
         return f"times were still {'rising' if change.ratio > 0 else 'falling'} {after}"
     early, late = _halves([megahertz for num_done, megahertz in clocks if num_done > first])
     if len(early) >= MIN_TIMES:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpu
-from perfsuite.measure.dry_run import LARGEST_BATCH_SIZE
+from perfsuite.measure.dry_run import MAX_BATCH_SIZE
 from perfsuite.measure.flops import count_work
 from perfsuite.parsing import choose, parse_batch_sizes, split_names
 from perfsuite.records.workload import Workload
@@ -38,7 +38,7 @@ def plan_limits(
     if lacking:
         has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
         raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
-    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), LARGEST_BATCH_SIZE)
+    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
     return sheet, [
         Workload(model=model, precision=policy, phase="train_step", batch_size=size, device_type="cuda")
         for model, policy, size in itertools.product(names, dict.fromkeys(policies), sizes)

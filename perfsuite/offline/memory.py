@@ -1,4 +1,4 @@
-"""The user task behind `perfsuite memory`: which cells to predict, and each prediction beside the study's figure."""
+"""`perfsuite memory`: which cells to predict, and each prediction compared with the thesis's figure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite import thesis
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
-from perfsuite.measure.dry_run import LARGEST_BATCH_SIZE, largest_batch_size, predict_memory
+from perfsuite.measure.dry_run import MAX_BATCH_SIZE, largest_batch_size, predict_memory
 from perfsuite.parsing import choose, parse_batch_sizes, parse_capacity, split_names
 from perfsuite.records.workload import Workload
 from perfsuite.workloads.models import MODELS
@@ -59,7 +59,7 @@ def plan_cells(
     for name in names:
         choose(MODELS, name, kind="model")
     policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
-    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), LARGEST_BATCH_SIZE)
+    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
     sheet = None if gpu is None else choose_gpu(gpu)
     capacity_bytes, words = _capacity(capacity, sheet)
     how = f"gradients {state}"
@@ -81,7 +81,7 @@ def plan_cells(
 
 
 def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
-    """Yield a row per cell: the workload, the parts of its peak in bytes, and the study's figure where it has one."""
+    """Yield a row per cell: the workload, the parts of its peak in bytes, and the thesis's figure where it has one."""
     for cell in plan.workloads:
         workload, largest = cell, {}
         if plan.capacity_bytes is not None:
@@ -89,7 +89,7 @@ def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
             workload = dataclasses.replace(cell, batch_size=found or 1)
             largest = {"largest_batch_size": found or 0}
         prediction = predict_memory(workload)
-        theirs = _study_peak(workload)
+        theirs = _thesis_peak(workload)
         yield {
             "model": workload.model,
             "precision": workload.precision,
@@ -106,8 +106,8 @@ def _peak(workload: Workload, batch_size: int) -> int:
     return predict_memory(dataclasses.replace(workload, batch_size=batch_size)).peak_bytes
 
 
-def _study_peak(workload: Workload) -> int | None:
-    """Return the study's peak where the workload is its own: batch 128 with gradients kept."""
+def _thesis_peak(workload: Workload) -> int | None:
+    """Return the thesis's peak where the workload is its own: batch 128 with gradients kept."""
     result = thesis.thesis_result(workload.model, workload.precision)
     same = workload.batch_size == thesis.BATCH_SIZE and workload.gradients == thesis.GRADIENTS
     return result.peak_allocated_bytes if result is not None and same else None

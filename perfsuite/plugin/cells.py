@@ -127,7 +127,7 @@ def _without_empty_matrices(
     empty = [cell for cell in cells if not isinstance(cell.callspec.params["model"], str)]  # type: ignore[attr-defined]
     if len(empty) == len(cells):
         raise pytest.UsageError(
-            f"--perf-precisions {','.join(suite(config).options.precisions)}: a speed-up is held against "
+            f"--perf-precisions {','.join(suite(config).options.precisions)}: a speed-up is relative to "
             f"{BASELINE_PRECISION}; name another precision too, amp for instance"
         )
     if empty:
@@ -234,7 +234,7 @@ def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workloa
 
 @pytest.fixture
 def measure_speedup(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload], PairedRecord | None]:
-    """Measure a workload and the same in FP32 in alternation; skips and fails the cell with one line."""
+    """Measure a workload and the same in FP32 interleaved; skips and fails the cell with one line."""
 
     def run(workload: Workload) -> PairedRecord | None:
         from perfsuite.measure.paired import measure_speedup

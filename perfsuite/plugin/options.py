@@ -38,7 +38,7 @@ MAX_TURN_TIME_S = 600
 MAX_PREHEAT_S = 3600
 """An hour; a GPU has reached its final temperature long before."""
 
-MOST_SEEDS = 1000
+MAX_SEEDS = 1000
 """More trainings of one cell than this nobody has the time for."""
 
 MAX_OVERHEAD_TIME_S = 86_400
@@ -62,7 +62,7 @@ class Options:
         num_seeds: How many trainings of each cell.
         data: Path of the data set, or None for where it is kept.
         run_dir: Where checkpoints and finished trainings lie, or None for `results/trainings`.
-        restart: Whether to begin trainings anew.
+        restart: Whether to start trainings over.
         deterministic: Whether trainings choose the same algorithms every time.
         profiled: Whether cells are profiled once all of them are timed.
         overhead_time_s: How long a check of the harness overhead goes on after its rounds while it cannot tell.
@@ -133,7 +133,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-gradients",
         default="freed",
         metavar="NAMES",
-        help="comma-separated of freed (set to None by zero_grad), kept (zeroed in place, as in the study); "
+        help="comma-separated of freed (set to None by zero_grad), kept (zeroed in place, as in the thesis); "
         "default: freed",
     )
     group.addoption(
@@ -156,7 +156,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="checkpoints and finished trainings; default: results/trainings",
     )
-    group.addoption("--perf-restart", action="store_true", default=False, help="begin full trainings anew")
+    group.addoption("--perf-restart", action="store_true", default=False, help="start full trainings over")
     group.addoption(
         "--perf-deterministic",
         action="store_true",
@@ -256,7 +256,7 @@ def read_options(get: Callable[[str], object]) -> Options:
         )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
-    # The tables stand beside the code that uses them, which imports torch; a plain run need not wait for that here.
+    # The registries are in modules that import torch; a plain run need not wait for that here.
     if options.models != tuple(DEFAULT_MODELS.split(",")) or options.memory_formats != ("contiguous",):
         from perfsuite.workloads.models import MEMORY_FORMATS, MODELS
 
@@ -332,10 +332,8 @@ def _whole_seconds(option: str, value: object, least: int, most: int) -> int | N
 
 
 def _num_seeds(value: str) -> int:
-    if not _is_whole(value, 1, MOST_SEEDS):
-        raise InvalidChoiceError(
-            f"--perf-seeds: {value[:20]!r} is no number of seeds; from 1 to {MOST_SEEDS} is allowed"
-        )
+    if not _is_whole(value, 1, MAX_SEEDS):
+        raise InvalidChoiceError(f"--perf-seeds: {value[:20]!r} is not a number of seeds; choose from 1 to {MAX_SEEDS}")
     return int(value)
 
 

@@ -1,4 +1,4 @@
-"""What became of every cell: those that did not become a number are remembered with the reason."""
+"""What became of every cell: those that failed, were skipped or not run are remembered with the reason."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def pytest_runtest_makereport(
             workload=item.stash.get(WORKLOAD, None),
         )
         if BENCHMARK in item.stash and not item.stash.get(KEPT, False):
-            item.stash[BENCHMARK].has_error = True  # also what was measured and then did not end well is no result
+            item.stash[BENCHMARK].has_error = True  # also what was measured and then did not end well is not a result
     return report
 
 

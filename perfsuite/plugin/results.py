@@ -199,7 +199,7 @@ def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, A
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Add our environment, if this run measures anything of ours."""
+    """Add our environment, if this run measures anything of perfsuite's."""
     if has_cells(config):
         machine_info[KEY] = environment(config).to_json()
 
@@ -214,7 +214,7 @@ def pytest_benchmark_compare_machine_info(machine_info: dict[str, Any], compared
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Add what did not become a number."""
+    """Add what failed, was skipped or not run."""
     if has_cells(config):
         output_json[KEY] = {
             "schema_version": SCHEMA_VERSION,

@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "step(phase): a phase of a training step: forward, backward or train_step; a plain run measures these",
         "speedup: FP32 and AMP of a training step interleaved, a paired ratio",
         "fidelity: harness overhead: a training step as reported compared with a bare loop of the same step",
-        "input_pipeline: a step of full training against the step benchmark, and against the study's way of loading",
+        "input_pipeline: a step of full training against the step benchmark, and against the thesis's way of loading",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
         "long: takes hours",
     ):

@@ -97,7 +97,7 @@ def suite(config: pytest.Config) -> Suite:
 
 
 def has_cells(config: pytest.Config) -> bool:
-    """Whether this run measures anything of ours; cheap where it does not."""
+    """Whether this run measures anything of perfsuite's; cheap where it does not."""
     return _SUITE in config.stash and bool(config.stash[_SUITE].cells)
 
 

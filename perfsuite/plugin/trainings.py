@@ -75,7 +75,7 @@ def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
 
 
 def _imported(config: pytest.Config, path: Path) -> ImageSet:
-    """Import a folder or archive once, and keep it beside the default data set."""
+    """Import a folder or archive once, and keep it next to the default data set."""
     from perfsuite.workloads.images import (
         class_counts_in_words,
         default_path,

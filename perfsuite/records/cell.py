@@ -17,18 +17,18 @@ from perfsuite.records.workload import Workload  # noqa: TC001 - read at run tim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One result: a cell of the matrix that became numbers. Times stay where pytest-benchmark keeps them.
+    """One result: a cell of the matrix that was measured. Times stay where pytest-benchmark keeps them.
 
     Attributes:
         workload: What was measured.
         metrics: Values by registered metric key; None where one is absent.
         absent: The reason for every metric that is None.
         settings: What was pinned while measuring, by name.
-        proof: The probes that showed the precision to be in force.
+        proof: The probes that showed the precision to be active.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured.
-        outcome: Always `measured`: what did not become a number has no record but an outcome.
-        telemetry: What the hardware did meanwhile; None in files of before it was read.
+        outcome: Always `measured`: what failed, was skipped or not run has no record but an outcome.
+        telemetry: Hardware telemetry; None in files of before it was read.
         profile: Where the time of a pass went; None until the suite has come to its profile pass.
         quick: Whether it is a first answer (`--perf-quick`): fewer rounds, shorter warm-up.
     """

@@ -31,7 +31,7 @@ class PairedRecord:
     Attributes:
         comparison: `speedup`: one workload in two precisions; `fidelity`: a step as reported (candidate) against a
             bare loop of it (baseline); `pipeline_step`, `pipeline_study`: a step of full training, its images taken
-            from the device (candidate), against a step on one batch, and against the study's way of loading.
+            from the device (candidate), against a step on one batch, and against the thesis's way of loading.
         baseline: The workload of the first and the last time of a block.
         candidate: The workload of the two times between.
         num_passes: Iterations in a turn.
@@ -64,7 +64,7 @@ class PairedRecord:
 
     def __post_init__(self) -> None:
         if not self.blocks:
-            raise RecordError("a pair without blocks is no result")
+            raise RecordError("a pair needs at least one block")
         if self.num_looks < 1:
             raise RecordError(f"num_looks is {self.num_looks!r}, at least 1 is needed")
         for number, block in enumerate(self.blocks):

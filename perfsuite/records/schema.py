@@ -23,7 +23,7 @@ its peak memory is that of training alone.
 
 
 KEY = "perfsuite"
-"""The one key under which all of ours stands in `extra_info`, in `machine_info` and at the top of a result file."""
+"""The key of perfsuite's data in `extra_info`, in `machine_info` and at the top of a result file."""
 
 
 def check_metrics(metrics: Mapping[str, int | float | None], absent: Mapping[str, str]) -> None:

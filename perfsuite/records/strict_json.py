@@ -12,7 +12,7 @@ from perfsuite.errors import RecordError
 
 T = TypeVar("T")
 
-LARGEST_NUMBER = 2**63
+MAX_NUMBER = 2**63
 """What a 64-bit integer holds, and more bytes, seconds or steps than anything here will ever have."""
 
 
@@ -45,7 +45,7 @@ def is_number(value: object) -> bool:
     """Whether `value` is a finite number of a size that occurs; JSON's whole numbers have no limit, arithmetic has."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # false for NaN
+    return -MAX_NUMBER <= value <= MAX_NUMBER  # false for NaN
 
 
 def to_strict_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What stands beside a number: what the hardware did meanwhile, and where the time of a pass went."""
+"""Evidence of a result: what the hardware did while it was measured, and where the time of a pass went."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 SPREAD_LIMIT_RATIO = 0.1
-"""Interquartile range over median beyond which the rounds of a cell are called unsteady. On two cores of a shared
+"""Interquartile range over median beyond which the rounds of a cell are called unstable. On two cores of a shared
 server 95% of 54 cells stayed below 0.063; the one cell beyond 0.1 had a median a third away from that of other runs."""
 
 NOTABLE_RATIO = 0.1
@@ -50,7 +50,7 @@ class Telemetry:
             are left out.
         num_other_processes: Other processes on the GPU, the most seen.
         other_processes_bytes: Memory that they hold, the most seen.
-        num_ecc_errors: Memory errors beyond correction that came up meanwhile.
+        num_ecc_errors: Memory errors beyond correction that occurred while it was measured.
         is_mig: Whether the GPU is divided.
         energy_joules: Energy over a window of its own, of two seconds or more of the same passes.
         energy_num_images: Images that were computed in that window.

@@ -89,14 +89,14 @@ class TrainingRecord:
         metrics: Values by registered metric key; None where one is absent.
         absent: The reason for every metric that is None.
         history: Its epochs.
-        confusion: Test images of each class (rows) by the class they were taken for (columns) [10, 10].
+        confusion: Test images of each class (rows) by the class they were predicted as (columns) [10, 10].
         test_accuracy: Correct test images, as a ratio.
         weights_sha256: Digest of the final weights: sorted names, dtypes, shapes, bytes.
         num_resumes: How often it was interrupted and resumed.
         deterministic: Whether the same algorithms were chosen every time.
         replayed: Whether it was trained by an earlier run, and only copied into this file.
         settings: What was pinned, by name.
-        proof: The probes that showed the precision to be in force.
+        proof: The probes that showed the precision to be active.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process finished it.
         environment: In which it was trained; a file that it is replayed into may have another. None before schema 4.

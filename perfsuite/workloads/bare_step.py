@@ -1,4 +1,4 @@
-"""The training step as a user would write it, with nothing of ours in it: what a reported step is held against."""
+"""The training step as a user would write it, without instruments: what a reported step is compared with."""
 
 from __future__ import annotations
 

@@ -22,13 +22,13 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 """Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
 
 SPLITS = ("train", "test")
-LARGEST_FILE_BYTES = 256 * 1024
+MAX_FILE_BYTES = 256 * 1024
 """Of one image of 32x32 pixels: eighty times what it takes uncompressed."""
 
 IMAGE_BYTES = 2 * 3 * 32 * 32 + 512
 """Of memory for one image: its pixels, once more while they are ordered, its name, label and digest."""
 
-LONGEST_NAME = 4096
+MAX_NAME = 4096
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 DEEPEST = 4
@@ -158,8 +158,8 @@ def _in_archive(path: Path, limits: _Limits) -> Iterator[ImageFile]:
 
 
 def _check_name(path: Path, name: str) -> None:
-    if len(name) > LONGEST_NAME:
-        raise DataError(f"{path}: a name of {len(name):,} characters; at most {LONGEST_NAME:,} are allowed")
+    if len(name) > MAX_NAME:
+        raise DataError(f"{path}: a name of {len(name):,} characters; at most {MAX_NAME:,} are allowed")
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", name):
         raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing of it was read")
@@ -198,8 +198,8 @@ class _Limits:
     def read(self, stream: IO[bytes], name: str) -> bytes:
         """Read one image within its limit."""
         self.budget.take(IMAGE_BYTES + len(name), name)
-        content = stream.read(LARGEST_FILE_BYTES + 1)
-        if len(content) > LARGEST_FILE_BYTES:
+        content = stream.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
             raise DataError(f"{self._path}: {name[:100]!r} is larger than 256 KiB; this is no image of 32x32 pixels")
         return content
 

@@ -31,7 +31,7 @@ DATA_VARIABLE = "PERFSUITE_DATA"
 """Environment variable that names the data set, where `--perf-data` does not."""
 
 VALIDATION_SHARE = 0.1
-"""Of the training images. Source: the study, 45,000 to train and 5,000 to validate on."""
+"""Of the training images. Source: the thesis, 45,000 to train and 5,000 to validate on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -281,7 +281,7 @@ def split_images(
     num_validation: int | None = None,
     num_test: int | None = None,
 ) -> Split:
-    """Draw the split uniformly, as the study did: a tenth of the training images to validate on.
+    """Draw the split uniformly, as the thesis did: a tenth of the training images to validate on.
 
     Args:
         images: The data set.

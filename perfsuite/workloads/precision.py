@@ -1,4 +1,4 @@
-"""Precision policies, by name: how each is applied, and how it is proved to be in force."""
+"""Precision policies, by name: how each is applied, and how it is verified to be active."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError, PrecisionNotInForceError
+from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError, PrecisionNotActiveError
 from perfsuite.parsing import choose
 from perfsuite.records.proof import ProofReading
 
@@ -53,7 +53,7 @@ class PrecisionPolicy:
         autocast_dtype: Type that autocast casts to, or None for no autocast.
         loss_scaling: Whether a GradScaler scales the loss.
         allow_tf32: Whether FP32 convolutions and matrix products may run in TF32.
-        band: Errors that show the policy to be in force.
+        band: Errors that show the policy to be active.
     """
 
     name: str
@@ -203,8 +203,8 @@ def autocast(policy: PrecisionPolicy, device_type: str) -> torch.autocast:
     return torch.autocast(device_type, dtype=policy.autocast_dtype, enabled=policy.autocast_dtype is not None)
 
 
-def prove(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading, ...]:
-    """Show by numbers that the policy is in force: a convolution and a matrix product against float64.
+def verify(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading, ...]:
+    """Show by numbers that the policy is active: a convolution and a matrix product against float64.
 
     To be called inside `applied(policy)`. Each is computed forward and backward on random operands, and its norm-wise
     relative error must lie in the policy's band: IEEE FP32 errs by about 1e-7, TF32 and FP16 by 4e-4, BF16 by 3e-3.
@@ -213,7 +213,7 @@ def prove(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading, 
         Six readings: forward, input gradient and weight gradient of either operation.
 
     Raises:
-        PrecisionNotInForceError: An error outside the band, or an output of another type.
+        PrecisionNotActiveError: An error outside the band, or an output of another type.
     """
     generator = torch.Generator().manual_seed(0)
     conv_operands = (
@@ -262,17 +262,17 @@ def check_readings(policy: PrecisionPolicy, readings: tuple[ProofReading, ...]) 
     """Check probes against what the policy promises.
 
     Raises:
-        PrecisionNotInForceError: An error outside its band (NaN is), or a forward output of another type.
+        PrecisionNotActiveError: An error outside its band (NaN is), or a forward output of another type.
     """
     for reading in readings:
         if reading.probe.endswith("forward") and reading.dtype != _dtype_name(policy.compute_dtype):
-            raise PrecisionNotInForceError(
-                f"{policy.name} is not in force: {reading.probe} gave {reading.dtype}, "
+            raise PrecisionNotActiveError(
+                f"{policy.name} is not active: {reading.probe} gave {reading.dtype}, "
                 f"not {_dtype_name(policy.compute_dtype)}"
             )
         if not reading.low <= reading.relative_error <= reading.high:
-            raise PrecisionNotInForceError(
-                f"{policy.name} is not in force: {reading.probe} is off by {reading.relative_error:.1e} from float64, "
+            raise PrecisionNotActiveError(
+                f"{policy.name} is not active: {reading.probe} is off by {reading.relative_error:.1e} from float64, "
                 f"{reading.low:.0e} to {reading.high:.1e} is consistent with it"
             )
 
@@ -286,12 +286,12 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, images: torch.Tensor)
         images: [N, 3, H, W] float32 on the network's device.
 
     Raises:
-        PrecisionNotInForceError: Parameters that are not float32 (no master weights), or a convolution or linear
+        PrecisionNotActiveError: Parameters that are not float32 (no master weights), or a convolution or linear
             layer whose output is of another type.
     """
     wrong = {_dtype_name(parameter.dtype) for parameter in model.parameters()} - {"float32"}
     if wrong:
-        raise PrecisionNotInForceError(f"{policy.name} is not in force: parameters are {', '.join(sorted(wrong))}")
+        raise PrecisionNotActiveError(f"{policy.name} is not active: parameters are {', '.join(sorted(wrong))}")
     seen: dict[str, torch.dtype] = {}
 
     def note(name: str, output: torch.Tensor) -> None:
@@ -313,8 +313,8 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, images: torch.Tensor)
             buffer.copy_(buffers[name])
     for name, dtype in seen.items():
         if dtype != policy.compute_dtype:
-            raise PrecisionNotInForceError(
-                f"{policy.name} is not in force: layer {name} computed in {_dtype_name(dtype)}, "
+            raise PrecisionNotActiveError(
+                f"{policy.name} is not active: layer {name} computed in {_dtype_name(dtype)}, "
                 f"not {_dtype_name(policy.compute_dtype)}"
             )
 

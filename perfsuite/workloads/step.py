@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perfsuite.records.workload import Workload
 
 MOMENTUM = 0.9
-"""Source: the study's recipe (SGD with momentum 0.9)."""
+"""Source: the thesis's recipe (SGD with momentum 0.9)."""
 
 LEARNING_RATE = 1e-6
 """So small that thousands of steps on one batch leave the network as it was initialised. With the recipe's 0.1 it would
@@ -30,7 +30,7 @@ have learnt the batch by heart after some dozen steps, gradients would fade into
 those takes another time and another power than a step of real training. The value itself costs no time."""
 
 MAX_SETTLING_STEPS = 40
-"""Steps within which the loss scale must have found its level. It starts at 2**16 and is halved by every overflow, so
+"""Steps within which the loss scale must have stabilised. It starts at 2**16 and is halved by every overflow, so
 after 40 of them it is far below 2**-14, the smallest normal number of FP16: whatever still overflows is no gradient.
 Source: torch.amp.GradScaler, init_scale and backoff_factor; IEEE 754-2019 table 3.5."""
 
@@ -170,7 +170,7 @@ class TrainingStep:
         self.scaler.update()
 
     def settle(self) -> None:
-        """Train until a step was not skipped: the loss scale has found its level then.
+        """Train until a step was not skipped: the loss scale has stabilised then.
 
         Raises:
             MeasurementError: Every step overflows.

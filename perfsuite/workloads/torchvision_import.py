@@ -1,4 +1,4 @@
-"""Lets torchvision's Python parts import beside a torch that its compiled operators were not built for.
+"""Lets torchvision's Python parts import with a torch that its compiled operators were not built for.
 
 torchvision registers, at import, Python kernels for the operators `torchvision::nms` and `torchvision::qnms`. When its
 compiled library does not load (a CPU torch from one index and torchvision from another, nightlies, source builds) these

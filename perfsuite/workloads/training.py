@@ -182,7 +182,7 @@ class Training:
             Mean loss of the training images, and how many steps the scaler skipped.
 
         Raises:
-            MeasurementError: The loss is no number any more.
+            MeasurementError: The loss is not finite.
         """
         learning_rate = self.recipe.learning_rate_at(self.epoch)
         for group in self.optimizer.param_groups:

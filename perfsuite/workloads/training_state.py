@@ -74,7 +74,7 @@ def _compare(saved: Any, own: Any, where: str) -> None:
 
 
 def _without_learning_rates(optimizer: Any) -> Any:
-    """Return the state of an optimizer without what is set anew in every epoch."""
+    """Return the state of an optimizer without what is set again in every epoch."""
     if not isinstance(optimizer, dict) or not isinstance(optimizer.get("param_groups"), list):
         return optimizer
     groups = [
@@ -94,9 +94,9 @@ def _check_scaler(saved: Any, own: dict[str, Any]) -> None:
     if own:
         scale, tracker = saved["scale"], saved["_growth_tracker"]
         if type(scale) is not float or not math.isfinite(scale) or scale <= 0:
-            raise RecordError("scaler.scale is no number above 0")
+            raise RecordError("scaler.scale is not a number above 0")
         if type(tracker) is not int or not 0 <= tracker <= own["growth_interval"]:
-            raise RecordError("scaler._growth_tracker is no number of steps")
+            raise RecordError("scaler._growth_tracker is not a number of steps")
 
 
 def _check_generator(saved: Any, own: Any, set_state: Callable[[Any], object], where: str) -> None:

@@ -26,7 +26,7 @@ def test_a_file_becomes_a_row_per_benchmark_and_a_row_per_round(write_result: Ca
     ]
     results = collect([write_result(make_content(entries))])
     frame = results.benchmarks
-    assert results.ours
+    assert results.has_records
     assert frame["precision"].tolist() == ["fp32", "amp-fp16"]
     assert frame["images_per_second"].tolist() == [128 / 0.5, 128 / 0.225]
     assert frame["device"].tolist() == ["Tesla T4"] * 2
@@ -41,7 +41,7 @@ def test_a_file_becomes_a_row_per_benchmark_and_a_row_per_round(write_result: Ca
 def test_files_of_every_version_of_pytest_benchmark_are_read(path: Path) -> None:
     content = json.loads(path.read_text())
     results = collect([path])
-    assert not results.ours
+    assert not results.has_records
     frame = results.benchmarks
     assert frame["fullname"].tolist() == [benchmark["fullname"] for benchmark in content["benchmarks"]]
     assert frame["time_median_s"].tolist() == [benchmark["stats"]["median"] for benchmark in content["benchmarks"]]

@@ -7,7 +7,7 @@ from report_builders import plain_file, step_file
 from simulated import write_sides
 
 from perfsuite.analysis.tables.markdown import render_markdown
-from perfsuite.analysis.tables.pull_request import MOST_CHARACTERS, render_comment
+from perfsuite.analysis.tables.pull_request import MAX_CHARACTERS, render_comment
 from perfsuite.analysis.tables.table import Table, text_column
 from perfsuite.cli import main
 
@@ -59,7 +59,7 @@ def test_a_comment_is_never_longer_than_a_comment_may_be(
         sides = ["--baseline", *map(str, old), "--candidate", *map(str, new)]
         main(["compare", "--format", "markdown", *sides])
     text = capsys.readouterr().out
-    assert len(text) < MOST_CHARACTERS + 500
+    assert len(text) < MAX_CHARACTERS + 500
     assert "more lines are left out" in text
     assert text.count("<details>") == text.count("</details>")
 

@@ -203,7 +203,7 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
         (["--min-effect", "0"], "--min-effect: '0' is no change; write 3% or 0.03"),
         (["--min-effect", "nan"], "--min-effect: 'nan' is no change"),
         (["--fail-on", "slow"], "unknown --fail-on 'slow'; choose from failed, incomparable, inconclusive, missing"),
-        (["--fail-on", "never,missing"], "--fail-on: 'never,missing' lists never beside others"),
+        (["--fail-on", "never,missing"], "--fail-on: 'never,missing' lists never among others"),
         (["--fail-on", ""], "--fail-on: '' has an empty name in it"),
         (["--alpha", "2"], "--alpha: '2' is no error probability"),
         (["--alpha", "x"], "--alpha: 'x' is no error probability"),

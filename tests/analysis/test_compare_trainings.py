@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from training_builders import make_training_entry
 
-from perfsuite.analysis.tables.pull_request import MOST_CHARACTERS
+from perfsuite.analysis.tables.pull_request import MAX_CHARACTERS
 from perfsuite.analysis.tables.verdicts import comparison_markdown
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.noise_floor import in_words, noise_floor
@@ -76,7 +76,7 @@ def unpacked(record: TrainingRecord) -> tuple[np.ndarray[Any, Any], np.ndarray[A
 
 
 def oracle(cells: Sequence[tuple[list[TrainingRecord], list[TrainingRecord]]], *, margin: float) -> dict[str, Any]:
-    """Compute changes, intervals and p values of cells anew, from the records, in formulas written out."""
+    """Compute changes, intervals and p values of cells again, from the records, in formulas written out."""
     changes, scales, image_variances, own_variances, own_dofs, terms = ([] for _ in range(6))
     for old, new in cells:
         by_seed = [
@@ -548,7 +548,7 @@ def test_a_comment_with_many_benchmarks_and_trainings_is_below_the_limit_of_gith
         ]
         sides.append([write_trainings(tmp_path, name, records, steps=steps, hour=hour)])
     text = comparison_markdown(judged(*sides))
-    assert MOST_CHARACTERS // 2 < len(text) < GITHUB_CHARACTERS
+    assert MAX_CHARACTERS // 2 < len(text) < GITHUB_CHARACTERS
     assert "<summary>All 400 benchmarks</summary>" in text
     assert "<summary>All 150 full trainings</summary>" in text
     assert text.count("more lines are left out") == 2

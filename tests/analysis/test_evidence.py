@@ -1,4 +1,4 @@
-"""What stands beside a number: limits, telemetry, kernels, noise floors; and what compare makes of them."""
+"""Evidence of a result: limits, telemetry, kernels, noise floors; and what compare makes of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.frames.roofline import bounds_of
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
-from perfsuite.analysis.verdicts.causes import changed_kernels, circumstances
+from perfsuite.analysis.verdicts.causes import changed_kernels, likely_causes
 from perfsuite.analysis.verdicts.samples import join_sides, read_process
 from perfsuite.cli import main
 from perfsuite.gpus import GPUS, gpu_named
@@ -164,7 +164,7 @@ def test_what_the_hardware_did_is_said_beside_the_verdict(
 ) -> None:
     old = telemetry(background_cpu_ratio=0.02, steal_ratio=0.0)
     sides = sides_of(tmp_path, with_evidence(telemetry=old), with_evidence(telemetry=new))
-    text = circumstances(sides, 0, ratio)
+    text = likely_causes(sides, 0, ratio)
     assert text is not None
     assert words in text
     assert not (ratio < 1 and "code" in text)
@@ -172,8 +172,8 @@ def test_what_the_hardware_did_is_said_beside_the_verdict(
 
 def test_equal_circumstances_are_no_cause(tmp_path: Path) -> None:
     same = with_evidence(telemetry=telemetry())
-    assert circumstances(sides_of(tmp_path, same, same), 0, 1.2) is None
-    assert circumstances(sides_of(tmp_path, make_record(), same), 0, 1.2) is None
+    assert likely_causes(sides_of(tmp_path, same, same), 0, 1.2) is None
+    assert likely_causes(sides_of(tmp_path, make_record(), same), 0, 1.2) is None
 
 
 def test_the_kernels_that_changed_are_named_the_largest_change_first(tmp_path: Path) -> None:

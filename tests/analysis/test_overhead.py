@@ -16,8 +16,8 @@ from perfsuite.analysis.frames.overhead import (
     paired_estimate,
     seconds_to_decide,
 )
-from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import OVERHEAD_LOOKS
+from perfsuite.measure.interleaving import Interleaving, Side
 from perfsuite.measure.paired import measure_until_decided
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ def checked(
     """Run a check as the suite does, 20 blocks and then more of them, on a simulated host."""
     host = NoisyHost(seed, noise=noise, swing=swing)
     sides = (Side(run=lambda: None, stopwatch=HostStopwatch(host, 0.1 * factor)) for factor in (1.0, 1 + overhead))
-    alternation = Alternation(*sides, num_passes=1, seed=seed)
+    interleaving = Interleaving(*sides, num_passes=1, seed=seed)
     for _ in range(20):
-        alternation.run_block()
+        interleaving.run_block()
 
     def record() -> PairedRecord:
         return make_pair(
             comparison="fidelity",
-            blocks=tuple(alternation.blocks),
+            blocks=tuple(interleaving.blocks),
             limit_ratio=LIMIT,
             num_looks=len(OVERHEAD_LOOKS),
             num_passes=1,
@@ -86,7 +86,7 @@ def checked(
 
     begin = host.time
     measure_until_decided(
-        alternation.run_block,
+        interleaving.run_block,
         lambda: decide_record(record()) != "cannot tell",
         tuple(share * extra_time_s for share in OVERHEAD_LOOKS),
         now=lambda: host.time - begin,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def results(write_result: Callable[..., Path]) -> Results:
-    """A run that measured FP32 and AMP in cells of their own, in alternation, and the fidelity of FP32."""
+    """A run that measured FP32 and AMP in cells of their own, interleaved, and the fidelity of FP32."""
     entries = [
         make_entry(make_record(make_workload(precision=precision)), [time, time * 1.01] * 15)
         for precision, time in (("fp32", 0.1), ("amp-fp16", 0.06))
@@ -32,7 +32,7 @@ def results(write_result: Callable[..., Path]) -> Results:
 
 
 def test_an_alternation_is_never_taken_for_a_cell(results: Results) -> None:
-    assert results.ours
+    assert results.has_records
     assert len(results.benchmarks) == len(results.times_s) == 2
     assert len(results.pairs) == 2
     for name in ("steps", "speedup", "memory", "thesis"):

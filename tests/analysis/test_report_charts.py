@@ -74,8 +74,8 @@ def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"curves", "confusion", "differences"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")
-    material = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])
-    figure = whole_figure(build_chart(kind, material))
+    figure_data = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])
+    figure = whole_figure(build_chart(kind, figure_data))
     assert figure.axes
     for axes in figure.axes:
         text = axes.get_xlabel()

@@ -90,7 +90,7 @@ def test_a_speedup_is_called_good_only_where_an_interval_over_processes_shows_it
 
 def test_sections_are_those_that_the_results_allow(steps: Path, tmp_path: Path) -> None:
     found = Reader(page_of(steps)).sections()
-    assert found == ["speedup", "phases", "memory", "study", "rounds", "distrust", "environment", "tables"]
+    assert found == ["speedup", "phases", "memory", "study", "rounds", "warnings", "environment", "tables"]
     bare = step_file(tmp_path / "bare.json", memory=False, precisions=("fp32",))
     assert Reader(page_of(bare)).sections() == ["phases", "study", "rounds", "environment", "tables"]
 
@@ -144,7 +144,7 @@ def test_only_full_trainings_give_curves_matrices_and_accuracy(write_result: Cal
     ]
     path = write_result(make_content([make_training_entry(record) for record in records]))
     reader = Reader(page_of(path))
-    assert reader.sections() == ["study", "trainings", "confusion", "distrust", "environment", "tables"]
+    assert reader.sections() == ["study", "trainings", "confusion", "warnings", "environment", "tables"]
     for words in (
         "2 full trainings",
         "+1.50 points (lower bound +0.07): no worse",

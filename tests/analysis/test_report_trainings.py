@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.report.answers import Answer
     from perfsuite.analysis.report.sections import Section
     from perfsuite.records.training import TrainingRecord
 
 
 @pytest.fixture
-def read(write_result: Callable[..., Path]) -> Callable[..., Material]:
-    def gathered(*records: TrainingRecord, baseline: tuple[TrainingRecord, ...] = (), **content: Any) -> Material:
+def read(write_result: Callable[..., Path]) -> Callable[..., FigureData]:
+    def gathered(*records: TrainingRecord, baseline: tuple[TrainingRecord, ...] = (), **content: Any) -> FigureData:
         paths = [
             [write_result(make_content([make_training_entry(record) for record in side], **more), name)] if side else []
             for side, name, more in ((records, "new.json", content), (baseline, "old.json", {}))
@@ -36,12 +36,12 @@ def read(write_result: Callable[..., Path]) -> Callable[..., Material]:
     return gathered
 
 
-def answer(material: Material, question: str) -> Answer:
-    return next(one for one in summarize(material) if one.question == question)
+def answer(figure_data: FigureData, question: str) -> Answer:
+    return next(one for one in summarize(figure_data) if one.question == question)
 
 
-def section(material: Material, name: str) -> Section:
-    return next(one for one in page_sections(material) if one.name == name)
+def section(figure_data: FigureData, name: str) -> Section:
+    return next(one for one in page_sections(figure_data) if one.name == name)
 
 
 def trained(run_id: str, *, loss: float = 0.0, num_seeds: int = 3, factor: float = 1.0) -> tuple[TrainingRecord, ...]:
@@ -66,7 +66,7 @@ def trained(run_id: str, *, loss: float = 0.0, num_seeds: int = 3, factor: float
 ACCURACY = r"resnet18 fp32 83\.0% \[81\.\d, 84\.\d\], target 83\.6% minus 2 points: reached"
 
 
-def test_the_first_line_says_the_accuracy_with_its_interval_against_the_target(read: Callable[..., Material]) -> None:
+def test_the_first_line_says_the_accuracy_with_its_interval_against_the_target(read: Callable[..., FigureData]) -> None:
     one = read(make_training())
     assert re.fullmatch(ACCURACY, answer(one, "Full trainings").lead)
     two = read(make_training(), make_training("amp-fp16", accuracy=0.78))
@@ -77,7 +77,7 @@ def test_the_first_line_says_the_accuracy_with_its_interval_against_the_target(r
     assert "non-inferiority not shown" in found.lines[2]
 
 
-def test_the_section_begins_with_all_accuracies_and_shows_what_amp_changed(read: Callable[..., Material]) -> None:
+def test_the_section_begins_with_all_accuracies_and_shows_what_amp_changed(read: Callable[..., FigureData]) -> None:
     metrics = {**make_training().metrics, "num_skipped_steps": 0}
     amp = make_training(
         "amp-fp16", seconds=1800.0, metrics={**metrics, "training_time_s": 1800.0, "num_skipped_steps": 7}
@@ -95,7 +95,7 @@ def test_the_section_begins_with_all_accuracies_and_shows_what_amp_changed(read:
     assert shown["non-inferiority"] == "not shown"
 
 
-def test_an_unchecked_target_is_not_called_reached(read: Callable[..., Material]) -> None:
+def test_an_unchecked_target_is_not_called_reached(read: Callable[..., FigureData]) -> None:
     record = make_training()
     record = dataclasses.replace(record, data=dataclasses.replace(record.data, is_canonical=False))
     found = answer(read(record), "Full trainings")
@@ -103,20 +103,20 @@ def test_an_unchecked_target_is_not_called_reached(read: Callable[..., Material]
     assert found.tone == "plain"
 
 
-def test_trainings_that_regressed_are_named_in_points_with_their_interval(read: Callable[..., Material]) -> None:
-    material = read(*trained("new", loss=0.03), baseline=trained("old"))
-    found = answer(material, "Did anything regress?")
+def test_trainings_that_regressed_are_named_in_points_with_their_interval(read: Callable[..., FigureData]) -> None:
+    figure_data = read(*trained("new", loss=0.03), baseline=trained("old"))
+    found = answer(figure_data, "Did anything regress?")
     assert found.lead == "Yes: 1 of 2 full trainings"
     assert re.fullmatch(
         r"resnet18 amp-fp16: -\d\.\d\d \[-\d\.\d\d, -\d\.\d\d\] points of test accuracy", found.lines[0]
     )
-    verdicts = section(material, "verdicts")
+    verdicts = section(figure_data, "verdicts")
     assert [drawing.kind for drawing in verdicts.drawings] == ["accuracy-changes"]
     assert [table.title for table in verdicts.tables] == ["Full trainings: 1 regressed, 1 unchanged"]
     assert not verdicts.words
 
 
-def test_trainings_that_take_longer_or_more_memory_are_named(read: Callable[..., Material]) -> None:
+def test_trainings_that_take_longer_or_more_memory_are_named(read: Callable[..., FigureData]) -> None:
     def grown(record: TrainingRecord) -> TrainingRecord:
         peak = 900 * 2**20
         return dataclasses.replace(record, metrics={**record.metrics, "peak_allocated_bytes": peak})
@@ -128,12 +128,12 @@ def test_trainings_that_take_longer_or_more_memory_are_named(read: Callable[...,
     assert "resnet18 fp32: peak memory 700.0 -> 900.0 MiB" in text
 
 
-def test_notes_of_compared_trainings_are_among_the_warnings(read: Callable[..., Material]) -> None:
-    material = read(*trained("new", num_seeds=1), baseline=trained("old", num_seeds=1))
-    assert any(text.startswith("one seed a side") for text in warnings_of(material))
+def test_notes_of_compared_trainings_are_among_the_warnings(read: Callable[..., FigureData]) -> None:
+    figure_data = read(*trained("new", num_seeds=1), baseline=trained("old", num_seeds=1))
+    assert any(text.startswith("one seed a side") for text in warnings_of(figure_data))
 
 
-def test_a_training_that_the_candidate_lacks_is_missing(read: Callable[..., Material]) -> None:
+def test_a_training_that_the_candidate_lacks_is_missing(read: Callable[..., FigureData]) -> None:
     old, new = trained("old"), trained("new")
     only_fp32 = tuple(record for record in new if record.workload == make_workload(phase="full_training"))
     found = answer(read(*only_fp32, baseline=old), "Did anything regress?")
@@ -141,10 +141,10 @@ def test_a_training_that_the_candidate_lacks_is_missing(read: Callable[..., Mate
     assert "missing in the candidate: resnet18 amp-fp16" in found.lines
 
 
-def test_trainings_of_other_machines_have_no_verdicts(read: Callable[..., Material]) -> None:
-    material = read(*trained("new"), baseline=trained("old"), environment=h100())
-    assert answer(material, "Did anything regress?").lead == "Cannot be said: the machines are not the same"
-    verdicts = section(material, "verdicts")
+def test_trainings_of_other_machines_have_no_verdicts(read: Callable[..., FigureData]) -> None:
+    figure_data = read(*trained("new"), baseline=trained("old"), environment=h100())
+    assert answer(figure_data, "Did anything regress?").lead == "Cannot be said: the machines are not the same"
+    verdicts = section(figure_data, "verdicts")
     assert verdicts.words == ("No verdicts: the machines of the two sides are not the same.",)
     assert verdicts.folded
     assert not verdicts.tables

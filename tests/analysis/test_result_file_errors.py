@@ -39,7 +39,7 @@ def complaint_about(path: Path) -> str:
         ("{'a': 1}", "not JSON"),
         ("[]", "JSON, but not of pytest-benchmark"),
         ('{"benchmarks": {}}', "JSON, but not of pytest-benchmark"),
-        ('{"benchmarks": [{"fullname": "a", "stats": {"median": NaN}}]}', "NaN in it, which is no number"),
+        ('{"benchmarks": [{"fullname": "a", "stats": {"median": NaN}}]}', "NaN in it, which is not a number"),
         ('{"benchmarks": [{"fullname": "a", "stats": {"median": Infinity}}]}', "Infinity in it"),
         ('{"benchmarks": [{"fullname": "a", "stats": {"median": -Infinity}}]}', "-Infinity in it"),
         ("[" * 100_000, "not readable JSON (RecursionError"),

@@ -9,7 +9,7 @@ import pytest
 from perfsuite.analysis.tables.table import Column, Table, text_column
 from perfsuite.analysis.tables.terminal import render_terminal
 
-MOST_CALLS_OF_A_CELL = 40
+MAX_CALLS_OF_A_CELL = 40
 
 
 def of_rows(rows: list[dict[str, str]], *columns: Column) -> Table:
@@ -25,7 +25,7 @@ def test_a_cell_costs_few_calls_however_many_rows_there_are(width: int | None) -
     profile = cProfile.Profile()
     profile.runcall(render_terminal, table, width=width, color=False)
     num_calls = pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
-    assert num_calls / (3 * len(rows)) < MOST_CALLS_OF_A_CELL
+    assert num_calls / (3 * len(rows)) < MAX_CALLS_OF_A_CELL
 
 
 def test_the_widest_text_is_folded_first_and_none_below_its_least_width() -> None:

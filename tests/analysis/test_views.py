@@ -115,7 +115,7 @@ def test_records_without_a_peak_still_give_a_speedup(write_result: Callable[...,
 
 
 def study_content(*, batch_size: int = 128, gradients: str = "kept", amp: str = "amp-fp16") -> dict[str, Any]:
-    """Build a run of 500 and 1000 images/s with the study's own peaks of ResNet-18."""
+    """Build a run of 500 and 1000 images/s with the thesis's own peaks of ResNet-18."""
     entries = []
     for precision, rate, peak in (("fp32", 500, 707), (amp, 1000, 445)):
         workload = make_workload(precision=precision, batch_size=batch_size, gradients=gradients)
@@ -152,7 +152,7 @@ def test_another_batch_or_freed_gradients_are_not_set_beside_the_study_s_memory(
 def test_nothing_of_the_study_s_says_so(write_result: Callable[..., Path]) -> None:
     content = make_content([make_entry(make_record(make_workload(phase="forward")), [0.1, 0.2])])
     text = render_terminal(build_table("thesis", collect([write_result(content)])), width=80, color=False)
-    assert "nothing to set beside the study" in text
+    assert "nothing to compare with the thesis" in text
 
 
 def test_the_ledger_is_shown_with_what_is_left_over(write_result: Callable[..., Path]) -> None:
@@ -223,11 +223,11 @@ def test_what_did_not_become_a_number_stands_below_the_table(write_result: Calla
     content = run_content()
     outcome = Outcome(nodeid="test_x[tf32]", outcome="out_of_memory", reason="2 GiB were missing")
     content["perfsuite"]["outcomes"] = [outcome.to_json()]
-    content["benchmarks"][0]["extra_info"]["perfsuite"]["findings"] = ["not steady after 5 s"]
+    content["benchmarks"][0]["extra_info"]["perfsuite"]["findings"] = ["not stable after 5 s"]
     results = collect([write_result(content)])
     text = render_terminal(build_table("steps", results), width=None, color=False)
     assert "out of memory: test_x[tf32]: 2 GiB were missing" in text
-    assert "not steady after 5 s" in text
+    assert "not stable after 5 s" in text
     assert "2 GiB were missing" in render_markdown(build_table("steps", results))
 
 

@@ -1,4 +1,4 @@
-"""A/B runs: fresh processes in turns, gone on with after an interruption, judged at the end."""
+"""A/B runs: fresh processes interleaved, resumed after an interruption, judged at the end."""
 
 from __future__ import annotations
 
@@ -137,8 +137,8 @@ def test_benchmarks_that_fail_are_noted_and_the_others_count(
         ({"--candidate": "/bin/false"}, "--candidate /bin/false: does not run"),
         ({"--dir-candidate": "/no/such/folder"}, "--dir-candidate /no/such/folder: no such folder"),
         ({"--env-candidate": "novalue"}, "--env-candidate novalue: write NAME=VALUE"),
-        ({"--processes": "many"}, "--processes: 'many' is no number of processes"),
-        ({"--processes": "0"}, "--processes: '0' is no number of processes"),
+        ({"--processes": "many"}, "--processes: 'many' is not a number of processes"),
+        ({"--processes": "0"}, "--processes: '0' is not a number of processes"),
         ({"--min-effect": "much"}, "--min-effect"),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_relative_folder_is_found_by_processes_that_run_elsewhere(
     assert main(arguments) == 0
     assert capsys.readouterr().err.count("there already") == 2
     assert list((tmp_path / "results").iterdir()) == [run_dir]
-    assert main(arguments) == 0  # the same question, once it is answered, is asked anew
+    assert main(arguments) == 0  # the same question, once it is answered, is asked again
     assert len(list((tmp_path / "results").iterdir())) == 2
 
 
@@ -234,7 +234,7 @@ LOST = """
 import json, pathlib, sys
 
 from builders import make_content, make_entry, make_record
-from perfsuite.records import Outcome
+from perfsuite.records.outcome import Outcome
 
 path = next(a.partition("=")[2] for a in sys.argv if a.startswith("--benchmark-json="))
 lost = "the device was lost: CUDA error: an illegal memory access was encountered"
@@ -271,7 +271,7 @@ OUT_OF_MEMORY = """
 import pathlib, sys, json
 
 from builders import make_content, make_entry, make_record
-from perfsuite.records import Outcome
+from perfsuite.records.outcome import Outcome
 
 path = next(a.partition("=")[2] for a in sys.argv if a.startswith("--benchmark-json="))
 entry = make_entry(make_record(run_id=path), [0.1] * 9)

@@ -41,7 +41,7 @@ sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from cuda_stand_in import use_tiny_networks
 
 use_tiny_networks(pytest.MonkeyPatch())
-train.prove = lambda *_: ()  # takes longer than these trainings
+train.verify = lambda *_: ()  # takes longer than these trainings
 train_epoch = Training.train_epoch
 
 def wait_in_the_second_epoch_of_amp(self, **options):

@@ -17,19 +17,19 @@ from builders import make_workload
 from replayed_nvml import record
 
 from perfsuite.analysis.statistics.intervals import paired_ratio
-from perfsuite.errors import NotSupportedError, PrecisionNotInForceError
-from perfsuite.measure.alternation import Alternation, Side
+from perfsuite.errors import NotSupportedError, PrecisionNotActiveError
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock, EventStopwatch, device_synchronizer
 from perfsuite.measure.device import choose_device
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.environment import read_environment
 from perfsuite.measure.flops import count_work
+from perfsuite.measure.interleaving import Interleaving, Side
 from perfsuite.measure.kernel_profile import take_profile
 from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
 from perfsuite.measure.microbenchmarks import probe_limits
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
-from perfsuite.workloads.precision import POLICIES, applied, check_model, prove, require_support
+from perfsuite.workloads.precision import POLICIES, applied, check_model, require_support, verify
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_auto_takes_the_gpu(cuda: torch.device) -> None:
 def test_every_precision_that_the_gpu_has_is_proved_to_be_in_force(name: str, cuda: torch.device) -> None:
     supported(name, cuda)
     with applied(POLICIES[name]):
-        prove(POLICIES[name], cuda)
+        verify(POLICIES[name], cuda)
         step = TrainingStep(make_workload(precision=name, batch_size=8), device=cuda)
         check_model(step.policy, step.model, step.images)
         step.close()
@@ -70,8 +70,8 @@ def test_every_precision_that_the_gpu_has_is_proved_to_be_in_force(name: str, cu
 @pytest.mark.parametrize(("set_to", "claimed"), [("tf32", "fp32"), ("fp32", "tf32")])
 def test_the_proof_tells_tf32_from_fp32(set_to: str, claimed: str, cuda: torch.device) -> None:
     supported("tf32", cuda)
-    with applied(POLICIES[set_to]), pytest.raises(PrecisionNotInForceError):
-        prove(POLICIES[claimed], cuda)
+    with applied(POLICIES[set_to]), pytest.raises(PrecisionNotActiveError):
+        verify(POLICIES[claimed], cuda)
 
 
 @contextlib.contextmanager
@@ -193,10 +193,10 @@ def test_the_device_s_own_time_of_a_turn_is_that_of_the_clock(cuda: torch.device
         Side(run=lambda: matrix @ matrix, stopwatch=stopwatch)
         for stopwatch in (EventStopwatch(cuda), ClockStopwatch(clock))
     ]
-    alternation = Alternation(*sides, num_passes=50)
+    interleaving = Interleaving(*sides, num_passes=50)
     for _ in range(6):
-        alternation.run_block()
-    assert paired_ratio(np.array(alternation.blocks)).ratio == pytest.approx(1.0, rel=0.03)
+        interleaving.run_block()
+    assert paired_ratio(np.array(interleaving.blocks)).ratio == pytest.approx(1.0, rel=0.03)
 
 
 def test_a_cell_leaves_no_memory_to_the_next(cuda: torch.device) -> None:
@@ -221,7 +221,7 @@ def test_the_environment_names_gpu_driver_and_clocks(cuda: torch.device) -> None
 def test_telemetry_reads_a_gpu_at_work_and_leaves_a_recording(cuda: torch.device, tmp_path: Path) -> None:
     instrument = make_instrument(cuda)
     if not isinstance(instrument, NvmlInstrument):
-        pytest.skip("NVML does not tell")
+        pytest.skip("not reported by NVML")
     step = TrainingStep(make_workload(), device=cuda)
     watch = instrument.start()
     begin = time.perf_counter()

@@ -94,7 +94,7 @@ def test_the_peak_is_reset_when_the_device_is_idle_and_read_when_it_is_idle_agai
         "synchronize",
         "memory_stats",
     ]
-    assert "work" in log[:reset]  # the first of two iterations, which brings libraries into their steady state
+    assert "work" in log[:reset]  # the first of two iterations, which brings libraries into their stable state
     assert log.index("empty_cache") < log.index("work")
 
 
@@ -104,7 +104,7 @@ def trained(gpu: CudaStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch, pre
     recipe = dataclasses.replace(RECIPE, epochs=2)
     job = make_job(folder, precision, images=generated_set(), recipe=recipe)
     job = dataclasses.replace(job, workload=dataclasses.replace(job.workload, device_type="cuda"))
-    monkeypatch.setattr(train, "prove", lambda *_: ())
+    monkeypatch.setattr(train, "verify", lambda *_: ())
     ticks = Counter(step_s=0.02)
 
     def now() -> float:

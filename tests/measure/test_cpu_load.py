@@ -56,7 +56,7 @@ def stat(*, idle: int, busy: int, steal: int) -> str:
 @pytest.mark.parametrize(
     ("busy", "steal", "words"),
     [
-        (1000, 0, ["background load: other processes took 100% of the cores' time meanwhile"]),
+        (1000, 0, ["background load: other processes took 100% of the cores' time while it was measured"]),
         (100, 100, ["steal time: other virtual machines on this host took 10% of the cores' time"]),
         (100, 10, []),
     ],

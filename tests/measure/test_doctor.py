@@ -85,7 +85,7 @@ def test_a_sound_machine_is_fine_in_every_line() -> None:
         ({"gpu": None, "device_type": "cpu", "no_gpu_reason": "NVML sees no GPU"}, "device", "notable", "no GPU"),
         ({"torchvision_error": "it does not import"}, "torchvision", "unfit", "does not import"),
         ({"busy_ratio": 0.5}, "other work", "notable", "50% of the 2 cores"),
-        ({"steal_ratio": 0.08}, "other guests", "notable", "8.0%"),
+        ({"steal_ratio": 0.08}, "steal time", "notable", "8.0%"),
         ({"cpu_quota": 1.0}, "CPU quota", "unfit", "1.0 cores' worth of time for 2 threads"),
         ({"governors": ("powersave",)}, "CPU clock", "notable", "powersave"),
         ({"free_memory_bytes": GIB_BYTES}, "memory", "unfit", "1.0 GiB free"),
@@ -94,7 +94,7 @@ def test_a_sound_machine_is_fine_in_every_line() -> None:
         ({"timer_step_s": 1e-3}, "timer", "unfit", "1.000 ms"),
         ({"timer_step_s": float("inf")}, "timer", "unfit", "stands still"),
         ({"variables": {"CUDA_LAUNCH_BLOCKING": "1"}}, "environment", "unfit", "CUDA_LAUNCH_BLOCKING=1"),
-        ({"precisions": {"fp32": "fp32 is not in force"}}, "precision fp32", "unfit", "not in force"),
+        ({"precisions": {"fp32": "fp32 is not active"}}, "precision fp32", "unfit", "not active"),
     ],
 )
 def test_a_fault_of_the_machine_is_found_with_what_mends_it(

@@ -103,7 +103,7 @@ def test_the_largest_batch_fits_and_one_more_image_does_not(capacity: int) -> No
 
 def test_the_search_ends_where_nothing_fits_and_where_everything_does() -> None:
     assert largest_batch_size(lambda _size: 100, 50) is None
-    assert largest_batch_size(lambda _size: 100, 100) == dry_run.LARGEST_BATCH_SIZE
+    assert largest_batch_size(lambda _size: 100, 100) == dry_run.MAX_BATCH_SIZE
     steps = [10, 20, 1000]  # not a line
     assert largest_batch_size(lambda size: steps[min(size // 50, 2)], 500) == 99
 
@@ -128,5 +128,5 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "15", "GiB", "15 potatoes", "-1GiB", "0MiB", "nanGiB", "infGiB", "1e30GiB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(InvalidChoiceError, match=r"--capacity: .* is no size; write 15GiB"):
+    with pytest.raises(InvalidChoiceError, match=r"--capacity: .* is an invalid size; write 15GiB"):
         parse_capacity(text)

@@ -30,7 +30,7 @@ MEASUREMENTS: dict[str, Callable[..., Any]] = {
     "overhead": functools.partial(measure_overhead, is_decided=lambda _record: True, extra_time_s=0.0),
     "pipeline": lambda workload, *arguments, **how: measure_pipeline(workload, "pipeline_step", *arguments, **how),
 }
-PAIR_STAGES = ("building", "proving precision", "warming up", "timing")
+PAIR_STAGES = ("building", "verifying precision", "warming up", "timing")
 CASES = [
     (name, stage)
     for name in MEASUREMENTS
@@ -92,7 +92,7 @@ def test_a_device_that_is_lost_at_any_stage_is_told_as_that(gpu: CudaStandIn, me
 
 @pytest.mark.parametrize(
     ("call", "stage"),
-    [("synchronize", "timing"), ("read", "proving precision"), ("read", "warming up"), ("empty_cache", "")],
+    [("synchronize", "timing"), ("read", "verifying precision"), ("read", "warming up"), ("empty_cache", "")],
 )
 def test_a_device_whose_loss_shows_in_a_wait_is_told_as_that(gpu: CudaStandIn, call: str, stage: str) -> None:
     gpu.fault = Fault(error=illegal_access(), call=call, stage=stage, is_sticky=True)
@@ -113,7 +113,7 @@ def test_probes_that_do_not_fit_cost_no_number(gpu: CudaStandIn, form: str) -> N
     gpu.fault = Fault(error=out_of_memory_errors()[form], stage="probing limits")
     record, _ = run(gpu)
     assert record.metrics["probe_gemm_flops_per_second"] is None
-    assert record.absent["probe_gemm_flops_per_second"] == "no room for the probes beside the cell"
+    assert record.absent["probe_gemm_flops_per_second"] == "not enough memory for the probes as well as the cell"
     assert record.metrics["peak_allocated_bytes"]
 
 
@@ -158,7 +158,7 @@ def test_only_an_error_that_stays_is_a_lost_device(gpu: CudaStandIn) -> None:
     assert why_device_is_lost(CUDA) is None
     gpu.fault = Fault(error=RuntimeError("CUDA error: invalid argument"), call="synchronize")
     assert why_device_is_lost(CUDA) is None
-    gpu.lost = RuntimeError("CUDA error: out of memory")  # no context fits beside the others on this GPU
+    gpu.lost = RuntimeError("CUDA error: out of memory")  # no context fits with the others on this GPU
     assert why_device_is_lost(CUDA) is None
     gpu.lost = illegal_access()
     assert why_device_is_lost(CUDA) == "CUDA error: an illegal memory access was encountered"

@@ -44,7 +44,7 @@ def tiny_networks() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes longer than these trainings: the proof of the precision and a dry run."""
-    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    monkeypatch.setattr(train_module, "verify", lambda *_: ())
     monkeypatch.setattr(train_module, "evaluation_batch_size", lambda _step: 4)
 
 
@@ -57,7 +57,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a training that was interrupted after two of its three epochs; not to be changed."""
     folder = tmp_path_factory.mktemp("cut")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "prove", lambda *_: ())
+        patch.setattr(train_module, "verify", lambda *_: ())
         patch.setattr(train_module, "evaluation_batch_size", lambda _step: 4)
         interrupted(make_job(folder), after=2)
     return folder
@@ -69,7 +69,7 @@ def finished(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(cut, folder, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "prove", lambda *_: ())
+        patch.setattr(train_module, "verify", lambda *_: ())
         patch.setattr(train_module, "evaluation_batch_size", lambda _step: 4)
         run(make_job(folder))
     return folder

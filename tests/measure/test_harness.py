@@ -10,7 +10,7 @@ import pytest
 import torch
 from builders import make_workload
 
-from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotInForceError
+from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotActiveError
 from perfsuite.measure import cell_setup as preparation
 from perfsuite.measure import harness
 from perfsuite.measure.budget import BUDGETS
@@ -115,7 +115,7 @@ def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.
 
     monkeypatch.setattr(TrainingStep, "train_step", overflow)
     monkeypatch.setattr(
-        harness, "warm_up", lambda *_arguments, **_options: WarmUp(num_steps=0, seconds=0.0, unsteady=None)
+        harness, "warm_up", lambda *_arguments, **_options: WarmUp(num_steps=0, seconds=0.0, unstable=None)
     )
     # Passes: 1 for the momentum, 1 of calibration, 6 timed (2 .. 7), 1 for the result: shift by starting at 4.
     build = TrainingStep.__init__
@@ -202,7 +202,7 @@ def test_a_broken_precision_policy_gives_no_number(monkeypatch: pytest.MonkeyPat
     clock = DeviceClock(lambda: None, Counter())
     benchmark = FakeBenchmark(clock)
     workload = make_workload(precision="amp-bf16", batch_size=2, device_type="cpu")
-    with pytest.raises(PrecisionNotInForceError):
+    with pytest.raises(PrecisionNotActiveError):
         harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
     assert benchmark.has_error
     assert (benchmark.stats, benchmark.extra_info) == (None, {})
@@ -210,7 +210,7 @@ def test_a_broken_precision_policy_gives_no_number(monkeypatch: pytest.MonkeyPat
 
 def test_loss_scaling_that_is_not_in_force_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingStep, "scale_is_dynamic", lambda _self: False)
-    with pytest.raises(PrecisionNotInForceError, match="the loss is not scaled"):
+    with pytest.raises(PrecisionNotActiveError, match="the loss is not scaled"):
         run(precision="amp-fp16")
 
 
@@ -278,6 +278,6 @@ def test_the_stages_are_told_in_order() -> None:
         workload, FakeBenchmark(clock), device=CPU, clock=clock, process=PROCESS, report_stage=stages.append
     )
     assert stages == [
-        *("building", "proving precision", "warming up", "timing", "measuring memory"),
+        *("building", "verifying precision", "warming up", "timing", "measuring memory"),
         *("probing limits", "predicting memory"),
     ]

@@ -29,7 +29,7 @@ from perfsuite.measure.job import Job
 from perfsuite.measure import train as train_module
 from perfsuite.measure.train import train
 from perfsuite.recipes import SMOKE
-from perfsuite.records import Process
+from perfsuite.records.environment import Process
 
 torch.set_num_threads(1)
 train_module.evaluation_batch_size = lambda _step: 4  # a dry run takes longer than this training

@@ -70,7 +70,7 @@ class Ticking:
 @pytest.fixture(autouse=True)
 def proved_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the proof of the precision, which takes longer than these trainings."""
-    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    monkeypatch.setattr(train_module, "verify", lambda *_: ())
 
 
 def run(job: Job, *, run_id: str = "run-1", **options: Any) -> tuple[TrainingRecord, ActiveClock]:

@@ -37,7 +37,7 @@ STAGES = {
 
 @pytest.fixture(autouse=True)
 def proved_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    monkeypatch.setattr(train_module, "verify", lambda *_: ())
 
 
 def run(gpu: CudaStandIn, folder: Path) -> TrainingRecord:

@@ -68,7 +68,7 @@ def suite_folder(
 
 @pytest.fixture
 def run_suite(suite_folder: pytest.Pytester) -> Callable[..., Run]:
-    """Run the suite with these arguments beside those that make it quick."""
+    """Run the suite with these arguments as well as those that make it quick."""
 
     def run(*arguments: str, quick: bool = True) -> Run:
         result = suite_folder.runpytest_inprocess(*(QUICK if quick else ()), *arguments, no_reraise_ctrlc=True)

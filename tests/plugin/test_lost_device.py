@@ -39,7 +39,7 @@ def run_on_gpu(run_suite: Callable[..., Run], gpu: CudaStandIn, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("stage", "call"), [("2 proving precision", "work"), ("2 timing", "work"), ("2 measuring memory", "synchronize")]
+    ("stage", "call"), [("2 verifying precision", "work"), ("2 timing", "work"), ("2 measuring memory", "synchronize")]
 )
 def test_after_a_lost_device_what_was_finished_is_kept_and_shown_and_nothing_else_is_run(
     run_on_gpu: Callable[..., Run], gpu: CudaStandIn, stage: str, call: str

@@ -72,7 +72,7 @@ def test_a_broken_precision_policy_is_a_failed_cell_and_never_a_number(
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
     assert run.names == [FORWARD_FP32]
     assert run.outcomes == [(FORWARD_AMP, "failed")]
-    assert "amp-bf16 is not in force: conv2d forward gave float32, not bfloat16" in run.text
+    assert "amp-bf16 is not active: conv2d forward gave float32, not bfloat16" in run.text
 
 
 def test_an_unexpected_error_after_some_rounds_leaves_no_number(

@@ -35,7 +35,7 @@ def test_a_speedup_has_no_cell_for_the_precision_that_it_is_held_against(run_sui
 def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) -> None:
     run = run_suite("-m", "speedup", "--perf-precisions=fp32")
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--perf-precisions fp32: a speed-up is held against fp32; name another precision too" in run.text
+    assert "--perf-precisions fp32: a speed-up is relative to fp32; name another precision too" in run.text
     run = run_suite("--collect-only", "-q", "--perf-precisions=fp32", "--perf-models=resnet18")
     assert len(collected(run)) == 3  # the phases of a step
 

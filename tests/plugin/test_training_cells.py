@@ -38,7 +38,7 @@ def trainings(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) ->
     (suite_folder.path / "benchmarks" / "test_full_training.py").write_text(text)
     (suite_folder.path / "tiny.toml").write_text(RECIPE)
     images.save_image_set(generated_set(), suite_folder.path / "images.npz")
-    monkeypatch.setattr(train_module, "prove", lambda *_: ())
+    monkeypatch.setattr(train_module, "verify", lambda *_: ())
     monkeypatch.setenv("PERFSUITE_DATA", str(suite_folder.path / "images.npz"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(suite_folder.path / "cache"))
 
@@ -155,8 +155,8 @@ def test_a_mirror_given_as_data_is_imported_once(run_suite: Callable[..., Run], 
             "--perf-recipe: unknown recipe 'fast'; choose from study, smoke, or name a .toml file",
         ),
         (["--perf-recipe=no.toml"], "no.toml: cannot be read: no such file"),
-        (["--perf-seeds=0"], "--perf-seeds: '0' is no number of seeds; from 1 to 1000 is allowed"),
-        (["--perf-seeds=x"], "--perf-seeds: 'x' is no number of seeds"),
+        (["--perf-seeds=0"], "--perf-seeds: '0' is not a number of seeds; choose from 1 to 1000"),
+        (["--perf-seeds=x"], "--perf-seeds: 'x' is not a number of seeds"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(
@@ -252,7 +252,7 @@ def test_an_epoch_writes_a_line_at_once_where_the_output_is_a_file(
         "import shutil\n"
         "from perfsuite.measure import train as module\n"
         "from perfsuite.workloads.training import Training\n"
-        "module.prove = lambda *_: ()\n"
+        "module.verify = lambda *_: ()\n"
         "original = Training.train_epoch\n"
         "def train_epoch(self, **options):\n"
         "    if self.epoch == 1:\n"

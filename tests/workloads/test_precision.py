@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotInForceError
+from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotActiveError
 from perfsuite.records.proof import ProofReading
 from perfsuite.workloads import precision as module
 from perfsuite.workloads.models import build_model
@@ -18,9 +18,9 @@ from perfsuite.workloads.precision import (
     check_model,
     check_readings,
     policy_named,
-    prove,
     require_support,
     resolve_precision,
+    verify,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def global_flags() -> list[Any]:
 def test_a_policy_that_is_applied_is_proved_to_be_in_force(name: str) -> None:
     policy = POLICIES[name]
     with applied(policy):
-        readings = prove(policy, CPU)
+        readings = verify(policy, CPU)
     assert [reading.probe for reading in readings] == [
         f"{operation} {part}"
         for operation in ("conv2d", "matmul")
@@ -52,15 +52,15 @@ def test_a_policy_that_is_applied_is_proved_to_be_in_force(name: str) -> None:
 
 def test_tf32_is_not_found_where_the_device_computes_in_ieee() -> None:
     policy = POLICIES["tf32"]
-    with applied(policy), pytest.raises(PrecisionNotInForceError, match=r"tf32 is not in force: conv2d forward is off"):
-        prove(policy, CPU)
+    with applied(policy), pytest.raises(PrecisionNotActiveError, match=r"tf32 is not active: conv2d forward is off"):
+        verify(policy, CPU)
 
 
 def test_the_proof_catches_an_autocast_that_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "autocast", lambda _policy, _device: contextlib.nullcontext())
-    with pytest.raises(PrecisionNotInForceError, match="amp-bf16 is not in force: conv2d forward gave float32"):
-        prove(POLICIES["amp-bf16"], CPU)
-    with pytest.raises(PrecisionNotInForceError, match="layer conv1 computed in float32, not bfloat16"):
+    with pytest.raises(PrecisionNotActiveError, match="amp-bf16 is not active: conv2d forward gave float32"):
+        verify(POLICIES["amp-bf16"], CPU)
+    with pytest.raises(PrecisionNotActiveError, match="layer conv1 computed in float32, not bfloat16"):
         check_model(POLICIES["amp-bf16"], build_model("resnet18", device=CPU), IMAGES)
 
 
@@ -79,8 +79,8 @@ def test_the_proof_catches_fp32_that_is_rounded_like_tf32(monkeypatch: pytest.Mo
         return exact(cut(x), cut(weight), **kwargs)
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", rounded)
-    with pytest.raises(PrecisionNotInForceError, match=r"fp32 is not in force: conv2d forward is off by [0-9.]+e-04"):
-        prove(POLICIES["fp32"], CPU)
+    with pytest.raises(PrecisionNotActiveError, match=r"fp32 is not active: conv2d forward is off by [0-9.]+e-04"):
+        verify(POLICIES["fp32"], CPU)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_the_proof_catches_fp32_that_is_rounded_like_tf32(monkeypatch: pytest.Mo
 def test_a_reading_outside_its_band_is_refused(change: dict[str, Any]) -> None:
     reading = ProofReading(probe="matmul forward", relative_error=1e-7, dtype="float32", low=0.0, high=1.5e-5)
     check_readings(POLICIES["fp32"], (reading,))
-    with pytest.raises(PrecisionNotInForceError):
+    with pytest.raises(PrecisionNotActiveError):
         check_readings(POLICIES["fp32"], (dataclasses.replace(reading, **change),))
 
 
 def test_a_network_without_master_weights_is_refused() -> None:
     model = build_model("resnet18", device=CPU).half()
-    with pytest.raises(PrecisionNotInForceError, match="parameters are float16"):
+    with pytest.raises(PrecisionNotActiveError, match="parameters are float16"):
         check_model(POLICIES["amp-fp16"], model, IMAGES.half())
 
 

@@ -8,7 +8,7 @@ seeds each. Where trainings differ, made without the assumptions of the rule (wh
 a normal one between seeds):
 
 - Every test image has a difficulty: most are nearly always right, some nearly always wrong, the others toss a coin.
-  An image is right or wrong anew in every training.
+  An image is right or wrong independently in every training.
 - Every training has a shift of its own that all images feel, of heavy tails (t with 4 degrees of freedom), and one for
   each of the ten classes. Their standard deviation is that of the scenario.
 - The same seed on both sides shares its split, and with it a part of the shift.

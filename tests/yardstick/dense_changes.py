@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pairs of benchmark results with known truth, made without the assumptions of perfsuite's rule (numpy only).
 
-regress_eval.py beside this file draws Gaussian process offsets and changes a few cells. Here noise has other causes,
+regress_eval.py next to this file draws Gaussian process offsets and changes a few cells. Here noise has other causes,
 and changes are as upgrades make them: half of the matrix, or all of it.
 
 A scenario gives rounds in seconds [cells, 2 sides, processes, rounds], the true candidate/baseline ratio of every cell,
@@ -11,7 +11,7 @@ and the order in which the processes ran. Where its noise comes from:
   (`half_faster`, `all_slower`) or by their own load: compute-bound cells fully, memory-bound ones hardly (`two_groups`).
 - Rounds are correlated in time (AR(1) in a random phase), skewed (gamma), with Pareto outliers, and are read from a
   timer of finite resolution.
-- Neighbours come and go on a busy host: on/off bursts that slow what runs meanwhile by a random factor (`busy_host`).
+- Neighbours come and go on a busy host: on/off bursts that slow what runs at that time by a random factor (`busy_host`).
 - A library picks one of several kernels per process and cell (`picked_kernels`).
 - A machine steps between two sides that ran one after the other (`four_cells_in_sequence`).
 - Half of the cells become 4 or 6% slower where processes scatter by 2 to 3% (`half_slower_loud`).

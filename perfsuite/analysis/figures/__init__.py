@@ -1,1 +1,1 @@
-"""Computed results -> figures, one room per kind. Only draws: all has been computed before."""
+"""Computed results -> figures, one module per figure. Only draws: all has been computed before."""

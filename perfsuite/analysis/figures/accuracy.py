@@ -23,20 +23,20 @@ from perfsuite.analysis.frames.trainings import accuracy_frame
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Panel
     from perfsuite.analysis.frames.training_groups import TrainingGroup
 
-LEAST_POINTS = 2.0
+MIN_POINTS = 2.0
 """An axis reaches at least as far to both sides of the middle, so that small differences look small."""
 
 
-def accuracy_chart(material: Material) -> Drawing | None:
+def accuracy_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the test accuracy of all groups of seeds with its interval, a panel for each recipe and place."""
-    groups = training_groups(material.results)
+    groups = training_groups(figure_data.results)
     if not groups:
         return None
-    rows = rows_of(accuracy_frame(material.results))
+    rows = rows_of(accuracy_frame(figure_data.results))
     panels: dict[tuple[str, str], list[tuple[TrainingGroup, dict[Any, Any]]]] = {}
     for group, row in zip(groups, rows, strict=True):
         panels.setdefault((group.recipe, group.family.place), []).append((group, row))
@@ -70,7 +70,7 @@ def _panel(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) 
     rows = [_row(f"{words(group.family, with_place=False)} {group.precision}", row) for group, row in ordered]
     marks = [value for row in rows for point in row.points for value in (point.value, point.low, point.high)]
     values = [value for value in marks if value is not None] + [bar.start for row in rows for bar in row.bars]
-    low, high = spread_limits(values, statistics.median(values), LEAST_POINTS)
+    low, high = spread_limits(values, statistics.median(values), MIN_POINTS)
     seeds = span([row["num_seeds"] for _, row in members])
     images = span([row["num_test_images"] for _, row in members])
     return rows_panel(

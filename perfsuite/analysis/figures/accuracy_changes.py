@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.row_panel import MOST_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.row_panel import MAX_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import INK
 from perfsuite.analysis.figures.verdicts import COLORS
 from perfsuite.analysis.frames.labels import span
@@ -15,15 +15,15 @@ from perfsuite.analysis.verdicts.ranking import ranked_trainings
 from perfsuite.analysis.verdicts.verdict_words import SYMBOLS, counts_in_words
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
-def accuracy_changes_chart(material: Material, most: int = MOST_ROWS) -> Drawing | None:
+def accuracy_changes_chart(figure_data: FigureData, most: int = MAX_ROWS) -> Drawing | None:
     """Draw candidate minus baseline in points with 95% intervals, the worst verdicts first, at most so many."""
-    if material.comparison is None:
+    if figure_data.comparison is None:
         return None
-    found = material.comparison.trainings
+    found = figure_data.comparison.trainings
     known = [one for one in ranked_trainings(found) if one.accuracy.change is not None]
     if not known:
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_point
-from perfsuite.analysis.figures.row_panel import MOST_ROWS, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import FP32
 from perfsuite.analysis.frames.environment_entries import ratio_of_entry
 from perfsuite.analysis.frames.ratio_text import ratio_text
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.statistics.intervals import Ratio
 
 FARTHEST = 4.0
 """Ratios beyond this (and below its inverse) are drawn at the edge: one outlier must not hide the others."""
 
 
-def across_chart(material: Material) -> Drawing | None:
+def across_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the time in every other environment against the first, a panel each."""
-    found = material.across
+    found = figure_data.across
     if found is None:
         return None
     panels: list[tuple[str, list[Row]]] = []
@@ -36,7 +36,7 @@ def across_chart(material: Material) -> Drawing | None:
             for entry in found.changes
             if entry["environment"] == environment and (ratio := ratio_of_entry(entry, "ratio")) is not None
         ]
-        largest = sorted(known, key=lambda pair: -abs(math.log(pair[1].ratio)))[:MOST_ROWS]
+        largest = sorted(known, key=lambda pair: -abs(math.log(pair[1].ratio)))[:MAX_ROWS]
         shown = {id(entry) for entry, _ in largest}
         rows = [_row(entry, ratio) for entry, ratio in known if id(entry) in shown]
         ratios += [ratio for _, ratio in known]

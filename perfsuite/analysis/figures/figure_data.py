@@ -18,7 +18,7 @@ from perfsuite.analysis.frames.cells import Cell, measured_cells
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class FigureData:
     """All that a page or a figure may show.
 
     Attributes:

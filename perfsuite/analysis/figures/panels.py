@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LEGEND_INCHES = 0.24
 HEADING_INCHES = 0.62
 GAP_INCHES = 0.3
-MOST_COLUMNS = 3
+MAX_COLUMNS = 3
 
 
 class Marks:
@@ -107,7 +107,7 @@ def whole_figure(drawing: Drawing) -> Figure:
 
     with in_style():
         panels = drawing.panels
-        num_columns = min(len(panels), MOST_COLUMNS)
+        num_columns = min(len(panels), MAX_COLUMNS)
         rows = [panels[start : start + num_columns] for start in range(0, len(panels), num_columns)]
         width = num_columns * WIDTH_INCHES + (num_columns - 1) * GAP_INCHES
         legend_rows = _legend_rows(drawing.legend, width)

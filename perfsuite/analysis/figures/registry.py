@@ -11,7 +11,7 @@ from perfsuite.analysis.figures.environments import across_chart
 from perfsuite.analysis.figures.resources import energy_chart, light_chart, memory_chart
 from perfsuite.analysis.figures.rounds import plain_chart, rounds_chart
 from perfsuite.analysis.figures.steps import paired_chart, phases_chart, speedup_chart
-from perfsuite.analysis.figures.thesis import study_chart
+from perfsuite.analysis.figures.thesis import thesis_chart
 from perfsuite.analysis.figures.trainings import confusion_chart, curves_chart, differences_chart
 from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.errors import InvalidChoiceError
@@ -20,7 +20,7 @@ from perfsuite.parsing import choose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
 
 
@@ -33,7 +33,7 @@ class Kind:
         needs: What results it needs, in words.
     """
 
-    build: Callable[[Material], Drawing | None]
+    build: Callable[[FigureData], Drawing | None]
     needs: str
 
 
@@ -43,8 +43,8 @@ KINDS: dict[str, Kind] = {
     "phases": Kind(build=phases_chart, needs="forward, backward and train_step of the same network"),
     "memory": Kind(build=memory_chart, needs="steps with peak memory"),
     "light": Kind(build=light_chart, needs="steps with their share of hardware peak"),
-    "energy": Kind(build=energy_chart, needs="steps with energy, which NVML tells on a GPU"),
-    "study": Kind(build=study_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"),
+    "energy": Kind(build=energy_chart, needs="steps with energy, which NVML reports on a GPU"),
+    "study": Kind(build=thesis_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"),
     "accuracy": Kind(build=accuracy_chart, needs="full trainings"),
     "curves": Kind(build=curves_chart, needs="full trainings"),
     "confusion": Kind(build=confusion_chart, needs="full trainings"),
@@ -57,14 +57,14 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def build_chart(name: str, material: Material) -> Drawing:
+def build_chart(name: str, figure_data: FigureData) -> Drawing:
     """Return a figure by name.
 
     Raises:
         InvalidChoiceError: An unknown name, or nothing in the results for it.
     """
     kind = choose(KINDS, name, kind="figure")
-    drawing = kind.build(material)
+    drawing = kind.build(figure_data)
     if drawing is None:
         raise InvalidChoiceError(f"{name}: nothing in these files to draw; it needs {kind.needs}")
     return drawing

@@ -14,14 +14,14 @@ from perfsuite.formatting import MIB_BYTES, significant
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
 
 LEFT_OVER = SEQUENCE[7]
 
 
-def memory_chart(material: Material) -> Drawing | None:
+def memory_chart(figure_data: FigureData) -> Drawing | None:
     """Draw each peak as it was predicted, part by part, and as it was measured."""
-    cells = [cell for cell in material.cells if cell.metrics.get("peak_allocated_bytes")]
+    cells = [cell for cell in figure_data.cells if cell.metrics.get("peak_allocated_bytes")]
     cells = _largest_phase(cells)
     if not cells:
         return None
@@ -116,9 +116,11 @@ def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
 _LIGHT = ("probe_ratio", "data_sheet_ratio")
 
 
-def light_chart(material: Material) -> Drawing | None:
+def light_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how much of the hardware peak is reached: of what probes reach on the device, and of its data sheet."""
-    found = [cell for cell in material.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")]
+    found = [
+        cell for cell in figure_data.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")
+    ]
     if not found:
         return None
     panels, best = [], []
@@ -174,9 +176,9 @@ def _light_row(cell: Cell) -> Row:
     )
 
 
-def energy_chart(material: Material) -> Drawing | None:
+def energy_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the energy of an image, by phase."""
-    found = [cell for cell in material.cells if cell.metrics.get("energy_per_image_joules")]
+    found = [cell for cell in figure_data.cells if cell.metrics.get("energy_per_image_joules")]
     if not found:
         return None
     limit = upper_limit([1e3 * float(cell.metrics["energy_per_image_joules"]) for cell in found])
@@ -207,9 +209,9 @@ def energy_chart(material: Material) -> Drawing | None:
 def _energy_row(cell: Cell) -> Row:
     name = f"{cell.label} {cell.workload['precision']}"
     millijoules = 1e3 * float(cell.metrics["energy_per_image_joules"])
-    beside = {"power_median_watts": "W", "sm_clock_median_mhz": "MHz", "temperature_max_celsius": "°C"}
+    details = {"power_median_watts": "W", "sm_clock_median_mhz": "MHz", "temperature_max_celsius": "°C"}
     state: list[str] = []
-    for key, unit in beside.items():
+    for key, unit in details.items():
         value: Any = cell.metrics.get(key)
         state += [f"{significant(float(value), 3)} {unit}"] if value else []
     value = f"{significant(millijoules)} mJ"

@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.analysis.figures.panels import Drawing, Panel, Swatch
 from perfsuite.analysis.figures.row_panel import (
-    MOST_ROWS,
+    MAX_ROWS,
     Bar,
     Point,
     Row,
@@ -28,30 +28,30 @@ from perfsuite.formatting import duration
 if TYPE_CHECKING:
     import pandas as pd
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.frames.cells import Cell
 
 NUM_BINS = 16
 """Of the outline of a spread."""
 
-LEAST_FOR_OUTLINE = 40
+MIN_FOR_OUTLINE = 40
 """With fewer rounds than this a box stands for it: an outline would show their chance."""
 
-MOST_PERCENT = 30.0
+MAX_PERCENT = 30.0
 """Where an axis ends: beyond it a cell is told in words, so that it does not hide the others."""
 
-MOST_PLACES = 6
+MAX_PLACES = 6
 """Panels of medians; more are not read in a figure."""
 
 FAR_APART = 30.0
 """Times that differ by more stand on a logarithmic axis."""
 
 
-def rounds_chart(material: Material) -> Drawing | None:
+def rounds_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how the rounds of every cell are spread around their median."""
-    results = material.results
+    results = figure_data.results
     panels = []
-    for (where, phase), cells in by_place_and_phase(material.cells).items():
+    for (where, phase), cells in by_place_and_phase(figure_data.cells).items():
         rows, numbers = [], [0.0]
         for cell in cells:
             times = [results.times_s[row] for row in cell.rows]
@@ -67,7 +67,7 @@ def rounds_chart(material: Material) -> Drawing | None:
                 f"({duration(cell.time_s or 0)}), nine of ten within {low:+.2f} to {high:+.2f}%"
             )
             counts, edges = np.histogram(around, bins=NUM_BINS, range=tuple(np.percentile(around, [1, 99])))
-            several = len(around) >= LEAST_FOR_OUTLINE and counts.max() > 0
+            several = len(around) >= MIN_FOR_OUTLINE and counts.max() > 0
             rows.append(
                 Row(
                     label=name,
@@ -83,7 +83,7 @@ def rounds_chart(material: Material) -> Drawing | None:
             panels.append((where, phase, rows, numbers, cells))
     if not panels:
         return None
-    numbers = [min(max(number, -MOST_PERCENT), MOST_PERCENT) for panel in panels for number in panel[3]]
+    numbers = [min(max(number, -MAX_PERCENT), MAX_PERCENT) for panel in panels for number in panel[3]]
     limits = spread_limits(numbers, 0.0, 1.0)
     widest = max((row for panel in panels for row in panel[2]), key=lambda row: row.points[0].high or 0)
     return Drawing(
@@ -113,9 +113,9 @@ def _rounds_panel(where: str, phase: str, rows: list[Row], cells: list[Cell], li
     )
 
 
-def plain_chart(material: Material) -> Drawing | None:
+def plain_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the medians of benchmarks that are not the suite's, the slowest first, a panel per place."""
-    frame = material.results.benchmarks
+    frame = figure_data.results.benchmarks
     if frame.empty or "time_median_s" not in frame:
         return None
     foreign = frame[frame["model"].isna() & (frame["time_median_s"] > 0)]
@@ -125,14 +125,14 @@ def plain_chart(material: Material) -> Drawing | None:
     foreign = foreign.assign(place=[place(row) for row in rows_of(foreign)])
     places = list(dict.fromkeys(foreign["place"]))
     slowest = foreign.groupby("fullname", sort=False)["time_median_s"].agg(geometric_mean)
-    chosen = slowest.sort_values(ascending=False, kind="stable").head(MOST_ROWS)
+    chosen = slowest.sort_values(ascending=False, kind="stable").head(MAX_ROWS)
     labels = dict(zip(foreign["fullname"], foreign[name_column(foreign)], strict=True))
-    drawn = foreign[foreign["fullname"].isin(chosen.index) & foreign["place"].isin(places[:MOST_PLACES])]
+    drawn = foreign[foreign["fullname"].isin(chosen.index) & foreign["place"].isin(places[:MAX_PLACES])]
     numbers = drawn["time_median_s"].tolist()
     far = max(numbers) > FAR_APART * min(numbers)
     limits = (min(numbers) / 1.5, max(numbers) * 1.5) if far else (0.0, upper_limit(numbers))
     panels, finding = [], ""
-    for where in places[:MOST_PLACES]:
+    for where in places[:MAX_PLACES]:
         runs = drawn[drawn["place"] == where]
         rows = [_median_row(str(labels[name]), runs[runs["fullname"] == name]) for name in chosen.index]
         num_runs = span([int(count) for count in runs["fullname"].value_counts()])
@@ -145,7 +145,7 @@ def plain_chart(material: Material) -> Drawing | None:
         on = f" ({where})" if where else ""
         finding = finding or f"The slowest: {slow.label}, {slow.value}{on}."
     runs_differ = drawn.groupby(["place", "fullname"]).size().max() > 1
-    left_out = len(places) - MOST_PLACES
+    left_out = len(places) - MAX_PLACES
     return Drawing(
         kind="plain",
         title=f"Median times, the slowest {len(chosen)} of {len(slowest)}"

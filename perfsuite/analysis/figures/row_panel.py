@@ -25,7 +25,7 @@ SMALLEST = 0.82
 INTERVAL_POINTS, SPREAD_POINTS = 1.5, 0.7
 """How thick the line of an interval is, and that of a spread within one run."""
 
-MOST_ROWS = 24
+MAX_ROWS = 24
 """More than these are not read in a figure; the table has them all."""
 
 
@@ -71,7 +71,7 @@ class Row:
     Attributes:
         label: What it is about.
         value: Its number with unit and interval, in words.
-        bars: Parts, side by side; thin ones stand below the others.
+        bars: Parts, side by side; thin ones lie below the others.
         points: Points above the bars.
         shape: A spread behind them.
     """
@@ -100,7 +100,7 @@ def rows_panel(  # noqa: PLR0913 - an axis may have many marks
     Args:
         title: What it is about.
         what: What its numbers are, in a few words.
-        rows: From above to below; those beyond `MOST_ROWS` are left out.
+        rows: From above to below; those beyond `MAX_ROWS` are left out.
         axis: The label of the axis: quantity, unit, n.
         limits: Of the axis.
         reference: Where to draw a line that means no difference.
@@ -108,7 +108,7 @@ def rows_panel(  # noqa: PLR0913 - an axis may have many marks
         dashed: Where to draw a dashed line; the legend says what it is.
         scale: Of the axis: numbers whose unit its heading says, or times in the unit that suits each.
     """
-    shown = rows[:MOST_ROWS]
+    shown = rows[:MAX_ROWS]
 
     def draw(axes: Axes, marks: Marks) -> None:
         clear_frame(axes)

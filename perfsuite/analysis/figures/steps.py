@@ -28,16 +28,16 @@ from perfsuite.metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.statistics.intervals import Ratio
 
 
-def speedup_chart(material: Material) -> Drawing | None:
+def speedup_chart(figure_data: FigureData) -> Drawing | None:
     """Draw what AMP gives against FP32 per network and phase, a panel per phase and environment."""
-    frame = material.speedups
+    frame = figure_data.speedups
     if frame.empty:
         return None
-    place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
+    place, label = place_words(figure_data.results.benchmarks), workload_words(figure_data.results.benchmarks)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in sorted(rows_of(frame), key=lambda row: phase_rank(row["phase"])):
         groups.setdefault((place(row), row["phase"]), []).append({str(key): value for key, value in row.items()})
@@ -108,9 +108,9 @@ def speedup_in_words(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str
     return f"{what} {texts[0]} ({names[0]}) to {texts[1]} ({names[1]}) the speed of FP32{at}."
 
 
-def paired_chart(material: Material) -> Drawing | None:
+def paired_chart(figure_data: FigureData) -> Drawing | None:
     """Draw speed-ups that were measured interleaved."""
-    frame = pairs_frame(material.results, COMPARISONS["paired"])
+    frame = pairs_frame(figure_data.results, COMPARISONS["paired"])
     if frame.empty:
         return None
     place, label = place_words(frame), workload_words(frame, but=("precision",))
@@ -159,10 +159,10 @@ def paired_chart(material: Material) -> Drawing | None:
 PARTS = (("forward", SEQUENCE[0]), ("backward", SEQUENCE[1]), ("the rest of the step", SEQUENCE[6]))
 
 
-def phases_chart(material: Material) -> Drawing | None:
+def phases_chart(figure_data: FigureData) -> Drawing | None:
     """Draw what a training step's time is made of: forward, backward, and what the whole takes beyond them."""
     found: dict[tuple[str, str], dict[str, dict[str, Cell]]] = {}
-    for cell in material.cells:
+    for cell in figure_data.cells:
         if cell.time_s is not None:
             phases = found.setdefault((cell.place, cell.label), {}).setdefault(cell.workload["precision"], {})
             phases[cell.workload["phase"]] = cell

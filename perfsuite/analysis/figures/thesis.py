@@ -1,4 +1,4 @@
-"""What AMP gave the study and what it gives here, side by side."""
+"""What AMP gave the thesis and what it gives here, side by side."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from perfsuite.thesis import thesis_result
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.statistics.intervals import Ratio
 
 
-def study_chart(material: Material) -> Drawing | None:
-    """Draw the ratios of AMP to FP32, ours beside the study's."""
-    results = material.results
+def thesis_chart(figure_data: FigureData) -> Drawing | None:
+    """Draw the ratios of AMP to FP32, measured and in the thesis."""
+    results = figure_data.results
     trainings = comparable_trainings(results)
     if trainings.trainings:
         frame, ours, what = thesis_trainings_frame(results), "time_ratio", "training time"
@@ -45,7 +45,7 @@ def study_chart(material: Material) -> Drawing | None:
         for record in records:
             value, study = (
                 record.get(key),
-                record.get(theirs, _study_memory_ratio(record) if theirs == _MEMORY else None),
+                record.get(theirs, _thesis_memory_ratio(record) if theirs == _MEMORY else None),
             )
             if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
                 continue
@@ -75,12 +75,12 @@ def study_chart(material: Material) -> Drawing | None:
     panels_color = precision_color(next(str(r["precision"]) for r in records if r["precision"] != BASELINE))
     return Drawing(
         kind="study",
-        title="Beside the study (Tesla T4, torch 1.6.0): ratios of AMP to FP32",
+        title="Compared with the thesis (Tesla T4, torch 1.6.0): ratios of AMP to FP32",
         finding=f"{panels[0].finding}.",
         panels=tuple(panels),
         legend=(
-            Swatch(label="ours", color=panels_color, look="point"),
-            Swatch(label="the study's", color=INK, look="diamond"),
+            Swatch(label="measured", color=panels_color, look="point"),
+            Swatch(label="the thesis's", color=INK, look="diamond"),
             *bracket_legend(ratios, panels_color),
         ),
         notes=("another machine and another torch: ratios are comparable, times are not",),
@@ -90,7 +90,7 @@ def study_chart(material: Material) -> Drawing | None:
 _MEMORY = "thesis_memory_ratio"
 
 
-def _study_memory_ratio(record: Mapping[Any, Any]) -> float | None:
+def _thesis_memory_ratio(record: Mapping[Any, Any]) -> float | None:
     precision = THESIS_PRECISIONS.get(record["precision"], record["precision"])
     theirs, base = thesis_result(record["model"], precision), thesis_result(record["model"], BASELINE)
     return theirs.peak_allocated_bytes / base.peak_allocated_bytes if theirs and base else None
@@ -109,7 +109,7 @@ def _study_row(label: str, precision: str, ratio: Ratio, study: float) -> Row:
         label=label,
         value=words,
         points=(
-            Point(value=study, color=INK, tip=f"{label}: the study {study:.2f}x", look="diamond"),
-            ratio_point(ratio, color=color, tip=f"{label}: ours {words}", look="dot"),
+            Point(value=study, color=INK, tip=f"{label}: the thesis {study:.2f}x", look="diamond"),
+            ratio_point(ratio, color=color, tip=f"{label}: measured {words}", look="dot"),
         ),
     )

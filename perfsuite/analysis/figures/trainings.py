@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Marks
     from perfsuite.analysis.frames.training_groups import Family, TrainingGroup
     from perfsuite.records.training import EpochRecord
@@ -37,8 +37,8 @@ FAR_APART = 20.0
 """Losses that differ by more are drawn on a logarithmic axis: the first epoch must not hide the others."""
 
 
-MOST_DOTS = 12
-MOST_STEPS = 4
+MAX_DOTS = 12
+MAX_STEPS = 4
 
 BAND_OPACITY = 0.22
 
@@ -46,12 +46,12 @@ Curve = tuple["TrainingGroup", list[list[float]]]
 """A group of seeds and what a curve of each of its trainings shows [trainings, epochs]."""
 
 
-def curves_chart(material: Material) -> Drawing | None:
+def curves_chart(figure_data: FigureData) -> Drawing | None:
     """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch.
 
     Several seeds are a line, their mean, and a band from the lowest to the highest of them.
     """
-    groups = training_groups(material.results)
+    groups = training_groups(figure_data.results)
     families: dict[Family, list[TrainingGroup]] = {}
     for group in groups:
         families.setdefault(group.family, []).append(group)
@@ -149,7 +149,7 @@ def _draw_curve(axes: Axes, marks: Marks, name: str, precision: str, trainings: 
         lowest, highest = values.min(axis=0), values.max(axis=0)
         axes.fill_between(epochs, lowest, highest, color=color, alpha=BAND_OPACITY, linewidth=0, zorder=2)
     axes.plot(epochs, means, color=color, linewidth=1.7, linestyle=style, zorder=3)
-    seen = 1.0 if len(means) <= MOST_DOTS else 0.0  # many hide the line; they still say their number
+    seen = 1.0 if len(means) <= MAX_DOTS else 0.0  # many hide the line; they still say their number
     for index, epoch in enumerate(epochs):
         (mark,) = axes.plot([epoch], [means[index]], "o", color=color, markersize=4, zorder=4, alpha=seen)
         marks.add(mark, f"{name}, {precision}, epoch {epoch}: {_spread(trainings, index)}")
@@ -172,7 +172,7 @@ def _set_scale(axes: Axes, scale: str, numbers: Sequence[float]) -> None:
     elif scale == "log" or (scale == "loss" and 0 < FAR_APART * min(numbers) < max(numbers)):
         axes.set_yscale("log")
         few = sorted(set(numbers))
-        locator = FixedLocator(few) if len(few) <= MOST_STEPS else LogLocator(subs=(1.0, 2.0, 5.0), numticks=8)
+        locator = FixedLocator(few) if len(few) <= MAX_STEPS else LogLocator(subs=(1.0, 2.0, 5.0), numticks=8)
         axes.yaxis.set_major_locator(locator)
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
@@ -193,9 +193,9 @@ def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:
     return sorted(groups, key=lambda group: group.precision != BASELINE)
 
 
-def confusion_chart(material: Material) -> Drawing | None:
+def confusion_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the confusion matrices side by side, as the thesis's figure 5.1."""
-    groups = _baselines_first(training_groups(material.results))
+    groups = _baselines_first(training_groups(figure_data.results))
     if not groups:
         return None
     family_name = family_words(groups)
@@ -218,9 +218,9 @@ def confusion_chart(material: Material) -> Drawing | None:
     )
 
 
-def differences_chart(material: Material) -> Drawing | None:
+def differences_chart(figure_data: FigureData) -> Drawing | None:
     """Draw AMP's confusion matrices minus those of FP32."""
-    groups = training_groups(material.results)
+    groups = training_groups(figure_data.results)
     family_name = family_words(groups)
     panels, words = [], []
     for group in groups:

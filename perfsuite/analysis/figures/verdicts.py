@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.row_panel import MOST_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.row_panel import MAX_ROWS, Point, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
 from perfsuite.analysis.frames.labels import workload_words
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, percent
@@ -19,7 +19,7 @@ from perfsuite.analysis.verdicts.verdict_words import SYMBOLS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import Verdict
 
@@ -41,9 +41,9 @@ FARTHEST = 4.0
 """Ratios beyond this (and below its inverse) stand at the edge: one outlier must not hide the others."""
 
 
-def verdicts_chart(material: Material, most: int = 2 * MOST_ROWS) -> Drawing | None:
+def verdicts_chart(figure_data: FigureData, most: int = 2 * MAX_ROWS) -> Drawing | None:
     """Draw changes of time with their intervals, the worst verdicts first, at most so many."""
-    comparison = material.comparison
+    comparison = figure_data.comparison
     if comparison is None:
         return None
     known = [benchmark for benchmark in ranked(comparison) if benchmark.time.ratio is not None]

@@ -29,7 +29,7 @@ WORKLOAD_COLUMNS = (
 
 
 PAIRING_COLUMNS = tuple(column for column in WORKLOAD_COLUMNS if column != "precision")
-"""The workload but for its precision: what FP32 and AMP must share to be set against each other."""
+"""The workload but for its precision: what FP32 and AMP must share to be compared."""
 
 
 def differing_columns(benchmarks: pd.DataFrame) -> list[str]:

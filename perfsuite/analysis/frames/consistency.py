@@ -31,7 +31,7 @@ synchronises the device once more than the step does, and the step has an optimi
 
 def consistency_findings(results: Results) -> tuple[str, ...]:
     """Return what contradicts itself in these results, in words; nothing of files that are not perfsuite's."""
-    if not results.ours or results.benchmarks.empty:
+    if not results.has_records or results.benchmarks.empty:
         return ()
     has_pairs = any(pair.record.comparison == "speedup" for pair in results.pairs)
     disagreeing = disagreeing_speedups(speedup_frame(results)) if has_pairs else []

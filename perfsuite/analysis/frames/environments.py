@@ -39,7 +39,7 @@ class Across:
     """Environments side by side.
 
     Attributes:
-        baseline: Label of the environment that the others are held against.
+        baseline: Label of the environment that the others are compared with.
         environments: Labels of all, the baseline first.
         changes: A dict per benchmark and other environment: `fullname`, `label`, `environment`, `ratio` of times with
             `ci_low`, `ci_high`, `ci_level`, `basis` (see `Ratio`) and `num_processes`, `memory_ratio`; absent values
@@ -80,7 +80,7 @@ def read_axes(text: str) -> tuple[str, ...]:
 
 
 def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[str]) -> Across:
-    """Set the environments of the candidate files beside that of the baseline files.
+    """Compare the environments of the candidate files with that of the baseline files.
 
     Raises:
         ResultFileError: A file cannot be used.
@@ -185,7 +185,7 @@ def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[st
 
 
 def _identity(frame: pd.DataFrame) -> list[Any]:
-    """Return what a row measures, apart from where: its workload, or its full name in a file that is not ours."""
+    """Return what a row measures, apart from where: its workload, or its full name where the file is foreign."""
     columns = [column for column in WORKLOAD_COLUMNS if column != "device_type"]
     return [
         row["fullname"] if row["model"] is None else tuple(row[column] for column in columns)

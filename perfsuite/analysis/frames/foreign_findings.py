@@ -32,29 +32,29 @@ EXPLANATIONS = {
 }
 """Every finding, the most serious first, and what it means."""
 
-SHORTEST_ROUND_RATIO = 1 / 3
-"""Of the shortest round to the median. Of the public benchmarks whose rounds last longer than `SHORTEST_ROUND_S`, seven
+MIN_ROUND_RATIO = 1 / 3
+"""Of the shortest round to the median. Of the public benchmarks whose rounds last longer than `MIN_ROUND_S`, seven
 are below, all on a GPU that the timer did not wait for (0.001 to 0.31); the next on a CPU is at 0.44."""
 
-SHORTEST_ROUND_S = 1e-6
+MIN_ROUND_S = 1e-6
 """Two calls of `perf_counter` take 0.05 to 0.1 us, and its steps are 0.1 us on Windows and 0.042 us on Apple's
 processors: a round below 1 us may be off by a tenth. pytest-benchmark itself aims at 5 us or more."""
 
 WIDEST_IQR_RATIO = 0.5
 """Of the interquartile range to the median: exceeded by one in a hundred public benchmarks; 75% are below 0.05."""
 
-LEAST_ROUNDS = 5
+MIN_ROUNDS = 5
 """pytest-benchmark's default of `min_rounds`."""
 
-LARGEST_MEAN_RATIO = 2.0
+MAX_MEAN_RATIO = 2.0
 """Of the mean to the median: exceeded by three in a hundred public benchmarks, all of four repositories."""
 
 ROUNDING_RATIO = 1e-6
 """By how much statistics may be out of order because they were rounded."""
 
-MOST_NAMED = 2
+MAX_NAMED = 2
 
-LONGEST_NAME = 48
+MAX_NAME = 48
 """Characters of a name in a line of findings."""
 
 
@@ -76,17 +76,17 @@ def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
         found.add(ZERO)
     if _is_contradictory(row):
         found.add(CONTRADICTORY)
-    if shortest and shortest * iterations < SHORTEST_ROUND_S:
+    if shortest and shortest * iterations < MIN_ROUND_S:
         found.add(TIMER)  # its shortest round may be one step of the timer, whatever the median is
-    elif shortest and median and shortest < SHORTEST_ROUND_RATIO * median:
+    elif shortest and median and shortest < MIN_ROUND_RATIO * median:
         found.add(SHORT_ROUND)
     if rounds == 1:
         found.add(ONE_ROUND)
-    elif rounds is not None and rounds < LEAST_ROUNDS:
+    elif rounds is not None and rounds < MIN_ROUNDS:
         found.add(FEW_ROUNDS)
     if q1 is not None and q3 is not None and median and q3 - q1 > WIDEST_IQR_RATIO * median:
         found.add(SPREAD)
-    if mean and median and mean > LARGEST_MEAN_RATIO * median:
+    if mean and median and mean > MAX_MEAN_RATIO * median:
         found.add(LONG_ROUNDS)
     return tuple(finding for finding in EXPLANATIONS if finding in found) if found else ()
 
@@ -128,11 +128,11 @@ def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
 
 def _first(names: list[str]) -> str:
     different = list(dict.fromkeys(names))
-    more = len(different) - MOST_NAMED
-    return ", ".join(_shortened(name) for name in different[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(different) - MAX_NAMED
+    return ", ".join(_shortened(name) for name in different[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _shortened(name: str) -> str:
     """Leave out the middle of a long name: the beginning names the test, the end its parameters."""
-    half = (LONGEST_NAME - len("...")) // 2
-    return name if len(name) <= LONGEST_NAME else f"{name[:half]}...{name[-half:]}"
+    half = (MAX_NAME - len("...")) // 2
+    return name if len(name) <= MAX_NAME else f"{name[:half]}...{name[-half:]}"

@@ -37,7 +37,7 @@ def collect_with_noise_floor(paths: Iterable[Path]) -> Results:
     floors, notes = known_noise_floors()
     return dataclasses.replace(
         results,
-        benchmarks=results.benchmarks if not results.ours else with_noise_floor(results.benchmarks, floors),
+        benchmarks=results.benchmarks if not results.has_records else with_noise_floor(results.benchmarks, floors),
         notes=(*results.notes, *notes),
     )
 

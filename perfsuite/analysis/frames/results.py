@@ -1,4 +1,4 @@
-"""pytest-benchmark JSON files -> data frames: a row per benchmark, a row per round, a row per cell without a number."""
+"""pytest-benchmark JSON files -> data frames: a row per benchmark, a row per round, a row per cell without a result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two things measured in alternation, as read from a file.
+    """Two things measured interleaved, as read from a file.
 
     Attributes:
         record: What was measured.
@@ -61,18 +61,18 @@ class Results:
         benchmarks: A row per benchmark: workload, metrics in base units, environment, file. In files that are not
             ours the workload and environment columns are None.
         times_s: The raw rounds of each row [num_rounds] float64 seconds, or None; in the order of `benchmarks`.
-        outcomes: A row per cell that did not become a number: file, nodeid, outcome, reason.
-        ours: Whether every benchmark has a record of ours.
+        outcomes: A row per cell that failed, was skipped or not run: file, nodeid, outcome, reason.
+        has_records: Whether every benchmark has a perfsuite record.
         notes: What a reader should know of the files, in words.
         trainings: Full trainings; never among `benchmarks`, whose time is that of one pass.
         profiles: Where the time of each row's pass went, or None; in the order of `benchmarks`.
-        pairs: What was measured in alternation; never among `benchmarks`, for its rounds are blocks of two workloads.
+        pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
     """
 
     benchmarks: pd.DataFrame
     times_s: list[np.ndarray[Any, np.dtype[np.float64]] | None]
     outcomes: pd.DataFrame
-    ours: bool
+    has_records: bool
     notes: tuple[str, ...]
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
@@ -90,13 +90,13 @@ class Results:
         )
 
     def outcomes_in_words(self) -> list[str]:
-        """Return a line for each cell that did not become a number."""
+        """Return a line for each cell that failed, was skipped or not run."""
         rows = rows_of(self.outcomes)
         return [f"{row['outcome'].replace('_', ' ')}: {row['nodeid']}: {row['reason']}" for row in rows]
 
 
 def collect(paths: Iterable[Path]) -> Results:
-    """Read any pytest-benchmark JSON files, ours or not.
+    """Read any pytest-benchmark JSON files, perfsuite's or others.
 
     A file that holds the same process as one before it is left out with a note: a copy is not a second run.
 
@@ -143,7 +143,7 @@ def collect(paths: Iterable[Path]) -> Results:
         times_s=times,
         profiles=profiles,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
-        ours=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
+        has_records=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
@@ -202,12 +202,12 @@ def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[Resu
         dataclasses.replace(file, benchmarks=tuple(one for one in file.benchmarks if not _is_quick(one)))
         for file in files
     ]
-    left_out = [f"{file.path}: measured with --perf-quick, left out beside full measurements" for file in quick]
+    left_out = [f"{file.path}: measured with --perf-quick, left out: there are full measurements" for file in quick]
     return kept, [*notes, *left_out]
 
 
 def _run_ids(file: ResultFile) -> set[str]:
-    """Return what identifies the runs of a file: their ids, or names and rounds in a file that is not ours."""
+    """Return what identifies the runs of a file: their ids, or in a foreign file names and rounds."""
     own = [benchmark for benchmark in file.benchmarks if not benchmark.replayed]
     ids = {benchmark.run_id for benchmark in own if benchmark.run_id is not None}
     return ids if ids or not own else {fingerprint(own, file.written)}

@@ -1,4 +1,4 @@
-"""What a record's evidence comes to: columns beside a cell's time, of its limits, its telemetry and its profile."""
+"""What a record's evidence comes to: columns, of its limits, its telemetry and its profile."""
 
 from __future__ import annotations
 

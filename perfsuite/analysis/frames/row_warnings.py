@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfsuite.records.training import TrainingRecord
 
 OTHER = "see notes"
-"""Of a result with a finding that has no word of its own: a warm-up that did not become steady, for instance."""
+"""Of a result with a finding that has no word of its own: a warm-up that did not become stable, for instance."""
 
 
 def warnings_of(record: Record, *, iqr_s: float | None, median_s: float | None) -> str | None:

@@ -51,7 +51,7 @@ def speedup_frame(results: Results) -> pd.DataFrame:
         `warnings` of both.
     """
     frame = results.benchmarks
-    if frame.empty or not results.ours:
+    if frame.empty or not results.has_records:
         return pd.DataFrame()
     frame = frame.assign(row=range(len(frame)))
     if "peak_allocated_bytes" not in frame:

@@ -1,4 +1,4 @@
-"""What the hardware did meanwhile, as columns."""
+"""Hardware telemetry, as columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our step results beside the study's tables 5.1 and 5.2: training time, projected, and peak memory."""
+"""Step results compared with the thesis's tables 5.1 and 5.2: training time, projected, and peak memory."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def thesis_frame(results: Results) -> pd.DataFrame:
-    """Return a row per place and train_step of a network that the study trained, in FP32 or with AMP.
+    """Return a row per place and train_step of a network that the thesis trained, in FP32 or with AMP.
 
     Several files of one place (see `place_columns`) are several processes of it.
 
     Returns:
         Columns: the place columns, `model`, `precision`, `batch_size`, `gradients`,
         `images_per_second`, `projected_training_time_s` (epochs x 45,000 / images per second),
-        `peak_allocated_bytes`, the study's `thesis_training_time_s` and `thesis_peak_bytes` (None unless the batch and
-        the gradients are the study's), `num_processes`, and for AMP the ratios to FP32, ours and the study's:
+        `peak_allocated_bytes`, the thesis's `thesis_training_time_s` and `thesis_peak_bytes` (None unless the batch and
+        the gradients are the thesis's), `num_processes`, and for AMP the ratios to FP32, ours and the thesis's:
         `projected_time_ratio` with what `ratio_columns` adds.
     """
     frame = results.benchmarks
-    if frame.empty or not results.ours:
+    if frame.empty or not results.has_records:
         return pd.DataFrame()
     places = place_columns(frame)
     frame = frame.assign(row=range(len(frame)))

@@ -63,7 +63,7 @@ def left_out_in_words(results: Results) -> list[str]:
 
 
 THESIS_PRECISIONS = {BASELINE: BASELINE, "amp-fp16": "amp-fp16", "amp-bf16": "amp-fp16"}
-"""Which precision of the thesis each of ours is compared with."""
+"""Which precision of the thesis each measured one is compared with."""
 
 
 _RECIPE_VALUES = (

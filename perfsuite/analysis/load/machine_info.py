@@ -34,12 +34,12 @@ VERSION_PLACES = {
 NOT_A_NAME = {"", "unknown", "none", "n/a", "null"}
 """What is written where nothing was found; py-cpuinfo writes `unknown`."""
 
-LONGEST_TEXT = 4000
+MAX_TEXT = 4000
 """Characters of a text that are searched for a name."""
 
-LONGEST_NAME = 200
+MAX_NAME = 200
 
-MOST_GPUS = 64
+MAX_GPUS = 64
 """Entries of a list that are read."""
 
 DEEPEST = 3
@@ -91,7 +91,7 @@ def versions_of(file: ResultFile) -> dict[str, str]:
 
 
 def started_s(file: ResultFile) -> float:
-    """Return when the run began in seconds since 1970, by our record or by when the file was written; else NaN."""
+    """Return when the run began in seconds since 1970, by its record or by when the file was written; else NaN."""
     for benchmark in file.benchmarks:
         ours = benchmark.record or benchmark.pair
         if ours is not None:
@@ -115,7 +115,7 @@ def _gpu(machine: Mapping[str, Any]) -> str | None:
 def _name(value: Any, keys: Sequence[str], depth: int = 0) -> str | None:
     """Return a name: of a text, of an object by its keys, or of a list of either."""
     if isinstance(value, str):
-        return _usable(_name_in_text(value[:LONGEST_TEXT]))
+        return _usable(_name_in_text(value[:MAX_TEXT]))
     if depth == DEEPEST:
         return None
     if isinstance(value, dict):
@@ -127,7 +127,7 @@ def _name(value: Any, keys: Sequence[str], depth: int = 0) -> str | None:
 
 def _names(values: Sequence[Any], keys: Sequence[str], depth: int) -> str | None:
     """Return the names of several things as one: `2 x NVIDIA A100`."""
-    names = [name for value in values[:MOST_GPUS] if (name := _name(value, keys, depth + 1)) is not None]
+    names = [name for value in values[:MAX_GPUS] if (name := _name(value, keys, depth + 1)) is not None]
     counts = {name: names.count(name) for name in names}
     return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items()) or None
 
@@ -151,7 +151,7 @@ def _name_in_text(text: str) -> str | None:
 
 
 def _usable(name: str | None) -> str | None:
-    name = None if name is None else name.strip()[:LONGEST_NAME]
+    name = None if name is None else name.strip()[:MAX_NAME]
     return None if name is None or name.lower() in NOT_A_NAME else name
 
 

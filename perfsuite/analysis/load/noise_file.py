@@ -22,8 +22,8 @@ SCHEMA = "perfsuite-noise-2"
 OLD_SCHEMA = "perfsuite-noise-1"
 """Without the scatter between processes; the detectable slowdown had another name."""
 
-MOST_BYTES = 50_000_000
-"""No file of ours is larger."""
+MAX_BYTES = 50_000_000
+"""No file that perfsuite writes is larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def read_noise_floors(path: Path) -> dict[str, NoiseFloor]:
     """
     advice = "delete it, `perfsuite noise` writes a new one"
     try:
-        content = read_json(path, max_bytes=MOST_BYTES)
+        content = read_json(path, max_bytes=MAX_BYTES)
     except FileNotFoundError:
         return {}
     except ResultFileError as error:

@@ -49,8 +49,8 @@ class Benchmark:
         num_rounds: How many rounds.
         num_iterations: Passes in a round.
         times_s: Every round's time per pass in seconds [num_rounds] float64, or None where the file has no raw data.
-        record: Our record of a cell, or None in a file that is not ours.
-        pair: Our record of two things in alternation; `record` is None then.
+        record: The record of a cell, or None in a file that perfsuite did not write.
+        pair: Our record of two things interleaved; `record` is None then.
         training: Our record of a full training; `record` is None then.
     """
 
@@ -67,7 +67,7 @@ class Benchmark:
 
     @property
     def run_id(self) -> str | None:
-        """Which process measured, or None in a file that is not ours."""
+        """Which process measured, or None in a file that perfsuite did not write."""
         ours = self.record or self.pair or self.training
         return None if ours is None else ours.process.run_id
 
@@ -87,9 +87,9 @@ class ResultFile:
         version: Version of pytest-benchmark that wrote it.
         machine: `machine_info` as it stands there.
         commit: Commit id, or None; with `+dirty` if the working tree had changes that were not committed.
-        environment: Our environment, or None in a file that is not ours.
+        environment: The recorded environment, or None in a file that perfsuite did not write.
         benchmarks: What was measured.
-        outcomes: What did not become a number.
+        outcomes: What failed, was skipped or not run.
         complete: Whether the run came to its end before the file was written.
     """
 
@@ -106,10 +106,10 @@ class ResultFile:
 
 _COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
-LONGEST_TIME_S = 1e9
+MAX_TIME_S = 1e9
 """Thirty years: longer than any run, and far from where arithmetic overflows."""
 
-SHORTEST_TIME_S = 1e-9
+MIN_TIME_S = 1e-9
 """Of a pass of a network, which takes more than a nanosecond on any machine to come."""
 
 
@@ -148,7 +148,9 @@ def _read_text(path: Path) -> str:
 
 def _parse(path: Path, text: str) -> Any:
     def refuse(constant: str) -> NoReturn:
-        raise ResultFileError(f"{path}: {constant} in it, which is no number; nothing can be concluded from this file")
+        raise ResultFileError(
+            f"{path}: {constant} in it, which is not a number; nothing can be concluded from this file"
+        )
 
     try:
         return json.loads(text, parse_constant=refuse)
@@ -213,7 +215,7 @@ def short_commit(commit: str | None) -> str | None:
 
 
 def fingerprint(benchmarks: Iterable[Benchmark], written: str | None) -> str:
-    """Return what identifies a run in a file that is not ours: time of writing, names, rounds; copies have the same."""
+    """Return what identifies a run in a foreign file: time of writing, names, rounds; copies have the same."""
     digest = hashlib.sha256((written or "").encode("utf-8", "surrogatepass"))
     for benchmark in benchmarks:
         digest.update(benchmark.fullname.encode("utf-8", "surrogatepass"))
@@ -261,7 +263,7 @@ def _benchmark(entry: object, where: str) -> Benchmark:
         },
         num_rounds=_count(stats.get("rounds"), f"{where}.stats.rounds"),
         num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
-        times_s=_times(stats.get("data"), f"{where}.stats.data", least=0.0 if ours is None else SHORTEST_TIME_S),
+        times_s=_times(stats.get("data"), f"{where}.stats.data", least=0.0 if ours is None else MIN_TIME_S),
         record=record if isinstance(record, Record) else None,
         pair=record if isinstance(record, PairedRecord) else None,
         training=record if isinstance(record, TrainingRecord) else None,
@@ -277,11 +279,11 @@ def _shown(value: object) -> str:
 
 
 def _is_time_of_ours(value: object) -> bool:
-    return isinstance(value, int | float) and _is_time(value) and value >= SHORTEST_TIME_S
+    return isinstance(value, int | float) and _is_time(value) and value >= MIN_TIME_S
 
 
 def _seconds(value: object, where: str) -> float:
-    if type(value) is float and 0 <= value <= LONGEST_TIME_S:  # nearly always, and there may be a million of them
+    if type(value) is float and 0 <= value <= MAX_TIME_S:  # nearly always, and there may be a million of them
         return value
     if not isinstance(value, int | float) or not _is_time(value):
         raise RecordError(f"{where} is {_shown(value)}, a time in seconds is needed")
@@ -289,15 +291,15 @@ def _seconds(value: object, where: str) -> float:
 
 
 def _is_time(value: float) -> bool:
-    return is_number(value) and 0 <= value <= LONGEST_TIME_S
+    return is_number(value) and 0 <= value <= MAX_TIME_S
 
 
-LARGEST_PLAIN_COUNT = 2**53
+MAX_PLAIN_COUNT = 2**53
 """Whole numbers up to here are the same as a float."""
 
 
 def _count(value: object, where: str) -> int | None:
-    if value is None or (type(value) is int and 0 <= value <= LARGEST_PLAIN_COUNT):  # nearly always
+    if value is None or (type(value) is int and 0 <= value <= MAX_PLAIN_COUNT):  # nearly always
         return value
     if not isinstance(value, int | float) or not is_number(value) or value < 0 or value != int(value):
         raise RecordError(f"{where} is {_shown(value)}, a whole number is needed")
@@ -315,7 +317,7 @@ def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dty
         times = np.asarray(value, dtype=np.float64)
     except OverflowError:
         raise RecordError(f"{where} holds a number that is no time in seconds") from None
-    if not ((times >= least) & (times <= LONGEST_TIME_S)).all():
+    if not ((times >= least) & (times <= MAX_TIME_S)).all():
         raise RecordError(f"{where} holds a number that is no time in seconds")
     return times
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST_NAMED = 4
+MAX_NAMED = 4
 """Of what an answer lists, where the page has all of it further below."""
 
 
@@ -27,6 +27,6 @@ class Answer:
     target: str | None = None
 
 
-def first_lines(lines: list[str], num: int = MOST_NAMED + 2) -> list[str]:
+def first_lines(lines: list[str], num: int = MAX_NAMED + 2) -> list[str]:
     """Return the first lines, and how many more there are."""
     return lines if len(lines) <= num else [*lines[:num], f"and {len(lines) - num} more"]

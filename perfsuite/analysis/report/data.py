@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.figures.figure_data import Material
+from perfsuite.analysis.figures.figure_data import FigureData
 from perfsuite.analysis.frames.environments import AXES, across
 from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
 from perfsuite.analysis.frames.results import collect
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import Comparison
 
 
-def gather(files: Sequence[Path], baseline: Sequence[Path] = (), *, comparison: Comparison | None = None) -> Material:
+def gather(files: Sequence[Path], baseline: Sequence[Path] = (), *, comparison: Comparison | None = None) -> FigureData:
     """Read files and judge what can be judged.
 
     Args:
         files: Results to be shown; the candidate where there is a baseline.
-        baseline: Results to hold them against.
+        baseline: Results to compare them with.
         comparison: The verdicts on them, if they were judged already.
 
     Raises:
@@ -35,7 +35,7 @@ def gather(files: Sequence[Path], baseline: Sequence[Path] = (), *, comparison: 
     """
     results = collect_with_noise_floor(files)
     if not baseline:
-        return Material(results=results, across=_side_by_side(files, results))
+        return FigureData(results=results, across=_side_by_side(files, results))
     if comparison is None:
         comparison = compare(join_sides(*([read_process(path) for path in side] for side in (baseline, files))))
     found = None
@@ -43,11 +43,11 @@ def gather(files: Sequence[Path], baseline: Sequence[Path] = (), *, comparison: 
         axes = _axes(collect([*baseline, *files]))
         one_environment = len(_environments(collect(baseline), axes)) == 1
         found = across(baseline, files, axes) if axes and one_environment and not results.benchmarks.empty else None
-    return Material(results=results, comparison=comparison, across=found)
+    return FigureData(results=results, comparison=comparison, across=found)
 
 
 def _side_by_side(files: Sequence[Path], results: Results) -> Across | None:
-    """Hold the environments of the files against that of the first of them."""
+    """Compare the environments of the files with that of the first of them."""
     axes = _axes(results)
     if not axes:
         return None

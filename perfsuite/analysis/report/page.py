@@ -19,7 +19,7 @@ from perfsuite.analysis.report.summary import headline, summarize
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
     from perfsuite.analysis.tables.table import Table
 
@@ -29,11 +29,11 @@ HERO_KINDS = ("speedup", "paired", "verdicts", "accuracy-changes", "accuracy", "
 """What the one picture of the first screen is: the first of these that the results have."""
 
 
-def render_page(material: Material, *, version: str) -> str:
+def render_page(figure_data: FigureData, *, version: str) -> str:
     """Return the page.
 
     Args:
-        material: What it is about.
+        figure_data: What it is about.
         version: Of perfsuite, for the foot of the page.
     """
     sheet, script = _own("page.css"), _own("page.js")
@@ -48,16 +48,16 @@ def render_page(material: Material, *, version: str) -> str:
             "tables": [_table(table, counter) for table in section.tables],
             "folded": [_table(table, counter) for table in section.folded],
         }
-        for section in page_sections(material)
+        for section in page_sections(figure_data)
     ]
     names = {section["name"] for section in sections}
-    hero = _hero(material)
+    hero = _hero(figure_data)
     return _template().render(
-        title=headline(material),
+        title=headline(figure_data),
         policy=content_policy(script, sheet),
         sheet=Markup(sheet),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        answers=summarize(material),
+        answers=summarize(figure_data),
         names=names,
         hero=None if hero is None else _drawing(hero, counter),
         sections=sections,
@@ -81,10 +81,10 @@ def _template() -> jinja2.Template:
     return environment.from_string(_own("page.html.jinja"))
 
 
-def _hero(material: Material) -> Drawing | None:
+def _hero(figure_data: FigureData) -> Drawing | None:
     """Return the one picture of the first screen."""
     for kind in HERO_KINDS:
-        drawing = verdicts_chart(material, most=HERO_ROWS) if kind == "verdicts" else KINDS[kind].build(material)
+        drawing = verdicts_chart(figure_data, most=HERO_ROWS) if kind == "verdicts" else KINDS[kind].build(figure_data)
         if drawing is None:
             continue
         panels = drawing.panels

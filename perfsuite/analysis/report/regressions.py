@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.report.answers import MOST_NAMED, Answer
+from perfsuite.analysis.report.answers import MAX_NAMED, Answer
 from perfsuite.analysis.verdicts.metric_verdict import percent
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeVar
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict, Verdict
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     Judged = TypeVar("Judged", bound=BenchmarkVerdict | TrainingVerdict)
 
 
-def regressions_answer(material: Material) -> Answer | None:
+def regressions_answer(figure_data: FigureData) -> Answer | None:
     """Return the answer of the first screen, where there is a baseline."""
-    comparison = material.comparison
+    comparison = figure_data.comparison
     if comparison is None:
         return None
     benchmarks, trainings = ranked(comparison), ranked_trainings(comparison.trainings)
-    lines = [f"{_name(one)}: {one.time.reason}" for one in _of(benchmarks, "failed")[:MOST_NAMED]]
-    lines += [f"{one.cell.label}: {one.reason}" for one in _of(trainings, "failed")[:MOST_NAMED]]
-    lines += [line for one in _of(benchmarks, "regressed")[:MOST_NAMED] for line in _benchmark_lines(one)]
-    lines += [line for one in _of(trainings, "regressed")[:MOST_NAMED] for line in _training_lines(one)]
+    lines = [f"{_name(one)}: {one.time.reason}" for one in _of(benchmarks, "failed")[:MAX_NAMED]]
+    lines += [f"{one.cell.label}: {one.reason}" for one in _of(trainings, "failed")[:MAX_NAMED]]
+    lines += [line for one in _of(benchmarks, "regressed")[:MAX_NAMED] for line in _benchmark_lines(one)]
+    lines += [line for one in _of(trainings, "regressed")[:MAX_NAMED] for line in _training_lines(one)]
     missing = [one.fullname.rsplit("::", 1)[-1] for one in _of(benchmarks, "missing")]
     missing += [one.cell.label for one in _of(trainings, "missing")]
     if missing:
-        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-        lines.append(f"missing in the candidate: {', '.join(missing[:MOST_NAMED])}{more}")
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+        lines.append(f"missing in the candidate: {', '.join(missing[:MAX_NAMED])}{more}")
     lines.append(", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()))
     lead, tone = _lead(comparison)
     return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")

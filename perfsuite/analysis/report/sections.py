@@ -21,7 +21,7 @@ from perfsuite.analysis.tables.verdicts import comparison_tables
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
     from perfsuite.analysis.frames.results import Results
 
@@ -68,45 +68,45 @@ METHOD = (
 )
 
 
-def page_sections(material: Material) -> tuple[Section, ...]:
+def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
     """Return the sections that the results allow, in the order in which a reader needs them."""
-    results = material.results
-    repeated = set(warnings_of(material))
+    results = figure_data.results
+    repeated = set(warnings_of(figure_data))
     found = [
-        _verdicts(material),
+        _verdicts(figure_data),
         _figures(
-            material, "speedup", "AMP vs FP32", ("speedup", "paired"), _step_tables(results, ("speedup", "paired"))
+            figure_data, "speedup", "AMP vs FP32", ("speedup", "paired"), _step_tables(results, ("speedup", "paired"))
         ),
-        _figures(material, "phases", "Phases of a step", ("phases",)),
-        _memory(material),
+        _figures(figure_data, "phases", "Phases of a step", ("phases",)),
+        _memory(figure_data),
         _figures(
-            material,
+            figure_data,
             "light",
             "Percent of hardware peak",
             ("light",),
             folded=_step_tables(results, ("limits", "kernels")),
         ),
-        _figures(material, "energy", "Energy and clocks", ("energy",), folded=_step_tables(results, ("telemetry",))),
-        _figures(material, "study", "Compared with the thesis", ("study",), _study_tables(results)),
+        _figures(figure_data, "energy", "Energy and clocks", ("energy",), folded=_step_tables(results, ("telemetry",))),
+        _figures(figure_data, "study", "Compared with the thesis", ("study",), _study_tables(results)),
         Section(
             name="trainings",
             title="Full trainings",
-            words=trainings_words(material),
-            drawings=trainings_drawings(material),
-            tables=trainings_tables(material),
+            words=trainings_words(figure_data),
+            drawings=trainings_drawings(figure_data),
+            tables=trainings_tables(figure_data),
         ),
-        _figures(material, "confusion", "Which classes are confused", ("confusion", "differences")),
+        _figures(figure_data, "confusion", "Which classes are confused", ("confusion", "differences")),
         _figures(
-            material,
+            figure_data,
             "across",
             "Machines and versions side by side",
             ("across",),
-            folded=() if material.across is None else across_tables(material.across),
+            folded=() if figure_data.across is None else across_tables(figure_data.across),
         ),
-        _figures(material, "rounds", "Noise of the rounds", ("rounds",)),
-        _figures(material, "plain", "Benchmarks", ("plain",)),
-        Section(name="distrust", title="Warnings", items=tuple(warnings_of(material))),
-        _environment(material),
+        _figures(figure_data, "rounds", "Noise of the rounds", ("rounds",)),
+        _figures(figure_data, "plain", "Benchmarks", ("plain",)),
+        Section(name="warnings", title="Warnings", items=tuple(warnings_of(figure_data))),
+        _environment(figure_data),
         Section(name="tables", title="Tables", words=(_TABLES_WORDS,), folded=_raw_tables(results)),
     ]
     return tuple(
@@ -125,14 +125,14 @@ def _has_any(section: Section) -> bool:
 
 
 def _figures(
-    material: Material,
+    figure_data: FigureData,
     name: str,
     title: str,
     kinds: tuple[str, ...],
     tables: Iterable[Table] = (),
     folded: Iterable[Table] = (),
 ) -> Section:
-    built = [KINDS[kind].build(material) for kind in kinds]
+    built = [KINDS[kind].build(figure_data) for kind in kinds]
     drawings = tuple(drawing for drawing in built if drawing is not None)
     return Section(
         name=name,
@@ -147,12 +147,12 @@ def _is_shown(table: Table) -> bool:
     return bool(table.columns) and not table.is_empty
 
 
-def _verdicts(material: Material) -> Section | None:
-    if material.comparison is None:
+def _verdicts(figure_data: FigureData) -> Section | None:
+    if figure_data.comparison is None:
         return None
-    comparison = material.comparison
+    comparison = figure_data.comparison
     title = "Did anything get slower, less accurate, or use more memory?"
-    section = _figures(material, "verdicts", title, ("verdicts", "accuracy-changes"))
+    section = _figures(figure_data, "verdicts", title, ("verdicts", "accuracy-changes"))
     tables = tuple(comparison_tables(comparison))
     if set(comparison.count()) <= {"incomparable", "missing", "new"} and "incomparable" in comparison.count():
         # Nothing was judged, and every row has the same reason.
@@ -161,11 +161,11 @@ def _verdicts(material: Material) -> Section | None:
     return dataclasses.replace(section, tables=tables)
 
 
-def _memory(material: Material) -> Section:
-    section = _figures(material, "memory", "Peak memory", ("memory",))
+def _memory(figure_data: FigureData) -> Section:
+    section = _figures(figure_data, "memory", "Peak memory", ("memory",))
     if not section.drawings:
         return section
-    return dataclasses.replace(section, folded=(build_table("memory", material.results),))
+    return dataclasses.replace(section, folded=(build_table("memory", figure_data.results),))
 
 
 def _step_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
@@ -174,32 +174,34 @@ def _step_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
     for name in names:
         if name == "paired" and not has_pairs(results, name):
             continue
-        if name != "paired" and (not results.ours or results.benchmarks.empty):
+        if name != "paired" and (not results.has_records or results.benchmarks.empty):
             continue
         found.append(build_table(name, results))
     return found
 
 
 def _study_tables(results: Results) -> list[Table]:
-    return [build_table("thesis", results)] if results.ours else []
+    return [build_table("thesis", results)] if results.has_records else []
 
 
 def _training_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
-    return [build_table(name, results) for name in names] if results.ours and results.trainings else []
+    return [build_table(name, results) for name in names] if results.has_records and results.trainings else []
 
 
 def _raw_tables(results: Results) -> tuple[Table, ...]:
     found = [] if results.benchmarks.empty else [build_table("steps", results)]
     found += [
-        build_table(name, results) for name in ("fidelity", "pipeline") if results.ours and has_pairs(results, name)
+        build_table(name, results)
+        for name in ("fidelity", "pipeline")
+        if results.has_records and has_pairs(results, name)
     ]
     found += _training_tables(results, ("history", "confusion"))
     return tuple(table for table in found if _is_shown(table))
 
 
-def _environment(material: Material) -> Section:
+def _environment(figure_data: FigureData) -> Section:
     columns = (*ENVIRONMENT_COLUMNS,)
-    frame = environment_rows(material, columns)
+    frame = environment_rows(figure_data, columns)
     shown = [column for column in columns if not frame.empty and frame[column].notna().any()]
     table = Table(
         title=f"Environments: {len(frame)}",
@@ -212,20 +214,20 @@ def _environment(material: Material) -> Section:
     return Section(
         name="environment",
         title="Environment and method",
-        words=METHOD if material.results.ours else METHOD[1:],
+        words=METHOD if figure_data.results.has_records else METHOD[1:],
         tables=(_turned(table),) if _is_shown(table) else (),
         folded=(table,) if _is_shown(table) and len(frame) > 1 else (),
     )
 
 
 _HEADINGS = {"power_limit_watts": "power limit W", "num_threads": "threads", "cuda": "CUDA", "cudnn": "cuDNN"}
-MOST_TURNED = 6
+MAX_TURNED = 6
 
 
 def _turned(table: Table) -> Table:
     """Return a table with an environment per column, which phones can show: properties are many, environments few."""
     rows = table.rows()
-    if len(rows) > MOST_TURNED:
+    if len(rows) > MAX_TURNED:
         return Table(title=table.title, frame=table.frame, columns=table.columns)
     names = [f"environment {index}" if len(rows) > 1 else "value" for index in range(1, len(rows) + 1)]
     turned = [

@@ -18,7 +18,7 @@ from perfsuite.analysis.frames.ratio_text import (
 )
 from perfsuite.analysis.frames.rows import is_known, plain, rows_of
 from perfsuite.analysis.frames.speedup import INTERLEAVED
-from perfsuite.analysis.report.answers import MOST_NAMED, Answer, first_lines
+from perfsuite.analysis.report.answers import MAX_NAMED, Answer, first_lines
 from perfsuite.analysis.report.regressions import regressions_answer
 from perfsuite.analysis.report.trainings import trainings_answer
 from perfsuite.analysis.tables.shared_columns import notes_of
@@ -28,27 +28,32 @@ from perfsuite.formatting import duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.frames.results import Pair
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.statistics.intervals import Ratio
 
 
-def summarize(material: Material) -> tuple[Answer, ...]:
+def summarize(figure_data: FigureData) -> tuple[Answer, ...]:
     """Return the answers that the results allow."""
-    answers = [_measured(material), _amp_steps(material), trainings_answer(material), regressions_answer(material)]
-    return tuple(answer for answer in (*answers, _warnings(material)) if answer is not None)
+    answers = [
+        _measured(figure_data),
+        _amp_steps(figure_data),
+        trainings_answer(figure_data),
+        regressions_answer(figure_data),
+    ]
+    return tuple(answer for answer in (*answers, _warnings(figure_data)) if answer is not None)
 
 
-def headline(material: Material) -> str:
+def headline(figure_data: FigureData) -> str:
     """Return the title of the page."""
-    devices = _values(material, "device") or _values(material, "cpu")
-    what = "Mixed precision" if material.results.ours else "Benchmarks"
-    return f"{what} on {enumerate_words(devices[:MOST_NAMED])}" if devices else f"{what}: report"
+    devices = _values(figure_data, "device") or _values(figure_data, "cpu")
+    what = "Mixed precision" if figure_data.results.has_records else "Benchmarks"
+    return f"{what} on {enumerate_words(devices[:MAX_NAMED])}" if devices else f"{what}: report"
 
 
-def _values(material: Material, column: str) -> list[str]:
-    results = material.results
+def _values(figure_data: FigureData, column: str) -> list[str]:
+    results = figure_data.results
     found = [] if results.benchmarks.empty or column not in results.benchmarks else list(results.benchmarks[column])
     found += [_value(one, column) for one in results.pairs] + [_value(one, column) for one in results.trainings]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
@@ -58,11 +63,11 @@ def _value(one: Pair | FullTraining, column: str) -> Any:
     return one.file if column == "file" else one.environment[column]
 
 
-def _measured(material: Material) -> Answer:
-    results = material.results
+def _measured(figure_data: FigureData) -> Answer:
+    results = figure_data.results
     names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
     counts = [
-        (len(names), "step" if results.ours else "benchmark"),
+        (len(names), "step" if results.has_records else "benchmark"),
         (len(results.pairs), "interleaved pair"),
         (len(results.trainings), "full training"),
     ]
@@ -70,22 +75,22 @@ def _measured(material: Material) -> Answer:
     failed = len(results.outcomes)
     lines = []
     for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver ")):
-        values = _values(material, column)
+        values = _values(figure_data, column)
         lines += [f"{label}{enumerate_words(values)}"] if values else []
     if not lines:
-        lines = _values(material, "cpu")
+        lines = _values(figure_data, "cpu")
     frame = results.benchmarks
-    if not frame.empty and results.ours:
+    if not frame.empty and results.has_records:
         what = [
             enumerate_words([str(value) for value in dict.fromkeys(frame[column])]) for column in ("model", "precision")
         ]
         sizes = sorted({int(size) for size in frame["batch_size"]})
         lines = [f"{what[0]} in {what[1]}, batch {enumerate_words([str(size) for size in sizes])}", *lines]
-    files = _values(material, "file")
+    files = _values(figure_data, "file")
     if len(files) > 1:
         lines.append(f"{len(files)} files")
-    if material.comparison is not None:
-        num = len(material.comparison.sides.side(candidate=False))
+    if figure_data.comparison is not None:
+        num = len(figure_data.comparison.sides.side(candidate=False))
         lines.append(f"compared with {num} process{'' if num == 1 else 'es'} of a baseline")
     if failed:
         lines.append(f"{failed} cell{'' if failed == 1 else 's'} did not produce a result")
@@ -94,14 +99,14 @@ def _measured(material: Material) -> Answer:
     )
 
 
-def _amp_steps(material: Material) -> Answer | None:
-    frame = material.speedups
+def _amp_steps(figure_data: FigureData) -> Answer | None:
+    frame = figure_data.speedups
     if frame.empty:
         return None
     phase = next(name for name in (*PHASE_TITLES, *frame["phase"]) if (frame["phase"] == name).any())
     rows = rows_of(frame[frame["phase"] == phase])
     ratios = [float(row["speedup_ratio"]) for row in rows]
-    place, label = place_words(material.results.benchmarks), workload_words(material.results.benchmarks)
+    place, label = place_words(figure_data.results.benchmarks), workload_words(figure_data.results.benchmarks)
     several = frame["precision"].nunique() > 1
     by_place: dict[str, list[str]] = {}
     shown: list[Ratio | None] = []
@@ -143,16 +148,16 @@ def _tone(speedups: Sequence[Ratio | None]) -> str:
     return "good" if all(ratio is not None and (ratio.low or 0) > 1 for ratio in speedups) else "unsure"
 
 
-def warnings_of(material: Material) -> list[str]:
+def warnings_of(figure_data: FigureData) -> list[str]:
     """Return all that a reader should know before trusting the numbers, in words."""
-    results = material.results
+    results = figure_data.results
     found = []
-    frame = material.speedups
+    frame = figure_data.speedups
     if not frame.empty and (frame["speedup_ratio_basis"] == "one run").any():
         more = MORE_STEPS_AND_PAIRS if (frame["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
         found.append(f"speed-ups are of one run: their spread says nothing of other runs; {more}")
     found += consistency_findings(results)
-    commits = [commit for commit in _values(material, "commit") if commit.endswith("+dirty")]
+    commits = [commit for commit in _values(figure_data, "commit") if commit.endswith("+dirty")]
     if commits:
         found.append("measured from a working tree with uncommitted changes")
     trainings = results.trainings
@@ -164,10 +169,10 @@ def warnings_of(material: Material) -> list[str]:
         found.append("the recipe smoke trains on a small part of the images; its accuracy shows only that it learns")
     few = _few_rounds(results.benchmarks[results.benchmarks["model"].notna()])  # others have findings of their own
     found += [few] if few else []
-    if material.comparison is not None:
-        found += [*material.comparison.notes, *material.comparison.trainings.notes]
-    if material.across is not None:
-        found += material.across.notes
+    if figure_data.comparison is not None:
+        found += [*figure_data.comparison.notes, *figure_data.comparison.trainings.notes]
+    if figure_data.across is not None:
+        found += figure_data.across.notes
     return list(dict.fromkeys([*found, *notes_of(results)]))
 
 
@@ -181,25 +186,25 @@ def _few_rounds(frame: pd.DataFrame, least: int = 5) -> str | None:
     return f"{len(few)} benchmarks have fewer than {least} rounds (the shortest takes {shortest})"
 
 
-def _warnings(material: Material) -> Answer:
-    found = warnings_of(material)
+def _warnings(figure_data: FigureData) -> Answer:
+    found = warnings_of(figure_data)
     if not found:
         return Answer(question="Can I trust this?", lead="No warnings", lines=(), tone="good")
-    lines = [_cut(text) for text in found[:MOST_NAMED]]
+    lines = [_cut(text) for text in found[:MAX_NAMED]]
     if len(found) > len(lines):
         lines.append(f"and {len(found) - len(lines):,} more")
     num = len(found)
     lead = f"{num:,} warning{'' if num == 1 else 's'}"
-    return Answer(question="Can I trust this?", lead=lead, lines=tuple(lines), tone="unsure", target="distrust")
+    return Answer(question="Can I trust this?", lead=lead, lines=tuple(lines), tone="unsure", target="warnings")
 
 
 def _cut(text: str, longest: int = 190) -> str:
     return text if len(text) <= longest else f"{text[:longest]} ..."
 
 
-def environment_rows(material: Material, columns: Sequence[str]) -> pd.DataFrame:
+def environment_rows(figure_data: FigureData, columns: Sequence[str]) -> pd.DataFrame:
     """Return a row per environment, and in which files it stands."""
-    results = material.results
+    results = figure_data.results
     records: list[dict[Any, Any]] = [] if results.benchmarks.empty else rows_of(results.benchmarks)
     records += [{**pair.environment, "file": pair.file} for pair in results.pairs]
     records += [{**training.environment, "file": training.file} for training in results.trainings]

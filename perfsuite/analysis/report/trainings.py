@@ -13,14 +13,14 @@ from perfsuite.analysis.report.answers import Answer, first_lines
 from perfsuite.analysis.tables.trainings import accuracy_table, amp_table
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.figures.figure_data import Material
+    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
     from perfsuite.analysis.tables.table import Table
 
 
-def trainings_answer(material: Material) -> Answer | None:
+def trainings_answer(figure_data: FigureData) -> Answer | None:
     """Return the answer of the first screen: every accuracy against its target, and what AMP changed."""
-    rows = rows_of(accuracy_frame(material.results))
+    rows = rows_of(accuracy_frame(figure_data.results))
     if not rows:
         return None
     changes = [line for row in rows if (line := amp_line(row)) is not None]
@@ -42,20 +42,20 @@ def trainings_answer(material: Material) -> Answer | None:
     )
 
 
-def trainings_words(material: Material) -> tuple[str, ...]:
+def trainings_words(figure_data: FigureData) -> tuple[str, ...]:
     """Return the first line of the section: every accuracy with its interval, its target, and whether it is reached."""
-    rows = rows_of(accuracy_frame(material.results))
+    rows = rows_of(accuracy_frame(figure_data.results))
     return (f"{'; '.join(first_lines([accuracy_line(row) for row in rows]))}.",) if rows else ()
 
 
-def trainings_drawings(material: Material) -> tuple[Drawing, ...]:
+def trainings_drawings(figure_data: FigureData) -> tuple[Drawing, ...]:
     """Return the figures of the section: all cells at a glance, then curves."""
-    built = [KINDS[kind].build(material) for kind in ("accuracy", "curves")]
+    built = [KINDS[kind].build(figure_data) for kind in ("accuracy", "curves")]
     return tuple(drawing for drawing in built if drawing is not None)
 
 
-def trainings_tables(material: Material) -> tuple[Table, ...]:
+def trainings_tables(figure_data: FigureData) -> tuple[Table, ...]:
     """Return the tables of the section: what AMP changed, and accuracy, time and memory of each cell."""
-    results = material.results
-    tables = (amp_table(results), accuracy_table(results)) if results.ours and results.trainings else ()
+    results = figure_data.results
+    tables = (amp_table(results), accuracy_table(results)) if results.has_records and results.trainings else ()
     return tuple(table for table in tables if table.columns)

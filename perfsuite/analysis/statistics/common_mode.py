@@ -46,7 +46,7 @@ class CommonShift:
 def common_shift(logs: Floats, is_candidate: Bools, order: Floats) -> CommonShift:
     """Return what the benchmarks of a process have in common, and whether the sides differ in it.
 
-    Where the sides alternated, a linear drift in time is fitted beside the difference.
+    Where the sides alternated, a linear drift in time is fitted together with the difference.
     """
     middle = (median_of_known(logs[:, ~is_candidate], axis=1) + median_of_known(logs[:, is_candidate], axis=1)) / 2
     per_process = np.nan_to_num(median_of_known(logs - middle[:, None], axis=0))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
-LARGEST_SHOWN_DOF = 1000
+MAX_SHOWN_DOF = 1000
 """More degrees of freedom than this are as good as a known variance, and a number says nothing."""
 
 
@@ -110,7 +110,7 @@ def _steps(comparison: Comparison, row: int, typical: Decision) -> list[str]:
     left_out = ", the slowest process of either side left out" if effect.num_left_out else ""
     interval = f"95% interval {percent(math.exp(typical.low[row]))} to {percent(math.exp(typical.high[row]))}"
     raw, shrunk = _size(effect.raw_sd[row]), _size(effect.sd[row])
-    prior = "unlimited" if effect.prior_dof > LARGEST_SHOWN_DOF else f"{effect.prior_dof:.0f}"
+    prior = "unlimited" if effect.prior_dof > MAX_SHOWN_DOF else f"{effect.prior_dof:.0f}"
     reached = "it does" if abs(change) >= least else "it does not"
     second = (
         f"  2. Processes of one side differ by {raw} (standard deviation), {shrunk} after shrinking towards the other "

@@ -34,7 +34,7 @@ def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()
 
     Args:
         frame: A row per cell: model, precision, batch_size, gradients and the parts of the peak in bytes; with
-            `largest_batch_size` where a capacity was given, with `thesis_peak_bytes` where the study has a figure.
+            `largest_batch_size` where a capacity was given, with `thesis_peak_bytes` where the thesis has a figure.
         title: Its title.
         notes: What is listed below it.
     """

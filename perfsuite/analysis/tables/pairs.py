@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _ALWAYS_SHOWN = ("model", "precision")
 _OVER_BLOCKS = (
-    "[low, high]: 95% interval over blocks ({}) of one process: a steady drift cancels; what differs from process to "
+    "[low, high]: 95% interval over blocks ({}) of one process: a stable drift cancels; what differs from process to "
     "process is not in it"
 )
 _ORDER = "blocks of {}; a drift that is linear within a block cancels"
@@ -149,11 +149,11 @@ def fidelity_table(results: Results) -> Table:
     )
 
 
-_AGAINST = {"pipeline_step": "a step on one batch", "pipeline_study": "the study's way"}
+_AGAINST = {"pipeline_step": "a step on one batch", "pipeline_study": "the thesis's way"}
 
 
 def pipeline_table(results: Results) -> Table:
-    """Return how fast a full training is fed: against a step on one batch, and against the study's way of loading."""
+    """Return how fast a full training is fed: against a step on one batch, and against the thesis's way of loading."""
     frame = pairs_frame(results, COMPARISONS["pipeline"])
     title = f"Feeding a full training{shared_in_words(frame)}"
     if frame.empty:
@@ -179,7 +179,7 @@ def pipeline_table(results: Results) -> Table:
             f"interleaved: {_ORDER.format(_block_order(results, 'pipeline', 'reference', 'perfsuite'))}",
             *bracket_notes(throughputs, spread_of="blocks", more=MORE_PIPELINES),
             "perfsuite: images lie on the device as bytes, and are shuffled, cast and normalised there",
-            "the study's way: DataLoader with two workers, transforms image by image, the loss read at every step",
+            "the thesis's way: DataLoader with two workers, transforms image by image, the loss read at every step",
             *notes_of(results),
         ),
     )

@@ -17,7 +17,7 @@ SHORT_ROWS = 12
 HEAD_ROWS = 10
 HEAD_NOTES = 4
 
-MOST_CHARACTERS = 60_000
+MAX_CHARACTERS = 60_000
 """Source: GitHub refuses a comment of more than 65,536 characters; the rest is for what a workflow writes around it."""
 
 
@@ -28,7 +28,7 @@ def render_comments(tables: Sequence[tuple[Table, Table | None]], *, what: Seque
         tables: All of each, and what is seen first of it, if it is not its first rows.
         what: What the rows of each are, in the plural.
     """
-    most, parts = MOST_CHARACTERS, []
+    most, parts = MAX_CHARACTERS, []
     for position in range(len(tables) - 1, -1, -1):
         table, head = tables[position]
         rows = what[position] if what else "rows"
@@ -38,8 +38,8 @@ def render_comments(tables: Sequence[tuple[Table, Table | None]], *, what: Seque
     return "\n".join(reversed(parts))
 
 
-def render_comment(table: Table, *, head: Table | None = None, what: str = "rows", most: int = MOST_CHARACTERS) -> str:
-    """Return a table as Markdown of which a reader sees the gist, and unfolds the rest.
+def render_comment(table: Table, *, head: Table | None = None, what: str = "rows", most: int = MAX_CHARACTERS) -> str:
+    """Return a table as Markdown of which a reader sees a summary, and unfolds the rest.
 
     Args:
         table: All of it.

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 def build_table(name: str, results: Results) -> Table:
     """Return a table by name.
 
-    Files that are not all ours have no workloads: whatever was asked for, they give the plain table, with a note.
+    Foreign files have no workloads: with one among them, every name gives the plain table, with a note.
 
     Raises:
         InvalidChoiceError: An unknown name.
     """
     build = choose(TABLES, name, kind="table")
-    if not results.ours:
+    if not results.has_records:
         return plain_table(results)
     elsewhere = bool(results.pairs or results.trainings)
     if name in {"steps", "speedup", "memory", "limits", "telemetry", "kernels"} and results.benchmarks.empty:

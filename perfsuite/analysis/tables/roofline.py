@@ -45,7 +45,7 @@ def limits_table(results: Results) -> Table:
         ),
         notes=(
             (
-                "limit: operations of direct convolution / the faster of two probes in the same type, run beside the "
+                "limit: operations of direct convolution / the faster of two probes in the same type, run with the "
                 "cell, or on a GPU the least bytes / the copy probe if that takes longer"
             ),
             *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
@@ -85,13 +85,13 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
             text_column("bound_by", "bound by"),
             metric_column("limit_images_per_second"),
             metric_column("limit_training_s"),
-            *(metric_column(key, heading="study took" if key.startswith("thesis") else None) for key in ours),
+            *(metric_column(key, heading="thesis took" if key.startswith("thesis") else None) for key in ours),
         ),
         notes=(
             "limit: operations of direct convolution / dense peak, or least bytes / bandwidth if that takes longer",
             WINOGRAD,
             "training: the thesis's epochs of 45,000 images, without evaluation and loading",
-            *(("% of data sheet: the limit / what the study took",) if ours else ()),
+            *(("% of data sheet: the limit / what the thesis took",) if ours else ()),
             gpu.source,
         ),
     )

@@ -61,9 +61,9 @@ def speedup_table(results: Results) -> Table:
     )
 
 
-def steps_gist(results: Results) -> Table | None:
-    """Return what AMP gives a whole training step, the gist of a table of steps; None where nothing tells."""
-    if not results.ours or results.benchmarks.empty:
+def steps_summary(results: Results) -> Table | None:
+    """Return what AMP gives a whole training step, the summary of a table of steps; None where nothing tells."""
+    if not results.has_records or results.benchmarks.empty:
         return None
     table = speedup_table(results)
     if not table.columns:

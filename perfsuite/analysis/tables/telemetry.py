@@ -1,4 +1,4 @@
-"""What the hardware did meanwhile, as a table."""
+"""Hardware telemetry, as a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_TELEMETRY = "these results carry no telemetry"
 def telemetry_table(results: Results) -> Table:
     """Return what the hardware did while the rounds were timed."""
     frame = results.benchmarks
-    title = f"What the hardware did meanwhile{shared_in_words(frame)}"
+    title = f"Hardware telemetry{shared_in_words(frame)}"
     keys = [
         key
         for key in (

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def thesis_table(results: Results) -> Table:
-    """Ours beside the study's tables 5.1 and 5.2: of full trainings where there are any, else what steps project."""
+    """Compared with the thesis's tables 5.1 and 5.2: of full trainings where there are any, else what steps project."""
     left_out = left_out_in_words(results)
     frame = thesis_frame(results)
     if comparable_trainings(results).trainings or (left_out and frame.empty):
         return thesis_trainings_table(results)
     if frame.empty:
-        note = "nothing to set beside the study: it needs train_step results of resnet18, resnet34 or resnet50"
-        return Table(title="The study's tables 5.1 and 5.2", frame=frame, columns=(), notes=(note, *notes_of(results)))
+        note = "nothing to compare with the thesis: it needs train_step results of resnet18, resnet34 or resnet50"
+        return Table(title="The thesis's tables 5.1 and 5.2", frame=frame, columns=(), notes=(note, *notes_of(results)))
     return Table(
-        title=f"Beside the study (Tesla T4, torch 1.6.0){shared_in_words(results.benchmarks)}",
+        title=f"Compared with the thesis (Tesla T4, torch 1.6.0){shared_in_words(results.benchmarks)}",
         frame=frame,
         columns=(
             *place_table_columns(results.benchmarks),

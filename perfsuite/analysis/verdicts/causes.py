@@ -1,4 +1,4 @@
-"""What the hardware did on either side of a comparison, and which kernels changed: causes, beside verdicts."""
+"""What the hardware did on either side of a comparison, and which kernels changed: causes of verdicts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ LOAD_CHANGE_RATIO = 0.1
 KERNEL_CHANGE_RATIO = 0.01
 """Share of a pass by which a kernel must have changed to be named."""
 
-MOST_KERNELS = 5
+MAX_KERNELS = 5
 
 
-def circumstances(sides: Sides, row: int, ratio: float) -> str | None:
+def likely_causes(sides: Sides, row: int, ratio: float) -> str | None:
     """Return in words what was different on the candidate's side and may have changed the time, or None.
 
     Args:
@@ -133,7 +133,7 @@ def changed_kernels(sides: Sides, row: int) -> list[str]:
     lines = [
         f"  all kernels {duration(statistics.median(profile.kernels_s for profile in new))} after {duration(whole)}"
     ]
-    for name in sorted(named, key=lambda name: abs(changes[name]), reverse=True)[:MOST_KERNELS]:
+    for name in sorted(named, key=lambda name: abs(changes[name]), reverse=True)[:MAX_KERNELS]:
         if name not in before:
             what = f"at least, new among the ten most expensive, {duration(after[name])}"
         elif name not in after:

@@ -16,7 +16,7 @@ from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TailDecision, decide_tail
 from perfsuite.analysis.verdicts.attempts import verdict_without_times, with_failures
-from perfsuite.analysis.verdicts.causes import circumstances
+from perfsuite.analysis.verdicts.causes import likely_causes
 from perfsuite.analysis.verdicts.machine_difference import machines_differ
 from perfsuite.analysis.verdicts.metric_verdict import (
     WORST_FIRST,
@@ -240,7 +240,7 @@ def _judged(sides: Sides, row: int, typical: Decision, tail: TailDecision, effec
     if time is None:
         time = time_verdict(row, typical, tail, effect, (old.num_measured, new.num_measured))
         if time.ratio is not None and time.verdict != "unchanged":
-            cause = circumstances(sides, row, time.ratio)
+            cause = likely_causes(sides, row, time.ratio)
             time = time if cause is None else dataclasses.replace(time, reason=f"{time.reason}; {cause}")
         time = _with_failures(sides, row, time)
     has_it = np.isfinite(sides.logs[TYPICAL][row])
@@ -291,7 +291,7 @@ def _notes(sides: Sides, typical: Decision) -> list[str]:
         )
     if min(len(sides.side(candidate=candidate)) for candidate in (False, True)) == MIN_PROCESSES:
         notes.append(
-            "3 processes a side: where kernels are chosen anew in every process, false verdicts are more frequent than "
+            "3 processes a side: where every process chooses its own kernels, false verdicts are more frequent than "
             "alpha; run 5"
         )
     return notes + _version_notes(sides) + _finding_notes(sides)

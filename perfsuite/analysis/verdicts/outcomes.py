@@ -31,7 +31,7 @@ def short_name(nodeid: str) -> ShortName:
 
 
 def is_outcome_of(outcome: Outcome, fullname: str, workload: Workload | None) -> bool:
-    """Whether an outcome is of what was measured under this name, of this workload (None: not ours)."""
+    """Whether an outcome is of what was measured under this name, of this workload (None: not perfsuite's)."""
     if workload is None:
         return outcome.nodeid == fullname
     is_other = outcome.workload is not None and outcome.workload != workload

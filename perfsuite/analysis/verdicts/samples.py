@@ -50,7 +50,7 @@ class ProcessResult:
         resolution: Smallest step between its rounds over their median [benchmarks], NaN where unknown.
         num_rounds: Raw rounds [benchmarks], NaN where there are none.
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
-        fingerprint: Of its run id, or of its rounds in a file that is not ours: copies have the same.
+        fingerprint: Of its run id, or of its rounds in a file that perfsuite did not write: copies have the same.
         num_pairs: Interleaved pairs in the file.
         measured_pairs: pytest's names of those without an outcome: one that missed its limit or cannot tell has both.
         outcomes: What gave no result, and why; of a pair, also that it missed its limit.

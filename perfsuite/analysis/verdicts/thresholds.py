@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECTION = "min-effect"
-LARGEST_PERCENT = 1000.0
+MAX_PERCENT = 1000.0
 """A change to eleven times as long; beyond it lies a typing error."""
 
 
@@ -56,7 +56,7 @@ def parse_effect(option: str, text: object) -> float:
     """
     is_percent = isinstance(text, str) and text.rstrip().endswith("%")
     number = _number(text.rstrip().removesuffix("%") if isinstance(text, str) else text)
-    if not 0 < number <= LARGEST_PERCENT:
+    if not 0 < number <= MAX_PERCENT:
         raise InvalidChoiceError(f"{option}: {_words(text)} is no change; write 3% or 0.03 for instance, above 0")
     if is_percent:
         return number / 100

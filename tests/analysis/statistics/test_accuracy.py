@@ -70,11 +70,11 @@ def test_one_seed_a_side_has_the_error_of_its_images_and_the_stated_one_between_
 
 
 def test_seeds_that_scatter_by_more_than_assumed_widen_the_intervals_of_all_cells() -> None:
-    steady, unsteady = pair(), pair(between=1e-5 + 2 * 0.02**2)
-    assert seed_sd([steady, steady]) == SEED_SD
-    assert seed_sd([unsteady, unsteady]) == pytest.approx(0.02)
-    alone = decide_accuracy([steady], margin=MARGIN, alpha=0.05)
-    together = decide_accuracy([steady, unsteady], margin=MARGIN, alpha=0.05)
+    stable, unstable = pair(), pair(between=1e-5 + 2 * 0.02**2)
+    assert seed_sd([stable, stable]) == SEED_SD
+    assert seed_sd([unstable, unstable]) == pytest.approx(0.02)
+    alone = decide_accuracy([stable], margin=MARGIN, alpha=0.05)
+    together = decide_accuracy([stable, unstable], margin=MARGIN, alpha=0.05)
     assert together.high[0] > 1.5 * alone.high[0]
 
 

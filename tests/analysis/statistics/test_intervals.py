@@ -144,11 +144,11 @@ def _processes(generator: np.random.Generator, num: int, scatter: float) -> np.n
 
 def test_rounds_that_scatter_more_than_the_noise_floor_widen_its_interval() -> None:
     generator = np.random.default_rng(2)
-    noisy, steady = (0.1 * np.exp(sd * generator.standard_normal(30)) for sd in (0.1, 0.0001))
+    noisy, stable = (0.1 * np.exp(sd * generator.standard_normal(30)) for sd in (0.1, 0.0001))
     floor = Scatter(sd_log=0.001, num_dof=8)
     widths = []
-    for numerator in (noisy, steady):
-        estimate = ratio_of_one_run(numerator, steady, scatter=(floor, floor))
+    for numerator in (noisy, stable):
+        estimate = ratio_of_one_run(numerator, stable, scatter=(floor, floor))
         widths.append((estimate.high or 0) - (estimate.low or 0))
     assert widths[0] > 10 * widths[1] > 0
 

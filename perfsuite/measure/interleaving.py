@@ -20,20 +20,20 @@ class Side:
     Attributes:
         run: One pass.
         stopwatch: Times a turn.
-        in_force: What must hold while it runs, entered before a turn and left after it, outside the timed window.
+        active: What must hold while it runs, entered before a turn and left after it, outside the timed window.
         num_untimed: Iterations at the beginning of a turn that follows one of the other side, outside the window.
     """
 
     run: Callable[[], object]
     stopwatch: Stopwatch
-    in_force: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    active: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     num_untimed: int = 1
 
 
-class Alternation:
+class Interleaving:
     """Runs blocks of four turns: A B B A or B A A B, A the baseline.
 
-    Within a block a steady drift of the clock adds as much to the two turns of one side as to those of the other. Of
+    Within a block a stable drift of the clock adds as much to the two turns of one side as to those of the other. Of
     every two blocks one runs in the one order and one in the other, which of them first is drawn: what swings with a
     period of some turns adds to one side as often as to the other.
     A turn that follows one of the other side begins with an iteration outside the window, so that every timed iteration
@@ -66,7 +66,7 @@ class Alternation:
         self.blocks.append((second, first, fourth, third) if self._is_reversed else (first, second, third, fourth))
 
     def _turn(self, side: Side) -> float:
-        with side.in_force():
+        with side.active():
             if side is not self._last:
                 for _ in range(side.num_untimed):
                     side.run()

@@ -1,4 +1,4 @@
-"""The input pipeline as the study had it: DataLoader, per-image transforms, a loss read back at every step."""
+"""The input pipeline as the thesis had it: DataLoader, per-image transforms, a loss read back at every step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 NUM_WORKERS = 2
-"""Cores of the study's machine. Source: Google Colab, 2021."""
+"""Cores of the thesis's machine. Source: Google Colab, 2021."""
 
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 """Of CIFAR-10's training images as ratios. Source: computed from the 50,000 of them; any value takes as long."""
@@ -40,7 +40,7 @@ class _Images(Dataset[tuple[torch.Tensor, int]]):
         return self._transform(Image.fromarray(self._images[index])), self._labels[index]
 
 
-def study_batches(
+def thesis_batches(
     images: np.ndarray[Any, np.dtype[np.uint8]],
     labels: np.ndarray[Any, np.dtype[np.uint8]],
     *,

@@ -13,9 +13,9 @@ from builders import make_workload
 from perfsuite.analysis.statistics.intervals import paired_ratio
 from perfsuite.errors import OutOfMemoryError
 from perfsuite.measure import paired
-from perfsuite.measure.alternation import Alternation, Side
 from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
+from perfsuite.measure.interleaving import Interleaving, Side
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup, measure_until_decided
 from perfsuite.measure.telemetry import CpuInstrument
@@ -78,11 +78,11 @@ def make_sides(host: Simulated) -> tuple[Side, Side]:
 
 def test_blocks_are_a_b_b_a_and_b_a_a_b_and_a_turn_after_the_other_side_begins_with_an_untimed_pass() -> None:
     host = Simulated()
-    alternation = Alternation(*make_sides(host), num_passes=2)
-    alternation.run_block()
-    alternation.run_block()
+    interleaving = Interleaving(*make_sides(host), num_passes=2)
+    interleaving.run_block()
+    interleaving.run_block()
     assert "".join(host.log) == "AAABBBBBAAA" + "BBBAAAAABBB"
-    assert alternation.blocks == [pytest.approx((0.1, 0.05, 0.05, 0.1))] * 2
+    assert interleaving.blocks == [pytest.approx((0.1, 0.05, 0.05, 0.1))] * 2
 
 
 def test_of_every_two_blocks_one_runs_in_each_order_and_which_comes_first_is_drawn() -> None:
@@ -99,13 +99,13 @@ def first_turns(*, num_blocks: int) -> list[str]:
         Side(
             run=lambda: None,
             stopwatch=ClockStopwatch(lambda: 0.0),
-            in_force=lambda name=name: contextlib.nullcontext(log.append(name)),  # type: ignore[misc,func-returns-value]
+            active=lambda name=name: contextlib.nullcontext(log.append(name)),  # type: ignore[misc,func-returns-value]
         )
         for name in "AB"
     ]
-    alternation = Alternation(*sides, num_passes=1)
+    interleaving = Interleaving(*sides, num_passes=1)
     for _ in range(num_blocks):
-        alternation.run_block()
+        interleaving.run_block()
     return log[::4]
 
 
@@ -114,10 +114,10 @@ def test_an_oscillation_with_a_period_of_some_turns_leaves_the_paired_ratio_alon
     """Turns as long as each other on a host that is 5% slower and faster by turns."""
     for phase in (0.3, 1.1, 2.5):
         times = iter(1 + 0.05 * math.sin(2 * math.pi * turn / turns + phase) for turn in range(10_000))
-        alternation = Alternation(*(Side(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB"), num_passes=1)
+        interleaving = Interleaving(*(Side(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB"), num_passes=1)
         for _ in range(80):
-            alternation.run_block()
-        estimate = paired_ratio(np.array(alternation.blocks))
+            interleaving.run_block()
+        estimate = paired_ratio(np.array(interleaving.blocks))
         assert estimate.ratio == pytest.approx(1.0, abs=1e-6 if turns in {2, 4} else 0.02)
         assert estimate.low is not None
         assert estimate.high is not None
@@ -135,10 +135,10 @@ def test_a_drift_that_bends_separate_cells_leaves_the_paired_ratio_alone() -> No
             side.run()
         cells.append((host.now() - begin) / 60)
     assert abs(cells[1] / cells[0] / 0.5 - 1) > 0.05
-    alternation = Alternation(a, b, num_passes=1)
+    interleaving = Interleaving(a, b, num_passes=1)
     for _ in range(30):
-        alternation.run_block()
-    estimate = paired_ratio(np.array(alternation.blocks))
+        interleaving.run_block()
+    estimate = paired_ratio(np.array(interleaving.blocks))
     assert estimate.ratio == pytest.approx(0.5, rel=0.001)
     assert estimate.low is not None
     assert estimate.high is not None
@@ -149,7 +149,7 @@ def test_what_must_be_in_force_holds_in_the_turns_of_its_side_only() -> None:
     host = Simulated()
     inside: list[str] = []
 
-    def in_force(name: str) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    def active(name: str) -> Callable[[], contextlib.AbstractContextManager[None]]:
         @contextlib.contextmanager
         def hold() -> Iterator[None]:
             inside.append(name)
@@ -160,10 +160,10 @@ def test_what_must_be_in_force_holds_in_the_turns_of_its_side_only() -> None:
 
     seen = []
     sides = [
-        Side(run=lambda: seen.append("".join(inside)), stopwatch=ClockStopwatch(host.now), in_force=in_force(name))
+        Side(run=lambda: seen.append("".join(inside)), stopwatch=ClockStopwatch(host.now), active=active(name))
         for name in "AB"
     ]
-    Alternation(*sides, num_passes=1).run_block()
+    Interleaving(*sides, num_passes=1).run_block()
     assert seen == ["A", "A", "B", "B", "B", "A", "A"]
 
 
@@ -218,14 +218,14 @@ def test_the_blocks_of_the_timed_rounds_are_kept_and_no_others(
 ) -> None:
     """Calibration and the last run for the result are blocks too, and are not kept."""
     numbers: list[int] = []
-    original = Alternation.run_block
+    original = Interleaving.run_block
 
-    def numbered(self: Alternation) -> None:
+    def numbered(self: Interleaving) -> None:
         original(self)
         numbers.append(len(self.blocks))
         self.blocks[-1] = (len(self.blocks) * 1.0,) * 4
 
-    monkeypatch.setattr(Alternation, "run_block", numbered)
+    monkeypatch.setattr(Interleaving, "run_block", numbered)
     record, benchmark = run_speedup(iterations=iterations)
     assert len(numbers) == 1 + 3 * iterations + 1
     assert [block[0] for block in record.blocks] == [float(number) for number in range(2, 2 + 3 * iterations)]
@@ -247,7 +247,7 @@ def test_a_speedup_is_of_one_workload_in_two_precisions() -> None:
     assert (record.comparison, record.baseline.precision, record.candidate.precision) == ("speedup", "fp32", "amp-bf16")
     assert dataclasses.replace(record.baseline, precision="amp-bf16") == record.candidate
     assert record.limit_ratio is None
-    assert benchmark.group == "resnet18 train_step in alternation"
+    assert benchmark.group == "resnet18 train_step interleaved"
     assert not benchmark.has_error
 
 
@@ -268,7 +268,7 @@ def test_no_room_for_both_sides_is_told_by_name(monkeypatch: pytest.MonkeyPatch)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
 
     monkeypatch.setattr(paired, "build_step", no_room)
-    with pytest.raises(OutOfMemoryError, match=r"out of memory: resnet18 amp-bf16 train_step b2 beside fp32 does not"):
+    with pytest.raises(OutOfMemoryError, match=r"out of memory: resnet18 amp-bf16 train_step b2 and fp32 does not"):
         run_speedup()
 
 
@@ -346,10 +346,10 @@ def test_the_bare_step_does_what_the_step_does_and_runs_none_of_our_hooks(precis
 @pytest.mark.parametrize("against", ["pipeline_step", "pipeline_study"])
 def test_a_full_training_is_fed_as_the_step_and_as_the_study_did(against: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from perfsuite.measure import pipeline
-    from perfsuite.workloads import study_loader
+    from perfsuite.workloads import thesis_loader
 
     monkeypatch.setattr(pipeline, "PIPELINE_IMAGES", 16)
-    monkeypatch.setattr(study_loader.study_batches, "__kwdefaults__", {"num_workers": 0})
+    monkeypatch.setattr(thesis_loader.thesis_batches, "__kwdefaults__", {"num_workers": 0})
     clock = DeviceClock(lambda: None)
     benchmark = FakeBenchmark(clock)
     workload = make_workload(batch_size=2, device_type="cpu")
