@@ -14,8 +14,8 @@ from perfsuite.thesis import BATCH_SIZE, EPOCHS, thesis_result
 if TYPE_CHECKING:
     from pathlib import Path
 
-STUDY = Recipe(
-    name="study",
+THESIS = Recipe(
+    name="thesis",
     epochs=50,
     batch_size=BATCH_SIZE,
     learning_rate=0.1,
@@ -55,7 +55,7 @@ nothing in three epochs (seed 0, amp-bf16, channels_last).
 The target minus the tolerance is 5 binomial standard deviations of 512 images above chance, a ratio of 0.1, and as far
 below what ResNet-50 reaches; tests/measure/test_smoke_recipe.py trains all three."""
 
-RECIPES = {recipe.name: recipe for recipe in (STUDY, SMOKE)}
+RECIPES = {recipe.name: recipe for recipe in (THESIS, SMOKE)}
 
 TARGET_TOLERANCE = 0.02
 """How far below the thesis's accuracy a training may end. Both accuracies are counts of 10,000 images, with a binomial
@@ -65,7 +65,7 @@ standard deviations of the difference, sqrt(4) * 0.0038, are 0.02."""
 
 def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
     """Return the recipe as it is for a network: the thesis's epochs and target where it is the thesis's recipe."""
-    if recipe.name != STUDY.name:
+    if recipe.name != THESIS.name:
         return recipe
     theirs = thesis_result(model, "fp32" if precision in {"fp32", "tf32"} else "amp-fp16")
     return dataclasses.replace(
@@ -98,7 +98,7 @@ def read_recipe(text: str, folder: Path) -> Recipe:
     """Return a recipe by name, or from a TOML file that says what differs from the thesis's.
 
     Args:
-        text: `study`, `smoke` or the path of a file.
+        text: `thesis`, `smoke` or the path of a file.
         folder: Where a relative path begins.
 
     Raises:
@@ -122,7 +122,7 @@ def read_recipe(text: str, folder: Path) -> Recipe:
         raise ResultFileError(
             f"--perf-recipe {text}: unknown field {unknown[0]!r}; choose from {', '.join(sorted(fields))}"
         )
-    base = {**dataclasses.asdict(STUDY), "name": path.stem, "source": path.name}
+    base = {**dataclasses.asdict(THESIS), "name": path.stem, "source": path.name}
     try:
         recipe = read_dataclass(Recipe, {**base, **content}, "recipe")
     except RecordError as error:

@@ -77,7 +77,7 @@ def make_record(workload: Workload | None = None, *, run_id: str = "run-1", peak
 
 
 def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **changes: Any) -> PairedRecord:
-    """Build an interleaving in which the candidate takes half the time, or as long in a fidelity."""
+    """Build an interleaving in which the candidate takes half the time, or as long as overhead."""
     factor = 0.5 if comparison == "speedup" else 1.0
     values: dict[str, Any] = {
         "comparison": comparison,

@@ -18,7 +18,18 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 RESULTS = sorted((REPOSITORY / "benchmarks" / "results").glob("*/*.json"))
 FOREIGN = sorted((Path(__file__).parent / "data" / "foreign").glob("*.json"))
 TABLES = (
-    *("steps", "speedup", "memory", "thesis", "accuracy", "confusion", "history", "paired", "fidelity", "pipeline"),
+    *(
+        "steps",
+        "speedup",
+        "memory",
+        "thesis",
+        "accuracy",
+        "confusion",
+        "epochs",
+        "interleaved",
+        "overhead",
+        "input_pipeline",
+    ),
     *("limits", "telemetry", "kernels"),
 )
 

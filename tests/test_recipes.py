@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.recipes import SMOKE, STUDY, missed_target, recipe_for
+from perfsuite.recipes import SMOKE, THESIS, missed_target, recipe_for
 
 if TYPE_CHECKING:
     from perfsuite.records.workload import Recipe
 
-THESIS = recipe_for(STUDY, "resnet18", "fp32")
+THESIS = recipe_for(THESIS, "resnet18", "fp32")
 
 
 @pytest.mark.parametrize(("accuracy", "is_missed"), [(0.1, True), (0.169, True), (0.171, False), (0.33, False)])

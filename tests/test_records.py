@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from builders import ENVIRONMENT, make_pair, make_record, make_workload
+from training_builders import make_training
 
 from perfsuite.errors import RecordError
 from perfsuite.records.environment import Environment
 from perfsuite.records.outcome import Outcome
 from perfsuite.records.reading import read_record
 from perfsuite.records.schema import SCHEMA_VERSION
+from perfsuite.records.training import TrainingRecord
 
 
 def test_a_record_survives_the_way_through_json() -> None:
@@ -19,7 +21,7 @@ def test_a_record_survives_the_way_through_json() -> None:
     assert read_record(json.loads(json.dumps(record.to_json()))) == record
 
 
-@pytest.mark.parametrize("comparison", ["speedup", "fidelity"])
+@pytest.mark.parametrize("comparison", ["speedup", "overhead"])
 def test_a_paired_record_survives_the_way_through_json(comparison: Any) -> None:
     record = make_pair(comparison=comparison)
     assert read_record(json.loads(json.dumps(record.to_json()))) == record
@@ -143,3 +145,14 @@ def test_the_label_leaves_out_what_is_the_default() -> None:
     assert make_workload().label == "resnet18 fp32 train_step b128"
     changed = make_workload(memory_format="channels_last", compiled=True, gradients="kept")
     assert changed.label == "resnet18 fp32 train_step b128 channels_last compiled gradients kept"
+
+
+def test_records_of_before_schema_version_6_have_the_names_of_today() -> None:
+    pair = make_pair(comparison="overhead").to_json()
+    assert read_record({**pair, "schema_version": 5, "comparison": "fidelity"}) == make_pair(comparison="overhead")
+    training = make_training()
+    content = training.to_json()
+    old = {**content, "schema_version": 5, "recipe": {**content["recipe"], "name": "study"}}
+    read = read_record(old)
+    assert isinstance(read, TrainingRecord)
+    assert read.recipe.name == "thesis"

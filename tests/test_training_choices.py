@@ -9,7 +9,7 @@ from torch import nn
 
 import perfsuite.workloads
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
-from perfsuite.recipes import STUDY
+from perfsuite.recipes import THESIS
 from perfsuite.training_choices import choices_in_words, training_choices
 from perfsuite.workloads.models import build_model
 
@@ -18,7 +18,7 @@ def test_the_readme_shows_the_choices_as_they_are() -> None:
     workload = make_workload(phase="full_training")
     choices = training_choices(
         workload,
-        STUDY,
+        THESIS,
         deterministic=False,
         evaluation_batch=evaluation_batch_size(workload),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from builders import make_entry, make_record, make_workload
 
-from perfsuite.recipes import STUDY, recipe_for
+from perfsuite.recipes import THESIS, recipe_for
 from perfsuite.records.environment import Process
 from perfsuite.records.predictions import confusion_of, pack_predictions
 from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
@@ -33,7 +33,7 @@ def make_training(
     )
     values: dict[str, Any] = {
         "workload": make_workload(precision=precision, phase="full_training"),
-        "recipe": recipe_for(STUDY, "resnet18", precision),
+        "recipe": recipe_for(THESIS, "resnet18", precision),
         "seed": seed,
         "data": DataIdentity(
             name="CIFAR-10",

@@ -28,8 +28,8 @@ def add_collect(commands: Commands) -> None:
         default="steps",
         metavar="NAME",
         help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: against the thesis's tables; paired, pipeline, fidelity (harness overhead): interleaved; "
-        "accuracy, confusion, history: full trainings; limits: percent of hardware peak; telemetry: clocks, "
+        "is made of; thesis: against the thesis's tables; interleaved, input_pipeline, overhead (of the harness): interleaved pairs; "
+        "accuracy, confusion, epochs: full trainings; limits: percent of hardware peak; telemetry: clocks, "
         "power, energy; kernels: where the time goes",
     )
     add_output(collect)

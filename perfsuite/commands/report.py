@@ -30,7 +30,7 @@ def add_report(commands: Commands) -> None:
     chart = commands.add_parser(
         "chart",
         help="result files -> one figure",
-        description="Draw one figure: speedup, paired, phases, memory, light, energy, study, accuracy, curves, "
+        description="Draw one figure: speedup, interleaved, phases, memory, limits, telemetry, thesis, accuracy, epochs, "
         "confusion, differences, verdicts, accuracy-changes, across, rounds or plain.",
     )
     chart.add_argument("kind", metavar="KIND", help="which figure")

@@ -78,7 +78,7 @@ def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it
             _observed(make_side(step, step.train_step, ClockStopwatch(clock)), instrument, watch),
         ]
         return run_pair(
-            "fidelity",
+            "overhead",
             sides,
             [step, step],
             benchmark,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Measured = TypeVar("Measured")
 
-WHOLE = dict.fromkeys(("speedup", "fidelity", "input_pipeline"), "train_step") | {ON_REQUEST: ON_REQUEST}
+WHOLE = dict.fromkeys(("interleaved", "overhead", "input_pipeline"), "train_step") | {ON_REQUEST: ON_REQUEST}
 """Phase of tests that have no marker `step`, by their marker."""
 
 BASELINE_PRECISION = "fp32"
@@ -71,7 +71,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _is_speedup(item: pytest.Item) -> bool:
     """Whether the test holds its workload against FP32 itself."""
-    return item.get_closest_marker("speedup") is not None
+    return item.get_closest_marker("interleaved") is not None
 
 
 def _suffix(layout: str, gradients: str, *, compiled: bool, cudnn_benchmark: bool) -> str:

@@ -138,9 +138,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--perf-recipe",
-        default="study",
+        default="thesis",
         metavar="NAME",
-        help="of full trainings: study, smoke (minutes on a CPU), or a .toml file (--perf-recipe=PATH); default: study",
+        help="of full trainings: thesis, smoke (minutes on a CPU), or a .toml file (--perf-recipe=PATH); default: thesis",
     )
     group.addoption("--perf-seeds", default="1", metavar="N", help="full trainings of each cell; default: 1")
     group.addoption(
@@ -173,7 +173,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-overhead-time",
         default=str(OVERHEAD_TIME_S),
         metavar="SECONDS",
-        help="how long a check of the harness overhead (-m fidelity) goes on while it cannot tell; "
+        help="how long a check of the harness overhead (-m overhead) goes on while it cannot tell; "
         f"default: {OVERHEAD_TIME_S}",
     )
     group.addoption(
@@ -187,7 +187,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-turn-time",
         default=None,
         metavar="SECONDS",
-        help="how long each turn of an interleaved speed-up (-m speedup) lasts, its first half untimed, so that each "
+        help="how long each turn of an interleaved speed-up (-m interleaved) lasts, its first half untimed, so that each "
         "side reaches its own sustained clock; default: turns of 0.07 s, which share one clock",
     )
     group.addoption(

@@ -42,7 +42,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if not state.options.batch_sizes and any(not cell.get_closest_marker("full_training") for cell in state.cells):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
         lines.append(f"batch size {budget.batch_size}{note}")
-    if any(cell.get_closest_marker("fidelity") for cell in state.cells):
+    if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     lines += _time_plan(config, state, where)
@@ -150,7 +150,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     if results.benchmarks.empty and not results.pairs and not results.trainings:
         words = "No benchmark produced a result.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
         return words, "steps"
-    names = [name for name in ("paired", "fidelity", "pipeline") if has_pairs(results, name)]
+    names = [name for name in ("interleaved", "overhead", "input_pipeline") if has_pairs(results, name)]
     if results.trainings:
         names.insert(0, "accuracy")
     if not results.benchmarks.empty:

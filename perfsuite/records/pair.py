@@ -13,7 +13,7 @@ from perfsuite.records.strict_json import to_strict_json
 from perfsuite.records.telemetry import Telemetry  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.workload import Workload  # noqa: TC001 - read at run time, to check files
 
-Comparison = Literal["speedup", "fidelity", "pipeline_step", "pipeline_study"]
+Comparison = Literal["speedup", "overhead", "pipeline_step", "pipeline_thesis"]
 
 
 TURNS = ("baseline", "candidate", "candidate", "baseline")
@@ -29,8 +29,8 @@ class PairedRecord:
     """Two things measured interleaved in one process: their drift-free ratio.
 
     Attributes:
-        comparison: `speedup`: one workload in two precisions; `fidelity`: a step as reported (candidate) against a
-            bare loop of it (baseline); `pipeline_step`, `pipeline_study`: a step of full training, its images taken
+        comparison: `speedup`: one workload in two precisions; `overhead`: a step as reported (candidate) against a
+            bare loop of it (baseline); `pipeline_step`, `pipeline_thesis`: a step of full training, its images taken
             from the device (candidate), against a step on one batch, and against the thesis's way of loading.
         baseline: The workload of the first and the last time of a block.
         candidate: The workload of the two times between.

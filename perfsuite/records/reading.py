@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from perfsuite.errors import RecordError
 from perfsuite.records.cell import Record
 from perfsuite.records.pair import PairedRecord
@@ -25,8 +27,23 @@ def read_record(value: object, where: str = "record") -> AnyRecord:
         raise RecordError(f"{where}.kind is {kind!r:.60}, one of {', '.join(kinds)} is needed")
     if kind == "training":
         fields = with_cudnn_benchmark(fields)
+    fields = _with_todays_names(fields)
     record = read_dataclass(kinds[kind], fields, where)
     is_old = isinstance(value, dict) and value["schema_version"] < PEAK_WITHOUT_EVALUATION
     if isinstance(record, TrainingRecord) and is_old:
         return without_peaks(record)
     return record
+
+
+_RENAMED = {"fidelity": "overhead", "pipeline_study": "pipeline_thesis"}
+"""Comparisons of before schema version 6, and their names of today."""
+
+
+def _with_todays_names(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record of any version with the names that comparisons and recipes have today."""
+    comparison, recipe = fields.get("comparison"), fields.get("recipe")
+    if isinstance(comparison, str):
+        fields = {**fields, "comparison": _RENAMED.get(comparison, comparison)}
+    if isinstance(recipe, dict) and recipe.get("name") == "study":
+        fields = {**fields, "recipe": {**recipe, "name": "thesis"}}
+    return fields

@@ -39,7 +39,9 @@ def test_the_interleaved_ratio_leads_and_the_quotient_of_separate_cells_is_kept(
     assert row["separate_speedup_ratio"] == pytest.approx(0.1 / 0.06)
     assert row["speedup_ratio_basis"] == row["separate_speedup_ratio_basis"] == "one run"
     notes = build_table("speedup", collect([path])).notes
-    assert "speed-up measured interleaved (-m speedup): resnet18 train_step; images/s are of separate cells" in notes
+    assert (
+        "speed-up measured interleaved (-m interleaved): resnet18 train_step; images/s are of separate cells" in notes
+    )
 
 
 def test_cells_of_more_processes_lead_over_one_interleaved_pair(path: Path, write_result: Callable[..., Path]) -> None:
@@ -60,7 +62,7 @@ def test_a_pair_of_another_environment_or_workload_does_not_lead(write_result: C
     assert row["interleaved_speedup_ratio"] is None
 
 
-@pytest.mark.parametrize("name", ["steps", "speedup", "paired"])
+@pytest.mark.parametrize("name", ["steps", "speedup", "interleaved"])
 def test_two_estimates_that_disagree_beyond_their_intervals_are_a_finding(name: str, path: Path) -> None:
     found = [note for note in build_table(name, collect([path])).notes if "two estimates" in note]
     assert len(found) == 1

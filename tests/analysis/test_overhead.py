@@ -77,7 +77,7 @@ def checked(
 
     def record() -> PairedRecord:
         return make_pair(
-            comparison="fidelity",
+            comparison="overhead",
             blocks=tuple(interleaving.blocks),
             limit_ratio=LIMIT,
             num_looks=len(OVERHEAD_LOOKS),
@@ -162,7 +162,7 @@ def test_a_check_passes_or_fails_only_with_its_whole_interval(low: Any, high: An
 def test_more_looks_make_the_interval_wider() -> None:
     blocks = checked(0, overhead=0.0).blocks
     once, often = (
-        paired_estimate(make_pair(comparison="fidelity", blocks=blocks, num_looks=number)) for number in (1, 4)
+        paired_estimate(make_pair(comparison="overhead", blocks=blocks, num_looks=number)) for number in (1, 4)
     )
     assert often.ratio == once.ratio
     assert None not in {once.low, once.high, often.low, often.high}
@@ -177,7 +177,7 @@ def spread_blocks(ratio: float, spread: float, num: int = 20) -> tuple[tuple[flo
 
 def record_of(ratio: float, spread: float, **changes: Any) -> PairedRecord:
     return make_pair(
-        comparison="fidelity",
+        comparison="overhead",
         baseline=make_workload(),
         blocks=spread_blocks(ratio, spread),
         limit_ratio=LIMIT,
@@ -209,5 +209,5 @@ def test_what_a_check_found_is_one_line_with_its_limit_and_the_time_it_needs() -
     assert text.startswith("harness overhead of resnet18 fp32 train_step b128: +2.00 [")
     assert "% (limit 3%) after 20 blocks; about " in text
     assert text.endswith(" more would decide")
-    few = make_pair(comparison="fidelity", blocks=((0.1, 0.1, 0.1, 0.1),) * 3)
+    few = make_pair(comparison="overhead", blocks=((0.1, 0.1, 0.1, 0.1),) * 3)
     assert overhead_in_words(few).endswith("% (limit 1%) after 3 blocks; too few blocks for an interval")

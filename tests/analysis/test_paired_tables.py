@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def results(write_result: Callable[..., Path]) -> Results:
-    """A run that measured FP32 and AMP in cells of their own, interleaved, and the fidelity of FP32."""
+    """A run that measured FP32 and AMP in cells of their own, interleaved, and the harness overhead of FP32."""
     entries = [
         make_entry(make_record(make_workload(precision=precision)), [time, time * 1.01] * 15)
         for precision, time in (("fp32", 0.1), ("amp-fp16", 0.06))
     ]
-    entries += [make_paired_entry(make_pair()), make_paired_entry(make_pair(comparison="fidelity"))]
+    entries += [make_paired_entry(make_pair()), make_paired_entry(make_pair(comparison="overhead"))]
     return collect([write_result(make_content(entries))])
 
 
@@ -40,7 +40,7 @@ def test_an_alternation_is_never_taken_for_a_cell(results: Results) -> None:
 
 
 def test_the_paired_speedup_stands_beside_the_quotient_of_separate_cells(results: Results) -> None:
-    table = build_table("paired", results)
+    table = build_table("interleaved", results)
     (row,) = json.loads(render_json(table))
     assert row["speedup_ratio"] == pytest.approx(2.0, rel=0.01)
     assert row["speedup_ratio_low"] <= row["speedup_ratio"] <= row["speedup_ratio_high"]
@@ -57,13 +57,13 @@ def test_the_paired_speedup_stands_beside_the_quotient_of_separate_cells(results
 def test_without_cells_of_the_same_run_there_is_no_quotient(write_result: Callable[..., Path]) -> None:
     other = make_content([make_entry(make_record(run_id="run-0"), [0.1] * 20)])
     paths = [write_result(make_content([make_paired_entry(make_pair())])), write_result(other, "other.json")]
-    (row,) = build_table("paired", collect(paths)).rows()
+    (row,) = build_table("interleaved", collect(paths)).rows()
     assert row["separate_time_ratio"] is None
-    assert not any("separate" in column.heading for column in build_table("paired", collect(paths)).columns)
+    assert not any("separate" in column.heading for column in build_table("interleaved", collect(paths)).columns)
 
 
 def test_the_harness_overhead_is_shown_with_its_outcome_and_limit(results: Results) -> None:
-    table = build_table("fidelity", results)
+    table = build_table("overhead", results)
     (row,) = table.rows()
     assert row["outcome"] == "pass"
     text = render_terminal(table, width=None, color=False)
@@ -77,8 +77,8 @@ def test_the_three_outcomes_of_a_harness_overhead_are_in_the_table(
     factor: float, outcome: str, write_result: Callable[..., Path]
 ) -> None:
     offsets = [0.999, 1.0, 1.001, 1.002] * 5
-    pair = make_pair(comparison="fidelity", blocks=tuple((0.1, 0.1 * factor * x, 0.1 * factor, 0.1) for x in offsets))
-    table = build_table("fidelity", collect([write_result(make_content([make_paired_entry(pair)]))]))
+    pair = make_pair(comparison="overhead", blocks=tuple((0.1, 0.1 * factor * x, 0.1 * factor, 0.1) for x in offsets))
+    table = build_table("overhead", collect([write_result(make_content([make_paired_entry(pair)]))]))
     assert table.rows()[0]["outcome"] == outcome
     line = next(line for line in render_terminal(table, width=80, color=False).splitlines() if "resnet18" in line)
     assert line.rstrip().endswith(outcome)
@@ -86,11 +86,11 @@ def test_the_three_outcomes_of_a_harness_overhead_are_in_the_table(
 
 def test_limits_that_differ_have_a_column(write_result: Callable[..., Path]) -> None:
     entries = [
-        make_paired_entry(make_pair(comparison="fidelity", run_id=f"run-{number}", limit_ratio=limit))
+        make_paired_entry(make_pair(comparison="overhead", run_id=f"run-{number}", limit_ratio=limit))
         for number, limit in enumerate((0.01, 0.03, None))
     ]
     text = render_terminal(
-        build_table("fidelity", collect([write_result(make_content(entries))])), width=None, color=False
+        build_table("overhead", collect([write_result(make_content(entries))])), width=None, color=False
     )
     assert "limit" in text.splitlines()[3]
     assert "lies within the limit;" in text
@@ -101,12 +101,12 @@ def test_limits_that_differ_have_a_column(write_result: Callable[..., Path]) -> 
     blocks=st.lists(st.tuples(*[st.floats(1e-4, 10.0)] * 4), min_size=1, max_size=12),
 )
 def test_the_times_that_are_shown_give_the_difference_that_is_shown(blocks: Any) -> None:
-    pair = make_pair(comparison="fidelity", blocks=tuple(blocks))
+    pair = make_pair(comparison="overhead", blocks=tuple(blocks))
     content = make_content([make_paired_entry(pair)])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.json"
         path.write_text(json.dumps(content))
-        table = build_table("fidelity", collect([path]))
+        table = build_table("overhead", collect([path]))
     (row,) = table.rows()
     shown = {column.heading: column.show(row) for column in table.columns}
     bare, reported = (float(shown[heading].replace(",", "")) for heading in ("bare ms", "reported ms"))
@@ -116,23 +116,23 @@ def test_the_times_that_are_shown_give_the_difference_that_is_shown(blocks: Any)
     assert reported / bare == pytest.approx(ratio, rel=1.1e-3, abs=6e-5)
 
 
-@pytest.mark.parametrize("name", ["pipeline", "fidelity", "paired"])
+@pytest.mark.parametrize("name", ["input_pipeline", "overhead", "interleaved"])
 def test_the_times_of_a_pair_have_the_ratio_that_is_reported(name: str, write_result: Callable[..., Path]) -> None:
     """Readings of two levels, half of the blocks each: the medians of the sides contradict the ratio of the blocks."""
     blocks = tuple((1.0, 1.0, 1.0, 1.0) if index % 2 else (1.5, 1.2, 1.2, 1.5) for index in range(21))
-    comparison: Any = {"pipeline": "pipeline_step", "paired": "speedup"}.get(name, name)
+    comparison: Any = {"input_pipeline": "pipeline_step", "interleaved": "speedup"}.get(name, name)
     pair = make_pair(comparison=comparison, blocks=blocks)
     (row,) = build_table(name, collect([write_result(make_content([make_paired_entry(pair)]))])).rows()
     assert row["time_s"] / row["baseline_time_s"] == pytest.approx(row["time_ratio"])
-    if name == "pipeline":
+    if name == "input_pipeline":
         assert row["training_images_per_second"] == pytest.approx(128 / row["time_s"])
 
 
 def test_a_note_says_in_which_orders_the_turns_ran(write_result: Callable[..., Path]) -> None:
     notes = {}
     for order in ("abba", "abba_or_baab"):
-        pair = make_pair(comparison="fidelity", turn_order=order, num_looks=4)
-        (note, *_) = build_table("fidelity", collect([write_result(make_content([make_paired_entry(pair)]))])).notes
+        pair = make_pair(comparison="overhead", turn_order=order, num_looks=4)
+        (note, *_) = build_table("overhead", collect([write_result(make_content([make_paired_entry(pair)]))])).notes
         notes[order] = note
     assert "(bare, reported, reported, bare) of one process" in notes["abba"]
     assert "(bare, reported, reported, bare, or reported, bare, bare, reported)" in notes["abba_or_baab"]
@@ -151,14 +151,14 @@ def test_every_table_has_something_to_say_of_a_file_without_its_numbers(
 
 def test_few_blocks_give_no_interval_and_say_so(write_result: Callable[..., Path]) -> None:
     pair = make_pair(blocks=((0.1, 0.05, 0.05, 0.1),) * 3)
-    table = build_table("paired", collect([write_result(make_content([make_paired_entry(pair)]))]))
+    table = build_table("interleaved", collect([write_result(make_content([make_paired_entry(pair)]))]))
     assert "2.000x [no interval]" in render_terminal(table, width=None, color=False)
 
 
 def test_findings_of_an_alternation_stand_below_the_table(write_result: Callable[..., Path]) -> None:
     pair = make_pair(findings=("fp32: times were still falling after 5.0 s of warm-up",))
-    table = build_table("paired", collect([write_result(make_content([make_paired_entry(pair)]))]))
-    assert "test_speedup[resnet18-amp-fp16]: fp32: times were still falling after 5.0 s of warm-up" in table.notes
+    table = build_table("interleaved", collect([write_result(make_content([make_paired_entry(pair)]))]))
+    assert "test_interleaved[resnet18-amp-fp16]: fp32: times were still falling after 5.0 s of warm-up" in table.notes
 
 
 @pytest.mark.parametrize("block", [[0.1], [0.1, "x", 0.1, 0.1], [0.1, 0.1, 0.1, 0], "0.1", None])
@@ -177,19 +177,19 @@ def test_the_same_pair_of_several_runs_is_one_row_with_an_interval_over_processe
         blocks = tuple((a, a * factor, a * factor * 1.001, a * 1.002) for a in (0.1, 0.101, 0.099, 0.1, 0.102, 0.1))
         content = make_content([make_paired_entry(make_pair(run_id=f"run-{number}", blocks=blocks))])
         paths.append(write_result(content, f"{number}.json"))
-    table = build_table("paired", collect(paths))
+    table = build_table("interleaved", collect(paths))
     (row,) = table.rows()
     assert (row["num_processes"], row["num_blocks"], row["speedup_ratio_basis"]) == (3, 18, "processes")
     assert row["speedup_ratio_low"] < row["speedup_ratio"] < row["speedup_ratio_high"]
     assert "[low, high]: 95% interval over 3 processes" in table.notes
     other = make_pair(run_id="run-9", candidate=make_workload(precision="amp-bf16"))
     more = write_result(make_content([make_paired_entry(other)]), "other.json")
-    assert [row["num_processes"] for row in build_table("paired", collect([*paths, more])).rows()] == [3, 1]
-    fidelities = [
-        write_result(make_content([make_paired_entry(make_pair(comparison="fidelity", run_id=f"f{n}"))]), f"f{n}.json")
+    assert [row["num_processes"] for row in build_table("interleaved", collect([*paths, more])).rows()] == [3, 1]
+    overheads = [
+        write_result(make_content([make_paired_entry(make_pair(comparison="overhead", run_id=f"f{n}"))]), f"f{n}.json")
         for n in range(2)
     ]
-    assert len(build_table("fidelity", collect(fidelities)).rows()) == 2
+    assert len(build_table("overhead", collect(overheads)).rows()) == 2
 
 
 def test_the_interval_of_a_check_keeps_the_confidence_that_its_looks_ask_for(
@@ -198,9 +198,9 @@ def test_the_interval_of_a_check_keeps_the_confidence_that_its_looks_ask_for(
     blocks = tuple((1.0, 1 + n / 1000, 1 + n / 1000, 1.0) for n in range(20))
     widths = []
     for num_looks in (1, 4):
-        pair = make_pair(comparison="fidelity", limit_ratio=0.03, blocks=blocks, num_looks=num_looks)
+        pair = make_pair(comparison="overhead", limit_ratio=0.03, blocks=blocks, num_looks=num_looks)
         path = write_result(make_content([make_paired_entry(pair)]), f"{num_looks}.json")
-        (row,) = build_table("fidelity", collect([path])).rows()
+        (row,) = build_table("overhead", collect([path])).rows()
         widths.append(row["time_ratio_high"] - row["time_ratio_low"])
     assert widths[0] < widths[1]
 
@@ -211,6 +211,6 @@ def test_the_times_of_several_runs_of_a_pair_agree_with_their_ratio(write_result
         blocks = tuple((0.1, 0.1 * factor, 0.1 * factor, 0.12) for _ in range(10 * (number + 1)))
         content = make_content([make_paired_entry(make_pair(run_id=f"run-{number}", blocks=blocks))])
         paths.append(write_result(content, f"{number}.json"))
-    (row,) = build_table("paired", collect(paths)).rows()
+    (row,) = build_table("interleaved", collect(paths)).rows()
     assert row["num_processes"] == 2
     assert row["time_s"] / row["baseline_time_s"] == pytest.approx(row["time_ratio"])

@@ -40,7 +40,7 @@ KINDS_OF_TWO_SIDES = {"verdicts", "accuracy-changes", "across"}
 
 def _pair_file(path: Path, number: int, **changes: str) -> Path:
     entries = []
-    for comparison in ("speedup", "fidelity", "pipeline_step"):
+    for comparison in ("speedup", "overhead", "pipeline_step"):
         pair = make_pair(comparison=comparison, run_id=f"pair-{number}")
         entries.append(make_paired_entry(dataclasses.replace(pair, limit_ratio=0.01)))
     environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
@@ -66,9 +66,9 @@ def _step_file(path: Path, number: int, **changes: str) -> Path:
 
 
 def _maker(name: str) -> Any:
-    if name in {"accuracy", "confusion", "history", "curves", "differences"}:
+    if name in {"accuracy", "confusion", "epochs", "curves", "differences"}:
         return _training_file
-    return _pair_file if name in {"paired", "fidelity", "pipeline"} else _step_file
+    return _pair_file if name in {"interleaved", "overhead", "input_pipeline"} else _step_file
 
 
 def _words(drawing: Drawing) -> str:
@@ -113,7 +113,7 @@ def test_every_figure_distinguishes_two_commits_and_two_labels(name: str, what: 
         assert expected in words
 
 
-@pytest.mark.parametrize("name", ["curves", "confusion", "differences", "speedup", "memory"])
+@pytest.mark.parametrize("name", ["epochs", "confusion", "differences", "speedup", "memory"])
 def test_no_mark_of_a_figure_loses_its_place_to_a_line_break(name: str, tmp_path: Path) -> None:
     """What a mark says is one line; a line break in it would be replaced by a character that says nothing."""
     make = _maker(name)
@@ -126,7 +126,7 @@ def test_no_mark_of_a_figure_loses_its_place_to_a_line_break(name: str, tmp_path
 
 def test_interleaved_pairs_of_one_place_are_processes_of_one_ratio(tmp_path: Path) -> None:
     files = [_pair_file(tmp_path / f"run-{number}.json", number) for number in (1, 2)]
-    (row,) = pairs_frame(collect(files), COMPARISONS["paired"]).to_dict("records")
+    (row,) = pairs_frame(collect(files), COMPARISONS["interleaved"]).to_dict("records")
     assert (row["num_processes"], row["file"]) == (2, "run-1.json, run-2.json")
 
 
@@ -148,7 +148,7 @@ def test_interleaved_pairs_of_two_places_are_two_ratios_and_each_is_that_of_its_
         path.write_text(json.dumps(content))
         files.append(path)
     results = collect(files)
-    pairs = pairs_frame(results, COMPARISONS["paired"])
+    pairs = pairs_frame(results, COMPARISONS["interleaved"])
     assert pairs["num_processes"].tolist() == [1, 1]
     assert pairs["time_ratio"].tolist() == pytest.approx([0.5, 0.75])
     speedups = speedup_frame(results).dropna(subset="interleaved_speedup_ratio")

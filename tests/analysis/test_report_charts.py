@@ -41,14 +41,14 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
     ]
     evidence = str(step_file(tmp_path / "evidence.json", evidence=True))
     known = {
-        "light": [evidence],
-        "energy": [evidence],
-        "paired": [pairs],
+        "limits": [evidence],
+        "telemetry": [evidence],
+        "interleaved": [pairs],
         "across": [steps, other],
         "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
         "accuracy-changes": [of_sides[1], "--baseline", of_sides[0]],
-        **{kind: [trainings] for kind in ("accuracy", "curves", "confusion", "differences")},
+        **{kind: [trainings] for kind in ("accuracy", "epochs", "confusion", "differences")},
     }
     return {kind: known.get(kind, [steps]) for kind in KINDS}
 
@@ -71,7 +71,7 @@ def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[
     assert targets[0].read_bytes() == targets[1].read_bytes()
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"curves", "confusion", "differences"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"epochs", "confusion", "differences"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")
     figure_data = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])
@@ -97,9 +97,9 @@ def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dic
     [
         (["pie", "{steps}", "-o", "x.svg"], "unknown figure 'pie'; choose from accuracy, accuracy-changes, across"),
         (["speedup", "{steps}", "-o", "x.gif"], "a figure is written as .svg, .png, .pdf"),
-        (["curves", "{steps}", "-o", "x.svg"], "curves: nothing in these files to draw; it needs full trainings"),
+        (["epochs", "{steps}", "-o", "x.svg"], "epochs: nothing in these files to draw; it needs full trainings"),
         (["verdicts", "{steps}", "-o", "x.svg"], "it needs --baseline files"),
-        (["energy", "{steps}", "-o", "x.svg"], "it needs steps with energy"),
+        (["telemetry", "{steps}", "-o", "x.svg"], "it needs steps with energy"),
         (["speedup", "no.json", "-o", "x.svg"], "no.json: no such file"),
     ],
 )
@@ -113,14 +113,14 @@ def test_a_figure_that_cannot_be_drawn_ends_in_one_line(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", ["speedup", "across", "paired", "study"])
+@pytest.mark.parametrize("kind", ["speedup", "across", "interleaved", "thesis"])
 def test_the_spread_of_one_run_is_thin_without_caps_and_named_and_an_interval_has_caps(
     kind: str, files: dict[str, list[str]], tmp_path: Path, write_result: Callable[..., Path]
 ) -> None:
     several = [step_file(tmp_path / f"s{n}.json", run_id=f"s{n}", seed=n) for n in range(2)]
     if kind == "across":
         several += [step_file(tmp_path / f"o{n}.json", environment=h100(), run_id=f"o{n}", seed=n) for n in (2, 3)]
-    if kind == "paired":
+    if kind == "interleaved":
         several = [
             write_result(make_content([make_paired_entry(make_pair(run_id=f"p{n}"))]), f"p{n}.json") for n in range(2)
         ]

@@ -90,14 +90,14 @@ def test_a_speedup_is_called_good_only_where_an_interval_over_processes_shows_it
 
 def test_sections_are_those_that_the_results_allow(steps: Path, tmp_path: Path) -> None:
     found = Reader(page_of(steps)).sections()
-    assert found == ["speedup", "phases", "memory", "study", "rounds", "warnings", "environment", "tables"]
+    assert found == ["speedup", "phases", "memory", "thesis", "rounds", "warnings", "environment", "tables"]
     bare = step_file(tmp_path / "bare.json", memory=False, precisions=("fp32",))
-    assert Reader(page_of(bare)).sections() == ["phases", "study", "rounds", "environment", "tables"]
+    assert Reader(page_of(bare)).sections() == ["phases", "thesis", "rounds", "environment", "tables"]
 
 
 def test_energy_and_speed_of_light_have_sections_where_they_are_known(tmp_path: Path) -> None:
     reader = Reader(page_of(step_file(tmp_path / "steps.json", evidence=True)))
-    assert {"light", "energy"} <= set(reader.sections())
+    assert {"limits", "telemetry"} <= set(reader.sections())
     assert re.search(r"(39|40|41)\.\d%, launch-bound", reader.text)
     assert "21.43 mJ an image at 69.0 W, 1,350 MHz and 77.0 °C" in reader.text
     assert "of what probes reach on this device, %" in reader.text
@@ -144,7 +144,7 @@ def test_only_full_trainings_give_curves_matrices_and_accuracy(write_result: Cal
     ]
     path = write_result(make_content([make_training_entry(record) for record in records]))
     reader = Reader(page_of(path))
-    assert reader.sections() == ["study", "trainings", "confusion", "warnings", "environment", "tables"]
+    assert reader.sections() == ["thesis", "trainings", "confusion", "warnings", "environment", "tables"]
     for words in (
         "2 full trainings",
         "+1.50 points (lower bound +0.07): no worse",

@@ -84,7 +84,7 @@ def test_the_section_begins_with_all_accuracies_and_shows_what_amp_changed(read:
     )
     found = section(read(make_training(metrics=metrics), amp), "trainings")
     assert re.match(ACCURACY + "; resnet18 amp-fp16 83", found.words[0])
-    assert [drawing.kind for drawing in found.drawings] == ["accuracy", "curves"]
+    assert [drawing.kind for drawing in found.drawings] == ["accuracy", "epochs"]
     table = found.tables[0]
     ((row,), columns) = table.rows(), {column.heading: column for column in table.columns}
     shown = {heading: column.show(row) for heading, column in columns.items()}

@@ -63,7 +63,9 @@ def test_what_spoils_a_cell_is_in_its_own_row(
 def test_a_pair_with_a_finding_says_so_in_its_row(write_result: Callable[..., Path]) -> None:
     pair = make_pair(findings=("amp-fp16: still getting faster",))
     text = render_terminal(
-        build_table("paired", collect([write_result(make_content([make_paired_entry(pair)]))])), width=None, color=False
+        build_table("interleaved", collect([write_result(make_content([make_paired_entry(pair)]))])),
+        width=None,
+        color=False,
     )
     assert next(line for line in text.splitlines() if line.startswith("resnet18")).endswith("see notes")
 
@@ -71,7 +73,7 @@ def test_a_pair_with_a_finding_says_so_in_its_row(write_result: Callable[..., Pa
 def test_a_pair_under_background_load_says_so_in_its_row(write_result: Callable[..., Path]) -> None:
     pair = make_pair(telemetry=LOADED, findings=("background", "steal", "amp-fp16: still getting faster"))
     results = collect([write_result(make_content([make_paired_entry(pair)]))])
-    text = render_terminal(build_table("paired", results), width=None, color=False)
+    text = render_terminal(build_table("interleaved", results), width=None, color=False)
     row = next(line for line in text.splitlines() if line.startswith("resnet18"))
     assert row.endswith("background load, steal time, see notes")
 

@@ -88,7 +88,7 @@ def test_six_cells_are_one_panel_with_a_dot_an_interval_and_a_target_each(draw: 
 def test_another_recipe_has_a_panel_of_its_own_and_an_unchecked_target_says_so(draw: Callable[..., Any]) -> None:
     smoke = make_training(recipe=SMOKE, accuracy=0.3, weights_sha256="smoke")
     drawing = draw("accuracy", make_training(), smoke)
-    assert [panel.title for panel in drawing.panels] == ["test accuracy, study", "test accuracy, smoke"]
+    assert [panel.title for panel in drawing.panels] == ["test accuracy, thesis", "test accuracy, smoke"]
     other = make_training()
     other = dataclasses.replace(other, data=dataclasses.replace(other.data, is_canonical=False))
     assert any("not checked" in swatch.label for swatch in draw("accuracy", other).legend)
@@ -97,7 +97,7 @@ def test_another_recipe_has_a_panel_of_its_own_and_an_unchecked_target_says_so(d
 def test_several_seeds_are_one_line_their_mean_and_a_band_from_the_lowest_to_the_highest(
     draw: Callable[..., Any],
 ) -> None:
-    drawing = draw("curves", *cells(num_seeds=3))
+    drawing = draw("epochs", *cells(num_seeds=3))
     assert any("band: lowest to highest seed" in swatch.label for swatch in drawing.legend)
     panel = axes_of(drawing)[0]
     assert panel.get_xlabel() == "epoch; n = 3 seeds"
@@ -109,7 +109,7 @@ def test_several_seeds_are_one_line_their_mean_and_a_band_from_the_lowest_to_the
 
 
 def test_one_seed_is_a_line_without_a_band(draw: Callable[..., Any]) -> None:
-    drawing = draw("curves", *cells())
+    drawing = draw("epochs", *cells())
     assert not any("band" in swatch.label for swatch in drawing.legend)
     assert not any(axes.collections for axes in axes_of(drawing))
 
@@ -120,7 +120,7 @@ def test_networks_of_another_schedule_name_their_learning_rate(draw: Callable[..
         history=training_epochs(25, "fp32"),
         weights_sha256="longer",
     )
-    titles = [panel.title for panel in draw("curves", *cells(), longer).panels if "learning rate" in panel.title]
+    titles = [panel.title for panel in draw("epochs", *cells(), longer).panels if "learning rate" in panel.title]
     assert len(titles) > 1
     assert all("resnet" in title for title in titles)
 

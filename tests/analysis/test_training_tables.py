@@ -42,7 +42,7 @@ def test_a_training_is_never_taken_for_a_step(read: Callable[..., Results]) -> N
     assert results.benchmarks.empty
     assert len(results.trainings) == 1
     table = build_table("steps", results)
-    assert "full trainings: --table accuracy, confusion, history, thesis" in table.notes
+    assert "full trainings: --table accuracy, confusion, epochs, thesis" in table.notes
 
 
 def test_accuracy_shows_amp_against_fp32_with_its_interval(read: Callable[..., Results]) -> None:
@@ -202,7 +202,7 @@ def test_likeness_is_1_for_the_same_errors_and_less_for_others() -> None:
 
 
 def test_history_shows_every_epoch_with_loss_scale_and_skipped_steps(read: Callable[..., Results]) -> None:
-    rows = build_table("history", read(make_training("amp-fp16"))).rows()
+    rows = build_table("epochs", read(make_training("amp-fp16"))).rows()
     assert [row["epoch"] for row in rows] == [1, 2]
     assert (rows[0]["loss_scale"], rows[0]["num_skipped_steps"]) == (65536.0, 2)
     assert rows[0]["training_images_per_second"] == 900.0
@@ -244,7 +244,7 @@ def test_a_replayed_training_counts_once(write_result: Callable[..., Path]) -> N
     assert not results.trainings[0].record.replayed
 
 
-@pytest.mark.parametrize("name", ["accuracy", "confusion", "history"])
+@pytest.mark.parametrize("name", ["accuracy", "confusion", "epochs"])
 def test_without_trainings_the_tables_say_how_to_make_some(name: str, write_result: Callable[..., Path]) -> None:
     results = collect([write_result(make_content([make_entry(make_record(), [0.1] * 10)]))])
     assert "pytest -m full_training makes them" in build_table(name, results).notes[0]
@@ -316,7 +316,7 @@ def test_two_recipes_of_one_name_are_two_rows_and_show_what_differs(read: Callab
     frame = accuracy_frame(results)
     assert frame["initial_learning_rate"].tolist() == [0.01, 0.5]
     assert frame["test_accuracy"].tolist() == [0.0625, 0.0]
-    for name, per_training in (("accuracy", 1), ("history", 2), ("confusion", 10)):
+    for name, per_training in (("accuracy", 1), ("epochs", 2), ("confusion", 10)):
         table = build_table(name, results)
         (column,) = (one for one in table.columns if one.heading == "initial learning rate")
         shown = [column.show(row) for row in table.rows()]
@@ -436,7 +436,7 @@ def test_steps_are_compared_with_the_thesis_where_the_trainings_cannot_be(write_
     assert any("not compared with the thesis" in note for note in table.notes)
 
 
-@pytest.mark.parametrize("name", ["curves", "confusion"])
+@pytest.mark.parametrize("name", ["epochs", "confusion"])
 def test_figures_distinguish_two_recipes_of_one_name(name: str, write_result: Callable[..., Path]) -> None:
     records = [of_rate(0.01, 0.3), of_rate(0.5, 0.2)]
     path = write_result(make_content([make_training_entry(record) for record in records]))

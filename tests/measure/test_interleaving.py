@@ -292,7 +292,7 @@ def run_overhead(
 
 def test_the_harness_overhead_is_the_reported_step_against_a_bare_loop_of_it() -> None:
     record, _ = run_overhead(lambda _record: True)
-    assert (record.comparison, record.limit_ratio) == ("fidelity", 0.03)
+    assert (record.comparison, record.limit_ratio) == ("overhead", 0.03)
     assert record.baseline == record.candidate == make_workload(batch_size=2, device_type="cpu")
     assert (len(record.blocks), record.turn_order, record.num_looks) == (3, "abba_or_baab", len(OVERHEAD_LOOKS))
 
@@ -343,7 +343,7 @@ def test_the_bare_step_does_what_the_step_does_and_runs_none_of_our_hooks(precis
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("against", ["pipeline_step", "pipeline_study"])
+@pytest.mark.parametrize("against", ["pipeline_step", "pipeline_thesis"])
 def test_a_full_training_is_fed_as_the_step_and_as_the_study_did(against: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from perfsuite.measure import pipeline
     from perfsuite.workloads import thesis_loader

@@ -26,14 +26,16 @@ def collected(run: Run) -> list[str]:
 
 
 def test_a_speedup_has_no_cell_for_the_precision_that_it_is_held_against(run_suite: Callable[..., Run]) -> None:
-    run = run_suite("--collect-only", "-q", "-m", "speedup", "--perf-device=cpu", quick=False)
-    assert collected(run) == [f"test_speedup[{model}-amp-bf16-b8]" for model in ("resnet18", "resnet34", "resnet50")]
-    run = run_suite("--collect-only", "-q", "-m", "fidelity", "--perf-models=resnet18")
-    assert collected(run) == ["test_fidelity[resnet18-fp32-b2]", "test_fidelity[resnet18-amp-bf16-b2]"]
+    run = run_suite("--collect-only", "-q", "-m", "interleaved", "--perf-device=cpu", quick=False)
+    assert collected(run) == [
+        f"test_interleaved[{model}-amp-bf16-b8]" for model in ("resnet18", "resnet34", "resnet50")
+    ]
+    run = run_suite("--collect-only", "-q", "-m", "overhead", "--perf-models=resnet18")
+    assert collected(run) == ["test_overhead[resnet18-fp32-b2]", "test_overhead[resnet18-amp-bf16-b2]"]
 
 
 def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) -> None:
-    run = run_suite("-m", "speedup", "--perf-precisions=fp32")
+    run = run_suite("-m", "interleaved", "--perf-precisions=fp32")
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--perf-precisions fp32: a speed-up is relative to fp32; name another precision too" in run.text
     run = run_suite("--collect-only", "-q", "--perf-precisions=fp32", "--perf-models=resnet18")
@@ -43,13 +45,16 @@ def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) 
 def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_suite: Callable[..., Run]) -> None:
     run = run_suite(
         "-m",
-        "speedup or fidelity or step",
+        "speedup or overhead or step",
         "-k",
         "resnet18 and bf16 and not ward",
         "--benchmark-min-rounds=6",
         "--perf-overhead-time=0",
     )
-    assert run.result.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}  # the fidelity of a busy machine
+    assert run.result.ret in {
+        pytest.ExitCode.OK,
+        pytest.ExitCode.TESTS_FAILED,
+    }  # the harness overhead of a busy machine
     pairs = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
     found = {pair.comparison: pair for pair in pairs if isinstance(pair, PairedRecord)}
     assert len(found["speedup"].blocks) >= 6
@@ -74,11 +79,11 @@ def test_a_step_that_is_not_what_a_bare_loop_takes_is_a_failure(
         return bare  # type: ignore[no-any-return]
 
     monkeypatch.setattr(overhead, "bare_step", half)
-    run = run_suite("-m", "fidelity", "-k", "resnet18-fp32", "--benchmark-min-rounds=12")
+    run = run_suite("-m", "overhead", "-k", "resnet18-fp32", "--benchmark-min-rounds=12")
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
     assert "% (limit 3%): times of this suite contain its own overhead here; do not use them" in run.text
-    assert run.outcomes == [("test_fidelity[resnet18-fp32-b2]", "failed")]
-    assert run.names == ["test_fidelity[resnet18-fp32-b2]"]  # its readings are kept
+    assert run.outcomes == [("test_overhead[resnet18-fp32-b2]", "failed")]
+    assert run.names == ["test_overhead[resnet18-fp32-b2]"]  # its readings are kept
     assert any(line.split()[-1:] == ["fail"] for line in run.text.splitlines() if line.startswith("resnet18"))
 
 
@@ -86,15 +91,15 @@ def test_a_check_that_cannot_tell_fails_as_such_and_says_how_much_longer_it_need
     run_suite: Callable[..., Run],
 ) -> None:
     """Three blocks have no interval whatever the machine does."""
-    run = run_suite("-m", "fidelity", "-k", "resnet18-fp32", "--benchmark-min-rounds=3", "--perf-overhead-time=0")
+    run = run_suite("-m", "overhead", "-k", "resnet18-fp32", "--benchmark-min-rounds=3", "--perf-overhead-time=0")
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
-    assert run.outcomes == [("test_fidelity[resnet18-fp32-b2]", "cannot_tell")]
+    assert run.outcomes == [("test_overhead[resnet18-fp32-b2]", "cannot_tell")]
     (outcome,) = run.content["perfsuite"]["outcomes"]
     assert outcome["reason"].startswith("harness overhead of resnet18 fp32 train_step b2: ")
     assert "; too few blocks for an interval: --perf-overhead-time 60" in outcome["reason"]
     assert "a check that cannot tell goes on for 0 s (--perf-overhead-time)" in run.text
-    for shown in (f"fidelity resnet18-fp32-b2  cannot tell: {outcome['reason']}", "cannot tell: harness overhead"):
+    for shown in (f"overhead resnet18-fp32-b2  cannot tell: {outcome['reason']}", "cannot tell: harness overhead"):
         assert shown in run.text
     assert "cannot tell: cannot tell" not in run.text
-    assert run.names == ["test_fidelity[resnet18-fp32-b2]"]
+    assert run.names == ["test_overhead[resnet18-fp32-b2]"]
     assert any(line.split()[-2:] == ["cannot", "tell"] for line in run.text.splitlines() if line.startswith("resnet18"))

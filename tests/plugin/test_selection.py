@@ -79,15 +79,15 @@ import pytest
 def test_forward():
     pass
 
-@pytest.mark.speedup
-def test_speedup():
+@pytest.mark.interleaved
+def test_interleaved():
     pass
 
-@pytest.mark.fidelity
-def test_fidelity():
+@pytest.mark.overhead
+def test_overhead():
     pass
 """
-ALL = ["test_forward", "test_speedup", "test_fidelity"]
+ALL = ["test_forward", "test_interleaved", "test_overhead"]
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ ALL = ["test_forward", "test_speedup", "test_fidelity"]
     [
         ((), ALL[:1]),
         (("benchmarks",), ALL[:1]),
-        (("-k", "test_forward or fidelity"), [ALL[0], ALL[2]]),
+        (("-k", "test_forward or overhead"), [ALL[0], ALL[2]]),
         (("-k", "not forward"), []),
-        (("-m", "speedup"), ALL[1:2]),
+        (("-m", "interleaved"), ALL[1:2]),
         (("-m", "not step"), ALL[1:]),
         (("benchmarks/test_pairs.py",), ALL),
-        (("benchmarks/test_pairs.py::test_speedup",), ALL[1:2]),
+        (("benchmarks/test_pairs.py::test_interleaved",), ALL[1:2]),
     ],
 )
 def test_a_plain_run_is_the_step_benchmarks_and_the_rest_runs_where_it_is_named(

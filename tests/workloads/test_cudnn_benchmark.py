@@ -111,7 +111,7 @@ def test_the_search_and_determinism_are_not_asked_for_together() -> None:
         "perf_batch_size": None,
         "perf_memory_format": "contiguous",
         "perf_gradients": "freed",
-        "perf_recipe": "study",
+        "perf_recipe": "thesis",
         "perf_seeds": "1",
         "perf_overhead_time": "60",
         "perf_deterministic": True,

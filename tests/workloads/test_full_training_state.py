@@ -11,7 +11,7 @@ from builders import make_workload
 from generated_images import generated_set
 
 from perfsuite.errors import DataError, MeasurementError, RecordError
-from perfsuite.recipes import SMOKE, STUDY
+from perfsuite.recipes import SMOKE, THESIS
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
 from perfsuite.workloads.images import split_images
 from perfsuite.workloads.training import DeviceImages, Training, deterministic
@@ -66,13 +66,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(precision: 
 
 
 def test_the_learning_rate_follows_the_recipe() -> None:
-    recipe = dataclasses.replace(STUDY, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=20)
+    recipe = dataclasses.replace(THESIS, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=20)
     assert [recipe.learning_rate_at(epoch) for epoch in (0, 19, 20, 39, 40)] == [0.1, 0.1, 0.05, 0.05, 0.025]
 
 
 def test_the_first_decay_is_counted_from_the_end_of_the_warm_up() -> None:
     recipe = dataclasses.replace(
-        STUDY, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=2, warmup_epochs=2, warmup_factor=0.2
+        THESIS, learning_rate=0.1, decay_factor=0.5, decay_every_epochs=2, warmup_epochs=2, warmup_factor=0.2
     )
     assert [recipe.learning_rate_at(epoch) for epoch in range(6)] == pytest.approx([0.02, 0.02, 0.1, 0.1, 0.05, 0.05])
 

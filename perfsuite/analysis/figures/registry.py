@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.figures.accuracy import accuracy_chart
 from perfsuite.analysis.figures.accuracy_changes import accuracy_changes_chart
 from perfsuite.analysis.figures.environments import across_chart
-from perfsuite.analysis.figures.resources import energy_chart, light_chart, memory_chart
+from perfsuite.analysis.figures.resources import limits_chart, memory_chart, telemetry_chart
 from perfsuite.analysis.figures.rounds import plain_chart, rounds_chart
-from perfsuite.analysis.figures.steps import paired_chart, phases_chart, speedup_chart
+from perfsuite.analysis.figures.steps import interleaved_chart, phases_chart, speedup_chart
 from perfsuite.analysis.figures.thesis import thesis_chart
-from perfsuite.analysis.figures.trainings import confusion_chart, curves_chart, differences_chart
+from perfsuite.analysis.figures.trainings import confusion_chart, differences_chart, epochs_chart
 from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import choose
@@ -39,14 +39,16 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "speedup": Kind(build=speedup_chart, needs="fp32 and another precision of the same step"),
-    "paired": Kind(build=paired_chart, needs="results of pytest benchmarks -m speedup"),
+    "interleaved": Kind(build=interleaved_chart, needs="results of pytest benchmarks -m interleaved"),
     "phases": Kind(build=phases_chart, needs="forward, backward and train_step of the same network"),
     "memory": Kind(build=memory_chart, needs="steps with peak memory"),
-    "light": Kind(build=light_chart, needs="steps with their share of hardware peak"),
-    "energy": Kind(build=energy_chart, needs="steps with energy, which NVML reports on a GPU"),
-    "study": Kind(build=thesis_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"),
+    "limits": Kind(build=limits_chart, needs="steps with their share of hardware peak"),
+    "telemetry": Kind(build=telemetry_chart, needs="steps with energy, which NVML reports on a GPU"),
+    "thesis": Kind(
+        build=thesis_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"
+    ),
     "accuracy": Kind(build=accuracy_chart, needs="full trainings"),
-    "curves": Kind(build=curves_chart, needs="full trainings"),
+    "epochs": Kind(build=epochs_chart, needs="full trainings"),
     "confusion": Kind(build=confusion_chart, needs="full trainings"),
     "differences": Kind(build=differences_chart, needs="full trainings in fp32 and with AMP"),
     "verdicts": Kind(build=verdicts_chart, needs="--baseline files of the same machine"),

@@ -116,7 +116,7 @@ def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
 _LIGHT = ("probe_ratio", "data_sheet_ratio")
 
 
-def light_chart(figure_data: FigureData) -> Drawing | None:
+def limits_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how much of the hardware peak is reached: of what probes reach on the device, and of its data sheet."""
     found = [
         cell for cell in figure_data.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")
@@ -140,7 +140,7 @@ def light_chart(figure_data: FigureData) -> Drawing | None:
         )
     highest, lowest = max(best, key=lambda pair: pair[0]), min(best, key=lambda pair: pair[0])
     return Drawing(
-        kind="light",
+        kind="limits",
         title="Percent of hardware peak",
         finding=f"From {lowest[1].value} ({lowest[1].label}) to {highest[1].value} ({highest[1].label}).",
         panels=tuple(panels),
@@ -176,7 +176,7 @@ def _light_row(cell: Cell) -> Row:
     )
 
 
-def energy_chart(figure_data: FigureData) -> Drawing | None:
+def telemetry_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the energy of an image, by phase."""
     found = [cell for cell in figure_data.cells if cell.metrics.get("energy_per_image_joules")]
     if not found:
@@ -195,7 +195,7 @@ def energy_chart(figure_data: FigureData) -> Drawing | None:
             )
         )
     return Drawing(
-        kind="energy",
+        kind="telemetry",
         title="Energy per image",
         finding=_energy_finding(found),
         panels=tuple(panels),

@@ -108,9 +108,9 @@ def speedup_in_words(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str
     return f"{what} {texts[0]} ({names[0]}) to {texts[1]} ({names[1]}) the speed of FP32{at}."
 
 
-def paired_chart(figure_data: FigureData) -> Drawing | None:
+def interleaved_chart(figure_data: FigureData) -> Drawing | None:
     """Draw speed-ups that were measured interleaved."""
-    frame = pairs_frame(figure_data.results, COMPARISONS["paired"])
+    frame = pairs_frame(figure_data.results, COMPARISONS["interleaved"])
     if frame.empty:
         return None
     place, label = place_words(frame), workload_words(frame, but=("precision",))
@@ -135,7 +135,7 @@ def paired_chart(figure_data: FigureData) -> Drawing | None:
         )
     n = f"n = {span(frame['num_blocks'].tolist())} blocks, {processes_of(ratios).removeprefix('n = ')}"
     return Drawing(
-        kind="paired",
+        kind="interleaved",
         title=f"Speed-up measured interleaved{bracket_words(ratios)}",
         finding=f"Interleaved: {rows_words([row for rows in groups.values() for row in rows])}.",
         panels=tuple(

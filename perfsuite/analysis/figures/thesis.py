@@ -43,11 +43,11 @@ def thesis_chart(figure_data: FigureData) -> Drawing | None:
     for title, key, theirs in ((what, ours, "thesis_time_ratio"), ("peak memory", memory, _MEMORY)):
         rows = []
         for record in records:
-            value, study = (
+            value, reference = (
                 record.get(key),
                 record.get(theirs, _thesis_memory_ratio(record) if theirs == _MEMORY else None),
             )
-            if not is_known(value) or not is_known(study) or record["precision"] == BASELINE:
+            if not is_known(value) or not is_known(reference) or record["precision"] == BASELINE:
                 continue
             kept = f" gradients {record['gradients']}" if record.get("gradients", "freed") != "freed" else ""
             batch = f" b{record['batch_size']}" if len({other.get("batch_size") for other in records}) > 1 else ""
@@ -57,7 +57,7 @@ def thesis_chart(figure_data: FigureData) -> Drawing | None:
             ratio = ratio_of_row(record, key) if theirs != _MEMORY else None
             ratios.append(ratio)
             rows.append(
-                _study_row(label, record["precision"], ratio or bare_ratio(float(value or 0)), float(study or 0))
+                _thesis_row(label, record["precision"], ratio or bare_ratio(float(value or 0)), float(reference or 0))
             )
         if rows:
             panels.append(
@@ -74,7 +74,7 @@ def thesis_chart(figure_data: FigureData) -> Drawing | None:
         return None
     panels_color = precision_color(next(str(r["precision"]) for r in records if r["precision"] != BASELINE))
     return Drawing(
-        kind="study",
+        kind="thesis",
         title="Compared with the thesis (Tesla T4, torch 1.6.0): ratios of AMP to FP32",
         finding=f"{panels[0].finding}.",
         panels=tuple(panels),
@@ -101,15 +101,15 @@ def _n_words(records: Sequence[Mapping[Any, Any]]) -> str:
     return f"n = {processes} process{'' if processes == '1' else 'es'}"
 
 
-def _study_row(label: str, precision: str, ratio: Ratio, study: float) -> Row:
+def _thesis_row(label: str, precision: str, ratio: Ratio, reference: float) -> Row:
     text = f"{ratio.ratio:.2f}x" if ratio.basis is None else ratio_text(ratio, brief=True)
-    words = f"{text}, study {study:.2f}x"
+    words = f"{text}, thesis {reference:.2f}x"
     color = precision_color(precision)
     return Row(
         label=label,
         value=words,
         points=(
-            Point(value=study, color=INK, tip=f"{label}: the thesis {study:.2f}x", look="diamond"),
+            Point(value=reference, color=INK, tip=f"{label}: the thesis {reference:.2f}x", look="diamond"),
             ratio_point(ratio, color=color, tip=f"{label}: measured {words}", look="dot"),
         ),
     )

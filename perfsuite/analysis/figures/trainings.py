@@ -46,7 +46,7 @@ Curve = tuple["TrainingGroup", list[list[float]]]
 """A group of seeds and what a curve of each of its trainings shows [trainings, epochs]."""
 
 
-def curves_chart(figure_data: FigureData) -> Drawing | None:
+def epochs_chart(figure_data: FigureData) -> Drawing | None:
     """Draw loss, accuracy, learning rate and loss scale of FP32 and AMP over each other, epoch by epoch.
 
     Several seeds are a line, their mean, and a band from the lowest to the highest of them.
@@ -74,7 +74,7 @@ def curves_chart(figure_data: FigureData) -> Drawing | None:
             panels.append(_curve_panel(heading, unit, scale, curves))
     seeds = [len(group.members) for group in groups]
     return Drawing(
-        kind="curves",
+        kind="epochs",
         title="Full trainings, epoch by epoch",
         finding=_curves_finding(families, family_name),
         panels=tuple(panels),

@@ -34,11 +34,11 @@ def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataF
         never contradict the ratio), `num_processes`, `num_blocks` of all of them, `num_passes`, `limit_ratio`, and for
         what these processes have measured in separate cells as well `separate_time_ratio`.
     """
-    groups = pair_groups(results, [name for name in comparisons if name != "fidelity"])
+    groups = pair_groups(results, [name for name in comparisons if name != "overhead"])
     groups += [
         PairGroup(pairs=(pair,), place=())
         for pair in results.pairs
-        if pair.record.comparison == "fidelity" and "fidelity" in comparisons
+        if pair.record.comparison == "overhead" and "overhead" in comparisons
     ]
     columns = ["file", "series", "name", *ENVIRONMENT_COLUMNS, *WORKLOAD_COLUMNS]
     rows = [_group_row(group, results) for group in groups]
@@ -86,9 +86,9 @@ def _separate_cells(group: PairGroup, results: Results) -> Ratio | None:
 
 
 COMPARISONS: dict[str, tuple[Comparison, ...]] = {
-    "paired": ("speedup",),
-    "fidelity": ("fidelity",),
-    "pipeline": ("pipeline_step", "pipeline_study"),
+    "interleaved": ("speedup",),
+    "overhead": ("overhead",),
+    "input_pipeline": ("pipeline_step", "pipeline_thesis"),
 }
 """Which comparisons a table is about, by the table's name."""
 

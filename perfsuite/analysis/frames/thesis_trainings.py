@@ -15,7 +15,7 @@ from perfsuite.analysis.frames.training_groups import (
     heading_of,
 )
 from perfsuite.analysis.frames.trainings import accuracy_frame
-from perfsuite.recipes import STUDY, recipe_for
+from perfsuite.recipes import THESIS, recipe_for
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -37,7 +37,7 @@ def difference_from_thesis(record: TrainingRecord) -> str | None:
     model, precision = record.workload.model, record.workload.precision
     if precision not in THESIS_PRECISIONS or thesis.thesis_result(model, THESIS_PRECISIONS[precision]) is None:
         return f"{model} in {precision} was not trained"
-    recipe = recipe_for(STUDY, model, precision)
+    recipe = recipe_for(THESIS, model, precision)
     pairs = {name: (getattr(record.recipe, name), getattr(recipe, name)) for name in _RECIPE_VALUES}
     pairs["num_train"] = (record.data.num_train, thesis.TRAIN_IMAGES)
     pairs["num_test"] = (record.data.num_test, thesis.TEST_IMAGES)

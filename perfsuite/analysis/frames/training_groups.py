@@ -10,7 +10,7 @@ import pandas as pd
 from perfsuite.analysis.frames.columns import place_columns
 from perfsuite.analysis.frames.labels import place_in_words
 from perfsuite.analysis.frames.speedup import BASELINE
-from perfsuite.recipes import STUDY
+from perfsuite.recipes import THESIS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -201,7 +201,7 @@ def _differs(name: str, groups: Sequence[TrainingGroup]) -> bool:
     for group in groups:
         within: Hashable = None
         if name in RECIPE_VALUES:
-            within = (group.recipe, group.family.model if group.recipe == STUDY.name else None)
+            within = (group.recipe, group.family.model if group.recipe == THESIS.name else None)
         elif name == "data_fingerprint":
             within = group.family.value("data")
         found.setdefault(within, set()).add(group.family.value(name))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HERO_ROWS = 8
 HERO_PANELS = 3
-HERO_KINDS = ("speedup", "paired", "verdicts", "accuracy-changes", "accuracy", "plain", "rounds")
+HERO_KINDS = ("speedup", "interleaved", "verdicts", "accuracy-changes", "accuracy", "plain", "rounds")
 """What the one picture of the first screen is: the first of these that the results have."""
 
 

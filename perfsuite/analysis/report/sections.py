@@ -75,19 +75,25 @@ def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
     found = [
         _verdicts(figure_data),
         _figures(
-            figure_data, "speedup", "AMP vs FP32", ("speedup", "paired"), _step_tables(results, ("speedup", "paired"))
+            figure_data,
+            "speedup",
+            "AMP vs FP32",
+            ("speedup", "interleaved"),
+            _step_tables(results, ("speedup", "interleaved")),
         ),
         _figures(figure_data, "phases", "Phases of a step", ("phases",)),
         _memory(figure_data),
         _figures(
             figure_data,
-            "light",
+            "limits",
             "Percent of hardware peak",
-            ("light",),
+            ("limits",),
             folded=_step_tables(results, ("limits", "kernels")),
         ),
-        _figures(figure_data, "energy", "Energy and clocks", ("energy",), folded=_step_tables(results, ("telemetry",))),
-        _figures(figure_data, "study", "Compared with the thesis", ("study",), _study_tables(results)),
+        _figures(
+            figure_data, "telemetry", "Energy and clocks", ("telemetry",), folded=_step_tables(results, ("telemetry",))
+        ),
+        _figures(figure_data, "thesis", "Compared with the thesis", ("thesis",), _thesis_tables(results)),
         Section(
             name="trainings",
             title="Full trainings",
@@ -172,15 +178,15 @@ def _step_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
     """Return tables of step results; only those that speak of what they are named for."""
     found = []
     for name in names:
-        if name == "paired" and not has_pairs(results, name):
+        if name == "interleaved" and not has_pairs(results, name):
             continue
-        if name != "paired" and (not results.has_records or results.benchmarks.empty):
+        if name != "interleaved" and (not results.has_records or results.benchmarks.empty):
             continue
         found.append(build_table(name, results))
     return found
 
 
-def _study_tables(results: Results) -> list[Table]:
+def _thesis_tables(results: Results) -> list[Table]:
     return [build_table("thesis", results)] if results.has_records else []
 
 
@@ -192,10 +198,10 @@ def _raw_tables(results: Results) -> tuple[Table, ...]:
     found = [] if results.benchmarks.empty else [build_table("steps", results)]
     found += [
         build_table(name, results)
-        for name in ("fidelity", "pipeline")
+        for name in ("overhead", "input_pipeline")
         if results.has_records and has_pairs(results, name)
     ]
-    found += _training_tables(results, ("history", "confusion"))
+    found += _training_tables(results, ("epochs", "confusion"))
     return tuple(table for table in found if _is_shown(table))
 
 

@@ -50,7 +50,7 @@ def trainings_words(figure_data: FigureData) -> tuple[str, ...]:
 
 def trainings_drawings(figure_data: FigureData) -> tuple[Drawing, ...]:
     """Return the figures of the section: all cells at a glance, then curves."""
-    built = [KINDS[kind].build(figure_data) for kind in ("accuracy", "curves")]
+    built = [KINDS[kind].build(figure_data) for kind in ("accuracy", "epochs")]
     return tuple(drawing for drawing in built if drawing is not None)
 
 

@@ -51,12 +51,12 @@ def _block_order(results: Results, table: str, a: str, b: str) -> str:
     return f"{a}, {b}, {b}, {a}" + (f", or {b}, {a}, {a}, {b}" if either else "")
 
 
-def paired_table(results: Results) -> Table:
+def interleaved_table(results: Results) -> Table:
     """Return the speed-up of AMP measured interleaved, and by two separate cells of the same processes."""
-    frame = pairs_frame(results, COMPARISONS["paired"])
+    frame = pairs_frame(results, COMPARISONS["interleaved"])
     title = f"AMP vs FP32, interleaved{shared_in_words(frame)}"
     if frame.empty:
-        note = "nothing was measured interleaved: pytest benchmarks -m speedup does that"
+        note = "nothing was measured interleaved: pytest benchmarks -m interleaved does that"
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     speedups = _add_inverse(frame, "time_ratio", "speedup_ratio")
     separate = [ratio for ratio in _add_inverse(frame, "separate_time_ratio", "separate_speedup_ratio") if ratio]
@@ -75,7 +75,7 @@ def paired_table(results: Results) -> Table:
             *warnings_columns(frame),
         ),
         notes=(
-            f"interleaved: {_ORDER.format(_block_order(results, 'paired', 'FP32', 'AMP'))}",
+            f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}",
             *bracket_notes(
                 [*speedups, *separate], spread_of="blocks" if not separate else _BLOCKS_OR_ROUNDS, more=MORE_PAIRS
             ),
@@ -114,18 +114,18 @@ def _add_inverse(frame: pd.DataFrame, name: str, inverse: str) -> list[Ratio | N
     return inverses
 
 
-def fidelity_table(results: Results) -> Table:
+def overhead_table(results: Results) -> Table:
     """Return the harness overhead: how far a reported training step is from a bare loop of the same step."""
-    frame = pairs_frame(results, COMPARISONS["fidelity"])
+    frame = pairs_frame(results, COMPARISONS["overhead"])
     title = f"Harness overhead: a training step as reported, and a bare loop{shared_in_words(frame)}"
     if frame.empty:
-        note = "no harness overhead was measured: pytest benchmarks -m fidelity does that"
+        note = "no harness overhead was measured: pytest benchmarks -m overhead does that"
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     frame = frame.drop(columns=[column for column in frame if str(column).startswith("separate_")])
     bounds = ("time_ratio_low", "time_ratio_high", "limit_ratio")
     frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in rows_of(frame)]
-    num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "fidelity")
-    interval = _OVER_BLOCKS.format(_block_order(results, "fidelity", "bare", "reported"))
+    num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "overhead")
+    interval = _OVER_BLOCKS.format(_block_order(results, "overhead", "bare", "reported"))
     return Table(
         title=title,
         frame=frame,
@@ -149,12 +149,12 @@ def fidelity_table(results: Results) -> Table:
     )
 
 
-_AGAINST = {"pipeline_step": "a step on one batch", "pipeline_study": "the thesis's way"}
+_AGAINST = {"pipeline_step": "a step on one batch", "pipeline_thesis": "the thesis's way"}
 
 
-def pipeline_table(results: Results) -> Table:
+def input_pipeline_table(results: Results) -> Table:
     """Return how fast a full training is fed: against a step on one batch, and against the thesis's way of loading."""
-    frame = pairs_frame(results, COMPARISONS["pipeline"])
+    frame = pairs_frame(results, COMPARISONS["input_pipeline"])
     title = f"Feeding a full training{shared_in_words(frame)}"
     if frame.empty:
         note = "no input pipeline was measured: pytest benchmarks -m input_pipeline does that"
@@ -176,7 +176,7 @@ def pipeline_table(results: Results) -> Table:
             *warnings_columns(frame),
         ),
         notes=(
-            f"interleaved: {_ORDER.format(_block_order(results, 'pipeline', 'reference', 'perfsuite'))}",
+            f"interleaved: {_ORDER.format(_block_order(results, 'input_pipeline', 'reference', 'perfsuite'))}",
             *bracket_notes(throughputs, spread_of="blocks", more=MORE_PIPELINES),
             "perfsuite: images lie on the device as bytes, and are shuffled, cast and normalised there",
             "the thesis's way: DataLoader with two workers, transforms image by image, the loss read at every step",
@@ -189,7 +189,7 @@ def paired_in_words(record: PairedRecord) -> str:
     """Return the ratio in a few words: `speed-up 1.53x (1.52 to 1.54 in this run)`."""
     ratio = paired_estimate(record)
     percent = in_percent(ratio.ratio, ratio.low, ratio.high)
-    if record.comparison == "fidelity":
+    if record.comparison == "overhead":
         return f"harness overhead {percent}%"
     if record.comparison == "pipeline_step":
         return f"{percent}% of a step's time"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.tables.confusion import confusion_table
 from perfsuite.analysis.tables.kernels import kernels_table
 from perfsuite.analysis.tables.memory import ledger_table
-from perfsuite.analysis.tables.pairs import fidelity_table, paired_table, pipeline_table
+from perfsuite.analysis.tables.pairs import input_pipeline_table, interleaved_table, overhead_table
 from perfsuite.analysis.tables.roofline import limits_table
 from perfsuite.analysis.tables.speedup import speedup_table
 from perfsuite.analysis.tables.steps import notes_with_pairs, plain_table, steps_table
 from perfsuite.analysis.tables.table import Table
 from perfsuite.analysis.tables.telemetry import telemetry_table
 from perfsuite.analysis.tables.thesis import thesis_table
-from perfsuite.analysis.tables.trainings import accuracy_table, history_table
+from perfsuite.analysis.tables.trainings import accuracy_table, epochs_table
 from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "thesis": thesis_table,
     "accuracy": accuracy_table,
     "confusion": confusion_table,
-    "history": history_table,
-    "paired": paired_table,
-    "fidelity": fidelity_table,
-    "pipeline": pipeline_table,
+    "epochs": epochs_table,
+    "interleaved": interleaved_table,
+    "overhead": overhead_table,
+    "input_pipeline": input_pipeline_table,
     "limits": limits_table,
     "telemetry": telemetry_table,
     "kernels": kernels_table,

@@ -81,7 +81,7 @@ def _speedup_notes(frame: pd.DataFrame) -> list[str]:
     notes = bracket_notes([ratio_of_row(row, "speedup_ratio") for row in rows], spread_of=spread_of, more=more)
     if interleaved:
         names = ", ".join(dict.fromkeys(interleaved))
-        notes.append(f"speed-up measured interleaved (-m speedup): {names}; images/s are of separate cells")
+        notes.append(f"speed-up measured interleaved (-m interleaved): {names}; images/s are of separate cells")
     return notes
 
 

@@ -27,7 +27,7 @@ def notes_with_pairs(results: Results) -> tuple[str, ...]:
     where = " and ".join(f"--table {name}" for name in found)
     notes = [f"interleaved pairs: {where}"] if found else []
     if results.trainings:
-        notes.append("full trainings: --table accuracy, confusion, history, thesis")
+        notes.append("full trainings: --table accuracy, confusion, epochs, thesis")
     return (*notes, *notes_of(results))
 
 

@@ -19,7 +19,7 @@ from perfsuite.analysis.frames.training_groups import (
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
 from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.analysis.tables.trainings import accuracy_in_words, data_notes
-from perfsuite.recipes import STUDY
+from perfsuite.recipes import THESIS
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -43,7 +43,7 @@ def thesis_trainings_table(results: Results) -> Table:
         frame=frame,
         columns=(
             *place_table_columns(training_origins(results)),
-            *([text_column("recipe")] if set(frame["recipe"]) != {STUDY.name} else []),
+            *([text_column("recipe")] if set(frame["recipe"]) != {THESIS.name} else []),
             *value_columns(distinguishing_values(training_groups(results))),
             text_column("model"),
             text_column("precision"),

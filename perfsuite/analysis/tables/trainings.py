@@ -189,7 +189,7 @@ def _skipped(row: dict[str, Any]) -> str:
     return " -> ".join("n/a" if value is None else f"{value:,.0f}" for value in (before, after))
 
 
-def history_table(results: Results) -> Table:
+def epochs_table(results: Results) -> Table:
     """Return every epoch: losses, accuracy, learning rate, loss scale, skipped steps."""
     origins = training_origins(results)
     apart = differing_columns(origins)

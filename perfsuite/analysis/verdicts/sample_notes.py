@@ -52,6 +52,6 @@ def not_compared(processes: Sequence[ProcessResult]) -> list[str]:
     num_pairs = sum(process.num_pairs for process in processes)
     if num_pairs:
         notes.append(
-            f"interleaved pairs (-m speedup, -m fidelity) are not compared, they are ratios already: {num_pairs}"
+            f"interleaved pairs (-m interleaved, -m overhead) are not compared, they are ratios already: {num_pairs}"
         )
     return notes

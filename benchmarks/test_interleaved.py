@@ -1,4 +1,4 @@
-"""Two things interleaved (ABBA or BAAB) in one process: `-m speedup`, `-m fidelity`, `-m input_pipeline`.
+"""Two things interleaved (ABBA or BAAB) in one process: `-m interleaved`, `-m overhead`, `-m input_pipeline`.
 
 A round is a block of four turns; the readings of every turn are kept. A stable drift of the clock adds as much to one
 side as to the other, and cancels in the ratio.
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     Measure = Callable[[Workload], PairedRecord | None]
 
 
-@pytest.mark.speedup
-def test_speedup(measure_speedup: Measure, workload: Workload) -> None:
+@pytest.mark.interleaved
+def test_interleaved(measure_speedup: Measure, workload: Workload) -> None:
     """A whole training step in FP32 and in another precision, on the same batch."""
     measure_speedup(workload)
 
 
-@pytest.mark.fidelity
-def test_fidelity(measure_overhead: Measure, workload: Workload) -> None:
+@pytest.mark.overhead
+def test_overhead(measure_overhead: Measure, workload: Workload) -> None:
     """Harness overhead: a whole training step as the suite reports it, and a bare loop of the same step."""
     measure_overhead(workload)
 
 
 @pytest.mark.input_pipeline
-@pytest.mark.parametrize("against", ["pipeline_step", "pipeline_study"], ids=["step", "study"])
+@pytest.mark.parametrize("against", ["pipeline_step", "pipeline_thesis"], ids=["step", "thesis"])
 def test_input_pipeline(
     measure_pipeline: Callable[[Workload, Comparison], PairedRecord | None], workload: Workload, against: Comparison
 ) -> None:
