@@ -31,10 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one line for a bug in perfsuite; 130 after Ctrl-C.
     """
     from perfsuite.commands.ending import ending_in_one_line
+    from perfsuite.commands.output import choose_format
     from perfsuite.paths import require_current_folder
 
     with ending_in_one_line() as ending:
         options = _parser().parse_args(arguments)
+        choose_format(options)
         require_current_folder()
         ending.status = int(options.run(options))
     return ending.status

@@ -6,12 +6,19 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.output import add_output, check_output, show, without_garbage_collection, write
+from perfsuite.analysis.tables.registry import TABLES
+from perfsuite.commands.inputs import ResultFiles
+from perfsuite.commands.output import add_output, check_output, rendered, say, show, without_garbage_collection, write
 
 if TYPE_CHECKING:
     import argparse
 
+    from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.tables.table import Table
     from perfsuite.commands.parser import Commands
+
+SEVERAL_TABLES = ("terminal", "markdown")
+"""Formats that hold more than one table."""
 
 
 def add_collect(commands: Commands) -> None:
@@ -22,15 +29,14 @@ def add_collect(commands: Commands) -> None:
         description="Show result files as one table. Reads any pytest-benchmark JSON; several files are shown "
         "together, distinguished by what differs between them.",
     )
-    collect.add_argument("files", nargs="+", metavar="FILE", type=Path, help="pytest-benchmark JSON")
+    collect.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=ResultFiles, help="pytest-benchmark JSON, or a folder"
+    )
+    listed = "; ".join(f"{name}: {kind.about}" for name, kind in TABLES.items())
     collect.add_argument(
         "--table",
-        default="steps",
         metavar="NAME",
-        help="steps: a row per cell (default); speedup: AMP against FP32 per model and phase; memory: what each peak "
-        "is made of; thesis: against the thesis's tables; interleaved, input_pipeline, overhead (of the harness): interleaved pairs; "
-        "accuracy, confusion, epochs: full trainings; limits: percent of hardware peak; telemetry: clocks, "
-        "power, energy; kernels: where the time goes",
+        help=f"{listed}; default: what the files hold".replace("%", "%%"),
     )
     add_output(collect)
     collect.set_defaults(run=_collect)
@@ -38,26 +44,49 @@ def add_collect(commands: Commands) -> None:
 
 @without_garbage_collection()
 def _collect(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
-    from perfsuite.analysis.tables.pull_request import render_comment
-    from perfsuite.analysis.tables.registry import TABLES, build_table
-    from perfsuite.analysis.tables.speedup import steps_summary
+    from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
+    from perfsuite.analysis.tables.registry import held_tables
     from perfsuite.parsing import choose
 
-    choose(TABLES, options.table, kind="table")
+    if options.table is not None:
+        choose(TABLES, options.table, kind="table")
     check_output(options, options.files)
     results = collect_with_noise_floor(options.files)
-    table = build_table(options.table, results)
-    if (
-        options.table == "steps"
-        and results.has_records
-        and table.columns
-        and "noise_measured" not in results.benchmarks
-    ):
-        table = dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))
-    if options.format == "markdown" and options.table == "steps" and len(table.frame) > 1:
+    if options.table is not None:
+        return _show_one(options.table, results, options)
+    names = held_tables(results)
+    if len(names) == 1:
+        return _show_one(names[0], results, options)
+    if options.format not in SEVERAL_TABLES:
+        say(f"these files hold more than {names[0]}: --table {', '.join(names[1:])}")
+        return _show_one(names[0], results, options)
+    tables = [_built(name, results) for name in names]
+    seen: set[str] = set()
+    for number, table in enumerate(tables):  # what is said of all files is said once
+        tables[number] = dataclasses.replace(table, notes=tuple(note for note in table.notes if note not in seen))
+        seen.update(table.notes)
+    write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
+    return 0
+
+
+def _show_one(name: str, results: Results, options: argparse.Namespace) -> int:
+    table = _built(name, results)
+    if options.format == "markdown" and name == "steps" and len(table.frame) > 1:
+        from perfsuite.analysis.tables.pull_request import render_comment
+        from perfsuite.analysis.tables.speedup import steps_summary
+
         head = steps_summary(results)
         if head is not None:
             write(render_comment(table, head=head, what="cells"), options.output)
             return 0
     return show(table, options)
+
+
+def _built(name: str, results: Results) -> Table:
+    from perfsuite.analysis.frames.noise_floor import noise_notes
+    from perfsuite.analysis.tables.registry import build_table
+
+    table = build_table(name, results)
+    if name == "steps" and results.has_records and table.columns and "noise_measured" not in results.benchmarks:
+        return dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))
+    return table

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import (
     add_output,
     check_output,
@@ -36,8 +37,16 @@ def add_compare(commands: Commands) -> None:
         "verdicts. Reads any pytest-benchmark JSON. Exit status: 0, or 1 where --fail-on is met, or 2 for unusable "
         "input.",
     )
-    compare.add_argument("--baseline", nargs="+", required=True, metavar="FILE", type=Path, help="one per process")
-    compare.add_argument("--candidate", nargs="+", required=True, metavar="FILE", type=Path, help="one per process")
+    for side in ("baseline", "candidate"):
+        compare.add_argument(
+            f"--{side}",
+            nargs="+",
+            required=True,
+            metavar="FILE",
+            type=Path,
+            action=ResultFiles,
+            help="one per process, or a folder of them",
+        )
     compare.add_argument(
         "--across",
         metavar="AXES",

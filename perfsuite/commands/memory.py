@@ -42,7 +42,7 @@ def add_memory(commands: Commands) -> None:
 def _memory(options: argparse.Namespace) -> int:
     import pandas as pd
 
-    from perfsuite.analysis.tables.memory import memory_table
+    from perfsuite.analysis.tables.memory import predicted_memory_table
     from perfsuite.offline.memory import plan_cells, predict_cells
 
     plan = plan_cells(
@@ -61,4 +61,4 @@ def _memory(options: argparse.Namespace) -> int:
     notes = plan.notes
     if any(row.get("largest_batch_size") == 0 for row in rows):
         notes = ("a largest batch of 0: not even one image fits; what one takes is in the same row", *notes)
-    return show(memory_table(pd.DataFrame(rows), title=plan.title, notes=notes), options)
+    return show(predicted_memory_table(pd.DataFrame(rows), title=plan.title, notes=notes), options)

@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     from perfsuite.analysis.tables.table import Table
 
 FORMATS = ("terminal", "markdown", "csv", "json", "latex")
+FORMAT_OF_ENDING = {".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add the options `--format` and `-o`."""
-    command.add_argument("--format", default="terminal", choices=FORMATS, help="default: terminal")
+    command.add_argument("--format", choices=FORMATS, help="default: by the ending of -o, else terminal")
     command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
+
+
+def choose_format(options: argparse.Namespace) -> None:
+    """Set the format that was not given: by the ending of the file that is written, else the terminal's."""
+    if getattr(options, "format", "") is None:
+        path = options.output
+        options.format = "terminal" if path is None else FORMAT_OF_ENDING.get(path.suffix.lower(), "terminal")
 
 
 def check_output(options: argparse.Namespace, files: Iterable[Path | None]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.figures.registry import FIGURES
 from perfsuite.commands.compare import add_thresholds, judge_files, read_judging
+from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import check_output, without_garbage_collection, write
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ def add_report(commands: Commands) -> None:
     chart = commands.add_parser(
         "chart",
         help="result files -> one figure",
-        description="Draw one figure: speedup, interleaved, phases, memory, limits, telemetry, thesis, accuracy, epochs, "
-        "confusion, differences, verdicts, accuracy-changes, across, rounds or plain.",
+        description=f"Draw one figure: {', '.join(FIGURES)}.",
     )
     chart.add_argument("kind", metavar="KIND", help="which figure")
     _add_files(chart)
@@ -42,13 +43,16 @@ def add_report(commands: Commands) -> None:
 
 
 def _add_files(command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", nargs="+", metavar="FILE", type=Path, help="pytest-benchmark JSON")
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=ResultFiles, help="pytest-benchmark JSON, or a folder"
+    )
     command.add_argument(
         "--baseline",
         nargs="+",
         default=[],
         metavar="FILE",
         type=Path,
+        action=ResultFiles,
         help="compare with these baseline files, with verdicts",
     )
     add_thresholds(command)
@@ -81,10 +85,10 @@ def _report(options: argparse.Namespace) -> int:
 def _chart(options: argparse.Namespace) -> int:
     from perfsuite.analysis.figures.export import check_chart_path, save_chart
     from perfsuite.analysis.figures.panels import whole_figure
-    from perfsuite.analysis.figures.registry import KINDS, build_chart
+    from perfsuite.analysis.figures.registry import build_chart
     from perfsuite.parsing import choose
 
-    choose(KINDS, options.kind, kind="figure")
+    choose(FIGURES, options.kind, kind="figure")
     check_chart_path(options.output)
     save_chart(whole_figure(build_chart(options.kind, _gather(options))), options.output)
     return 0

@@ -45,9 +45,10 @@ def measure_pipeline(
 ) -> PairedRecord | None:
     """Measure a step of full training, its images taken from the device (candidate), against another way to feed it.
 
-    `pipeline_step`: the step of the step benchmark, on one batch that stays: what feeding costs. `pipeline_thesis`: the
-    thesis's way, DataLoader, transforms image by image, the loss read back at every step. Both train the same network on
-    random images, for what they show takes no time. Arguments, result and errors are those of `measure_speedup`.
+    `pipeline_step`: the step of the step benchmark, on one batch that stays: what feeding costs.
+    `pipeline_thesis`: the thesis's way, DataLoader, transforms image by image, the loss read back at every step. Both
+    train the same network on random images, for what they show takes no time. Arguments, result and errors
+    are those of `measure_speedup`.
     """
     benchmark.group = f"{workload.model} input pipeline"
     with guard(benchmark, workload.label, device=device, clock=clock), contextlib.ExitStack() as undo:

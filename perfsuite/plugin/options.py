@@ -140,7 +140,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-recipe",
         default="thesis",
         metavar="NAME",
-        help="of full trainings: thesis, smoke (minutes on a CPU), or a .toml file (--perf-recipe=PATH); default: thesis",
+        help="of full trainings: thesis, smoke (minutes on a CPU), or PATH of a .toml file; default: thesis",
     )
     group.addoption("--perf-seeds", default="1", metavar="N", help="full trainings of each cell; default: 1")
     group.addoption(
@@ -187,7 +187,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-turn-time",
         default=None,
         metavar="SECONDS",
-        help="how long each turn of an interleaved speed-up (-m interleaved) lasts, its first half untimed, so that each "
+        help="how long each turn of -m interleaved lasts, its first half untimed, so that each "
         "side reaches its own sustained clock; default: turns of 0.07 s, which share one clock",
     )
     group.addoption(

@@ -15,7 +15,7 @@ from report_builders import step_file, training_epochs
 from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.figures.panels import Marks
-from perfsuite.analysis.figures.registry import KINDS, build_chart
+from perfsuite.analysis.figures.registry import FIGURES, build_chart
 from perfsuite.analysis.frames.columns import differing_columns, place_columns
 from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
 from perfsuite.analysis.frames.results import collect
@@ -98,7 +98,7 @@ def test_every_table_distinguishes_two_labels_of_one_commit(name: str, tmp_path:
         assert sum(any(label in cell for cell in row) for row in rows) == len(rows) / 2 > 0
 
 
-@pytest.mark.parametrize("name", sorted(set(KINDS) - KINDS_OF_TWO_SIDES - FOREIGN_KINDS))
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - KINDS_OF_TWO_SIDES - FOREIGN_KINDS))
 @pytest.mark.parametrize("what", ["commit", "label"])
 def test_every_figure_distinguishes_two_commits_and_two_labels(name: str, what: str, tmp_path: Path) -> None:
     make = _maker(name)

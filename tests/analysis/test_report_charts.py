@@ -11,7 +11,7 @@ from simulated import write_sides
 from training_builders import make_predicted_training, make_training, make_training_entry
 
 from perfsuite.analysis.figures.panels import fitted, whole_figure
-from perfsuite.analysis.figures.registry import KINDS, build_chart
+from perfsuite.analysis.figures.registry import FIGURES, build_chart
 from perfsuite.analysis.figures.row_panel import spread_limits
 from perfsuite.analysis.figures.style import PRECISION_COLORS, SEQUENCE
 from perfsuite.analysis.report.data import gather
@@ -50,10 +50,10 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
         "accuracy-changes": [of_sides[1], "--baseline", of_sides[0]],
         **{kind: [trainings] for kind in ("accuracy", "epochs", "confusion", "differences")},
     }
-    return {kind: known.get(kind, [steps]) for kind in KINDS}
+    return {kind: known.get(kind, [steps]) for kind in FIGURES}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(FIGURES))
 @pytest.mark.parametrize("suffix", HEADERS)
 def test_every_kind_is_written_in_every_format(
     kind: str, suffix: str, files: dict[str, list[str]], tmp_path: Path
@@ -71,7 +71,7 @@ def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[
     assert targets[0].read_bytes() == targets[1].read_bytes()
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"epochs", "confusion", "differences"}))
+@pytest.mark.parametrize("kind", sorted(set(FIGURES) - {"epochs", "confusion", "differences"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")
     figure_data = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])

@@ -1,19 +1,11 @@
-"""Which figures there are, by name, and what each needs."""
+"""Which figures there are, by name: a module each, imported when its figure is asked for."""
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.figures.accuracy import accuracy_chart
-from perfsuite.analysis.figures.accuracy_changes import accuracy_changes_chart
-from perfsuite.analysis.figures.environments import across_chart
-from perfsuite.analysis.figures.resources import limits_chart, memory_chart, telemetry_chart
-from perfsuite.analysis.figures.rounds import plain_chart, rounds_chart
-from perfsuite.analysis.figures.steps import interleaved_chart, phases_chart, speedup_chart
-from perfsuite.analysis.figures.thesis import thesis_chart
-from perfsuite.analysis.figures.trainings import confusion_chart, differences_chart, epochs_chart
-from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import choose
 
@@ -25,38 +17,47 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class FigureKind:
     """One kind of figure.
 
     Attributes:
-        build: Returns the figure, or None where the results have nothing for it.
+        module: Of `perfsuite.analysis.figures`; it has a function `<name>_chart(figure_data)`, which returns None where
+            the results have nothing for it.
         needs: What results it needs, in words.
     """
 
-    build: Callable[[FigureData], Drawing | None]
+    module: str
     needs: str
 
 
-KINDS: dict[str, Kind] = {
-    "speedup": Kind(build=speedup_chart, needs="fp32 and another precision of the same step"),
-    "interleaved": Kind(build=interleaved_chart, needs="results of pytest benchmarks -m interleaved"),
-    "phases": Kind(build=phases_chart, needs="forward, backward and train_step of the same network"),
-    "memory": Kind(build=memory_chart, needs="steps with peak memory"),
-    "limits": Kind(build=limits_chart, needs="steps with their share of hardware peak"),
-    "telemetry": Kind(build=telemetry_chart, needs="steps with energy, which NVML reports on a GPU"),
-    "thesis": Kind(
-        build=thesis_chart, needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"
+FIGURES: dict[str, FigureKind] = {
+    "speedup": FigureKind(module="steps", needs="fp32 and another precision of the same step"),
+    "interleaved": FigureKind(module="steps", needs="results of pytest benchmarks -m interleaved"),
+    "phases": FigureKind(module="steps", needs="forward, backward and train_step of the same network"),
+    "memory": FigureKind(module="resources", needs="steps with peak memory"),
+    "limits": FigureKind(module="resources", needs="steps with their share of hardware peak"),
+    "telemetry": FigureKind(module="resources", needs="steps with energy, which NVML reports on a GPU"),
+    "thesis": FigureKind(
+        module="thesis", needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"
     ),
-    "accuracy": Kind(build=accuracy_chart, needs="full trainings"),
-    "epochs": Kind(build=epochs_chart, needs="full trainings"),
-    "confusion": Kind(build=confusion_chart, needs="full trainings"),
-    "differences": Kind(build=differences_chart, needs="full trainings in fp32 and with AMP"),
-    "verdicts": Kind(build=verdicts_chart, needs="--baseline files of the same machine"),
-    "accuracy-changes": Kind(build=accuracy_changes_chart, needs="full trainings, and --baseline files with some"),
-    "across": Kind(build=across_chart, needs="files of several GPUs or torch versions"),
-    "rounds": Kind(build=rounds_chart, needs="steps with their raw rounds"),
-    "plain": Kind(build=plain_chart, needs="benchmarks that are not the suite's"),
+    "accuracy": FigureKind(module="accuracy", needs="full trainings"),
+    "epochs": FigureKind(module="trainings", needs="full trainings"),
+    "confusion": FigureKind(module="trainings", needs="full trainings"),
+    "differences": FigureKind(module="trainings", needs="full trainings in fp32 and with AMP"),
+    "verdicts": FigureKind(module="verdicts", needs="--baseline files of the same machine"),
+    "accuracy-changes": FigureKind(module="accuracy_changes", needs="full trainings, and --baseline files with some"),
+    "across": FigureKind(module="environments", needs="files of several GPUs or torch versions"),
+    "rounds": FigureKind(module="rounds", needs="steps with their raw rounds"),
+    "plain": FigureKind(module="rounds", needs="benchmarks that are not the suite's"),
 }
+"""In the order in which they are listed."""
+
+
+def draw(name: str, figure_data: FigureData) -> Drawing | None:
+    """Return a figure by the name of its kind, or None where the results have nothing for it."""
+    module = importlib.import_module(f"perfsuite.analysis.figures.{FIGURES[name].module}")
+    build: Callable[[FigureData], Drawing | None] = getattr(module, f"{name.replace('-', '_')}_chart")
+    return build(figure_data)
 
 
 def build_chart(name: str, figure_data: FigureData) -> Drawing:
@@ -65,8 +66,8 @@ def build_chart(name: str, figure_data: FigureData) -> Drawing:
     Raises:
         InvalidChoiceError: An unknown name, or nothing in the results for it.
     """
-    kind = choose(KINDS, name, kind="figure")
-    drawing = kind.build(figure_data)
+    kind = choose(FIGURES, name, kind="figure")
+    drawing = draw(name, figure_data)
     if drawing is None:
         raise InvalidChoiceError(f"{name}: nothing in these files to draw; it needs {kind.needs}")
     return drawing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from perfsuite.analysis.figures.registry import KINDS
+from perfsuite.analysis.figures.registry import draw
 from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.analysis.report.embed import THEMED, panel_svg
 from perfsuite.analysis.report.policy import content_policy, csv_address
@@ -84,7 +84,7 @@ def _template() -> jinja2.Template:
 def _hero(figure_data: FigureData) -> Drawing | None:
     """Return the one picture of the first screen."""
     for kind in HERO_KINDS:
-        drawing = verdicts_chart(figure_data, most=HERO_ROWS) if kind == "verdicts" else KINDS[kind].build(figure_data)
+        drawing = verdicts_chart(figure_data, most=HERO_ROWS) if kind == "verdicts" else draw(kind, figure_data)
         if drawing is None:
             continue
         panels = drawing.panels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.figures.registry import KINDS
+from perfsuite.analysis.figures.registry import draw
 from perfsuite.analysis.frames.pairs import has_pairs
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
@@ -138,7 +138,7 @@ def _figures(
     tables: Iterable[Table] = (),
     folded: Iterable[Table] = (),
 ) -> Section:
-    built = [KINDS[kind].build(figure_data) for kind in kinds]
+    built = [draw(kind, figure_data) for kind in kinds]
     drawings = tuple(drawing for drawing in built if drawing is not None)
     return Section(
         name=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.figures.registry import KINDS
+from perfsuite.analysis.figures.registry import draw
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.training_words import accuracies_in_words, accuracy_line, amp_line
 from perfsuite.analysis.frames.trainings import accuracy_frame
@@ -50,7 +50,7 @@ def trainings_words(figure_data: FigureData) -> tuple[str, ...]:
 
 def trainings_drawings(figure_data: FigureData) -> tuple[Drawing, ...]:
     """Return the figures of the section: all cells at a glance, then curves."""
-    built = [KINDS[kind].build(figure_data) for kind in ("accuracy", "epochs")]
+    built = [draw(kind, figure_data) for kind in ("accuracy", "epochs")]
     return tuple(drawing for drawing in built if drawing is not None)
 
 

@@ -29,7 +29,7 @@ _LEFT_OVER_ON_A_GPU = (
 )
 
 
-def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()) -> Table:
+def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()) -> Table:
     """Return predicted peaks and what they are made of as a table.
 
     Args:
@@ -54,7 +54,7 @@ def memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()
     )
 
 
-def ledger_table(results: Results) -> Table:
+def memory_table(results: Results) -> Table:
     """What each measured peak is made of: its parts by a dry run, and what is unexplained."""
     frame = results.benchmarks
     keys = (*LEDGER_PARTS, "predicted_peak_bytes", "remainder_bytes")

@@ -1,26 +1,62 @@
-"""Which tables there are: results -> a Table by name."""
+"""Which tables there are, by name: a module each, imported when its table is asked for."""
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.tables.confusion import confusion_table
-from perfsuite.analysis.tables.kernels import kernels_table
-from perfsuite.analysis.tables.memory import ledger_table
-from perfsuite.analysis.tables.pairs import input_pipeline_table, interleaved_table, overhead_table
-from perfsuite.analysis.tables.roofline import limits_table
-from perfsuite.analysis.tables.speedup import speedup_table
-from perfsuite.analysis.tables.steps import notes_with_pairs, plain_table, steps_table
-from perfsuite.analysis.tables.table import Table
-from perfsuite.analysis.tables.telemetry import telemetry_table
-from perfsuite.analysis.tables.thesis import thesis_table
-from perfsuite.analysis.tables.trainings import accuracy_table, epochs_table
 from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.tables.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableKind:
+    """One kind of table.
+
+    Attributes:
+        module: Of `perfsuite.analysis.tables`; it has a function `<name>_table(results)`.
+        about: What a reader finds in it, for help texts.
+        needs_steps: Whether it is of step benchmarks alone, and says so where the files hold none.
+    """
+
+    module: str
+    about: str
+    needs_steps: bool = False
+
+
+TABLES: dict[str, TableKind] = {
+    "steps": TableKind(module="steps", about="a row per cell", needs_steps=True),
+    "speedup": TableKind(module="speedup", about="AMP vs FP32 by network and phase", needs_steps=True),
+    "interleaved": TableKind(module="pairs", about="FP32 and AMP interleaved"),
+    "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
+    "limits": TableKind(module="roofline", about="% of hardware peak", needs_steps=True),
+    "telemetry": TableKind(module="telemetry", about="clocks, power, energy", needs_steps=True),
+    "kernels": TableKind(module="kernels", about="where the time goes", needs_steps=True),
+    "accuracy": TableKind(module="trainings", about="full trainings: accuracy, time, memory"),
+    "epochs": TableKind(module="trainings", about="full trainings by epoch"),
+    "confusion": TableKind(module="confusion", about="full trainings: which classes are confused"),
+    "thesis": TableKind(module="thesis", about="compared with the thesis"),
+    "overhead": TableKind(module="pairs", about="harness overhead"),
+    "input_pipeline": TableKind(module="pairs", about="what feeding a full training costs"),
+}
+"""In the order in which a reader needs them."""
+
+
+def held_tables(results: Results) -> list[str]:
+    """Return which tables show all that files hold, one for each kind of result; `steps` where they hold nothing."""
+    from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs  # brings pandas, which help texts do without
+
+    held = [] if results.benchmarks.empty else ["steps"]
+    if results.has_records:
+        held += [name for name in COMPARISONS if has_pairs(results, name)]
+        held += ["accuracy"] if results.trainings else []
+    return held or ["steps"]
 
 
 def build_table(name: str, results: Results) -> Table:
@@ -31,32 +67,13 @@ def build_table(name: str, results: Results) -> Table:
     Raises:
         InvalidChoiceError: An unknown name.
     """
-    build = choose(TABLES, name, kind="table")
+    from perfsuite.analysis.tables.steps import no_steps_table, plain_table
+
+    kind = choose(TABLES, name, kind="table")
     if not results.has_records:
         return plain_table(results)
-    elsewhere = bool(results.pairs or results.trainings)
-    if name in {"steps", "speedup", "memory", "limits", "telemetry", "kernels"} and results.benchmarks.empty:
-        return Table(
-            title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
-            frame=results.benchmarks,
-            columns=(),
-            notes=notes_with_pairs(results),
-        )
+    if kind.needs_steps and results.benchmarks.empty:
+        return no_steps_table(results)
+    module = importlib.import_module(f"perfsuite.analysis.tables.{kind.module}")
+    build: Callable[[Results], Table] = getattr(module, f"{name}_table")
     return build(results)
-
-
-TABLES: dict[str, Callable[[Results], Table]] = {
-    "steps": steps_table,
-    "speedup": speedup_table,
-    "memory": ledger_table,
-    "thesis": thesis_table,
-    "accuracy": accuracy_table,
-    "confusion": confusion_table,
-    "epochs": epochs_table,
-    "interleaved": interleaved_table,
-    "overhead": overhead_table,
-    "input_pipeline": input_pipeline_table,
-    "limits": limits_table,
-    "telemetry": telemetry_table,
-    "kernels": kernels_table,
-}

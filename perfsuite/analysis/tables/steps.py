@@ -57,6 +57,17 @@ def steps_table(results: Results) -> Table:
     )
 
 
+def no_steps_table(results: Results) -> Table:
+    """Return the table of files without step benchmarks: what else they hold, and what failed."""
+    elsewhere = bool(results.pairs or results.trainings)
+    return Table(
+        title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
+        frame=results.benchmarks,
+        columns=(),
+        notes=notes_with_pairs(results),
+    )
+
+
 def plain_table(results: Results) -> Table:
     """Return benchmarks of any project: their times and rounds."""
     frame = results.benchmarks
