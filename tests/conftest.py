@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from typing import TYPE_CHECKING
@@ -22,6 +23,12 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Load pytester, with its options: only these tests need it, and its help is nothing for users."""
     pluginmanager.import_plugin("pytester")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported out of garbage collections: cells collect before they are timed, dozens of times a test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def _check_form(images: ImageSet, path: Path) -> None:
 
 
 def verify_image_set(images: ImageSet, path: Path) -> None:
-    """Reckon the fingerprint again from every pixel.
+    """Compute the fingerprint again from every pixel.
 
     Raises:
         DataError: It is another one: the file was changed or damaged.

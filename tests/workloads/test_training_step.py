@@ -98,6 +98,7 @@ def test_a_train_step_moves_the_weights_as_plain_sgd_with_momentum_does(small_st
     assert small_step.num_passes == 2
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_a_first_step_that_overflows_leaves_weights_and_momentum_as_they_were() -> None:
     """Fused SGD would take its momentum from memory that nobody has written."""
     step = build("train_step", "amp-fp16")
@@ -117,6 +118,7 @@ def test_gradients_are_freed_or_kept_as_the_workload_says() -> None:
         assert gradients_are_none(step) == (kept == "freed")
 
 
+@pytest.mark.usefixtures("tiny_networks")
 def test_a_step_whose_gradients_overflow_is_counted_on_the_device() -> None:
     step = build("train_step", "amp-fp16")
     step.train_step()

@@ -39,9 +39,9 @@ INTERLEAVED, SEPARATE = "interleaved", "separate cells"
 def speedup_frame(results: Results) -> pd.DataFrame:
     """Return a row per place, workload and precision other than FP32 that FP32 was measured with.
 
-    Several files of one place are several processes of it: the interval then contains what
-    differs between processes. Where the same two workloads were measured interleaved by at least as many processes, that
-    ratio is the speed-up: a drift between two separate cells is not in it.
+    Several files of one place are several processes of it: the interval then contains what differs between processes.
+    Where the same two workloads were measured interleaved by at least as many processes, that ratio is the speed-up: a
+    drift between two separate cells is not in it.
 
     Returns:
         Columns: the place columns, the workload but its precision, `precision`, `images_per_second`
