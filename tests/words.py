@@ -66,5 +66,5 @@ def occurrences() -> list[str]:
 
 if __name__ == "__main__":
     lines = occurrences()
-    print("\n".join(lines) or "no words to replace")
+    sys.stdout.write("\n".join([*lines, f"{len(lines)} words to replace\n"]))
     sys.exit(1 if lines else 0)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.analysis.verdicts.compare import Comparison
     from perfsuite.analysis.verdicts.thresholds import Judging
     from perfsuite.commands.parser import Commands
@@ -136,12 +137,29 @@ def judge_files(
     Raises:
         ResultFileError: A file cannot be used.
     """
+    from perfsuite.analysis.load.result_file import read_result_files
+
+    return judge(read_result_files(baseline), read_result_files(candidate), judging, ignore_host=ignore_host)
+
+
+def judge(
+    baseline: Sequence[ResultFile],
+    candidate: Sequence[ResultFile],
+    judging: Judging,
+    *,
+    ignore_host: bool = False,
+) -> Comparison:
+    """Judge every benchmark of both sides, with what is known of the noise of their machine.
+
+    Raises:
+        ResultFileError: A file holds a benchmark twice, or both sides hold the same run.
+    """
     from perfsuite.analysis.frames.noise_floor import known_noise_floors
     from perfsuite.analysis.verdicts.compare import compare
     from perfsuite.analysis.verdicts.noise_floor import in_words
-    from perfsuite.analysis.verdicts.samples import join_sides, read_process
+    from perfsuite.analysis.verdicts.samples import join_sides, reduce_process
 
-    old, new = ([read_process(path) for path in side] for side in (baseline, candidate))
+    old, new = ([reduce_process(file) for file in side] for side in (baseline, candidate))
     thresholds = judging.thresholds
     comparison = compare(
         join_sides(old, new),

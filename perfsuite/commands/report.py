@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.registry import FIGURES
-from perfsuite.commands.compare import add_thresholds, judge_files, read_judging
+from perfsuite.commands.compare import add_thresholds, judge, read_judging
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import check_output, without_garbage_collection, write
 
@@ -62,14 +62,15 @@ def _add_files(command: argparse.ArgumentParser) -> None:
 
 
 def _gather(options: argparse.Namespace) -> FigureData:
-    from perfsuite.analysis.report.data import gather
+    from perfsuite.analysis.load.result_file import read_result_files
+    from perfsuite.analysis.report.data import figure_data_of
 
     check_output(options, [*options.files, *options.baseline, options.thresholds])
     judging = read_judging(options)
-    if not options.baseline:
-        return gather(options.files)
-    comparison = judge_files(options.baseline, options.files, judging, ignore_host=options.ignore_host)
-    return gather(options.files, options.baseline, comparison=comparison)
+    files, baseline = read_result_files(options.files), read_result_files(options.baseline)
+    if not baseline:
+        return figure_data_of(files)
+    return figure_data_of(files, baseline, judge(baseline, files, judging, ignore_host=options.ignore_host))
 
 
 @without_garbage_collection()

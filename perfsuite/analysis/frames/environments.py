@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.environment_entries import RATIO_KEYS, ratio_entry
 from perfsuite.analysis.frames.environment_trainings import amp_of_trainings, training_changes
-from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
-from perfsuite.analysis.frames.results import Results, collect
+from perfsuite.analysis.frames.noise_floor import with_known_noise
+from perfsuite.analysis.frames.results import Results, results_of
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.frames.speedup import BASELINE, time_ratio
 from perfsuite.analysis.frames.training_cells import join_trainings
 from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import choose, split_names
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.analysis.load.result_file import ResultFile
 
 AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
 """What tells environments apart along an axis, by the columns of a collected file."""
@@ -80,13 +82,24 @@ def read_axes(text: str) -> tuple[str, ...]:
 
 
 def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[str]) -> Across:
-    """Compare the environments of the candidate files with that of the baseline files.
+    """Read the files of both sides and compare their environments; see `compare_environments`.
 
     Raises:
         ResultFileError: A file cannot be used.
+        InvalidChoiceError: As from `compare_environments`.
+    """
+    return compare_environments(read_result_files(baseline), read_result_files(candidate), axes)
+
+
+def compare_environments(
+    baseline: Sequence[ResultFile], candidate: Sequence[ResultFile], axes: Sequence[str]
+) -> Across:
+    """Compare the environments of the candidate files with that of the baseline files.
+
+    Raises:
         InvalidChoiceError: The files do not differ along the axes, or differ in more than that.
     """
-    results = collect_with_noise_floor([*baseline, *candidate])
+    results = with_known_noise(results_of([*baseline, *candidate]))
     frame = results.benchmarks.assign(row=range(len(results.benchmarks)))
     known = [training for training in results.trainings if _is_known(training)]
     if frame.empty and not known:
@@ -101,7 +114,7 @@ def across(baseline: Sequence[Path], candidate: Sequence[Path], axes: Sequence[s
         frame["run_id"] = None
     frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), frame["file"])
     frame["environment"] = [label(place) for place in places[: len(frame)]]
-    own = {label(environment) for environment in _own_environments(collect(baseline))}
+    own = {label(environment) for environment in _own_environments(results_of(baseline))}
     if len(own) > 1:
         raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(sorted(own))})")
     if not own:

@@ -33,7 +33,11 @@ def collect_with_noise_floor(paths: Iterable[Path]) -> Results:
     Raises:
         ResultFileError: A file cannot be used.
     """
-    results = collect(paths)
+    return with_known_noise(collect(paths))
+
+
+def with_known_noise(results: Results) -> Results:
+    """Return results with what is known of the noise of their machines."""
     floors, notes = known_noise_floors()
     return dataclasses.replace(
         results,

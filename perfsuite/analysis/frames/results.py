@@ -22,11 +22,11 @@ from perfsuite.analysis.load.environment_columns import (
 from perfsuite.analysis.load.file_series import series_name
 from perfsuite.analysis.load.full_training import full_trainings, without_replays
 from perfsuite.analysis.load.machine_info import machine_key, machine_of
-from perfsuite.analysis.load.result_file import Benchmark, ResultFile, fingerprint, read_result_file
+from perfsuite.analysis.load.result_file import Benchmark, ResultFile, fingerprint, read_result_files
 from perfsuite.mean_margin import relative_margins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from perfsuite.analysis.load.full_training import FullTraining
@@ -96,14 +96,20 @@ class Results:
 
 
 def collect(paths: Iterable[Path]) -> Results:
-    """Read any pytest-benchmark JSON files, perfsuite's or others.
-
-    A file that holds the same process as one before it is left out with a note: a copy is not a second run.
+    """Read any pytest-benchmark JSON files, perfsuite's or others; see `results_of`.
 
     Raises:
         ResultFileError: A file cannot be used.
     """
-    files, notes = _without_copies([read_result_file(path) for path in paths])
+    return results_of(read_result_files(paths))
+
+
+def results_of(given: Sequence[ResultFile]) -> Results:
+    """Return what files hold.
+
+    A file that holds the same process as one before it is left out with a note: a copy is not a second run.
+    """
+    files, notes = _without_copies(list(given))
     files, notes = _without_quick(files, notes)
     labels = _labels(files)
     rows: list[dict[str, Any]] = []

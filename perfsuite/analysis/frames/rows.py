@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as dicts of plain values, absent ones None."""
     names = [str(name) for name in frame.columns]
-    columns = [_plain_values(frame.iloc[:, position]) for position in range(len(names))]
+    columns = [_plain_values(column) for _, column in frame.items()]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 

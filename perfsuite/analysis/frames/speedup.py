@@ -143,10 +143,14 @@ def time_ratio(
         top, bottom = top.loc[both], bottom.loc[both]
     elif min(len(top), len(bottom)) < 2:  # noqa: PLR2004 - a variance needs two
         top, bottom = (side.loc[both] if len(both) else side.iloc[:1] for side in (top, bottom))
-        return top, bottom, _of_one_run(rows_of(top)[0], rows_of(bottom)[0], results)
+        columns = [column for column in _OF_ONE_RUN if column in top]
+        return top, bottom, _of_one_run(rows_of(top[columns])[0], rows_of(bottom[columns])[0], results)
     rounds = [_rounds(side, results) for side in (top, bottom)]
     pooled = None if rounds[0] is None or rounds[1] is None else (rounds[0], rounds[1])
     return top, bottom, ratio_over_processes(_medians(top), _medians(bottom), paired=paired, rounds=pooled)
+
+
+_OF_ONE_RUN = ("row", "time_median_s", "process_sd_log", "process_sd_num_dof")
 
 
 def _of_one_run(numerator: Mapping[Any, Any], denominator: Mapping[Any, Any], results: Results) -> Ratio:

@@ -129,6 +129,15 @@ def read_result_file(path: Path) -> ResultFile:
         raise ResultFileError(f"{path}: {error}") from None
 
 
+def read_result_files(paths: Iterable[Path]) -> tuple[ResultFile, ...]:
+    """Read files, each once: what is computed from them takes these values.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    return tuple(read_result_file(path) for path in paths)
+
+
 def _read_text(path: Path) -> str:
     try:
         with open_ordinary(path) as stream:

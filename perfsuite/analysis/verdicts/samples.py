@@ -150,10 +150,15 @@ def read_process(path: Path) -> ProcessResult:
     Raises:
         ResultFileError: It cannot be used, or holds a benchmark twice, or a time of nothing.
     """
-    return _reduced(read_result_file(path))
+    return reduce_process(read_result_file(path))
 
 
-def _reduced(file: ResultFile) -> ProcessResult:
+def reduce_process(file: ResultFile) -> ProcessResult:
+    """Reduce a file to what a comparison needs.
+
+    Raises:
+        ResultFileError: It holds a benchmark twice, or a time of nothing.
+    """
     cells = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and benchmark.training is None]
     keys = tuple(_key(benchmark) for benchmark in cells)
     if len(set(keys)) < len(keys):
