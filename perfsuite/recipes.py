@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import InvalidChoiceError, RecordError, ResultFileError
+from perfsuite.precisions import POLICIES
 from perfsuite.records.strict_json import read_dataclass
 from perfsuite.records.workload import Recipe
 from perfsuite.small_files import read_toml
@@ -67,7 +68,7 @@ def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
     """Return the recipe as it is for a network: the thesis's epochs and target where it is the thesis's recipe."""
     if recipe.name != THESIS.name:
         return recipe
-    theirs = thesis_result(model, "fp32" if precision in {"fp32", "tf32"} else "amp-fp16")
+    theirs = thesis_result(model, POLICIES[precision].thesis)
     return dataclasses.replace(
         recipe,
         epochs=EPOCHS.get(model, recipe.epochs),

@@ -98,8 +98,9 @@ def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **ch
 def make_paired_entry(record: PairedRecord) -> dict[str, Any]:
     """Build an entry of `benchmarks` for an interleaving: pytest-benchmark's rounds are whole blocks."""
     entry = make_entry(make_record(record.candidate), [sum(block) * record.num_passes for block in record.blocks])
-    name = f"test_{record.comparison}[{record.candidate.model}-{record.candidate.precision}]"
-    entry.update(name=name, fullname=f"benchmarks/test_paired.py::{name}", extra_info={KEY: record.to_json()})
+    test = "interleaved" if record.comparison == "speedup" else record.comparison
+    name = f"test_{test}[{record.candidate.model}-{record.candidate.precision}]"
+    entry.update(name=name, fullname=f"benchmarks/test_interleaved.py::{name}", extra_info={KEY: record.to_json()})
     return entry
 
 

@@ -42,7 +42,7 @@ def test_collect_writes_to_a_file(good: str, tmp_path: Path, capsys: pytest.Capt
         (["collect", "missing.json"], "perfsuite: error: missing.json: no such file"),
         (
             ["collect", "{good}", "--table", "x"],
-            "perfsuite: error: unknown table 'x'; choose from accuracy, confusion, overhead",
+            "perfsuite: error: unknown table 'x'; choose from accuracy, confusion, epochs",
         ),
         (["collect", "{good}", "-o", "no/such/folder/x"], "perfsuite: error: no/such/folder/x: cannot be written"),
     ],

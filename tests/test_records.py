@@ -29,7 +29,7 @@ def test_a_paired_record_survives_the_way_through_json(comparison: Any) -> None:
 
 @pytest.mark.parametrize("blocks", [(), ((0.1, 0.1, 0.1),), ((0.1, 0.1, 0.1, 0.0),), ((0.1, 0.1, 0.1, -1.0),)])
 def test_a_pair_refuses_blocks_that_are_none(blocks: Any) -> None:
-    with pytest.raises(RecordError, match="blocks"):
+    with pytest.raises(RecordError, match="block"):
         make_pair(blocks=blocks)
 
 

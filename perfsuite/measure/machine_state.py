@@ -20,7 +20,8 @@ from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.nvml_library import NvmlUnavailableError
 from perfsuite.measure.readings import THROTTLE_REASONS
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
-from perfsuite.workloads.precision import POLICIES, applied, require_support, verify
+from perfsuite.precisions import POLICIES
+from perfsuite.workloads.precision import applied, require_support, verify
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:

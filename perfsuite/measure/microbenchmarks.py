@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from perfsuite.workloads.precision import applied_to, policy_named
+from perfsuite.workloads.precision import applied_to, compute_dtype, policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def probe_limits(workload: Workload, *, device: torch.device, clock: Callable[[]
         clock: Reads seconds, device synchronised.
     """
     sizes = SIZES[device.type]
-    dtype = policy_named(workload.precision).compute_dtype
+    dtype = compute_dtype(policy_named(workload.precision))
     with applied_to(workload), torch.no_grad():
         left, right = (torch.randn(sizes.matrix, sizes.matrix, device=device, dtype=dtype) for _ in range(2))
         out = torch.empty_like(left)

@@ -17,6 +17,7 @@ from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_lin
 from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
+from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import Workload
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ Measured = TypeVar("Measured")
 
 WHOLE = dict.fromkeys(("interleaved", "overhead", "input_pipeline"), "train_step") | {ON_REQUEST: ON_REQUEST}
 """Phase of tests that have no marker `step`, by their marker."""
-
-BASELINE_PRECISION = "fp32"
-"""What a speed-up is compared with."""
 
 ACTIVE_CLOCK = pytest.StashKey[ActiveClock]()
 """The timer of a full training, on its item."""
@@ -52,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     precisions = dict.fromkeys(resolve_precision(name, state.device.type) for name in options.precisions)
     sizes = options.batch_sizes or (state.budget.batch_size,)
     if _is_speedup(metafunc.definition):
-        precisions.pop(BASELINE_PRECISION, None)
+        precisions.pop(BASELINE, None)
     is_training = metafunc.definition.get_closest_marker(ON_REQUEST) is not None
     seeds: tuple[int | None, ...] = tuple(range(options.num_seeds)) if is_training else (None,)
     if is_training:
@@ -128,7 +126,7 @@ def _without_empty_matrices(
     if len(empty) == len(cells):
         raise pytest.UsageError(
             f"--perf-precisions {','.join(suite(config).options.precisions)}: a speed-up is relative to "
-            f"{BASELINE_PRECISION}; name another precision too, amp for instance"
+            f"{BASELINE}; name another precision too, amp for instance"
         )
     if empty:
         config.hook.pytest_deselected(items=empty)
@@ -240,7 +238,7 @@ def measure_speedup(request: pytest.FixtureRequest, benchmark: Any) -> Callable[
         from perfsuite.measure.paired import measure_speedup
 
         return _measured(
-            request, benchmark, workload, lambda **how: measure_speedup(workload, BASELINE_PRECISION, benchmark, **how)
+            request, benchmark, workload, lambda **how: measure_speedup(workload, BASELINE, benchmark, **how)
         )
 
     return run

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from perfsuite.workloads.optimizer import make_sgd
+from perfsuite.workloads.precision import autocast_dtype
 from perfsuite.workloads.step import LEARNING_RATE, MOMENTUM
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def bare_step(step: TrainingStep) -> Callable[[], None]:
     pass either. Network, batch, precision, kinds of optimizer and scaler are the same.
     """
     model, images, labels = step.network, step.images, step.labels
-    device_type, dtype = step.device.type, step.policy.autocast_dtype
+    device_type, dtype = step.device.type, autocast_dtype(step.policy)
     set_to_none = step.workload.gradients == "freed"
     optimizer = make_sgd(step.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
     scaler = torch.amp.GradScaler(device_type, enabled=step.policy.loss_scaling)

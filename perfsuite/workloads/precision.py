@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 
 from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError, PrecisionNotActiveError
 from perfsuite.parsing import choose
+from perfsuite.precisions import POLICIES, PrecisionPolicy
 from perfsuite.records.proof import ProofReading
 
 if TYPE_CHECKING:
@@ -20,67 +20,17 @@ if TYPE_CHECKING:
     from perfsuite.records.workload import Workload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorBand:
-    """Relative errors against float64 that are consistent with a number format.
-
-    Attributes:
-        low: Smallest; less means that a finer format was used. Asked of forward passes only, since a library may
-            well do a backward pass in a finer format.
-        high: Largest; more means that a coarser format was used.
-    """
-
-    low: float
-    high: float
+def autocast_dtype(policy: PrecisionPolicy) -> torch.dtype | None:
+    """Return the type that autocast casts to under a policy, or None for no autocast."""
+    return None if policy.autocast is None else AUTOCAST_DTYPES[policy.autocast]
 
 
-# Norm-wise error of a product of random operands, each rounded to a format of p fraction bits, is about 2**-p * 0.4:
-# 5e-8 for IEEE FP32 (p = 23, plus what accumulation adds), 4e-4 for TF32 and FP16 (p = 10), 3e-3 for BF16 (p = 7). The
-# bands reach from about an eighth of that to about six times that; IEEE FP32 gets room for Winograd transforms.
-# Source of p: NVIDIA A100 whitepaper, "TF32 Tensor Cores"; IEEE 754-2019 table 3.5.
-IEEE_BAND = ErrorBand(low=0.0, high=1.5e-5)
-TF32_BAND = ErrorBand(low=5e-5, high=2.5e-3)
-FP16_BAND = ErrorBand(low=5e-5, high=2.5e-3)
-BF16_BAND = ErrorBand(low=4e-4, high=2e-2)
+def compute_dtype(policy: PrecisionPolicy) -> torch.dtype:
+    """Return the type of the output of a convolution under a policy."""
+    return autocast_dtype(policy) or torch.float32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrecisionPolicy:
-    """In which formats a network is trained.
-
-    Attributes:
-        name: Its name.
-        autocast_dtype: Type that autocast casts to, or None for no autocast.
-        loss_scaling: Whether a GradScaler scales the loss.
-        allow_tf32: Whether FP32 convolutions and matrix products may run in TF32.
-        band: Errors that show the policy to be active.
-    """
-
-    name: str
-    autocast_dtype: torch.dtype | None
-    loss_scaling: bool
-    allow_tf32: bool
-    band: ErrorBand
-
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """Type of the output of a convolution under this policy."""
-        return self.autocast_dtype or torch.float32
-
-
-POLICIES: dict[str, PrecisionPolicy] = {
-    policy.name: policy
-    for policy in (
-        PrecisionPolicy(name="fp32", autocast_dtype=None, loss_scaling=False, allow_tf32=False, band=IEEE_BAND),
-        PrecisionPolicy(name="tf32", autocast_dtype=None, loss_scaling=False, allow_tf32=True, band=TF32_BAND),
-        PrecisionPolicy(
-            name="amp-fp16", autocast_dtype=torch.float16, loss_scaling=True, allow_tf32=False, band=FP16_BAND
-        ),
-        PrecisionPolicy(
-            name="amp-bf16", autocast_dtype=torch.bfloat16, loss_scaling=False, allow_tf32=False, band=BF16_BAND
-        ),
-    )
-}
+AUTOCAST_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def resolve_precision(name: str, device_type: str) -> str:
@@ -113,7 +63,7 @@ def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
     where = f"{torch.cuda.get_device_name(device)} has compute capability {capability[0]}.{capability[1]}"
     if policy.allow_tf32 and capability < (8, 0):
         raise NotSupportedError(f"tf32 needs compute capability 8.0 or newer; {where}")
-    if policy.autocast_dtype is torch.bfloat16 and capability < (8, 0):
+    if policy.autocast == "bfloat16" and capability < (8, 0):
         raise NotSupportedError(f"amp-bf16 needs native bfloat16 (compute capability 8.0 or newer); {where}")
 
 
@@ -200,7 +150,7 @@ def _is_readable(owner: Any, name: str) -> bool:
 
 def autocast(policy: PrecisionPolicy, device_type: str) -> torch.autocast:
     """Return a fresh autocast region of the policy; the autocast weight cache lives as long as one region."""
-    return torch.autocast(device_type, dtype=policy.autocast_dtype, enabled=policy.autocast_dtype is not None)
+    return torch.autocast(device_type, dtype=autocast_dtype(policy), enabled=policy.autocast is not None)
 
 
 def verify(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading, ...]:
@@ -265,10 +215,10 @@ def check_readings(policy: PrecisionPolicy, readings: tuple[ProofReading, ...]) 
         PrecisionNotActiveError: An error outside its band (NaN is), or a forward output of another type.
     """
     for reading in readings:
-        if reading.probe.endswith("forward") and reading.dtype != _dtype_name(policy.compute_dtype):
+        if reading.probe.endswith("forward") and reading.dtype != _dtype_name(compute_dtype(policy)):
             raise PrecisionNotActiveError(
                 f"{policy.name} is not active: {reading.probe} gave {reading.dtype}, "
-                f"not {_dtype_name(policy.compute_dtype)}"
+                f"not {_dtype_name(compute_dtype(policy))}"
             )
         if not reading.low <= reading.relative_error <= reading.high:
             raise PrecisionNotActiveError(
@@ -312,10 +262,10 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, images: torch.Tensor)
         for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
     for name, dtype in seen.items():
-        if dtype != policy.compute_dtype:
+        if dtype != compute_dtype(policy):
             raise PrecisionNotActiveError(
                 f"{policy.name} is not active: layer {name} computed in {_dtype_name(dtype)}, "
-                f"not {_dtype_name(policy.compute_dtype)}"
+                f"not {_dtype_name(compute_dtype(policy))}"
             )
 
 

@@ -34,10 +34,6 @@ MAX_SETTLING_STEPS = 40
 after 40 of them it is far below 2**-14, the smallest normal number of FP16: whatever still overflows is no gradient.
 Source: torch.amp.GradScaler, init_scale and backoff_factor; IEEE 754-2019 table 3.5."""
 
-GRADIENT_TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "amp-fp16": 5e-2, "amp-bf16": 2e-1}
-"""Largest ||difference|| / ||gradient|| between two backward passes over the same batch. Far above what reordered sums
-do (0 on a CPU), far below what a graph that is not the same one would do (about 1)."""
-
 
 class TrainingStep:
     """A network, one batch and an optimizer on a device, and the three phases that are timed.
@@ -204,7 +200,7 @@ class TrainingStep:
             ||difference|| / ||gradient|| over all parameters.
 
         Raises:
-            MeasurementError: It is beyond `GRADIENT_TOLERANCE`, or a gradient is missing.
+            MeasurementError: It is beyond the tolerance of the precision, or a gradient is missing.
         """
         self.retain_graph()
         scale = self.scaler.get_scale()
@@ -217,7 +213,7 @@ class TrainingStep:
         if len(retained) != len(fresh) or not fresh or scale != self.scaler.get_scale():
             raise MeasurementError("backward on the retained graph and on a fresh one gave different sets of gradients")
         error = float(_norm([a - b for a, b in zip(retained, fresh, strict=True)]) / _norm(fresh))
-        limit = GRADIENT_TOLERANCE[self.policy.name]
+        limit = self.policy.gradient_tolerance
         if not error <= limit:
             raise MeasurementError(
                 f"backward on the retained graph differs from a fresh one by {error:.1e}; at most {limit:.0e} is sound"

@@ -320,7 +320,7 @@ def test_the_report_says_first_what_failed(complete: list[Path], tmp_path: Path)
 
 # Interleaved pairs.
 
-PAIR = "benchmarks/test_paired.py::test_interleaved[resnet18-amp-fp16]"
+PAIR = "benchmarks/test_interleaved.py::test_interleaved[resnet18-amp-fp16]"
 
 
 def pair_outcome(kind: OutcomeKind) -> Outcome:

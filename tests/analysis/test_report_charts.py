@@ -13,9 +13,10 @@ from training_builders import make_predicted_training, make_training, make_train
 from perfsuite.analysis.figures.panels import fitted, whole_figure
 from perfsuite.analysis.figures.registry import FIGURES, build_chart
 from perfsuite.analysis.figures.row_panel import spread_limits
-from perfsuite.analysis.figures.style import PRECISION_COLORS, SEQUENCE
+from perfsuite.analysis.figures.style import SEQUENCE
 from perfsuite.analysis.report.data import gather
 from perfsuite.cli import main
+from perfsuite.precisions import POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +141,7 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("color", [*PRECISION_COLORS.values(), *SEQUENCE])
+@pytest.mark.parametrize("color", [*(policy.color for policy in POLICIES.values()), *SEQUENCE])
 def test_colours_stand_out_from_paper(color: str) -> None:
     assert 1.05 / (_luminance(color) + 0.05) >= 3  # WCAG 2.1, 1.4.11
 

@@ -282,5 +282,5 @@ def test_thousands_of_foreign_benchmarks_are_read(write_result: Callable[..., Pa
 
 
 def test_an_unknown_table_is_refused_by_name(one_run: Results) -> None:
-    with pytest.raises(InvalidChoiceError, match="unknown table 'pivot'; choose from accuracy, confusion, overhead"):
+    with pytest.raises(InvalidChoiceError, match="unknown table 'pivot'; choose from accuracy, confusion, epochs"):
         build_table("pivot", one_run)

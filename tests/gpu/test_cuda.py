@@ -29,7 +29,8 @@ from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, rel
 from perfsuite.measure.microbenchmarks import probe_limits
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
-from perfsuite.workloads.precision import POLICIES, applied, check_model, require_support, verify
+from perfsuite.precisions import POLICIES
+from perfsuite.workloads.precision import applied, check_model, require_support, verify
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from cuda_stand_in import forget_dry_runs, use_tiny_networks
 from test_train import CPU, Stopped, interrupted, run
 
 from perfsuite.measure import train as train_module
-from perfsuite.measure.training_job import FINISHED, Job
-from perfsuite.records.schema import SCHEMA_VERSION
+from perfsuite.measure.training_job import FINISHED, FIRST_WITH_DIGEST, Job
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
 from perfsuite.workloads.training import Training
@@ -133,7 +132,7 @@ def test_a_result_that_was_changed_is_trained_again(finished: Path, tmp_path: Pa
 def test_a_result_of_an_older_version_is_checked_by_its_fields(finished: Path, tmp_path: Path, is_own: bool) -> None:
     path, content = copied_result(finished, tmp_path)
     del content["sha256"]
-    content["schema_version"] = SCHEMA_VERSION - 1
+    content["schema_version"] = FIRST_WITH_DIGEST - 1
     if not is_own:
         content["recipe"]["learning_rate"] *= 2
     path.write_text(json.dumps(content))

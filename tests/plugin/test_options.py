@@ -69,7 +69,7 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         (
             "perf_recipe",
             "fast",
-            "--perf-recipe: unknown recipe 'fast'; choose from smoke, thesis, or name a .toml file",
+            "--perf-recipe: unknown recipe 'fast'; choose from thesis, smoke, or name a .toml file",
         ),
         ("perf_overhead_time", "-1", "--perf-overhead-time: '-1' is not a time; whole seconds from 0 to 86400 are"),
         ("perf_overhead_time", "1.5", "--perf-overhead-time: '1.5' is not a time"),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def paired_benchmarks(suite_folder: pytest.Pytester) -> None:
-    text = (REPOSITORY / "benchmarks" / "test_paired.py").read_text()
-    (suite_folder.path / "benchmarks" / "test_paired.py").write_text(text)
+    text = (REPOSITORY / "benchmarks" / "test_interleaved.py").read_text()
+    (suite_folder.path / "benchmarks" / "test_interleaved.py").write_text(text)
 
 
 def collected(run: Run) -> list[str]:
@@ -45,7 +45,7 @@ def test_fp32_alone_leaves_nothing_for_a_speedup(run_suite: Callable[..., Run]) 
 def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_suite: Callable[..., Run]) -> None:
     run = run_suite(
         "-m",
-        "speedup or overhead or step",
+        "interleaved or overhead or step",
         "-k",
         "resnet18 and bf16 and not ward",
         "--benchmark-min-rounds=6",

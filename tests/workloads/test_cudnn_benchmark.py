@@ -13,9 +13,10 @@ from perfsuite.analysis.frames.labels import shared_in_words
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.errors import InvalidChoiceError, MeasurementError
+from perfsuite.precisions import POLICIES
 from perfsuite.records.reading import read_record
 from perfsuite.workloads import precision
-from perfsuite.workloads.precision import POLICIES, applied, applied_to
+from perfsuite.workloads.precision import applied, applied_to
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotActiveError
+from perfsuite.precisions import POLICIES
 from perfsuite.records.proof import ProofReading
 from perfsuite.workloads import precision as module
 from perfsuite.workloads.models import build_model
 from perfsuite.workloads.precision import (
-    POLICIES,
     applied,
     autocast,
     check_model,

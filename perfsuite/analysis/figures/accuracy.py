@@ -10,7 +10,6 @@ from perfsuite.analysis.figures.row_panel import Bar, Point, Row, rows_panel, sp
 from perfsuite.analysis.figures.style import GRID, INK, precision_color
 from perfsuite.analysis.frames.labels import span, titled
 from perfsuite.analysis.frames.rows import is_known, rows_of
-from perfsuite.analysis.frames.speedup import BASELINE
 from perfsuite.analysis.frames.training_groups import family_words, training_groups
 from perfsuite.analysis.frames.training_words import (
     TOLERANCE_POINTS,
@@ -19,6 +18,7 @@ from perfsuite.analysis.frames.training_words import (
     accuracy_percent,
 )
 from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

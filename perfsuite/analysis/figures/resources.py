@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.columns import LEDGER_PARTS
 from perfsuite.analysis.frames.labels import PHASE_TITLES, enumerate_words, panel_title, titled
 from perfsuite.formatting import MIB_BYTES, significant
 from perfsuite.metrics import METRICS
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
@@ -102,7 +103,7 @@ def _memory_row(cell: Cell) -> Row:
 def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
     parts = []
     for (where, label), members in groups.items():
-        baseline = next((cell for cell in members if cell.workload["precision"] == "fp32"), None)
+        baseline = next((cell for cell in members if cell.workload["precision"] == BASELINE), None)
         for cell in members:
             if baseline is not None and cell is not baseline:
                 ratio = _mebibytes(cell, "peak_allocated_bytes") / _mebibytes(baseline, "peak_allocated_bytes")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from perfsuite.precisions import POLICIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,14 +19,8 @@ PAPER = "#ffffff"
 TRACK = "#eef0f3"
 """What a bar could have filled."""
 
-FP32 = "#0072b2"
-TF32 = "#9c4f86"
-AMP_FP16 = "#d55e00"
-AMP_BF16 = "#00855f"
-
-PRECISION_COLORS = {"fp32": FP32, "tf32": TF32, "amp-fp16": AMP_FP16, "amp-bf16": AMP_BF16}
-"""Blue, purple, vermilion and green, each with a contrast of 3:1 and more to white, and distinguished by all kinds of
-colour vision. Source: Okabe, Ito, Color Universal Design (2008), purple and green darkened for the contrast."""
+FP32 = POLICIES["fp32"].color
+AMP_FP16 = POLICIES["amp-fp16"].color
 
 OTHER_PRECISION = "#6b6b00"
 
@@ -48,7 +44,7 @@ TITLE_POINTS = 9.0
 
 def precision_color(name: str) -> str:
     """Return the colour of a precision."""
-    return PRECISION_COLORS.get(name, OTHER_PRECISION)
+    return POLICIES[name].color if name in POLICIES else OTHER_PRECISION
 
 
 def mixed(low: tuple[float, float, float], high: tuple[float, float, float], share: float) -> str:

@@ -11,8 +11,8 @@ from perfsuite.analysis.figures.panels import Drawing, Panel, Swatch
 from perfsuite.analysis.figures.style import GRID, INK, MUTED, PAPER, mixed, precision_color
 from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
 from perfsuite.analysis.frames.labels import enumerate_words, span, titled
-from perfsuite.analysis.frames.speedup import BASELINE
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.analysis.frames.environment_entries import ratio_entry
-from perfsuite.analysis.frames.speedup import BASELINE
 from perfsuite.analysis.frames.training_cells import accuracy_change, mean_accuracy
 from perfsuite.analysis.frames.training_words import ACCURACY_MARGIN
 from perfsuite.analysis.statistics.accuracy import decide_accuracy
 from perfsuite.analysis.statistics.intervals import CONFIDENCE, bare_ratio, ratio_over_processes
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,13 +12,14 @@ from perfsuite.analysis.frames.environment_trainings import amp_of_trainings, tr
 from perfsuite.analysis.frames.noise_floor import with_known_noise
 from perfsuite.analysis.frames.results import Results, results_of
 from perfsuite.analysis.frames.rows import is_known, rows_of
-from perfsuite.analysis.frames.speedup import BASELINE, time_ratio
+from perfsuite.analysis.frames.speedup import time_ratio
 from perfsuite.analysis.frames.training_cells import join_trainings
 from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import choose, split_names
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -21,6 +21,7 @@ from perfsuite.analysis.statistics.intervals import (
     ratio_of_one_run,
     ratio_over_processes,
 )
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.pair_groups import PairGroup
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Times
-
-BASELINE = "fp32"
-"""The precision that the others are compared with."""
 
 INTERLEAVED, SEPARATE = "interleaved", "separate cells"
 """How a speed-up was measured."""

@@ -9,8 +9,9 @@ import pandas as pd
 from perfsuite import thesis
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, place_columns
 from perfsuite.analysis.frames.ratio_text import ratio_columns
-from perfsuite.analysis.frames.speedup import BASELINE, time_ratio
+from perfsuite.analysis.frames.speedup import time_ratio
 from perfsuite.analysis.statistics.intervals import geometric_mean
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results

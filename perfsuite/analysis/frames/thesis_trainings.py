@@ -10,11 +10,11 @@ import pandas as pd
 from perfsuite import thesis
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.rows import rows_of
-from perfsuite.analysis.frames.speedup import BASELINE
 from perfsuite.analysis.frames.training_groups import (
     heading_of,
 )
 from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.precisions import BASELINE, POLICIES
 from perfsuite.recipes import THESIS, recipe_for
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def left_out_in_words(results: Results) -> list[str]:
     return [f"not compared with the thesis: {listed}"]
 
 
-THESIS_PRECISIONS = {BASELINE: BASELINE, "amp-fp16": "amp-fp16", "amp-bf16": "amp-fp16"}
-"""Which precision of the thesis each measured one is compared with."""
+THESIS_PRECISIONS = {name: policy.thesis for name, policy in POLICIES.items() if not policy.allow_tf32}
+"""Which precision of the thesis each measured one is compared with; a T4 has no TF32."""
 
 
 _RECIPE_VALUES = (

@@ -9,7 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import place_columns
 from perfsuite.analysis.frames.labels import place_in_words
-from perfsuite.analysis.frames.speedup import BASELINE
+from perfsuite.precisions import BASELINE
 from perfsuite.recipes import THESIS
 
 if TYPE_CHECKING:

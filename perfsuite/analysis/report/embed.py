@@ -11,6 +11,7 @@ from perfsuite.analysis.figures import style
 from perfsuite.analysis.figures.panels import panel_figure
 from perfsuite.analysis.figures.verdicts import COLORS
 from perfsuite.formatting import printable
+from perfsuite.precisions import POLICIES
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.panels import Panel
@@ -24,10 +25,7 @@ THEMED = {
     style.GRID: "grid",
     style.PAPER: "paper",
     style.TRACK: "track",
-    style.FP32: "fp32",
-    style.TF32: "tf32",
-    style.AMP_FP16: "amp-fp16",
-    style.AMP_BF16: "amp-bf16",
+    **{policy.color: name for name, policy in POLICIES.items()},
     style.OTHER_PRECISION: "other",
     **{color: f"part-{index}" for index, color in enumerate(style.SEQUENCE)},
     **{color: f"verdict-{verdict}" for verdict, color in COLORS.items()},

@@ -9,7 +9,6 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import place_columns
 from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
-from perfsuite.analysis.frames.speedup import BASELINE
 from perfsuite.analysis.frames.training_groups import (
     baseline_of,
     distinguishing_values,
@@ -21,6 +20,7 @@ from perfsuite.analysis.frames.training_groups import (
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
 from perfsuite.analysis.tables.table import Column, Table, text_column
 from perfsuite.analysis.tables.trainings import nothing
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results

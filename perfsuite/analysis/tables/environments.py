@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.environment_entries import ratio_of_entry
 from perfsuite.analysis.frames.ratio_text import MORE_FILES, bracket_notes, is_interval, ratio_text
-from perfsuite.analysis.frames.speedup import BASELINE
 from perfsuite.analysis.statistics.accuracy import SEED_SD
 from perfsuite.analysis.tables.table import Column, Table
 from perfsuite.formatting import printable_json
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from perfsuite.analysis.frames.consistency import disagreeing_speedups, excessiv
 from perfsuite.analysis.frames.labels import shared_in_words, varying
 from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
-from perfsuite.analysis.frames.speedup import BASELINE, INTERLEAVED, speedup_frame
+from perfsuite.analysis.frames.speedup import INTERLEAVED, speedup_frame
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     notes_of,
@@ -18,6 +18,7 @@ from perfsuite.analysis.tables.shared_columns import (
     warnings_columns,
 )
 from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, text_column
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     import pandas as pd

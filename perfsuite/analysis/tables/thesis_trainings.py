@@ -19,13 +19,13 @@ from perfsuite.analysis.frames.training_groups import (
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
 from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
 from perfsuite.analysis.tables.trainings import accuracy_in_words, data_notes
+from perfsuite.precisions import POLICIES
 from perfsuite.recipes import THESIS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from perfsuite.analysis.frames.results import Results
-
-
-BFLOAT16_NOTE = "amp-bf16 is compared with the thesis's AMP, which computed in float16"
 
 
 TITLE = "Full trainings compared with the thesis (Tesla T4, torch 1.6.0)"
@@ -58,10 +58,14 @@ def thesis_trainings_table(results: Results) -> Table:
         ),
         notes=(
             *left_out,
-            *([BFLOAT16_NOTE] if (frame["precision"] == "amp-bf16").any() else []),
+            *(policy.thesis_note for policy in POLICIES.values() if policy.thesis_note and _has(frame, policy.name)),
             "peak memory is comparable with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
             *bracket_notes([ratio_of_row(row, "time_ratio") for row in rows_of(frame)], samples="trainings"),
             *data_notes(results),
             *notes_of(results),
         ),
     )
+
+
+def _has(frame: pd.DataFrame, precision: str) -> bool:
+    return bool((frame["precision"] == precision).any())
