@@ -92,3 +92,13 @@ def duration_in_words(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - minutes in an hour
         return f"{minutes} min {seconds % 60 // 10 * 10:.0f} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def first_line(error: BaseException | str) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number and what is counted: `1 seed`, `3 seeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.parser import EXIT_FAILED
+from perfsuite.formatting import plural
 from perfsuite.parsing import require_device_name
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def doctor_table(checks: list[Check]) -> Table:
     if counts["unfit"]:
         title = f"Not fit to measure: {counts['unfit']} of {len(checks)} checks failed"
     elif counts["notable"]:
-        title = f"Fit to measure, with {counts['notable']} thing{'' if counts['notable'] == 1 else 's'} to know"
+        title = f"Fit to measure, with {plural(counts['notable'], 'warning')}"
     return Table(
         title=title,
         frame=[dataclasses.asdict(check) for check in checks],

@@ -8,9 +8,9 @@ import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfsuite.errors import DeviceLostError, OutOfMemoryError, PerfsuiteError, PrecisionNotActiveError
-from perfsuite.formatting import MIB_BYTES
+from perfsuite.formatting import MIB_BYTES, first_line
 from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
-from perfsuite.workloads.device_errors import first_line, is_out_of_memory, why_device_is_lost
+from perfsuite.workloads.device_errors import is_out_of_memory, why_device_is_lost
 from perfsuite.workloads.precision import applied_to, check_model, policy_named, require_support, verify
 from perfsuite.workloads.step import TrainingStep
 

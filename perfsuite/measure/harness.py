@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.formatting import first_line
 from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.drift import drift_finding
@@ -20,7 +21,7 @@ from perfsuite.measure.warm_up import WarmUp, warm_up
 from perfsuite.records.cell import Record
 from perfsuite.records.schema import KEY
 from perfsuite.records.telemetry import SPREAD_LIMIT_RATIO
-from perfsuite.workloads.device_errors import first_line, is_out_of_memory
+from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from perfsuite.errors import PerfsuiteError
+from perfsuite.formatting import first_line
 from perfsuite.measure.cpu_load import load_since, own_cores, read_cpu
 from perfsuite.measure.device import choose_device
 from perfsuite.measure.nvml import read_nvml
@@ -147,7 +148,7 @@ def read_condition(
     try:
         device = choose_device(device_name, nvml=seen)
     except (PerfsuiteError, RuntimeError) as error:  # torch's own: the GPU is full, or held by one process alone
-        device_error = _first_line(error).replace("--perf-device", "--device")
+        device_error = first_line(error).replace("--perf-device", "--device")
     broken, operators = (None, None) if short else _torchvision()
     busy, steal = _shares(SHORT_WINDOW_S if short else WINDOW_S)
     results_error, free_disk = _disk(results)
@@ -243,12 +244,8 @@ def _precisions(device: torch.device) -> dict[str, str | None]:
                 verify(policy, device)
             found[policy.name] = None
         except (PerfsuiteError, RuntimeError) as error:
-            found[policy.name] = _first_line(error)
+            found[policy.name] = first_line(error)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]
 
 
 def smallest_step(now: Callable[[], float], readings: int = 200) -> float:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError, PerfsuiteError
+from perfsuite.formatting import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,11 +120,9 @@ def errors_named(path: Path, problem: str, *, missing: str = "no such file or fo
     except Exception as error:  # noqa: BLE001 - zipfile, tarfile, numpy and zlib raise a dozen kinds for damaged data
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         is_of_system = isinstance(error, OSError) and error.strerror is not None
-        raise DataError(f"{path}: {'cannot be read' if is_of_system else problem}: {_first_line(reason)}") from None
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0][:120]
+        raise DataError(
+            f"{path}: {'cannot be read' if is_of_system else problem}: {first_line(reason)[:120]}"
+        ) from None
 
 
 # ----------------------------------------------------------------------------------------------------------------- zip

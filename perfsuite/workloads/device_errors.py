@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from perfsuite.errors import PerfsuiteError
+from perfsuite.formatting import first_line
 
 OUT_OF_MEMORY = tuple(
     text.lower()
@@ -58,8 +59,3 @@ def why_device_is_lost(device: torch.device) -> str | None:
         else:
             return None
     return reason
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]

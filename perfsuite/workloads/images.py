@@ -14,6 +14,7 @@ import numpy as np
 
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError
+from perfsuite.formatting import first_line
 from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
 from perfsuite.workloads.decoding import IMAGE_SIZE, decode_images
 from perfsuite.workloads.image_files import CLASSES, SPLITS, image_files, require_all_classes
@@ -223,7 +224,7 @@ def load_image_set(path: Path) -> ImageSet:
             source=str(meta["source"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: no data set of perfsuite: {_first_line(error)}") from None
+        raise DataError(f"{path}: no data set of perfsuite: {first_line(error)[:120]}") from None
     _check_form(images, path)
     return images
 
@@ -310,7 +311,3 @@ def split_images(
     for rows in chosen:
         digest.update(rows.astype("<i8").tobytes())
     return Split(train=chosen[0], validation=chosen[1], test=chosen[2], fingerprint=digest.hexdigest())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0][:120]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from perfsuite.errors import InstallationError
+from perfsuite.formatting import first_line
 
 _DECLARED: list[torch.library.Library] = []  # a declaration lives as long as its Library object
 
@@ -29,11 +30,10 @@ def import_torchvision() -> Any:
         return importlib.import_module("torchvision")
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
-            raise InstallationError(f"torchvision does not import: {_first_line(error)}") from error
+            raise InstallationError(f"torchvision does not import: {first_line(error)}") from error
     except ImportError as error:
         raise InstallationError(
-            f"torchvision does not import: {_first_line(error)}; "
-            f"install the release that fits torch {torch.__version__}"
+            f"torchvision does not import: {first_line(error)}; install the release that fits torch {torch.__version__}"
         ) from error
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]  # what a failed import leaves behind is only half there
@@ -47,7 +47,3 @@ def _declare_operators() -> None:
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _DECLARED.append(library)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -59,7 +59,7 @@ def test_alternations_leave_their_blocks_in_the_file_and_show_their_tables(run_s
     found = {pair.comparison: pair for pair in pairs if isinstance(pair, PairedRecord)}
     assert len(found["speedup"].blocks) >= 6
     for expected in (
-        "1/3] speedup resnet18-amp-bf16-b2",
+        "1/3] interleaved resnet18-amp-bf16-b2",
         "AMP vs FP32, interleaved, batch 2",
         "collect --table steps",
     ):

@@ -8,7 +8,7 @@ import numpy as np
 
 from perfsuite.analysis.figures.style import AMP_FP16, FP32, in_style
 from perfsuite.analysis.statistics.effect import TYPICAL
-from perfsuite.formatting import printable
+from perfsuite.formatting import plural, printable
 
 if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import Comparison
@@ -88,7 +88,7 @@ def training_chart(verdict: TrainingVerdict) -> Any:
                 [[getattr(epoch, name) for epoch in record.history[:num_epochs]] for record in records]
             )
             epochs = np.arange(1, num_epochs + 1)
-            num = f"{side}, {len(records)} training{'' if len(records) == 1 else 's'}"
+            num = f"{side}, {plural(len(records), 'training')}"
             marker = "o" if num_epochs == 1 else None
             axes.plot(epochs, values.mean(axis=0), line, marker=marker, color=COLORS[side], label=num)
             if len(records) > 1:

@@ -23,7 +23,7 @@ from perfsuite.analysis.report.regressions import regressions_answer
 from perfsuite.analysis.report.trainings import trainings_answer
 from perfsuite.analysis.tables.shared_columns import notes_of
 from perfsuite.analysis.tables.trainings import NOT_CANONICAL
-from perfsuite.formatting import duration
+from perfsuite.formatting import duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def _measured(figure_data: FigureData) -> Answer:
         (len(results.pairs), "interleaved pair"),
         (len(results.trainings), "full training"),
     ]
-    parts = [f"{num:,} {name}{'' if num == 1 else 's'}" for num, name in counts if num]
+    parts = [plural(num, name) for num, name in counts if num]
     failed = len(results.outcomes)
     lines = []
     for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver ")):
@@ -93,7 +93,7 @@ def _measured(figure_data: FigureData) -> Answer:
         num = len(figure_data.comparison.sides.side(candidate=False))
         lines.append(f"compared with {num} process{'' if num == 1 else 'es'} of a baseline")
     if failed:
-        lines.append(f"{failed} cell{'' if failed == 1 else 's'} did not produce a result")
+        lines.append(f"{plural(failed, 'cell')} did not produce a result")
     return Answer(
         question="What was measured", lead=enumerate_words(parts) or "nothing", lines=tuple(lines), target="environment"
     )
@@ -194,7 +194,7 @@ def _warnings(figure_data: FigureData) -> Answer:
     if len(found) > len(lines):
         lines.append(f"and {len(found) - len(lines):,} more")
     num = len(found)
-    lead = f"{num:,} warning{'' if num == 1 else 's'}"
+    lead = plural(num, "warning")
     return Answer(question="Can I trust this?", lead=lead, lines=tuple(lines), tone="unsure", target="warnings")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.tables.markdown import render_markdown
 from perfsuite.analysis.tables.table import Table
+from perfsuite.formatting import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ def render_comment(table: Table, *, head: Table | None = None, what: str = "rows
     if len(notes) > HEAD_NOTES:
         more = "".join(render_markdown(Table(title="Notes", frame=[], columns=(), notes=tuple(notes[HEAD_NOTES:]))))
         num_more = len(notes) - HEAD_NOTES
-        parts.append(_folded(f"{num_more} more note{'' if num_more == 1 else 's'}", _shortened(more, most // 3)))
+        parts.append(_folded(plural(num_more, "more note"), _shortened(more, most // 3)))
     if rows:
         num_left = most - sum(len(part) for part in parts)
         whole = render_markdown(dataclasses.replace(table, frame=rows, title=f"All {what}", notes=()))

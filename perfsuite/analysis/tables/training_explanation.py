@@ -9,6 +9,7 @@ from perfsuite.analysis.frames.training_words import points
 from perfsuite.analysis.statistics.accuracy import SEED_SD_DOF
 from perfsuite.analysis.verdicts.training_rows import side_means
 from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
+from perfsuite.formatting import plural
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _explained_accuracy(found: TrainingComparison, one: TrainingVerdict, alpha: 
     numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high, accuracy.lower_bound)
     change, low, high, bound = (f"{100 * (number or 0.0):+.2f}" for number in numbers)
     how = (
-        f"{details.num_baseline} pair{'' if details.num_baseline == 1 else 's'} of trainings with one seed and split"
+        f"{plural(details.num_baseline, 'pair')} of trainings with one seed and split"
         if details.is_paired
         else f"{details.num_baseline} seeds of the baseline, {details.num_candidate} others of the candidate, unpaired"
     )
