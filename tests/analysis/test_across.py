@@ -57,8 +57,8 @@ def test_a_torch_version_is_compared_with_another_by_the_spread_of_one_run(files
     assert found.environments == ("torch 2.13.0+cu130", "torch 2.15.0")
     for row in found.changes:
         assert row["ratio"] == pytest.approx(1.1, rel=0.01)
-        assert row["ci_low"] < row["ratio"] < row["ci_high"]
-        assert (row["basis"], row["ci_level"]) == ("one run", None)
+        assert row["ratio_low"] < row["ratio"] < row["ratio_high"]
+        assert (row["ratio_basis"], row["ratio_level"]) == ("one run", None)
         assert row["memory_ratio"] == pytest.approx(0.9)
     assert [(row["environment"], row["memory_ratio"]) for row in found.amp] == [
         (name, pytest.approx(0.6)) for name in found.environments
@@ -100,7 +100,7 @@ def test_files_that_are_not_ours_are_set_side_by_side_by_cpu(tmp_path: Path) -> 
         path.write_text(json.dumps(content))
     found = across(old, new, ["gpu"])
     assert found.environments == ("T4 with EPYC", "T4 with Xeon")
-    assert [row["basis"] for row in found.changes] == ["processes"] * 2
+    assert [row["ratio_basis"] for row in found.changes] == ["processes"] * 2
     assert found.amp == ()
 
 
@@ -127,4 +127,4 @@ def test_every_format_is_written_and_nothing_is_gated(
     out = capsys.readouterr().out
     assert "2.15.0" in out
     if name == "json":
-        assert json.loads(out)["schema"] == "perfsuite-across-2"
+        assert json.loads(out)["schema"] == "perfsuite-across-3"

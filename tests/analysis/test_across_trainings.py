@@ -72,10 +72,10 @@ def test_files_with_full_trainings_alone_are_compared_across_gpus(tmp_path: Path
     for entry in entries.values():
         assert (entry["accuracy_baseline"], entry["accuracy_candidate"]) == (0.83, 0.82)
         assert entry["accuracy_change"] == pytest.approx(-0.01)
-        assert entry["accuracy_ci_low"] < -0.01 < entry["accuracy_ci_high"]
+        assert entry["accuracy_change_low"] < -0.01 < entry["accuracy_change_high"]
         assert entry["accuracy_is_paired"]
         assert entry["ratio"] == pytest.approx(0.5)
-        assert entry["basis"] is None  # one process a side
+        assert entry["ratio_basis"] is None  # one process a side
         assert entry["memory_ratio"] == 1.0
     text = shown(found)
     for expected in ("Full trainings against Tesla T4", "-1.00 [", "0.500 [no interval]", "83.00", "82.00"):
@@ -111,8 +111,8 @@ def test_the_interval_of_a_time_is_students_over_processes_where_both_sides_have
     a, b = (np.log([seconds * (1 + 0.01 * k) for k in range(num)]) for seconds, num in ((3600.0, 3), (3000.0, 2)))
     interval = stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
     assert entry["ratio"] == pytest.approx(np.exp(b.mean() - a.mean()))
-    assert (entry["ci_low"], entry["ci_high"]) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
-    assert (entry["basis"], entry["num_processes"], entry["ci_level"]) == ("processes", 2, 0.95)
+    assert (entry["ratio_low"], entry["ratio_high"]) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
+    assert (entry["ratio_basis"], entry["ratio_num_processes"], entry["ratio_level"]) == ("processes", 2, 0.95)
 
 
 def test_amp_and_fp32_of_the_same_processes_are_paired_in_time(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_amp_and_fp32_of_the_same_processes_are_paired_in_time(tmp_path: Path) -
     entry = by_label(found.training_amp)["resnet18 amp-fp16", "torch 2.13.0+cu130"]
     logs = np.log([0.5 + 0.001 * process for process in range(3)])
     interval = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
-    assert (entry["ci_low"], entry["ci_high"]) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
+    assert (entry["ratio_low"], entry["ratio_high"]) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
 
 
 def test_accuracies_are_those_that_compare_gives_for_the_same_files(
@@ -153,11 +153,11 @@ def test_accuracies_are_those_that_compare_gives_for_the_same_files(
     compared = {one["label"]: one["accuracy"] for one in json.loads(capsys.readouterr().out)["trainings"]}
     assert main([*arguments, "--across", "torch", "--format", "json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["schema"] == "perfsuite-across-2"
+    assert content["schema"] == "perfsuite-across-3"
     assert len(content["trainings"]) == len(compared) == 2
     for entry in content["trainings"]:
         expected = compared[entry["label"]]
-        for key in ("baseline", "candidate", "change", "ci_low", "ci_high", "is_paired"):
+        for key in ("baseline", "candidate", "change", "change_low", "change_high", "is_paired"):
             assert entry[f"accuracy_{key}"] == pytest.approx(expected[key])
 
 

@@ -33,9 +33,9 @@ def test_slower_faster_and_unchanged_are_distinguished(tmp_path: Path) -> None:
     assert verdicts(comparison) == ["unchanged"] * 12 + ["regressed", "improved"]
     slower = comparison.benchmarks[12].time
     assert slower.ratio == pytest.approx(1.1, abs=0.01)
-    assert slower.ci_low is not None
-    assert slower.ci_high is not None
-    assert slower.ci_low < 1.1 < slower.ci_high
+    assert slower.ratio_low is not None
+    assert slower.ratio_high is not None
+    assert slower.ratio_low < 1.1 < slower.ratio_high
     assert slower.mde95 is not None
     assert 0.02 < slower.mde95 < 0.04
     assert slower.reason == "slower, significant"
@@ -48,7 +48,7 @@ def test_swapping_the_sides_inverts_the_ratio_and_mirrors_the_verdict(tmp_path: 
     assert verdicts(back) == [mirror.get(verdict, verdict) for verdict in verdicts(there)]
     for one, other in zip(there.benchmarks, back.benchmarks, strict=True):
         assert one.time.ratio == pytest.approx(1 / other.time.ratio)  # type: ignore[operator]
-        assert one.time.ci_low == pytest.approx(1 / other.time.ci_high)  # type: ignore[operator]
+        assert one.time.ratio_low == pytest.approx(1 / other.time.ratio_high)  # type: ignore[operator]
 
 
 def test_scaling_both_sides_changes_nothing(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_one_or_two_processes_a_side_never_give_a_verdict_but_show_what_was_seen
     assert set(verdicts(comparison)) == {"inconclusive"}
     last = comparison.benchmarks[-1].time
     assert last.ratio == pytest.approx(1.5, rel=0.05)
-    assert (last.ci_low, last.mde95) == (None, None)
+    assert (last.ratio_low, last.mde95) == (None, None)
     assert "run at least 3, better 5 a side, in the order A B B A" in last.reason
 
 
@@ -238,9 +238,9 @@ def test_the_ratio_is_candidate_over_baseline_as_measured(tmp_path: Path, order:
         assert time.candidate is not None
         assert time.baseline is not None
         assert time.candidate / time.baseline == pytest.approx(expected)
-        assert time.ci_low is not None
-        assert time.ci_high is not None
-        assert time.ci_low < expected < time.ci_high
+        assert time.ratio_low is not None
+        assert time.ratio_high is not None
+        assert time.ratio_low < expected < time.ratio_high
 
 
 def test_unchanged_benchmarks_beside_it_change_no_ratio(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_what_is_relative_to_the_others_has_fields_of_its_own(tmp_path: Path) ->
     comparison = compared(*write_sides(tmp_path, changes=[*UNCHANGED, 1.1]))
     time = comparison.benchmarks[12].time
     assert time.relative is not None
-    assert time.relative.ci_low < 1.1 < time.relative.ci_high
+    assert time.relative.ratio_low < 1.1 < time.relative.ratio_high
     assert time.ratio != time.relative.ratio
 
 
@@ -286,7 +286,7 @@ def test_faster_typical_rounds_do_not_hide_a_slower_minority(tmp_path: Path) -> 
     time = comparison.benchmarks[0].time
     assert time.by_tail
     assert time.tail is not None
-    assert time.tail.ci_low > 1 > (time.ratio or 1.0)
+    assert time.tail.ratio_low > 1 > (time.ratio or 1.0)
     assert "typical rounds are faster" in time.reason
 
 

@@ -117,7 +117,7 @@ def test_json_is_one_object_with_the_documented_keys(sides: Sides, capsys: pytes
     last = content["benchmarks"][-1]
     assert last["fullname"] == "tests/test_it.py::test_step[12]"
     assert last["verdict"] == last["time"]["verdict"] == "regressed"
-    assert {"ratio", "ci_low", "ci_high", "mde95", "verdict", "reason"} <= set(last["time"])
+    assert {"ratio", "ratio_low", "ratio_high", "mde95", "verdict", "reason"} <= set(last["time"])
     assert last["memory"] is None
     assert content["method"]["interleaved"] is True
 

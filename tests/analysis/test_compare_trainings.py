@@ -122,8 +122,8 @@ def oracle(cells: Sequence[tuple[list[TrainingRecord], list[TrainingRecord]]], *
     directions = [holm(t.sf(change / se)), holm(t.cdf(change / se))]
     return {
         "change": change,
-        "ci_low": change - t.ppf(0.975) * se,
-        "ci_high": change + t.ppf(0.975) * se,
+        "change_low": change - t.ppf(0.975) * se,
+        "change_high": change + t.ppf(0.975) * se,
         "p_value": np.minimum(1, 2 * np.minimum(*directions)),
         "p_inferior": holm(t.sf((change + margin) / se)),
     }
@@ -342,9 +342,9 @@ def test_records_without_predictions_are_compared_by_two_binomials(tmp_path: Pat
     assert blunt.accuracy.details is not None
     assert blunt.accuracy.details.image_variance == pytest.approx(binomials)
     assert blunt.accuracy.change == sharp.accuracy.change
-    assert sharp.accuracy.ci_high is not None
-    assert blunt.accuracy.ci_high is not None
-    assert sharp.accuracy.ci_high < blunt.accuracy.ci_high
+    assert sharp.accuracy.change_high is not None
+    assert blunt.accuracy.change_high is not None
+    assert sharp.accuracy.change_high < blunt.accuracy.change_high
     assert (sharp.memory is None, blunt.memory is None) == (False, True)  # of before schema 4: evaluation's, mostly
 
 

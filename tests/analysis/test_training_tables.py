@@ -104,7 +104,7 @@ def test_collect_and_compare_say_the_same_of_amp_and_fp32(
     assert amp["accuracy_difference"] == accuracy.change
     assert amp["accuracy_difference_bound"] == pytest.approx(accuracy.lower_bound)
     assert (amp["accuracy_difference_low"], amp["accuracy_difference_high"]) == pytest.approx(
-        (accuracy.ci_low, accuracy.ci_high)
+        (accuracy.change_low, accuracy.change_high)
     )
 
 

@@ -64,7 +64,7 @@ def accuracy_changes_chart(figure_data: FigureData, most: int = MAX_ROWS) -> Dra
 def _row(one: TrainingVerdict) -> Row:
     accuracy = one.accuracy
     change, low, high = (
-        None if value is None else 100 * value for value in (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+        None if value is None else 100 * value for value in (accuracy.change, accuracy.change_low, accuracy.change_high)
     )
     assert change is not None  # noqa: S101 - for the type checker: chosen so above
     value = (

@@ -9,8 +9,7 @@ from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import bracket_legend, bracket_words, processes_of, ratio_point
 from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, rows_panel, spread_limits
 from perfsuite.analysis.figures.style import FP32
-from perfsuite.analysis.frames.environment_entries import ratio_of_entry
-from perfsuite.analysis.frames.ratio_text import ratio_text
+from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,7 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
         known = [
             (entry, ratio)
             for entry in found.changes
-            if entry["environment"] == environment and (ratio := ratio_of_entry(entry, "ratio")) is not None
+            if entry["environment"] == environment and (ratio := ratio_of_row(entry, "ratio")) is not None
         ]
         largest = sorted(known, key=lambda pair: -abs(math.log(pair[1].ratio)))[:MAX_ROWS]
         shown = {id(entry) for entry, _ in largest}

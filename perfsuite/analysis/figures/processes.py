@@ -58,8 +58,8 @@ def process_chart(comparison: Comparison, row: int) -> Any:
     axes.margins(y=0.15)
     label = benchmark.fullname if benchmark.workload is None else benchmark.workload.label
     title = f"{_shortened(label)}\n{benchmark.time.verdict}"
-    if time.ratio is not None and time.ci_low is not None and time.ci_high is not None:
-        title += f": {time.ratio:.3f} of the baseline's time [{time.ci_low:.3f}, {time.ci_high:.3f}]"
+    if time.ratio is not None and time.ratio_low is not None and time.ratio_high is not None:
+        title += f": {time.ratio:.3f} of the baseline's time [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
     axes.set_title(_plain(title), loc="left", fontsize=10)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
@@ -98,8 +98,8 @@ def training_chart(verdict: TrainingVerdict) -> Any:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     title = f"{_shortened(cell.label)}\n{verdict.verdict}"
-    if accuracy.change is not None and accuracy.ci_low is not None and accuracy.ci_high is not None:
-        numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+    if accuracy.change is not None and accuracy.change_low is not None and accuracy.change_high is not None:
+        numbers = (accuracy.change, accuracy.change_low, accuracy.change_high)
         change, low, high = (f"{100 * number:+.2f}" for number in numbers)
         title += f": test accuracy {change} points [{low}, {high}]"
     figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=10)

@@ -56,7 +56,7 @@ def verdicts_chart(figure_data: FigureData, most: int = 2 * MAX_ROWS) -> Drawing
     values = [value for row in rows for point in row.points for value in (point.value, point.low, point.high) if value]
     limits = spread_limits([min(max(value, 1 / FARTHEST), FARTHEST) for value in values], 1.0, 0.05)
     sides = [len(comparison.sides.side(candidate=side)) for side in (False, True)]
-    intervals = any(benchmark.time.ci_low is not None for benchmark in shown)
+    intervals = any(benchmark.time.ratio_low is not None for benchmark in shown)
     num = f"n = {sides[1]} and {sides[0]} process{'' if max(sides) == 1 else 'es'}"
     counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items())
     cut = f"; the {len(shown)} most notable of {len(known)} are drawn" if len(known) > len(shown) else ""
@@ -113,9 +113,9 @@ def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
 
 def _row(benchmark: BenchmarkVerdict, label: str) -> Row:
     time = benchmark.time
-    ratio, low, high = time.ratio or 1.0, time.ci_low, time.ci_high
+    ratio, low, high = time.ratio or 1.0, time.ratio_low, time.ratio_high
     if time.by_tail and time.tail is not None:
-        ratio, low, high = time.tail.ratio, time.tail.ci_low, time.tail.ci_high
+        ratio, low, high = time.tail.ratio, time.tail.ratio_low, time.tail.ratio_high
         label = f"{label}, slowest rounds"
     value = f"{percent(ratio)} [no interval]"
     if low is not None and high is not None:

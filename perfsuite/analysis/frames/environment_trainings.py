@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.frames.environment_entries import ratio_entry
+from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.training_cells import accuracy_change, mean_accuracy
 from perfsuite.analysis.frames.training_words import ACCURACY_MARGIN
 from perfsuite.analysis.statistics.accuracy import decide_accuracy
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 ACCURACY_KEYS = (
     "accuracy_change",
-    "accuracy_ci_low",
-    "accuracy_ci_high",
-    "accuracy_ci_level",
+    "accuracy_change_low",
+    "accuracy_change_high",
+    "accuracy_change_level",
     "accuracy_is_paired",
     "accuracy_seeds_dof",
 )
@@ -117,7 +117,7 @@ def _entries(cells: Sequence[TrainingCell], environment: str) -> list[dict[str, 
                 "accuracy_baseline": mean_accuracy(cell, candidate=False),
                 "accuracy_candidate": mean_accuracy(cell, candidate=True),
                 **accuracies.get(row, dict.fromkeys(ACCURACY_KEYS)),
-                **ratio_entry(_time_ratio(new, old)),
+                **ratio_columns("ratio", _time_ratio(new, old)),
                 "memory_ratio": peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
             }
         )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.environment_entries import RATIO_KEYS, ratio_entry
 from perfsuite.analysis.frames.environment_trainings import amp_of_trainings, training_changes
 from perfsuite.analysis.frames.noise_floor import with_known_noise
+from perfsuite.analysis.frames.ratio_text import ratio_columns, ratio_of_row
 from perfsuite.analysis.frames.results import Results, results_of
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.frames.speedup import time_ratio
@@ -45,17 +45,16 @@ class Across:
         baseline: Label of the environment that the others are compared with.
         environments: Labels of all, the baseline first.
         changes: A dict per benchmark and other environment: `fullname`, `label`, `environment`, `ratio` of times with
-            `ci_low`, `ci_high`, `ci_level`, `basis` (see `Ratio`) and `num_processes`, `memory_ratio`; absent values
-            are None.
+            what `ratio_columns` adds, `memory_ratio`; absent values are None.
         amp: A dict per workload, precision and environment: `label`, `environment`, `speedup` with the same,
             `memory_ratio`.
         trainings: A dict per cell of full trainings and other environment: `fullname`, `label`, `environment`,
             `num_baseline` and `num_candidate` (trainings of the baseline's and of the other environment),
             `accuracy_baseline` and `accuracy_candidate` (means over seeds, as ratios), `accuracy_change` (candidate -
-            baseline) with `accuracy_ci_low`, `accuracy_ci_high`, `accuracy_ci_level`, `accuracy_is_paired` (whether
-            the same seeds are on both sides, each with one split), `accuracy_seeds_dof` (degrees of freedom of the
-            seeds' scatter; 0: only its assumed size is known), `ratio` of the training times with the same keys as in
-            `changes`, `memory_ratio`.
+            baseline) with `accuracy_change_low`, `accuracy_change_high`, `accuracy_change_level`, `accuracy_is_paired`
+            (whether the same seeds are on both sides, each with one split), `accuracy_seeds_dof` (degrees of freedom
+            of the seeds' scatter; 0: only its assumed size is known), `ratio` of the training times with the same keys
+            as in `changes`, `memory_ratio`.
         training_amp: A dict per cell of another precision than FP32 and environment, with the same keys; the baseline
             is FP32 in that environment.
         notes: What a reader should know, in words.
@@ -227,13 +226,13 @@ def _changes(frame: pd.DataFrame, results: Results, baseline: str, others: Seque
 
 def _ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> dict[str, Any]:
     if numerator.empty or denominator.empty:
-        return {**ratio_entry(None), "memory_ratio": None}
+        return {**ratio_columns("ratio", None), "memory_ratio": None}
     top, bottom, ratio = time_ratio(numerator, denominator, results)
     peaks = [
         float(side["peak_allocated_bytes"].max()) if "peak_allocated_bytes" in side else 0.0 for side in (top, bottom)
     ]
     known = all(peak > 0 for peak in peaks)
-    return {**ratio_entry(ratio), "memory_ratio": peaks[0] / peaks[1] if known else None}
+    return {**ratio_columns("ratio", ratio), "memory_ratio": peaks[0] / peaks[1] if known else None}
 
 
 def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> list[dict[str, Any]]:
@@ -252,8 +251,7 @@ def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> 
                     {
                         "label": label,
                         "environment": environment,
-                        "speedup": speedup["ratio"],
-                        **{key: speedup[key] for key in RATIO_KEYS},
+                        **ratio_columns("speedup", ratio_of_row(speedup, "ratio")),
                         "memory_ratio": memory["memory_ratio"],
                     }
                 )

@@ -94,9 +94,16 @@ def ratio_columns(name: str, ratio: Ratio | None) -> dict[str, Any]:
     return {f"{name}{column}": value for column, value in zip(_COLUMNS, values, strict=True)}
 
 
-def ratio_of_row(row: Mapping[Any, Any], name: str) -> Ratio | None:
-    """Return the ratio that `ratio_columns` wrote into a row, or None where there is none."""
-    value, low, high, level, basis, num_processes = (plain(row.get(f"{name}{column}")) for column in _COLUMNS)
+def ratio_of_row(row: Mapping[Any, Any], name: str, *, suffix: str = "") -> Ratio | None:
+    """Return the ratio that `ratio_columns` wrote into a row, or None where there is none.
+
+    Args:
+        row: The row.
+        name: Of the column of its value.
+        suffix: What a pivot has added to the names of all columns.
+    """
+    columns = [f"{name}{column}{suffix}" for column in _COLUMNS]
+    value, low, high, level, basis, num_processes = (plain(row.get(column)) for column in columns)
     if value is None:
         return None
     return Ratio(ratio=value, low=low, high=high, level=level, num_processes=int(num_processes or 1), basis=basis)

@@ -59,16 +59,16 @@ def _training_lines(training: TrainingVerdict) -> list[str]:
     name, accuracy = training.cell.label, training.accuracy
     lines = []
     if accuracy.verdict == "regressed":
-        numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high)
+        numbers = (accuracy.change, accuracy.change_low, accuracy.change_high)
         change, low, high = (f"{100 * (number or 0.0):+.2f}" for number in numbers)
         lines.append(f"{name}: {change} [{low}, {high}] points of test accuracy")
     return [*lines, *_time_lines(name, training.time, "training time"), *_memory_lines(name, training.memory)]
 
 
 def _time_lines(name: str, time: MetricVerdict, what: str) -> list[str]:
-    if time.verdict != "regressed" or not (time.ratio and time.ci_low and time.ci_high):
+    if time.verdict != "regressed" or not (time.ratio and time.ratio_low and time.ratio_high):
         return []
-    return [f"{name}: {percent(time.ratio)} [{percent(time.ci_low)}, {percent(time.ci_high)}] {what}"]
+    return [f"{name}: {percent(time.ratio)} [{percent(time.ratio_low)}, {percent(time.ratio_high)}] {what}"]
 
 
 def _memory_lines(name: str, memory: MetricVerdict | None) -> list[str]:

@@ -48,8 +48,8 @@ def training_json(one: TrainingVerdict) -> dict[str, Any]:
 def _metric_json(metric: MetricVerdict, unit: str) -> dict[str, Any]:
     return {
         "ratio": metric.ratio,
-        "ci_low": metric.ci_low,
-        "ci_high": metric.ci_high,
+        "ratio_low": metric.ratio_low,
+        "ratio_high": metric.ratio_high,
         f"baseline_{unit}": metric.baseline,
         f"candidate_{unit}": metric.candidate,
         "verdict": metric.verdict,
@@ -57,7 +57,7 @@ def _metric_json(metric: MetricVerdict, unit: str) -> dict[str, Any]:
     }
 
 
-SCHEMA = "perfsuite-compare-4"
+SCHEMA = "perfsuite-compare-5"
 """Of the JSON: a program that reads it checks this first. Version 2: ratio and interval are those of the change as
 measured, p values are two-sided. Version 3: `trainings`, which the summary counts too.
 Version 4: the verdict `failed`, and `num_failed`."""
@@ -98,8 +98,8 @@ def _benchmark(benchmark: BenchmarkVerdict) -> dict[str, Any]:
 def _metric(metric: MetricVerdict, unit: str) -> dict[str, Any]:
     values = {
         "ratio": metric.ratio,
-        "ci_low": metric.ci_low,
-        "ci_high": metric.ci_high,
+        "ratio_low": metric.ratio_low,
+        "ratio_high": metric.ratio_high,
         "mde95": metric.mde95,
         "p_value": metric.p_value,
         f"baseline_{unit}": metric.baseline,
@@ -153,8 +153,8 @@ def _method(comparison: Comparison) -> dict[str, Any]:
         half = float(stdtrit(common.dof, 0.975)) * common.se
         found["common_shift"] = {
             "ratio": math.exp(common.change),
-            "ci_low": math.exp(common.change - half),
-            "ci_high": math.exp(common.change + half),
+            "ratio_low": math.exp(common.change - half),
+            "ratio_high": math.exp(common.change + half),
             "p_value": common.p_value,
             "agreeing_ratio": typical.agreeing_ratio,
         }

@@ -6,8 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.environment_entries import ratio_of_entry
-from perfsuite.analysis.frames.ratio_text import MORE_FILES, bracket_notes, is_interval, ratio_text
+from perfsuite.analysis.frames.ratio_text import MORE_FILES, bracket_notes, is_interval, ratio_of_row, ratio_text
 from perfsuite.analysis.statistics.accuracy import SEED_SD
 from perfsuite.analysis.tables.table import Column, Table
 from perfsuite.formatting import printable_json
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.environments import Across
 
-SCHEMA = "perfsuite-across-2"
+SCHEMA = "perfsuite-across-3"
 """Of the JSON, whose keys are the attributes of `Across`. Version 2: `trainings` and `training_amp`; a label names
 memory format, compilation and gradients where they are not the default, and the precision comes before the phase."""
 
@@ -146,7 +145,7 @@ def _training_notes(entries: Sequence[Entry], difference: str) -> tuple[str, ...
 
 
 def _ratios(entries: Iterable[Entry], key: str) -> list[Any]:
-    return [ratio_of_entry(entry, key) for entry in entries]
+    return [ratio_of_row(entry, key) for entry in entries]
 
 
 def _pivot(entries: Sequence[Entry]) -> list[Entry]:
@@ -164,7 +163,7 @@ _OF_A_ROW = ("label", "environment", "fullname")
 
 def _ratio_column(key: str, environment: str) -> Column:
     def show(row: Entry) -> str:
-        ratio = ratio_of_entry(row, key, f" {environment}")
+        ratio = ratio_of_row(row, key, suffix=f" {environment}")
         return "-" if ratio is None else ratio_text(ratio, decimals=3, unit="", brief=True)
 
     heading = f"time on {environment}" if key == "ratio" else f"speed-up on {environment}"
@@ -198,7 +197,7 @@ def _accuracy_column(side: str, environments: Sequence[str], heading: str) -> Co
 
 def _points_column(environment: str) -> Column:
     def show(row: Entry) -> str:
-        keys = ("accuracy_change", "accuracy_ci_low", "accuracy_ci_high")
+        keys = ("accuracy_change", "accuracy_change_low", "accuracy_change_high")
         change, low, high = (row.get(f"{key} {environment}") for key in keys)
         if change is None or low is None or high is None:
             return "-"

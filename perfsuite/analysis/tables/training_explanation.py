@@ -52,7 +52,7 @@ def explain_training(found: TrainingComparison, one: TrainingVerdict, alpha: flo
 def _explained_accuracy(found: TrainingComparison, one: TrainingVerdict, alpha: float) -> list[str]:
     accuracy, details = one.accuracy, one.accuracy.details
     assert details is not None  # noqa: S101 - for the type checker: asked for above
-    numbers = (accuracy.change, accuracy.ci_low, accuracy.ci_high, accuracy.lower_bound)
+    numbers = (accuracy.change, accuracy.change_low, accuracy.change_high, accuracy.lower_bound)
     change, low, high, bound = (f"{100 * (number or 0.0):+.2f}" for number in numbers)
     how = (
         f"{plural(details.num_baseline, 'pair')} of trainings with one seed and split"
@@ -87,7 +87,7 @@ def _explained_accuracy(found: TrainingComparison, one: TrainingVerdict, alpha: 
 def _explained_metric(metric: MetricVerdict, show: Any) -> str:
     if metric.ratio is None:
         return f"n/a ({metric.reason})"
-    interval = "" if metric.ci_low is None else f" [{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
+    interval = "" if metric.ratio_low is None else f" [{metric.ratio_low:.3f}, {metric.ratio_high:.3f}]"
     return f"{show(metric.baseline)} -> {show(metric.candidate)}, ratio {metric.ratio:.3f}{interval}: {metric.reason}"
 
 

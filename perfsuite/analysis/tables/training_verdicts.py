@@ -55,7 +55,7 @@ def _legend(found: TrainingComparison, alpha: float) -> list[str]:
         ),
         f"chance of any false verdict in this table: {alpha:.3g}, of it {time_alpha:.2g} for training times",
     ]
-    if any(one.time.ratio is not None and one.time.ci_low is None for one in found.verdicts):
+    if any(one.time.ratio is not None and one.time.ratio_low is None for one in found.verdicts):
         lines.append(
             "training time is judged from 3 processes a side on, interleaved: perfsuite ab ... -- -m full_training"
         )
@@ -71,7 +71,7 @@ def _accuracies(row: dict[str, Any]) -> str:
 
 
 def _change(row: dict[str, Any]) -> str:
-    change, low, high = (row[f"accuracy_{key}"] for key in ("change", "ci_low", "ci_high"))
+    change, low, high = (row[f"accuracy_{key}"] for key in ("change", "change_low", "change_high"))
     return "-" if change is None else f"{100 * change:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 

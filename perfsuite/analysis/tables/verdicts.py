@@ -128,14 +128,14 @@ def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
         "min_effect": benchmark.min_effect,
     }
     for name, metric, unit in (("time", benchmark.time, "s"), ("memory", benchmark.memory, "bytes")):
-        for key in ("verdict", "ratio", "ci_low", "ci_high"):
+        for key in ("verdict", "ratio", "ratio_low", "ratio_high"):
             row[f"{name}_{key}"] = None if metric is None else getattr(metric, key)
         row[f"{name}_baseline_{unit}"] = None if metric is None else metric.baseline
         row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate
     row["time_mde95"] = benchmark.time.mde95
     row["time_p_value"] = benchmark.time.p_value
     for name, other in (("relative", benchmark.time.relative), ("slowest_rounds", benchmark.time.tail)):
-        for key in ("ratio", "ci_low", "ci_high", "p_value"):
+        for key in ("ratio", "ratio_low", "ratio_high", "p_value"):
             row[f"time_{name}_{key}"] = None if other is None else getattr(other, key)
     row["num_processes_needed"] = benchmark.time.num_processes_needed
     return row

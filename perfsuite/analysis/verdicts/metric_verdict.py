@@ -48,14 +48,14 @@ class OtherChange:
 
     Attributes:
         ratio: Candidate over baseline.
-        ci_low: Lower end of its 95% interval.
-        ci_high: Upper end.
+        ratio_low: Lower end of its 95% interval.
+        ratio_high: Upper end.
         p_value: Two-sided, adjusted for all benchmarks.
     """
 
     ratio: float
-    ci_low: float
-    ci_high: float
+    ratio_low: float
+    ratio_high: float
     p_value: float
 
 
@@ -67,8 +67,8 @@ class MetricVerdict:
         verdict: What it is.
         reason: Why, in words; where inconclusive, what would settle it.
         ratio: The change.
-        ci_low: Lower end of its 95% interval.
-        ci_high: Upper end.
+        ratio_low: Lower end of its 95% interval.
+        ratio_high: Upper end.
         mde95: Smallest slowdown that is detected with a probability of 95%, as a ratio minus 1.
         p_value: Two-sided error probability of the change by itself, adjusted for all benchmarks.
         baseline: Value of the baseline, in the metric's base unit.
@@ -83,8 +83,8 @@ class MetricVerdict:
     verdict: Verdict
     reason: str
     ratio: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
     mde95: float | None = None
     p_value: float | None = None
     baseline: float | None = None
@@ -119,8 +119,8 @@ def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float,
         return MetricVerdict(verdict="inconclusive", reason=reason, **known)
     detectable = float(typical.detectable[row])
     known |= {
-        "ci_low": math.exp(typical.low[row]),
-        "ci_high": math.exp(typical.high[row]),
+        "ratio_low": math.exp(typical.low[row]),
+        "ratio_high": math.exp(typical.high[row]),
         "mde95": math.expm1(detectable) if math.isfinite(detectable) else None,
         "p_value": float(typical.p_value[row]),
         "relative": _relative(typical, row),
@@ -169,8 +169,8 @@ def _tail(tail: TailDecision, row: int) -> OtherChange | None:
 def _other_change(found: Relative | TailDecision, row: int) -> OtherChange:
     return OtherChange(
         ratio=math.exp(found.change[row]),
-        ci_low=math.exp(found.low[row]),
-        ci_high=math.exp(found.high[row]),
+        ratio_low=math.exp(found.low[row]),
+        ratio_high=math.exp(found.high[row]),
         p_value=float(found.p_value[row]),
     )
 
@@ -183,7 +183,7 @@ def _why_changed(row: int, typical: Decision, direction: str) -> str:
         return f"{direction}, like nearly all benchmarks: their common-mode shift of {shift} is significant"
     relative = _relative(typical, row)
     assert relative is not None  # noqa: S101 - for the type checker: nothing else makes a change significant
-    interval = f"[{percent(relative.ci_low)}, {percent(relative.ci_high)}]"
+    interval = f"[{percent(relative.ratio_low)}, {percent(relative.ratio_high)}]"
     return f"{direction}, relative to the others: {percent(relative.ratio)} {interval}"
 
 
@@ -230,8 +230,8 @@ def memory_verdict(peaks: Floats, is_candidate: Bools, has_it: Bools | None = No
     change = f"{np.median(old) / MIB_BYTES:,.1f} -> {np.median(new) / MIB_BYTES:,.1f} MiB"
     known: dict[str, Any] = {
         "ratio": ratio,
-        "ci_low": new.min() / old.max(),
-        "ci_high": new.max() / old.min(),
+        "ratio_low": new.min() / old.max(),
+        "ratio_high": new.max() / old.min(),
         "baseline": float(np.median(old)),
         "candidate": float(np.median(new)),
     }

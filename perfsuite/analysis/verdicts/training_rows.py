@@ -38,7 +38,7 @@ def training_row(one: TrainingVerdict) -> dict[str, Any]:
         "min_effect": one.min_effect,
     }
     for name, metric, unit in (("time", one.time, "s"), ("memory", one.memory, "bytes")):
-        for key in ("verdict", "ratio", "ci_low", "ci_high"):
+        for key in ("verdict", "ratio", "ratio_low", "ratio_high"):
             row[f"{name}_{key}"] = None if metric is None else getattr(metric, key)
         row[f"{name}_baseline_{unit}"] = None if metric is None else metric.baseline
         row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate

@@ -53,8 +53,8 @@ class AccuracyVerdict:
         baseline: Mean over seeds, or None where a side has none.
         candidate: The same.
         change: Candidate minus baseline: of the pairs of seeds where they are paired, else of the means.
-        ci_low: Lower end of its 95% interval.
-        ci_high: Upper end.
+        change_low: Lower end of its 95% interval.
+        change_high: Upper end.
         lower_bound: One-sided 95% lower bound.
         p_value: Of no change, two-sided, adjusted for all cells.
         p_inferior: Of a loss of the margin or more, one-sided, adjusted for all cells.
@@ -69,8 +69,8 @@ class AccuracyVerdict:
     baseline: float | None = None
     candidate: float | None = None
     change: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
+    change_low: float | None = None
+    change_high: float | None = None
     lower_bound: float | None = None
     p_value: float | None = None
     p_inferior: float | None = None
@@ -246,8 +246,8 @@ def _accuracy_verdict(
         baseline=mean_accuracy(cell, candidate=False),
         candidate=mean_accuracy(cell, candidate=True),
         change=change.change,
-        ci_low=float(found.low[row]),
-        ci_high=float(found.high[row]),
+        change_low=float(found.low[row]),
+        change_high=float(found.high[row]),
         lower_bound=float(found.bound[row]),
         p_value=float(found.p_value[row]),
         p_inferior=float(found.p_inferior[row]),

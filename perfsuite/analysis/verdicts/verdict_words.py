@@ -42,7 +42,7 @@ def shown_verdict(row: dict[str, Any]) -> str:
 
 def shown_ratio(row: dict[str, Any], name: str) -> str:
     """Return the ratio of a metric of a row, with its interval; memory is deterministic and has none."""
-    ratio, low, high = row[f"{name}_ratio"], row[f"{name}_ci_low"], row[f"{name}_ci_high"]
+    ratio, low, high = row[f"{name}_ratio"], row[f"{name}_ratio_low"], row[f"{name}_ratio_high"]
     if ratio is None:
         return "-"
     if low is None or high is None or name == "memory":
