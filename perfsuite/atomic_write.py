@@ -40,7 +40,7 @@ def _require_ordinary(path: Path, mode: int) -> None:
         raise OSError(errno.EINVAL, "not an ordinary file, but a pipe, a device or a socket", str(path))
 
 
-def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
+def write_atomically(path: Path, content: str | bytes | memoryview, *, keep: Path | None = None) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
     A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.
@@ -48,6 +48,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     Args:
         path: The file.
         content: Its whole content; text is written as UTF-8, what Unicode cannot encode becomes a question mark.
+        keep: What the old file is renamed to, whatever it is, in the same folder; it is replaced if not given.
 
     Raises:
         OSError: It cannot be written; the old file is untouched.
@@ -56,7 +57,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     if path.is_symlink():  # only a loop of links is still one
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
-    if path.exists() and not path.is_file():
+    if keep is None and path.exists() and not path.is_file():
         path.write_bytes(data)
         return
     _remove_leftovers(path)
@@ -71,6 +72,8 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        if keep is not None and path.exists():
+            path.replace(keep)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -1,18 +1,15 @@
-"""The registry of every number that is reported: key, unit, better direction, heading, and how it is printed."""
+"""The registry of every number that is reported: key, heading with its unit, and how it is printed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from perfsuite.formatting import MIB_BYTES, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-Direction = Literal["lower", "higher", "neither"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +18,11 @@ class Metric:
 
     Attributes:
         key: Name in records, frames and files; its ending is the unit.
-        unit: The unit as printed.
-        better: Which direction is the better one.
         heading: Column heading, unit included.
         format_value: Turns a finite value into text for people, in the unit of the heading.
     """
 
     key: str
-    unit: str
-    better: Direction
     heading: str
     format_value: Callable[[float], str]
 
@@ -99,105 +92,89 @@ def _signed_percent(value: float) -> str:
 
 
 _ALL = (
-    Metric(key="images_per_second", unit="images/s", better="higher", heading="images/s", format_value=significant),
-    Metric(key="time_median_s", unit="s", better="lower", heading="median ms", format_value=_milliseconds),
-    Metric(key="time_mean_s", unit="s", better="lower", heading="mean ms", format_value=_milliseconds),
-    Metric(key="time_min_s", unit="s", better="lower", heading="min ms", format_value=_milliseconds),
-    Metric(key="time_max_s", unit="s", better="lower", heading="max ms", format_value=_milliseconds),
-    Metric(key="time_stddev_s", unit="s", better="lower", heading="std dev ms", format_value=_milliseconds),
-    Metric(key="time_q1_s", unit="s", better="lower", heading="q1 ms", format_value=_milliseconds),
-    Metric(key="time_p90_s", unit="s", better="lower", heading="p90 ms", format_value=_milliseconds),
-    Metric(key="time_margin_ratio", unit="%", better="lower", heading="+-% of mean", format_value=_percent),
-    Metric(key="num_rounds", unit="", better="neither", heading="rounds", format_value=_count),
-    Metric(key="num_blocks", unit="", better="neither", heading="blocks", format_value=_count),
-    Metric(key="num_iterations", unit="", better="neither", heading="iterations", format_value=_count),
-    Metric(key="peak_allocated_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
+    Metric(key="images_per_second", heading="images/s", format_value=significant),
+    Metric(key="time_median_s", heading="median ms", format_value=_milliseconds),
+    Metric(key="time_mean_s", heading="mean ms", format_value=_milliseconds),
+    Metric(key="time_min_s", heading="min ms", format_value=_milliseconds),
+    Metric(key="time_max_s", heading="max ms", format_value=_milliseconds),
+    Metric(key="time_stddev_s", heading="std dev ms", format_value=_milliseconds),
+    Metric(key="time_q1_s", heading="q1 ms", format_value=_milliseconds),
+    Metric(key="time_p90_s", heading="p90 ms", format_value=_milliseconds),
+    Metric(key="time_margin_ratio", heading="+-% of mean", format_value=_percent),
+    Metric(key="num_rounds", heading="rounds", format_value=_count),
+    Metric(key="num_blocks", heading="blocks", format_value=_count),
+    Metric(key="num_iterations", heading="iterations", format_value=_count),
+    Metric(key="peak_allocated_bytes", heading="peak MiB", format_value=_mebibytes),
     Metric(
         key="evaluation_peak_allocated_bytes",
-        unit="MiB",
-        better="lower",
         heading="evaluation peak MiB",
         format_value=_mebibytes,
     ),
-    Metric(key="parameters_bytes", unit="MiB", better="lower", heading="weights", format_value=_mebibytes),
-    Metric(key="gradients_bytes", unit="MiB", better="lower", heading="gradients", format_value=_mebibytes),
-    Metric(key="optimizer_bytes", unit="MiB", better="lower", heading="momentum", format_value=_mebibytes),
-    Metric(key="activations_bytes", unit="MiB", better="lower", heading="activations", format_value=_mebibytes),
-    Metric(key="autocast_bytes", unit="MiB", better="lower", heading="autocast copies", format_value=_mebibytes),
-    Metric(key="temporary_bytes", unit="MiB", better="lower", heading="temporary", format_value=_mebibytes),
-    Metric(key="other_bytes", unit="MiB", better="lower", heading="other", format_value=_mebibytes),
-    Metric(key="peak_bytes", unit="MiB", better="lower", heading="peak MiB", format_value=_mebibytes),
-    Metric(key="predicted_peak_bytes", unit="MiB", better="lower", heading="predicted", format_value=_mebibytes),
-    Metric(key="remainder_bytes", unit="MiB", better="lower", heading="unexplained", format_value=_mebibytes),
-    Metric(key="rounding_bytes", unit="MiB", better="lower", heading="of it rounding", format_value=_mebibytes),
-    Metric(key="cublas_workspace_bytes", unit="MiB", better="lower", heading="of it cuBLAS", format_value=_mebibytes),
-    Metric(key="outside_torch_bytes", unit="MiB", better="lower", heading="outside torch", format_value=_mebibytes),
-    Metric(key="thesis_peak_bytes", unit="MiB", better="lower", heading="thesis MiB", format_value=_mebibytes),
-    Metric(key="projected_training_time_s", unit="s", better="lower", heading="projected time", format_value=_clock),
-    Metric(key="thesis_training_time_s", unit="s", better="lower", heading="thesis time", format_value=_clock),
-    Metric(key="projected_time_ratio", unit="x", better="lower", heading="AMP/FP32 time", format_value=_times),
-    Metric(key="thesis_time_ratio", unit="x", better="lower", heading="thesis's ratio", format_value=_times),
-    Metric(key="thesis_memory_ratio", unit="x", better="lower", heading="thesis's ratio", format_value=_times),
-    Metric(key="thesis_difference_ratio", unit="%", better="neither", heading="off by %", format_value=_signed_percent),
-    Metric(key="largest_batch_size", unit="", better="higher", heading="largest batch", format_value=_count),
-    Metric(key="peak_reserved_bytes", unit="MiB", better="lower", heading="reserved MiB", format_value=_mebibytes),
-    Metric(key="step_flops", unit="GFLOP", better="neither", heading="GFLOP", format_value=_giga),
-    Metric(key="least_bytes", unit="MiB", better="neither", heading="least MiB", format_value=_mebibytes),
-    Metric(key="achieved_flops_per_second", unit="TFLOP/s", better="higher", heading="TFLOP/s", format_value=_tera),
-    Metric(
-        key="probe_gemm_flops_per_second", unit="TFLOP/s", better="neither", heading="GEMM TFLOP/s", format_value=_tera
-    ),
-    Metric(
-        key="probe_conv_flops_per_second", unit="TFLOP/s", better="neither", heading="conv TFLOP/s", format_value=_tera
-    ),
-    Metric(key="probe_copy_bytes_per_second", unit="GB/s", better="neither", heading="copy GB/s", format_value=_giga),
-    Metric(key="limit_s", unit="s", better="neither", heading="limit ms", format_value=_milliseconds),
-    Metric(
-        key="limit_images_per_second", unit="images/s", better="neither", heading="images/s", format_value=significant
-    ),
-    Metric(key="limit_training_s", unit="s", better="neither", heading="training limit", format_value=_clock),
-    Metric(key="probe_ratio", unit="%", better="higher", heading="% of probe", format_value=_whole_percent),
-    Metric(key="data_sheet_ratio", unit="%", better="higher", heading="% of data sheet", format_value=_whole_percent),
-    Metric(key="energy_per_image_joules", unit="mJ", better="lower", heading="mJ/image", format_value=_millijoules),
-    Metric(key="sm_clock_median_mhz", unit="MHz", better="higher", heading="SM MHz", format_value=_whole),
-    Metric(key="memory_clock_median_mhz", unit="MHz", better="higher", heading="memory MHz", format_value=_whole),
-    Metric(key="power_median_watts", unit="W", better="neither", heading="power W", format_value=_whole),
-    Metric(
-        key="temperature_max_celsius", unit="degrees Celsius", better="lower", heading="hottest C", format_value=_whole
-    ),
-    Metric(key="throttled_ratio", unit="%", better="lower", heading="throttled %", format_value=_whole_percent),
-    Metric(
-        key="background_cpu_ratio", unit="%", better="lower", heading="background load %", format_value=_whole_percent
-    ),
-    Metric(key="steal_ratio", unit="%", better="lower", heading="steal time %", format_value=_whole_percent),
+    Metric(key="parameters_bytes", heading="weights", format_value=_mebibytes),
+    Metric(key="gradients_bytes", heading="gradients", format_value=_mebibytes),
+    Metric(key="optimizer_bytes", heading="momentum", format_value=_mebibytes),
+    Metric(key="activations_bytes", heading="activations", format_value=_mebibytes),
+    Metric(key="autocast_bytes", heading="autocast copies", format_value=_mebibytes),
+    Metric(key="temporary_bytes", heading="temporary", format_value=_mebibytes),
+    Metric(key="other_bytes", heading="other", format_value=_mebibytes),
+    Metric(key="peak_bytes", heading="peak MiB", format_value=_mebibytes),
+    Metric(key="predicted_peak_bytes", heading="predicted", format_value=_mebibytes),
+    Metric(key="remainder_bytes", heading="unexplained", format_value=_mebibytes),
+    Metric(key="rounding_bytes", heading="of it rounding", format_value=_mebibytes),
+    Metric(key="cublas_workspace_bytes", heading="of it cuBLAS", format_value=_mebibytes),
+    Metric(key="outside_torch_bytes", heading="outside torch", format_value=_mebibytes),
+    Metric(key="thesis_peak_bytes", heading="thesis MiB", format_value=_mebibytes),
+    Metric(key="projected_training_time_s", heading="projected time", format_value=_clock),
+    Metric(key="thesis_training_time_s", heading="thesis time", format_value=_clock),
+    Metric(key="projected_time_ratio", heading="AMP/FP32 time", format_value=_times),
+    Metric(key="thesis_time_ratio", heading="thesis's ratio", format_value=_times),
+    Metric(key="thesis_memory_ratio", heading="thesis's ratio", format_value=_times),
+    Metric(key="thesis_difference_ratio", heading="off by %", format_value=_signed_percent),
+    Metric(key="largest_batch_size", heading="largest batch", format_value=_count),
+    Metric(key="peak_reserved_bytes", heading="reserved MiB", format_value=_mebibytes),
+    Metric(key="step_flops", heading="GFLOP", format_value=_giga),
+    Metric(key="least_bytes", heading="least MiB", format_value=_mebibytes),
+    Metric(key="achieved_flops_per_second", heading="TFLOP/s", format_value=_tera),
+    Metric(key="probe_gemm_flops_per_second", heading="GEMM TFLOP/s", format_value=_tera),
+    Metric(key="probe_conv_flops_per_second", heading="conv TFLOP/s", format_value=_tera),
+    Metric(key="probe_copy_bytes_per_second", heading="copy GB/s", format_value=_giga),
+    Metric(key="limit_s", heading="limit ms", format_value=_milliseconds),
+    Metric(key="limit_images_per_second", heading="images/s", format_value=significant),
+    Metric(key="limit_training_s", heading="training limit", format_value=_clock),
+    Metric(key="probe_ratio", heading="% of probe", format_value=_whole_percent),
+    Metric(key="data_sheet_ratio", heading="% of data sheet", format_value=_whole_percent),
+    Metric(key="energy_per_image_joules", heading="mJ/image", format_value=_millijoules),
+    Metric(key="sm_clock_median_mhz", heading="SM MHz", format_value=_whole),
+    Metric(key="memory_clock_median_mhz", heading="memory MHz", format_value=_whole),
+    Metric(key="power_median_watts", heading="power W", format_value=_whole),
+    Metric(key="temperature_max_celsius", heading="hottest C", format_value=_whole),
+    Metric(key="throttled_ratio", heading="throttled %", format_value=_whole_percent),
+    Metric(key="background_cpu_ratio", heading="background load %", format_value=_whole_percent),
+    Metric(key="steal_ratio", heading="steal time %", format_value=_whole_percent),
     Metric(
         key="detectable_slowdown_ratio",
-        unit="%",
-        better="lower",
         heading="detectable %",
         format_value=_whole_percent,
     ),
-    Metric(key="num_skipped_steps", unit="", better="lower", heading="skipped steps", format_value=_count),
-    Metric(key="num_timed_steps", unit="", better="neither", heading="timed steps", format_value=_count),
-    Metric(key="num_warm_up_steps", unit="", better="neither", heading="warm-up steps", format_value=_count),
-    Metric(key="warm_up_s", unit="s", better="neither", heading="warm-up s", format_value=_seconds),
-    Metric(key="test_accuracy", unit="%", better="higher", heading="test accuracy %", format_value=_percent),
-    Metric(key="validation_accuracy", unit="%", better="higher", heading="validation %", format_value=_percent),
-    Metric(key="training_time_s", unit="s", better="lower", heading="training time", format_value=_clock),
-    Metric(key="epochs_s", unit="s", better="lower", heading="of it epochs", format_value=_clock),
-    Metric(key="validation_s", unit="s", better="lower", heading="of it validation", format_value=_clock),
-    Metric(key="test_s", unit="s", better="lower", heading="test s", format_value=_seconds),
-    Metric(
-        key="training_images_per_second", unit="images/s", better="higher", heading="images/s", format_value=significant
-    ),
-    Metric(key="time_to_target_s", unit="s", better="lower", heading="time to target", format_value=_clock),
-    Metric(key="peak_net_bytes", unit="MiB", better="lower", heading="without data MiB", format_value=_mebibytes),
-    Metric(key="energy_joules", unit="kJ", better="lower", heading="energy kJ", format_value=_kilojoules),
-    Metric(key="num_resumes", unit="", better="neither", heading="resumed", format_value=_count),
-    Metric(key="num_interruptions", unit="", better="neither", heading="interrupted", format_value=_count),
-    Metric(key="lost_time_s", unit="s", better="neither", heading="lost s", format_value=_seconds),
-    Metric(key="speedup_ratio", unit="x", better="higher", heading="speed-up", format_value=_times),
-    Metric(key="memory_ratio", unit="x", better="lower", heading="memory", format_value=_times),
+    Metric(key="num_skipped_steps", heading="skipped steps", format_value=_count),
+    Metric(key="num_timed_steps", heading="timed steps", format_value=_count),
+    Metric(key="num_warm_up_steps", heading="warm-up steps", format_value=_count),
+    Metric(key="warm_up_s", heading="warm-up s", format_value=_seconds),
+    Metric(key="test_accuracy", heading="test accuracy %", format_value=_percent),
+    Metric(key="validation_accuracy", heading="validation %", format_value=_percent),
+    Metric(key="training_time_s", heading="training time", format_value=_clock),
+    Metric(key="epochs_s", heading="of it epochs", format_value=_clock),
+    Metric(key="validation_s", heading="of it validation", format_value=_clock),
+    Metric(key="test_s", heading="test s", format_value=_seconds),
+    Metric(key="training_images_per_second", heading="images/s", format_value=significant),
+    Metric(key="time_to_target_s", heading="time to target", format_value=_clock),
+    Metric(key="peak_net_bytes", heading="without data MiB", format_value=_mebibytes),
+    Metric(key="energy_joules", heading="energy kJ", format_value=_kilojoules),
+    Metric(key="num_resumes", heading="resumed", format_value=_count),
+    Metric(key="num_interruptions", heading="interrupted", format_value=_count),
+    Metric(key="lost_time_s", heading="lost s", format_value=_seconds),
+    Metric(key="speedup_ratio", heading="speed-up", format_value=_times),
+    Metric(key="memory_ratio", heading="memory", format_value=_times),
 )
 
 METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}

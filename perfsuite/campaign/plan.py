@@ -18,9 +18,6 @@ from perfsuite.paths import expanded
 
 DEFAULT_ARGUMENTS = ("benchmarks", "-m", "step")
 
-NUM_PROCESSES = 5
-"""A side. Below five the rule of `compare` has little to tell code from chance with; see statistics of the README."""
-
 MAX_PROCESSES = 100
 
 QUESTION = (

@@ -6,19 +6,18 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
 import warnings
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfsuite.atomic_write import open_ordinary
+from perfsuite.atomic_write import open_ordinary, write_atomically
 from perfsuite.errors import DataError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 MAGIC = b"perfsuite-checkpoint-1\n"
 NAME = "checkpoint.pt"
@@ -37,25 +36,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     stream = io.BytesIO()
     torch.save(state, stream)
     payload = stream.getvalue()
-    temporary: Path | None = None
+    content = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{NAME}.")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        current = folder / NAME
-        if current.exists():
-            current.replace(folder / BEFORE)
-        temporary.replace(current)
-    except BaseException as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
+        write_atomically(folder / NAME, content, keep=folder / BEFORE)
+    except OSError as error:
         raise DataError(f"{folder / NAME}: the checkpoint cannot be written: {error.strerror or error}") from None
 
 
