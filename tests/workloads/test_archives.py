@@ -58,7 +58,7 @@ def peak_mib(code: str, *arguments: object) -> float:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     message, growth_kib = done.stdout.splitlines()
     assert str(arguments[0]) in message
@@ -350,7 +350,7 @@ def test_a_decoder_that_dies_is_one_line(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert "a process that decodes images could not be started, or was ended" in done.stdout
     assert "Traceback" not in done.stderr
