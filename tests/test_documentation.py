@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from perfsuite.analysis.figures.registry import FIGURES
+from perfsuite.analysis.tables.registry import TABLES
 from perfsuite.cli import _parser, main
 
 REPOSITORY = Path(__file__).parents[1]
@@ -96,3 +98,10 @@ def test_a_sample_is_what_its_command_prints(
     assert [line.rstrip() for line in printed.strip().splitlines()] == [
         line.rstrip() for line in output.strip().splitlines()
     ], page
+
+
+@pytest.mark.parametrize("name", [*TABLES, *FIGURES])
+def test_the_reference_of_commands_names_every_table_and_figure(name: str) -> None:
+    text = (REPOSITORY / "perfsuite" / "commands" / "README.md").read_text(encoding="utf-8")
+    first_cells = " ".join(re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE))
+    assert f"`{name}`" in first_cells
