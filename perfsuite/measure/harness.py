@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
 from perfsuite.formatting import first_line
-from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
+from perfsuite.measure.budget import QUICK_FINDING
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.dry_run import predict_memory
@@ -27,11 +27,9 @@ from perfsuite.workloads.precision import applied_to
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
-
     from perfsuite.measure.cell_setup import Benchmark
-    from perfsuite.measure.clock import DeviceClock
     from perfsuite.measure.memory import PeakMemory
+    from perfsuite.measure.run_context import RunContext
     from perfsuite.records.environment import Process
     from perfsuite.records.proof import ProofReading
     from perfsuite.records.telemetry import Telemetry
@@ -67,12 +65,7 @@ LEDGER = (
 def measure(
     workload: Workload,
     benchmark: Benchmark,
-    *,
-    device: torch.device,
-    clock: DeviceClock,
-    process: Process,
-    effort: Effort = DEFAULT_EFFORT,
-    report_stage: Callable[[str], None] = lambda _stage: None,
+    context: RunContext,
 ) -> Record | None:
     """Measure one cell and store its record under `extra_info["perfsuite"]`.
 
@@ -82,11 +75,7 @@ def measure(
     Args:
         workload: What to measure.
         benchmark: pytest-benchmark's fixture, with `clock` as its timer.
-        device: Where.
-        clock: The timer that the fixture reads.
-        process: Which process this is.
-        effort: How much time the user gives.
-        report_stage: Told what is being done, in a word or two.
+        context: Where, by which clock, in which process, with how much time.
 
     Returns:
         The record, or None where pytest-benchmark is disabled and nothing was timed.
@@ -98,24 +87,17 @@ def measure(
         MeasurementError: A check on the measurement failed.
     """
     benchmark.group = f"{workload.model} {workload.phase}"
-    with guard(benchmark, workload.label, device=device, clock=clock):
-        findings = memory_left_behind(device)
+    with guard(benchmark, workload.label, device=context.device, clock=context.clock):
+        findings = memory_left_behind(context.device)
         with applied_to(workload):
-            cell = _Cell(
-                workload,
-                benchmark,
-                device=device,
-                clock=clock,
-                effort=effort,
-                report_stage=report_stage,
-            )
+            cell = _Cell(workload, benchmark, context)
             try:
                 cell.run()
             finally:
                 cell.close()
         if benchmark.disabled:
             return None
-        record = cell.record(process, findings)
+        record = cell.record(context.process, findings)
         benchmark.extra_info[KEY] = record.to_json()
     return record
 
@@ -123,23 +105,14 @@ def measure(
 class _Cell:
     """One cell while it is measured."""
 
-    def __init__(
-        self,
-        workload: Workload,
-        benchmark: Benchmark,
-        *,
-        device: torch.device,
-        clock: DeviceClock,
-        effort: Effort,
-        report_stage: Callable[[str], None],
-    ) -> None:
-        self._effort = effort
-        self._budget = effort.budget(device.type)
+    def __init__(self, workload: Workload, benchmark: Benchmark, context: RunContext) -> None:
+        self._effort = context.effort
+        self._budget = context.budget
         self._workload = workload
         self._benchmark = benchmark
-        self._device = device
-        self._clock = clock
-        self._report_stage = report_stage
+        self._device = context.device
+        self._clock = context.clock
+        self._report_stage = context.report_stage
         self._step: TrainingStep | None = None
         self._proof: tuple[ProofReading, ...] = ()
         self._settings: dict[str, str | int | float | bool] = {}
@@ -147,7 +120,7 @@ class _Cell:
         self._peak: PeakMemory | None = None
         self._ledger: dict[str, int | float | None] = dict.fromkeys(LEDGER)
         self._ledger_absent: dict[str, str] = dict.fromkeys(LEDGER, NOT_IN_QUICK)
-        self._instrument = make_instrument(device)
+        self._instrument = make_instrument(self._device)
         self._telemetry: Telemetry | None = None
         self._limits: dict[str, int | float | None] = dict.fromkeys(LIMITS)
         self._limits_absent: dict[str, str] = dict.fromkeys(LIMITS, NOT_IN_QUICK)

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.measure.budget import DEFAULT_EFFORT, OVERHEAD_LOOKS, Effort
+from perfsuite.measure.budget import OVERHEAD_LOOKS
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind
 from perfsuite.measure.clock import ClockStopwatch, independent_stopwatch
 from perfsuite.measure.paired import StoppingRule, make_side, run_pair
@@ -17,28 +17,21 @@ from perfsuite.workloads.precision import applied_to
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import torch
-
     from perfsuite.measure.cell_setup import Benchmark
-    from perfsuite.measure.clock import DeviceClock
     from perfsuite.measure.interleaving import Side
+    from perfsuite.measure.run_context import RunContext
     from perfsuite.measure.telemetry import Instrument
-    from perfsuite.records.environment import Process
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.workload import Workload
 
 
-def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it may stop
+def measure_overhead(
     workload: Workload,
     benchmark: Benchmark,
+    context: RunContext,
     *,
-    device: torch.device,
-    clock: DeviceClock,
-    process: Process,
     is_decided: Callable[[PairedRecord], bool],
     extra_time_s: float,
-    effort: Effort = DEFAULT_EFFORT,
-    report_stage: Callable[[str], None] = lambda _stage: None,
 ) -> PairedRecord | None:
     """Measure a training step as the suite reports it (candidate) against a bare loop of the same step (baseline).
 
@@ -48,13 +41,9 @@ def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it
     Args:
         workload: The training step.
         benchmark: pytest-benchmark's fixture; a round of it is a block.
-        device: Where.
-        clock: The timer that the fixture reads, and that times the reported side.
-        process: Which process this is.
+        context: Where, by which clock, in which process, with how much time.
         is_decided: Whether the readings so far show that the overhead is within its limit, or that it is not.
         extra_time_s: How long more blocks follow the first rounds while nothing is decided.
-        effort: How much time the user gives.
-        report_stage: Told what is being done, in a word or two.
 
     Returns:
         The record, or None where pytest-benchmark is disabled and nothing was timed.
@@ -63,9 +52,10 @@ def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it
         PerfsuiteError: As from `measure_speedup`.
     """
     benchmark.group = f"{workload.model} harness overhead"
-    with guard(benchmark, workload.label, device=device, clock=clock), contextlib.ExitStack() as undo:
+    with guard(benchmark, workload.label, device=context.device, clock=context.clock), contextlib.ExitStack() as undo:
+        device = context.device
         findings = memory_left_behind(device)
-        step, _ = build_step(workload, device=device, report_stage=report_stage)
+        step, _ = build_step(workload, device=device, report_stage=context.report_stage)
         undo.callback(step.close)
         with applied_to(workload):
             bare = bare_step(step)
@@ -75,18 +65,16 @@ def measure_overhead(  # noqa: PLR0913 - as the other kinds of pair, and when it
         instrument.pause(watch)
         sides = [
             make_side(step, bare, independent_stopwatch(device)),
-            _observed(make_side(step, step.train_step, ClockStopwatch(clock)), instrument, watch),
+            _observed(make_side(step, step.train_step, ClockStopwatch(context.clock)), instrument, watch),
         ]
         return run_pair(
             "overhead",
             sides,
             [step, step],
             benchmark,
-            clock=clock,
+            # Both sides are the same step: one clock is right.
+            dataclasses.replace(context, effort=dataclasses.replace(context.effort, turn_s=None)),
             findings=findings,
-            process=process,
-            effort=dataclasses.replace(effort, turn_s=None),  # both sides are the same step: one clock is right
-            report_stage=report_stage,
             is_observed=False,
             stopping=StoppingRule(
                 is_decided=is_decided, looks_s=tuple(share * extra_time_s for share in OVERHEAD_LOOKS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError
-from perfsuite.measure.budget import DEFAULT_EFFORT, QUICK_FINDING, Effort
+from perfsuite.measure.budget import QUICK_FINDING, Effort
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.drift import change_between
@@ -25,11 +25,9 @@ from perfsuite.workloads.precision import applied_to
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
-
     from perfsuite.measure.cell_setup import Benchmark
     from perfsuite.measure.clock import Stopwatch
-    from perfsuite.records.environment import Process
+    from perfsuite.measure.run_context import RunContext
     from perfsuite.records.pair import Comparison
     from perfsuite.records.workload import Workload
     from perfsuite.workloads.step import TrainingStep
@@ -63,12 +61,7 @@ def measure_speedup(
     workload: Workload,
     baseline_precision: str,
     benchmark: Benchmark,
-    *,
-    device: torch.device,
-    clock: DeviceClock,
-    process: Process,
-    effort: Effort = DEFAULT_EFFORT,
-    report_stage: Callable[[str], None] = lambda _stage: None,
+    context: RunContext,
 ) -> PairedRecord | None:
     """Measure a workload against itself in another precision, interleaved, on the same batch.
 
@@ -76,11 +69,7 @@ def measure_speedup(
         workload: The candidate.
         baseline_precision: Precision of the other side.
         benchmark: pytest-benchmark's fixture; a round of it is a block.
-        device: Where.
-        clock: The timer that the fixture reads, and that times the turns.
-        process: Which process this is.
-        effort: How much time the user gives.
-        report_stage: Told what is being done, in a word or two.
+        context: Where, by which clock, in which process, with how much time.
 
     Returns:
         The record, or None where pytest-benchmark is disabled and nothing was timed.
@@ -94,27 +83,24 @@ def measure_speedup(
     workloads = (dataclasses.replace(workload, precision=baseline_precision), workload)
     benchmark.group = f"{workload.model} {workload.phase} interleaved"
     label = f"{workload.label} and {baseline_precision}"
-    with guard(benchmark, label, device=device, clock=clock), contextlib.ExitStack() as undo:
-        findings = memory_left_behind(device)
+    with guard(benchmark, label, device=context.device, clock=context.clock), contextlib.ExitStack() as undo:
+        findings = memory_left_behind(context.device)
         steps = []
         for one in workloads:
-            step, _ = build_step(one, device=device, report_stage=report_stage)
+            step, _ = build_step(one, device=context.device, report_stage=context.report_stage)
             undo.callback(step.close)
             if one.phase == "backward":
                 with applied_to(one):
                     step.retain_graph()
             steps.append(step)
-        sides = [make_side(step, step.phase, ClockStopwatch(clock)) for step in steps]
+        sides = [make_side(step, step.phase, ClockStopwatch(context.clock)) for step in steps]
         return run_pair(
             "speedup",
             sides,
             steps,
             benchmark,
-            clock=clock,
+            context,
             findings=findings,
-            process=process,
-            effort=effort,
-            report_stage=report_stage,
         )
 
 
@@ -124,17 +110,14 @@ def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatc
 
 
 @objects_frozen()
-def run_pair(  # noqa: PLR0913 - what three kinds of pair share
+def run_pair(
     comparison: Comparison,
     sides: list[Side],
     steps: list[TrainingStep],
     benchmark: Benchmark,
+    context: RunContext,
     *,
-    clock: DeviceClock,
     findings: list[str],
-    process: Process,
-    effort: Effort,
-    report_stage: Callable[[str], None],
     stopping: StoppingRule | None = None,
     is_observed: bool = True,
 ) -> PairedRecord | None:
@@ -143,6 +126,7 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
     Where there is a stopping rule, more rounds follow until it is content. Hardware telemetry is read at the same time
     unless `is_observed` is False.
     """
+    clock, effort, report_stage = context.clock, context.effort, context.report_stage
     device_type = steps[0].device.type
     if benchmark.disabled:  # run once to see that it runs
         benchmark(Interleaving(*sides, num_passes=1).run_block)
@@ -178,7 +162,7 @@ def run_pair(  # noqa: PLR0913 - what three kinds of pair share
                 limit_ratio=LIMITS_RATIO.get(comparison, {}).get(device_type),
                 settings=steps[1].settings,
                 findings=(*findings, *unstable),
-                process=process,
+                process=context.process,
                 turn_order="abba_or_baab",
                 settle_s=_settle_s(effort),
                 quick=effort.quick,

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
-from perfsuite.measure.budget import DEFAULT_EFFORT, Effort
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind
 from perfsuite.measure.clock import ClockStopwatch
 from perfsuite.measure.paired import make_side, run_pair
@@ -20,11 +19,8 @@ from perfsuite.workloads.training import Training
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
-
     from perfsuite.measure.cell_setup import Benchmark
-    from perfsuite.measure.clock import DeviceClock
-    from perfsuite.records.environment import Process
+    from perfsuite.measure.run_context import RunContext
     from perfsuite.records.pair import Comparison, PairedRecord
     from perfsuite.records.workload import Workload
 
@@ -36,12 +32,7 @@ def measure_pipeline(
     workload: Workload,
     against: Comparison,
     benchmark: Benchmark,
-    *,
-    device: torch.device,
-    clock: DeviceClock,
-    process: Process,
-    effort: Effort = DEFAULT_EFFORT,
-    report_stage: Callable[[str], None] = lambda _stage: None,
+    context: RunContext,
 ) -> PairedRecord | None:
     """Measure a step of full training, its images taken from the device (candidate), against another way to feed it.
 
@@ -51,9 +42,10 @@ def measure_pipeline(
     are those of `measure_speedup`.
     """
     benchmark.group = f"{workload.model} input pipeline"
-    with guard(benchmark, workload.label, device=device, clock=clock), contextlib.ExitStack() as undo:
+    with guard(benchmark, workload.label, device=context.device, clock=context.clock), contextlib.ExitStack() as undo:
+        device = context.device
         findings = memory_left_behind(device)
-        step, _ = build_step(workload, device=device, report_stage=report_stage)
+        step, _ = build_step(workload, device=device, report_stage=context.report_stage)
         undo.callback(step.close)
         images = random_images(max(PIPELINE_IMAGES, 4 * workload.batch_size))
         recipe = dataclasses.replace(SMOKE, batch_size=workload.batch_size, learning_rate=LEARNING_RATE, num_train=None)
@@ -74,17 +66,14 @@ def measure_pipeline(
                 return training.train_batch(*next(loaded)).item()
 
         sides = [
-            make_side(step, baseline, ClockStopwatch(clock)),
-            make_side(step, lambda: training.train_batch(*next(batches)), ClockStopwatch(clock)),
+            make_side(step, baseline, ClockStopwatch(context.clock)),
+            make_side(step, lambda: training.train_batch(*next(batches)), ClockStopwatch(context.clock)),
         ]
         return run_pair(
             against,
             sides,
             [step, step],
             benchmark,
-            clock=clock,
+            context,
             findings=findings,
-            process=process,
-            effort=effort,
-            report_stage=report_stage,
         )

@@ -11,6 +11,7 @@ import pytest
 from perfsuite.errors import HarnessOverheadError, InconclusiveError, PerfsuiteError
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.budget import OVERHEAD_TIME_S
+from perfsuite.measure.run_context import RunContext
 from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.options import given
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
@@ -225,7 +226,7 @@ def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workloa
     def run(workload: Workload) -> Record | None:
         from perfsuite.measure.harness import measure
 
-        return _measured(request, benchmark, workload, lambda **how: measure(workload, benchmark, **how))
+        return _measured(request, benchmark, workload, lambda context: measure(workload, benchmark, context))
 
     return run
 
@@ -238,7 +239,7 @@ def measure_speedup(request: pytest.FixtureRequest, benchmark: Any) -> Callable[
         from perfsuite.measure.paired import measure_speedup
 
         return _measured(
-            request, benchmark, workload, lambda **how: measure_speedup(workload, BASELINE, benchmark, **how)
+            request, benchmark, workload, lambda context: measure_speedup(workload, BASELINE, benchmark, context)
         )
 
     return run
@@ -257,13 +258,13 @@ def measure_overhead(request: pytest.FixtureRequest, benchmark: Any) -> Callable
 
         extra_time_s = suite(request.config).options.overhead_time_s
 
-        def measured(**how: Any) -> PairedRecord | None:
+        def measured(context: RunContext) -> PairedRecord | None:
             return measure_overhead(
                 workload,
                 benchmark,
+                context,
                 is_decided=lambda record: decide_record(record) != "cannot tell",
                 extra_time_s=extra_time_s,
-                **how,
             )
 
         record = _measured(request, benchmark, workload, measured)
@@ -304,27 +305,28 @@ def measure_pipeline(
         from perfsuite.measure.pipeline import measure_pipeline
 
         return _measured(
-            request, benchmark, workload, lambda **how: measure_pipeline(workload, against, benchmark, **how)
+            request, benchmark, workload, lambda context: measure_pipeline(workload, against, benchmark, context)
         )
 
     return run
 
 
 def _measured(
-    request: pytest.FixtureRequest, benchmark: Any, workload: Workload, measure: Callable[..., Measured]
+    request: pytest.FixtureRequest, benchmark: Any, workload: Workload, measure: Callable[[RunContext], Measured]
 ) -> Measured:
     """Measure, and turn what goes wrong into one line."""
     state = suite(request.config)
     request.node.stash[BENCHMARK] = benchmark
     request.node.stash[WORKLOAD] = workload
     try:
-        return measure(
+        context = RunContext(
             device=state.device,
             clock=state.clock,
             process=state.process,
             effort=_effort(request.config, request.node),
             report_stage=lambda stage: report_stage(request.config, stage),
         )
+        return measure(context)
     except (KeyboardInterrupt, SystemExit):
         benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
         raise

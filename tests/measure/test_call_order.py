@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from builders import make_workload
@@ -16,6 +16,7 @@ from perfsuite.measure import harness, train
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.measure.clock import DeviceClock, device_synchronizer
 from perfsuite.measure.paired import measure_speedup
+from perfsuite.measure.run_context import RunContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,12 +34,12 @@ def measured(gpu: CudaStandIn, precision: str, phase: str = "train_step", *, is_
         return ticks()
 
     clock = DeviceClock(device_synchronizer(CUDA), now)
-    options: dict[str, Any] = {"device": CUDA, "clock": clock, "process": PROCESS, "report_stage": gpu.begin_stage}
+    context = RunContext(device=CUDA, clock=clock, process=PROCESS, report_stage=gpu.begin_stage)
     workload, benchmark = make_workload(batch_size=2, precision=precision, phase=phase), FakeBenchmark(clock)
     if is_pair:
-        assert measure_speedup(workload, "fp32", benchmark, **options) is not None
+        assert measure_speedup(workload, "fp32", benchmark, context) is not None
     else:
-        assert harness.measure(workload, benchmark, **options) is not None
+        assert harness.measure(workload, benchmark, context) is not None
     return gpu.log
 
 

@@ -19,6 +19,7 @@ from perfsuite.measure.clock import DeviceClock, device_synchronizer
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup
 from perfsuite.measure.pipeline import measure_pipeline
+from perfsuite.measure.run_context import RunContext
 from perfsuite.workloads.device_errors import is_out_of_memory, why_device_is_lost
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run(gpu: CudaStandIn, measurement: str = "cell", **changes: Any) -> tuple[An
     workload = make_workload(**{"batch_size": 2, "precision": "amp-fp16", **changes})
     try:
         record = MEASUREMENTS[measurement](
-            workload, benchmark, device=CUDA, clock=clock, process=PROCESS, report_stage=gpu.begin_stage
+            workload, benchmark, RunContext(device=CUDA, clock=clock, process=PROCESS, report_stage=gpu.begin_stage)
         )
     except Exception:
         assert benchmark.has_error  # what keeps a result out of the file

@@ -15,6 +15,7 @@ from perfsuite.measure import cell_setup as preparation
 from perfsuite.measure import harness
 from perfsuite.measure.budget import BUDGETS
 from perfsuite.measure.clock import DeviceClock
+from perfsuite.measure.run_context import RunContext
 from perfsuite.measure.warm_up import WarmUp
 from perfsuite.records.environment import Process
 from perfsuite.records.reading import read_record
@@ -81,7 +82,7 @@ def run(
     clock = DeviceClock(lambda: None, Counter())
     benchmark = FakeBenchmark(clock, disabled=disabled)
     workload = make_workload(phase=phase, precision=precision, batch_size=2, device_type="cpu", **changes)
-    return harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS), benchmark
+    return harness.measure(workload, benchmark, RunContext(device=CPU, clock=clock, process=PROCESS)), benchmark
 
 
 @pytest.mark.usefixtures("real_networks")
@@ -178,7 +179,7 @@ def test_rounds_that_spread_widely_are_told() -> None:
     benchmark = FakeBenchmark(clock)
     benchmark.iqr = 0.013
     workload = make_workload(phase="forward", batch_size=2, device_type="cpu")
-    record = harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+    record = harness.measure(workload, benchmark, RunContext(device=CPU, clock=clock, process=PROCESS))
     assert record is not None
     assert record.findings[-1].startswith("the middle half of the rounds spreads over 13% of their median")
 
@@ -203,7 +204,7 @@ def test_a_broken_precision_policy_gives_no_number(monkeypatch: pytest.MonkeyPat
     benchmark = FakeBenchmark(clock)
     workload = make_workload(precision="amp-bf16", batch_size=2, device_type="cpu")
     with pytest.raises(PrecisionNotActiveError):
-        harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+        harness.measure(workload, benchmark, RunContext(device=CPU, clock=clock, process=PROCESS))
     assert benchmark.has_error
     assert (benchmark.stats, benchmark.extra_info) == (None, {})
 
@@ -260,7 +261,7 @@ def test_an_interrupt_in_the_rounds_marks_the_benchmark_as_failed(monkeypatch: p
     benchmark = FakeBenchmark(clock)
     workload = make_workload(batch_size=2, device_type="cpu")
     with pytest.raises(KeyboardInterrupt):
-        harness.measure(workload, benchmark, device=CPU, clock=clock, process=PROCESS)
+        harness.measure(workload, benchmark, RunContext(device=CPU, clock=clock, process=PROCESS))
     assert benchmark.has_error
 
 
@@ -275,7 +276,7 @@ def test_the_stages_are_told_in_order() -> None:
     stages: list[str] = []
     workload = make_workload(phase="forward", batch_size=2, device_type="cpu")
     harness.measure(
-        workload, FakeBenchmark(clock), device=CPU, clock=clock, process=PROCESS, report_stage=stages.append
+        workload, FakeBenchmark(clock), RunContext(device=CPU, clock=clock, process=PROCESS, report_stage=stages.append)
     )
     assert stages == [
         *("building", "verifying precision", "warming up", "timing", "measuring memory"),

@@ -18,6 +18,7 @@ from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.interleaving import Interleaving, Side
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup, measure_until_decided
+from perfsuite.measure.run_context import RunContext
 from perfsuite.measure.telemetry import CpuInstrument
 from perfsuite.records.environment import Process
 from perfsuite.records.pair import PairedRecord
@@ -209,7 +210,7 @@ def run_speedup(*, iterations: int = 1, disabled: bool = False, **changes: Any) 
     clock = DeviceClock(lambda: None)
     benchmark = FakeBenchmark(clock, iterations=iterations, disabled=disabled)
     workload = make_workload(precision="amp-bf16", batch_size=2, device_type="cpu", **changes)
-    return measure_speedup(workload, "fp32", benchmark, device=CPU, clock=clock, process=PROCESS), benchmark
+    return measure_speedup(workload, "fp32", benchmark, RunContext(device=CPU, clock=clock, process=PROCESS)), benchmark
 
 
 @pytest.mark.parametrize("iterations", [1, 2])
@@ -280,9 +281,7 @@ def run_overhead(
     record = measure_overhead(
         make_workload(batch_size=2, device_type="cpu"),
         benchmark,
-        device=CPU,
-        clock=clock,
-        process=PROCESS,
+        RunContext(device=CPU, clock=clock, process=PROCESS),
         is_decided=is_decided,
         extra_time_s=extra_time_s,
     )
@@ -353,6 +352,8 @@ def test_a_full_training_is_fed_as_the_step_and_as_the_study_did(against: Any, m
     clock = DeviceClock(lambda: None)
     benchmark = FakeBenchmark(clock)
     workload = make_workload(batch_size=2, device_type="cpu")
-    record = pipeline.measure_pipeline(workload, against, benchmark, device=CPU, clock=clock, process=PROCESS)
+    record = pipeline.measure_pipeline(
+        workload, against, benchmark, RunContext(device=CPU, clock=clock, process=PROCESS)
+    )
     assert record is not None
     assert (record.comparison, len(record.blocks), record.limit_ratio) == (against, 3, None)

@@ -15,6 +15,7 @@ from perfsuite.measure import harness, paired
 from perfsuite.measure.budget import BUDGETS, Effort
 from perfsuite.measure.clock import DeviceClock
 from perfsuite.measure.memory import PeakMemory
+from perfsuite.measure.run_context import RunContext
 from perfsuite.records.environment import Process
 from perfsuite.records.pair import PairedRecord
 from perfsuite.workloads.precision import policy_named
@@ -96,10 +97,7 @@ def measured(
     record = harness.measure(
         workload,
         benchmark,
-        device=CPU,
-        clock=clock,
-        process=PROCESS,
-        effort=Effort(margin_ratio=0.01, **effort),
+        RunContext(device=CPU, clock=clock, process=PROCESS, effort=Effort(margin_ratio=0.01, **effort)),
     )
     assert record is not None
     truth = gpu.sustained_s(LOADS[load])
@@ -153,10 +151,7 @@ def test_long_turns_give_the_ratio_of_sustained_times_and_short_ones_that_of_one
         workload,
         "fp32",
         benchmark,
-        device=CPU,
-        clock=clock,
-        process=PROCESS,
-        effort=Effort(turn_s=turn_s, preheat_s=200.0),
+        RunContext(device=CPU, clock=clock, process=PROCESS, effort=Effort(turn_s=turn_s, preheat_s=200.0)),
     )
     assert isinstance(record, PairedRecord)
     ratio = statistics.median((b * c / (a * d)) ** 0.5 for a, b, c, d in record.blocks)
