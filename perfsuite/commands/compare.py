@@ -73,7 +73,8 @@ def add_judging(command: argparse.ArgumentParser) -> None:
         help="what ends with status 1, separated by commas: failed: the candidate recorded that a benchmark failed, "
         "ran out of memory or was interrupted, in a larger share of its processes than the baseline; regressed: the "
         "same, or slower; missing: the baseline has it, no candidate file does, skipped or not run included; "
-        "incomparable; unjudged: not one benchmark could be judged; inconclusive: anything but a clean pass; or never. "
+        "incomparable; unjudged: not one benchmark could be judged; inconclusive: anything but improved, "
+        "unchanged or new; or never. "
         "Without never, candidate files that hold no results fail in any case. Default: regressed,missing,unjudged",
     )
 

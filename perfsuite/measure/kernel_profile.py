@@ -1,4 +1,4 @@
-"""Where the time of a pass goes: three clocks (wall, device, sum of kernels), what bounds it, its kernels.
+"""Where the time of an iteration goes: three clocks (wall, device, sum of kernels), what bounds it, its kernels.
 
 Never taken while a cell is measured: the profiler leaves CUDA's tracing library attached, which slows all launches
 in the process later by 10 to 20% unless it is torn down, and that is safe from CUDA 12.6 on only (pytorch#144455). So
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NUM_KERNELS = 10
 """How many kernels a record keeps."""
 
-WINDOW = "perfsuite profiled passes"
+WINDOW = "perfsuite profiled iterations"
 
 NAME_LENGTH = 160
 """Characters of a kernel's name that are kept; template arguments go on for thousands."""
@@ -192,7 +192,7 @@ def read_device_events(
         (begin, begin + duration) for name, on_device, begin, duration in events if name == WINDOW and not on_device
     ]
     if not windows:
-        raise MeasurementError("the profiler lost the mark of the profiled passes")
+        raise MeasurementError("the profiler lost the mark of the profiled iterations")
     first, last = windows[0]
     waits = [
         duration

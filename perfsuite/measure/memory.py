@@ -215,7 +215,7 @@ def peak_of_events(events: list[MemoryEvent]) -> int:
     ordered = sorted(events, key=lambda event: event.time_ns)
     inside = [index for index, event in enumerate(ordered) if event.in_window]
     if not inside:
-        raise MeasurementError("the profiler saw no allocation in the measured pass; peak memory is unknown")
+        raise MeasurementError("the profiler saw no allocation in the measured iteration; peak memory is unknown")
     running = [0, *itertools.accumulate(event.num_bytes for event in ordered)]
     return max(running[inside[0] : inside[-1] + 2])
 
@@ -224,7 +224,7 @@ def _memory_events(profiler: Any) -> list[MemoryEvent]:
     events = list(profiler.profiler.kineto_results.events())
     windows = [event for event in events if event.name() == _WINDOW]
     if not windows:
-        raise MeasurementError("the profiler lost the mark of the measured pass; peak memory is unknown")
+        raise MeasurementError("the profiler lost the mark of the measured iteration; peak memory is unknown")
     begin = windows[0].start_ns()
     end = begin + windows[0].duration_ns()
     return [

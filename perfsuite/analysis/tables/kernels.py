@@ -38,7 +38,7 @@ def kernels_table(results: Results) -> Table:
         for kernel in profile.kernels
     ]
     frame = pd.DataFrame(rows)
-    title = f"Where the time of a pass goes{shared_in_words(results.benchmarks)}"
+    title = f"Where the time of an iteration goes{shared_in_words(results.benchmarks)}"
     if frame.empty:
         return Table(title=title, frame=frame, columns=(), notes=(NO_PROFILES, *notes_of(results)))
     tensor_cores = frame["tensor_core_ratio"].notna().any()
@@ -53,5 +53,8 @@ def kernels_table(results: Results) -> Table:
             Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True),
             Column(heading="calls", show=lambda row: f"{row['num_calls']:.0f}", numeric=True),
         ),
-        notes=("share: of the sum of all kernels of a pass, profiled apart from the timed rounds", *notes_of(results)),
+        notes=(
+            "share: of the sum of all kernels of an iteration, profiled apart from the timed rounds",
+            *notes_of(results),
+        ),
     )

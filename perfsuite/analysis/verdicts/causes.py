@@ -140,9 +140,9 @@ def changed_kernels(sides: Sides, row: int) -> list[str]:
             what = f"at least, no longer among the ten most expensive, {duration(before[name])} before"
         else:
             what = f"{duration(after[name])} after {duration(before[name])}"
-        lines.append(f"  {100 * changes[name] / whole:+.1f}% of a pass: {name}: {what}")
+        lines.append(f"  {100 * changes[name] / whole:+.1f}% of an iteration: {name}: {what}")
     if not named:
-        lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of a pass")
+        lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of an iteration")
     bounds = [sorted({profile.bound for profile in side if profile.bound is not None}) for side in (old, new)]
     if bounds[0] != bounds[1]:
         lines.append(f"  {' or '.join(bounds[1]) or 'unknown'}, {' or '.join(bounds[0]) or 'unknown'} before")

@@ -56,7 +56,7 @@ PASSING: frozenset[Verdict] = frozenset({"improved", "unchanged", "new"})
 
 FAIL_ON = ("regressed", "failed", "missing", "unjudged", "incomparable", "inconclusive", "never")
 """What `--fail-on` may list: verdicts; `regressed`: `failed` as well; `unjudged`: not one benchmark could be judged;
-`inconclusive`: anything but a clean pass."""
+`inconclusive`: anything but improved, unchanged or new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
