@@ -44,7 +44,7 @@ WORDS = {
 }
 """Regular expressions, and the field's words."""
 
-ALLOWED = {"perfsuite/records/reading.py", "perfsuite/records/schema.py", "tests/test_records.py"}
+ALLOWED = {"perfsuite/records/reading.py", "perfsuite/records/schema.py", "tests/records/test_records.py"}
 """Files that name what older result files hold."""
 
 

@@ -5,7 +5,7 @@
     python tests/yardstick/scores.py dense  --pairs 400 --seed 1     # those of dense_changes.py
 
 prints a table in Markdown. Of `sparse`, every second pair is unchanged. The pairs are those that both generators write as
-files; judging them in this process is a hundred times faster than a command for each, and tests/analysis/test_yardstick.py
+files; judging them in this process is a hundred times faster than a command for each, and tests/analysis/statistics/test_yardstick.py
 checks that it gives the same verdicts.
 
   fwer      share of the pairs in which any unchanged benchmark is called regressed

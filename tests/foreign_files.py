@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "foreign"
+PUBLIC = Path(__file__).parents[2] / "shared" / "data" / "foreign"
 """Beside the checkout, never in it."""
 
 needs_public_files = pytest.mark.skipif(not PUBLIC.is_dir(), reason="the public result files are not at hand")

@@ -16,7 +16,7 @@ from perfsuite.records.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOREIGN = sorted((Path(__file__).parents[1] / "data" / "foreign").glob("*.json"))
+FOREIGN = sorted((Path(__file__).parents[2] / "data" / "foreign").glob("*.json"))
 
 
 def test_a_file_becomes_a_row_per_benchmark_and_a_row_per_round(write_result: Callable[..., Path]) -> None:

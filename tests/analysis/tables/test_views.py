@@ -24,7 +24,7 @@ from perfsuite.records.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOREIGN = Path(__file__).parents[1] / "data" / "foreign" / "pytest_benchmark_5.3.1.json"
+FOREIGN = Path(__file__).parents[2] / "data" / "foreign" / "pytest_benchmark_5.3.1.json"
 
 
 def run_content(run_id: str = "run-1", *, scale: float = 1.0, **environment: Any) -> dict[str, Any]:

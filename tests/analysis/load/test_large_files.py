@@ -14,8 +14,8 @@ from scipy import stats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REPOSITORY = Path(__file__).parents[2]
-FOREIGN = Path(__file__).parents[1] / "data" / "foreign" / "pytest_benchmark_5.3.1.json"
+REPOSITORY = Path(__file__).parents[3]
+FOREIGN = Path(__file__).parents[2] / "data" / "foreign" / "pytest_benchmark_5.3.1.json"
 ROUNDS = 30
 NUM_PAIRS = 4
 MAX_RATIO = 1.1

@@ -19,7 +19,7 @@ from perfsuite.cli import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FOREIGN = sorted((Path(__file__).parents[1] / "data" / "foreign").glob("*.json"))
+FOREIGN = sorted((Path(__file__).parents[2] / "data" / "foreign").glob("*.json"))
 
 BROKEN: dict[str, tuple[Callable[[Any], object], str]] = {
     "negative time": (lambda c: c["benchmarks"][1]["stats"]["data"].__setitem__(3, -0.1), "benchmarks[1].stats.data"),
