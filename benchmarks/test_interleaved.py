@@ -1,6 +1,6 @@
 """Two things interleaved (ABBA or BAAB) in one process: `-m interleaved`, `-m overhead`, `-m input_pipeline`.
 
-A round is a block of four turns; the readings of every turn are kept. A stable drift of the clock adds as much to one
+A round is a block of four turns; the readings of every turn are kept. A linear drift of the clock adds as much to one
 side as to the other, and cancels in the ratio.
 """
 

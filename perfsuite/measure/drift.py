@@ -89,7 +89,7 @@ def drift_finding(times: Sequence[float], limit_ratio: float, *, of: str = "roun
     way = "longer" if change.ratio > 0 else "shorter"
     return (
         f"the last third of the {of} took {abs(change.ratio):.1%} {way} than the first: this is not the time of a "
-        "device in its stable state"
+        "device in its steady state"
     )
 
 
@@ -98,7 +98,7 @@ def few_times_finding(times: Sequence[float], limit_ratio: float, *, of: str) ->
     if len(times) >= MIN_DRIFT_TIMES:
         return None
     if len(times) == 1:
-        return f"only one of the {of}: whether its time is that of a device in its stable state is not known"
+        return f"only one of the {of}: whether its time is that of a device in its steady state is not known"
     apart = max(times) / min(times) - 1
     if apart <= limit_ratio:
         return None

@@ -33,7 +33,7 @@ MAX_BATCH_SIZE = 1_048_576
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPrediction:
-    """What is alive at the peak of a stable training step, in bytes; the parts add up to the peak.
+    """What is alive at the peak of a steady-state training step, in bytes; the parts add up to the peak.
 
     Attributes:
         parameters_bytes: FP32 weights.
@@ -57,7 +57,7 @@ class MemoryPrediction:
 
 
 def predict_memory(workload: Workload) -> MemoryPrediction:
-    """Predict the peak of a stable pass of the workload's phase.
+    """Predict the peak of a steady-state iteration of the workload's phase.
 
     A pass begins as in training: momentum allocated, gradients freed or kept as the workload says, and before a
     backward pass the forward pass. On a CPU the scratch of oneDNN's convolutions counts, on a GPU no library's does.

@@ -33,7 +33,7 @@ class Side:
 class Interleaving:
     """Runs blocks of four turns: A B B A or B A A B, A the baseline.
 
-    Within a block a stable drift of the clock adds as much to the two turns of one side as to those of the other. Of
+    Within a block a linear drift of the clock adds as much to the two turns of one side as to those of the other. Of
     every two blocks one runs in the one order and one in the other, which of them first is drawn: what swings with a
     period of some turns adds to one side as often as to the other.
     A turn that follows one of the other side begins with an iteration outside the window, so that every timed iteration

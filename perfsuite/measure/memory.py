@@ -113,7 +113,7 @@ def measure_peak_memory(
 ) -> PeakMemory:
     """Return the peak of one pass, measured on the second of two passes.
 
-    The first one brings allocator and libraries into their stable state. `prepare` runs before each pass and outside
+    The first one brings allocator and libraries into their steady state. `prepare` runs before each pass and outside
     the window; what it allocates and what stays resident count, as they do on a GPU in training.
 
     Args:

@@ -95,7 +95,7 @@ def test_the_peak_is_reset_when_the_device_is_idle_and_read_when_it_is_idle_agai
         "synchronize",
         "memory_stats",
     ]
-    assert "work" in log[:reset]  # the first of two iterations, which brings libraries into their stable state
+    assert "work" in log[:reset]  # the first of two iterations, which brings libraries into their steady state
     assert log.index("empty_cache") < log.index("work")
 
 

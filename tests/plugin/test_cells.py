@@ -56,7 +56,12 @@ def test_a_run_leaves_its_results_and_shows_what_amp_gives(run_suite: Callable[.
     assert len(benchmark["stats"]["data"]) == benchmark["stats"]["rounds"] >= 2
     assert run.content["machine_info"]["perfsuite"]["torch"] == torch.__version__
     assert run.content["perfsuite"] == {"schema_version": SCHEMA_VERSION, "complete": True, "outcomes": []}
-    for expected in ("1/2] forward resnet18-fp32-b2", "amp-bf16 against fp32, batch 2", "Results: results/", "Again:"):
+    for expected in (
+        "1/2] forward resnet18-fp32-b2",
+        "amp-bf16 against fp32, batch 2",
+        "Results: results/",
+        "Show again:",
+    ):
         assert expected in run.text
     assert "min_rounds" not in run.text.partition("collected")[2]  # pytest-benchmark's own table stays away
 

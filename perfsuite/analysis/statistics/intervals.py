@@ -227,7 +227,7 @@ def _step(times: Times) -> float:
 
 
 def paired_ratio(blocks: Times, *, confidence: float = CONFIDENCE) -> Ratio:
-    """Return candidate / baseline of interleaved blocks of one process, which outliers and a stable drift do not bias.
+    """Return candidate / baseline of interleaved blocks of one process, which outliers and a linear drift do not bias.
 
     The logarithm of a block's ratio is the mean of its candidate turns minus that of its baseline turns: a drift that
     is linear within a block cancels. Over the blocks, the Hodges-Lehmann estimate (the median of all pairwise means)

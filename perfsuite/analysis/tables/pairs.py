@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _ALWAYS_SHOWN = ("model", "precision")
 _OVER_BLOCKS = (
-    "[low, high]: 95% interval over blocks ({}) of one process: a stable drift cancels; what differs from process to "
+    "[low, high]: 95% interval over blocks ({}) of one process: a linear drift cancels; what differs from process to "
     "process is not in it"
 )
 _ORDER = "blocks of {}; a drift that is linear within a block cancels"
