@@ -135,7 +135,7 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if any(map(is_training, suite(config).cells)):
         for line in kept_in_words(config):
             terminalreporter.write_line(line)
-    terminalreporter.write_line(f"Results:    {shown_path(path)}")
+    terminalreporter.write_line(f"Results: {shown_path(path)}")
     terminalreporter.write_line(f"Show again: {_command()} collect --table {table} {shlex.quote(shown_path(path))}")
 
 
