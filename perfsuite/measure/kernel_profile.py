@@ -183,25 +183,20 @@ def read_device_events(
         num_passes: How many passes were recorded.
 
     Raises:
-        MeasurementError: No kernel among them.
+        MeasurementError: No kernel among them, or not the mark of the passes.
     """
     kernels = [(name, duration / 1e9) for name, on_device, _, duration in events if on_device and name != WINDOW]
     if not kernels:
         raise MeasurementError("the profiler saw no kernel: CUDA's tracing library (CUPTI) is missing or not permitted")
-    windows = [
-        (begin, begin + duration) for name, on_device, begin, duration in events if name == WINDOW and not on_device
-    ]
-    if not windows:
-        raise MeasurementError("the profiler lost the mark of the profiled iterations")
-    first, last = windows[0]
+    begin, end = _profiled_passes(events)
     waits = [
         duration
-        for name, on_device, begin, duration in events
-        if not on_device and first <= begin < last and SYNCHRONISING.match(name)
+        for name, on_device, start, duration in events
+        if not on_device and begin <= start < end and SYNCHRONISING.match(name)
     ]
     synchronize_s = sum(waits) / 1e9 / num_passes
     kernels_s = sum(seconds for _, seconds in kernels) / num_passes
-    in_tensor_cores = sum(seconds for name, seconds in kernels if TENSOR_CORE.search(name)) / num_passes
+    tensor_cores_s = sum(seconds for name, seconds in kernels if TENSOR_CORE.search(name)) / num_passes
     return Profile(
         wall_s=wall_s,
         device_s=device_s,
@@ -210,8 +205,16 @@ def read_device_events(
         bound=label(wall_s=wall_s, kernels_s=kernels_s, synchronize_s=synchronize_s),
         kernels=_most_expensive(kernels, num_passes),
         num_kernels=len(kernels) / num_passes,
-        tensor_core_ratio=in_tensor_cores / kernels_s,
+        tensor_core_ratio=tensor_cores_s / kernels_s,
     )
+
+
+def _profiled_passes(events: Sequence[tuple[str, bool, int, int]]) -> tuple[int, int]:
+    """Return when the profiled passes began on the host, and when they had ended, in nanoseconds."""
+    for name, on_device, begin, duration in events:
+        if name == WINDOW and not on_device:
+            return begin, begin + duration
+    raise MeasurementError("the profiler lost the mark of the profiled iterations")
 
 
 def label(*, wall_s: float, kernels_s: float, synchronize_s: float) -> str:

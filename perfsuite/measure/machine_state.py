@@ -144,38 +144,52 @@ def read_condition(
         nvml: What NVML sees; read from the machine if not given.
     """
     seen = read_nvml() if nvml is None else nvml
-    device, device_error = None, None
-    try:
-        device = choose_device(device_name, nvml=seen)
-    except (PerfsuiteError, RuntimeError) as error:  # torch's own: the GPU is full, or held by one process alone
-        device_error = first_line(error).replace("--perf-device", "--device")
-    broken, operators = (None, None) if short else _torchvision()
-    busy, steal = _shares(SHORT_WINDOW_S if short else WINDOW_S)
-    results_error, free_disk = _disk(results)
+    device, device_error = _device(device_name, seen)
+    if short:
+        torchvision_error, torchvision_operators = None, None
+        window_s = SHORT_WINDOW_S
+    else:
+        torchvision_error, torchvision_operators = _torchvision()
+        window_s = WINDOW_S
+    busy_ratio, steal_ratio = _shares(window_s)
+    results_error, free_disk_bytes = _disk(results)
+    gpu, no_gpu_reason = None, None
+    if device is not None and device.type == "cuda":
+        gpu = _gpu(device)
+    elif device is not None:
+        no_gpu_reason = seen.reason or "the CPU was asked for"
     return Condition(
         torch=torch.__version__,
         torch_cuda=torch.version.cuda,
         driver=seen.driver,
         device_type=None if device is None else device.type,
         device_error=device_error,
-        no_gpu_reason=None if device is None or device.type == "cuda" else (seen.reason or "the CPU was asked for"),
-        gpu=None if device is None or device.type != "cuda" else _gpu(device),
-        torchvision_error=broken,
-        torchvision_operators=operators,
+        no_gpu_reason=no_gpu_reason,
+        gpu=gpu,
+        torchvision_error=torchvision_error,
+        torchvision_operators=torchvision_operators,
         num_cpus=len(own_cores()),
         num_threads=torch.get_num_threads(),
         cpu_quota=read_cpu_quota(Path("/sys/fs/cgroup")),
-        busy_ratio=busy,
-        steal_ratio=steal,
+        busy_ratio=busy_ratio,
+        steal_ratio=steal_ratio,
         governors=read_governors(Path("/sys/devices/system/cpu")),
         free_memory_bytes=read_free_memory(Path("/proc/meminfo")),
         results=str(results),
         results_error=results_error,
-        free_disk_bytes=free_disk,
+        free_disk_bytes=free_disk_bytes,
         timer_step_s=smallest_step(time.perf_counter),
         variables={name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
         precisions={} if short or device is None else _precisions(device),
     )
+
+
+def _device(name: str, nvml: NvmlReading) -> tuple[torch.device | None, str | None]:
+    """Return what would be measured, or why nothing can be."""
+    try:
+        return choose_device(name, nvml=nvml), None
+    except (PerfsuiteError, RuntimeError) as error:  # torch's own: the GPU is full, or held by one process alone
+        return None, first_line(error).replace("--perf-device", "--device")
 
 
 def _gpu(device: torch.device) -> GpuCondition:

@@ -148,21 +148,22 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
 
     results = collect_with_noise_floor([path])
     if results.benchmarks.empty and not results.pairs and not results.trainings:
-        words = "No benchmark produced a result.\n" + "".join(f"{note}\n" for note in results.outcomes_in_words())
-        return words, "steps"
-    names = [name for name in ("interleaved", "overhead", "input_pipeline") if has_pairs(results, name)]
-    if results.trainings:
-        names.insert(0, "accuracy")
+        lines = ["No benchmark produced a result.", *results.outcomes_in_words()]
+        return "".join(f"{line}\n" for line in lines), "steps"
+    names = []
     if not results.benchmarks.empty:
-        names.insert(0, "steps" if build_table("speedup", results).is_empty else "speedup")
-    tables = [build_table(name, results) for name in names]
-    # What holds for the file stands once, below the last table.
-    last = tables[-1]
-    tables = [
-        replace(table, notes=tuple(note for note in table.notes if table is last or note not in last.notes))
-        for table in tables
-    ]
-    return "\n".join(render_terminal(table, width=width, color=color) for table in tables), names[0]
+        names.append("steps" if build_table("speedup", results).is_empty else "speedup")
+    if results.trainings:
+        names.append("accuracy")
+    names += [name for name in ("interleaved", "overhead", "input_pipeline") if has_pairs(results, name)]
+    *tables, last = [build_table(name, results) for name in names]
+    texts = []
+    for table in tables:
+        # What holds for the file stands once, below the last table.
+        notes = tuple(note for note in table.notes if note not in last.notes)
+        texts.append(render_terminal(replace(table, notes=notes), width=width, color=color))
+    texts.append(render_terminal(last, width=width, color=color))
+    return "\n".join(texts), names[0]
 
 
 def _command() -> str:

@@ -26,16 +26,22 @@ from perfsuite.analysis.statistics.intervals import geometric_mean
 from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.frames.cells import Cell
+    from perfsuite.analysis.statistics.intervals import Times
 
 NUM_BINS = 16
 """Of the outline of a spread."""
 
 MIN_FOR_OUTLINE = 40
 """With fewer rounds than this a box stands for it: an outline would show their chance."""
+
+MIN_FOR_QUARTILES = 4
+"""A cell with a run of fewer rounds is not drawn."""
 
 MAX_PERCENT = 30.0
 """Where an axis ends: beyond it a cell is told in words, so that it does not hide the others."""
@@ -49,57 +55,69 @@ FAR_APART = 30.0
 
 def rounds_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how the rounds of every cell are spread around their median."""
-    results = figure_data.results
-    panels = []
+    times_s = figure_data.results.times_s
+    groups = []
+    all_rows: list[Row] = []
+    all_cells: list[Cell] = []
     for (where, phase), cells in by_place_and_phase(figure_data.cells).items():
-        rows, numbers = [], [0.0]
+        rows = []
         for cell in cells:
-            times = [results.times_s[row] for row in cell.rows]
-            if any(each is None or len(each) < 4 for each in times):  # noqa: PLR2004 - quartiles need four
-                continue
-            around = np.concatenate([100 * (each / np.median(each) - 1) for each in times if each is not None])
-            low, q1, q3, high = np.percentile(around, [5, 25, 75, 95])
-            numbers += [low, high]
-            color = precision_color(cell.workload["precision"])
-            name = f"{cell.label} {cell.workload['precision']}"
-            tip = (
-                f"{name}: half of {len(around)} rounds within {q1:+.2f} to {q3:+.2f}% of the median "
-                f"({duration(cell.time_s or 0)}), nine of ten within {low:+.2f} to {high:+.2f}%"
-            )
-            counts, edges = np.histogram(around, bins=NUM_BINS, range=tuple(np.percentile(around, [1, 99])))
-            several = len(around) >= MIN_FOR_OUTLINE and counts.max() > 0
-            rows.append(
-                Row(
-                    label=name,
-                    value=f"90% in [{low:+.1f}, {high:+.1f}]%",
-                    bars=() if several else (Bar(start=q1, width=q3 - q1, color=color, tip=tip),),
-                    points=(Point(value=0.0, color=INK, tip=tip, low=low, high=high),),
-                    shape=Shape(edges=tuple(edges), shares=tuple(counts / counts.max()), color=color, tip=tip)
-                    if several
-                    else None,
-                )
-            )
+            runs = [times_s[row] for row in cell.rows]
+            known = [times for times in runs if times is not None and len(times) >= MIN_FOR_QUARTILES]
+            if len(known) == len(runs):
+                rows.append(_spread_row(cell, known))
         if rows:
-            panels.append((where, phase, rows, numbers, cells))
-    if not panels:
+            groups.append((where, phase, rows, cells))
+            all_rows += rows
+            all_cells += cells
+    if not groups:
         return None
-    numbers = [min(max(number, -MAX_PERCENT), MAX_PERCENT) for panel in panels for number in panel[3]]
-    limits = spread_limits(numbers, 0.0, 1.0)
-    widest = max((row for panel in panels for row in panel[2]), key=lambda row: row.points[0].high or 0)
+    limits = _spread_limits(all_rows)
+    widest = max(all_rows, key=lambda row: row.points[0].high or 0)
+    precisions = dict.fromkeys(cell.workload["precision"] for cell in all_cells)
     return Drawing(
         kind="rounds",
         title="How rounds are spread around the median of their process",
         finding=f"The widest upper tail: {widest.label}, {widest.value} of its median.",
-        panels=tuple(_rounds_panel(where, phase, rows, cells, limits) for where, phase, rows, _, cells in panels),
-        legend=tuple(
-            Swatch(label=name, color=precision_color(name))
-            for name in dict.fromkeys(cell.workload["precision"] for panel in panels for cell in panel[4])
-        ),
+        panels=tuple(_rounds_panel(where, phase, rows, cells, limits) for where, phase, rows, cells in groups),
+        legend=tuple(Swatch(label=name, color=precision_color(name)) for name in precisions),
         notes=(
             "outline: how the rounds are spread (for few of them a box: the middle half)",
             "line: nine of ten; dot: the median",
         ),
     )
+
+
+def _spread_row(cell: Cell, runs: Sequence[Times]) -> Row:
+    """Return the row of a cell: its rounds in percent of the median of their run."""
+    percents = np.concatenate([100 * (times / np.median(times) - 1) for times in runs])
+    low, q1, q3, high = np.percentile(percents, [5, 25, 75, 95])
+    counts, edges = np.histogram(percents, bins=NUM_BINS, range=tuple(np.percentile(percents, [1, 99])))
+    precision = cell.workload["precision"]
+    color = precision_color(precision)
+    name = f"{cell.label} {precision}"
+    tip = (
+        f"{name}: half of {len(percents)} rounds within {q1:+.2f} to {q3:+.2f}% of the median "
+        f"({duration(cell.time_s or 0)}), nine of ten within {low:+.2f} to {high:+.2f}%"
+    )
+    row = Row(
+        label=name,
+        value=f"90% in [{low:+.1f}, {high:+.1f}]%",
+        points=(Point(value=0.0, color=INK, tip=tip, low=low, high=high),),
+    )
+    if len(percents) >= MIN_FOR_OUTLINE and counts.max() > 0:
+        shape = Shape(edges=tuple(edges), shares=tuple(counts / counts.max()), color=color, tip=tip)
+        return dataclasses.replace(row, shape=shape)
+    box = Bar(start=q1, width=q3 - q1, color=color, tip=tip)
+    return dataclasses.replace(row, bars=(box,))
+
+
+def _spread_limits(rows: Sequence[Row]) -> tuple[float, float]:
+    ends = []
+    for row in rows:
+        for point in row.points:
+            ends += [end for end in (point.low, point.high) if end is not None]
+    return spread_limits([min(max(end, -MAX_PERCENT), MAX_PERCENT) for end in ends], 0.0, 1.0)
 
 
 def _rounds_panel(where: str, phase: str, rows: list[Row], cells: list[Cell], limits: tuple[float, float]) -> Panel:

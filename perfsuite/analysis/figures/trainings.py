@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_groups import Family, TrainingGroup
     from perfsuite.records.training import EpochRecord
 
+LEARNING_RATE = "learning rate"
+
 CURVES: tuple[tuple[str, str, str, Callable[[EpochRecord], float | None]], ...] = (
     ("training loss", "cross-entropy", "loss", lambda epoch: epoch.train_loss),
     ("validation loss", "cross-entropy", "loss", lambda epoch: epoch.validation_loss),
     ("validation accuracy", "correct, %", "", lambda epoch: 100 * epoch.validation_accuracy),
-    ("learning rate", "learning rate", "log", lambda epoch: epoch.learning_rate),
+    (LEARNING_RATE, "learning rate", "log", lambda epoch: epoch.learning_rate),
     ("loss scale", "loss scale", "power", lambda epoch: epoch.loss_scale),
 )
 
@@ -60,17 +62,8 @@ def epochs_chart(figure_data: FigureData) -> Drawing | None:
     family_name = family_words(groups)
     panels = []
     for title, unit, scale, value in CURVES:
-        drawn: dict[tuple[Any, ...], tuple[list[Family], list[Curve]]] = {}
-        for family, members in families.items():
-            curves = [(group, values) for group in members if (values := _values(group, value))]
-            if curves:
-                schedule = tuple(tuple(values) for _, trainings in curves for values in trainings)
-                key = schedule if title == "learning rate" else (family,)  # the same for all networks: once is enough
-                drawn.setdefault(key, ([], curves))[0].append(family)
-        for alike, curves in drawn.values():
-            names = ", ".join(dict.fromkeys(family_name(family, with_place=False) for family in alike))
-            everywhere = title == "learning rate" and len(alike) == len(families) > 1
-            heading = title if everywhere else titled(f"{names}: {title}", alike[0].place if len(alike) == 1 else "")
+        for alike, curves in _drawn_curves(families, title, value):
+            heading = _curve_heading(title, alike, len(families), family_name)
             panels.append(_curve_panel(heading, unit, scale, curves))
     seeds = [len(group.members) for group in groups]
     return Drawing(
@@ -78,15 +71,58 @@ def epochs_chart(figure_data: FigureData) -> Drawing | None:
         title="Full trainings, epoch by epoch",
         finding=_curves_finding(families, family_name),
         panels=tuple(panels),
-        legend=(
-            *(
-                Swatch(label=name, color=precision_color(name), look="line" if name == BASELINE else "dashed")
-                for name in dict.fromkeys(group.precision for group in groups)
-            ),
-            *([Swatch(label="line: mean; band: lowest to highest seed", color=GRID)] if max(seeds) > 1 else []),
-        ),
+        legend=tuple(_epochs_legend(groups)),
         notes=(f"n = {_seeds_in_words(seeds)}",),
     )
+
+
+def _drawn_curves(
+    families: dict[Family, list[TrainingGroup]], title: str, value: Callable[[EpochRecord], float | None]
+) -> list[tuple[list[Family], list[Curve]]]:
+    """Return the curves of each panel, and the families that it is of: one, or all that share a learning rate."""
+    drawn: dict[object, tuple[list[Family], list[Curve]]] = {}
+    for family, members in families.items():
+        curves = _curves(members, value)
+        if curves:
+            key = _schedule(curves) if title == LEARNING_RATE else family
+            alike, _ = drawn.setdefault(key, ([], curves))
+            alike.append(family)
+    return list(drawn.values())
+
+
+def _curves(members: Sequence[TrainingGroup], value: Callable[[EpochRecord], float | None]) -> list[Curve]:
+    curves = []
+    for group in members:
+        values = _values(group, value)
+        if values:
+            curves.append((group, values))
+    return curves
+
+
+def _schedule(curves: Sequence[Curve]) -> tuple[tuple[float, ...], ...]:
+    """Return the learning rates of all trainings by epoch."""
+    schedule: list[tuple[float, ...]] = []
+    for _, trainings in curves:
+        schedule += [tuple(values) for values in trainings]
+    return tuple(schedule)
+
+
+def _curve_heading(title: str, alike: Sequence[Family], num_families: int, family_name: Callable[..., str]) -> str:
+    if title == LEARNING_RATE and len(alike) == num_families > 1:
+        return title
+    names = ", ".join(dict.fromkeys(family_name(family, with_place=False) for family in alike))
+    place = alike[0].place if len(alike) == 1 else ""
+    return titled(f"{names}: {title}", place)
+
+
+def _epochs_legend(groups: Sequence[TrainingGroup]) -> list[Swatch]:
+    legend = []
+    for precision in dict.fromkeys(group.precision for group in groups):
+        look: Literal["line", "dashed"] = "line" if precision == BASELINE else "dashed"
+        legend.append(Swatch(label=precision, color=precision_color(precision), look=look))
+    if any(len(group.members) > 1 for group in groups):
+        legend.append(Swatch(label="line: mean; band: lowest to highest seed", color=GRID))
+    return legend
 
 
 def _seeds_in_words(counts: Sequence[int]) -> str:
@@ -121,9 +157,12 @@ def _curve_panel(title: str, unit: str, scale: str, curves: Sequence[Curve]) -> 
     def draw(axes: Axes, marks: Marks) -> None:
         from matplotlib.ticker import MaxNLocator
 
+        numbers: list[float] = []
         for group, trainings in curves:
             _draw_curve(axes, marks, name, group.precision, trainings)
-        _set_scale(axes, scale, [value for _, trainings in curves for values in trainings for value in values])
+            for values in trainings:
+                numbers += values
+        _set_scale(axes, scale, numbers)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.margins(x=0.04, y=0.12)
         axes.grid(visible=True, axis="y")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.row_panel import MAX_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.ratio_marks import ratio_limits
+from perfsuite.analysis.figures.row_panel import MAX_ROWS, Point, Row, rows_panel
 from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
 from perfsuite.analysis.frames.labels import workload_words
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, percent
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.figures.panels import Panel
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import Verdict
 
@@ -37,9 +39,6 @@ COLORS: dict[Verdict, str] = {
 PANEL_ROWS = 8
 """A forest of more rows is set in two or three panels, which wide pages show side by side."""
 
-FARTHEST = 4.0
-"""Ratios beyond this (and below its inverse) stand at the edge: one outlier must not hide the others."""
-
 
 def verdicts_chart(figure_data: FigureData, most: int = 2 * MAX_ROWS) -> Drawing | None:
     """Draw changes of time with their intervals, the worst verdicts first, at most so many."""
@@ -53,39 +52,63 @@ def verdicts_chart(figure_data: FigureData, most: int = 2 * MAX_ROWS) -> Drawing
     rows = [_row(benchmark, label) for benchmark, label in zip(shown, _labels(shown), strict=True)]
     effects = {benchmark.min_effect for benchmark in shown}
     effect = effects.pop() if len(effects) == 1 else None
-    values = [value for row in rows for point in row.points for value in (point.value, point.low, point.high) if value]
-    limits = spread_limits([min(max(value, 1 / FARTHEST), FARTHEST) for value in values], 1.0, 0.05)
-    sides = [len(comparison.sides.side(candidate=side)) for side in (False, True)]
-    intervals = any(benchmark.time.ratio_low is not None for benchmark in shown)
-    num = f"n = {sides[1]} and {sides[0]} process{'' if max(sides) == 1 else 'es'}"
-    counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items())
-    cut = f"; the {len(shown)} most notable of {len(known)} are drawn" if len(known) > len(shown) else ""
-    size = math.ceil(len(rows) / min(3, math.ceil(len(rows) / PANEL_ROWS)))
-    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-    titles = ["time: candidate / baseline", *["time, continued"] * (len(parts) - 1)]
+    title = "Verdicts: time of the candidate over the baseline"
+    if any(benchmark.time.ratio_low is not None for benchmark in shown):
+        title += ", with 95% intervals"
     return Drawing(
         kind="verdicts",
-        title=f"Verdicts: time of the candidate over the baseline{', with 95% intervals' if intervals else ''}",
-        finding=f"{counts[:1].upper()}{counts[1:]}{cut}.",
-        panels=tuple(
-            rows_panel(
-                title,
-                "Changes of time",
-                part,
-                axis=f"candidate / baseline, x (below 1: faster); {num}",
-                limits=limits,
-                reference=1.0,
-                band=None if effect is None else (1 / (1 + effect), 1 + effect),
-            )
-            for title, part in zip(titles, parts, strict=True)
-        ),
-        legend=tuple(
-            Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
-            for verdict in WORST_FIRST
-            if any(benchmark.verdict == verdict for benchmark in shown)
-        ),
+        title=title,
+        finding=_finding(comparison, len(shown), len(known)),
+        panels=tuple(_panels(rows, _processes(comparison), effect)),
+        legend=tuple(_legend(shown)),
         notes=_notes(comparison, shown, effect),
     )
+
+
+def _finding(comparison: Comparison, num_shown: int, num_known: int) -> str:
+    counts = ", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items())
+    finding = f"{counts[:1].upper()}{counts[1:]}"
+    if num_known > num_shown:
+        finding += f"; the {num_shown} most notable of {num_known} are drawn"
+    return f"{finding}."
+
+
+def _processes(comparison: Comparison) -> str:
+    old = len(comparison.sides.side(candidate=False))
+    new = len(comparison.sides.side(candidate=True))
+    noun = "process" if max(old, new) == 1 else "processes"
+    return f"n = {new} and {old} {noun}"
+
+
+def _panels(rows: Sequence[Row], processes: str, effect: float | None) -> list[Panel]:
+    """Return one to three panels of about as many rows each."""
+    num_panels = min(3, math.ceil(len(rows) / PANEL_ROWS))
+    num_rows = math.ceil(len(rows) / num_panels)
+    limits = ratio_limits(rows, 0.05)
+    band = None if effect is None else (1 / (1 + effect), 1 + effect)
+    panels = []
+    for start in range(0, len(rows), num_rows):
+        title = "time: candidate / baseline" if start == 0 else "time, continued"
+        panel = rows_panel(
+            title,
+            "Changes of time",
+            rows[start : start + num_rows],
+            axis=f"candidate / baseline, x (below 1: faster); {processes}",
+            limits=limits,
+            reference=1.0,
+            band=band,
+        )
+        panels.append(panel)
+    return panels
+
+
+def _legend(shown: Sequence[BenchmarkVerdict]) -> list[Swatch]:
+    verdicts = {benchmark.verdict for benchmark in shown}
+    return [
+        Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
+        for verdict in WORST_FIRST
+        if verdict in verdicts
+    ]
 
 
 def _notes(comparison: Comparison, shown: Sequence[BenchmarkVerdict], effect: float | None) -> tuple[str, ...]:
@@ -103,12 +126,14 @@ def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
     """Name benchmarks by what tells them apart: the workload where it is known, else the end of their name."""
     workloads = [dataclasses.asdict(one.workload) for one in benchmarks if one.workload is not None]
     words = workload_words(pd.DataFrame(workloads), but=()) if workloads else None
-    return [
-        one.fullname.rsplit("::", 1)[-1]
-        if one.workload is None or words is None
-        else words(dataclasses.asdict(one.workload)).replace("train_step", "step")
-        for one in benchmarks
-    ]
+    labels = []
+    for benchmark in benchmarks:
+        if benchmark.workload is None or words is None:
+            labels.append(benchmark.fullname.rsplit("::", 1)[-1])
+        else:
+            label = words(dataclasses.asdict(benchmark.workload))
+            labels.append(label.replace("train_step", "step"))
+    return labels
 
 
 def _row(benchmark: BenchmarkVerdict, label: str) -> Row:

@@ -255,28 +255,41 @@ def _benchmark(entry: object, where: str) -> Benchmark:
     if not isinstance(fullname, str):
         raise RecordError(f"{where} has no fullname")
     check_length(fullname, f"{where}.fullname")
-    extra = entry.get("extra_info")
-    ours = extra.get(KEY) if isinstance(extra, dict) else None
     name = _text_or_none(entry.get("name"), f"{where}.name")
-    if ours is not None and not _is_time_of_ours(stats.get("median")):
-        raise RecordError(f"{where}.stats.median is {_shown(stats.get('median'))}, a time in seconds above 0 is needed")
-    record = None if ours is None else read_record(ours, f"{where}.extra_info.{KEY}")
+    record = _record(entry, stats, where)
+    least_s = 0.0 if record is None else MIN_TIME_S
     return Benchmark(
         fullname=fullname,
         name=fullname if name is None else name,
         group=_text_or_none(entry.get("group"), f"{where}.group"),
-        stats={
-            ours_name: _seconds(stats[theirs], f"{where}.stats.{theirs}")
-            for theirs, ours_name in STATS_FIELDS.items()
-            if theirs in stats
-        },
+        stats=_stats(stats, f"{where}.stats"),
         num_rounds=_count(stats.get("rounds"), f"{where}.stats.rounds"),
         num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
-        times_s=_times(stats.get("data"), f"{where}.stats.data", least=0.0 if ours is None else MIN_TIME_S),
+        times_s=_times(stats.get("data"), f"{where}.stats.data", least=least_s),
         record=record if isinstance(record, Record) else None,
         pair=record if isinstance(record, PairedRecord) else None,
         training=record if isinstance(record, TrainingRecord) else None,
     )
+
+
+def _record(entry: dict[str, Any], stats: dict[str, Any], where: str) -> Record | PairedRecord | TrainingRecord | None:
+    """Return our record of an entry, or None where it is not ours."""
+    extra = entry.get("extra_info")
+    content = extra.get(KEY) if isinstance(extra, dict) else None
+    if content is None:
+        return None
+    median = stats.get("median")
+    if not _is_time_of_ours(median):
+        raise RecordError(f"{where}.stats.median is {_shown(median)}, a time in seconds above 0 is needed")
+    return read_record(content, f"{where}.extra_info.{KEY}")
+
+
+def _stats(stats: dict[str, Any], where: str) -> dict[str, float]:
+    found = {}
+    for theirs, ours in STATS_FIELDS.items():
+        if theirs in stats:
+            found[ours] = _seconds(stats[theirs], f"{where}.{theirs}")
+    return found
 
 
 def _shown(value: object) -> str:

@@ -26,18 +26,24 @@ def regressions_answer(figure_data: FigureData) -> Answer | None:
     if comparison is None:
         return None
     benchmarks, trainings = ranked(comparison), ranked_trainings(comparison.trainings)
-    lines = [f"{_name(one)}: {one.time.reason}" for one in _of(benchmarks, "failed")[:MAX_NAMED]]
-    lines += [f"{one.cell.label}: {one.reason}" for one in _of(trainings, "failed")[:MAX_NAMED]]
-    lines += [line for one in _of(benchmarks, "regressed")[:MAX_NAMED] for line in _benchmark_lines(one)]
-    lines += [line for one in _of(trainings, "regressed")[:MAX_NAMED] for line in _training_lines(one)]
-    missing = [one.fullname.rsplit("::", 1)[-1] for one in _of(benchmarks, "missing")]
-    missing += [one.cell.label for one in _of(trainings, "missing")]
+    lines = [f"{_name(benchmark)}: {benchmark.time.reason}" for benchmark in _of(benchmarks, "failed")[:MAX_NAMED]]
+    lines += [f"{training.cell.label}: {training.reason}" for training in _of(trainings, "failed")[:MAX_NAMED]]
+    for benchmark in _of(benchmarks, "regressed")[:MAX_NAMED]:
+        lines += _benchmark_lines(benchmark)
+    for training in _of(trainings, "regressed")[:MAX_NAMED]:
+        lines += _training_lines(training)
+    missing = [benchmark.fullname.rsplit("::", 1)[-1] for benchmark in _of(benchmarks, "missing")]
+    missing += [training.cell.label for training in _of(trainings, "missing")]
     if missing:
-        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
-        lines.append(f"missing in the candidate: {', '.join(missing[:MAX_NAMED])}{more}")
+        lines.append(f"missing in the candidate: {_first_names(missing)}")
     lines.append(", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()))
     lead, tone = _lead(comparison)
     return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
+
+
+def _first_names(names: Sequence[str]) -> str:
+    words = ", ".join(names[:MAX_NAMED])
+    return words if len(names) <= MAX_NAMED else f"{words} and {len(names) - MAX_NAMED} more"
 
 
 def _of(judged: Sequence[Judged], verdict: Verdict) -> list[Judged]:
@@ -106,9 +112,12 @@ def _shares(comparison: Comparison, verdict: Verdict) -> str:
         "benchmarks": comparison.benchmarks,
         "full trainings": comparison.trainings.verdicts,
     }
-    return ", ".join(
-        f"{num} of {len(found)} {kind}" for kind, found in kinds.items() if (num := len(_of(found, verdict)))
-    )
+    shares = []
+    for kind, judged in kinds.items():
+        num = len(_of(judged, verdict))
+        if num:
+            shares.append(f"{num} of {len(judged)} {kind}")
+    return ", ".join(shares)
 
 
 def _what(comparison: Comparison) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
-    from perfsuite.analysis.frames.results import Pair
+    from perfsuite.analysis.frames.results import Pair, Results
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.statistics.intervals import Ratio
 
@@ -65,38 +65,53 @@ def _value(one: Pair | FullTraining, column: str) -> Any:
 
 def _measured(figure_data: FigureData) -> Answer:
     results = figure_data.results
-    names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
-    counts = [
-        (len(names), "step" if results.has_records else "benchmark"),
-        (len(results.pairs), "interleaved pair"),
-        (len(results.trainings), "full training"),
-    ]
-    parts = [plural(num, name) for num, name in counts if num]
-    failed = len(results.outcomes)
     lines = []
-    for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver ")):
-        values = _values(figure_data, column)
-        lines += [f"{label}{enumerate_words(values)}"] if values else []
-    if not lines:
-        lines = _values(figure_data, "cpu")
-    frame = results.benchmarks
-    if not frame.empty and results.has_records:
-        what = [
-            enumerate_words([str(value) for value in dict.fromkeys(frame[column])]) for column in ("model", "precision")
-        ]
-        sizes = sorted({int(size) for size in frame["batch_size"]})
-        lines = [f"{what[0]} in {what[1]}, batch {enumerate_words([str(size) for size in sizes])}", *lines]
+    if not results.benchmarks.empty and results.has_records:
+        lines.append(_workloads_line(results.benchmarks))
+    lines += _environment_lines(figure_data)
     files = _values(figure_data, "file")
     if len(files) > 1:
         lines.append(f"{len(files)} files")
     if figure_data.comparison is not None:
         num = len(figure_data.comparison.sides.side(candidate=False))
-        lines.append(f"compared with {num} process{'' if num == 1 else 'es'} of a baseline")
-    if failed:
-        lines.append(f"{plural(failed, 'cell')} did not produce a result")
+        processes = "process" if num == 1 else "processes"
+        lines.append(f"compared with {num} {processes} of a baseline")
+    num_without_result = len(results.outcomes)
+    if num_without_result:
+        lines.append(f"{plural(num_without_result, 'cell')} did not produce a result")
     return Answer(
-        question="What was measured", lead=enumerate_words(parts) or "nothing", lines=tuple(lines), target="environment"
+        question="What was measured",
+        lead=enumerate_words(_counts(results)) or "nothing",
+        lines=tuple(lines),
+        target="environment",
     )
+
+
+def _counts(results: Results) -> list[str]:
+    """Return how many results of each kind there are."""
+    names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
+    counts = {
+        "step" if results.has_records else "benchmark": len(names),
+        "interleaved pair": len(results.pairs),
+        "full training": len(results.trainings),
+    }
+    return [plural(num, kind) for kind, num in counts.items() if num]
+
+
+def _workloads_line(frame: pd.DataFrame) -> str:
+    models = [str(model) for model in dict.fromkeys(frame["model"])]
+    precisions = [str(precision) for precision in dict.fromkeys(frame["precision"])]
+    batch_sizes = [str(size) for size in sorted({int(size) for size in frame["batch_size"]})]
+    return f"{enumerate_words(models)} in {enumerate_words(precisions)}, batch {enumerate_words(batch_sizes)}"
+
+
+def _environment_lines(figure_data: FigureData) -> list[str]:
+    lines = []
+    for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver ")):
+        values = _values(figure_data, column)
+        if values:
+            lines.append(f"{label}{enumerate_words(values)}")
+    return lines or _values(figure_data, "cpu")
 
 
 def _amp_steps(figure_data: FigureData) -> Answer | None:
@@ -105,40 +120,55 @@ def _amp_steps(figure_data: FigureData) -> Answer | None:
         return None
     phase = next(name for name in (*PHASE_TITLES, *frame["phase"]) if (frame["phase"] == name).any())
     rows = rows_of(frame[frame["phase"] == phase])
-    ratios = [float(row["speedup_ratio"]) for row in rows]
-    place, label = place_words(figure_data.results.benchmarks), workload_words(figure_data.results.benchmarks)
-    several = frame["precision"].nunique() > 1
-    by_place: dict[str, list[str]] = {}
-    shown: list[Ratio | None] = []
-    for row in rows:
-        name = f"{label(row)} {row['precision']}" if several else label(row)
-        ratio = ratio_of_row(row, "speedup_ratio")
-        shown.append(ratio)
-        speed = "unknown" if ratio is None else ratio_text(ratio)
-        memory = f", {row['memory_ratio']:.2f}x the memory" if is_known(row["memory_ratio"]) else ""
-        by_place.setdefault(place(row), []).append(
-            f"{name}: {speed} the speed{memory}" if not place(row) else f"{name} {speed}"
-        )
-    if len(by_place) == 1:
-        lines = first_lines(next(iter(by_place.values())))
-    else:
-        lines = first_lines([f"{where}: {', '.join(first_lines(texts))}" for where, texts in by_place.items()])
-    ends = [f"{ratio:.2f}" for ratio in (min(ratios), max(ratios))]
-    spread = " to ".join(dict.fromkeys(ends))
+    lead = f"{_span([float(row['speedup_ratio']) for row in rows])} times as fast"
     memories = [float(row["memory_ratio"]) for row in rows if is_known(row["memory_ratio"])]
-    lead = f"{spread} times as fast"
     if memories:
-        ends = [f"{ratio:.2f}" for ratio in (min(memories), max(memories))]
-        lead += f", {' to '.join(dict.fromkeys(ends))} of the memory"
-    what = PHASE_TITLES.get(phase, phase)
-    names = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
+        lead += f", {_span(memories)} of the memory"
+    several = frame["precision"].nunique() > 1
+    speedups = [ratio_of_row(row, "speedup_ratio") for row in rows]
+    notes = bracket_notes(speedups, spread_of="rounds or interleaved blocks", more="")
+    compared = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
     return Answer(
-        question=f"{names} vs FP32 ({what})",
+        question=f"{compared} vs FP32 ({PHASE_TITLES.get(phase, phase)})",
         lead=lead,
-        lines=(*lines, *bracket_notes(shown, spread_of="rounds or interleaved blocks", more="")),
-        tone=_tone(shown),
+        lines=(*_speedup_lines(rows, figure_data.results.benchmarks, several=several), *notes),
+        tone=_tone(speedups),
         target="speedup",
     )
+
+
+def _span(ratios: Sequence[float]) -> str:
+    """Return `1.50 to 2.10`, or one number where both are printed the same."""
+    ends = (f"{min(ratios):.2f}", f"{max(ratios):.2f}")
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _speedup_lines(rows: Sequence[dict[str, Any]], benchmarks: pd.DataFrame, *, several: bool) -> list[str]:
+    """Return a line per row, or per place where there are several.
+
+    Args:
+        rows: Of speed-ups.
+        benchmarks: What they are distinguished among.
+        several: Whether there are several precisions, so that each must be named.
+    """
+    place, label = place_words(benchmarks), workload_words(benchmarks)
+    by_place: dict[str, list[str]] = {}
+    for row in rows:
+        where = place(row)
+        name = f"{label(row)} {row['precision']}" if several else label(row)
+        ratio = ratio_of_row(row, "speedup_ratio")
+        speed = "unknown" if ratio is None else ratio_text(ratio)
+        if where:
+            text = f"{name} {speed}"
+        else:
+            text = f"{name}: {speed} the speed"
+            if is_known(row["memory_ratio"]):
+                text += f", {row['memory_ratio']:.2f}x the memory"
+        by_place.setdefault(where, []).append(text)
+    if len(by_place) == 1:
+        (texts,) = by_place.values()
+        return first_lines(texts)
+    return first_lines([f"{where}: {', '.join(first_lines(texts))}" for where, texts in by_place.items()])
 
 
 def _tone(speedups: Sequence[Ratio | None]) -> str:
@@ -152,28 +182,36 @@ def warnings_of(figure_data: FigureData) -> list[str]:
     """Return all that a reader should know before trusting the numbers, in words."""
     results = figure_data.results
     found = []
-    frame = figure_data.speedups
-    if not frame.empty and (frame["speedup_ratio_basis"] == "one run").any():
-        more = MORE_STEPS_AND_PAIRS if (frame["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
+    speedups = figure_data.speedups
+    if not speedups.empty and (speedups["speedup_ratio_basis"] == "one run").any():
+        more = MORE_STEPS_AND_PAIRS if (speedups["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
         found.append(f"speed-ups are of one run: their spread says nothing of other runs; {more}")
     found += consistency_findings(results)
-    commits = [commit for commit in _values(figure_data, "commit") if commit.endswith("+dirty")]
-    if commits:
+    if any(commit.endswith("+dirty") for commit in _values(figure_data, "commit")):
         found.append("measured from a working tree with uncommitted changes")
-    trainings = results.trainings
-    if any(not training.record.data.is_canonical for training in trainings):
-        found.append(NOT_CANONICAL)
-    if trainings and len({training.record.seed for training in trainings}) == 1:
-        found.append("one seed a training: the difference between seeds is assumed, not measured")
-    if any(training.record.recipe.name == "smoke" for training in trainings):
-        found.append("the recipe smoke trains on a small part of the images; its accuracy shows only that it learns")
+    found += _training_warnings(results.trainings)
     few = _few_rounds(results.benchmarks[results.benchmarks["model"].notna()])  # others have findings of their own
-    found += [few] if few else []
+    if few is not None:
+        found.append(few)
     if figure_data.comparison is not None:
-        found += [*figure_data.comparison.notes, *figure_data.comparison.trainings.notes]
+        found += figure_data.comparison.notes
+        found += figure_data.comparison.trainings.notes
     if figure_data.across is not None:
         found += figure_data.across.notes
-    return list(dict.fromkeys([*found, *notes_of(results)]))
+    found += notes_of(results)
+    return list(dict.fromkeys(found))
+
+
+def _training_warnings(trainings: Sequence[FullTraining]) -> list[str]:
+    records = [training.record for training in trainings]
+    found = []
+    if any(not record.data.is_canonical for record in records):
+        found.append(NOT_CANONICAL)
+    if len({record.seed for record in records}) == 1:
+        found.append("one seed a training: the difference between seeds is assumed, not measured")
+    if any(record.recipe.name == "smoke" for record in records):
+        found.append("the recipe smoke trains on a small part of the images; its accuracy shows only that it learns")
+    return found
 
 
 def _few_rounds(frame: pd.DataFrame, least: int = 5) -> str | None:

@@ -60,31 +60,25 @@ def interleaved_table(results: Results) -> Table:
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     speedups = _add_inverse(frame, "time_ratio", "speedup_ratio")
     separate = [ratio for ratio in _add_inverse(frame, "separate_time_ratio", "separate_speedup_ratio") if ratio]
-    several = bool((frame["num_processes"] > 1).any())
-    return Table(
-        title=title,
-        frame=frame,
-        columns=(
-            *place_table_columns(frame),
-            *_workload_columns(frame),
-            *([text_column("baseline_precision", "against")] if frame["baseline_precision"].nunique() > 1 else []),
-            ratio_column("speedup_ratio", "speed-up", decimals=3),
-            *([ratio_column("separate_speedup_ratio", "separate cells", decimals=3)] if separate else []),
-            *([text_column("num_processes", "processes")] if several else []),
-            metric_column("num_blocks"),
-            *warnings_columns(frame),
-        ),
-        notes=(
-            f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}",
-            *bracket_notes(
-                [*speedups, *separate], spread_of="blocks" if not separate else _BLOCKS_OR_ROUNDS, more=MORE_PAIRS
-            ),
-            *([_SEPARATE] if separate else []),
-            *_turn_notes(results),
-            *consistency_findings(results),
-            *notes_of(results),
-        ),
-    )
+    columns = [*place_table_columns(frame), *_workload_columns(frame)]
+    if frame["baseline_precision"].nunique() > 1:
+        columns.append(text_column("baseline_precision", "against"))
+    columns.append(ratio_column("speedup_ratio", "speed-up", decimals=3))
+    if separate:
+        columns.append(ratio_column("separate_speedup_ratio", "separate cells", decimals=3))
+    if (frame["num_processes"] > 1).any():
+        columns.append(text_column("num_processes", "processes"))
+    columns.append(metric_column("num_blocks"))
+    columns += warnings_columns(frame)
+    spread_of = _BLOCKS_OR_ROUNDS if separate else "blocks"
+    notes = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
+    notes += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
+    if separate:
+        notes.append(_SEPARATE)
+    notes += _turn_notes(results)
+    notes += consistency_findings(results)
+    notes += notes_of(results)
+    return Table(title=title, frame=frame, columns=tuple(columns), notes=tuple(notes))
 
 
 def _turn_notes(results: Results) -> list[str]:
@@ -125,23 +119,27 @@ def overhead_table(results: Results) -> Table:
     bounds = ("time_ratio_low", "time_ratio_high", "limit_ratio")
     frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in rows_of(frame)]
     num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "overhead")
+    columns = [
+        *telling_apart(frame),
+        *_workload_columns(frame),
+        metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
+        metric_column("time_median_s", source="time_s", heading="reported ms"),
+        Column(heading="difference %", show=_difference, numeric=True),
+        metric_column("num_blocks"),
+        *warnings_columns(frame),
+        text_column("outcome"),
+    ]
+    if frame["limit_ratio"].nunique(dropna=False) > 1:
+        columns.append(_limit_column())
     interval = _OVER_BLOCKS.format(_block_order(results, "overhead", "bare", "reported"))
+    if num_looks > 1:
+        interval += f"; it holds at each of up to {num_looks} looks"
     return Table(
         title=title,
         frame=frame,
-        columns=(
-            *telling_apart(frame),
-            *_workload_columns(frame),
-            metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
-            metric_column("time_median_s", source="time_s", heading="reported ms"),
-            Column(heading="difference %", show=_difference, numeric=True),
-            metric_column("num_blocks"),
-            *warnings_columns(frame),
-            text_column("outcome"),
-            *([_limit_column()] if frame["limit_ratio"].nunique(dropna=False) > 1 else []),
-        ),
+        columns=tuple(columns),
         notes=(
-            interval + (f"; it holds at each of up to {num_looks} looks" if num_looks > 1 else ""),
+            interval,
             f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: beyond; else: cannot tell",
             "bare ms: median over blocks; reported ms: bare ms with the difference added",
             *notes_of(results),

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 ALWAYS_SHOWN = ("model", "phase")
 """Parts of the workload that people see even where they do not vary."""
 
+ALWAYS_MEASURED = ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")
+
+SOMETIMES_MEASURED = (
+    "peak_reserved_bytes",
+    "num_skipped_steps",
+    "energy_per_image_joules",
+    "detectable_slowdown_ratio",
+)
+"""Columns that are left out where no cell has anything to show in them."""
+
 
 def notes_with_pairs(results: Results) -> tuple[str, ...]:
     """Return the notes, and where to find interleaved pairs."""
@@ -35,25 +45,18 @@ def steps_table(results: Results) -> Table:
     """Return a row per cell: throughput, time, memory, energy, warnings."""
     frame = results.benchmarks
     shown = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
-    columns = [
-        *telling_apart(frame),
-        *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
-        *(metric_column(key) for key in ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")),
-        *(metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame),
-        *(metric_column(key) for key in ("peak_reserved_bytes", "num_skipped_steps") if has_any(frame, key)),
-        *(
-            metric_column(key)
-            for key in ("energy_per_image_joules", "detectable_slowdown_ratio")
-            if has_any(frame, key)
-        ),
-        *warnings_columns(frame),
-    ]
-    detectable = noise_notes(frame) if "noise_measured" in frame else []
+    columns = telling_apart(frame)
+    columns += [text_column(column, SHORT_HEADINGS.get(column)) for column in shown]
+    columns += [metric_column(key) for key in ALWAYS_MEASURED]
+    columns += [metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame]
+    columns += [metric_column(key) for key in SOMETIMES_MEASURED if has_any(frame, key)]
+    columns += warnings_columns(frame)
+    notes = noise_notes(frame) if "noise_measured" in frame else []
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
         frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
         columns=tuple(columns),
-        notes=(*detectable, *consistency_findings(results), *notes_with_pairs(results)),
+        notes=(*notes, *consistency_findings(results), *notes_with_pairs(results)),
     )
 
 
@@ -75,29 +78,22 @@ def plain_table(results: Results) -> Table:
     if "time_stddev_s" not in times and (frame["num_rounds"] == 1).any():
         times.append("time_stddev_s")
     counts = [key for key in ("num_rounds", "num_iterations") if key in frame and has_any(frame, key, zero=True)]
-    mixed = "run_id" in frame
+    left_out = ["series", "run_id", "started", "label", "machine", "telemetry_absent", "images_per_second"]
+    notes = []
+    if "run_id" in frame:
+        notes.append("not all of these files are perfsuite's: a plain table")
+    else:
+        left_out += WORKLOAD_COLUMNS
     return Table(
         title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
-        frame=without(
-            frame,
-            (
-                "series",
-                "run_id",
-                "started",
-                "label",
-                "machine",
-                "telemetry_absent",
-                *(() if mixed else WORKLOAD_COLUMNS),
-                "images_per_second",
-            ),
-        ),
+        frame=without(frame, tuple(left_out)),
         columns=(
             *telling_apart(frame),
             text_column(name_column(frame), "benchmark", foldable=True),
             *(_duration_column(key) for key in times),
             *(metric_column(key) for key in counts),
         ),
-        notes=(*(("not all of these files are perfsuite's: a plain table",) if mixed else ()), *notes_of(results)),
+        notes=(*notes, *notes_of(results)),
     )
 
 

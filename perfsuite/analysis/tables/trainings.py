@@ -29,9 +29,10 @@ from perfsuite.analysis.tables.shared_columns import (
 from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from perfsuite.analysis.frames.results import Results
+    from perfsuite.records.training import EpochRecord, TrainingRecord
 
 NO_TRAININGS = "no full trainings in these files: pytest -m full_training makes them"
 
@@ -55,34 +56,48 @@ def accuracy_table(results: Results) -> Table:
         return nothing(results, "Full trainings")
     common = [name for name in ("recipe", "data", "device") if frame[name].nunique(dropna=False) == 1]
     shared = ", ".join(str(frame[name].fillna(UNKNOWN_PLACE).iloc[0]) for name in common)
-    compared = "accuracy_difference" in frame
-    checked = frame["target_outcome"].notna()
     keys = _key_columns(results, frame)
     return Table(
         title=f"Full trainings: {shared}",
         frame=frame,
-        columns=(
-            *keys,
-            Column(heading="test accuracy %", show=accuracy_in_words, numeric=True),
-            *([metric_column("test_accuracy", source="test_accuracy_sd", heading="sd of seeds")] * _several(frame)),
-            *([Column(heading="target %", show=_target, numeric=True)] if checked.any() else []),
-            *([Column(heading="AMP vs FP32, points", show=_difference)] if compared else []),
-            metric_column("training_time_s"),
-            *(_present(frame, ("time_to_target_s", "training_images_per_second", "peak_allocated_bytes"))),
-            *(_present(frame, ("evaluation_peak_allocated_bytes", "peak_net_bytes", "energy_joules"))),
-            *(_present(frame, ("num_skipped_steps",))),
-            *(metric_column(name) for name in ("num_interruptions", "lost_time_s") if has_any(frame, name)),
-            *warnings_columns(frame),
-        ),
-        notes=(
-            INTERVAL_NOTE,
-            *([TARGET_NOTE] if (frame["target_outcome"][checked] != "not checked").any() else []),
-            *([_amp_note()] if compared else []),
-            *data_notes(results),
-            *notes_of(results),
-        ),
+        columns=(*keys, *_accuracy_columns(frame)),
+        notes=(*_accuracy_notes(frame), *data_notes(results), *notes_of(results)),
         num_key_columns=len(keys),
     )
+
+
+def _accuracy_columns(frame: pd.DataFrame) -> list[Column]:
+    columns = [Column(heading="test accuracy %", show=accuracy_in_words, numeric=True)]
+    if frame["num_seeds"].max() > 1:
+        columns.append(metric_column("test_accuracy", source="test_accuracy_sd", heading="sd of seeds"))
+    if frame["target_outcome"].notna().any():
+        columns.append(Column(heading="target %", show=_target, numeric=True))
+    if "accuracy_difference" in frame:
+        columns.append(Column(heading="AMP vs FP32, points", show=_difference))
+    columns.append(metric_column("training_time_s"))
+    measured = (
+        "time_to_target_s",
+        "training_images_per_second",
+        "peak_allocated_bytes",
+        "evaluation_peak_allocated_bytes",
+        "peak_net_bytes",
+        "energy_joules",
+        "num_skipped_steps",
+    )
+    columns += [metric_column(name) for name in measured if frame[name].notna().any()]
+    columns += [metric_column(name) for name in ("num_interruptions", "lost_time_s") if has_any(frame, name)]
+    columns += warnings_columns(frame)
+    return columns
+
+
+def _accuracy_notes(frame: pd.DataFrame) -> list[str]:
+    notes = [INTERVAL_NOTE]
+    outcomes = frame["target_outcome"].dropna()
+    if (outcomes != "not checked").any():
+        notes.append(TARGET_NOTE)
+    if "accuracy_difference" in frame:
+        notes.append(_amp_note())
+    return notes
 
 
 def amp_table(results: Results) -> Table:
@@ -93,19 +108,21 @@ def amp_table(results: Results) -> Table:
     keys = _key_columns(results, frame)
     frame = frame[frame["accuracy_difference"].notna()]
     ratios = [ratio_of_row(row, "time_ratio") for row in rows_of(frame)]
+    columns = [
+        *keys,
+        Column(heading="accuracy points [95%]", show=difference_in_words, numeric=True),
+        Column(heading="lower bound", show=_bound, numeric=True),
+        Column(heading="non-inferiority", show=_non_inferior),
+        ratio_column("time_ratio", "time, AMP / FP32"),
+        metric_column("memory_ratio", heading="memory, AMP / FP32"),
+    ]
+    if _has_skipped(frame):
+        columns.append(Column(heading="skipped steps", show=_skipped, numeric=True))
+    columns += warnings_columns(frame, source="comparison_warnings")
     return Table(
         title="AMP vs FP32 in full trainings",
         frame=frame,
-        columns=(
-            *keys,
-            Column(heading="accuracy points [95%]", show=difference_in_words, numeric=True),
-            Column(heading="lower bound", show=_bound, numeric=True),
-            Column(heading="non-inferiority", show=_non_inferior),
-            ratio_column("time_ratio", "time, AMP / FP32"),
-            metric_column("memory_ratio", heading="memory, AMP / FP32"),
-            *([Column(heading="skipped steps", show=_skipped, numeric=True)] if _has_skipped(frame) else []),
-            *warnings_columns(frame, source="comparison_warnings"),
-        ),
+        columns=tuple(columns),
         notes=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
         num_key_columns=len(keys),
     )
@@ -125,21 +142,12 @@ def _amp_note() -> str:
 
 
 def _key_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
-    return [
-        *place_table_columns(training_origins(results)),
-        *([text_column("recipe")] if frame["recipe"].nunique() > 1 else []),
-        *value_columns(distinguishing_values(training_groups(results))),
-        text_column("model"),
-        text_column("precision"),
-    ]
-
-
-def _several(frame: pd.DataFrame) -> bool:
-    return bool(frame["num_seeds"].max() > 1)
-
-
-def _present(frame: pd.DataFrame, names: Sequence[str]) -> list[Column]:
-    return [metric_column(name) for name in names if frame[name].notna().any()]
+    columns = place_table_columns(training_origins(results))
+    if frame["recipe"].nunique() > 1:
+        columns.append(text_column("recipe"))
+    columns += value_columns(distinguishing_values(training_groups(results)))
+    columns += [text_column("model"), text_column("precision")]
+    return columns
 
 
 def _has_skipped(frame: pd.DataFrame) -> bool:
@@ -195,55 +203,58 @@ def epochs_table(results: Results) -> Table:
     apart = differing_columns(origins)
     groups = training_groups(results)
     distinguishing = distinguishing_values(groups)
-    rows = [
-        {
-            **{column: origin_of(training)[column] for column in apart},
-            "recipe": training.record.recipe.name,
-            **{name: group.family.value(name) for name in distinguishing},
-            "model": training.record.workload.model,
-            "precision": training.record.workload.precision,
-            "seed": training.record.seed,
-            "epoch": epoch.epoch,
-            "learning_rate": epoch.learning_rate,
-            "train_loss": epoch.train_loss,
-            "validation_loss": epoch.validation_loss,
-            "validation_accuracy": epoch.validation_accuracy,
-            "training_images_per_second": training.record.data.num_train / epoch.training_s,
-            "loss_scale": epoch.loss_scale,
-            "num_skipped_steps": epoch.num_skipped_steps,
-        }
-        for group in groups
-        for training in group.members
-        for epoch in training.record.history
-    ]
+    rows = []
+    for group in groups:
+        values = {name: group.family.value(name) for name in distinguishing}
+        for training in group.members:
+            origin = {column: origin_of(training)[column] for column in apart}
+            rows += [_epoch_row(training.record, epoch, origin, values) for epoch in training.record.history]
     if not rows:
         return nothing(results, "Epochs")
     frame = pd.DataFrame(rows)
-    return Table(
-        title="Epochs of full trainings",
-        frame=frame,
-        columns=(
-            *telling_apart(origins),
-            *([text_column("recipe")] if frame["recipe"].nunique() > 1 else []),
-            *value_columns(distinguishing),
-            text_column("model"),
-            text_column("precision"),
-            *([text_column("seed")] if frame["seed"].nunique() > 1 else []),
-            text_column("epoch"),
-            Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
-            Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
-            Column(heading="validation loss", show=_validation_loss, numeric=True),
-            metric_column("validation_accuracy"),
-            metric_column("training_images_per_second"),
-            Column(
-                heading="loss scale",
-                show=lambda row: "-" if row["loss_scale"] is None else f"{row['loss_scale']:g}",
-                numeric=True,
-            ),
-            metric_column("num_skipped_steps"),
-        ),
-        notes=notes_of(results),
-    )
+    columns = telling_apart(origins)
+    if frame["recipe"].nunique() > 1:
+        columns.append(text_column("recipe"))
+    columns += value_columns(distinguishing)
+    columns += [text_column("model"), text_column("precision")]
+    if frame["seed"].nunique() > 1:
+        columns.append(text_column("seed"))
+    columns += [
+        text_column("epoch"),
+        Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
+        Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
+        Column(heading="validation loss", show=_validation_loss, numeric=True),
+        metric_column("validation_accuracy"),
+        metric_column("training_images_per_second"),
+        Column(heading="loss scale", show=_loss_scale, numeric=True),
+        metric_column("num_skipped_steps"),
+    ]
+    return Table(title="Epochs of full trainings", frame=frame, columns=tuple(columns), notes=notes_of(results))
+
+
+def _epoch_row(
+    record: TrainingRecord, epoch: EpochRecord, origin: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        **origin,
+        "recipe": record.recipe.name,
+        **values,
+        "model": record.workload.model,
+        "precision": record.workload.precision,
+        "seed": record.seed,
+        "epoch": epoch.epoch,
+        "learning_rate": epoch.learning_rate,
+        "train_loss": epoch.train_loss,
+        "validation_loss": epoch.validation_loss,
+        "validation_accuracy": epoch.validation_accuracy,
+        "training_images_per_second": record.data.num_train / epoch.training_s,
+        "loss_scale": epoch.loss_scale,
+        "num_skipped_steps": epoch.num_skipped_steps,
+    }
+
+
+def _loss_scale(row: Mapping[str, Any]) -> str:
+    return "-" if row["loss_scale"] is None else f"{row['loss_scale']:g}"
 
 
 def _validation_loss(row: Mapping[str, Any]) -> str:

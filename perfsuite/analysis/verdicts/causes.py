@@ -116,37 +116,55 @@ def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None
 
 
 def changed_kernels(sides: Sides, row: int) -> list[str]:
-    """Return in words which kernels of a pass changed, the largest change first; empty where there are no profiles."""
-    old, new = (_profiles(sides.records(row, candidate=side)) for side in (False, True))
+    """Return in words which kernels of an iteration changed, the largest change first; empty where there are no profiles."""
+    old = _profiles(sides.records(row, candidate=False))
+    new = _profiles(sides.records(row, candidate=True))
     if not old or not new or not all(profile.kernels_s > 0 for profile in (*old, *new)):
         return []
+    old_pass_s = statistics.median(profile.kernels_s for profile in old)
+    new_pass_s = statistics.median(profile.kernels_s for profile in new)
     before, after = _seconds(old), _seconds(new)
-    whole = statistics.median(profile.kernels_s for profile in old)
-    # A kernel that is not among the ten most expensive takes at most as long as the last of them.
-    least_before, least_after = min(before.values(), default=0.0), min(after.values(), default=0.0)
-    changes = {}
-    for name in {**before, **after}:
-        change = after.get(name, least_after) - before.get(name, least_before)
-        grew, shrank = name in after, name in before
-        changes[name] = change if grew and shrank else max(change, 0.0) if grew else min(change, 0.0)
-    named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * whole]
-    lines = [
-        f"  all kernels {duration(statistics.median(profile.kernels_s for profile in new))} after {duration(whole)}"
-    ]
-    for name in sorted(named, key=lambda name: abs(changes[name]), reverse=True)[:MAX_KERNELS]:
-        if name not in before:
-            what = f"at least, new among the ten most expensive, {duration(after[name])}"
-        elif name not in after:
-            what = f"at least, no longer among the ten most expensive, {duration(before[name])} before"
-        else:
-            what = f"{duration(after[name])} after {duration(before[name])}"
-        lines.append(f"  {100 * changes[name] / whole:+.1f}% of an iteration: {name}: {what}")
+    changes = _changes(before, after)
+    named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * old_pass_s]
+    named.sort(key=lambda name: abs(changes[name]), reverse=True)
+    lines = [f"  all kernels {duration(new_pass_s)} after {duration(old_pass_s)}"]
+    for name in named[:MAX_KERNELS]:
+        percent = 100 * changes[name] / old_pass_s
+        lines.append(f"  {percent:+.1f}% of an iteration: {name}: {_seconds_in_words(name, before, after)}")
     if not named:
         lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of an iteration")
-    bounds = [sorted({profile.bound for profile in side if profile.bound is not None}) for side in (old, new)]
-    if bounds[0] != bounds[1]:
-        lines.append(f"  {' or '.join(bounds[1]) or 'unknown'}, {' or '.join(bounds[0]) or 'unknown'} before")
+    old_bounds, new_bounds = _bounds(old), _bounds(new)
+    if old_bounds != new_bounds:
+        lines.append(f"  {' or '.join(new_bounds) or 'unknown'}, {' or '.join(old_bounds) or 'unknown'} before")
     return lines
+
+
+def _changes(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Return by how many seconds each kernel changed, at least."""
+    # A kernel that is not among the ten most expensive takes at most as long as the last of them.
+    most_before = min(before.values(), default=0.0)
+    most_after = min(after.values(), default=0.0)
+    changes = {}
+    for name in {**before, **after}:
+        change = after.get(name, most_after) - before.get(name, most_before)
+        if name not in before:
+            change = max(change, 0.0)
+        elif name not in after:
+            change = min(change, 0.0)
+        changes[name] = change
+    return changes
+
+
+def _seconds_in_words(name: str, before: dict[str, float], after: dict[str, float]) -> str:
+    if name not in before:
+        return f"at least, new among the ten most expensive, {duration(after[name])}"
+    if name not in after:
+        return f"at least, no longer among the ten most expensive, {duration(before[name])} before"
+    return f"{duration(after[name])} after {duration(before[name])}"
+
+
+def _bounds(profiles: Sequence[Profile]) -> list[str]:
+    return sorted({profile.bound for profile in profiles if profile.bound is not None})
 
 
 def _profiles(records: Sequence[Record]) -> list[Profile]:

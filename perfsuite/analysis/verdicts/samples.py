@@ -159,20 +159,16 @@ def reduce_process(file: ResultFile) -> ProcessResult:
     Raises:
         ResultFileError: It holds a benchmark twice, or a time of nothing.
     """
-    cells = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and benchmark.training is None]
-    keys = tuple(_key(benchmark) for benchmark in cells)
-    if len(set(keys)) < len(keys):
-        seen: set[Key] = set()
-        twice = next(cell.fullname for cell, key in zip(cells, keys, strict=True) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ResultFileError(f"{file.path}: holds {twice!r:.200} twice; one process measures a benchmark once")
-    workloads = tuple(None if cell.record is None else cell.record.workload for cell in cells)
-    peaks = [None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes") for cell in cells]
-    own = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and not benchmark.replayed]
-    run_ids = sorted({benchmark.run_id for benchmark in own if benchmark.run_id is not None})
+    judged = [benchmark for benchmark in file.benchmarks if benchmark.pair is None]
+    cells = [benchmark for benchmark in judged if benchmark.training is None]
+    keys = tuple(_key(cell) for cell in cells)
+    _check_unique(file.path, cells, keys)
     times = _reduced_times(file.path, cells)
-    pairs = [benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is not None]
-    judged = {benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is None}
-    with_outcome = {outcome.nodeid for outcome in file.outcomes}
+    own_run_ids = {benchmark.run_id for benchmark in judged if not benchmark.replayed}
+    run_ids = sorted(run_id for run_id in own_run_ids if run_id is not None)
+    judged_names = {benchmark.fullname for benchmark in judged}
+    pair_names = [benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is not None]
+    names_with_outcome = {outcome.nodeid for outcome in file.outcomes}
     return ProcessResult(
         path=file.path,
         started=started_s(file),
@@ -180,21 +176,42 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         versions=versions_of(file),
         keys=keys,
         fullnames=tuple(cell.fullname for cell in cells),
-        workloads=workloads,
+        workloads=tuple(_workload(cell) for cell in cells),
         logs={quantile: np.log(values) for quantile, values in times.quantiles.items()},
         slowest=np.log(times.slowest),
         resolution=times.resolution,
-        num_rounds=np.array([np.nan if cell.times_s is None else len(cell.times_s) for cell in cells], dtype=float),
-        peak_bytes=np.array([np.nan if peak is None else float(peak) for peak in peaks]),
+        num_rounds=np.array([_num_raw_rounds(cell) for cell in cells], dtype=float),
+        peak_bytes=np.array([_peak_bytes(cell) for cell in cells], dtype=float),
         fingerprint="+".join(run_ids) or fingerprint(cells, file.written),
-        num_pairs=len(pairs),
-        measured_pairs=tuple(fullname for fullname in pairs if fullname not in with_outcome),
-        outcomes=tuple(outcome for outcome in file.outcomes if outcome.nodeid not in judged),
+        num_pairs=len(pair_names),
+        measured_pairs=tuple(name for name in pair_names if name not in names_with_outcome),
+        outcomes=tuple(outcome for outcome in file.outcomes if outcome.nodeid not in judged_names),
         trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,
         commit=short_commit(commit_of(file)),
         records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
     )
+
+
+def _check_unique(path: Path, cells: Sequence[Benchmark], keys: Sequence[Key]) -> None:
+    seen: set[Key] = set()
+    for cell, key in zip(cells, keys, strict=True):
+        if key in seen:
+            raise ResultFileError(f"{path}: holds {cell.fullname!r:.200} twice; one process measures a benchmark once")
+        seen.add(key)
+
+
+def _workload(cell: Benchmark) -> Workload | None:
+    return None if cell.record is None else cell.record.workload
+
+
+def _num_raw_rounds(cell: Benchmark) -> float:
+    return np.nan if cell.times_s is None else len(cell.times_s)
+
+
+def _peak_bytes(cell: Benchmark) -> float:
+    peak = None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes")
+    return np.nan if peak is None else float(peak)
 
 
 def _key(benchmark: Benchmark) -> Key:
