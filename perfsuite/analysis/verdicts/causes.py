@@ -116,7 +116,7 @@ def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None
 
 
 def changed_kernels(sides: Sides, row: int) -> list[str]:
-    """Return in words which kernels of an iteration changed, the largest change first; empty where there are no profiles."""
+    """Return in words which kernels of an iteration changed, the largest change first; empty without profiles."""
     old = _profiles(sides.records(row, candidate=False))
     new = _profiles(sides.records(row, candidate=True))
     if not old or not new or not all(profile.kernels_s > 0 for profile in (*old, *new)):
