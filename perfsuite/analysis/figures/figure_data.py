@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.frames.cells import Cell, measured_cells
 from perfsuite.analysis.frames.speedup import speedup_frame
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.environments import Across
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.verdicts.compare import Comparison
-from perfsuite.analysis.frames.cells import Cell, measured_cells
 
 
 @dataclass(frozen=True, kw_only=True)
