@@ -9,12 +9,12 @@ import pandas as pd
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames.labels import shared_in_words
 from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.tables.roofline import identity_columns
 from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
 from perfsuite.analysis.tables.table import Column, Table, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
-from perfsuite.analysis.tables.roofline import identity_columns
 
 NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf-no-profile left them out"
 

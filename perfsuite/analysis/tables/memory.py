@@ -12,13 +12,13 @@ from perfsuite.analysis.tables.shared_columns import (
     notes_of,
     telling_apart,
 )
+from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
 from perfsuite.analysis.tables.table import Table, metric_column, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
-from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
 
 _LEFT_OVER = "unexplained: measured minus predicted; anything large is a leak"
 

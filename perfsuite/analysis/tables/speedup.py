@@ -17,6 +17,7 @@ from perfsuite.analysis.tables.shared_columns import (
     place_table_columns,
     warnings_columns,
 )
+from perfsuite.analysis.tables.steps import ALWAYS_SHOWN, steps_table
 from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, text_column
 from perfsuite.precisions import BASELINE
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
-from perfsuite.analysis.tables.steps import ALWAYS_SHOWN, steps_table
 
 
 def speedup_table(results: Results) -> Table:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames.labels import has_any, shared_in_words
+from perfsuite.analysis.tables.roofline import identity_columns
 from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
 from perfsuite.analysis.tables.table import Table, metric_column, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
-from perfsuite.analysis.tables.roofline import identity_columns
 
 CPU_LOADS = {"background_cpu_ratio", "steal_ratio"}
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.analysis.frames.training_groups import determining_in_words
 from perfsuite.analysis.frames.training_words import points
 from perfsuite.analysis.statistics.accuracy import SEED_SD_DOF
-from perfsuite.analysis.verdicts.training_rows import side_means
+from perfsuite.analysis.tables.training_verdicts import EXPLAINED_EPOCHS
+from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN, side_means
 from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
 from perfsuite.formatting import plural
 from perfsuite.metrics import METRICS
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
     from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison, TrainingVerdict
     from perfsuite.records.training import TrainingRecord
-from perfsuite.analysis.tables.training_verdicts import EXPLAINED_EPOCHS
-from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN
 
 
 def explain_training(found: TrainingComparison, one: TrainingVerdict, alpha: float) -> str:
