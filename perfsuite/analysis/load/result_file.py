@@ -121,6 +121,8 @@ def read_result_file(path: Path) -> ResultFile:
             or a field of the wrong type; one line naming file and reason.
     """
     content = _parse(path, _read_text(path))
+    if isinstance(content, list):
+        raise ResultFileError(f"{path}: a list, such as a table in JSON, no result file; pandas.read_json reads tables")
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise ResultFileError(f"{path}: JSON, but not of pytest-benchmark (no list 'benchmarks')")
     try:

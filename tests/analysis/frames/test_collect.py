@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
 
 from perfsuite.analysis.frames.columns import differing_columns
 from perfsuite.analysis.frames.results import collect
+from perfsuite.cli import main
 from perfsuite.records.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -123,3 +125,15 @@ def test_margin_and_percentile_come_from_the_raw_rounds(write_result: Callable[.
     assert row["time_p90_s"] == pytest.approx(1.9)
     batches = times.reshape(6, 5).mean(axis=1)
     assert row["time_margin_ratio"] == pytest.approx(4.0321 * batches.std(ddof=1) / 6**0.5 / 1.5, rel=1e-4)
+
+
+def test_a_table_in_json_is_read_back_by_pandas_and_is_no_result_file(
+    write_result: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_result(make_content([make_entry(make_record(), [0.1, 0.2, 0.3])]))
+    table = tmp_path / "table.json"
+    assert main(["collect", str(path), "-o", str(table)]) == 0
+    (row,) = pd.read_json(table).to_dict("records")
+    assert (row["model"], row["time_median_s"]) == ("resnet18", 0.2)
+    assert main(["collect", str(table)]) == 2
+    assert "a list, such as a table in JSON, no result file" in capsys.readouterr().err

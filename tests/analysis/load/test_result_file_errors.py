@@ -37,7 +37,7 @@ def complaint_about(path: Path) -> str:
         (json.dumps(GOOD)[: json.dumps(GOOD).index("test_train_step")], "cut off"),
         ("hello", "not JSON (line 1, column 1"),
         ("{'a': 1}", "not JSON"),
-        ("[]", "JSON, but not of pytest-benchmark"),
+        ("[]", "a list, such as a table in JSON, no result file"),
         ('{"benchmarks": {}}', "JSON, but not of pytest-benchmark"),
         ('{"benchmarks": [{"fullname": "a", "stats": {"median": NaN}}]}', "NaN in it, which is not a number"),
         ('{"benchmarks": [{"fullname": "a", "stats": {"median": Infinity}}]}', "Infinity in it"),
