@@ -106,11 +106,19 @@ def _decoded(chunks: Iterator[list[tuple[str, bytes]]]) -> Iterator[Images]:
             raise
 
 
+MAX_ENDING_S = 5.0
+"""How long the end of a pool whose processes were killed is waited for; it takes milliseconds."""
+
+
 def _kill(pool: ProcessPoolExecutor) -> None:
     running = list((getattr(pool, "_processes", None) or {}).values())  # a public name comes with 3.14
+    manager = getattr(pool, "_executor_manager_thread", None)
     pool.shutdown(wait=False, cancel_futures=True)
     for process in running:
         process.kill()
+    if manager is not None:
+        # It closes a pipe that the interpreter writes to at its exit: a traceback if both happen at once.
+        manager.join(MAX_ENDING_S)
 
 
 def _decode_chunk(files: Sequence[tuple[str, bytes]]) -> Images:

@@ -122,16 +122,17 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         machine = machine_of(file)
         environment = file_environment(file, machine)
         origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
+        place = {**environment, "machine": machine_key(machine), **origin}
         trainings += full_trainings(file, label)
         for benchmark in file.benchmarks:
-            named = {"name": benchmark.name, "environment": environment, **origin}
             if benchmark.pair is not None:
-                pairs.append(Pair(record=benchmark.pair, **named))
+                pairs.append(Pair(record=benchmark.pair, name=benchmark.name, environment=environment, **origin))
                 continue
             if benchmark.training is not None:
                 continue
             row = _row(benchmark, machine.get("GPU"))
-            rows.append({**row, **environment, "machine": machine_key(machine), **origin})
+            row.update(place)
+            rows.append(row)
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.record is None else benchmark.record.profile)
         outcomes += [

@@ -35,8 +35,12 @@ def plain(value: Any) -> Any:
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as dicts of plain values, absent ones None."""
     names = [str(name) for name in frame.columns]
-    columns = [_plain_values(column) for _, column in frame.items()]
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns_of(frame), strict=True)]
+
+
+def columns_of(frame: pd.DataFrame) -> list[list[Any]]:
+    """Return the columns of a frame as lists of plain values, absent ones None."""
+    return [_plain_values(column) for _, column in frame.items()]
 
 
 def _plain_values(column: pd.Series[Any]) -> list[Any]:

@@ -289,8 +289,11 @@ def _record(entry: dict[str, Any], stats: dict[str, Any], where: str) -> Record 
 def _stats(stats: dict[str, Any], where: str) -> dict[str, float]:
     found = {}
     for theirs, ours in STATS_FIELDS.items():
-        if theirs in stats:
-            found[ours] = _seconds(stats[theirs], f"{where}.{theirs}")
+        value = stats.get(theirs)
+        if type(value) is float and 0 <= value <= MAX_TIME_S:  # nearly always, and there may be a million of them
+            found[ours] = value
+        elif theirs in stats:
+            found[ours] = _seconds(value, f"{where}.{theirs}")
     return found
 
 
@@ -307,8 +310,6 @@ def _is_time_of_ours(value: object) -> bool:
 
 
 def _seconds(value: object, where: str) -> float:
-    if type(value) is float and 0 <= value <= MAX_TIME_S:  # nearly always, and there may be a million of them
-        return value
     if not isinstance(value, int | float) or not _is_time(value):
         raise RecordError(f"{where} is {_shown(value)}, a time in seconds is needed")
     return float(value)

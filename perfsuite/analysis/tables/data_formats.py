@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.rows import columns_of
 from perfsuite.formatting import printable, printable_json
 
 if TYPE_CHECKING:
@@ -17,17 +18,30 @@ def render_csv(table: Table) -> str:
     """Return every column of the frame in base units, one line per row; absent values are empty."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    rows = table.rows()
-    headings = (rows[0] if rows else {}) if isinstance(table.frame, list) else table.frame.columns
-    writer.writerow(_csv_cell(str(heading)) for heading in headings)
-    writer.writerows([_csv_cell(value) for value in row.values()] for row in rows)
+    if isinstance(table.frame, list):
+        rows = table.rows()
+        writer.writerow(_csv_cell(heading) for heading in (rows[0] if rows else {}))
+        writer.writerows([_csv_cell(value) for value in row.values()] for row in rows)
+    else:
+        writer.writerow(_csv_cell(str(heading)) for heading in table.frame.columns)
+        writer.writerows(zip(*map(_csv_cells, columns_of(table.frame)), strict=True))
     return stream.getvalue()
 
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 
-
 _NUMBERS = {float, int, bool, type(None)}
+
+
+def _csv_cells(values: list[Any]) -> list[Any]:
+    """Return a column of cells; a text that many rows share is looked at once."""
+    types = set(map(type, values))
+    if types <= _NUMBERS:
+        return values
+    if types <= {str, type(None)}:
+        cells = {value: _csv_cell(value) for value in set(values)}
+        return [cells[value] for value in values]
+    return [_csv_cell(value) for value in values]
 
 
 def _csv_cell(value: Any) -> Any:
