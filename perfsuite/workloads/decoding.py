@@ -111,14 +111,22 @@ MAX_ENDING_S = 5.0
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
-    running = list((getattr(pool, "_processes", None) or {}).values())  # a public name comes with 3.14
+    """End a pool at once, whatever its processes are doing.
+
+    Told of a shutdown first, the pool would wait for ever: for the rest of a result that a killed process was writing,
+    or for a killed process to take the next chunk out of a pipe. Told first that its processes are gone, it closes its
+    pipes. A public way comes with Python 3.14 (`kill_workers`).
+    """
     manager = getattr(pool, "_executor_manager_thread", None)
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in running:
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()
+    # The last writer of the pipe that results come from: now reading it ends.
+    results = getattr(pool, "_result_queue", None)
+    if results is not None:
+        results._writer.close()  # noqa: SLF001 - see above
     if manager is not None:
-        # It closes a pipe that the interpreter writes to at its exit: a traceback if both happen at once.
         manager.join(MAX_ENDING_S)
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _decode_chunk(files: Sequence[tuple[str, bytes]]) -> Images:
