@@ -18,7 +18,7 @@ NUM_ROUNDS = 20
 def process_content(
     times_s: dict[str, list[float]], *, minute: int, host: str = "gpu-a", **machine: Any
 ) -> dict[str, Any]:
-    """Build a pytest-benchmark file that is not ours: rounds by benchmark, the time at which it was written."""
+    """Build a foreign pytest-benchmark file: rounds by benchmark, the time at which it was written."""
     benchmarks = [
         {
             "group": None,

@@ -71,7 +71,7 @@ def test_a_new_figure_is_a_module_and_an_entry(
 
 @pytest.mark.usefixtures("tiny_networks")
 def test_a_new_precision_is_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is measured in every phase, has a target and a colour, and is in tables."""
+    """Its backward pass is verified with its own tolerance; it has a target and a colour."""
     new = dataclasses.replace(POLICIES["amp-bf16"], name="amp-new", color="#123456", thesis_note=None)
     monkeypatch.setitem(POLICIES, "amp-new", new)
     workload = make_workload(precision="amp-new", phase="backward", batch_size=2, device_type="cpu")

@@ -70,7 +70,7 @@ def thesis_chart(figure_data: FigureData) -> Drawing | None:
         panels=tuple(panels),
         legend=(
             Swatch(label="measured", color=color, look="point"),
-            Swatch(label="the thesis's", color=INK, look="diamond"),
+            Swatch(label="thesis", color=INK, look="diamond"),
             *bracket_legend(ratios, color),
         ),
         notes=("another machine and another torch: ratios are comparable, times are not",),

@@ -11,6 +11,7 @@ from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
 from perfsuite.analysis.tables.table import Column, Table
 from perfsuite.analysis.tables.training_verdicts import trainings_table
+from perfsuite.analysis.verdicts.metric_verdict import metric_columns
 from perfsuite.analysis.verdicts.ranking import ranked
 from perfsuite.analysis.verdicts.training_rows import training_rows
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
@@ -127,11 +128,8 @@ def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
         "num_failed_candidate": benchmark.num_failed[1],
         "min_effect": benchmark.min_effect,
     }
-    for name, metric, unit in (("time", benchmark.time, "s"), ("memory", benchmark.memory, "bytes")):
-        for key in ("verdict", "ratio", "ratio_low", "ratio_high"):
-            row[f"{name}_{key}"] = None if metric is None else getattr(metric, key)
-        row[f"{name}_baseline_{unit}"] = None if metric is None else metric.baseline
-        row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate
+    row |= metric_columns("time", benchmark.time, "s")
+    row |= metric_columns("memory", benchmark.memory, "bytes")
     row["time_mde95"] = benchmark.time.mde95
     row["time_p_value"] = benchmark.time.p_value
     for name, other in (("relative", benchmark.time.relative), ("slowest_rounds", benchmark.time.tail)):

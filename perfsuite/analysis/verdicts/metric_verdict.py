@@ -263,3 +263,17 @@ def _no_peak(peaks: Floats, is_candidate: Bools, has_it: Bools, unusable: Bools)
 def percent(ratio: float) -> str:
     """Return a ratio as a change: `+5.1%`."""
     return f"{100 * (ratio - 1):+.1f}%"
+
+
+def metric_columns(name: str, metric: MetricVerdict | None, unit: str) -> dict[str, Any]:
+    """Return the verdict on a metric as columns of a row, all None where it was not judged.
+
+    Args:
+        name: What the columns begin with: `time`, `memory`.
+        metric: The verdict.
+        unit: Of the values of both sides, as names end with it.
+    """
+    columns = {f"{name}_{key}": getattr(metric, key, None) for key in ("verdict", "ratio", "ratio_low", "ratio_high")}
+    columns[f"{name}_baseline_{unit}"] = getattr(metric, "baseline", None)
+    columns[f"{name}_candidate_{unit}"] = getattr(metric, "candidate", None)
+    return columns

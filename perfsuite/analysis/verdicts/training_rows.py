@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.verdicts.metric_verdict import metric_columns
 from perfsuite.analysis.verdicts.ranking import ranked_trainings
 
 if TYPE_CHECKING:
@@ -37,11 +38,8 @@ def training_row(one: TrainingVerdict) -> dict[str, Any]:
         "num_failed_candidate": one.num_failed[1],
         "min_effect": one.min_effect,
     }
-    for name, metric, unit in (("time", one.time, "s"), ("memory", one.memory, "bytes")):
-        for key in ("verdict", "ratio", "ratio_low", "ratio_high"):
-            row[f"{name}_{key}"] = None if metric is None else getattr(metric, key)
-        row[f"{name}_baseline_{unit}"] = None if metric is None else metric.baseline
-        row[f"{name}_candidate_{unit}"] = None if metric is None else metric.candidate
+    row |= metric_columns("time", one.time, "s")
+    row |= metric_columns("memory", one.memory, "bytes")
     for field in dataclasses.fields(one.accuracy):
         if field.name not in {"reason", "details"}:
             row[f"accuracy_{field.name}"] = getattr(one.accuracy, field.name)
