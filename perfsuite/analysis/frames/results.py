@@ -22,13 +22,14 @@ from perfsuite.analysis.load.environment_columns import (
 from perfsuite.analysis.load.file_series import series_name
 from perfsuite.analysis.load.full_training import full_trainings, without_replays
 from perfsuite.analysis.load.machine_info import machine_key, machine_of
-from perfsuite.analysis.load.result_file import Benchmark, ResultFile, fingerprint, read_result_files
+from perfsuite.analysis.load.result_file import ResultFile, fingerprint, read_result_files
 from perfsuite.mean_margin import relative_margins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from perfsuite.analysis.load.benchmark_entry import Benchmark
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from perfsuite.analysis.load.benchmark_entry import Benchmark
     from perfsuite.analysis.load.full_training import FullTraining
-    from perfsuite.analysis.load.result_file import Benchmark, ResultFile
+    from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.analysis.verdicts.attempts import Attempts
     from perfsuite.records.cell import Record

@@ -24,7 +24,7 @@ from perfsuite.analysis.frames.foreign_findings import (
     foreign_findings,
 )
 from perfsuite.analysis.frames.results import collect
-from perfsuite.analysis.load.result_file import STATS_FIELDS
+from perfsuite.analysis.load.benchmark_entry import STATS_FIELDS
 from perfsuite.analysis.tables.data_formats import render_csv, render_json
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
