@@ -175,7 +175,7 @@ def _curve_panel(title: str, unit: str, scale: str, curves: Sequence[Curve]) -> 
         finding=f"{name}, after the last epoch: {enumerate_words(ends[:8])}",
         draw=draw,
         height=2.35 + _second_line(title),
-        margins=(0.62, 0.14, 0.46, 0.36 + _second_line(title)),
+        margins=(0.78, 0.14, 0.46, 0.36 + _second_line(title)),
     )
 
 
