@@ -1,9 +1,11 @@
-"""The command `perfsuite`: one sub-command per user task, thin; imports lazily so that --help is instant."""
+"""The command `perfsuite`: a table of its commands, whose modules are imported when they are called."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,20 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from perfsuite.commands.parser import Parser
+
+COMMANDS = {
+    "collect": "result files -> a table",
+    "compare": "baseline against candidate: did anything regress?",
+    "memory": "predict the peak memory of a training step, without a GPU",
+    "ab": "two interpreters, checkouts or settings interleaved: did it get slower?",
+    "noise": "the same code against itself: the smallest slowdown that this machine can detect",
+    "doctor": "is this machine fit to measure?",
+    "limits": "theoretical time of a step and a training on a GPU, with direct convolution",
+    "data": "the images of full trainings: download, import, verify, show",
+    "report": "result files -> one HTML page",
+    "chart": "result files -> one figure",
+}
+"""Every command has a module of its name in `perfsuite.commands`, with `add_options(command)` and `run(options)`."""
 
 
 def run() -> NoReturn:
@@ -31,13 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one line for a bug in perfsuite; 130 after Ctrl-C.
     """
     from perfsuite.commands.ending import ending_in_one_line
-    from perfsuite.commands.output import choose_format
     from perfsuite.paths import require_current_folder
 
+    words = sys.argv[1:] if arguments is None else arguments
     with ending_in_one_line() as ending:
-        options = _parser().parse_args(arguments)
-        choose_format(options)
+        options = _parser(words).parse_args(words)
         require_current_folder()
+        if "format" in options:
+            from perfsuite.commands.output import choose_format
+
+            choose_format(options)
         ending.status = int(options.run(options))
     return ending.status
 
@@ -54,17 +73,10 @@ def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
     os._exit(130)
 
 
-def _parser() -> Parser:
+def _parser(arguments: Sequence[str]) -> Parser:
+    """Return the parser of these arguments: of the commands, only one that is named there is imported."""
     from perfsuite import __version__
-    from perfsuite.commands.ab import add_ab, add_noise
-    from perfsuite.commands.collect import add_collect
-    from perfsuite.commands.compare import add_compare
-    from perfsuite.commands.data import add_data
-    from perfsuite.commands.doctor import add_doctor
-    from perfsuite.commands.limits import add_limits
-    from perfsuite.commands.memory import add_memory
     from perfsuite.commands.parser import Parser
-    from perfsuite.commands.report import add_report
 
     parser = Parser(
         prog="perfsuite",
@@ -73,13 +85,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"perfsuite {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_collect(commands)
-    add_compare(commands)
-    add_memory(commands)
-    add_ab(commands)
-    add_noise(commands)
-    add_doctor(commands)
-    add_limits(commands)
-    add_data(commands)
-    add_report(commands)
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(name, help=about)
+        if name in arguments:
+            module = importlib.import_module(f"perfsuite.commands.{name}")
+            module.add_options(command)
+            command.set_defaults(run=module.run)
     return parser

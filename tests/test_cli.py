@@ -125,15 +125,30 @@ def test_memory_refuses_a_bad_value_in_one_line(
     assert err.count("\n") == 1
 
 
-def test_help_imports_neither_torch_nor_pandas() -> None:
+def test_help_imports_no_command() -> None:
     code = (
         "import sys\n"
-        "from perfsuite.cli import main\n"
+        "from perfsuite.cli import COMMANDS, main\n"
         "try:\n"
         "    main(['--help'])\n"
         "except SystemExit:\n"
         "    pass\n"
         "assert not {'torch', 'pandas', 'numpy', 'rich', 'scipy'} & set(sys.modules)\n"
+        "assert not {f'perfsuite.commands.{name}' for name in COMMANDS} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_help_of_every_command_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from perfsuite.cli import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    try:\n"
+        "        main([name, '--help'])\n"
+        "    except SystemExit as ending:\n"
+        "        assert ending.code in {0, None}, name\n"
+        "assert not {'torch', 'matplotlib'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

@@ -82,7 +82,7 @@ def test_every_command_in_a_page_is_accepted(path: Path, capsys: pytest.CaptureF
     for command in commands_in(path):
         arguments = shlex.split(command.replace("[", "").replace("]", ""))
         try:
-            _parser().parse_args(arguments)
+            _parser(arguments).parse_args(arguments)
         except SystemExit:
             error = capsys.readouterr().err
             assert "are required: FILE" in error, f"perfsuite {command}: {error}"  # in a sentence files may be missing

@@ -43,6 +43,9 @@ def test_a_bug_is_one_line_with_a_status_of_its_own_and_its_traceback_in_a_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken:
+        def __init__(self, _words: object) -> None:
+            pass
+
         @staticmethod
         def parse_args(_arguments: object) -> None:
             raise ZeroDivisionError("as\x1b[2J planned")

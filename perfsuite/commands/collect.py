@@ -6,48 +6,47 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.tables.registry import TABLES
+from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
+from perfsuite.analysis.tables.pull_request import render_comment
+from perfsuite.analysis.tables.registry import TABLES, build_table, held_tables
+from perfsuite.analysis.tables.speedup import steps_summary
 from perfsuite.commands.inputs import ResultFiles
-from perfsuite.commands.output import add_output, check_output, rendered, say, show, without_garbage_collection, write
+from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
+from perfsuite.commands.streams import say, write
+from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
     import argparse
 
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.tables.table import Table
-    from perfsuite.commands.parser import Commands
+    from perfsuite.commands.parser import Parser
 
 SEVERAL_TABLES = ("terminal", "markdown")
 """Formats that hold more than one table."""
 
 
-def add_collect(commands: Commands) -> None:
-    """Add the command `collect`."""
-    collect = commands.add_parser(
-        "collect",
-        help="result files -> a table",
-        description="Show result files as one table. Reads any pytest-benchmark JSON; several files are shown "
-        "together, distinguished by what differs between them.",
+def add_options(command: Parser) -> None:
+    """Add the options of the command `collect`."""
+    command.description = (
+        "Show result files as one table. Reads any pytest-benchmark JSON; several files are shown "
+        "together, distinguished by what differs between them."
     )
-    collect.add_argument(
+    command.add_argument(
         "files", nargs="+", metavar="FILE", type=Path, action=ResultFiles, help="pytest-benchmark JSON, or a folder"
     )
     listed = "; ".join(f"{name}: {kind.about}" for name, kind in TABLES.items())
-    collect.add_argument(
+    command.add_argument(
         "--table",
         metavar="NAME",
         help=f"{listed}; default: what the files hold".replace("%", "%%"),
     )
-    add_output(collect)
-    collect.set_defaults(run=_collect)
+    add_output(command)
 
 
 @without_garbage_collection()
-def _collect(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
-    from perfsuite.analysis.tables.registry import held_tables
-    from perfsuite.parsing import choose
-
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
     if options.table is not None:
         choose(TABLES, options.table, kind="table")
     check_output(options, options.files)
@@ -72,9 +71,6 @@ def _collect(options: argparse.Namespace) -> int:
 def _show_one(name: str, results: Results, options: argparse.Namespace) -> int:
     table = _built(name, results)
     if options.format == "markdown" and name == "steps" and len(table.frame) > 1:
-        from perfsuite.analysis.tables.pull_request import render_comment
-        from perfsuite.analysis.tables.speedup import steps_summary
-
         head = steps_summary(results)
         if head is not None:
             write(render_comment(table, head=head, what="cells"), options.output)
@@ -83,9 +79,6 @@ def _show_one(name: str, results: Results, options: argparse.Namespace) -> int:
 
 
 def _built(name: str, results: Results) -> Table:
-    from perfsuite.analysis.frames.noise_floor import noise_notes
-    from perfsuite.analysis.tables.registry import build_table
-
     table = build_table(name, results)
     if name == "steps" and results.has_records and table.columns and "noise_measured" not in results.benchmarks:
         return dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))

@@ -6,17 +6,27 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.figures.export import save_chart
+from perfsuite.analysis.figures.processes import process_chart, training_chart
+from perfsuite.analysis.frames.environments import across, read_axes
+from perfsuite.analysis.frames.noise_floor import known_noise_floors
+from perfsuite.analysis.load.result_file import read_result_files
+from perfsuite.analysis.tables.comparison_json import comparison_json
+from perfsuite.analysis.tables.environments import across_json, across_rows, across_tables
+from perfsuite.analysis.tables.explanation import explain, find_explained
+from perfsuite.analysis.tables.pull_request import render_comments
+from perfsuite.analysis.tables.training_explanation import explain_training
+from perfsuite.analysis.tables.verdicts import comparison_markdown, comparison_rows, comparison_tables, first_rows
+from perfsuite.analysis.verdicts.compare import FAIL_ON, compare
+from perfsuite.analysis.verdicts.noise_floor import in_words
+from perfsuite.analysis.verdicts.samples import join_sides, reduce_process
+from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
 from perfsuite.commands.inputs import ResultFiles
-from perfsuite.commands.output import (
-    add_output,
-    check_output,
-    rendered,
-    say,
-    show,
-    without_garbage_collection,
-    write,
-)
+from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
 from perfsuite.commands.parser import EXIT_FAILED
+from perfsuite.commands.streams import say, write
+from perfsuite.errors import InvalidChoiceError
+from perfsuite.parsing import choose, split_names
 
 if TYPE_CHECKING:
     import argparse
@@ -24,22 +34,19 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.analysis.verdicts.compare import Comparison
-    from perfsuite.analysis.verdicts.thresholds import Judging
-    from perfsuite.commands.parser import Commands
+    from perfsuite.commands.parser import Parser
 
 
-def add_compare(commands: Commands) -> None:
-    """Add the command `compare`."""
-    compare = commands.add_parser(
-        "compare",
-        help="baseline against candidate: did anything regress?",
-        description="Say for every benchmark whether the candidate regressed, improved, stayed unchanged, or whether "
+def add_options(command: Parser) -> None:
+    """Add the options of the command `compare`."""
+    command.description = (
+        "Say for every benchmark whether the candidate regressed, improved, stayed unchanged, or whether "
         "the data cannot tell. Every file is one process; five or more a side, interleaved (A B B A), give sharp "
         "verdicts. Reads any pytest-benchmark JSON. Exit status: 0, or 1 where --fail-on is met, or 2 for unusable "
-        "input.",
+        "input."
     )
     for side in ("baseline", "candidate"):
-        compare.add_argument(
+        command.add_argument(
             f"--{side}",
             nargs="+",
             required=True,
@@ -48,19 +55,18 @@ def add_compare(commands: Commands) -> None:
             action=ResultFiles,
             help="one per process, or a folder of them",
         )
-    compare.add_argument(
+    command.add_argument(
         "--across",
         metavar="AXES",
         help="gpu, torch, board or several (gpu,torch): set machines, versions or GPUs of one model side by side as "
         "ratios, without verdicts",
     )
-    add_judging(compare)
-    compare.add_argument(
+    add_judging(command)
+    command.add_argument(
         "--ignore-host", action="store_true", help="host names differ although the machine is the same"
     )
-    compare.add_argument("--explain", metavar="FULLNAME", help="the numbers behind one verdict; -o plot.svg draws them")
-    add_output(compare)
-    compare.set_defaults(run=_compare)
+    command.add_argument("--explain", metavar="FULLNAME", help="the numbers behind one verdict; -o plot.svg draws them")
+    add_output(command)
 
 
 def add_judging(command: argparse.ArgumentParser) -> None:
@@ -98,8 +104,6 @@ def read_judging(options: argparse.Namespace) -> Judging:
     Raises:
         PerfsuiteError: An option or the file of thresholds is not usable.
     """
-    from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
-
     return Judging(
         thresholds=read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds),
         margin=parse_margin(options.accuracy_margin),
@@ -113,10 +117,6 @@ def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         InvalidChoiceError: An unknown name, or `never` among others.
     """
-    from perfsuite.analysis.verdicts.compare import FAIL_ON
-    from perfsuite.errors import InvalidChoiceError
-    from perfsuite.parsing import choose, split_names
-
     names = split_names("--fail-on", options.fail_on)
     for name in names:
         choose(dict.fromkeys(FAIL_ON), name, kind="--fail-on")
@@ -138,8 +138,6 @@ def judge_files(
     Raises:
         ResultFileError: A file cannot be used.
     """
-    from perfsuite.analysis.load.result_file import read_result_files
-
     return judge(read_result_files(baseline), read_result_files(candidate), judging, ignore_host=ignore_host)
 
 
@@ -155,11 +153,6 @@ def judge(
     Raises:
         ResultFileError: A file holds a benchmark twice, or both sides hold the same run.
     """
-    from perfsuite.analysis.frames.noise_floor import known_noise_floors
-    from perfsuite.analysis.verdicts.compare import compare
-    from perfsuite.analysis.verdicts.noise_floor import in_words
-    from perfsuite.analysis.verdicts.samples import join_sides, reduce_process
-
     old, new = ([reduce_process(file) for file in side] for side in (baseline, candidate))
     thresholds = judging.thresholds
     comparison = compare(
@@ -180,14 +173,6 @@ def judge(
 
 def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
     """Write a comparison as it was asked for; the exit status that --fail-on asks for."""
-    from perfsuite.analysis.tables.comparison_json import comparison_json
-    from perfsuite.analysis.tables.verdicts import (
-        comparison_markdown,
-        comparison_rows,
-        comparison_tables,
-        first_rows,
-    )
-
     if options.format == "json":
         write(comparison_json(comparison), options.output)
     elif options.format == "markdown":
@@ -205,7 +190,8 @@ def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
     return EXIT_FAILED if failures else 0
 
 
-def _compare(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
     check_output(options, [*options.baseline, *options.candidate, options.thresholds])
     if options.across is not None:
         return _across(options)
@@ -218,32 +204,19 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
-    from perfsuite.analysis.tables.explanation import explain, find_explained
-    from perfsuite.analysis.tables.training_explanation import explain_training
-
     row = find_explained(comparison, options.explain)
     if not isinstance(row, int):
         if options.output is not None:
-            from perfsuite.analysis.figures.export import save_chart
-            from perfsuite.analysis.figures.processes import training_chart
-
             save_chart(training_chart(row), options.output)
         write(explain_training(comparison.trainings, row, comparison.alpha), None)
         return 0
     if options.output is not None:
-        from perfsuite.analysis.figures.export import save_chart
-        from perfsuite.analysis.figures.processes import process_chart
-
         save_chart(process_chart(comparison, row), options.output)
     write(explain(comparison, row), None)
     return 0
 
 
 def _across(options: argparse.Namespace) -> int:
-    from perfsuite.analysis.frames.environments import across, read_axes
-    from perfsuite.analysis.tables.environments import across_json, across_rows, across_tables
-    from perfsuite.analysis.tables.pull_request import render_comments
-
     found = across(options.baseline, options.candidate, read_axes(options.across))
     if options.format == "json":
         text = across_json(found)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.output import say_progress, write
+from perfsuite.commands.streams import say_progress, write
 from perfsuite.errors import DataError
 from perfsuite.paths import same_file
+from perfsuite.workloads import images
+from perfsuite.workloads.canonical import canonical_fingerprint
 
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.commands.parser import Commands
+    from perfsuite.commands.parser import Parser
 
 
-def add_data(commands: Commands) -> None:
-    """Add the command `data`."""
-    data = commands.add_parser(
-        "data",
-        help="the images of full trainings: download, import, verify, show",
-        description="Bring the images of full trainings into their one file: CIFAR-10 itself, or any mirror of it.",
+def add_options(command: Parser) -> None:
+    """Add the options of the command `data`."""
+    command.description = (
+        "Bring the images of full trainings into their one file: CIFAR-10 itself, or any mirror of it."
     )
-    actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, words in (
         ("download", "CIFAR-10 through torchvision, checked against its published MD5 sums"),
         ("import", "a mirror as class folders {train,test}/<class>/*: a folder, .zip, .tar, .tar.gz, .tar.xz"),
@@ -38,12 +38,11 @@ def add_data(commands: Commands) -> None:
             type=Path,
             help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder",
         )
-        action.set_defaults(run=_data, action=name)
+        action.set_defaults(action=name)
 
 
-def _data(options: argparse.Namespace) -> int:
-    from perfsuite.workloads import images
-
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
     path = options.data or images.default_path()
     if options.action == "import" and same_file(options.path, path):
         raise DataError(f"--data {path}: is what is to be imported; name another file")
@@ -52,7 +51,7 @@ def _data(options: argparse.Namespace) -> int:
             f"--data {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"
         )
     if options.action == "download":
-        from perfsuite.workloads.download import download_images
+        from perfsuite.workloads.download import download_images  # with torchvision, and so with torch
 
         found = download_images()
         images.save_image_set(found, path)
@@ -75,8 +74,6 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _kind(*, is_canonical: bool) -> str:
-    from perfsuite.workloads.canonical import canonical_fingerprint
-
     if is_canonical:
         return "CIFAR-10 itself"
     if canonical_fingerprint() is None:

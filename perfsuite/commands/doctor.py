@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.tables.table import Column, Table, text_column
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.parser import EXIT_FAILED
 from perfsuite.formatting import plural
@@ -14,35 +15,32 @@ from perfsuite.parsing import require_device_name
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.analysis.tables.table import Table
-    from perfsuite.commands.parser import Commands
+    from perfsuite.commands.parser import Parser
     from perfsuite.measure.doctor import Check
 
 SYMBOLS = {"fine": "✓", "notable": "!", "unfit": "✗"}
 STYLES = {"fine": "green", "notable": "yellow", "unfit": "bold red"}
 
 
-def add_doctor(commands: Commands) -> None:
-    """Add the command `doctor`."""
-    doctor = commands.add_parser(
-        "doctor",
-        help="is this machine fit to measure?",
-        description="Look at everything that spoils numbers: GPU, driver and torch, others on the GPU, clocks, power "
+def add_options(command: Parser) -> None:
+    """Add the options of the command `doctor`."""
+    command.description = (
+        "Look at everything that spoils numbers: GPU, driver and torch, others on the GPU, clocks, power "
         "limit, precisions, CPU load, memory, disk, timer. Changes nothing. Exit status: 0, or 1 where the machine is "
-        "unfit.",
+        "unfit."
     )
-    doctor.add_argument(
+    command.add_argument(
         "--device",
         default="auto",
         metavar="DEVICE",
         help="auto (CUDA, else the CPU), cuda, cuda:N for the GPU that torch calls so, or cpu; default: auto",
     )
-    doctor.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
-    add_output(doctor)
-    doctor.set_defaults(run=_doctor)
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    add_output(command)
 
 
-def _doctor(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
     require_device_name("--device", options.device)  # before torch is imported
     from perfsuite.measure.doctor import diagnose
     from perfsuite.measure.machine_state import read_condition
@@ -54,8 +52,6 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def doctor_table(checks: list[Check]) -> Table:
     """Return the report as a table, in the order of the checks."""
-    from perfsuite.analysis.tables.table import Column, Table, text_column
-
     counts = {status: sum(check.status == status for check in checks) for status in ("unfit", "notable")}
     title = "Fit to measure"
     if counts["unfit"]:

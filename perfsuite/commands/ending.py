@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite import __version__
-from perfsuite.commands.output import drop, say
 from perfsuite.commands.parser import EXIT_CRASHED, EXIT_INTERRUPTED, EXIT_USAGE
+from perfsuite.commands.streams import drop, say
 from perfsuite.errors import PerfsuiteError
 
 if TYPE_CHECKING:

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.output import add_output, say_progress, show
+import pandas as pd
+
+from perfsuite.analysis.tables.roofline import paper_table
+from perfsuite.commands.output import add_output, show
+from perfsuite.commands.streams import say_progress
 from perfsuite.gpus import GPUS
 
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.commands.parser import Commands
+    from perfsuite.commands.parser import Parser
 
 
-def add_limits(commands: Commands) -> None:
-    """Add the command `limits`."""
-    limits = commands.add_parser(
-        "limits",
-        help="theoretical time of a step and a training on a GPU, with direct convolution",
-        description="The time of a training step and of the thesis's trainings on a GPU by its data sheet, with the "
+def add_options(command: Parser) -> None:
+    """Add the options of the command `limits`."""
+    command.description = (
+        "The time of a training step and of the thesis's trainings on a GPU by its data sheet, with the "
         "operations of direct convolution at the full peak; without that GPU, and compared with the thesis's times on "
-        "a T4. Winograd's algorithm, which cuDNN may choose in FP32, needs fewer operations.",
+        "a T4. Winograd's algorithm, which cuDNN may choose in FP32, needs fewer operations."
     )
-    limits.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
-    limits.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
-    limits.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
-    limits.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
-    add_output(limits)
-    limits.set_defaults(run=_limits)
+    command.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
+    command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
+    command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
+    command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
+    add_output(command)
 
 
-def _limits(options: argparse.Namespace) -> int:
-    import pandas as pd
-
-    from perfsuite.analysis.tables.roofline import paper_table
-    from perfsuite.offline.limits import limit_cells, plan_limits
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
+    from perfsuite.offline.limits import limit_cells, plan_limits  # with torch: not for --help
 
     sheet, workloads = plan_limits(
         gpu=options.gpu, models=options.model, precisions=options.precision, batch_size=options.batch_size

@@ -4,46 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.commands.output import add_output, say_progress, show
+import pandas as pd
+
+from perfsuite.analysis.tables.memory import predicted_memory_table
+from perfsuite.commands.output import add_output, show
+from perfsuite.commands.streams import say_progress
 from perfsuite.gpus import GPUS
 
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.commands.parser import Commands
+    from perfsuite.commands.parser import Parser
 
 
-def add_memory(commands: Commands) -> None:
-    """Add the command `memory`."""
-    memory = commands.add_parser(
-        "memory",
-        help="predict the peak memory of a training step, without a GPU",
-        description="Predict the peak memory of a training step by a dry run, without a GPU and without allocating. "
-        "With no options: the thesis's six cells compared with its figures.",
+def add_options(command: Parser) -> None:
+    """Add the options of the command `memory`."""
+    command.description = (
+        "Predict the peak memory of a training step by a dry run, without a GPU and without allocating. "
+        "With no options: the thesis's six cells compared with its figures."
     )
-    memory.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
-    memory.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
-    memory.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
-    memory.add_argument(
+    command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
+    command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
+    command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
+    command.add_argument(
         "--gradients",
         choices=("freed", "kept"),
         help="freed by zero_grad, today's default, or kept, as in the thesis; default: kept for the thesis's cells, "
         "freed for cells that you name",
     )
-    capacity = memory.add_mutually_exclusive_group()
+    capacity = command.add_mutually_exclusive_group()
     capacity.add_argument(
         "--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance"
     )
     capacity.add_argument("--gpu", metavar="NAME", help=f"the same for a GPU by name: {', '.join(GPUS)}")
-    add_output(memory)
-    memory.set_defaults(run=_memory)
+    add_output(command)
 
 
-def _memory(options: argparse.Namespace) -> int:
-    import pandas as pd
-
-    from perfsuite.analysis.tables.memory import predicted_memory_table
-    from perfsuite.offline.memory import plan_cells, predict_cells
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
+    from perfsuite.offline.memory import plan_cells, predict_cells  # with torch: not for --help
 
     plan = plan_cells(
         models=options.model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
-from perfsuite.commands.output import say, write
+from perfsuite.commands.streams import say, write
 
 if TYPE_CHECKING:
     from typing import IO, TypeAlias
