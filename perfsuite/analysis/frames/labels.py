@@ -113,6 +113,11 @@ def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
     return not values.empty and (zero or bool((values != 0).any()))
 
 
+def differs(frame: pd.DataFrame, key: str) -> bool:
+    """Whether a column has more than one value."""
+    return bool(frame[key].nunique() > 1)
+
+
 def shared_in_words(frame: pd.DataFrame) -> str:
     """Return what all rows share of workload and environment, for the title; what goes without saying is left out."""
     if frame.empty:

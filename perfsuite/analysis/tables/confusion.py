@@ -18,7 +18,7 @@ from perfsuite.analysis.frames.training_groups import (
     training_origins,
 )
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
-from perfsuite.analysis.tables.table import Column, Table, text_column
+from perfsuite.analysis.tables.table import Column, Table, shown, text_column
 from perfsuite.analysis.tables.trainings import nothing
 from perfsuite.precisions import BASELINE
 
@@ -56,9 +56,9 @@ def confusion_table(results: Results) -> Table:
     return Table(
         title="Confusion matrices: true class in the row, predicted class in the column",
         frame=pd.DataFrame(rows),
-        columns=(
+        columns=shown(
             *place_table_columns(training_origins(results)),
-            *([text_column("recipe")] if len({group.recipe for group in groups}) > 1 else []),
+            text_column("recipe", shown_when=len({group.recipe for group in groups}) > 1),
             *value_columns(distinguishing),
             text_column("model"),
             text_column("precision"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import LEDGER_PARTS, WORKLOAD_COLUMNS, differing_columns
-from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
+from perfsuite.analysis.frames.labels import differs, has_any, shared_in_words, varying
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
-    batch_columns,
+    batch_column,
     notes_of,
     telling_apart,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
-from perfsuite.analysis.tables.table import Table, metric_column, text_column
+from perfsuite.analysis.tables.table import Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +38,19 @@ def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str,
         title: Its title.
         notes: What is listed below it.
     """
-    shown = [*LEDGER_PARTS, "peak_bytes"]
-    shown += [key for key in ("thesis_peak_bytes", "thesis_difference_ratio") if has_any(frame, key, zero=True)]
+    batch = metric_column("largest_batch_size") if "largest_batch_size" in frame else batch_column(frame)
+    thesis = ("thesis_peak_bytes", "thesis_difference_ratio")
     return Table(
         title=title,
         frame=frame,
-        columns=(
+        columns=shown(
             text_column("model"),
             text_column("precision"),
-            *([metric_column("largest_batch_size")] if "largest_batch_size" in frame else batch_columns(frame)),
-            *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
-            *(metric_column(key) for key in shown),
+            batch,
+            text_column("gradients", shown_when=differs(frame, "gradients")),
+            *(metric_column(key) for key in LEDGER_PARTS),
+            metric_column("peak_bytes"),
+            *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in thesis),
         ),
         notes=notes,
     )
@@ -66,18 +68,19 @@ def memory_table(results: Results) -> Table:
     for key in (*keys, "peak_allocated_bytes", "peak_reserved_bytes"):
         if key not in frame:
             frame = frame.assign(**{key: None})  # results of before there was a ledger
-    shown = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
+    workload = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
     identity = [*differing_columns(frame), *WORKLOAD_COLUMNS]
     return Table(
         title=f"Peak memory in MiB and what it is made of{shared_in_words(frame)}",
         frame=frame[["fullname", *identity, *keys, "peak_allocated_bytes", "peak_reserved_bytes", *itemised]],
-        columns=(
+        columns=shown(
             *telling_apart(frame),
-            *(text_column(column, SHORT_HEADINGS.get(column)) for column in shown),
+            *(text_column(column, SHORT_HEADINGS.get(column)) for column in workload),
             *(metric_column(key) for key in keys),
-            *(metric_column(key) for key in itemised if key != "outside_torch_bytes"),
+            metric_column("rounding_bytes", shown_when="rounding_bytes" in itemised),
+            metric_column("cublas_workspace_bytes", shown_when="cublas_workspace_bytes" in itemised),
             metric_column("peak_allocated_bytes", heading="measured"),
-            *(metric_column(key) for key in itemised if key == "outside_torch_bytes"),
+            metric_column("outside_torch_bytes", shown_when="outside_torch_bytes" in itemised),
         ),
         notes=(
             "weights ... other: what a dry run finds alive at the moment of the peak",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS
 from perfsuite.analysis.frames.consistency import consistency_findings
-from perfsuite.analysis.frames.labels import shared_in_words, varying
+from perfsuite.analysis.frames.labels import differs, shared_in_words, varying
 from perfsuite.analysis.frames.overhead import decide, in_percent, paired_estimate
 from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
 from perfsuite.analysis.frames.ratio_text import (
@@ -25,9 +25,9 @@ from perfsuite.analysis.tables.shared_columns import (
     notes_of,
     place_table_columns,
     telling_apart,
-    warnings_columns,
+    warnings_column,
 )
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
+from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -60,16 +60,16 @@ def interleaved_table(results: Results) -> Table:
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
     speedups = _add_inverse(frame, "time_ratio", "speedup_ratio")
     separate = [ratio for ratio in _add_inverse(frame, "separate_time_ratio", "separate_speedup_ratio") if ratio]
-    columns = [*place_table_columns(frame), *_workload_columns(frame)]
-    if frame["baseline_precision"].nunique() > 1:
-        columns.append(text_column("baseline_precision", "against"))
-    columns.append(ratio_column("speedup_ratio", "speed-up", decimals=3))
-    if separate:
-        columns.append(ratio_column("separate_speedup_ratio", "separate cells", decimals=3))
-    if (frame["num_processes"] > 1).any():
-        columns.append(text_column("num_processes", "processes"))
-    columns.append(metric_column("num_blocks"))
-    columns += warnings_columns(frame)
+    columns = shown(
+        *place_table_columns(frame),
+        *_workload_columns(frame),
+        text_column("baseline_precision", "against", shown_when=differs(frame, "baseline_precision")),
+        ratio_column("speedup_ratio", "speed-up", decimals=3),
+        ratio_column("separate_speedup_ratio", "separate cells", decimals=3, shown_when=bool(separate)),
+        text_column("num_processes", "processes", shown_when=bool((frame["num_processes"] > 1).any())),
+        metric_column("num_blocks"),
+        warnings_column(frame),
+    )
     spread_of = _BLOCKS_OR_ROUNDS if separate else "blocks"
     notes = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
     notes += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
@@ -78,7 +78,7 @@ def interleaved_table(results: Results) -> Table:
     notes += _turn_notes(results)
     notes += consistency_findings(results)
     notes += notes_of(results)
-    return Table(title=title, frame=frame, columns=tuple(columns), notes=tuple(notes))
+    return Table(title=title, frame=frame, columns=columns, notes=tuple(notes))
 
 
 def _turn_notes(results: Results) -> list[str]:
@@ -119,18 +119,18 @@ def overhead_table(results: Results) -> Table:
     bounds = ("time_ratio_low", "time_ratio_high", "limit_ratio")
     frame["outcome"] = [decide(*(row[key] for key in bounds)) for row in rows_of(frame)]
     num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "overhead")
-    columns = [
+    limits_differ = bool(frame["limit_ratio"].nunique(dropna=False) > 1)
+    columns = shown(
         *telling_apart(frame),
         *_workload_columns(frame),
         metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
         metric_column("time_median_s", source="time_s", heading="reported ms"),
         Column(heading="difference %", show=_difference, numeric=True),
         metric_column("num_blocks"),
-        *warnings_columns(frame),
+        warnings_column(frame),
         text_column("outcome"),
-    ]
-    if frame["limit_ratio"].nunique(dropna=False) > 1:
-        columns.append(_limit_column())
+        _limit_column(shown_when=limits_differ),
+    )
     interval = _OVER_BLOCKS.format(_block_order(results, "overhead", "bare", "reported"))
     if num_looks > 1:
         interval += f"; it holds at each of up to {num_looks} looks"
@@ -164,14 +164,14 @@ def input_pipeline_table(results: Results) -> Table:
     return Table(
         title=title,
         frame=frame,
-        columns=(
+        columns=shown(
             *place_table_columns(frame),
             *_workload_columns(frame),
             metric_column("training_images_per_second"),
             text_column("against"),
             ratio_column("throughput_ratio", "throughput", decimals=3),
             metric_column("num_blocks"),
-            *warnings_columns(frame),
+            warnings_column(frame),
         ),
         notes=(
             f"interleaved: {_ORDER.format(_block_order(results, 'input_pipeline', 'reference', 'perfsuite'))}",
@@ -198,8 +198,11 @@ def _difference(row: dict[str, Any]) -> str:
     return in_percent(row["time_ratio"], row["time_ratio_low"], row["time_ratio_high"])
 
 
-def _limit_column() -> Column:
-    return Column(heading="limit", show=lambda row: "-" if row["limit_ratio"] is None else f"{row['limit_ratio']:.0%}")
+def _limit_column(*, shown_when: bool) -> Column:
+    def show(row: dict[str, Any]) -> str:
+        return "-" if row["limit_ratio"] is None else f"{row['limit_ratio']:.0%}"
+
+    return Column(heading="limit", show=show, shown_when=shown_when)
 
 
 def _shared_limit(frame: pd.DataFrame) -> str:

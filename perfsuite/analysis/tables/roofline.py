@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
-from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_columns, notes_of, telling_apart
-from perfsuite.analysis.tables.table import Column, Table, metric_column, text_column
+from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_column, notes_of, telling_apart
+from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,11 +37,11 @@ def limits_table(results: Results) -> Table:
     return Table(
         title=title,
         frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "bound"]],
-        columns=(
+        columns=shown(
             *telling_apart(frame),
             *identity_columns(frame),
             *(metric_column(key) for key in keys),
-            *([text_column("bound")] if frame["bound"].notna().any() else []),
+            text_column("bound", shown_when=bool(frame["bound"].notna().any())),
         ),
         notes=(
             (
@@ -57,8 +57,8 @@ def limits_table(results: Results) -> Table:
 
 def identity_columns(frame: pd.DataFrame) -> list[Column]:
     """Return columns for the place and the workload of a row."""
-    shown = varying(frame, WORKLOAD_COLUMNS, ALWAYS_SHOWN)
-    return [text_column(column, SHORT_HEADINGS.get(column)) for column in shown]
+    names = varying(frame, WORKLOAD_COLUMNS, ALWAYS_SHOWN)
+    return [text_column(name, SHORT_HEADINGS.get(name)) for name in names]
 
 
 def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
@@ -68,30 +68,32 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
         frame: A row per cell, as `limit_cells` yields them.
         gpu: Whose data sheet.
     """
-    ours = [key for key in ("thesis_training_time_s", "data_sheet_ratio") if has_any(frame, key)]
+    has_thesis = has_any(frame, "thesis_training_time_s")
+    has_share = has_any(frame, "data_sheet_ratio")
     return Table(
         title=(
             f"Theoretical time on a {gpu.name.upper()} with direct convolution, batch "
             f"{', '.join(map(str, frame['batch_size'].unique()))}"
         ),
         frame=frame,
-        columns=(
+        columns=shown(
             text_column("model"),
             text_column("precision"),
-            *batch_columns(frame),
+            batch_column(frame),
             metric_column("step_flops"),
             metric_column("least_bytes"),
             metric_column("limit_s"),
             text_column("bound_by", "bound by"),
             metric_column("limit_images_per_second"),
             metric_column("limit_training_s"),
-            *(metric_column(key, heading="thesis took" if key.startswith("thesis") else None) for key in ours),
+            metric_column("thesis_training_time_s", heading="thesis took", shown_when=has_thesis),
+            metric_column("data_sheet_ratio", shown_when=has_share),
         ),
         notes=(
             "limit: operations of direct convolution / dense peak, or least bytes / bandwidth if that takes longer",
             WINOGRAD,
             "training: the thesis's epochs of 45,000 images, without evaluation and loading",
-            *(("% of data sheet: the limit / what the thesis took",) if ours else ()),
+            *(("% of data sheet: the limit / what the thesis took",) if has_thesis or has_share else ()),
             gpu.source,
         ),
     )

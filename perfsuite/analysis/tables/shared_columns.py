@@ -8,7 +8,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import differing_columns, place_columns
 from perfsuite.analysis.frames.foreign_findings import findings_in_words
-from perfsuite.analysis.frames.labels import origin_text
+from perfsuite.analysis.frames.labels import differs, origin_text
 from perfsuite.analysis.frames.row_warnings import has_warnings
 from perfsuite.analysis.frames.training_groups import heading_of, value_in_words
 from perfsuite.analysis.tables.table import Column, text_column
@@ -27,14 +27,14 @@ def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame.drop(columns=[column for column in columns if column in frame])
 
 
-def warnings_columns(frame: pd.DataFrame, *, source: str = "warnings") -> list[Column]:
-    """Return a column for what spoils a row, where any row has something."""
-    return [text_column(source, "warnings", foldable=True)] if has_warnings(frame, source) else []
+def warnings_column(frame: pd.DataFrame, *, source: str = "warnings") -> Column:
+    """Return a column for what spoils a row, shown where any row has something."""
+    return text_column(source, "warnings", foldable=True, shown_when=has_warnings(frame, source))
 
 
-def batch_columns(frame: pd.DataFrame) -> list[Column]:
-    """Return a column for the batch size where there are several."""
-    return [text_column("batch_size", "batch")] if frame["batch_size"].nunique() > 1 else []
+def batch_column(frame: pd.DataFrame) -> Column:
+    """Return a column for the batch size, shown where there are several."""
+    return text_column("batch_size", "batch", shown_when=differs(frame, "batch_size"))
 
 
 def telling_apart(frame: pd.DataFrame) -> list[Column]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS
 from perfsuite.analysis.frames.consistency import disagreeing_speedups, excessive_parts
-from perfsuite.analysis.frames.labels import shared_in_words, varying
+from perfsuite.analysis.frames.labels import differs, shared_in_words, varying
 from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import INTERLEAVED, speedup_frame
@@ -15,10 +15,10 @@ from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     notes_of,
     place_table_columns,
-    warnings_columns,
+    warnings_column,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN, steps_table
-from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, text_column
+from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, shown, text_column
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
@@ -35,23 +35,23 @@ def speedup_table(results: Results) -> Table:
         note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
         return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes))
     other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
-    columns = [
+    columns = shown(
         *place_table_columns(results.benchmarks),
         *(text_column(key, SHORT_HEADINGS.get(key)) for key in varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)),
-        *([text_column("precision")] if frame["precision"].nunique() > 1 else []),
+        text_column("precision", shown_when=differs(frame, "precision")),
         metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
         metric_column("images_per_second", heading=f"{other} images/s"),
         ratio_column("speedup_ratio", "speed-up"),
         metric_column("peak_allocated_bytes", source="baseline_peak_allocated_bytes", heading="FP32 peak MiB"),
         metric_column("peak_allocated_bytes", heading=f"{other} peak MiB"),
         metric_column("memory_ratio", heading="memory"),
-        *warnings_columns(frame),
-    ]
+        warnings_column(frame),
+    )
     names = ", ".join(sorted(frame["precision"].unique()))
     return Table(
         title=f"{names} against {BASELINE}{shared_in_words(results.benchmarks)}",
         frame=frame,
-        columns=tuple(columns),
+        columns=columns,
         notes=(
             *_speedup_notes(frame),
             *_left_out_note(frame),

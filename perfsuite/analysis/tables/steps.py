@@ -9,8 +9,8 @@ from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.labels import has_any, name_column, shared_in_words, varying
 from perfsuite.analysis.frames.noise_floor import noise_notes
 from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
-from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, notes_of, telling_apart, warnings_columns, without
-from perfsuite.analysis.tables.table import Column, Table, metric_column, text_column
+from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, notes_of, telling_apart, warnings_column, without
+from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
 from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
@@ -44,18 +44,21 @@ def notes_with_pairs(results: Results) -> tuple[str, ...]:
 def steps_table(results: Results) -> Table:
     """Return a row per cell: throughput, time, memory, energy, warnings."""
     frame = results.benchmarks
-    shown = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
-    columns = telling_apart(frame)
-    columns += [text_column(column, SHORT_HEADINGS.get(column)) for column in shown]
-    columns += [metric_column(key) for key in ALWAYS_MEASURED]
-    columns += [metric_column(key) for key in ("num_rounds", "peak_allocated_bytes") if key in frame]
-    columns += [metric_column(key) for key in SOMETIMES_MEASURED if has_any(frame, key)]
-    columns += warnings_columns(frame)
+    workload = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
+    columns = shown(
+        *telling_apart(frame),
+        *(text_column(name, SHORT_HEADINGS.get(name)) for name in workload),
+        *(metric_column(key) for key in ALWAYS_MEASURED),
+        metric_column("num_rounds", shown_when="num_rounds" in frame),
+        metric_column("peak_allocated_bytes", shown_when="peak_allocated_bytes" in frame),
+        *(metric_column(key, shown_when=has_any(frame, key)) for key in SOMETIMES_MEASURED),
+        warnings_column(frame),
+    )
     notes = noise_notes(frame) if "noise_measured" in frame else []
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
         frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
-        columns=tuple(columns),
+        columns=columns,
         notes=(*notes, *consistency_findings(results), *notes_with_pairs(results)),
     )
 
@@ -74,10 +77,9 @@ def no_steps_table(results: Results) -> Table:
 def plain_table(results: Results) -> Table:
     """Return benchmarks of any project: their times and rounds."""
     frame = results.benchmarks
-    times = [key for key in _PLAIN_TIMES if key in frame and has_any(frame, key, zero=True)]
-    if "time_stddev_s" not in times and (frame["num_rounds"] == 1).any():
-        times.append("time_stddev_s")
-    counts = [key for key in ("num_rounds", "num_iterations") if key in frame and has_any(frame, key, zero=True)]
+    times = {key: has_any(frame, key, zero=True) for key in _PLAIN_TIMES}
+    times["time_stddev_s"] |= bool((frame["num_rounds"] == 1).any())  # of one round there is none, and it is said
+    counts = ("num_rounds", "num_iterations")
     left_out = ["series", "run_id", "started", "label", "machine", "telemetry_absent", "images_per_second"]
     notes = []
     if "run_id" in frame:
@@ -87,11 +89,11 @@ def plain_table(results: Results) -> Table:
     return Table(
         title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
         frame=without(frame, tuple(left_out)),
-        columns=(
+        columns=shown(
             *telling_apart(frame),
             text_column(name_column(frame), "benchmark", foldable=True),
-            *(_duration_column(key) for key in times),
-            *(metric_column(key) for key in counts),
+            *(_duration_column(key, shown_when=is_shown) for key, is_shown in times.items()),
+            *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in counts),
         ),
         notes=(*notes, *notes_of(results)),
     )
@@ -106,10 +108,10 @@ _PLAIN_TIMES = {
 }
 
 
-def _duration_column(key: str) -> Column:
+def _duration_column(key: str, *, shown_when: bool) -> Column:
     """Show a time in the unit that suits it: foreign benchmarks reach from nanoseconds to hours."""
 
     def show(row: dict[str, Any]) -> str:
         return "n/a" if row[key] is None else duration(row[key])
 
-    return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True)
+    return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True, shown_when=shown_when)

@@ -25,6 +25,7 @@ class Column:
         numeric: Whether to align to the right.
         foldable: Whether its text may go on in the next line of a terminal that is too narrow.
         style: Gives rich's style for a row, for terminals with colour; the text must say it too.
+        shown_when: Whether it is shown: `shown` leaves out the others.
     """
 
     heading: str
@@ -32,6 +33,7 @@ class Column:
     numeric: bool = False
     foldable: bool = False
     style: Callable[[dict[str, Any]], str] = lambda _row: ""
+    shown_when: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,32 +67,46 @@ class Table:
         return rows_of(self.frame)
 
 
-def text_column(key: str, heading: str | None = None, *, foldable: bool = False) -> Column:
+def shown(*columns: Column) -> tuple[Column, ...]:
+    """Return the columns that are shown."""
+    return tuple(column for column in columns if column.shown_when)
+
+
+def text_column(key: str, heading: str | None = None, *, foldable: bool = False, shown_when: bool = True) -> Column:
     """Show a column as it is; a dash where it is absent."""
 
     def show(row: dict[str, Any]) -> str:
         return "-" if row[key] is None else str(row[key])
 
-    return Column(heading=heading or key.replace("_", " "), show=show, foldable=foldable)
+    return Column(heading=heading or key.replace("_", " "), show=show, foldable=foldable, shown_when=shown_when)
 
 
-def metric_column(key: str, *, source: str | None = None, heading: str | None = None) -> Column:
+def metric_column(
+    key: str, *, source: str | None = None, heading: str | None = None, shown_when: bool = True
+) -> Column:
     """Show a registered metric in its unit for people.
 
     Args:
         key: The metric.
         source: The frame's column, if it is named otherwise.
         heading: Another heading than the metric's own.
+        shown_when: Whether it is shown.
     """
     metric = METRICS[key]
-    return Column(heading=heading or metric.heading, show=lambda row: metric.show(row.get(source or key)), numeric=True)
+    name = source or key
+    return Column(
+        heading=heading or metric.heading,
+        show=lambda row: metric.show(row.get(name)),
+        numeric=True,
+        shown_when=shown_when,
+    )
 
 
-def ratio_column(name: str, heading: str, *, decimals: int = 2) -> Column:
+def ratio_column(name: str, heading: str, *, decimals: int = 2, shown_when: bool = True) -> Column:
     """Show a ratio that `ratio_columns` wrote, with its interval or its spread; that it has neither is said."""
 
     def show(row: dict[str, Any]) -> str:
         ratio = ratio_of_row(row, name)
         return "-" if ratio is None else ratio_text(ratio, decimals=decimals, brief=True)
 
-    return Column(heading=heading, show=show, numeric=True)
+    return Column(heading=heading, show=show, numeric=True, shown_when=shown_when)

@@ -10,7 +10,7 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_column
 from perfsuite.analysis.frames.labels import has_any, shared_in_words
 from perfsuite.analysis.tables.roofline import identity_columns
 from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
-from perfsuite.analysis.tables.table import Table, metric_column, text_column
+from perfsuite.analysis.tables.table import Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -40,11 +40,11 @@ def telemetry_table(results: Results) -> Table:
     return Table(
         title=title,
         frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "throttle_reasons"]],
-        columns=(
+        columns=shown(
             *telling_apart(frame),
             *identity_columns(frame),
             *(metric_column(key) for key in keys),
-            *([text_column("throttle_reasons", "throttled by")] if frame["throttle_reasons"].notna().any() else []),
+            text_column("throttle_reasons", "throttled by", shown_when=bool(frame["throttle_reasons"].notna().any())),
         ),
         notes=(*_reading_notes(keys), *notes_of(results)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.frames.labels import shared_in_words
+from perfsuite.analysis.frames.labels import differs, shared_in_words
 from perfsuite.analysis.frames.ratio_text import bracket_notes, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.thesis import thesis_frame
@@ -13,7 +13,7 @@ from perfsuite.analysis.tables.shared_columns import (
     notes_of,
     place_table_columns,
 )
-from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, text_column
+from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, shown, text_column
 from perfsuite.analysis.tables.thesis_trainings import thesis_trainings_table
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def thesis_table(results: Results) -> Table:
     return Table(
         title=f"Compared with the thesis (Tesla T4, torch 1.6.0){shared_in_words(results.benchmarks)}",
         frame=frame,
-        columns=(
+        columns=shown(
             *place_table_columns(results.benchmarks),
             text_column("model"),
             text_column("precision"),
-            *([text_column("gradients")] if frame["gradients"].nunique() > 1 else []),
+            text_column("gradients", shown_when=differs(frame, "gradients")),
             metric_column("images_per_second"),
             metric_column("projected_training_time_s"),
             metric_column("thesis_training_time_s"),

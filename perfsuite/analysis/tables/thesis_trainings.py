@@ -17,7 +17,7 @@ from perfsuite.analysis.frames.training_groups import (
     training_origins,
 )
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
+from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
 from perfsuite.analysis.tables.trainings import accuracy_in_words, data_notes
 from perfsuite.precisions import POLICIES
 from perfsuite.recipes import THESIS
@@ -41,9 +41,9 @@ def thesis_trainings_table(results: Results) -> Table:
     return Table(
         title=TITLE,
         frame=frame,
-        columns=(
+        columns=shown(
             *place_table_columns(training_origins(results)),
-            *([text_column("recipe")] if set(frame["recipe"]) != {THESIS.name} else []),
+            text_column("recipe", shown_when=set(frame["recipe"]) != {THESIS.name}),
             *value_columns(distinguishing_values(training_groups(results))),
             text_column("model"),
             text_column("precision"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.training_words import points
-from perfsuite.analysis.tables.table import Column, Table
+from perfsuite.analysis.tables.table import Column, Table, shown
 from perfsuite.analysis.verdicts.training_rows import training_rows
 from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
@@ -28,14 +28,14 @@ def trainings_table(found: TrainingComparison, alpha: float) -> Table | None:
     return Table(
         title=f"Full trainings: {counts_in_words(one.verdict for one in found.verdicts)}",
         frame=rows,
-        columns=(
+        columns=shown(
             Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
             Column(heading="training", show=lambda row: row["label"], foldable=True),
             Column(heading="accuracy %", show=_accuracies, numeric=True),
-            *([Column(heading="points [95%]", show=_change, numeric=True)] if seen else []),
-            *([Column(heading="detectable points", show=_detectable, numeric=True)] if seen else []),
-            *([Column(heading="time", show=lambda row: shown_ratio(row, "time"), numeric=True)] if seen else []),
-            *([Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True)] if memory else []),
+            Column(heading="points [95%]", show=_change, numeric=True, shown_when=seen),
+            Column(heading="detectable points", show=_detectable, numeric=True, shown_when=seen),
+            Column(heading="time", show=lambda row: shown_ratio(row, "time"), numeric=True, shown_when=seen),
+            Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True, shown_when=memory),
             Column(heading="reason", show=lambda row: row["reason"], foldable=True),
         ),
         notes=(*(_legend(found, alpha) if seen else ()), *found.notes),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import differing_columns
-from perfsuite.analysis.frames.labels import has_any
+from perfsuite.analysis.frames.labels import differs, has_any
 from perfsuite.analysis.frames.ratio_text import bracket_notes, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.training_groups import (
@@ -24,9 +24,9 @@ from perfsuite.analysis.tables.shared_columns import (
     place_table_columns,
     telling_apart,
     value_columns,
-    warnings_columns,
+    warnings_column,
 )
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, text_column
+from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,20 @@ INTERVAL_NOTE = (
     "[low, high]: 95% interval of the mean accuracy over seeds, from the finite number of test images and the variance "
     "between seeds"
 )
+MEASURED = (
+    "time_to_target_s",
+    "training_images_per_second",
+    "peak_allocated_bytes",
+    "evaluation_peak_allocated_bytes",
+    "peak_net_bytes",
+    "energy_joules",
+    "num_skipped_steps",
+)
+"""What a training measures, as far as its device has it."""
+
+LOST = ("num_interruptions", "lost_time_s")
+"""What is shown of a training that was interrupted."""
+
 TARGET_NOTE = (
     f"target: reached where the interval lies above the target minus {TOLERANCE_POINTS}, missed where it lies below; "
     f"the test itself asserts that each training reaches the target minus {TOLERANCE_POINTS}"
@@ -66,28 +80,20 @@ def accuracy_table(results: Results) -> Table:
     )
 
 
-def _accuracy_columns(frame: pd.DataFrame) -> list[Column]:
-    columns = [Column(heading="test accuracy %", show=accuracy_in_words, numeric=True)]
-    if frame["num_seeds"].max() > 1:
-        columns.append(metric_column("test_accuracy", source="test_accuracy_sd", heading="sd of seeds"))
-    if frame["target_outcome"].notna().any():
-        columns.append(Column(heading="target %", show=_target, numeric=True))
-    if "accuracy_difference" in frame:
-        columns.append(Column(heading="AMP vs FP32, points", show=_difference))
-    columns.append(metric_column("training_time_s"))
-    measured = (
-        "time_to_target_s",
-        "training_images_per_second",
-        "peak_allocated_bytes",
-        "evaluation_peak_allocated_bytes",
-        "peak_net_bytes",
-        "energy_joules",
-        "num_skipped_steps",
+def _accuracy_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    several_seeds = bool(frame["num_seeds"].max() > 1)
+    has_target = bool(frame["target_outcome"].notna().any())
+    has_both_precisions = "accuracy_difference" in frame
+    return shown(
+        Column(heading="test accuracy %", show=accuracy_in_words, numeric=True),
+        metric_column("test_accuracy", source="test_accuracy_sd", heading="sd of seeds", shown_when=several_seeds),
+        Column(heading="target %", show=_target, numeric=True, shown_when=has_target),
+        Column(heading="AMP vs FP32, points", show=_difference, shown_when=has_both_precisions),
+        metric_column("training_time_s"),
+        *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in MEASURED),
+        *(metric_column(key, shown_when=has_any(frame, key)) for key in LOST),
+        warnings_column(frame),
     )
-    columns += [metric_column(name) for name in measured if frame[name].notna().any()]
-    columns += [metric_column(name) for name in ("num_interruptions", "lost_time_s") if has_any(frame, name)]
-    columns += warnings_columns(frame)
-    return columns
 
 
 def _accuracy_notes(frame: pd.DataFrame) -> list[str]:
@@ -108,21 +114,21 @@ def amp_table(results: Results) -> Table:
     keys = _key_columns(results, frame)
     frame = frame[frame["accuracy_difference"].notna()]
     ratios = [ratio_of_row(row, "time_ratio") for row in rows_of(frame)]
-    columns = [
+    has_skipped = bool(frame[["num_skipped_steps", "num_skipped_steps_baseline"]].notna().any(axis=None))
+    columns = shown(
         *keys,
         Column(heading="accuracy points [95%]", show=difference_in_words, numeric=True),
         Column(heading="lower bound", show=_bound, numeric=True),
         Column(heading="non-inferiority", show=_non_inferior),
         ratio_column("time_ratio", "time, AMP / FP32"),
         metric_column("memory_ratio", heading="memory, AMP / FP32"),
-    ]
-    if _has_skipped(frame):
-        columns.append(Column(heading="skipped steps", show=_skipped, numeric=True))
-    columns += warnings_columns(frame, source="comparison_warnings")
+        Column(heading="skipped steps", show=_skipped, numeric=True, shown_when=has_skipped),
+        warnings_column(frame, source="comparison_warnings"),
+    )
     return Table(
         title="AMP vs FP32 in full trainings",
         frame=frame,
-        columns=tuple(columns),
+        columns=columns,
         notes=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
         num_key_columns=len(keys),
     )
@@ -141,17 +147,14 @@ def _amp_note() -> str:
     )
 
 
-def _key_columns(results: Results, frame: pd.DataFrame) -> list[Column]:
-    columns = place_table_columns(training_origins(results))
-    if frame["recipe"].nunique() > 1:
-        columns.append(text_column("recipe"))
-    columns += value_columns(distinguishing_values(training_groups(results)))
-    columns += [text_column("model"), text_column("precision")]
-    return columns
-
-
-def _has_skipped(frame: pd.DataFrame) -> bool:
-    return bool(frame[["num_skipped_steps", "num_skipped_steps_baseline"]].notna().any(axis=None))
+def _key_columns(results: Results, frame: pd.DataFrame) -> tuple[Column, ...]:
+    return shown(
+        *place_table_columns(training_origins(results)),
+        text_column("recipe", shown_when=differs(frame, "recipe")),
+        *value_columns(distinguishing_values(training_groups(results))),
+        text_column("model"),
+        text_column("precision"),
+    )
 
 
 def data_notes(results: Results) -> list[str]:
@@ -212,14 +215,13 @@ def epochs_table(results: Results) -> Table:
     if not rows:
         return nothing(results, "Epochs")
     frame = pd.DataFrame(rows)
-    columns = telling_apart(origins)
-    if frame["recipe"].nunique() > 1:
-        columns.append(text_column("recipe"))
-    columns += value_columns(distinguishing)
-    columns += [text_column("model"), text_column("precision")]
-    if frame["seed"].nunique() > 1:
-        columns.append(text_column("seed"))
-    columns += [
+    columns = shown(
+        *telling_apart(origins),
+        text_column("recipe", shown_when=differs(frame, "recipe")),
+        *value_columns(distinguishing),
+        text_column("model"),
+        text_column("precision"),
+        text_column("seed", shown_when=differs(frame, "seed")),
         text_column("epoch"),
         Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
         Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
@@ -228,8 +230,8 @@ def epochs_table(results: Results) -> Table:
         metric_column("training_images_per_second"),
         Column(heading="loss scale", show=_loss_scale, numeric=True),
         metric_column("num_skipped_steps"),
-    ]
-    return Table(title="Epochs of full trainings", frame=frame, columns=tuple(columns), notes=notes_of(results))
+    )
+    return Table(title="Epochs of full trainings", frame=frame, columns=columns, notes=notes_of(results))
 
 
 def _epoch_row(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
-from perfsuite.analysis.tables.table import Column, Table
+from perfsuite.analysis.tables.table import Column, Table, shown
 from perfsuite.analysis.tables.training_verdicts import trainings_table
 from perfsuite.analysis.verdicts.metric_verdict import metric_columns
 from perfsuite.analysis.verdicts.ranking import ranked
@@ -39,18 +39,14 @@ def comparison_table(comparison: Comparison) -> Table:
     return Table(
         title=_headline(comparison),
         frame=rows,
-        columns=(
+        columns=shown(
             Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
             Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
             Column(heading="times", show=_times, numeric=True),
             Column(heading=ratio_heading, show=lambda row: shown_ratio(row, "time"), numeric=True),
-            *([Column(heading="detectable %", show=_detectable, numeric=True)] if judged else []),
-            *([Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True)] if memory else []),
-            *(
-                [Column(heading="reason", show=lambda row: row["reason"], foldable=True)]
-                if shared_reason is None
-                else []
-            ),
+            Column(heading="detectable %", show=_detectable, numeric=True, shown_when=judged),
+            Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True, shown_when=memory),
+            Column(heading="reason", show=lambda row: row["reason"], foldable=True, shown_when=shared_reason is None),
         ),
         notes=(
             *([f"all benchmarks: {shared_reason}"] if shared_reason is not None else []),
