@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
+from perfsuite.analysis.load.saved_table import is_saved_table, read_saved_table
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.registry import TABLES, build_table, held_tables
+from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.speedup import steps_summary
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
 from perfsuite.commands.streams import say, write
+from perfsuite.errors import ResultFileError
 from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `collect`."""
     command.description = (
         "Show result files as one table. Reads any pytest-benchmark JSON; several files are shown "
-        "together, distinguished by what differs between them."
+        "together, distinguished by what differs between them. A table that was written as JSON is shown again."
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE", type=Path, action=ResultFiles, help="pytest-benchmark JSON, or a folder"
@@ -50,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
     if options.table is not None:
         choose(TABLES, options.table, kind="table")
     check_output(options, options.files)
+    saved = [path for path in options.files if is_saved_table(path)]
+    if saved:
+        return _show_saved(saved[0], options)
     results = collect_with_noise_floor(options.files)
     if options.table is not None:
         return _show_one(options.table, results, options)
@@ -66,6 +72,13 @@ def run(options: argparse.Namespace) -> int:
         seen.update(table.notes)
     write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
     return 0
+
+
+def _show_saved(path: Path, options: argparse.Namespace) -> int:
+    """Show a table that was written as JSON before."""
+    if len(options.files) > 1 or options.table is not None:
+        raise ResultFileError(f"{path}: a table in JSON, no result file; name it alone, without --table")
+    return show(saved_table(read_saved_table(path), path.name), options)
 
 
 def _show_one(name: str, results: Results, options: argparse.Namespace) -> int:

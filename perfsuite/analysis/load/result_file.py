@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.load.benchmark_entry import Benchmark, read_benchmark, shown_value, text_or_none
-from perfsuite.atomic_write import open_ordinary
+from perfsuite.analysis.load.json_file import read_json_file
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.records.environment import Environment
 from perfsuite.records.outcome import Outcome
@@ -58,9 +57,9 @@ def read_result_file(path: Path) -> ResultFile:
         ResultFileError: Missing, empty, cut off, not JSON, NaN in it, not a pytest-benchmark file, of a newer schema,
             or a field of the wrong type; one line naming file and reason.
     """
-    content = _parse(path, _read_text(path))
+    content = read_json_file(path)
     if isinstance(content, list):
-        raise ResultFileError(f"{path}: a list, such as a table in JSON, no result file; pandas.read_json reads tables")
+        raise ResultFileError(f"{path}: a list, such as a table in JSON, no result file; `perfsuite collect` shows one")
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise ResultFileError(f"{path}: JSON, but not of pytest-benchmark (no list 'benchmarks')")
     try:
@@ -76,39 +75,6 @@ def read_result_files(paths: Iterable[Path]) -> tuple[ResultFile, ...]:
         ResultFileError: A file cannot be used.
     """
     return tuple(read_result_file(path) for path in paths)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with open_ordinary(path) as stream:
-            text = stream.read().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ResultFileError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise ResultFileError(f"{path}: a folder; name the files in it, {path}/*.json for instance") from None
-    except UnicodeDecodeError:
-        raise ResultFileError(f"{path}: not JSON (not UTF-8 text)") from None
-    except (OSError, ValueError) as error:
-        raise ResultFileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not text.strip():
-        raise ResultFileError(f"{path}: empty")
-    return text
-
-
-def _parse(path: Path, text: str) -> Any:
-    def refuse(constant: str) -> NoReturn:
-        raise ResultFileError(
-            f"{path}: {constant} in it, which is not a number; nothing can be concluded from this file"
-        )
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        at_end = error.pos >= len(text.rstrip())
-        reason = "cut off" if at_end or error.msg.startswith("Unterminated string") else "not JSON"
-        raise ResultFileError(f"{path}: {reason} (line {error.lineno}, column {error.colno}: {error.msg})") from None
-    except (RecursionError, ValueError) as error:
-        raise ResultFileError(f"{path}: not readable JSON ({type(error).__name__}: {str(error)[:80]})") from None
 
 
 def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:

@@ -1,0 +1,54 @@
+"""A JSON file from anywhere: read whole, and refused in one line where it cannot be used."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from perfsuite.atomic_write import open_ordinary
+from perfsuite.errors import ResultFileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_json_file(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        ResultFileError: Missing, empty, cut off, not JSON, or NaN in it; one line naming file and reason.
+    """
+    return _parse(path, _read_text(path))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with open_ordinary(path) as stream:
+            text = stream.read().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ResultFileError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ResultFileError(f"{path}: a folder; name the files in it, {path}/*.json for instance") from None
+    except UnicodeDecodeError:
+        raise ResultFileError(f"{path}: not JSON (not UTF-8 text)") from None
+    except (OSError, ValueError) as error:
+        raise ResultFileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not text.strip():
+        raise ResultFileError(f"{path}: empty")
+    return text
+
+
+def _parse(path: Path, text: str) -> Any:
+    def refuse(constant: str) -> NoReturn:
+        raise ResultFileError(
+            f"{path}: {constant} in it, which is not a number; nothing can be concluded from this file"
+        )
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        at_end = error.pos >= len(text.rstrip())
+        reason = "cut off" if at_end or error.msg.startswith("Unterminated string") else "not JSON"
+        raise ResultFileError(f"{path}: {reason} (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except (RecursionError, ValueError) as error:
+        raise ResultFileError(f"{path}: not readable JSON ({type(error).__name__}: {str(error)[:80]})") from None
