@@ -135,7 +135,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             row.update(place)
             rows.append(row)
             times.append(benchmark.times_s)
-            profiles.append(None if benchmark.record is None else benchmark.record.profile)
+            profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
         outcomes += [
             {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
             for outcome in file.outcomes
@@ -190,7 +190,7 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
 
 
 def _is_quick(benchmark: Benchmark) -> bool:
-    measured = benchmark.record or benchmark.pair
+    measured = benchmark.cell or benchmark.pair
     return measured is not None and measured.quick
 
 
@@ -199,7 +199,7 @@ def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[Resu
     quick = [file for file in files if any(map(_is_quick, file.benchmarks))]
     if not quick:
         return files, notes
-    has_full = any((one.record or one.pair) and not _is_quick(one) for file in files for one in file.benchmarks)
+    has_full = any((one.cell or one.pair) and not _is_quick(one) for file in files for one in file.benchmarks)
     if not has_full:
         names = ", ".join(file.path.name for file in quick)
         return files, [
@@ -260,7 +260,7 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
     }
     if benchmark.num_rounds == 1:
         row["time_stddev_s"] = None  # written as 0, but one round has no scatter that could be known
-    record = benchmark.record
+    record = benchmark.cell
     if record is None:
         row["findings"] = "; ".join(foreign_findings(row))
     else:

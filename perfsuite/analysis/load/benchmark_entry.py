@@ -10,7 +10,7 @@ import numpy as np
 from perfsuite.errors import RecordError
 from perfsuite.records.cell import Record
 from perfsuite.records.pair import PairedRecord
-from perfsuite.records.reading import read_record
+from perfsuite.records.reading import AnyRecord, read_record
 from perfsuite.records.schema import KEY
 from perfsuite.records.strict_json import check_length, is_number
 from perfsuite.records.training import TrainingRecord
@@ -39,9 +39,7 @@ class Benchmark:
         num_rounds: How many rounds.
         num_iterations: Passes in a round.
         times_s: Every round's time per pass in seconds [num_rounds] float64, or None where the file has no raw data.
-        record: The record of a cell, or None in a file that perfsuite did not write.
-        pair: Our record of two things interleaved; `record` is None then.
-        training: Our record of a full training; `record` is None then.
+        record: What perfsuite wrote of it, of whichever kind; None in a file that perfsuite did not write.
     """
 
     fullname: str
@@ -51,15 +49,27 @@ class Benchmark:
     num_rounds: int | None
     num_iterations: int | None
     times_s: np.ndarray[Any, np.dtype[np.float64]] | None
-    record: Record | None
-    pair: PairedRecord | None
-    training: TrainingRecord | None = None
+    record: AnyRecord | None
+
+    @property
+    def cell(self) -> Record | None:
+        """The record, where it is one of a cell."""
+        return self.record if isinstance(self.record, Record) else None
+
+    @property
+    def pair(self) -> PairedRecord | None:
+        """The record, where it is one of two things interleaved."""
+        return self.record if isinstance(self.record, PairedRecord) else None
+
+    @property
+    def training(self) -> TrainingRecord | None:
+        """The record, where it is one of a full training."""
+        return self.record if isinstance(self.record, TrainingRecord) else None
 
     @property
     def run_id(self) -> str | None:
         """Which process measured, or None in a file that perfsuite did not write."""
-        ours = self.record or self.pair or self.training
-        return None if ours is None else ours.process.run_id
+        return None if self.record is None else self.record.process.run_id
 
     @property
     def replayed(self) -> bool:
@@ -101,13 +111,11 @@ def read_benchmark(entry: object, where: str) -> Benchmark:
         num_rounds=_count(stats.get("rounds"), f"{where}.stats.rounds"),
         num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
         times_s=_times(stats.get("data"), f"{where}.stats.data", least=least_s),
-        record=record if isinstance(record, Record) else None,
-        pair=record if isinstance(record, PairedRecord) else None,
-        training=record if isinstance(record, TrainingRecord) else None,
+        record=record,
     )
 
 
-def _record(entry: dict[str, Any], stats: dict[str, Any], where: str) -> Record | PairedRecord | TrainingRecord | None:
+def _record(entry: dict[str, Any], stats: dict[str, Any], where: str) -> AnyRecord | None:
     """Return our record of an entry, or None where it is not ours."""
     extra = entry.get("extra_info")
     content = extra.get(KEY) if isinstance(extra, dict) else None

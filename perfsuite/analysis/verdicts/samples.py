@@ -190,7 +190,7 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,
         commit=short_commit(commit_of(file)),
-        records={key: cell.record for key, cell in zip(keys, cells, strict=True) if cell.record is not None},
+        records={key: one.cell for key, one in zip(keys, cells, strict=True) if one.cell is not None},
     )
 
 
@@ -202,25 +202,25 @@ def _check_unique(path: Path, cells: Sequence[Benchmark], keys: Sequence[Key]) -
         seen.add(key)
 
 
-def _workload(cell: Benchmark) -> Workload | None:
-    return None if cell.record is None else cell.record.workload
+def _workload(benchmark: Benchmark) -> Workload | None:
+    return None if benchmark.cell is None else benchmark.cell.workload
 
 
 def _num_raw_rounds(cell: Benchmark) -> float:
     return np.nan if cell.times_s is None else len(cell.times_s)
 
 
-def _peak_bytes(cell: Benchmark) -> float:
-    peak = None if cell.record is None else cell.record.metrics.get("peak_allocated_bytes")
+def _peak_bytes(benchmark: Benchmark) -> float:
+    peak = None if benchmark.cell is None else benchmark.cell.metrics.get("peak_allocated_bytes")
     return np.nan if peak is None else float(peak)
 
 
 def _key(benchmark: Benchmark) -> Key:
-    if benchmark.record is None:
+    if benchmark.cell is None:
         return ("fullname", benchmark.fullname)
     # A first answer is never joined with a full measurement.
-    quick = ("quick",) if benchmark.record.quick else ()
-    return ("workload", *dataclasses.astuple(benchmark.record.workload), *quick)
+    quick = ("quick",) if benchmark.cell.quick else ()
+    return ("workload", *dataclasses.astuple(benchmark.cell.workload), *quick)
 
 
 def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
