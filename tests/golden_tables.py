@@ -15,7 +15,7 @@ from perfsuite.cli import main
 
 REPOSITORY = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "data" / "golden"
-RESULTS = sorted((REPOSITORY / "benchmarks" / "results").glob("*/*.json"))
+RESULTS = sorted((REPOSITORY / "benchmarks" / "results").glob("cpu-amd-epyc/*.json"))
 FOREIGN = sorted((Path(__file__).parent / "data" / "foreign").glob("*.json"))
 TABLES = (
     *(

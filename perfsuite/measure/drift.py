@@ -86,10 +86,10 @@ def drift_finding(times: Sequence[float], limit_ratio: float, *, of: str = "roun
     change = change_between(times[:third], times[-third:])
     if change is None or not change.is_beyond(limit_ratio):
         return None
-    way = "longer" if change.ratio > 0 else "shorter"
+    way = "more" if change.ratio > 0 else "less"
     return (
-        f"the last third of the {of} took {abs(change.ratio):.1%} {way} than the first: this is not the time of a "
-        "device in its steady state"
+        f"the last third of the {of} took {abs(change.ratio):.1%} {way} time than the first: this is not the time "
+        "of a device in its steady state"
     )
 
 

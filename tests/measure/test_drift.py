@@ -20,7 +20,7 @@ def test_rounds_that_become_longer_are_told_and_scatter_is_not() -> None:
     rising = [0.1 * (1 + 0.002 * index) for index in range(30)]
     finding = drift_finding(rising, 0.005)
     assert finding is not None
-    assert finding.startswith("the last third of the rounds took 4.0% longer than the first")
+    assert finding.startswith("the last third of the rounds took 4.0% more time than the first")
     assert drift_finding([1.0, 2.0], 0.005) is None
 
 
