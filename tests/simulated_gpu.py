@@ -156,12 +156,14 @@ class SimulatedInstrument:
         self.gpu.readings = [self.gpu.sample()]
         return self.gpu.time
 
-    def stop(self, token: float) -> Telemetry:
+    def read(self, token: float) -> Telemetry:
         seconds = self.gpu.time - token
         if not self.can_read:
             return Telemetry(num_samples=0, seconds=seconds)
         readings = [*self.gpu.readings, self.gpu.sample()]
         return summarise(readings, before=ALONE, after=ALONE, seconds=seconds, max_sm_clock_mhz=MAX_MHZ)
+
+    stop = read
 
     def pause(self, token: float) -> None:
         pass

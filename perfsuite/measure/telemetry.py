@@ -37,13 +37,16 @@ T = TypeVar("T")
 
 
 class Instrument(Protocol):
-    """Observes a stretch of time: `start() -> token`, `stop(token) -> reading`."""
+    """Observes a stretch of time: `start() -> token`, `read(token) -> reading`, at its end `stop(token) -> reading`."""
 
     def start(self) -> Any:
         """Begin."""
 
+    def read(self, token: Any) -> Telemetry:
+        """Return what was seen since, and go on."""
+
     def stop(self, token: Any) -> Telemetry:
-        """Return what was seen since."""
+        """Return what was seen since, and end."""
 
     def pause(self, token: Any) -> None:
         """Do not read until `resume`: what happens now is not to be observed."""
@@ -69,10 +72,12 @@ class NothingToSee:
         """Return a reading of the clock."""
         return time.perf_counter()
 
-    def stop(self, token: float) -> Telemetry:
+    def read(self, token: float) -> Telemetry:
         """Return nothing, with the reason."""
         absent = dict.fromkeys((*_ABSENT, *_OF_A_CPU), self._reason)
         return Telemetry(num_samples=0, seconds=time.perf_counter() - token, absent=absent)
+
+    stop = read
 
     def pause(self, token: float) -> None:
         """Do nothing."""
@@ -95,7 +100,7 @@ class CpuInstrument:
         """Read the clock and the cores' counters."""
         return time.perf_counter(), read_cpu()
 
-    def stop(self, token: tuple[float, CpuReading]) -> Telemetry:
+    def read(self, token: tuple[float, CpuReading]) -> Telemetry:
         """Return what others took of the cores since."""
         begin_s, before = token
         load = load_since(before)
@@ -109,6 +114,8 @@ class CpuInstrument:
             steal_ratio=None if load is None else load.steal_ratio,
             absent=absent,
         )
+
+    stop = read
 
     def pause(self, token: tuple[float, CpuReading]) -> None:
         """Do nothing."""
@@ -183,10 +190,14 @@ class NvmlInstrument:
         return watch
 
     def stop(self, token: _Watch) -> Telemetry:
-        """Read once more and return what was seen."""
+        """End the thread, read once more and return what was seen."""
         token.ended.set()
         if token.thread is not None:
             self._calls.join(token.thread)
+        return self.read(token)
+
+    def read(self, token: _Watch) -> Telemetry:
+        """Read once more and return what was seen."""
         last, after = self.read_sample(), self.read_surroundings()
         max_sm_clock_mhz = self._bounded(self.device.max_sm_clock_mhz, None)
         hung = self._calls.hung

@@ -15,6 +15,7 @@ from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.drift import DeviceHistory
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.memory import memory_meter
+from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
@@ -22,6 +23,7 @@ from perfsuite.measure.training_job import Job, identity_of, read_finished, trai
 from perfsuite.measure.training_progress import Progress, read_progress
 from perfsuite.measure.training_result import training_findings, training_metrics
 from perfsuite.records.predictions import MAX_PREDICTIONS, pack_predictions
+from perfsuite.records.strict_json import to_strict_json
 from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.training_choices import training_choices
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
@@ -124,7 +126,7 @@ def train(
         check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
         watch = instrument.start()
         try:
-            run.epochs(report, epoch_ended)
+            run.epochs(report, epoch_ended, lambda: instrument.read(watch))
         finally:
             telemetry = instrument.stop(watch)
         report("testing")
@@ -171,7 +173,7 @@ class _Run:
             return
         self._training.load_state(state["training"])
         self._progress = self._saved_progress(state)
-        self._progress.num_resumes += 1
+        self._progress.resume()
         self._clock.seconds = self._progress.active_s
 
     def _check(self, state: dict[str, Any]) -> None:
@@ -193,6 +195,7 @@ class _Run:
         self,
         report: Callable[[str], None],
         epoch_ended: Callable[[EpochRecord, float, float], None],
+        read_telemetry: Callable[[], Telemetry],
     ) -> None:
         """Train what is left, a checkpoint after every epoch and now and then within one."""
         training, progress = self._training, self._progress
@@ -216,6 +219,7 @@ class _Run:
                 progress.epoch_active_s += self._reading() - begin
                 self._add_energy(energy, read_energy_joules())
                 progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
+                progress.findings = tuple(findings_of(read_telemetry()))
                 self._save()
                 self._stamps.saved()
                 energy = read_energy_joules()
@@ -250,6 +254,7 @@ class _Run:
             if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
                 progress.target_reached_s = progress.active_s
             progress.epoch_active_s = 0.0
+            progress.findings = tuple(findings_of(read_telemetry()))
             self._save()
             left = (self._job.recipe.epochs - number) * (training_s + end - middle)
             epoch_ended(epoch, training.num_train / training_s, left)
@@ -280,7 +285,7 @@ class _Run:
     def _save(self) -> None:
         training = self._training
         self._progress.num_steps = training.epoch * training.num_steps + training.step
-        progress = dataclasses.asdict(self._progress)
+        progress = to_strict_json(dataclasses.asdict(self._progress))
         save_checkpoint(self._folder, {"identity": self._identity, "training": training.state(), "progress": progress})
 
     def record(
@@ -335,7 +340,7 @@ class _Run:
                 **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
-            findings=tuple(training_findings(progress.history, self._history, telemetry)),
+            findings=(*training_findings(progress.history, self._history, telemetry), *progress.earlier_findings),
             process=process,
             environment=job.environment,
             reasons={choice.name: choice.reason for choice in choices},

@@ -25,6 +25,8 @@ class Progress:
         energy_joules: None if unknown.
         target_reached_s: `active_s` when the target was reached; None before.
         num_steps: Steps that are done in all; None in checkpoints of older versions.
+        earlier_findings: What spoiled the processes before this one, by their readings of the hardware.
+        findings: The same of this process, so far.
     """
 
     history: list[EpochRecord] = field(default_factory=list)
@@ -36,6 +38,14 @@ class Progress:
     energy_joules: float | None = 0.0
     target_reached_s: float | None = None
     num_steps: int | None = None
+    earlier_findings: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    def resume(self) -> None:
+        """Go on in another process."""
+        self.num_resumes += 1
+        self.earlier_findings += tuple(f"before interruption {self.num_resumes}: {found}" for found in self.findings)
+        self.findings = ()
 
 
 def read_progress(saved: Any, *, epoch: Any, step: Any, num_steps: int, num_epochs: int) -> Progress:

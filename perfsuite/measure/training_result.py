@@ -28,7 +28,7 @@ def training_findings(history: Sequence[EpochRecord], device_history: DeviceHist
     Args:
         history: All epochs of the training.
         device_history: Temperatures between the epochs.
-        telemetry: Of the last process.
+        telemetry: Of the last process; those before are in the progress.
     """
     findings = []
     best, last = max(history, key=lambda epoch: epoch.validation_accuracy), history[-1]

@@ -18,6 +18,7 @@ from perfsuite.measure import time_stamps
 from perfsuite.measure import train as train_module
 from perfsuite.measure import training_job as job_module
 from perfsuite.measure.active_clock import ActiveClock
+from perfsuite.measure.telemetry import CpuInstrument
 from perfsuite.measure.train import train
 from perfsuite.measure.training_job import Job
 from perfsuite.recipes import SMOKE
@@ -30,6 +31,8 @@ from perfsuite.workloads.training import Training
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from perfsuite.measure.cpu_load import CpuReading
+    from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.training import EpochRecord, TrainingRecord
     from perfsuite.workloads.training import Evaluation
 
@@ -185,6 +188,32 @@ def test_an_interrupted_training_goes_on_bit_for_bit_and_counts_active_time_only
     assert resumed.history == whole.history
     assert (resumed.num_resumes, whole.num_resumes) == (1, 0)
     assert clock.seconds == whole.metrics["training_time_s"]
+
+
+class LoadedCores(CpuInstrument):
+    """Cores of which other processes took a share."""
+
+    def __init__(self, background_ratio: float) -> None:
+        self._background_ratio = background_ratio
+
+    def read(self, token: tuple[float, CpuReading]) -> Telemetry:
+        return dataclasses.replace(super().read(token), background_cpu_ratio=self._background_ratio, steal_ratio=0.0)
+
+    stop = read
+
+
+def test_what_spoiled_the_processes_before_an_interruption_is_told_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path)
+    for background_ratio, after in ((0.62, 1), (0.0, 2)):
+        monkeypatch.setattr(train_module, "make_instrument", lambda *_, **__: LoadedCores(background_ratio))  # noqa: B023
+        interrupted(job, after=after)
+    record, _ = run(job)
+    (finding,) = [finding for finding in record.findings if "load" in finding]
+    assert finding.startswith("before interruption 1: background load: other processes took 62% of the cores' time")
+    assert record.telemetry is not None
+    assert record.telemetry.background_cpu_ratio == 0.0
 
 
 def test_a_finished_training_is_replayed_and_marked_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
