@@ -100,5 +100,13 @@ def first_line(error: BaseException | str) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """Return a number and what is counted: `1 seed`, `3 seeds`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Return a number and what is counted: `1 seed`, `3 processes`."""
+    return counted(f"{number:,}", noun)
+
+
+def counted(number: str, noun: str) -> str:
+    """Return a number, or a span of numbers, and what is counted: `1 seed`, `3 to 5 seeds`."""
+    if number == "1":
+        return f"1 {noun}"
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"

@@ -133,7 +133,7 @@ _ALL = (
     Metric(key="largest_batch_size", heading="largest batch", format_value=_count),
     Metric(key="peak_reserved_bytes", heading="reserved MiB", format_value=_mebibytes),
     Metric(key="step_flops", heading="GFLOP", format_value=_giga),
-    Metric(key="least_bytes", heading="min MiB", format_value=_mebibytes),
+    Metric(key="min_bytes", heading="min MiB", format_value=_mebibytes),
     Metric(key="achieved_flops_per_second", heading="TFLOP/s", format_value=_tera),
     Metric(key="probe_gemm_flops_per_second", heading="GEMM TFLOP/s", format_value=_tera),
     Metric(key="probe_conv_flops_per_second", heading="conv TFLOP/s", format_value=_tera),

@@ -83,7 +83,7 @@ def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **ch
         "comparison": comparison,
         "baseline": make_workload(),
         "candidate": make_workload(precision="amp-fp16") if comparison == "speedup" else make_workload(),
-        "num_passes": 5,
+        "num_iterations": 5,
         "blocks": tuple(
             (a, a * factor, a * factor * 1.001, a * 1.002) for a in (0.1, 0.101, 0.099, 0.1, 0.102, 0.1, 0.1)
         ),
@@ -97,7 +97,7 @@ def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **ch
 
 def make_paired_entry(record: PairedRecord) -> dict[str, Any]:
     """Build an entry of `benchmarks` for an interleaving: pytest-benchmark's rounds are whole blocks."""
-    entry = make_entry(make_record(record.candidate), [sum(block) * record.num_passes for block in record.blocks])
+    entry = make_entry(make_record(record.candidate), [sum(block) * record.num_iterations for block in record.blocks])
     test = "interleaved" if record.comparison == "speedup" else record.comparison
     name = f"test_{test}[{record.candidate.model}-{record.candidate.precision}]"
     entry.update(name=name, fullname=f"benchmarks/test_interleaved.py::{name}", extra_info={KEY: record.to_json()})

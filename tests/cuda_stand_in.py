@@ -238,6 +238,7 @@ class _TinyNetwork(nn.Module):
         self.fc = nn.Linear(64, num_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        images = nn.functional.avg_pool2d(images, 4)  # a CPU computes convolutions in FP16 one number after the other
         features = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
         logits: torch.Tensor = self.fc(features.mean(dim=(2, 3)))
         return logits

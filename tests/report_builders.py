@@ -107,7 +107,7 @@ def _evidence_metrics(seconds: float) -> dict[str, float]:
     """Return probes of 8 TFLOP/s, and work of which a pass reaches 40% of that."""
     return {
         "step_flops": 0.4 * 8e12 * seconds,
-        "least_bytes": 1e6,
+        "min_bytes": 1e6,
         "probe_gemm_flops_per_second": 8e12,
         "probe_conv_flops_per_second": 6e12,
         "probe_copy_bytes_per_second": 2.4e11,

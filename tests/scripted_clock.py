@@ -9,11 +9,11 @@ class Script:
     def __init__(self, durations: list[float]) -> None:
         self.durations = durations
         self.time = 0.0
-        self.num_passes = 0
+        self.num_iterations = 0
 
     def run(self) -> None:
-        self.time += self.durations[min(self.num_passes, len(self.durations) - 1)]
-        self.num_passes += 1
+        self.time += self.durations[min(self.num_iterations, len(self.durations) - 1)]
+        self.num_iterations += 1
 
     def now(self) -> float:
         return self.time

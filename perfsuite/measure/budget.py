@@ -15,7 +15,7 @@ class Budget:
         min_rounds: Rounds of a cell that are always run; long steps have as few as these.
         min_blocks: Blocks of an interleaved pair that are always run.
         min_round_s: A round has as many iterations as it takes to last so long, and so has a turn of a pair.
-        rounds_s: How long the rounds of a cell take together at the least.
+        rounds_s: How long the rounds of a cell take together at least.
         max_time_s: Rounds go on so long while the mean is not known well enough.
         min_warm_up_s: Warm-up is never shorter.
         max_warm_up_s: Warm-up is never longer.
@@ -118,7 +118,7 @@ class Effort:
         margin_ratio: Rounds of a cell go on until their mean is known this well; None: pytest-benchmark alone decides.
         confidence: Of that margin.
         turn_s: How long each turn of a pair lasts; None for the budget's shortest round.
-        preheat_s: How long the device is loaded before the first cell at the least; None for the budget's.
+        preheat_s: How long the device is loaded before the first cell at least; None for the budget's.
     """
 
     quick: bool = False
@@ -132,7 +132,7 @@ class Effort:
         return (QUICK_BUDGETS if self.quick else BUDGETS)[device_type]
 
     def warm_up_limits_s(self, device_type: str, *, is_warm: bool) -> tuple[float, float]:
-        """Return how long a warm-up lasts at the least and at most; longer where no cell has warmed the device up."""
+        """Return how long a warm-up lasts at least and at most; longer where no cell has warmed the device up."""
         budget = self.budget(device_type)
         if is_warm:
             return budget.min_warm_up_s, budget.max_warm_up_s

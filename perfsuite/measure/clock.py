@@ -42,33 +42,33 @@ class DeviceClock:
         """
         self._synchronize = synchronize
         self._now = now
-        self._num_passes: Callable[[], int] = lambda: 0
+        self._num_iterations: Callable[[], int] = lambda: 0
         self._round_ended: Callable[[], None] = lambda: None
-        self._passes_seen = 0
+        self._iterations_seen = 0
         self.history = DeviceHistory()
 
     def __call__(self) -> float:
         """Wait for the device and return the time in seconds."""
         self._synchronize()
         reading = self._now()
-        passes = self._num_passes()
-        if passes != self._passes_seen:
+        iterations = self._num_iterations()
+        if iterations != self._iterations_seen:
             # Work was done since the last reading, so this one ends a round: its value is taken, and nothing is timed
             # until the next reading.
-            self._passes_seen = passes
+            self._iterations_seen = iterations
             self._round_ended()
         return reading
 
-    def watch(self, num_passes: Callable[[], int], round_ended: Callable[[], None]) -> None:
+    def watch(self, num_iterations: Callable[[], int], round_ended: Callable[[], None]) -> None:
         """Call something back at the end of every round, outside the timed window.
 
         Args:
-            num_passes: Counts the passes of the timed body so far, on the host.
+            num_iterations: Counts the iterations of the timed body so far, on the host.
             round_ended: Called after the reading that ends a round.
         """
-        self._num_passes = num_passes
+        self._num_iterations = num_iterations
         self._round_ended = round_ended
-        self._passes_seen = num_passes()
+        self._iterations_seen = num_iterations()
 
     def unwatch(self) -> None:
         """Stop calling back."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perfsuite.formatting import MIB_BYTES, duration
+from perfsuite.formatting import MIB_BYTES, duration, plural
 from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _others(gpu: GpuCondition) -> Check:
     return Check(
         name="others on the GPU",
         status="unfit",
-        found=f"{gpu.num_other_processes} other process{'' if gpu.num_other_processes == 1 else 'es'}{held}",
+        found=f"{plural(gpu.num_other_processes, 'other process')}{held}",
         fix="nvidia-smi shows them; end them, or wait",
     )
 

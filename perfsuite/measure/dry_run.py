@@ -59,7 +59,7 @@ class MemoryPrediction:
 def predict_memory(workload: Workload) -> MemoryPrediction:
     """Predict the peak of a steady-state iteration of the workload's phase.
 
-    A pass begins as in training: momentum allocated, gradients freed or kept as the workload says, and before a
+    An iteration begins as in training: momentum allocated, gradients freed or kept as the workload says, and before a
     backward pass the forward pass. On a CPU the scratch of oneDNN's convolutions counts, on a GPU no library's does.
 
     Raises:

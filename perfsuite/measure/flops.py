@@ -1,4 +1,4 @@
-"""How much a pass has to do at least, whatever the hardware: its arithmetic, and the bytes that it must move."""
+"""How much an iteration has to do at least, whatever the hardware: its arithmetic, and the bytes that it must move."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What one pass of a phase has to do.
+    """What one iteration of a phase has to do.
 
     Attributes:
         flops: Floating-point operations of convolutions and matrix products; a multiply-add counts as two.
-        least_bytes: Bytes that must move between the memory and the chip, were every cache perfect.
+        min_bytes: Bytes that must move between the memory and the chip, were every cache perfect.
     """
 
     flops: int
-    least_bytes: int
+    min_bytes: int
 
 
 def count_work(workload: Workload) -> Work:
-    """Count the work of a pass, on fake tensors and without a GPU.
+    """Count the work of an iteration, on fake tensors and without a GPU.
 
     Least bytes: forward, weights are read once, and what is kept for the backward pass is written once; backward, that
     and the weights are read, and gradients are written; the optimizer reads weights, gradients and momentum, and writes
@@ -48,8 +48,8 @@ def count_work(workload: Workload) -> Work:
     weights = kept.parameters_bytes
     forward = weights + kept.activations_bytes + kept.autocast_bytes
     backward = kept.activations_bytes + (kept.autocast_bytes or weights) + weights
-    least_bytes = {"forward": forward, "backward": backward, "train_step": forward + backward + 5 * weights}
-    return Work(flops=flops[workload.phase], least_bytes=least_bytes[workload.phase])
+    min_bytes = {"forward": forward, "backward": backward, "train_step": forward + backward + 5 * weights}
+    return Work(flops=flops[workload.phase], min_bytes=min_bytes[workload.phase])
 
 
 @functools.lru_cache(maxsize=64)

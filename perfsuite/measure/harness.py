@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 LIMITS = (
     "step_flops",
-    "least_bytes",
+    "min_bytes",
     "probe_gemm_flops_per_second",
     "probe_conv_flops_per_second",
     "probe_copy_bytes_per_second",
 )
-"""The metrics that say what bounds a pass."""
+"""The metrics that say what bounds an iteration."""
 
 NOT_IN_QUICK = "left out by --perf-quick"
 
@@ -69,8 +69,8 @@ def measure(
 ) -> Record | None:
     """Measure one cell and store its record under `extra_info["perfsuite"]`.
 
-    In this order: build, verify the precision, warm up until stable, time the rounds, measure peak memory in passes of
-    their own. Whatever ends this early marks the benchmark as failed, so that no half-measured cell is ever saved.
+    In this order: build, verify the precision, warm up until stable, time the rounds, measure peak memory in iterations
+    of their own. Whatever ends this early marks the benchmark as failed, so that no half-measured cell is ever saved.
 
     Args:
         workload: What to measure.
@@ -272,7 +272,7 @@ class _Cell:
 
 
 def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, int | float | None], dict[str, str]]:
-    """Return the least that a pass has to do and what the device can do at most, and the reasons for what is absent.
+    """Return the least that an iteration has to do, what the device can do at most, and the reasons for what is absent.
 
     Nothing that goes wrong here may cost the cell, which is measured already.
     """
@@ -280,9 +280,9 @@ def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, i
     absent: dict[str, str] = {}
     try:
         work = count_work(step.workload)
-        found.update(step_flops=work.flops, least_bytes=work.least_bytes)
+        found.update(step_flops=work.flops, min_bytes=work.min_bytes)
     except (NotSupportedError, MeasurementError, RuntimeError) as error:
-        absent.update(dict.fromkeys(("step_flops", "least_bytes"), first_line(error)[:200]))
+        absent.update(dict.fromkeys(("step_flops", "min_bytes"), first_line(error)[:200]))
     try:
         limits = dataclasses.asdict(probe_limits(step.workload, device=step.device, clock=clock))
         found.update({f"probe_{key}": value for key, value in limits.items()})

@@ -18,7 +18,7 @@ class Side:
     """One of the two that alternate.
 
     Attributes:
-        run: One pass.
+        run: One iteration.
         stopwatch: Times a turn.
         active: What must hold while it runs, entered before a turn and left after it, outside the timed window.
         num_untimed: Iterations at the beginning of a turn that follows one of the other side, outside the window.
@@ -41,18 +41,18 @@ class Interleaving:
     the mixture of both sides; with turns of seconds and as long untimed beginnings each side reaches its own.
 
     Attributes:
-        num_passes: Iterations in a turn.
+        num_iterations: Iterations in a turn.
         blocks: Seconds per iteration of the turns of each block, in the order A B B A whatever order they ran in.
     """
 
-    def __init__(self, baseline: Side, candidate: Side, *, num_passes: int, seed: int = 0) -> None:
+    def __init__(self, baseline: Side, candidate: Side, *, num_iterations: int, seed: int = 0) -> None:
         """Interleave two sides with so many iterations in a turn; the seed is that of the drawn orders."""
         self._baseline = baseline
         self._candidate = candidate
         self._last: Side | None = None
         self._random = random.Random(seed)  # noqa: S311 - nothing here is secret
         self._is_reversed = False
-        self.num_passes = num_passes
+        self.num_iterations = num_iterations
         self.blocks: list[tuple[float, float, float, float]] = []
 
     def run_block(self) -> None:
@@ -72,6 +72,6 @@ class Interleaving:
                     side.run()
             self._last = side
             token = side.stopwatch.start()
-            for _ in range(self.num_passes):
+            for _ in range(self.num_iterations):
                 side.run()
-            return side.stopwatch.stop(token) / self.num_passes
+            return side.stopwatch.stop(token) / self.num_iterations

@@ -39,7 +39,7 @@ NAME_LENGTH = 160
 DEVICE_BOUND_RATIO = 0.9
 """From this share of the wall clock in kernels on, the device is what is waited for."""
 
-NUM_PASSES = {"cuda": 2, "cpu": 2}
+NUM_ITERATIONS = {"cuda": 2, "cpu": 2}
 """Iterations that are timed, and as many that are profiled, by type of device."""
 
 NUM_WARM_UP_PASSES = {"cuda": 3, "cpu": 1}
@@ -101,7 +101,7 @@ def profile_workload(workload: Workload, built: BuiltStep, *, device: torch.devi
         workload: What.
         built: Builds its step, or has it.
         device: Where.
-        timed_s: Median of the timed rounds of its cell: what tells how long a pass takes undisturbed.
+        timed_s: Median of the timed rounds of its cell: what tells how long an iteration takes undisturbed.
 
     Raises:
         NotSupportedError: This hardware lacks what the workload asks for.
@@ -120,15 +120,15 @@ def profile_workload(workload: Workload, built: BuiltStep, *, device: torch.devi
 
 
 def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: float | None = None) -> Profile:
-    """Take the three clocks of a pass: wall and device undisturbed, then the kernels under the profiler.
+    """Take the three clocks of an iteration: wall and device undisturbed, then the kernels under the profiler.
 
     Args:
-        run: One pass.
+        run: One iteration.
         device: Where it runs.
-        timed_s: Of a pass before any profile of this process slowed its launches, if known.
+        timed_s: Of an iteration before any profile of this process slowed its launches, if known.
     """
     synchronize = device_synchronizer(device)
-    num_passes = NUM_PASSES[device.type]
+    num_iterations = NUM_ITERATIONS[device.type]
     for _ in range(NUM_WARM_UP_PASSES[device.type]):
         run()
     synchronize()
@@ -136,24 +136,24 @@ def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: fl
     stopwatch = independent_stopwatch(device)
     token = stopwatch.start()
     begin = time.perf_counter()
-    for _ in range(num_passes):
+    for _ in range(num_iterations):
         run()
-    device_s = stopwatch.stop(token) / num_passes
-    wall_s = (time.perf_counter() - begin) / num_passes
+    device_s = stopwatch.stop(token) / num_iterations
+    wall_s = (time.perf_counter() - begin) / num_iterations
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     with profile(activities=activities) as profiler:
         with record_function(WINDOW):
-            for _ in range(num_passes):
+            for _ in range(num_iterations):
                 run()
-        synchronize()  # outside of the window: this wait is ours, not the pass's
+        synchronize()  # outside of the window: this wait is ours, not the iteration's
     if device.type == "cuda":
         return read_device_events(
             _events(profiler),
             wall_s=wall_s if timed_s is None else min(wall_s, timed_s),
             device_s=device_s,
-            num_passes=num_passes,
+            num_iterations=num_iterations,
         )
-    return _of_operators(profiler, wall_s=wall_s, num_passes=num_passes)
+    return _of_operators(profiler, wall_s=wall_s, num_iterations=num_iterations)
 
 
 def _events(profiler: Any) -> list[tuple[str, bool, int, int]]:
@@ -172,18 +172,18 @@ def _is_annotation(event: Any) -> bool:
 
 
 def read_device_events(
-    events: Sequence[tuple[str, bool, int, int]], *, wall_s: float, device_s: float, num_passes: int
+    events: Sequence[tuple[str, bool, int, int]], *, wall_s: float, device_s: float, num_iterations: int
 ) -> Profile:
     """Make a profile of what CUDA's tracing library recorded.
 
     Args:
         events: Name, whether it ran on the device, begin and duration in nanoseconds.
-        wall_s: Of one pass.
-        device_s: Of one pass.
-        num_passes: How many passes were recorded.
+        wall_s: Of one iteration.
+        device_s: Of one iteration.
+        num_iterations: How many iterations were recorded.
 
     Raises:
-        MeasurementError: No kernel among them, or not the mark of the passes.
+        MeasurementError: No kernel among them, or not the mark of the iterations.
     """
     kernels = [(name, duration / 1e9) for name, on_device, _, duration in events if on_device and name != WINDOW]
     if not kernels:
@@ -194,23 +194,23 @@ def read_device_events(
         for name, on_device, start, duration in events
         if not on_device and begin <= start < end and SYNCHRONISING.match(name)
     ]
-    synchronize_s = sum(waits) / 1e9 / num_passes
-    kernels_s = sum(seconds for _, seconds in kernels) / num_passes
-    tensor_cores_s = sum(seconds for name, seconds in kernels if TENSOR_CORE.search(name)) / num_passes
+    synchronize_s = sum(waits) / 1e9 / num_iterations
+    kernels_s = sum(seconds for _, seconds in kernels) / num_iterations
+    tensor_cores_s = sum(seconds for name, seconds in kernels if TENSOR_CORE.search(name)) / num_iterations
     return Profile(
         wall_s=wall_s,
         device_s=device_s,
         kernels_s=kernels_s,
         synchronize_s=synchronize_s,
         bound=label(wall_s=wall_s, kernels_s=kernels_s, synchronize_s=synchronize_s),
-        kernels=_most_expensive(kernels, num_passes),
-        num_kernels=len(kernels) / num_passes,
+        kernels=_most_expensive(kernels, num_iterations),
+        num_kernels=len(kernels) / num_iterations,
         tensor_core_ratio=tensor_cores_s / kernels_s,
     )
 
 
 def _profiled_passes(events: Sequence[tuple[str, bool, int, int]]) -> tuple[int, int]:
-    """Return when the profiled passes began on the host, and when they had ended, in nanoseconds."""
+    """Return when the profiled iterations began on the host, and when they had ended, in nanoseconds."""
     for name, on_device, begin, duration in events:
         if name == WINDOW and not on_device:
             return begin, begin + duration
@@ -218,7 +218,7 @@ def _profiled_passes(events: Sequence[tuple[str, bool, int, int]]) -> tuple[int,
 
 
 def label(*, wall_s: float, kernels_s: float, synchronize_s: float) -> str:
-    """Return what a pass waits for.
+    """Return what an iteration waits for.
 
     The device is busy, or it idles: because the host waited for it and then had to start from nothing, if at least
     half as long as it idled was spent in such waits, or because the host is too slow to launch.
@@ -229,14 +229,14 @@ def label(*, wall_s: float, kernels_s: float, synchronize_s: float) -> str:
     return "synchronisation-bound" if synchronize_s >= idle / 2 else "launch-bound"
 
 
-def _of_operators(profiler: Any, *, wall_s: float, num_passes: int) -> Profile:
+def _of_operators(profiler: Any, *, wall_s: float, num_iterations: int) -> Profile:
     """Make a profile of the operators of a CPU, each without those that it calls."""
     entries = [
         (entry.key, entry.self_cpu_time_total / 1e6, entry.count)
         for entry in profiler.key_averages()
         if entry.self_cpu_time_total > 0 and entry.key != WINDOW
     ]
-    total = sum(seconds for _, seconds, _ in entries) / num_passes
+    total = sum(seconds for _, seconds, _ in entries) / num_iterations
     if not entries:
         raise MeasurementError("the profiler saw no operator")
     ranked = sorted(entries, key=lambda entry: entry[1], reverse=True)[:NUM_KERNELS]
@@ -250,13 +250,13 @@ def _of_operators(profiler: Any, *, wall_s: float, num_passes: int) -> Profile:
         kernels=tuple(
             Kernel(
                 name=name[:NAME_LENGTH],
-                seconds=seconds / num_passes,
-                num_calls=count / num_passes,
-                ratio=seconds / num_passes / total,
+                seconds=seconds / num_iterations,
+                num_calls=count / num_iterations,
+                ratio=seconds / num_iterations / total,
             )
             for name, seconds, count in ranked
         ),
-        num_kernels=sum(count for _, _, count in entries) / num_passes,
+        num_kernels=sum(count for _, _, count in entries) / num_iterations,
         tensor_core_ratio=None,
         absent={
             "device_s": no_queue,
@@ -267,7 +267,7 @@ def _of_operators(profiler: Any, *, wall_s: float, num_passes: int) -> Profile:
     )
 
 
-def _most_expensive(kernels: Iterable[tuple[str, float]], num_passes: int) -> tuple[Kernel, ...]:
+def _most_expensive(kernels: Iterable[tuple[str, float]], num_iterations: int) -> tuple[Kernel, ...]:
     seconds: dict[str, float] = {}
     calls: dict[str, int] = {}
     for name, duration in kernels:
@@ -279,8 +279,8 @@ def _most_expensive(kernels: Iterable[tuple[str, float]], num_passes: int) -> tu
     return tuple(
         Kernel(
             name=name,
-            seconds=seconds[name] / num_passes,
-            num_calls=calls[name] / num_passes,
+            seconds=seconds[name] / num_iterations,
+            num_calls=calls[name] / num_iterations,
             ratio=seconds[name] / total,
         )
         for name in ranked

@@ -1,4 +1,4 @@
-"""Peak memory of one stable pass of a phase."""
+"""Peak memory of one stable iteration of a phase."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WINDOW = "perfsuite memory window"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeakMemory:
-    """Peak memory of one pass.
+    """Peak memory of one iteration.
 
     Attributes:
         allocated_bytes: Peak of what tensors held, resident ones included.
@@ -111,14 +111,14 @@ def measure_peak_memory(
     device: torch.device,
     resident: Callable[[], Iterable[torch.Tensor]],
 ) -> PeakMemory:
-    """Return the peak of one pass, measured on the second of two passes.
+    """Return the peak of one iteration, measured on the second of two iterations.
 
-    The first one brings allocator and libraries into their steady state. `prepare` runs before each pass and outside
-    the window; what it allocates and what stays resident count, as they do on a GPU in training.
+    The first one brings allocator and libraries into their steady state. `prepare` runs before each iteration and
+    outside the window; what it allocates and what stays resident count, as they do on a GPU in training.
 
     Args:
-        prepare: Makes the state in which the pass begins.
-        run: The pass; its result is held until it ends.
+        prepare: Makes the state in which the iteration begins.
+        run: The iteration; its result is held until it ends.
         device: Where it runs.
         resident: Every tensor that is alive before `prepare`; asked for on a CPU only, where no allocator knows.
     """
@@ -147,10 +147,10 @@ def _peak_on_cuda(prepare: Callable[[], object], run: Callable[[], object], devi
 
 
 def cuda_peak(stats: Mapping[str, int], *, used_bytes: int, held_bytes: int, cublas_workspace_bytes: int) -> PeakMemory:
-    """Read the allocator's account of a pass.
+    """Read the allocator's account of an iteration.
 
     Args:
-        stats: `torch.cuda.memory_stats` after the pass, its peaks reset before it.
+        stats: `torch.cuda.memory_stats` after the iteration, its peaks reset before it.
         used_bytes: What is in use on the GPU, by whomever.
         held_bytes: What torch's allocator holds now.
         cublas_workspace_bytes: What of it is cuBLAS's.

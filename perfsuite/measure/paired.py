@@ -129,14 +129,14 @@ def run_pair(
     clock, effort, report_stage = context.clock, context.effort, context.report_stage
     device_type = steps[0].device.type
     if benchmark.disabled:  # run once to see that it runs
-        benchmark(Interleaving(*sides, num_passes=1).run_block)
+        benchmark(Interleaving(*sides, num_iterations=1).run_block)
         return None
     report_stage("warming up")
-    sides, num_passes, unstable = _warm_both_up(sides, steps, clock, effort)
+    sides, num_iterations, unstable = _warm_both_up(sides, steps, clock, effort)
     if effort.quick:
         unstable.append(QUICK_FINDING)
     report_stage("timing")
-    interleaving = Interleaving(*sides, num_passes=num_passes)
+    interleaving = Interleaving(*sides, num_iterations=num_iterations)
     ends: list[int] = []  # how many blocks there were at the end of each round, the calibration's included
     clock.watch(lambda: len(interleaving.blocks), lambda: ends.append(len(interleaving.blocks)))
     skipped_before = {step: float(step.num_skipped) for step in steps}
@@ -157,7 +157,7 @@ def run_pair(
                 comparison=comparison,
                 baseline=steps[0].workload,
                 candidate=steps[1].workload,
-                num_passes=interleaving.num_passes,
+                num_iterations=interleaving.num_iterations,
                 blocks=tuple(kept),
                 limit_ratio=LIMITS_RATIO.get(comparison, {}).get(device_type),
                 settings=steps[1].settings,
@@ -266,7 +266,7 @@ def _warm_both_up(
                 max_seconds=max_seconds,
                 stable_ratio=budget.stable_ratio,
             )
-            seconds.append(_pass_seconds(side))
+            seconds.append(_iteration_seconds(side))
         clock.history.is_warm = True
         if warmth.unstable is not None:
             findings.append(f"{step.workload.precision}: {warmth.unstable}")
@@ -281,10 +281,10 @@ def _warm_both_up(
     return settled, max(1, math.ceil((effort.turn_s - settle_s) / min(seconds))), findings
 
 
-def _pass_seconds(side: Side, passes: int = 3) -> float:
+def _iteration_seconds(side: Side, iterations: int = 3) -> float:
     """Return the median time of an iteration, so that a turn can be made long enough."""
     times = []
-    for _ in range(passes):
+    for _ in range(iterations):
         token = side.stopwatch.start()
         side.run()
         times.append(side.stopwatch.stop(token))

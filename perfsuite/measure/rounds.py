@@ -73,7 +73,7 @@ class SkippedInRounds:
     def watch(self) -> None:
         """Count from now on; what was skipped since the last round belongs to none."""
         self._seen = float(self._step.num_skipped)
-        self._clock.watch(lambda: self._step.num_passes, self._end_round)
+        self._clock.watch(lambda: self._step.num_iterations, self._end_round)
 
     def _end_round(self) -> None:
         before, self._seen = self._seen, float(self._step.num_skipped)
@@ -90,7 +90,7 @@ class EnergyWindow:
         self._step = step
         self._begin_s = clock()
         self._begin_joules = instrument.energy_joules()
-        self._begin_passes = step.num_passes
+        self._begin_passes = step.num_iterations
 
     def end(self, telemetry: Telemetry) -> Telemetry:
         """Return the telemetry with the energy, after more iterations where there were too few for the counter."""
@@ -103,7 +103,7 @@ class EnergyWindow:
             reason = telemetry.absent.get("energy_joules", "this GPU has no energy counter")
             absent = {**telemetry.absent, "energy_joules": reason, "energy_num_images": reason}
             return dataclasses.replace(telemetry, absent=absent)
-        num_images = (self._step.num_passes - self._begin_passes) * self._step.workload.batch_size
+        num_images = (self._step.num_iterations - self._begin_passes) * self._step.workload.batch_size
         return dataclasses.replace(
             telemetry, energy_joules=end_joules - self._begin_joules, energy_num_images=num_images
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
 from perfsuite.measure.flops import Work
-from perfsuite.measure.kernel_profile import NUM_PASSES, NUM_WARM_UP_PASSES
+from perfsuite.measure.kernel_profile import NUM_ITERATIONS, NUM_WARM_UP_PASSES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.warm_up import MIN_ITERATIONS
 from perfsuite.workloads.models import MODELS
@@ -109,14 +109,14 @@ def estimate_work(workload: Workload) -> Work:
     weights = 4 * spec.num_parameters
     flops = {"forward": 1, "backward": 2, "train_step": 3}[workload.phase] * forward_flops
     moved = {"forward": kept + weights, "backward": kept + 2 * weights, "train_step": 2 * kept + 8 * weights}
-    return Work(flops=int(flops), least_bytes=int(moved[workload.phase]))
+    return Work(flops=int(flops), min_bytes=int(moved[workload.phase]))
 
 
 def iteration_s(workload: Workload, work: Work, sheet: Gpu) -> float:
     """Return about how long an iteration takes."""
     peak = sheet.peak_for(workload.precision) or sheet.peak_flops["fp32"]
     compute_s = work.flops / (peak * COMPUTE_RATIO.get(workload.precision, TENSOR_COMPUTE_RATIO))
-    return compute_s + TRAFFIC_RATIO * work.least_bytes / (sheet.bytes_per_second * BANDWIDTH_RATIO)
+    return compute_s + TRAFFIC_RATIO * work.min_bytes / (sheet.bytes_per_second * BANDWIDTH_RATIO)
 
 
 def plan(
@@ -145,7 +145,7 @@ def plan(
         by_cell.append(sum(mine.values()))
         if profiled and not effort.quick:
             device_type = workload.device_type
-            num_iterations = NUM_WARM_UP_PASSES[device_type] + 2 * NUM_PASSES[device_type]
+            num_iterations = NUM_WARM_UP_PASSES[device_type] + 2 * NUM_ITERATIONS[device_type]
             mine["profiles"] = READ_PROFILE_S + num_iterations * once
             mine["profiles"] += BUILD_S + SETTLE_ITERATIONS * step if is_new else 0.0
         for name, seconds in mine.items():

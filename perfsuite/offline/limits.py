@@ -56,7 +56,7 @@ def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any
         work = count_work(workload)
         peak = sheet.peak_for(workload.precision)
         arithmetic_s = work.flops / (peak or 1.0)
-        memory_s = work.least_bytes / sheet.bytes_per_second
+        memory_s = work.min_bytes / sheet.bytes_per_second
         limit_s = max(arithmetic_s, memory_s)
         images_per_second = workload.batch_size / limit_s
         epochs = thesis.EPOCHS.get(workload.model)
@@ -68,7 +68,7 @@ def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any
             "precision": workload.precision,
             "batch_size": workload.batch_size,
             "step_flops": work.flops,
-            "least_bytes": work.least_bytes,
+            "min_bytes": work.min_bytes,
             "arithmetic_s": arithmetic_s,
             "memory_s": memory_s,
             "limit_s": limit_s,

@@ -68,7 +68,7 @@ class Options:
         overhead_time_s: How long a check of the harness overhead goes on after its rounds while it cannot tell.
         quick: Whether a first answer is enough.
         turn_time_s: How long each turn of an interleaved speed-up lasts, or None for the shortest that can be timed.
-        preheat_s: How long the device is loaded before the first cell at the least, or None for the default.
+        preheat_s: How long the device is loaded before the first cell at least, or None for the default.
     """
 
     device: str

@@ -34,7 +34,7 @@ class PairedRecord:
             from the device (candidate), against a step on one batch, and against the thesis's way of loading.
         baseline: The workload of the first and the last time of a block.
         candidate: The workload of the two times between.
-        num_passes: Iterations in a turn.
+        num_iterations: Iterations in a turn.
         blocks: Seconds per iteration of the four turns of each block, in the order of `TURNS`.
         limit_ratio: How far the ratio may be from 1, or None where there is no such limit.
         settings: What was pinned while measuring, by name.
@@ -50,7 +50,7 @@ class PairedRecord:
     comparison: Comparison
     baseline: Workload
     candidate: Workload
-    num_passes: int
+    num_iterations: int
     blocks: tuple[tuple[float, ...], ...]
     limit_ratio: float | None
     settings: dict[str, str | int | float | bool]

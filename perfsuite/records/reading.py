@@ -35,15 +35,25 @@ def read_record(value: object, where: str = "record") -> AnyRecord:
     return record
 
 
-_RENAMED = {"fidelity": "overhead", "pipeline_study": "pipeline_thesis"}
-"""Comparisons of before schema version 6, and their names of today."""
+_COMPARISONS = {"fidelity": "overhead", "pipeline_study": "pipeline_thesis"}
+_FIELDS = {"num_passes": "num_iterations"}
+_METRICS = {"least_bytes": "min_bytes"}
+"""Names of before schema version 6, and those of today."""
 
 
 def _with_todays_names(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record of any version with the names that comparisons and recipes have today."""
+    """Return the fields of a record of any version with the names that they have today."""
+    fields = _renamed(fields, _FIELDS)
     comparison, recipe = fields.get("comparison"), fields.get("recipe")
     if isinstance(comparison, str):
-        fields = {**fields, "comparison": _RENAMED.get(comparison, comparison)}
+        fields["comparison"] = _COMPARISONS.get(comparison, comparison)
     if isinstance(recipe, dict) and recipe.get("name") == "study":
-        fields = {**fields, "recipe": {**recipe, "name": "thesis"}}
+        fields["recipe"] = {**recipe, "name": "thesis"}
+    for name in ("metrics", "absent"):
+        if isinstance(fields.get(name), dict):
+            fields[name] = _renamed(fields[name], _METRICS)
     return fields
+
+
+def _renamed(fields: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in fields.items()}

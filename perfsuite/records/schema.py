@@ -19,7 +19,8 @@ SCHEMA_VERSION = 6
 outcome `cannot_tell`: a check was measured, and its interval did not decide in the time that it had. 4: a training
 says in which environment it was trained, keeps its test predictions, its interruptions and the reasons of its choices;
 its peak memory is that of training alone. 5: a training keeps its telemetry. 6: names: `overhead` (was `fidelity`),
-`pipeline_thesis` (was `pipeline_study`), the recipe `thesis` (was `study`).
+`pipeline_thesis` (was `pipeline_study`), the recipe `thesis` (was `study`), `num_iterations` of a pair (was
+`num_passes`), the metric `min_bytes` (was `least_bytes`).
 """
 
 

@@ -1,4 +1,4 @@
-"""Evidence of a result: what the hardware did while it was measured, and where the time of a pass went."""
+"""Evidence of a result: what the hardware did while it was measured, and where the time of an iteration went."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Telemetry:
         other_processes_bytes: Memory that they hold, the most seen.
         num_ecc_errors: Memory errors beyond correction that occurred while it was measured.
         is_mig: Whether the GPU is divided.
-        energy_joules: Energy over a window of its own, of two seconds or more of the same passes.
+        energy_joules: Energy over a window of its own, of two seconds or more of the same iterations.
         energy_num_images: Images that were computed in that window.
         background_cpu_ratio: Share of the cores' time that other processes took, where a CPU is measured.
         steal_ratio: Share that other virtual machines on the same host took.

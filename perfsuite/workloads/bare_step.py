@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def bare_step(step: TrainingStep) -> Callable[[], None]:
-    """Return one pass of a plain training loop over the network and the batch of `step`.
+    """Return one iteration of a plain training loop over the network and the batch of `step`.
 
     It has an optimizer and a scaler of its own, so that no hook of `step` runs in it: no skipped step is counted, no
     pass either. Network, batch, precision, kinds of optimizer and scaler are the same.

@@ -46,7 +46,7 @@ class TrainingStep:
         network: What is run: the model, or what `torch.compile` made of it.
         images: [N, 3, H, W] float32 on the device.
         labels: [N] int64 on the device.
-        num_passes: How many phases were run, counted on the host.
+        num_iterations: How many phases were run, counted on the host.
         num_skipped: How many optimizer steps the scaler skipped, counted on the device: [] float32.
     """
 
@@ -77,7 +77,7 @@ class TrainingStep:
         )
         self.optimizer = make_sgd(self.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
-        self.num_passes = 0
+        self.num_iterations = 0
         # Without loss scaling nothing is ever skipped, and no hook has to run.
         skipped = SkippedSteps(self.optimizer, device) if self.policy.loss_scaling else None
         self.num_skipped = torch.zeros((), device=device) if skipped is None else skipped.count
@@ -123,7 +123,7 @@ class TrainingStep:
         Returns:
             The unscaled loss, [] float32.
         """
-        self.num_passes += 1
+        self.num_iterations += 1
         with autocast(self.policy, self.device.type):
             return nn.functional.cross_entropy(self.network(self.images), self.labels)
 
@@ -145,7 +145,7 @@ class TrainingStep:
         Raises:
             MeasurementError: There is no retained graph.
         """
-        self.num_passes += 1
+        self.num_iterations += 1
         if self._retained is None:
             raise MeasurementError("backward was asked for without a retained graph")
         self.optimizer.zero_grad(set_to_none=self._set_to_none)
@@ -157,7 +157,7 @@ class TrainingStep:
         Inside the window: zero_grad, forward, loss, loss scaling, backward with the graph freed as it is consumed,
         optimizer step (unscaling included), scaler update, counting of a skipped step. Outside: loading of data.
         """
-        self.num_passes += 1
+        self.num_iterations += 1
         self.optimizer.zero_grad(set_to_none=self._set_to_none)
         with autocast(self.policy, self.device.type):
             loss = nn.functional.cross_entropy(self.network(self.images), self.labels)

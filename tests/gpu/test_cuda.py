@@ -194,7 +194,7 @@ def test_the_device_s_own_time_of_a_turn_is_that_of_the_clock(cuda: torch.device
         Side(run=lambda: matrix @ matrix, stopwatch=stopwatch)
         for stopwatch in (EventStopwatch(cuda), ClockStopwatch(clock))
     ]
-    interleaving = Interleaving(*sides, num_passes=50)
+    interleaving = Interleaving(*sides, num_iterations=50)
     for _ in range(6):
         interleaving.run_block()
     assert paired_ratio(np.array(interleaving.blocks)).ratio == pytest.approx(1.0, rel=0.03)

@@ -28,7 +28,7 @@ def test_the_end_of_a_round_is_told_after_its_reading_and_never_at_its_beginning
         ended.append(script.time)
         script.time += 100.0  # must not lie in any window
 
-    clock.watch(lambda: script.num_passes, slow_callback)
+    clock.watch(lambda: script.num_iterations, slow_callback)
     rounds = []
     for _ in range(2):
         begin = clock()
@@ -43,7 +43,7 @@ def test_a_clock_that_is_not_watched_calls_nobody() -> None:
     script = Script([1.0])
     clock = DeviceClock(lambda: None, script.now)
     ended: list[float] = []
-    clock.watch(lambda: script.num_passes, lambda: ended.append(script.time))
+    clock.watch(lambda: script.num_iterations, lambda: ended.append(script.time))
     clock.unwatch()
     script.run()
     clock()

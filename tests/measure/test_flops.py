@@ -34,13 +34,13 @@ def test_a_step_is_forward_and_backward_and_the_optimizer() -> None:
     first = 2 * 4 * 32 * 32 * 64 * 3 * 9
     assert backward.flops == 2 * forward.flops - first
     weights = 11_173_962 * 4
-    assert step.least_bytes == forward.least_bytes + backward.least_bytes + 5 * weights
+    assert step.min_bytes == forward.min_bytes + backward.min_bytes + 5 * weights
 
 
 def test_half_the_type_moves_fewer_bytes_for_the_same_arithmetic() -> None:
     full, half = (count_work(make_workload(precision=name)) for name in ("fp32", "amp-fp16"))
     assert full.flops == half.flops
-    assert 0.5 < half.least_bytes / full.least_bytes < 0.75
+    assert 0.5 < half.min_bytes / full.min_bytes < 0.75
 
 
 def test_probes_find_limits_in_the_type_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def events() -> list[tuple[str, bool, int, int]]:
 
 
 def test_kernels_are_ranked_and_waits_outside_of_the_window_are_not_the_pass_s() -> None:
-    profile = read_device_events(events(), wall_s=0.02, device_s=0.019, num_passes=2)
+    profile = read_device_events(events(), wall_s=0.02, device_s=0.019, num_iterations=2)
     assert profile.kernels_s == pytest.approx(0.016)
     assert profile.synchronize_s == pytest.approx(0.002)
     assert profile.bound == "synchronisation-bound"
@@ -133,9 +133,9 @@ def test_marks_that_libraries_set_are_no_kernels() -> None:
 
 def test_a_profile_without_kernels_is_an_error_and_not_a_zero() -> None:
     with pytest.raises(MeasurementError, match="saw no kernel"):
-        read_device_events(events()[:2], wall_s=1.0, device_s=1.0, num_passes=1)
+        read_device_events(events()[:2], wall_s=1.0, device_s=1.0, num_iterations=1)
     with pytest.raises(MeasurementError, match="lost the mark"):
-        read_device_events(events()[2:], wall_s=1.0, device_s=1.0, num_passes=1)
+        read_device_events(events()[2:], wall_s=1.0, device_s=1.0, num_iterations=1)
 
 
 def test_on_a_cpu_operators_stand_for_kernels() -> None:

@@ -109,7 +109,7 @@ def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.
     original = TrainingStep.train_step
 
     def overflow(self: TrainingStep) -> None:
-        if self.num_passes == 9:
+        if self.num_iterations == 9:
             with torch.no_grad():
                 self.images[0, 0, 0, 0] = float("inf")
         original(self)
@@ -123,7 +123,7 @@ def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.
 
     def start_later(self: TrainingStep, *arguments: Any, **options: Any) -> None:
         build(self, *arguments, **options)
-        self.num_passes = 4
+        self.num_iterations = 4
 
     monkeypatch.setattr(TrainingStep, "__init__", start_later)
     record, _ = run(precision="amp-fp16")
@@ -251,7 +251,7 @@ def test_an_interrupt_in_the_rounds_marks_the_benchmark_as_failed(monkeypatch: p
     passes: list[int] = []
 
     def interrupt(self: TrainingStep) -> None:
-        passes.append(self.num_passes)
+        passes.append(self.num_iterations)
         if len(passes) == 5:
             raise KeyboardInterrupt
         TrainingStep.forward(self)

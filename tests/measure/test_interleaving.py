@@ -79,7 +79,7 @@ def make_sides(host: Simulated) -> tuple[Side, Side]:
 
 def test_blocks_are_a_b_b_a_and_b_a_a_b_and_a_turn_after_the_other_side_begins_with_an_untimed_pass() -> None:
     host = Simulated()
-    interleaving = Interleaving(*make_sides(host), num_passes=2)
+    interleaving = Interleaving(*make_sides(host), num_iterations=2)
     interleaving.run_block()
     interleaving.run_block()
     assert "".join(host.log) == "AAABBBBBAAA" + "BBBAAAAABBB"
@@ -104,7 +104,7 @@ def first_turns(*, num_blocks: int) -> list[str]:
         )
         for name in "AB"
     ]
-    interleaving = Interleaving(*sides, num_passes=1)
+    interleaving = Interleaving(*sides, num_iterations=1)
     for _ in range(num_blocks):
         interleaving.run_block()
     return log[::4]
@@ -115,7 +115,8 @@ def test_an_oscillation_with_a_period_of_some_turns_leaves_the_paired_ratio_alon
     """Turns as long as each other on a host that is 5% slower and faster by turns."""
     for phase in (0.3, 1.1, 2.5):
         times = iter(1 + 0.05 * math.sin(2 * math.pi * turn / turns + phase) for turn in range(10_000))
-        interleaving = Interleaving(*(Side(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB"), num_passes=1)
+        sides = (Side(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB")
+        interleaving = Interleaving(*sides, num_iterations=1)
         for _ in range(80):
             interleaving.run_block()
         estimate = paired_ratio(np.array(interleaving.blocks))
@@ -136,7 +137,7 @@ def test_a_drift_that_bends_separate_cells_leaves_the_paired_ratio_alone() -> No
             side.run()
         cells.append((host.now() - begin) / 60)
     assert abs(cells[1] / cells[0] / 0.5 - 1) > 0.05
-    interleaving = Interleaving(a, b, num_passes=1)
+    interleaving = Interleaving(a, b, num_iterations=1)
     for _ in range(30):
         interleaving.run_block()
     estimate = paired_ratio(np.array(interleaving.blocks))
@@ -164,7 +165,7 @@ def test_what_must_be_in_force_holds_in_the_turns_of_its_side_only() -> None:
         Side(run=lambda: seen.append("".join(inside)), stopwatch=ClockStopwatch(host.now), active=active(name))
         for name in "AB"
     ]
-    Interleaving(*sides, num_passes=1).run_block()
+    Interleaving(*sides, num_iterations=1).run_block()
     assert seen == ["A", "A", "B", "B", "B", "A", "A"]
 
 
@@ -336,7 +337,7 @@ def test_the_bare_step_does_what_the_step_does_and_runs_none_of_our_hooks(precis
         run = bare_step(step) if bare else step.train_step
         for _ in range(2):
             run()
-        assert step.num_passes == (0 if bare else 2)
+        assert step.num_iterations == (0 if bare else 2)
         trained.append([parameter.detach().clone() for parameter in step.model.parameters()])
     for one, other in zip(*trained, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

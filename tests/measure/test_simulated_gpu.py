@@ -46,12 +46,12 @@ class SimulatedStep:
         self.workload, self.device = workload, CPU
         self.policy = policy_named(workload.precision)
         self.settings: dict[str, Any] = {}
-        self.num_passes = 0
+        self.num_iterations = 0
         self.num_skipped = torch.zeros(())
         self._run = gpu.running(LOADS[workload.phase, workload.precision])
 
     def phase(self) -> None:
-        self.num_passes += 1
+        self.num_iterations += 1
         self._run()
 
     def check_retained_backward(self) -> float:

@@ -30,7 +30,7 @@ def warm(
         stable_ratio=stable,
         read_clock_mhz=read_clock_mhz,
     )
-    assert result.num_steps == script.num_passes
+    assert result.num_steps == script.num_iterations
     return result.num_steps, result.unstable
 
 
@@ -84,14 +84,14 @@ def test_a_clock_that_still_falls_is_told_where_times_do_not_show_it() -> None:
 
 def test_a_clock_that_stays_within_a_step_is_stable() -> None:
     script = Script([0.05])
-    num_steps, unstable = warm(script, read_clock_mhz=lambda: 900 + 15 * (script.num_passes % 2))
+    num_steps, unstable = warm(script, read_clock_mhz=lambda: 900 + 15 * (script.num_iterations % 2))
     assert unstable is None
     assert num_steps == pytest.approx(20, abs=1)
 
 
 def test_warm_up_goes_on_while_the_loss_scale_falls() -> None:
     script = Script([1.0])
-    num_steps, unstable = warm(script, settled=lambda: script.num_passes > 20)
+    num_steps, unstable = warm(script, settled=lambda: script.num_iterations > 20)
     assert unstable is None
     assert num_steps == 21
 

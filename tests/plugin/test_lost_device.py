@@ -34,7 +34,7 @@ def run_on_gpu(run_suite: Callable[..., Run], gpu: CudaStandIn, monkeypatch: pyt
 
     monkeypatch.setattr(cells, "report_stage", report_stage)
     monkeypatch.setitem(profile.NUM_WARM_UP_PASSES, "cuda", 1)
-    monkeypatch.setitem(profile.NUM_PASSES, "cuda", 1)
+    monkeypatch.setitem(profile.NUM_ITERATIONS, "cuda", 1)
     return lambda *arguments: run_suite(*ARGUMENTS, *arguments, quick=False)
 
 

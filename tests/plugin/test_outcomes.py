@@ -22,7 +22,7 @@ from perfsuite.workloads.step import TrainingStep
 def broken(monkeypatch, request):
     original = TrainingStep.forward
     def forward(self):
-        if self.workload.precision == "amp-bf16" and self.num_passes > {after}:
+        if self.workload.precision == "amp-bf16" and self.num_iterations > {after}:
             raise {error}
         return original(self)
     monkeypatch.setattr(TrainingStep, "forward", forward)

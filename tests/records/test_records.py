@@ -149,7 +149,15 @@ def test_the_label_leaves_out_what_is_the_default() -> None:
 
 def test_records_of_before_schema_version_6_have_the_names_of_today() -> None:
     pair = make_pair(comparison="overhead").to_json()
-    assert read_record({**pair, "schema_version": 5, "comparison": "fidelity"}) == make_pair(comparison="overhead")
+    num_passes = pair.pop("num_iterations")
+    old_pair = {**pair, "schema_version": 5, "comparison": "fidelity", "num_passes": num_passes}
+    assert read_record(old_pair) == make_pair(comparison="overhead")
+    cell = make_record().to_json()
+    for value in (5, None):
+        for record, name in ((cell, "min_bytes"), (old_cell := {**cell, "schema_version": 5}, "least_bytes")):
+            record["metrics"] = {**make_record().metrics, name: value}
+            record["absent"] = {**make_record().absent, **({} if value else {name: "unknown"})}
+        assert read_record(old_cell) == read_record(cell)
     training = make_training()
     content = training.to_json()
     old = {**content, "schema_version": 5, "recipe": {**content["recipe"], "name": "study"}}

@@ -95,7 +95,7 @@ def test_a_train_step_moves_the_weights_as_plain_sgd_with_momentum_does(small_st
         assert parameter.grad is not None
         momentum = module.MOMENTUM * momentum + parameter.grad
         assert torch.allclose(parameter, before - module.LEARNING_RATE * momentum, rtol=1e-6, atol=0)
-    assert small_step.num_passes == 2
+    assert small_step.num_iterations == 2
 
 
 @pytest.mark.usefixtures("tiny_networks")

@@ -18,6 +18,7 @@ from perfsuite.analysis.frames.training_words import (
     accuracy_percent,
 )
 from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.formatting import counted
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _panel(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) 
         title,
         "Test accuracy",
         rows,
-        axis=f"test accuracy, %; n = {seeds} seed{'' if seeds == '1' else 's'}, {images} test images",
+        axis=f"test accuracy, %; n = {counted(seeds, 'seed')}, {images} test images",
         limits=(max(low, 0.0), min(high, 100.0)),
     )
 

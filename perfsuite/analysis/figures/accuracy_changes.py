@@ -13,6 +13,7 @@ from perfsuite.analysis.frames.training_words import points
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.ranking import ranked_trainings
 from perfsuite.analysis.verdicts.verdict_words import SYMBOLS, counts_in_words
+from perfsuite.formatting import counted
 
 if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
@@ -43,7 +44,7 @@ def accuracy_changes_chart(figure_data: FigureData, most: int = MAX_ROWS) -> Dra
                 "test accuracy: candidate - baseline",
                 "Changes of test accuracy",
                 rows,
-                axis=f"points of accuracy, % (below 0: worse); n = {seeds} seed{'' if seeds == '1' else 's'} a side",
+                axis=f"points of accuracy, % (below 0: worse); n = {counted(seeds, 'seed')} a side",
                 limits=limits,
                 reference=0.0,
                 dashed=-margin,

@@ -48,7 +48,7 @@ def process_chart(comparison: Comparison, row: int) -> Any:
             times_ms[chosen],
             marker,
             color=COLORS[name],
-            label=f"{name}, {int(chosen.sum())} process{'' if chosen.sum() == 1 else 'es'}, mean {level:.4g} ms",
+            label=f"{name}, {plural(int(chosen.sum()), 'process')}, mean {level:.4g} ms",
         )
         axes.axhline(level, color=COLORS[name], linewidth=1, linestyle="-" if name == "baseline" else "--")
     axes.set_xlabel("process, in the order in which they ran")

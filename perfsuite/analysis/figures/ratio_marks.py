@@ -9,6 +9,7 @@ from perfsuite.analysis.figures.row_panel import Point, spread_limits
 from perfsuite.analysis.figures.style import INK
 from perfsuite.analysis.frames.labels import span
 from perfsuite.analysis.frames.ratio_text import is_interval
+from perfsuite.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,5 @@ def bracket_legend(ratios: Sequence[Ratio | None], color: str = INK) -> tuple[Sw
 def processes_of(ratios: Sequence[Ratio | None]) -> str:
     """Return how many processes ratios are computed from, for an axis: `n = 1 process, spread within one run`."""
     known = [ratio for ratio in ratios if ratio is not None]
-    number = span([ratio.num_processes for ratio in known])
-    words = f"n = {number} process{'' if number == '1' else 'es'}"
+    words = f"n = {counted(span([ratio.num_processes for ratio in known]), 'process')}"
     return f"{words}, {SPREAD_WORDS}" if any(ratio.basis == "one run" for ratio in known) else words

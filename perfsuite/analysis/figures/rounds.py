@@ -23,7 +23,7 @@ from perfsuite.analysis.frames.cells import by_place_and_phase, n_words
 from perfsuite.analysis.frames.labels import name_column, panel_title, place_words, span, titled
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.statistics.intervals import geometric_mean
-from perfsuite.formatting import duration
+from perfsuite.formatting import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,33 +149,28 @@ def plain_chart(figure_data: FigureData) -> Drawing | None:
     numbers = drawn["time_median_s"].tolist()
     far = max(numbers) > FAR_APART * min(numbers)
     limits = (min(numbers) / 1.5, max(numbers) * 1.5) if far else (0.0, upper_limit(numbers))
-    panels, finding = [], ""
+    scale: Literal["time", "log time"] = "log time" if far else "time"
+    quantity = "median time of an iteration (logarithmic)" if far else "median time of an iteration"
+    panels, findings = [], []
     for where in places[:MAX_PLACES]:
         runs = drawn[drawn["place"] == where]
         rows = [_median_row(str(labels[name]), runs[runs["fullname"] == name]) for name in chosen.index]
         num_runs = span([int(count) for count in runs["fullname"].value_counts()])
-        each = "run" if num_runs == "1" else "runs"
-        axis = f"median time of an iteration{' (logarithmic)' if far else ''}; n = {num_runs} {each} of each"
-        title = titled("benchmarks", where)
-        scale: Literal["time", "log time"] = "log time" if far else "time"
-        panels.append(rows_panel(title, "Medians", rows, axis=axis, limits=limits, scale=scale))
+        axis = f"{quantity}; n = {counted(num_runs, 'run')} of each"
+        panels.append(rows_panel(titled("benchmarks", where), "Medians", rows, axis=axis, limits=limits, scale=scale))
         slow = max((row for row in rows if row.points), key=lambda row: row.points[0].value)
         on = f" ({where})" if where else ""
-        finding = finding or f"The slowest: {slow.label}, {slow.value}{on}."
-    runs_differ = drawn.groupby(["place", "fullname"]).size().max() > 1
-    left_out = len(places) - MAX_PLACES
-    return Drawing(
-        kind="plain",
-        title=f"Median times, the slowest {len(chosen)} of {len(slowest)}"
-        if len(slowest) > len(chosen)
-        else "Median times",
-        finding=finding,
-        panels=tuple(panels),
-        notes=(
-            *(("line: from the fastest run to the slowest",) if runs_differ else ()),
-            *((f"{left_out} more places are not drawn; the table has them all",) if left_out > 0 else ()),
-        ),
-    )
+        findings.append(f"The slowest: {slow.label}, {slow.value}{on}.")
+    title = "Median times"
+    if len(slowest) > len(chosen):
+        title += f", the slowest {len(chosen)} of {len(slowest)}"
+    notes = []
+    if drawn.groupby(["place", "fullname"]).size().max() > 1:
+        notes.append("line: from the fastest run to the slowest")
+    num_left_out = len(places) - MAX_PLACES
+    if num_left_out > 0:
+        notes.append(f"{num_left_out} more places are not drawn; the table has them all")
+    return Drawing(kind="plain", title=title, finding=findings[0], panels=tuple(panels), notes=tuple(notes))
 
 
 def _median_row(name: str, runs: pd.DataFrame) -> Row:

@@ -15,6 +15,7 @@ from perfsuite.analysis.frames.thesis import thesis_frame
 from perfsuite.analysis.frames.thesis_trainings import THESIS_PRECISIONS, comparable_trainings, thesis_trainings_frame
 from perfsuite.analysis.frames.training_groups import training_origins
 from perfsuite.analysis.statistics.intervals import bare_ratio
+from perfsuite.formatting import counted
 from perfsuite.precisions import BASELINE
 from perfsuite.thesis import thesis_result
 
@@ -129,7 +130,7 @@ def _ratios_panel(quantity: str, rows: Sequence[Row], records: Sequence[Mapping[
 
 def _n_words(records: Sequence[Mapping[Any, Any]]) -> str:
     processes = span([int(record.get("num_processes") or record.get("num_seeds") or 1) for record in records])
-    return f"n = {processes} process{'' if processes == '1' else 'es'}"
+    return f"n = {counted(processes, 'process')}"
 
 
 def _thesis_row(label: str, precision: str, ratio: Ratio, reference: float) -> Row:

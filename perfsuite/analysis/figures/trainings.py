@@ -12,6 +12,7 @@ from perfsuite.analysis.figures.style import GRID, INK, MUTED, PAPER, mixed, pre
 from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
 from perfsuite.analysis.frames.labels import enumerate_words, span, titled
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
+from perfsuite.formatting import counted
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _epochs_legend(groups: Sequence[TrainingGroup]) -> list[Swatch]:
 
 
 def _seeds_in_words(counts: Sequence[int]) -> str:
-    return f"{span(counts)} seed{'' if max(counts) == 1 else 's'}"
+    return counted(span(counts), "seed")
 
 
 def _values(group: TrainingGroup, value: Callable[[EpochRecord], float | None]) -> list[list[float]]:

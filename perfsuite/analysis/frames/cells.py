@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import phase_rank, place_words, span, workload_words
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.statistics.intervals import geometric_mean
+from perfsuite.formatting import counted
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Cell:
         place: The environment in words; empty where there is only one.
         workload: Values of `WORKLOAD_COLUMNS`.
         label: Network and what else varies but precision and phase.
-        time_s: Median time of a pass, geometric mean over processes.
+        time_s: Median time of an iteration, geometric mean over processes.
         metrics: The other metrics; of several processes the median.
         rows: Of the frame.
         num_rounds: Rounds of all processes together.
@@ -103,11 +104,10 @@ def n_words(cells: Sequence[Cell]) -> str:
     """Return how much stands behind figures: `n = 20 to 31 rounds of 1 process`."""
     processes = sorted({cell.num_processes for cell in cells})
     rounds = sorted({cell.num_rounds for cell in cells})
-    one = processes == [1]
-    return f"n = {span(rounds)} rounds of {span(processes)} process{'' if one else 'es'}"
+    return f"n = {span(rounds)} rounds of {counted(span(processes), 'process')}"
 
 
 def processes_words(cells: Sequence[Cell]) -> str:
     """Return how many processes stand behind figures: `n = 5 processes`."""
     processes = span([cell.num_processes for cell in cells])
-    return f"n = {processes} process{'' if processes == '1' else 'es'}"
+    return f"n = {counted(processes, 'process')}"

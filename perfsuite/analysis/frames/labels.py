@@ -97,7 +97,9 @@ def span(values: Sequence[int]) -> str:
 
 def enumerate_words(parts: Sequence[str]) -> str:
     """Return `a, b and c`."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+    if len(parts) <= 1:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:

@@ -79,7 +79,7 @@ def seconds_to_decide(record: PairedRecord) -> float | None:
     normal = NormalDist()
     scatter = 1 + normal.inv_cdf(FOUND) / normal.inv_cdf(0.5 + _confidence(record) / 2)
     # At most one iteration per turn is not timed.
-    seconds = sum(map(sum, record.blocks)) * (record.num_passes + 1)
+    seconds = sum(map(sum, record.blocks)) * (record.num_iterations + 1)
     return max((max(widths) * scatter) ** 2 - 1, 0.0) * seconds
 
 

@@ -31,8 +31,8 @@ def pairs_frame(results: Results, comparisons: Sequence[Comparison]) -> pd.DataF
         Columns: environment, file, series, name, the candidate's workload, `baseline_precision`, `time_ratio`
         (candidate over baseline) with what `ratio_columns` adds, `baseline_time_s` (the median over blocks of the
         geometric mean of a block's baseline times), `time_s` (`baseline_time_s` times `time_ratio`, so that the times
-        never contradict the ratio), `num_processes`, `num_blocks` of all of them, `num_passes`, `limit_ratio`, and for
-        what these processes have measured in separate cells as well `separate_time_ratio`.
+        never contradict the ratio), `num_processes`, `num_blocks` of all of them, `num_iterations`, `limit_ratio`, and
+        for what these processes have measured in separate cells as well `separate_time_ratio`.
     """
     groups = pair_groups(results, [name for name in comparisons if name != "overhead"])
     groups += [
@@ -62,7 +62,7 @@ def _group_row(group: PairGroup, results: Results) -> dict[str, Any]:
         "time_s": baseline_time_s * ratio.ratio,
         "num_processes": ratio.num_processes,
         "num_blocks": len(blocks),
-        "num_passes": record.num_passes,
+        "num_iterations": record.num_iterations,
         "limit_ratio": record.limit_ratio,
         "warnings": pooled_warnings(pair.record for pair in group.pairs),
         **ratio_columns("separate_time_ratio", _separate_cells(group, results)),

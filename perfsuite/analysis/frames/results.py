@@ -65,8 +65,8 @@ class Results:
         outcomes: A row per cell that failed, was skipped or not run: file, nodeid, outcome, reason.
         has_records: Whether every benchmark has a perfsuite record.
         notes: What a reader should know of the files, in words.
-        trainings: Full trainings; never among `benchmarks`, whose time is that of one pass.
-        profiles: Where the time of each row's pass went, or None; in the order of `benchmarks`.
+        trainings: Full trainings; never among `benchmarks`, whose time is that of one iteration.
+        profiles: Where the time of each row's iteration went, or None; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
     """
 

@@ -16,7 +16,7 @@ def evidence_columns(record: Record, *, median_s: float | None, gpu: str | None)
 
     Args:
         record: Of a cell.
-        median_s: Median time of a pass.
+        median_s: Median time of an iteration.
         gpu: Name of the GPU, or None for a CPU.
     """
     bounds = bounds_of(record.metrics, median_s=median_s, precision=record.workload.precision, gpu=gpu)
@@ -31,7 +31,7 @@ def bounds_of(metrics: dict[str, Any], *, median_s: float | None, precision: str
 
     Args:
         metrics: Of the record.
-        median_s: Median time of a pass.
+        median_s: Median time of an iteration.
         precision: Name of its precision policy.
         gpu: Name of the GPU, or None for a CPU.
 
@@ -39,7 +39,7 @@ def bounds_of(metrics: dict[str, Any], *, median_s: float | None, precision: str
         `limit_s`, `achieved_flops_per_second`, `probe_ratio`, `data_sheet_ratio`; None where something is missing.
     """
     found: dict[str, Any] = dict.fromkeys(("limit_s", "achieved_flops_per_second", "probe_ratio", "data_sheet_ratio"))
-    flops, least = metrics.get("step_flops"), metrics.get("least_bytes")
+    flops, least = metrics.get("step_flops"), metrics.get("min_bytes")
     if not flops or not least or not median_s:
         return found
     found["achieved_flops_per_second"] = flops / median_s

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import plain
+from perfsuite.formatting import counted
 from perfsuite.recipes import TARGET_TOLERANCE
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ ACCURACY_MARGIN = 0.01
 def points(margin: float) -> str:
     """Return a difference of accuracies for people: `1 point`."""
     size = f"{100 * margin:.3g}"
-    return f"{size} point{'' if size == '1' else 's'}"
+    return counted(size, "point")
 
 
 TOLERANCE_POINTS = f"{100 * TARGET_TOLERANCE:g} points"

@@ -37,8 +37,9 @@ class Benchmark:
         group: pytest-benchmark's group, or None.
         stats: Values in seconds by our metric names; those that the file does not have are missing.
         num_rounds: How many rounds.
-        num_iterations: Passes in a round.
-        times_s: Every round's time per pass in seconds [num_rounds] float64, or None where the file has no raw data.
+        num_iterations: Iterations in a round.
+        times_s: Every round's time per iteration in seconds [num_rounds] float64, or None where the file has no raw
+            data.
         record: What perfsuite wrote of it, of whichever kind; None in a file that perfsuite did not write.
     """
 
@@ -82,7 +83,7 @@ MAX_TIME_S = 1e9
 
 
 MIN_TIME_S = 1e-9
-"""Of a pass of a network, which takes more than a nanosecond on any machine to come."""
+"""Of an iteration of a network, which takes more than a nanosecond on any machine to come."""
 
 
 def read_benchmark(entry: object, where: str) -> Benchmark:

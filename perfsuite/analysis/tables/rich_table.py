@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.tables.table import Column
 
 FOLDED_WIDTH = 28
-"""Columns that a text which may be folded keeps at the least."""
+"""Columns that a text which may be folded keeps at least."""
 
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
 

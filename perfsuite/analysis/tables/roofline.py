@@ -1,4 +1,4 @@
-"""What bounds a pass: its time against what the device could do, by probes and by its data sheet; its kernels."""
+"""What bounds an iteration: its time against what the device could do, by probes and by its data sheet; its kernels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def limits_table(results: Results) -> Table:
         notes=(
             (
                 "limit: operations of direct convolution / the faster of two probes in the same type, run with the "
-                "cell, or on a GPU the least bytes / the copy probe if that takes longer"
+                "cell, or on a GPU the minimum bytes / the copy probe if that takes longer"
             ),
             *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
             *(["data sheet: the same by the data sheet's peak and bandwidth, dense products"] if on_paper else []),
@@ -81,7 +81,7 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
             text_column("precision"),
             batch_column(frame),
             metric_column("step_flops"),
-            metric_column("least_bytes"),
+            metric_column("min_bytes"),
             metric_column("limit_s"),
             text_column("bound_by", "bound by"),
             metric_column("limit_images_per_second"),
@@ -90,7 +90,7 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
             metric_column("data_sheet_ratio", shown_when=has_share),
         ),
         notes=(
-            "limit: operations of direct convolution / dense peak, or least bytes / bandwidth if that takes longer",
+            "limit: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
             WINOGRAD,
             "training: the thesis's epochs of 45,000 images, without evaluation and loading",
             *(("% of data sheet: the limit / what the thesis took",) if has_thesis or has_share else ()),

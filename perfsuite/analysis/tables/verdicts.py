@@ -15,7 +15,7 @@ from perfsuite.analysis.verdicts.metric_verdict import metric_columns
 from perfsuite.analysis.verdicts.ranking import ranked
 from perfsuite.analysis.verdicts.training_rows import training_rows
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
-from perfsuite.formatting import duration
+from perfsuite.formatting import duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,11 +98,8 @@ def _headline(comparison: Comparison) -> str:
     seen = any(one.time.ratio is not None for one in comparison.benchmarks)
     if seen and comparison.typical is not None and min(sides) < MIN_PROCESSES:
         counts = f"too few runs for verdicts, largest changes first: {counts}"
-    return f"{counts}; {_processes(sides[1])} of the candidate against {_processes(sides[0])} of the baseline"
-
-
-def _processes(num: int) -> str:
-    return f"{num} process{'' if num == 1 else 'es'}"
+    baseline, candidate = (plural(num, "process") for num in sides)
+    return f"{counts}; {candidate} of the candidate against {baseline} of the baseline"
 
 
 def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:

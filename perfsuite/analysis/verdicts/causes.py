@@ -25,7 +25,7 @@ LOAD_CHANGE_RATIO = 0.1
 """Share of the cores' time by which a load of others must have changed to be named."""
 
 KERNEL_CHANGE_RATIO = 0.01
-"""Share of a pass by which a kernel must have changed to be named."""
+"""Share of an iteration by which a kernel must have changed to be named."""
 
 MAX_KERNELS = 5
 
@@ -60,21 +60,28 @@ def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: 
 
 
 def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
-    before, after = (
-        _median(side, lambda one: None if one.sm_clock_mhz is None else one.sm_clock_mhz.median) for side in (old, new)
-    )
-    if before is None or after is None or not before or abs(after / before - 1) < CLOCK_CHANGE_RATIO:
+    before, after = (_median(side, _sm_clock_mhz) for side in (old, new))
+    if before is None or after is None or not before:
         return None
-    words = f"{abs(after / before - 1):.0%} {'lower' if after < before else 'higher'}"
-    text = f"the candidate's SM clock was {words} ({after:,.0f} MHz after {before:,.0f})"
-    if (after < before) != (ratio > 1):
+    change = after / before - 1
+    if abs(change) < CLOCK_CHANGE_RATIO:
+        return None
+    is_lower, is_slower = after < before, ratio > 1
+    way = "lower" if is_lower else "higher"
+    text = f"the candidate's SM clock was {abs(change):.0%} {way} ({after:,.0f} MHz after {before:,.0f})"
+    if is_lower != is_slower:
         return text
-    # What is bound by arithmetic takes as many cycles as before; all else feels the clock less.
+    # What is bound by arithmetic takes as many cycles as before; all else depends less on the clock.
     explained = before / after
-    enough = (
-        ratio <= explained * (1 + CLOCK_CHANGE_RATIO) if ratio > 1 else ratio >= explained * (1 - CLOCK_CHANGE_RATIO)
-    )
-    return f"{text}: {'that is the clock, not the code' if enough else 'the clock explains a part of it'}"
+    if is_slower:
+        explains_all = ratio <= explained * (1 + CLOCK_CHANGE_RATIO)
+    else:
+        explains_all = ratio >= explained * (1 - CLOCK_CHANGE_RATIO)
+    return f"{text}: {'that is the clock, not the code' if explains_all else 'the clock explains a part of it'}"
+
+
+def _sm_clock_mhz(telemetry: Telemetry) -> float | None:
+    return None if telemetry.sm_clock_mhz is None else telemetry.sm_clock_mhz.median
 
 
 def _throttled(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.statistics.tail import TAIL_FRACTION
-from perfsuite.formatting import MIB_BYTES
+from perfsuite.formatting import MIB_BYTES, plural
 
 if TYPE_CHECKING:
     from perfsuite.analysis.statistics.decision import Decision, Relative
@@ -111,9 +111,8 @@ def time_verdict(row: int, typical: Decision, tail: TailDecision, effect: float,
     if typical.out_of_order[row]:
         return MetricVerdict(verdict="inconclusive", reason=f"{NOT_INTERLEAVED} where it was measured", **known)
     if not typical.judged[row]:
-        few = min(num)
         reason = (
-            f"{few} process{'' if few == 1 else 'es'} on a side cannot separate code from noise: run at least "
+            f"{plural(min(num), 'process')} on a side cannot separate code from noise: run at least "
             f"{MIN_PROCESSES}, better 5 a side, in the order A B B A (perfsuite ab does that)"
         )
         return MetricVerdict(verdict="inconclusive", reason=reason, **known)

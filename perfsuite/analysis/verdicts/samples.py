@@ -19,7 +19,7 @@ from perfsuite.analysis.verdicts.sample_notes import about_file, mixed_versions,
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from perfsuite.analysis.load.benchmark_entry import Benchmark
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from perfsuite.records.workload import Workload
 
 Key = tuple[Any, ...]
+
+
+LOWER_QUARTILE = 0.25
+"""Of the quantiles of rounds, the one besides the median that files without raw rounds have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,17 +233,13 @@ def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
     slowest, resolution = np.full(len(cells), np.nan), np.full(len(cells), np.nan)
     by_length: dict[int, list[int]] = {}
     for index, cell in enumerate(cells):
-        if cell.times_s is None:
-            for quantile, name in ((TYPICAL, "time_median_s"), (0.25, "time_q1_s")):
-                if name in cell.stats:
-                    quantiles[quantile][index] = cell.stats[name]
-        else:
-            if cell.num_rounds is not None and cell.num_rounds != len(cell.times_s):
-                raise ResultFileError(
-                    f"{path}: {cell.fullname!r:.200} has {len(cell.times_s)} rounds in stats.data, but stats.rounds "
-                    f"says {cell.num_rounds}"
-                )
+        if cell.times_s is not None:
+            _check_num_rounds(path, cell, len(cell.times_s))
             by_length.setdefault(len(cell.times_s), []).append(index)
+            continue
+        quantiles[TYPICAL][index] = cell.stats.get("time_median_s", np.nan)
+        quantiles[LOWER_QUARTILE][index] = cell.stats.get("time_q1_s", np.nan)
+    # There may be thousands of cells: those of as many rounds are reduced together.
     for indices in by_length.values():
         found = reduce_rounds(np.stack([cells[index].times_s for index in indices]))  # type: ignore[misc]
         for quantile in QUANTILES:
@@ -255,6 +255,14 @@ def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
     return ReducedRounds(quantiles=quantiles, slowest=slowest, resolution=resolution)
 
 
+def _check_num_rounds(path: Path, cell: Benchmark, num_times: int) -> None:
+    if cell.num_rounds is not None and cell.num_rounds != num_times:
+        raise ResultFileError(
+            f"{path}: {cell.fullname!r:.200} has {num_times} rounds in stats.data, but stats.rounds says "
+            f"{cell.num_rounds}"
+        )
+
+
 def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessResult]) -> Sides:
     """Join processes by the identity of their benchmarks; a process that is given twice counts once.
 
@@ -263,13 +271,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     """
     notes: list[str] = []
     old, new = _without_copies(baseline, notes), _without_copies(candidate, notes)
-    both = {process.fingerprint: process for process in old}
-    for process in new:
-        if process.fingerprint in both and process.has_results:
-            raise ResultFileError(
-                f"{process.path}: the same run as {both[process.fingerprint].path} on the other side; a run cannot be "
-                "compared with itself"
-            )
+    _check_other_runs(old, new)
     notes += [note for process in (*old, *new) for note in about_file(process)]
     trainings = tuple(tuple(one for process in side for one in process.trainings) for side in (old, new))
     notes += unstated_in_words([one.record for side in trainings for one in side])
@@ -278,32 +280,19 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     both_sides = (old, new)
     old, new = ([process for process in side if process.keys or not process.trainings] for side in (old, new))
     processes = [*old, *new]
-    rows: dict[Key, int] = {}
-    fullnames: list[str] = []
-    workloads: list[Workload | None] = []
-    for process in processes:
-        for key, fullname, workload in zip(process.keys, process.fullnames, process.workloads, strict=True):
-            if key not in rows:
-                rows[key] = len(rows)
-                fullnames.append(fullname)
-                workloads.append(workload)
+    rows, fullnames, workloads = _rows_of(processes)
     tallies = tally_outcomes(both_sides, rows, fullnames, workloads)
     for tally in tallies[len(rows) :]:
         rows["outcome", tally.fullname] = len(rows)
         fullnames.append(tally.fullname)
         workloads.append(None)
     notes += [*mixed_versions("baseline", old), *mixed_versions("candidate", new), *not_compared(processes)]
-    shape = (len(rows), len(processes))
-    logs = {quantile: np.full(shape, np.nan) for quantile in QUANTILES}
-    slowest, resolution, num_rounds, peaks = (np.full(shape, np.nan) for _ in range(4))
-    for column, process in enumerate(processes):
-        where = [rows[key] for key in process.keys]
-        for quantile in QUANTILES:
-            logs[quantile][where, column] = process.logs[quantile]
-        slowest[where, column] = process.slowest
-        resolution[where, column] = process.resolution
-        num_rounds[where, column] = process.num_rounds
-        peaks[where, column] = process.peak_bytes
+    logs = {quantile: _matrix(rows, processes, [one.logs[quantile] for one in processes]) for quantile in QUANTILES}
+    slowest = _matrix(rows, processes, [one.slowest for one in processes])
+    resolution = _matrix(rows, processes, [one.resolution for one in processes])
+    num_rounds = _matrix(rows, processes, [one.num_rounds for one in processes])
+    peaks = _matrix(rows, processes, [one.peak_bytes for one in processes])
+    # Low quantiles and slow rounds shift with the number of rounds: only like numbers are compared.
     unlike = ~have_like_rounds(num_rounds)
     slowest[unlike] = np.nan
     for quantile in LOWER_QUANTILES:
@@ -324,6 +313,38 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         trainings=(trainings[0], trainings[1]),
         training_outcomes=(old_outcomes, new_outcomes),
     )
+
+
+def _check_other_runs(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> None:
+    baseline = {process.fingerprint: process for process in old}
+    for process in new:
+        if process.fingerprint in baseline and process.has_results:
+            raise ResultFileError(
+                f"{process.path}: the same run as {baseline[process.fingerprint].path} on the other side; a run cannot "
+                "be compared with itself"
+            )
+
+
+def _rows_of(processes: Sequence[ProcessResult]) -> tuple[dict[Key, int], list[str], list[Workload | None]]:
+    """Return the row of every benchmark that any process has, and their names and workloads in that order."""
+    rows: dict[Key, int] = {}
+    fullnames: list[str] = []
+    workloads: list[Workload | None] = []
+    for process in processes:
+        for key, fullname, workload in zip(process.keys, process.fullnames, process.workloads, strict=True):
+            if key not in rows:
+                rows[key] = len(rows)
+                fullnames.append(fullname)
+                workloads.append(workload)
+    return rows, fullnames, workloads
+
+
+def _matrix(rows: Mapping[Key, int], processes: Sequence[ProcessResult], values: Sequence[Floats]) -> Floats:
+    """Return what each process has of each benchmark [benchmarks, processes]; NaN where it has none."""
+    matrix = np.full((len(rows), len(processes)), np.nan)
+    for column, (process, of_process) in enumerate(zip(processes, values, strict=True)):
+        matrix[[rows[key] for key in process.keys], column] = of_process
+    return matrix
 
 
 def _finest(resolution: Floats) -> Floats:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 METRICS = {
     "step_flops": 426_111_664_128,
-    "least_bytes": 1_557_759_312,
+    "min_bytes": 1_557_759_312,
     "probe_gemm_flops_per_second": 5e12,
     "probe_conv_flops_per_second": 6e12,
     "probe_copy_bytes_per_second": 250e9,

@@ -71,7 +71,7 @@ def checked(
     """Run a check as the suite does, 20 blocks and then more of them, on a simulated host."""
     host = NoisyHost(seed, noise=noise, swing=swing)
     sides = (Side(run=lambda: None, stopwatch=HostStopwatch(host, 0.1 * factor)) for factor in (1.0, 1 + overhead))
-    interleaving = Interleaving(*sides, num_passes=1, seed=seed)
+    interleaving = Interleaving(*sides, num_iterations=1, seed=seed)
     for _ in range(20):
         interleaving.run_block()
 
@@ -81,7 +81,7 @@ def checked(
             blocks=tuple(interleaving.blocks),
             limit_ratio=LIMIT,
             num_looks=len(OVERHEAD_LOOKS),
-            num_passes=1,
+            num_iterations=1,
         )
 
     begin = host.time
@@ -181,7 +181,7 @@ def record_of(ratio: float, spread: float, **changes: Any) -> PairedRecord:
         baseline=make_workload(),
         blocks=spread_blocks(ratio, spread),
         limit_ratio=LIMIT,
-        num_passes=1,
+        num_iterations=1,
         **changes,
     )
 
