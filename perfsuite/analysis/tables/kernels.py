@@ -10,7 +10,7 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_column
 from perfsuite.analysis.frames.labels import shared_in_words
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.tables.roofline import identity_columns
-from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
+from perfsuite.analysis.tables.shared_columns import distinguishing_columns, notes_of
 from perfsuite.analysis.tables.table import Column, Table, text_column
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def kernels_table(results: Results) -> Table:
         title=title,
         frame=frame,
         columns=(
-            *telling_apart(results.benchmarks),
+            *distinguishing_columns(results.benchmarks),
             *identity_columns(frame),
             text_column("kernel", "kernel" if tensor_cores else "operator"),
             Column(heading="share %", show=lambda row: f"{100 * row['kernel_ratio']:.1f}", numeric=True),

@@ -9,8 +9,8 @@ from perfsuite.analysis.frames.labels import differs, has_any, shared_in_words, 
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     batch_column,
+    distinguishing_columns,
     notes_of,
-    telling_apart,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
 from perfsuite.analysis.tables.table import Table, metric_column, shown, text_column
@@ -74,7 +74,7 @@ def memory_table(results: Results) -> Table:
         title=f"Peak memory in MiB and what it is made of{shared_in_words(frame)}",
         frame=frame[["fullname", *identity, *keys, "peak_allocated_bytes", "peak_reserved_bytes", *itemised]],
         columns=shown(
-            *telling_apart(frame),
+            *distinguishing_columns(frame),
             *(text_column(column, SHORT_HEADINGS.get(column)) for column in workload),
             *(metric_column(key) for key in keys),
             metric_column("rounding_bytes", shown_when="rounding_bytes" in itemised),

@@ -22,9 +22,9 @@ from perfsuite.analysis.frames.ratio_text import (
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
+    distinguishing_columns,
     notes_of,
     place_table_columns,
-    telling_apart,
     warnings_column,
 )
 from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
@@ -121,7 +121,7 @@ def overhead_table(results: Results) -> Table:
     num_looks = max(pair.record.num_looks for pair in results.pairs if pair.record.comparison == "overhead")
     limits_differ = bool(frame["limit_ratio"].nunique(dropna=False) > 1)
     columns = shown(
-        *telling_apart(frame),
+        *distinguishing_columns(frame),
         *_workload_columns(frame),
         metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
         metric_column("time_median_s", source="time_s", heading="reported ms"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
-from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_column, notes_of, telling_apart
+from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_column, distinguishing_columns, notes_of
 from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def limits_table(results: Results) -> Table:
         title=title,
         frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "bound"]],
         columns=shown(
-            *telling_apart(frame),
+            *distinguishing_columns(frame),
             *identity_columns(frame),
             *(metric_column(key) for key in keys),
             text_column("bound", shown_when=bool(frame["bound"].notna().any())),

@@ -37,7 +37,7 @@ def batch_column(frame: pd.DataFrame) -> Column:
     return text_column("batch_size", "batch", shown_when=differs(frame, "batch_size"))
 
 
-def telling_apart(frame: pd.DataFrame) -> list[Column]:
+def distinguishing_columns(frame: pd.DataFrame) -> list[Column]:
     """Return columns for what differs between the files."""
     return [origin_column(name) for name in differing_columns(frame)]
 

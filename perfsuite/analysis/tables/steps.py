@@ -9,7 +9,13 @@ from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.labels import has_any, name_column, shared_in_words, varying
 from perfsuite.analysis.frames.noise_floor import noise_notes
 from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
-from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, notes_of, telling_apart, warnings_column, without
+from perfsuite.analysis.tables.shared_columns import (
+    SHORT_HEADINGS,
+    distinguishing_columns,
+    notes_of,
+    warnings_column,
+    without,
+)
 from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
 from perfsuite.formatting import duration
 
@@ -46,7 +52,7 @@ def steps_table(results: Results) -> Table:
     frame = results.benchmarks
     workload = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
     columns = shown(
-        *telling_apart(frame),
+        *distinguishing_columns(frame),
         *(text_column(name, SHORT_HEADINGS.get(name)) for name in workload),
         *(metric_column(key) for key in ALWAYS_MEASURED),
         metric_column("num_rounds", shown_when="num_rounds" in frame),
@@ -90,7 +96,7 @@ def plain_table(results: Results) -> Table:
         title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
         frame=without(frame, tuple(left_out)),
         columns=shown(
-            *telling_apart(frame),
+            *distinguishing_columns(frame),
             text_column(name_column(frame), "benchmark", foldable=True),
             *(_duration_column(key, shown_when=is_shown) for key, is_shown in times.items()),
             *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in counts),

@@ -9,7 +9,7 @@ import pandas as pd
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames.labels import has_any, shared_in_words
 from perfsuite.analysis.tables.roofline import identity_columns
-from perfsuite.analysis.tables.shared_columns import notes_of, telling_apart
+from perfsuite.analysis.tables.shared_columns import distinguishing_columns, notes_of
 from perfsuite.analysis.tables.table import Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def telemetry_table(results: Results) -> Table:
         title=title,
         frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "throttle_reasons"]],
         columns=shown(
-            *telling_apart(frame),
+            *distinguishing_columns(frame),
             *identity_columns(frame),
             *(metric_column(key) for key in keys),
             text_column("throttle_reasons", "throttled by", shown_when=bool(frame["throttle_reasons"].notna().any())),

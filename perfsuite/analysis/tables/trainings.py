@@ -20,9 +20,9 @@ from perfsuite.analysis.frames.training_groups import (
 from perfsuite.analysis.frames.training_words import TOLERANCE_POINTS
 from perfsuite.analysis.frames.trainings import accuracy_frame
 from perfsuite.analysis.tables.shared_columns import (
+    distinguishing_columns,
     notes_of,
     place_table_columns,
-    telling_apart,
     value_columns,
     warnings_column,
 )
@@ -216,7 +216,7 @@ def epochs_table(results: Results) -> Table:
         return nothing(results, "Epochs")
     frame = pd.DataFrame(rows)
     columns = shown(
-        *telling_apart(origins),
+        *distinguishing_columns(origins),
         text_column("recipe", shown_when=differs(frame, "recipe")),
         *value_columns(distinguishing),
         text_column("model"),
