@@ -278,7 +278,8 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     all_trainings = [*trainings[0], *trainings[1]]
     (old, old_outcomes), (new, new_outcomes) = (split_outcomes(side, all_trainings) for side in (old, new))
     both_sides = (old, new)
-    old, new = ([process for process in side if process.keys or not process.trainings] for side in (old, new))
+    pairs_in_words = not_compared([*old, *new])
+    old, new = _that_measured_steps(old), _that_measured_steps(new)
     processes = [*old, *new]
     rows, fullnames, workloads = _rows_of(processes)
     tallies = tally_outcomes(both_sides, rows, fullnames, workloads)
@@ -286,7 +287,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         rows["outcome", tally.fullname] = len(rows)
         fullnames.append(tally.fullname)
         workloads.append(None)
-    notes += [*mixed_versions("baseline", old), *mixed_versions("candidate", new), *not_compared(processes)]
+    notes += [*mixed_versions("baseline", old), *mixed_versions("candidate", new), *pairs_in_words]
     logs = {quantile: _matrix(rows, processes, [one.logs[quantile] for one in processes]) for quantile in QUANTILES}
     slowest = _matrix(rows, processes, [one.slowest for one in processes])
     resolution = _matrix(rows, processes, [one.resolution for one in processes])
@@ -313,6 +314,16 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         trainings=(trainings[0], trainings[1]),
         training_outcomes=(old_outcomes, new_outcomes),
     )
+
+
+def _that_measured_steps(side: Sequence[ProcessResult]) -> list[ProcessResult]:
+    """Return the processes of a side whose number is that of its samples.
+
+    Files of full trainings alone, or of interleaved pairs beside files of steps, add no sample to any verdict here.
+    """
+    not_of_trainings = [process for process in side if process.keys or not process.trainings]
+    not_of_pairs = [process for process in not_of_trainings if process.keys or not process.num_pairs]
+    return not_of_pairs or not_of_trainings
 
 
 def _check_other_runs(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> None:
