@@ -231,11 +231,13 @@ def _torchvision(condition: Condition) -> Iterator[Check]:
         )
 
 
-def _processor(condition: Condition) -> Iterator[Check]:
-    on_cpu = condition.device_type != "cuda"
+def _load(condition: Condition) -> Iterator[Check]:
+    """Check what others take of the cores; a measured GPU bears it better than a measured CPU."""
+    status: Status = "fine"
     if condition.busy_ratio is not None:
         busy = condition.busy_ratio > BACKGROUND_LIMIT_RATIO
-        status: Status = ("unfit" if on_cpu else "notable") if busy else "fine"
+        if busy:
+            status = "notable" if condition.device_type == "cuda" else "unfit"
         yield Check(
             name="other work",
             status=status,
@@ -250,6 +252,10 @@ def _processor(condition: Condition) -> Iterator[Check]:
             found=f"{condition.steal_ratio:.1%} of the cores' time went to other virtual machines just now",
             fix="a machine of one's own; else many processes interleaved: perfsuite ab" if shared else None,
         )
+
+
+def _processor(condition: Condition) -> Iterator[Check]:
+    yield from _load(condition)
     if condition.cpu_quota is not None and condition.cpu_quota < condition.num_cpus:
         yield Check(
             name="CPU quota",

@@ -149,7 +149,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
     for info in archive.infolist():
         mode = stat.S_IFMT(info.external_attr >> 16)
         is_file = mode in {0, stat.S_IFREG}  # 0: written where files have no mode
-        kind = "folder" if info.is_dir() else "file" if is_file else "other"
+        kind = _kind(is_folder=info.is_dir(), is_file=is_file)
         yield Member(
             name=info.filename,
             kind=kind,
@@ -172,6 +172,12 @@ def _is_tar(stream: BinaryIO) -> bool:
     return True
 
 
+def _kind(*, is_folder: bool, is_file: bool) -> str:
+    if is_folder:
+        return "folder"
+    return "file" if is_file else "other"
+
+
 def _tar_members(stream: IO[bytes] | io.BufferedReader) -> Iterator[Member]:
     num_bytes = 0
     forward = _Forward(stream)
@@ -189,7 +195,7 @@ def _tar_members(stream: IO[bytes] | io.BufferedReader) -> Iterator[Member]:
             archive.members = []  # type: ignore[attr-defined]  # else all of them are kept
             archive.pax_headers = {}
             forward.left_bytes = sys.maxsize
-            kind = "folder" if info.isdir() else "file" if info.isreg() and not info.issparse() else "other"
+            kind = _kind(is_folder=info.isdir(), is_file=info.isreg() and not info.issparse())
             yield Member(
                 name=info.name,
                 kind=kind,

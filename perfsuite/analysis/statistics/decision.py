@@ -196,85 +196,170 @@ def decide(
     effect, quantile = steadiest_effect(logs, is_candidate, order, resolution)
     interleaved = is_interleaved(is_candidate, order)
     enough = (effect.num >= MIN_PROCESSES) & np.isfinite(effect.se)
-    judged = enough & (_own_order(np.isfinite(logs[TYPICAL]), is_candidate, order) if interleaved else True)
-    change = np.where(judged, effect.change, 0.0)
-    se = np.where(judged, effect.se, 1.0)
-    if judged.any() and not interleaved:
-        se = np.hypot(se, np.median(change[judged]))
-    half = half_interval(effect.dof, se)
-
+    judged = enough
+    if interleaved:  # as a whole; a benchmark that some processes lack may still stand one side after the other
+        judged = enough & _own_order(np.isfinite(logs[TYPICAL]), is_candidate, order)
     others = None
     if judged.sum() >= MIN_POOLED:
         others = _others(logs[quantile], is_candidate, order, effect, judged, min_effect, resolution)
-    agree = others is not None and others.agree
-    own_alpha = alpha * (1 - OTHERS_SHARE) if agree and interleaved else alpha
-    others_alpha = alpha * OTHERS_SHARE if interleaved else alpha
-    own = both_directions(change, se, effect.dof, judged, own_alpha)
-
-    relative, relative_tests, moved_together = None, None, False
-    if others is not None and others.agree:
-        moved_together = interleaved and others.homogeneous and others.common.p_value <= others_alpha
-        if others.may_be_chance or not interleaved:
-            relative, relative_tests = _relative(others, effect, judged, others_alpha, interleaved=interleaved)
-
-    def significant(sign: int) -> tuple[Bools, Bools, Bools]:
-        reaches = judged & (sign * change >= min_effect) & (sign * change - half > 0)
-        by_itself = reaches & own.significant(sign) & interleaved
-        by_shift = by_others = np.zeros(len(change), dtype=bool)
-        if others is not None and moved_together and sign * others.common.change > 0:
-            by_shift = reaches & others.agreeing
-        if relative is not None and relative_tests is not None:
-            far = sign * relative.change >= min_effect + relative.margin
-            by_others = reaches & far & relative_tests.significant(sign)
-        return by_itself, by_shift, by_others
-
-    slower, faster = significant(1), significant(-1)
-    regressed, improved = (np.logical_or.reduce(ways) for ways in (slower, faster))
-    unchanged = judged & ~regressed & ~improved & (change - half > -min_effect) & (change + half < min_effect)
-    if not interleaved:
-        # A machine that shifted may hide what the code did: small with that shift and without.
-        unchanged &= False if relative is None else (relative.low > -min_effect) & (relative.high < min_effect)
-    needed = num_processes_needed(change, se, effect, own.level, min_effect)
-    detectable = detectable_slowdown(
-        own_need=future_error(effect.dof, se, 1 - own.level) if interleaved else None,
-        relative_need=None
-        if relative is None or relative_tests is None or others is None
-        else relative_need(
-            others.effect.dof,
-            others.effect.se,
-            level=relative_tests.level,
-            min_effect=min_effect,
-            margin=relative.margin,
-            counted_shift=0.0 if interleaved else others.common.change - _more_than_chance(others.common),
-        ),
-        half=half,
-        error=future_error(effect.dof, effect.se),
-        min_effect=min_effect,
-        shift=others.common.change if others is not None and not interleaved else 0.0,
-    )
-    by_itself, by_shift, by_others = (up | down for up, down in zip(slower, faster, strict=True))
+    evidence = _evidence(effect, judged, others, min_effect, alpha, interleaved=interleaved)
+    slower, faster = evidence.significant(1), evidence.significant(-1)
+    regressed, improved = slower.any_way, faster.any_way
     return Decision(
         effect=effect,
         quantile=quantile,
         interleaved=interleaved,
-        low=np.where(judged, change - half, np.nan),
-        high=np.where(judged, change + half, np.nan),
-        p_value=np.where(judged, own.p_value, np.nan),
-        alpha=own_alpha,
+        low=np.where(judged, evidence.change - evidence.half, np.nan),
+        high=np.where(judged, evidence.change + evidence.half, np.nan),
+        p_value=np.where(judged, evidence.own.p_value, np.nan),
+        alpha=evidence.own_alpha,
         common=None if others is None else others.common,
         agreeing_ratio=0.0 if others is None else others.agreeing_ratio,
-        moved_together=moved_together,
-        relative=relative,
-        detectable=np.where(judged, detectable, np.nan),
-        num_processes_needed=needed,
+        moved_together=evidence.moved_together,
+        relative=evidence.relative,
+        detectable=np.where(judged, evidence.detectable(effect), np.nan),
+        num_processes_needed=num_processes_needed(evidence.change, evidence.se, effect, evidence.own.level, min_effect),
         judged=judged,
         out_of_order=enough & ~judged,
-        by_itself=by_itself,
-        by_shift=by_shift,
-        by_others=by_others,
+        by_itself=slower.by_itself | faster.by_itself,
+        by_shift=slower.by_shift | faster.by_shift,
+        by_others=slower.by_others | faster.by_others,
         regressed=regressed,
         improved=improved,
-        unchanged=unchanged,
+        unchanged=evidence.unchanged() & ~regressed & ~improved,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ways:
+    """In which ways benchmarks changed significantly in one direction [benchmarks]."""
+
+    by_itself: Bools
+    by_shift: Bools
+    by_others: Bools
+
+    @property
+    def any_way(self) -> Bools:
+        return self.by_itself | self.by_shift | self.by_others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """What there is to decide by; arrays are [benchmarks].
+
+    Attributes:
+        change: As measured; 0 where it is not judged.
+        se: Standard error of the change.
+        half: Half of its 95% interval.
+        judged: Whether there are enough processes.
+        min_effect: What counts as a change.
+        interleaved: Whether the order of the processes separates code from drift.
+        own_alpha: What the p-value of a benchmark by itself may be at most.
+        own: Tests of each benchmark by itself.
+        others: What the other benchmarks say; None for too few.
+        moved_together: Whether nearly all changed alike, by more than chance.
+        relative: Changes relative to the others; None where they cannot be told from changes of the others.
+        relative_tests: Their tests.
+    """
+
+    change: Floats
+    se: Floats
+    half: Floats
+    judged: Bools
+    min_effect: Floats
+    interleaved: bool
+    own_alpha: float
+    own: Tests
+    others: _Others | None
+    moved_together: bool
+    relative: Relative | None
+    relative_tests: Tests | None
+
+    def significant(self, sign: int) -> _Ways:
+        """Return which benchmarks changed, upwards (1) or downwards (-1)."""
+        reaches = self.judged & (sign * self.change >= self.min_effect) & (sign * self.change - self.half > 0)
+        by_itself = by_shift = by_others = np.zeros(len(self.change), dtype=bool)
+        if self.interleaved:
+            by_itself = reaches & self.own.significant(sign)
+        if self.others is not None and self.moved_together and sign * self.others.common.change > 0:
+            by_shift = reaches & self.others.agreeing
+        if self.relative is not None and self.relative_tests is not None:
+            far = sign * self.relative.change >= self.min_effect + self.relative.margin
+            by_others = reaches & far & self.relative_tests.significant(sign)
+        return _Ways(by_itself=by_itself, by_shift=by_shift, by_others=by_others)
+
+    def unchanged(self) -> Bools:
+        """Return which benchmarks lie within the minimum effect with their whole interval."""
+        within = (self.change - self.half > -self.min_effect) & (self.change + self.half < self.min_effect)
+        if self.interleaved:
+            return self.judged & within
+        if self.relative is None:
+            return np.zeros(len(self.change), dtype=bool)
+        # A machine that shifted may hide what the code did: small with that shift and without.
+        within &= (self.relative.low > -self.min_effect) & (self.relative.high < self.min_effect)
+        return self.judged & within
+
+    def detectable(self, effect: Effect) -> Floats:
+        """Return the smallest slowdown of each that is found with a probability of 95%."""
+        own_need, of_others, shift = None, None, 0.0
+        if self.interleaved:
+            own_need = future_error(effect.dof, self.se, 1 - self.own.level)
+        elif self.others is not None:
+            shift = self.others.common.change
+        if self.others is not None and self.relative is not None and self.relative_tests is not None:
+            counted_shift = 0.0
+            if not self.interleaved:
+                counted_shift = self.others.common.change - _more_than_chance(self.others.common)
+            of_others = relative_need(
+                self.others.effect.dof,
+                self.others.effect.se,
+                level=self.relative_tests.level,
+                min_effect=self.min_effect,
+                margin=self.relative.margin,
+                counted_shift=counted_shift,
+            )
+        return detectable_slowdown(
+            own_need=own_need,
+            relative_need=of_others,
+            half=self.half,
+            error=future_error(effect.dof, effect.se),
+            min_effect=self.min_effect,
+            shift=shift,
+        )
+
+
+def _evidence(
+    effect: Effect, judged: Bools, others: _Others | None, min_effect: Floats, alpha: float, *, interleaved: bool
+) -> _Evidence:
+    change = np.where(judged, effect.change, 0.0)
+    se = np.where(judged, effect.se, 1.0)
+    if judged.any() and not interleaved:
+        # The median change of all may be the machine's: it counts as an error of each.
+        se = np.hypot(se, np.median(change[judged]))
+    agree = others is not None and others.agree
+    own_alpha = others_alpha = alpha
+    if interleaved:  # else only a change relative to the others counts, and has all of alpha
+        others_alpha = alpha * OTHERS_SHARE
+        own_alpha = alpha * (1 - OTHERS_SHARE) if agree else alpha
+    relative, relative_tests, moved_together = None, None, False
+    if others is not None and agree:
+        moved_together = interleaved and others.homogeneous and others.common.p_value <= others_alpha
+        # A shift that is more than chance may be the code's: taken out, it would hide what all benchmarks lost.
+        if others.may_be_chance or not interleaved:
+            relative, relative_tests = _relative(others, effect, judged, others_alpha, interleaved=interleaved)
+    return _Evidence(
+        change=change,
+        se=se,
+        half=half_interval(effect.dof, se),
+        judged=judged,
+        min_effect=min_effect,
+        interleaved=interleaved,
+        own_alpha=own_alpha,
+        own=both_directions(change, se, effect.dof, judged, own_alpha),
+        others=others,
+        moved_together=moved_together,
+        relative=relative,
+        relative_tests=relative_tests,
     )
 
 
