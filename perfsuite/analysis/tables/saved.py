@@ -18,11 +18,18 @@ def saved_table(rows: list[dict[str, Any]], name: str) -> Table:
         rows: As `read_saved_table` returns them.
         name: Of their file.
     """
-    differing = [key for key in rows[0] if len(rows) == 1 or len({row[key] for row in rows}) > 1]
-    metrics = [key for key in differing if key in METRICS and all(_is_number_or_none(row[key]) for row in rows)]
-    texts = [key for key in differing if key not in metrics and all(_is_text_or_none(row[key]) for row in rows)]
+    metrics, texts = [], []
+    for key in rows[0]:
+        values = [row[key] for row in rows]
+        if len(rows) > 1 and len(set(values)) == 1:
+            continue
+        if key in METRICS and all(map(_is_number_or_none, values)):
+            metrics.append(key)
+        elif all(map(_is_text_or_none, values)):
+            texts.append(key)
     keys = [key for key in texts if key not in NAMES]
-    if len({tuple(row[key] for key in keys) for row in rows}) < len(rows):
+    distinguished = {tuple(row[key] for key in keys) for row in rows}
+    if len(distinguished) < len(rows):
         keys = texts
     return Table(
         title=f"{len(rows)} rows of {name}",
