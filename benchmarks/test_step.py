@@ -2,7 +2,7 @@
 
 Every test is a matrix of cells: models x batch sizes x memory formats x precisions, set by the options `--perf-...`.
 A cell is timed in rounds of several iterations by a clock that waits for the device before it is read; peak memory is
-measured in passes of its own. What lies inside the timed window is said below; nothing else does.
+measured in iterations of its own. What lies inside the timed window is said below; nothing else does.
 """
 
 from __future__ import annotations

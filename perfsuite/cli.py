@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     words = sys.argv[1:] if arguments is None else arguments
     with ending_in_one_line() as ending:
-        options = _parser(words).parse_args(words)
+        options, unknown = _parser(words).parse_known_args(words)
+        if unknown:
+            options.command.refuse(unknown)
         require_current_folder()
         if "format" in options:
             from perfsuite.commands.output import choose_format
@@ -90,5 +92,5 @@ def _parser(arguments: Sequence[str]) -> Parser:
         if name in arguments:
             module = importlib.import_module(f"perfsuite.commands.{name}")
             module.add_options(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, command=command)
     return parser

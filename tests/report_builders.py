@@ -104,7 +104,7 @@ PROFILE = Profile(
 
 
 def _evidence_metrics(seconds: float) -> dict[str, float]:
-    """Return probes of 8 TFLOP/s, and work of which a pass reaches 40% of that."""
+    """Return probes of 8 TFLOP/s, and work of which an iteration reaches 40% of that."""
     return {
         "step_flops": 0.4 * 8e12 * seconds,
         "min_bytes": 1e6,

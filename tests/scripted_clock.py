@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Script:
-    """A clock that is told how long each pass takes."""
+    """A clock that is told how long each iteration takes."""
 
     def __init__(self, durations: list[float]) -> None:
         self.durations = durations

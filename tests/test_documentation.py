@@ -32,13 +32,13 @@ def commands_in(path: Path) -> list[str]:
         line
         for kind, block in BLOCK.findall(text)
         for line in block.replace("\\\n", " ").splitlines()
-        if kind == "sh" or line.startswith("$ ")
+        if kind in {"sh", "yaml"} or line.startswith("$ ")
     ]
     lines += re.findall(r"`(perfsuite [a-z]+ [^`]*)`", text)
     return [
         command.partition("perfsuite ")[2]
         for line in lines
-        for command in line.split("  #")[0].removeprefix("$ ").split("&&")
+        for command in line.split("  #")[0].removeprefix("$ ").removeprefix("        run: ").split("&&")
         if re.match(r"\s*(\w+=\S+ )*perfsuite ", command) and "..." not in command
     ]
 
@@ -61,6 +61,12 @@ def test_the_readme_is_short_and_every_page_is_found_from_it() -> None:
     assert text.count("\n") <= 150
     linked = set(re.findall(r"\]\(([^)#]+)", text))
     assert {name_of(path) for path in PAGES} - {"README.md"} <= linked
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_block_of_a_page_is_closed(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(BLOCK.findall(text))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.campaign.plan import (
     DEFAULT_ARGUMENTS,
     MAX_PROCESSES,
@@ -23,6 +24,7 @@ from perfsuite.commands.output import add_output, check_output
 from perfsuite.commands.parser import EXIT_INTERRUPTED
 from perfsuite.commands.streams import say, say_progress
 from perfsuite.errors import CampaignError
+from perfsuite.formatting import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -144,6 +146,9 @@ def run(options: argparse.Namespace) -> int:
             ("candidate", options.candidate, options.dir_candidate, options.env_candidate),
         ],
     )
+    if plan.num_processes < MIN_PROCESSES:
+        few = plural(plan.num_processes, "process")
+        say(f"--processes: {few} a side will give no verdict on time; {MIN_PROCESSES} at least, better 5")
     finished = run_plan(options, plan, "ab")
     if finished is None:
         return EXIT_INTERRUPTED

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 def _show_saved(path: Path, options: argparse.Namespace) -> int:
     """Show a table that was written as JSON before."""
     if len(options.files) > 1 or options.table is not None:
-        raise ResultFileError(f"{path}: a table in JSON, no result file; name it alone, without --table")
+        raise ResultFileError(f"{path}: a table in JSON, no result file; one is read back alone and without --table")
     return show(saved_table(read_saved_table(path), path.name), options)
 
 

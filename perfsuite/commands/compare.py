@@ -65,7 +65,11 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--ignore-host", action="store_true", help="host names differ although the machine is the same"
     )
-    command.add_argument("--explain", metavar="FULLNAME", help="the numbers behind one verdict; -o plot.svg draws them")
+    command.add_argument(
+        "--explain",
+        metavar="NAME",
+        help="the numbers behind one verdict, by name, part of it or pattern (*): -o plot.svg draws them",
+    )
     add_output(command)
 
 

@@ -16,7 +16,7 @@ from perfsuite.analysis.tables.latex import render_latex
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.commands.streams import is_terminal, write
-from perfsuite.errors import PerfsuiteError, ResultFileError
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError, ResultFileError
 from perfsuite.paths import same_file
 
 if TYPE_CHECKING:
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from perfsuite.analysis.tables.table import Table
 
 FORMATS = ("terminal", "markdown", "csv", "json", "latex")
-FORMAT_OF_ENDING = {".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}
+FORMAT_OF_ENDING = {
+    "": "terminal",
+    ".txt": "terminal",
+    ".md": "markdown",
+    ".csv": "csv",
+    ".json": "json",
+    ".tex": "latex",
+}
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
@@ -36,10 +43,19 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 
 def choose_format(options: argparse.Namespace) -> None:
-    """Set the format that was not given: by the ending of the file that is written, else the terminal's."""
-    if options.format is None:
-        path = options.output
-        options.format = "terminal" if path is None else FORMAT_OF_ENDING.get(path.suffix.lower(), "terminal")
+    """Set the format that was not given: by the ending of the file that is written, else the terminal's.
+
+    Raises:
+        InvalidChoiceError: An ending that no format has.
+    """
+    if options.format is not None:
+        return
+    is_figure = getattr(options, "explain", None) is not None
+    ending = "" if options.output is None or is_figure else options.output.suffix.lower()
+    if ending not in FORMAT_OF_ENDING:
+        endings = ", ".join(name for name in FORMAT_OF_ENDING if name)
+        raise InvalidChoiceError(f"-o {options.output}: no format ends in {ending}; choose from {endings}, or --format")
+    options.format = FORMAT_OF_ENDING[ending]
 
 
 def check_output(options: argparse.Namespace, files: Iterable[Path | None]) -> None:

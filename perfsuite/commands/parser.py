@@ -35,6 +35,11 @@ class Parser(argparse.ArgumentParser):
         say(f"{self.prog}: error: {message[:MAX_MESSAGE_CHARACTERS]} (see {self.prog} --help)")
         raise SystemExit(EXIT_USAGE)
 
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """End with the arguments that it does not know."""
+        hint = "; pytest's own arguments go after --" if "-- PYTEST ARGUMENTS" in self.format_usage() else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+
     def _print_message(self, message: str, file: IO[str] | None = None) -> None:  # type: ignore[override]
         """Write help and version as every command writes; argparse leaves out what cannot be written."""
         del file  # only `error` would write to another than standard output

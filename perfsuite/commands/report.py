@@ -13,12 +13,16 @@ from perfsuite.commands.compare import add_thresholds, judge, read_judging
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import check_output, without_garbage_collection
 from perfsuite.commands.streams import write
+from perfsuite.errors import InvalidChoiceError
 
 if TYPE_CHECKING:
     import argparse
 
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.commands.parser import Parser
+
+
+PAGE_ENDINGS = (".html", ".htm")
 
 
 def add_options(command: Parser) -> None:
@@ -69,5 +73,7 @@ def gather(options: argparse.Namespace) -> FigureData:
 @without_garbage_collection()
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
+    if options.output.suffix.lower() not in PAGE_ENDINGS:
+        raise InvalidChoiceError(f"-o {options.output}: the page is HTML; name it report.html for instance")
     write(render_page(gather(options), version=__version__), options.output)
     return 0

@@ -66,7 +66,12 @@ def diagnose(condition: Condition) -> list[Check]:
 
 def _device(condition: Condition) -> Iterator[Check]:
     if condition.device_error is not None:
-        yield Check(name="device", status="unfit", found=condition.device_error, fix="see there")
+        yield Check(
+            name="device",
+            status="unfit",
+            found=condition.device_error,
+            fix="choose a device that torch has: --device cpu, cuda or cuda:N",
+        )
     elif condition.device_type == "cuda" and condition.gpu is not None:
         yield Check(
             name="device",

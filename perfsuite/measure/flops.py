@@ -33,9 +33,9 @@ class Work:
 def count_work(workload: Workload) -> Work:
     """Count the work of an iteration, on fake tensors and without a GPU.
 
-    Least bytes: forward, weights are read once, and what is kept for the backward pass is written once; backward, that
-    and the weights are read, and gradients are written; the optimizer reads weights, gradients and momentum, and writes
-    weights and momentum. Everything else might stay on the chip.
+    Minimum bytes: forward, weights are read once, and what is kept for the backward pass is written once; backward,
+    that and the weights are read, and gradients are written; the optimizer reads weights, gradients and momentum,
+    and writes weights and momentum. Everything else might stay on the chip.
 
     Source: `torch.utils.flop_counter` for the arithmetic; the sizes are those of the dry run.
 

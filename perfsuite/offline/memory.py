@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite import thesis
+from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
 from perfsuite.measure.dry_run import MAX_BATCH_SIZE, largest_batch_size, predict_memory
@@ -53,6 +54,9 @@ def plan_cells(
     Raises:
         InvalidChoiceError: A value that is not allowed; the message names the option.
     """
+    if batch_size is not None and (capacity is not None or gpu is not None):
+        option = "--capacity" if gpu is None else "--gpu"
+        raise InvalidChoiceError(f"--batch-size: {option} asks for the largest batch size; leave one of them out")
     named = any(option is not None for option in (models, precisions, batch_size))
     state = gradients or ("freed" if named else thesis.GRADIENTS)
     names = split_names("--model", models or "resnet18,resnet34,resnet50")

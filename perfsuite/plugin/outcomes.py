@@ -50,7 +50,7 @@ def outcomes(config: pytest.Config) -> list[Outcome]:
         elif item.nodeid in finished:
             continue
         elif item.nodeid in config.stash[_STARTED]:
-            reason = "the run was stopped while this cell was measured"
+            reason = "the run was stopped while this cell was measured, or is still running"
             found.append(
                 Outcome(
                     nodeid=item.nodeid, outcome="interrupted", reason=reason, workload=item.stash.get(WORKLOAD, None)

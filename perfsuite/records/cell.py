@@ -29,7 +29,7 @@ class Record:
         process: Which process measured.
         outcome: Always `measured`: what failed, was skipped or not run has no record but an outcome.
         telemetry: Hardware telemetry; None in files of before it was read.
-        profile: Where the time of a pass went; None until the suite has come to its profile pass.
+        profile: Where the time of an iteration went; None until the suite has come to its profile pass.
         quick: Whether it is a first answer (`--perf-quick`): fewer rounds, shorter warm-up.
     """
 

@@ -56,4 +56,6 @@ def _with_todays_names(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(fields: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    return {names.get(key, key): value for key, value in fields.items()}
+    """Return fields with today's names; where a field has both, today's counts."""
+    is_both = {old for old, new in names.items() if old in fields and new in fields}
+    return {names.get(key, key): value for key, value in fields.items() if key not in is_both}

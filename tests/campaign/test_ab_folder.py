@@ -103,7 +103,7 @@ def test_a_file_named_lock_of_somebody_else_is_not_emptied(tmp_path: Path) -> No
 def test_the_output_is_never_a_file_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     for name in ("001-baseline.json", "campaign.json", "lock", "017-candidate.log", "001-baseline"):
-        assert main(command(tmp_path, "-o", str(run / name), tests="")) == 2
+        assert main(command(tmp_path, "-o", str(run / name), "--format", "csv", tests="")) == 2
         assert "is a file of the A/B run itself" in capsys.readouterr().err
     assert not run.exists()
     assert not is_own_file(run, run / "report.md")

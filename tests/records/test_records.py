@@ -152,6 +152,8 @@ def test_records_of_before_schema_version_6_have_the_names_of_today() -> None:
     num_passes = pair.pop("num_iterations")
     old_pair = {**pair, "schema_version": 5, "comparison": "fidelity", "num_passes": num_passes}
     assert read_record(old_pair) == make_pair(comparison="overhead")
+    both = {**old_pair, "num_iterations": num_passes, "num_passes": 99}
+    assert read_record(both) == make_pair(comparison="overhead")
     cell = make_record().to_json()
     for value in (5, None):
         for record, name in ((cell, "min_bytes"), (old_cell := {**cell, "schema_version": 5}, "least_bytes")):

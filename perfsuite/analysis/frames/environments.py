@@ -122,7 +122,10 @@ def compare_environments(
     (name,) = own
     others = [found for found in dict.fromkeys(map(label, places)) if found != name]
     if not others:
-        raise InvalidChoiceError(f"--across {','.join(axes)}: all files are of {name}; leave the option out")
+        copies = [f" ({note})" for note in results.notes if "left out" in note]
+        raise InvalidChoiceError(
+            f"--across {','.join(axes)}: all files are of {name}; leave the option out{''.join(copies[:1])}"
+        )
     environments = (name, *others)
     cells = join_trainings(known, ())
     return Across(

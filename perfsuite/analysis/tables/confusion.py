@@ -52,7 +52,9 @@ def confusion_table(results: Results) -> Table:
         baseline = baseline_of(group, groups)
         if baseline is not None:
             alike = likeness(confusion_of(baseline), total)
-            notes.append(f"{name}: errors of {precision} and {BASELINE} are alike by {alike:.2f} (1: the same pairs)")
+            notes.append(
+                f"{name}: similarity of the errors of {precision} and {BASELINE}: {alike:.2f} (1: the same pairs)"
+            )
     return Table(
         title="Confusion matrices: true class in the row, predicted class in the column",
         frame=pd.DataFrame(rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import math
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ MAX_SHOWN_DOF = 1000
 
 
 def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
-    """Return the row of a benchmark, or a full training, by its name, its label, or a part that only one has.
+    """Return the row of a benchmark, or a full training, by its name, its label, or a part or pattern of one alone.
 
     Raises:
         InvalidChoiceError: None has it, or several.
@@ -40,13 +41,18 @@ def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
         *(_names_of_cell(training.cell) for training in trainings),
     ]
     rows = [row for row, candidates in enumerate(names) if name in candidates]
-    rows = rows or [row for row, candidates in enumerate(names) if any(name in candidate for candidate in candidates)]
+    if not rows and "*" in name:
+        rows = [row for row, candidates in enumerate(names) if fnmatch.filter(candidates, name)]
+    elif not rows:
+        rows = [row for row, candidates in enumerate(names) if any(name in candidate for candidate in candidates)]
     num_benchmarks = len(comparison.benchmarks)
     if len(rows) == 1:
         return rows[0] if rows[0] < num_benchmarks else trainings[rows[0] - num_benchmarks]
     if rows:
         some = ", ".join(names[row][0] for row in rows[:3])
-        raise InvalidChoiceError(f"--explain: {name[:100]!r} is part of {len(rows)} names; say more: {some[:300]}")
+        raise InvalidChoiceError(
+            f"--explain: {name[:100]!r} matches {len(rows)} benchmarks; be more specific: {some[:300]}"
+        )
     near = difflib.get_close_matches(name, [candidates[0] for candidates in names], n=3, cutoff=0.3)
     hint = f"; the nearest: {', '.join(near)[:300]}" if near else ""
     raise InvalidChoiceError(f"--explain: no benchmark and no full training is called {name[:100]!r}{hint}")

@@ -72,7 +72,7 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
     has_share = has_any(frame, "data_sheet_ratio")
     return Table(
         title=(
-            f"Theoretical time on a {gpu.name.upper()} with direct convolution, batch "
+            f"Theoretical time on {gpu.name.upper()} with direct convolution, batch "
             f"{', '.join(map(str, frame['batch_size'].unique()))}"
         ),
         frame=frame,

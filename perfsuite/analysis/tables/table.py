@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import plain, rows_of
+from perfsuite.formatting import printable
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Column:
     """One column for people.
 
     Attributes:
-        heading: What stands above it, unit included.
+        heading: What stands above it, unit included; printable, and one line.
         show: Turns a row of the frame (a dict) into text.
         numeric: Whether to align to the right.
         foldable: Whether its text may go on in the next line of a terminal that is too narrow.
@@ -34,6 +35,10 @@ class Column:
     foldable: bool = False
     style: Callable[[dict[str, Any]], str] = lambda _row: ""
     shown_when: bool = True
+
+    def __post_init__(self) -> None:
+        """Make a heading printable that is made of a name in a file."""
+        object.__setattr__(self, "heading", printable(self.heading))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,7 +177,7 @@ def _difference(row: dict[str, Any]) -> str:
     difference = row.get("accuracy_difference")
     if difference is None:
         return "-"
-    verdict = "no worse" if row["non_inferior"] else "not shown"
+    verdict = "no worse" if row["non_inferior"] else "non-inferiority not shown"
     return f"{100 * difference:+.2f} (lower bound {_bound(row)}): {verdict}"
 
 

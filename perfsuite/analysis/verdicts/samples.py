@@ -319,11 +319,11 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
 def _that_measured_steps(side: Sequence[ProcessResult]) -> list[ProcessResult]:
     """Return the processes of a side whose number is that of its samples.
 
-    Files of full trainings alone, or of interleaved pairs beside files of steps, add no sample to any verdict here.
+    Files of interleaved pairs alone, or without a result, add no sample to any verdict here, and their place in time
+    says nothing of the order in which the sides ran. Where a side has nothing else, they are its processes.
     """
-    not_of_trainings = [process for process in side if process.keys or not process.trainings]
-    not_of_pairs = [process for process in not_of_trainings if process.keys or not process.num_pairs]
-    return not_of_pairs or not_of_trainings
+    measured = [process for process in side if process.keys]
+    return measured or [process for process in side if not process.trainings]
 
 
 def _check_other_runs(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> None:

@@ -217,7 +217,7 @@ def test_the_data_sheet_s_time_is_called_that_of_direct_convolution_and_no_minim
 ) -> None:
     assert main(["limits", "--gpu", "t4", "--model", "resnet18", "--precision", "fp32"]) == 0
     text = capsys.readouterr().out
-    assert "Theoretical time on a T4 with direct convolution, batch 128" in text
+    assert "Theoretical time on T4 with direct convolution, batch 128" in text
     assert "Winograd's algorithm needs up to 2.25 times fewer operations" in text
     assert "at least" not in text
     assert "The least" not in text

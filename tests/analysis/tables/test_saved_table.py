@@ -39,16 +39,16 @@ def test_people_see_what_tells_the_rows_apart_and_metrics_in_their_units(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("[]", "a table without rows"),
         ("[1]", "row 0 is int 1, an object is needed"),
-        ("[{}]", "row 0 has other keys"),
+        ("[{}]", "row 0 has other keys than the first row, or none"),
         ('[{"a": 1}, {"b": 1}]', "row 1 has other keys"),
-        ('[{"a": [1]}]', "row 0 has a list in it"),
-        ('[{"a": 1e400}]', "row 0 has float inf in it"),
+        ('[{"a": [1]}]', "row 0: 'a' is a list, a text, a boolean or a number below 2**63 is needed"),
+        ('[{"a": 1e400}]', "row 0: 'a' is float inf"),
+        ('[{"a": 999999999999999999999}]', "row 0: 'a' is int 99999"),
         ('[{"a": NaN}]', "NaN in it"),
         ("[" * 100_000, "not readable JSON"),
         ('[{"a": 1}', "cut off"),
-        (json.dumps([{"a": "x" * 20_001}]), "20,001 characters"),
+        (json.dumps([{"x" * 20_001: 1}]), "20,001 characters"),
     ],
 )
 def test_another_list_is_refused_in_one_line(
@@ -67,7 +67,30 @@ def test_a_table_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     steps = str(RESULTS / "steps.json")
     assert main(["collect", steps, "-o", table]) == 0
     assert main(["collect", table, steps]) == 2
-    assert "name it alone, without --table" in capsys.readouterr().err
+    assert "one is read back alone and without --table" in capsys.readouterr().err
     assert main(["collect", table, "--table", "steps"]) == 2
     assert main(["report", table, "-o", str(tmp_path / "report.html")]) == 2
     assert "a list, such as a table in JSON, no result file" in capsys.readouterr().err
+
+
+def test_every_number_that_differs_is_shown_and_headings_are_printable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"na\x1b[2Jme\n": name, "loss": loss, "time_median_s": 0.5, "flag": flag, "calls": calls}
+        for name, loss, flag, calls in (("a", 1.94, True, 1), ("b", 1.2, 1, 20_000))
+    ]
+    path = tmp_path / "table.json"
+    path.write_text(f"{' ' * 100}{json.dumps(rows)}")
+    assert main(["collect", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    for shown in ("1.940", "1.200", "20,000", "flag"):
+        assert shown in printed
+    assert "median" not in printed
+
+
+def test_a_table_without_rows_is_one(tmp_path: Path) -> None:
+    (tmp_path / "table.json").write_text("[]")
+    assert main(["collect", str(tmp_path / "table.json"), "-o", str(tmp_path / "again.json")]) == 0
+    assert json.loads((tmp_path / "again.json").read_text()) == []

@@ -175,12 +175,14 @@ def test_copies_are_no_further_processes(tmp_path: Path) -> None:
     assert sum("a copy is no second process" in note for note in comparison.notes) == 8
 
 
-def test_a_file_of_interleaved_pairs_is_no_sample_of_the_steps(tmp_path: Path) -> None:
+def test_a_file_of_interleaved_pairs_or_without_results_is_no_sample_of_the_steps(tmp_path: Path) -> None:
     baseline, candidate = write_sides(tmp_path, changes=UNCHANGED)
     alone = compared(baseline, candidate)
     pairs = tmp_path / "pairs.json"
     pairs.write_text(json.dumps(make_content([make_paired_entry(make_pair(run_id="pairs"))])))
-    together = compared(baseline, [*candidate, pairs])
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps(make_content([])))
+    together = compared(baseline, [*candidate, pairs, empty])
     assert [len(together.sides.side(candidate=side)) for side in (False, True)] == [len(baseline), len(candidate)]
     assert verdicts(together) == verdicts(alone)
     assert any(note.endswith("they are ratios already: 1") for note in together.notes)

@@ -212,7 +212,7 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
             ["--explain", "test_stop[12]"],
             "--explain: no benchmark and no full training is called 'test_stop[12]'",
         ),
-        (["--explain", "test_step"], "--explain: 'test_step' is part of 13 names; say more"),
+        (["--explain", "test_step"], "--explain: 'test_step' matches 13 benchmarks; be more specific"),
         (["--explain", "test_step[12]", "-o", "plot.gif"], "-o plot.gif: a figure is written as .svg, .png, .pdf"),
         (["--across", "driver"], "unknown axis of --across 'driver'; choose from board, gpu, torch"),
         (["--across", "gpu"], "--across gpu: all files are of"),

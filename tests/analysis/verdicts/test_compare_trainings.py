@@ -477,7 +477,7 @@ def test_a_name_that_benchmarks_and_trainings_share_is_refused_in_one_line(
     mixed: tuple[list[Path], list[Path]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments(*mixed, "--explain", "resnet18")) == 2
-    assert "--explain: 'resnet18' is part of 4 names; say more" in capsys.readouterr().err
+    assert "--explain: 'resnet18' matches 4 benchmarks; be more specific" in capsys.readouterr().err
     assert main(arguments(*mixed, "--explain", "resnet18 fp32")) == 0  # the label of a training, as a whole
     assert capsys.readouterr().out.startswith("resnet18 fp32: unchanged")
     assert main(arguments(*mixed, "--explain", "full_train")) == 2
