@@ -81,7 +81,7 @@ def run_campaign(
             label = f"[{number:{len(str(len(order)))}}/{len(order)}] {side.name:<9}"
             files[side.name].append(path)
             if path.exists():
-                say(f"{label}  there already: {path.name}", True)
+                say(f"{label}  already measured: {path.name}", True)
                 continue
             left = len(order) - number + 1
             begin = time.monotonic()
@@ -236,7 +236,12 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in re.split(r"[\r\n]+", _tail(log, 2000)) if line.strip()]
-    return re.sub(r"\s+about .* left$", "", lines[-1])[:70] if lines else "starting"
+    if not lines:
+        return "starting"
+    finished = [line for line in lines if re.match(r"\[\d+/\d+\] ", line)]
+    if not finished:
+        return "no benchmark finished yet"
+    return re.sub(r"\s+about .* left$", "", finished[-1])[:70]
 
 
 def _tail(log: Path, num_bytes: int) -> str:

@@ -10,6 +10,7 @@ from perfsuite.analysis.figures.panels import whole_figure
 from perfsuite.analysis.figures.registry import FIGURES, build_chart
 from perfsuite.commands.output import without_garbage_collection
 from perfsuite.commands.report import add_files, gather
+from perfsuite.commands.streams import say
 from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ def run(options: argparse.Namespace) -> int:
     choose(FIGURES, options.kind, kind="figure")
     check_chart_path(options.output)
     save_chart(whole_figure(build_chart(options.kind, gather(options))), options.output)
+    say(f"wrote {options.output}")
     return 0

@@ -212,10 +212,12 @@ def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
     if not isinstance(row, int):
         if options.output is not None:
             save_chart(training_chart(row), options.output)
+            say(f"wrote {options.output}")
         write(explain_training(comparison.trainings, row, comparison.alpha), None)
         return 0
     if options.output is not None:
         save_chart(process_chart(comparison, row), options.output)
+        say(f"wrote {options.output}")
     write(explain(comparison, row), None)
     return 0
 

@@ -63,6 +63,7 @@ def write(text: str, path: Path | None, *, printable: bool = False) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ResultFileError(f"{path}: cannot be written: {reason}") from None
+    say(f"wrote {path}")
 
 
 def _write_to_stdout(text: str) -> None:

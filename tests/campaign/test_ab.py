@@ -90,7 +90,7 @@ def test_an_interrupted_run_goes_on_where_it_was(checkout: Path, tmp_path: Path)
     assert 2 <= len(kept) < 6
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("there already") == len(kept)
+    assert done.stderr.count("already measured") == len(kept)
     assert {name: (run_dir / name).stat().st_mtime_ns for name in kept} == kept
     assert len(files(run_dir)) == 6
     assert "3 processes of the candidate against 3 processes of the baseline" in done.stdout
@@ -186,7 +186,7 @@ def test_a_relative_folder_is_found_by_processes_that_run_elsewhere(
     assert len(before) == 2
     capsys.readouterr()
     assert main(arguments) == 0
-    assert capsys.readouterr().err.count("there already") == 2
+    assert capsys.readouterr().err.count("already measured") == 2
     assert list((tmp_path / "results").iterdir()) == [run_dir]
     assert main(arguments) == 0  # the same question, once it is answered, is asked again
     assert len(list((tmp_path / "results").iterdir())) == 2
