@@ -31,6 +31,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def what_was_frozen_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no cell undo that: each of its collections would walk what is imported, for a quarter of a second."""
+    monkeypatch.setattr(gc, "unfreeze", lambda: None)
+
+
 @pytest.fixture
 def write_result(tmp_path: Path) -> Callable[..., Path]:
     """Write content as a result file and return its path."""

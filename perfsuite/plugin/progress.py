@@ -68,12 +68,16 @@ class TimeLeft:
 
     def seconds(self) -> float:
         """Return the expected time left, the running cell's included."""
-        measured = {name: taken for name, taken in self._done.items() if taken > 0.05 * self.prior_s}
+        skipped_s = 0.05 * self.prior_s  # a cell that ended sooner was skipped, unless it has told how long it takes
+        measured = {name: taken for name, taken in self._done.items() if taken > skipped_s or name in self._told}
         measured.update({name: taken for name, taken in self._told.items() if name not in self._done})
         average = sum(self.weights.values()) / max(len(self.weights), 1)
         # The prior counts as one cell of average weight, until a cell has told for itself.
         prior_s, average = (0.0, 0.0) if self._told else (self.prior_s, average)
-        rate = (prior_s + sum(measured.values())) / (average + sum(self.weights[name] for name in measured))
+        known_weight = average + sum(self.weights.get(name, 0.0) for name in measured)
+        if not known_weight:  # everything was dropped
+            return 0.0
+        rate = (prior_s + sum(measured.values())) / known_weight
         left = sum(weight for name, weight in self.weights.items() if name not in self._done) * rate
         running = [begun for name, begun in self._begun.items() if name not in self._done]
         return max(left - sum(self.now() - begun for begun in running), 0.0)

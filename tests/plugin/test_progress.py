@@ -65,3 +65,19 @@ def test_a_cell_that_is_skipped_at_once_does_not_make_the_others_look_short() ->
     left.begin("skipped")
     left.end("skipped")
     assert left.seconds() == 10.0
+
+
+def test_a_cell_that_told_its_time_and_ended_sooner_than_expected_still_gives_an_estimate() -> None:
+    now = Time()
+    left = TimeLeft(weights={"a": 1.0, "b": 1.0}, prior_s=10.0, now=now)
+    left.begin("a")
+    left.tell("a", 0.2)
+    now.seconds += 0.1
+    left.end("a")
+    assert left.seconds() == pytest.approx(0.1)
+
+
+def test_nothing_is_left_where_everything_was_dropped() -> None:
+    left = TimeLeft(weights={"a": 1.0}, prior_s=10.0, now=Time())
+    left.drop(["a"])
+    assert left.seconds() == 0.0
