@@ -19,7 +19,8 @@ from perfsuite.analysis.tables.training_explanation import explain_training
 from perfsuite.analysis.tables.verdicts import comparison_markdown, comparison_rows, comparison_tables, first_rows
 from perfsuite.analysis.verdicts.compare import FAIL_ON, compare
 from perfsuite.analysis.verdicts.noise_floor import in_words
-from perfsuite.analysis.verdicts.samples import join_sides, reduce_process
+from perfsuite.analysis.verdicts.process_results import reduce_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection

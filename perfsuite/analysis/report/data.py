@@ -12,7 +12,8 @@ from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.machine_difference import machines_differ
-from perfsuite.analysis.verdicts.samples import join_sides, reduce_process
+from perfsuite.analysis.verdicts.process_results import reduce_process
+from perfsuite.analysis.verdicts.samples import join_sides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.evidence import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
 from perfsuite.analysis.verdicts.causes import changed_kernels
 from perfsuite.analysis.verdicts.metric_verdict import percent

@@ -11,8 +11,9 @@ import numpy as np
 
 from perfsuite.analysis.frames.training_words import ACCURACY_MARGIN
 from perfsuite.analysis.load.full_training import without_replays
-from perfsuite.analysis.statistics.decision import MIN_AGREEING_RATIO, TAIL_SHARE, Decision, decide
+from perfsuite.analysis.statistics.decision import TAIL_SHARE, Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.statistics.evidence import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TailDecision, decide_tail
 from perfsuite.analysis.verdicts.attempts import verdict_without_times, with_failures

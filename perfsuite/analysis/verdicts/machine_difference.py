@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from perfsuite.analysis.load.full_training import FullTraining
-    from perfsuite.analysis.verdicts.samples import ProcessResult
+    from perfsuite.analysis.verdicts.process_results import ProcessResult
 
 
 def machines_differ(processes: Sequence[ProcessResult], *, ignore_host: bool = False) -> str | None:

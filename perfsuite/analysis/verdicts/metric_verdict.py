@@ -13,8 +13,9 @@ from perfsuite.analysis.statistics.tail import TAIL_FRACTION
 from perfsuite.formatting import MIB_BYTES, plural
 
 if TYPE_CHECKING:
-    from perfsuite.analysis.statistics.decision import Decision, Relative
+    from perfsuite.analysis.statistics.decision import Decision
     from perfsuite.analysis.statistics.effect import Bools, Floats
+    from perfsuite.analysis.statistics.evidence import Relative
     from perfsuite.analysis.statistics.tail import TailDecision
 
 Verdict = Literal["failed", "regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]

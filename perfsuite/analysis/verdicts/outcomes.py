@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.load.full_training import FullTraining
-    from perfsuite.analysis.verdicts.samples import Key, ProcessResult
+    from perfsuite.analysis.verdicts.process_results import Key, ProcessResult
     from perfsuite.records.outcome import Outcome
     from perfsuite.records.workload import Workload
 

@@ -9,7 +9,7 @@ from perfsuite.analysis.load.environment_columns import is_environment_unknown, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.verdicts.samples import ProcessResult
+    from perfsuite.analysis.verdicts.process_results import ProcessResult
 
 _SEVERAL = {
     "commit": "commits",

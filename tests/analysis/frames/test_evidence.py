@@ -15,7 +15,8 @@ from perfsuite.analysis.frames.roofline import bounds_of
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.verdicts.causes import changed_kernels, likely_causes
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.cli import main
 from perfsuite.gpus import GPUS, gpu_named
 from perfsuite.records.profile import Kernel, Profile

@@ -9,7 +9,8 @@ from builders import make_content, make_entry, make_pair, make_paired_entry, mak
 
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.tables.registry import build_table
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable

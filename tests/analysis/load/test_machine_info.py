@@ -11,7 +11,8 @@ from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.verdicts.compare import compare
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

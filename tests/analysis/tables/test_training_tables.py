@@ -18,7 +18,8 @@ from perfsuite.analysis.tables.data_formats import render_csv, render_json
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.verdicts.compare import compare
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.recipes import SMOKE
 from perfsuite.records.environment import Process
 

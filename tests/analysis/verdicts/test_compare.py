@@ -9,7 +9,8 @@ from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_pair
 from simulated import changed, write_sides
 
 from perfsuite.analysis.verdicts.compare import Comparison, compare
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from foreign_files import write_foreign
 from training_builders import make_training_entry
 
 from perfsuite.analysis.verdicts.compare import compare
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.cli import main
 from perfsuite.records.environment import Process
 from perfsuite.records.outcome import Outcome

@@ -22,7 +22,8 @@ from perfsuite.analysis.tables.pull_request import MAX_CHARACTERS
 from perfsuite.analysis.tables.verdicts import comparison_markdown
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.noise_floor import in_words, noise_floor
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.cli import main
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.records.environment import Process

@@ -18,7 +18,8 @@ from perfsuite.analysis.tables.noise import noise_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.noise_floor import noise_floor
-from perfsuite.analysis.verdicts.samples import join_sides, read_process
+from perfsuite.analysis.verdicts.process_results import read_process
+from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.cli import main
 from perfsuite.errors import ResultFileError
 
