@@ -216,6 +216,11 @@ def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -
         left += _legend_width(swatch)
 
 
+def second_line(title: str) -> float:
+    """Return how many inches the second line of a heading takes."""
+    return 0.15 if "\n" in title else 0.0
+
+
 def fitted(text: str, most: int) -> str:
     """Shorten a text to so many characters; its beginning and end stay, which tell names of tests apart."""
     if len(text) <= most:

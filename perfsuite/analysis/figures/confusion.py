@@ -1,0 +1,146 @@
+"""Which classes full trainings confuse, and what AMP changed in that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.analysis.figures.panels import Drawing, Panel, second_line
+from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed
+from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
+from perfsuite.analysis.frames.labels import enumerate_words, titled
+from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
+from perfsuite.precisions import BASELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+
+    from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.figures.panels import Marks
+    from perfsuite.analysis.frames.training_groups import TrainingGroup
+
+
+def confusion_chart(figure_data: FigureData) -> Drawing | None:
+    """Draw the confusion matrices side by side, as the thesis's figure 5.1."""
+    groups = _baselines_first(training_groups(figure_data.results))
+    if not groups:
+        return None
+    family_name = family_words(groups)
+    panels, words = [], []
+    for group in groups:
+        family, total = group.family, confusion_of(group)
+        name = f"{family_name(family)} {group.precision}"
+        shares = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
+        correct = np.trace(total) / max(total.sum(), 1)
+        words.append(f"{name} {correct:.1%}")
+        finding = f"Confusion matrix of {name}: {correct:.2%} of {int(total.sum()):,} correct"
+        short = f"{family_name(family, with_place=False)} {group.precision} (n = {int(total.sum()):,})"
+        panels.append(_matrix_panel(titled(short, family.place), finding, total, shares, _sequential, "{:,d}"))
+    return Drawing(
+        kind="confusion",
+        title="Confusion matrices: true class in the row, predicted class in the column",
+        finding=f"Correct test images: {enumerate_words(words)}.",
+        panels=tuple(panels),
+        notes=("numbers: test images; shade: share of the true class",),
+    )
+
+
+def differences_chart(figure_data: FigureData) -> Drawing | None:
+    """Draw AMP's confusion matrices minus those of FP32."""
+    groups = training_groups(figure_data.results)
+    family_name = family_words(groups)
+    panels, words = [], []
+    for group in groups:
+        baseline = baseline_of(group, groups)
+        if baseline is None:
+            continue
+        family, total, base = group.family, confusion_of(group), confusion_of(baseline)
+        share, base_share = (100 * each / np.maximum(each.sum(axis=1, keepdims=True), 1) for each in (total, base))
+        name = f"{family_name(family)}: {group.precision} minus {BASELINE}"
+        alike = likeness(base, total)
+        words.append(f"{family_name(family)} {group.precision} {alike:.2f}")
+        largest = np.abs(share - base_share).max()
+        finding = f"{name}: errors alike by {alike:.2f}, the largest difference {largest:.1f} points"
+        short = f"{family_name(family, with_place=False)}: {group.precision} minus {BASELINE}"
+        panels.append(
+            _matrix_panel(
+                titled(short, family.place), finding, share - base_share, share - base_share, _diverging, "{:+.0f}"
+            )
+        )
+    if not panels:
+        return None
+    return Drawing(
+        kind="differences",
+        title="Confusion of AMP minus that of FP32, in points of the true class",
+        finding=f"How alike the errors are (1: the same pairs): {enumerate_words(words)}.",
+        panels=tuple(panels),
+        notes=("orange: AMP predicts more images of the row as the column; purple: fewer",),
+    )
+
+
+def _sequential(share: float) -> str:
+    """Return white to dark blue for 0 to 100%."""
+    return mixed((247, 249, 252), (8, 48, 107), min(max(share / 100, 0.0), 1.0) ** 0.7)
+
+
+def _diverging(points: float) -> str:
+    """Return purple over white to orange for -20 to +20 points. Source: PuOr, ColorBrewer, Brewer (2003)."""
+    share = min(abs(points) / 20, 1.0) ** 0.8
+    return mixed((247, 247, 247), (179, 88, 6) if points > 0 else (84, 39, 136), share)
+
+
+def _matrix_panel(
+    title: str, finding: str, numbers: Any, shades: Any, color: Callable[[float], str], shown: str
+) -> Panel:
+    name = title.replace("\n", ", ")
+
+    def draw(axes: Axes, marks: Marks) -> None:
+        from matplotlib.patches import Rectangle
+
+        size = len(CLASSES)
+        for row in range(size):
+            for column in range(size):
+                fill = color(float(shades[row, column]))
+                cell = Rectangle((column, row), 1, 1, facecolor=fill, edgecolor=PAPER, linewidth=0.5)
+                axes.add_patch(cell)
+                number = numbers[row, column]
+                text = shown.format(number.item())
+                marks.add(
+                    cell, f"{name}: {CLASSES[row]} predicted as {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
+                )
+                if round(abs(float(number))) == 0:
+                    continue
+                dark = sum(int(fill[index : index + 2], 16) for index in (1, 3, 5)) < 390  # noqa: PLR2004
+                axes.text(
+                    column + 0.5,
+                    row + 0.5,
+                    text,
+                    ha="center",
+                    va="center",
+                    fontsize=6.4 if len(text) < 4 else 5.8,  # noqa: PLR2004 - four digits fill a cell
+                    color="#fffffe" if dark else "#10151b",
+                    clip_on=False,
+                )
+        axes.set_xlim(0, size)
+        axes.set_ylim(size, 0)
+        axes.set_xticks(np.arange(size) + 0.5, CLASSES, rotation=90, color=INK)
+        axes.set_yticks(np.arange(size) + 0.5, CLASSES, color=INK)
+        axes.tick_params(length=0, pad=3, labelcolor=MUTED)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+
+    return Panel(
+        title=title,
+        finding=finding,
+        draw=draw,
+        height=3.82 + second_line(title),
+        margins=(0.82, 0.06, 0.76, 0.34 + second_line(title)),
+    )
+
+
+def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:
+    """Return a row of networks in FP32 and then the same networks with AMP, as in the thesis."""
+    return sorted(groups, key=lambda group: group.precision != BASELINE)
