@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.figures.axis import Axis, spread_limits
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.row_panel import Bar, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.row_marks import Bar, Point
+from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import GRID, INK, precision_color
 from perfsuite.analysis.frames.labels import span, titled
 from perfsuite.analysis.frames.rows import is_known, rows_of
@@ -44,14 +46,15 @@ def accuracy_chart(figure_data: FigureData) -> Drawing | None:
     targets = [row for row in rows if is_known(row["target_accuracy"])]
     checked = any(row["target_outcome"] != "not checked" for row in targets)
     several = len({recipe for recipe, _ in panels}) > 1
+    built: list[Panel] = []
+    for (recipe, place), members in panels.items():
+        built += _panels(titled(f"test accuracy, {recipe}" if several else "test accuracy", place), members)
+    drawn, not_drawn = drawn_panels(built)
     return Drawing(
         kind="accuracy",
         title="Test accuracy of full trainings, with 95% intervals",
         finding=f"{accuracies_in_words(rows)}.",
-        panels=tuple(
-            _panel(titled(f"test accuracy, {recipe}" if several else "test accuracy", place), members)
-            for (recipe, place), members in panels.items()
-        ),
+        panels=drawn,
         legend=(
             *(
                 Swatch(label=f"{name}, 95% interval", color=precision_color(name), look="point")
@@ -60,11 +63,14 @@ def accuracy_chart(figure_data: FigureData) -> Drawing | None:
             *([Swatch(label="target" if checked else "target (not checked)", color=INK, look="tick")] * bool(targets)),
             *([Swatch(label=f"tolerance of {TOLERANCE_POINTS}", color=GRID)] * bool(targets)),
         ),
-        notes=("interval: of the mean over seeds, from the finite number of test images and the variance of seeds",),
+        notes=(
+            "interval: of the mean over seeds, from the finite number of test images and the variance of seeds",
+            *not_drawn,
+        ),
     )
 
 
-def _panel(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) -> Panel:
+def _panels(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) -> tuple[Panel, ...]:
     words = family_words([group for group, _ in members])
     families = list(dict.fromkeys(group.family for group, _ in members))
     ordered = sorted(members, key=lambda one: (families.index(one[0].family), one[0].precision != BASELINE))
@@ -74,13 +80,11 @@ def _panel(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) 
     low, high = spread_limits(values, statistics.median(values), MIN_POINTS)
     seeds = span([row["num_seeds"] for _, row in members])
     images = span([row["num_test_images"] for _, row in members])
-    return rows_panel(
-        title,
-        "Test accuracy",
-        rows,
-        axis=f"test accuracy, %; n = {counted(seeds, 'seed')}, {images} test images",
+    axis = Axis(
+        label=f"test accuracy, %; n = {counted(seeds, 'seed')}, {images} test images",
         limits=(max(low, 0.0), min(high, 100.0)),
     )
+    return rows_panels(title, "Test accuracy", rows, axis)
 
 
 def _row(label: str, row: Mapping[Any, Any]) -> Row:

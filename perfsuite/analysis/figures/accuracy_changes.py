@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.figures.axis import Axis, spread_limits
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.row_panel import MAX_ROWS, Point, Row, rows_panel, spread_limits
+from perfsuite.analysis.figures.ratio_marks import drawn_values
+from perfsuite.analysis.figures.row_marks import Point
+from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import INK
 from perfsuite.analysis.figures.verdicts import COLORS
 from perfsuite.analysis.frames.labels import span
@@ -20,45 +23,44 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
-def accuracy_changes_chart(figure_data: FigureData, most: int = MAX_ROWS) -> Drawing | None:
-    """Draw candidate minus baseline in points with 95% intervals, the worst verdicts first, at most so many."""
+def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
+    """Draw candidate minus baseline in points with 95% intervals, the worst verdicts first."""
     if figure_data.comparison is None:
         return None
     found = figure_data.comparison.trainings
     known = [one for one in ranked_trainings(found) if one.accuracy.change is not None]
     if not known:
         return None
-    shown, margin = known[:most], 100 * found.margin
-    rows = [_row(one) for one in shown]
-    marks = [value for row in rows for point in row.points for value in (point.value, point.low, point.high)]
-    limits = spread_limits([-margin, *(value for value in marks if value is not None)], 0.0, 1.2 * margin)
-    seeds = span([len(one.cell.seeds(candidate=side)) for one in shown for side in (False, True)])
+    margin = 100 * found.margin
+    rows = [_row(one) for one in known]
+    limits = spread_limits([-margin, *drawn_values(rows)], 0.0, 1.2 * margin)
+    seeds = span([len(one.cell.seeds(candidate=side)) for one in known for side in (False, True)])
+    axis = Axis(
+        label=f"points of accuracy, % (below 0: worse); n = {counted(seeds, 'seed')} a side",
+        limits=limits,
+        reference=0.0,
+        dashed=-margin,
+    )
+    panels = rows_panels("test accuracy: candidate - baseline", "Changes of test accuracy", rows, axis)
+    drawn, not_drawn = drawn_panels(panels)
     counts = counts_in_words(one.accuracy.verdict for one in known)
-    cut = f"; the {len(shown)} worst of {len(known)} are drawn" if len(known) > len(shown) else ""
     return Drawing(
         kind="accuracy-changes",
         title="Verdicts: change of test accuracy, with 95% intervals",
-        finding=f"{counts[:1].upper()}{counts[1:]}{cut}.",
-        panels=(
-            rows_panel(
-                "test accuracy: candidate - baseline",
-                "Changes of test accuracy",
-                rows,
-                axis=f"points of accuracy, % (below 0: worse); n = {counted(seeds, 'seed')} a side",
-                limits=limits,
-                reference=0.0,
-                dashed=-margin,
-            ),
-        ),
+        finding=f"{counts[:1].upper()}{counts[1:]}.",
+        panels=drawn,
         legend=(
             *(
                 Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
                 for verdict in WORST_FIRST
-                if any(one.accuracy.verdict == verdict for one in shown)
+                if any(one.accuracy.verdict == verdict for one in known)
             ),
             Swatch(label=f"margin: {points(found.margin)} lower", color=INK, look="dashed"),
         ),
-        notes=("unchanged: the interval excludes a loss of the margin or more (non-inferiority, Holm over all cells)",),
+        notes=(
+            "unchanged: the interval excludes a loss of the margin or more (non-inferiority, Holm over all cells)",
+            *not_drawn,
+        ),
     )
 
 

@@ -1,103 +1,144 @@
-"""Machines or versions side by side: the time in each against the first."""
+"""Machines or versions side by side: the speed of each against the first."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.figures.panels import Drawing
+from perfsuite.analysis.figures.axis import Axis, ratio_limits
+from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import (
     bracket_legend,
     bracket_words,
+    drawn_values,
     processes_of,
-    ratio_limits,
     ratio_point,
 )
-from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, rows_panel
-from perfsuite.analysis.figures.style import FP32
+from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
+from perfsuite.analysis.figures.style import OTHER_PRECISION, precision_color
+from perfsuite.analysis.frames.labels import phase_rank, workload_words
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.rows import is_known, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.figures.panels import Panel
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
 
-    Change = tuple[Mapping[str, Any], Ratio]
+
+CLOSE_TO_1 = (0.5, 2.0)
+"""Between these a ratio is printed to a tenth of a percent, which two versions of torch may differ by."""
 
 
 def across_chart(figure_data: FigureData) -> Drawing | None:
-    """Draw the time in every other environment against the first, a panel each."""
+    """Draw the speed in every other environment against the first, a panel each, all of them on one axis."""
     found = figure_data.across
     if found is None:
         return None
-    rows_by_environment: list[tuple[str, list[Row]]] = []
-    all_rows: list[Row] = []
+    workloads = _workloads(figure_data.results)
+    rows_by_environment: dict[str, list[Row]] = {}
     ratios: list[Ratio] = []
-    for environment in found.environments[1:]:
-        entries = [entry for entry in found.changes if entry["environment"] == environment]
-        changes = _known_changes(entries)
-        ratios += [ratio for _, ratio in changes]
-        rows = [_row(entry, ratio) for entry, ratio in _largest(changes)]
-        if rows:
-            rows_by_environment.append((environment, rows))
-            all_rows += rows
+    for entry in sorted(found.changes, key=lambda entry: _order(workloads.get(entry["label"]))):
+        time_ratio = ratio_of_row(entry, "ratio")
+        if time_ratio is None:
+            continue
+        speed = time_ratio.inverse()
+        ratios.append(speed)
+        row = _row(entry, workloads.get(entry["label"]), speed)
+        rows_by_environment.setdefault(entry["environment"], []).append(row)
     if not rows_by_environment:
         return None
-    limits = ratio_limits(all_rows, 0.1)
-    ranges = "; ".join(_range_words(environment, rows) for environment, rows in rows_by_environment)
-    panels = [
-        rows_panel(
-            environment,
-            f"{environment} against {found.baseline}",
-            rows,
-            axis=f"time / time on the first, x (below 1: faster); {processes_of(ratios)}",
-            limits=limits,
-            reference=1.0,
-        )
-        for environment, rows in rows_by_environment
-    ]
+    all_rows = [row for rows in rows_by_environment.values() for row in rows]
+    limits, scale = ratio_limits(drawn_values(all_rows), 0.1)
+    logarithmic = ", logarithmic" if scale == "log ratio" else ""
+    axis = Axis(
+        label=f"speed / speed on the first (above 1: faster), x{logarithmic}; {processes_of(ratios)}",
+        limits=limits,
+        reference=1.0,
+        scale=scale,
+    )
+    panels: list[Panel] = []
+    ranges = []
+    for environment in found.environments[1:]:
+        rows = rows_by_environment.get(environment, [])
+        if rows:
+            panels += rows_panels(environment, f"Speed on {environment} against {found.baseline}", rows, axis)
+            ranges.append(_range_words(environment, rows))
+    drawn, not_drawn = drawn_panels(panels)
+    precisions = sorted({workload["precision"] for workload in workloads.values()})
+    legend = [Swatch(label=name, color=precision_color(name), look="point") for name in precisions]
     return Drawing(
         kind="across",
-        title=f"Time against {found.baseline}{bracket_words(ratios)}",
-        finding=f"Against {found.baseline}, time is {ranges}.",
-        panels=tuple(panels),
-        legend=bracket_legend(ratios, FP32),
-        notes=("no verdicts: the sides differ in machine or version on purpose",),
+        title=f"Speed against {found.baseline}{bracket_words(ratios)}",
+        finding=f"Against {found.baseline}: {'; '.join(ranges)}.",
+        panels=drawn,
+        legend=(*legend, *bracket_legend(ratios)),
+        notes=("no verdicts: the sides differ in machine or version on purpose", *not_drawn),
     )
 
 
-def _known_changes(entries: Sequence[Mapping[str, Any]]) -> list[Change]:
-    changes = []
-    for entry in entries:
-        ratio = ratio_of_row(entry, "ratio")
-        if ratio is not None:
-            changes.append((entry, ratio))
-    return changes
+Workload = dict[str, Any]
+"""What is drawn of a workload: its network in words, its precision, its phase."""
 
 
-def _largest(changes: Sequence[Change]) -> list[Change]:
-    """Return the changes that differ most from 1, in the order in which they stand."""
+def _workloads(results: Results) -> dict[str, Workload]:
+    """Return the workloads of the suite's own benchmarks by the label that both sides are matched by."""
+    frame = results.benchmarks
+    if frame.empty or "label" not in frame:
+        return {}
+    own = frame[frame["model"].notna()]
+    network = workload_words(own)
+    names = list(dict.fromkeys(network(row) for row in rows_of(own)))
+    found = {}
+    for row in rows_of(own):
+        name = network(row)
+        found[str(row["label"])] = {
+            "network": name,
+            "rank": names.index(name),
+            "precision": str(row["precision"]),
+            "phase": str(row["phase"]),
+        }
+    return found
 
-    def distance(index: int) -> float:
-        _, ratio = changes[index]
-        return abs(math.log(ratio.ratio))
 
-    by_distance = sorted(range(len(changes)), key=distance, reverse=True)
-    return [changes[index] for index in sorted(by_distance[:MAX_ROWS])]
+def _order(workload: Workload | None) -> tuple[int, int]:
+    """Return where a row stands: by network, the whole training step first; other benchmarks stay as they are."""
+    return (0, 0) if workload is None else (workload["rank"], phase_rank(workload["phase"]))
 
 
-def _row(entry: Mapping[str, Any], ratio: Ratio) -> Row:
-    label = str(entry["label"]).replace("train_step", "step").rsplit("::", 1)[-1]
-    tip = f"{entry['label']} on {entry['environment']}: {ratio_text(ratio, decimals=3)} of the time"
+def _row(entry: Mapping[str, Any], workload: Workload | None, speed: Ratio) -> Row:
+    group, label, color = "", str(entry["label"]).rsplit("::", 1)[-1], OTHER_PRECISION
+    if workload is not None:
+        group, color = workload["network"], precision_color(workload["precision"])
+        label = f"{workload['phase'].replace('_', ' ')} {workload['precision']}"
+    tip = f"{entry['label']} on {entry['environment']}: {_speed_words(speed)}"
+    if is_known(entry.get("memory_ratio")):
+        tip += f"; {entry['memory_ratio']:.2f}x the peak memory"
     return Row(
+        group=group,
         label=label,
-        value=ratio_text(ratio, decimals=3, brief=True),
-        points=(ratio_point(ratio, color=FP32, tip=tip, look="dot"),),
+        value=ratio_text(speed, decimals=_decimals(speed.ratio), brief=True),
+        points=(ratio_point(speed, color=color, tip=tip, look="dot"),),
     )
 
 
-def _range_words(environment: str, rows: list[Row]) -> str:
+def _speed_words(speed: Ratio) -> str:
+    """Return `17.1x faster` or `1.25x slower`, in three significant digits, as a reader would say it."""
+    factor, word = (speed.ratio, "faster") if speed.ratio >= 1 else (1 / speed.ratio, "slower")
+    return f"{factor:.3g}x {word} ({ratio_text(speed, decimals=_decimals(speed.ratio))} the speed)"
+
+
+def _decimals(ratio: float) -> int:
+    """Return how many digits after the point show a ratio in three significant digits; one more close to 1."""
+    if CLOSE_TO_1[0] < ratio < CLOSE_TO_1[1]:
+        return 3
+    return max(0, 2 - math.floor(math.log10(1.0005 * ratio)))
+
+
+def _range_words(environment: str, rows: Sequence[Row]) -> str:
     ends = sorted(rows, key=lambda row: row.points[0].value)
-    return f"{ends[0].value} ({ends[0].label}) to {ends[-1].value} ({ends[-1].label}) on {environment}"
+    texts = [f"{row.points[0].value:.3g}x ({row.group} {row.label})".replace("( ", "(") for row in (ends[0], ends[-1])]
+    return f"{environment} {' to '.join(dict.fromkeys(texts))} the speed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 LEGEND_INCHES = 0.24
 HEADING_INCHES = 0.62
 GAP_INCHES = 0.3
+NOTE_INCHES = 0.15
+"""Of a line below the legend."""
+
 MAX_COLUMNS = 3
+
+
+Look = Literal["box", "hatch", "outline", "line", "dashed", "thin", "interval", "point", "diamond", "tick", "process"]
 
 
 class Marks:
@@ -43,12 +50,12 @@ class Swatch:
         label: What it stands for.
         color: Its colour.
         look: A filled box, a hatched one, an outlined one, a line, a dashed line, a thin line, a line with caps, a
-            point, a hollow diamond, or a vertical line.
+            point, a hollow diamond, a vertical line, or a small hollow point.
     """
 
     label: str
     color: str
-    look: Literal["box", "hatch", "outline", "line", "dashed", "thin", "interval", "point", "diamond", "tick"] = "box"
+    look: Look = "box"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,7 @@ class Panel:
         draw: Draws into axes.
         height: Of the whole panel in inches.
         margins: Left, right, bottom and top between the panel's edge and its axes, in inches.
+        num_rows: How many rows of data it draws; 1 for what is no panel of rows.
     """
 
     title: str
@@ -68,6 +76,7 @@ class Panel:
     draw: Callable[[Axes, Marks], None]
     height: float
     margins: tuple[float, float, float, float] = (0.12, 0.12, 0.52, 0.34)
+    num_rows: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +90,7 @@ class Drawing:
         panels: Its panels.
         legend: What its colours mean.
         notes: What a reader must know to read it.
+        source: What it was measured on and with, for a figure that is shown by itself.
     """
 
     kind: str
@@ -89,6 +99,7 @@ class Drawing:
     panels: tuple[Panel, ...]
     legend: tuple[Swatch, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    source: str = ""
 
 
 def panel_figure(panel: Panel) -> tuple[Figure, Marks]:
@@ -102,7 +113,7 @@ def panel_figure(panel: Panel) -> tuple[Figure, Marks]:
 
 
 def whole_figure(drawing: Drawing) -> Figure:
-    """Draw all panels side by side, with the title above and the legend below."""
+    """Draw all panels side by side, with the title above and the legend, the notes and the source below."""
     from matplotlib.figure import Figure
 
     with in_style():
@@ -114,7 +125,9 @@ def whole_figure(drawing: Drawing) -> Figure:
         heights = [max(panel.height for panel in row) for row in rows]
         title = _wrapped(drawing.title, width)
         top = HEADING_INCHES - 0.2 + 0.17 * (len(title) - 1)
-        height = top + sum(heights) + LEGEND_INCHES * len(legend_rows) + (0.1 if legend_rows else 0)
+        words = _words_below(drawing, width)
+        below = NOTE_INCHES * len(words) + (0.1 if words else 0)
+        height = top + sum(heights) + LEGEND_INCHES * len(legend_rows) + (0.1 if legend_rows else 0) + below
         figure = Figure(figsize=(width, height))
         figure.text(
             0.12 / width,
@@ -131,8 +144,21 @@ def whole_figure(drawing: Drawing) -> Figure:
                 _draw(figure, panel, Marks(), left=left, top=top)
             top += row_height
         for index, swatches in enumerate(legend_rows):
-            _draw_legend(figure, swatches, bottom=LEGEND_INCHES * (len(legend_rows) - 1 - index) + 0.12)
+            bottom = below + LEGEND_INCHES * (len(legend_rows) - 1 - index) + 0.12
+            _draw_legend(figure, swatches, bottom=bottom)
+        for index, line in enumerate(words):
+            place = (0.12 / width, (below - NOTE_INCHES * index) / height)
+            figure.text(*place, line, va="top", fontsize=SMALL_POINTS, color=MUTED)
         return figure
+
+
+def _words_below(drawing: Drawing, width: float) -> list[str]:
+    """Return the lines of the notes and of the source."""
+    lines: list[str] = []
+    for text in (*drawing.notes, drawing.source):
+        if text:
+            lines += textwrap.wrap(printable(text), max(30, int(width / 0.072)))
+    return lines
 
 
 def _draw(figure: Figure, panel: Panel, marks: Marks, *, left: float, top: float) -> None:
@@ -175,6 +201,10 @@ def _legend_width(swatch: Swatch) -> float:
     return 0.5 + 0.075 * len(swatch.label)
 
 
+_MARKERS = {"point": "o", "diamond": "D", "interval": "|", "tick": "|", "process": "o"}
+_MARKER_SIZES = {"tick": 9.0, "process": 3.0}
+
+
 def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
@@ -196,14 +226,14 @@ def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -
                 linewidth=0.8,
             )
         else:
-            points = swatch.look in {"point", "diamond", "tick"}
+            points = swatch.look in {"point", "diamond", "tick", "process"}
             artist = Line2D(
                 [(left + 0.1) / width] if points else [left / width, (left + 0.22) / width],
                 [middle] if points else [middle, middle],
                 transform=figure.transFigure,
                 color=swatch.color,
-                marker={"point": "o", "diamond": "D", "interval": "|", "tick": "|"}.get(swatch.look, ""),
-                markersize=9 if swatch.look == "tick" else 5,
+                marker=_MARKERS.get(swatch.look, ""),
+                markersize=_MARKER_SIZES.get(swatch.look, 5.0),
                 markeredgewidth=1.8 if swatch.look == "tick" else 1.0,
                 markerfacecolor=swatch.color if swatch.look == "point" else "none",
                 linestyle=(0, (3, 1.6)) if swatch.look == "dashed" else "-",
@@ -230,6 +260,4 @@ def fitted(text: str, most: int) -> str:
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(printable(text), max(20, int(width / 0.092))) or [""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.panels import Swatch
-from perfsuite.analysis.figures.row_panel import Point, spread_limits
+from perfsuite.analysis.figures.row_marks import Point
 from perfsuite.analysis.figures.style import INK
 from perfsuite.analysis.frames.labels import span
 from perfsuite.analysis.frames.ratio_text import is_interval
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.statistics.intervals import Ratio
 
 SPREAD_WORDS = "spread within one run"
-
-FARTHEST = 4.0
-"""Ratios beyond this (and below its inverse) are drawn at the edge: one outlier must not hide the others."""
 
 
 def ratio_point(ratio: Ratio, *, color: str, tip: str, look: Literal["dot", "interval"]) -> Point:
@@ -42,19 +39,14 @@ def ratio_points(ratio: Ratio, *, tip: str) -> tuple[Point, ...]:
     return () if ratio.low is None else (ratio_point(ratio, color=INK, tip=tip, look="interval"),)
 
 
-def ratio_limits(rows: Sequence[Row], least: float) -> tuple[float, float]:
-    """Return limits around 1 that hold the ratios of rows and their intervals, but for what lies beyond `FARTHEST`.
-
-    Args:
-        rows: What is drawn.
-        least: How far the limits lie from 1 at least.
-    """
+def drawn_values(rows: Sequence[Row]) -> list[float]:
+    """Return all values and ends of intervals that rows draw, which an axis must hold."""
     values = []
     for row in rows:
+        values += [bar.start + bar.width for bar in row.bars]
         for point in row.points:
-            values += [value for value in (point.value, point.low, point.high) if value]
-    clipped = [min(max(value, 1 / FARTHEST), FARTHEST) for value in values]
-    return spread_limits(clipped, 1.0, least)
+            values += [value for value in (point.value, point.low, point.high) if value is not None]
+    return values
 
 
 def bracket_words(ratios: Sequence[Ratio | None]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.frames.source_words import source_words
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import choose
 
@@ -48,7 +50,7 @@ FIGURES: dict[str, FigureKind] = {
     "accuracy-changes": FigureKind(module="accuracy_changes", needs="full trainings, and --baseline files with some"),
     "across": FigureKind(module="environments", needs="files of several GPUs or torch versions"),
     "rounds": FigureKind(module="rounds", needs="steps with their raw rounds"),
-    "plain": FigureKind(module="rounds", needs="benchmarks that are not the suite's"),
+    "plain": FigureKind(module="plain", needs="benchmarks that are not the suite's"),
 }
 """In the order in which they are listed."""
 
@@ -57,7 +59,8 @@ def draw(name: str, figure_data: FigureData) -> Drawing | None:
     """Return a figure by the name of its kind, or None where the results have nothing for it."""
     module = importlib.import_module(f"perfsuite.analysis.figures.{FIGURES[name].module}")
     build: Callable[[FigureData], Drawing | None] = getattr(module, f"{name.replace('-', '_')}_chart")
-    return build(figure_data)
+    drawing = build(figure_data)
+    return None if drawing is None else dataclasses.replace(drawing, source=source_words(figure_data.results))
 
 
 def build_chart(name: str, figure_data: FigureData) -> Drawing:

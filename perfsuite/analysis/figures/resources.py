@@ -4,51 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.figures.axis import Axis, upper_limit
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.row_panel import Bar, Point, Row, rows_panel, upper_limit
+from perfsuite.analysis.figures.ratio_marks import drawn_values
+from perfsuite.analysis.figures.row_labels import group_and_label
+from perfsuite.analysis.figures.row_marks import Bar, Point
+from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import INK, MUTED, SEQUENCE, precision_color
-from perfsuite.analysis.frames.cells import Cell, by_place_and_phase, n_words, processes_words
+from perfsuite.analysis.frames.cells import Cell, by_network, by_phase, n_words, processes_words
 from perfsuite.analysis.frames.columns import LEDGER_PARTS
-from perfsuite.analysis.frames.labels import PHASE_TITLES, enumerate_words, panel_title, titled
+from perfsuite.analysis.frames.labels import PHASE_TITLES, enumerate_words
 from perfsuite.formatting import MIB_BYTES, significant
 from perfsuite.metrics import METRICS
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.figures.panels import Panel
 
 LEFT_OVER = SEQUENCE[7]
 
 
 def memory_chart(figure_data: FigureData) -> Drawing | None:
-    """Draw each peak as it was predicted, part by part, and as it was measured."""
+    """Draw each peak as it was predicted, part by part, and as it was measured: a panel and an axis per network."""
     cells = [cell for cell in figure_data.cells if cell.metrics.get("peak_allocated_bytes")]
     cells = _largest_phase(cells)
     if not cells:
         return None
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.place, cell.label), []).append(cell)
-    limit = upper_limit([_mebibytes(cell, "peak_allocated_bytes") for cell in cells] + [_predicted(c) for c in cells])
-    panels = []
-    for (where, label), members in groups.items():
+    networks = by_network(cells)
+    panels: list[Panel] = []
+    for network, members in networks.items():
         rows = [_memory_row(cell) for cell in members]
-        panels.append(
-            rows_panel(
-                titled(label, where),
-                "Peak memory",
-                rows,
-                axis=f"MiB at the peak; {processes_words(members)}",
-                limits=(0, limit),
-            )
-        )
+        limits = (0.0, upper_limit(drawn_values(rows)))
+        axis = Axis(label=f"MiB at the peak; {processes_words(members)}", limits=limits)
+        panels += rows_panels(network, "Peak memory", rows, axis)
+    drawn, not_drawn = drawn_panels(panels)
     predicted = any(_predicted(cell) for cell in cells)
     phase = PHASE_TITLES.get(cells[0].workload["phase"], cells[0].workload["phase"])
     return Drawing(
         kind="memory",
         title=f"Peak memory of a {phase}, measured{' and predicted part by part' if predicted else ''}",
-        finding=_memory_finding(groups),
-        panels=tuple(panels),
+        finding=_memory_finding(cells),
+        panels=drawn,
         legend=(
             *(
                 Swatch(label=METRICS[key].heading, color=color)
@@ -58,7 +57,7 @@ def memory_chart(figure_data: FigureData) -> Drawing | None:
             Swatch(label="measured", color=MUTED),
             *([Swatch(label="measured beyond the prediction", color=LEFT_OVER, look="hatch")] if predicted else []),
         ),
-        notes=("thick: predicted by a dry run, part by part; thin: measured",) if predicted else (),
+        notes=(*(["thick: predicted by a dry run, part by part; thin: measured"] if predicted else []), *not_drawn),
     )
 
 
@@ -79,7 +78,7 @@ def _predicted(cell: Cell) -> float:
 
 
 def _memory_row(cell: Cell) -> Row:
-    name = cell.workload["precision"]
+    _, name = group_and_label("", cell.place, cell.workload["precision"])
     measured, predicted = _mebibytes(cell, "peak_allocated_bytes"), _predicted(cell)
     bars, start = [], 0.0
     for key, color in zip(LEDGER_PARTS, SEQUENCE, strict=False):
@@ -100,19 +99,28 @@ def _memory_row(cell: Cell) -> Row:
     )
 
 
-def _memory_finding(groups: dict[tuple[str, str], list[Cell]]) -> str:
+def _memory_finding(cells: Sequence[Cell]) -> str:
+    baselines = {(cell.place, cell.label): cell for cell in cells if cell.workload["precision"] == BASELINE}
     parts = []
-    for (where, label), members in groups.items():
-        baseline = next((cell for cell in members if cell.workload["precision"] == BASELINE), None)
-        for cell in members:
-            if baseline is not None and cell is not baseline:
-                ratio = _mebibytes(cell, "peak_allocated_bytes") / _mebibytes(baseline, "peak_allocated_bytes")
-                name = ", ".join(part for part in (label, where) if part)
-                parts.append(f"{name} with {cell.workload['precision']} {ratio:.2f}x")
+    for cell in cells:
+        baseline = baselines.get((cell.place, cell.label))
+        if baseline is not None and baseline is not cell:
+            ratio = _mebibytes(cell, "peak_allocated_bytes") / _mebibytes(baseline, "peak_allocated_bytes")
+            name = ", ".join(part for part in (cell.label, cell.place) if part)
+            parts.append(f"{name} with {cell.workload['precision']} {ratio:.2f}x")
     if not parts:
         return "Peak memory as measured."
-    return f"Peak memory against FP32: {enumerate_words(parts[:6])}{' ...' if len(parts) > 6 else ''}."  # noqa: PLR2004
+    return f"Peak memory against FP32: {_first_words(parts)}."
 
+
+def _first_words(parts: Sequence[str]) -> str:
+    """Return the first of these, and how many more there are."""
+    named, num_others = list(parts[:MAX_NAMED]), len(parts) - MAX_NAMED
+    return enumerate_words([*named, f"{num_others} more"] if num_others > 0 else named)
+
+
+MAX_NAMED = 6
+"""Of what a finding names."""
 
 _LIGHT = ("probe_ratio", "data_sheet_ratio")
 
@@ -124,27 +132,26 @@ def limits_chart(figure_data: FigureData) -> Drawing | None:
     ]
     if not found:
         return None
-    panels, best = [], []
+    panels: list[Panel] = []
+    best = []
     highest_percent = max(100 * float(cell.metrics.get(key) or 0) for cell in found for key in _LIGHT)
-    for (where, phase), cells in by_place_and_phase(found).items():
+    for phase, cells in by_phase(found).items():
         rows = [_light_row(cell) for cell in cells]
         best += [(cell.metrics.get("probe_ratio") or 0.0, row) for cell, row in zip(cells, rows, strict=True)]
-        panels.append(
-            rows_panel(
-                panel_title(where, phase),
-                "Share of hardware peak",
-                rows,
-                axis=f"of what probes reach on this device, %; {n_words(cells)}",
-                limits=(0, max(100.0, highest_percent) * 1.02),
-                reference=100.0,
-            )
+        axis = Axis(
+            label=f"of what probes reach on this device, %; {n_words(cells)}",
+            limits=(0, max(100.0, highest_percent) * 1.02),
+            reference=100.0,
         )
+        panels += rows_panels(PHASE_TITLES.get(phase, phase), "Share of hardware peak", rows, axis)
+    drawn, not_drawn = drawn_panels(panels)
     highest, lowest = max(best, key=lambda pair: pair[0]), min(best, key=lambda pair: pair[0])
     return Drawing(
         kind="limits",
         title="Percent of hardware peak",
-        finding=f"From {lowest[1].value} ({lowest[1].label}) to {highest[1].value} ({highest[1].label}).",
-        panels=tuple(panels),
+        finding=f"From {_named(lowest[1])} to {_named(highest[1])}.",
+        panels=drawn,
+        notes=not_drawn,
         legend=(
             *(
                 Swatch(label=f"{name}, of the probes", color=precision_color(name))
@@ -160,7 +167,8 @@ def limits_chart(figure_data: FigureData) -> Drawing | None:
 
 
 def _light_row(cell: Cell) -> Row:
-    name = f"{cell.label} {cell.workload['precision']}"
+    group, label = group_and_label(cell.label, cell.place, cell.workload["precision"])
+    name = f"{group} {label}".strip()
     probe, sheet, bound = (cell.metrics.get(key) for key in ("probe_ratio", "data_sheet_ratio", "bound"))
     words = [
         f"{100 * probe:.1f}% of the probes" if probe else "",
@@ -170,11 +178,16 @@ def _light_row(cell: Cell) -> Row:
     color = precision_color(cell.workload["precision"])
     value = f"{100 * (probe or sheet or 0):.1f}%" + (f", {bound}" if isinstance(bound, str) else "")
     return Row(
-        label=name,
+        group=group,
+        label=label,
         value=value,
         bars=(Bar(start=0, width=100 * probe, color=color, tip=tip),) if probe else (),
         points=(Point(value=100 * sheet, color=INK, tip=tip, look="diamond"),) if sheet else (),
     )
+
+
+def _named(row: Row) -> str:
+    return f"{row.value} ({f'{row.group} {row.label}'.strip()})"
 
 
 def telemetry_chart(figure_data: FigureData) -> Drawing | None:
@@ -183,23 +196,19 @@ def telemetry_chart(figure_data: FigureData) -> Drawing | None:
     if not found:
         return None
     limit = upper_limit([1e3 * float(cell.metrics["energy_per_image_joules"]) for cell in found])
-    panels = []
-    for (where, phase), cells in by_place_and_phase(found).items():
+    panels: list[Panel] = []
+    for phase, cells in by_phase(found).items():
         rows = [_energy_row(cell) for cell in cells]
-        panels.append(
-            rows_panel(
-                panel_title(where, phase),
-                "Energy of an image",
-                rows,
-                axis=f"energy of an image, mJ; {n_words(cells)}",
-                limits=(0, limit),
-            )
-        )
+        n = f"{processes_words(cells)}, one reading each"
+        axis = Axis(label=f"energy of an image, mJ; {n}", limits=(0, limit))
+        panels += rows_panels(PHASE_TITLES.get(phase, phase), "Energy of an image", rows, axis)
+    drawn, not_drawn = drawn_panels(panels)
     return Drawing(
         kind="telemetry",
         title="Energy per image",
         finding=_energy_finding(found),
-        panels=tuple(panels),
+        panels=drawn,
+        notes=not_drawn,
         legend=tuple(
             Swatch(label=name, color=precision_color(name))
             for name in dict.fromkeys(cell.workload["precision"] for cell in found)
@@ -208,7 +217,8 @@ def telemetry_chart(figure_data: FigureData) -> Drawing | None:
 
 
 def _energy_row(cell: Cell) -> Row:
-    name = f"{cell.label} {cell.workload['precision']}"
+    group, label = group_and_label(cell.label, cell.place, cell.workload["precision"])
+    name = f"{group} {label}".strip()
     millijoules = 1e3 * float(cell.metrics["energy_per_image_joules"])
     details = {"power_median_watts": "W", "sm_clock_median_mhz": "MHz", "temperature_max_celsius": "°C"}
     state: list[str] = []
@@ -218,7 +228,7 @@ def _energy_row(cell: Cell) -> Row:
     value = f"{significant(millijoules)} mJ"
     tip = f"{name}: {value} an image{f' at {enumerate_words(state)}' if state else ''}"
     bar = Bar(start=0, width=millijoules, color=precision_color(cell.workload["precision"]), tip=tip)
-    return Row(label=name, value=value, bars=(bar,))
+    return Row(group=group, label=label, value=value, bars=(bar,))
 
 
 def _energy_finding(cells: list[Cell]) -> str:
@@ -228,7 +238,8 @@ def _energy_finding(cells: list[Cell]) -> str:
         baseline = baselines.get((cell.place, cell.label, cell.workload["phase"]))
         if baseline is not None and baseline is not cell and cell.workload["phase"] == "train_step":
             ratio = cell.metrics["energy_per_image_joules"] / baseline.metrics["energy_per_image_joules"]
-            ratios.append(f"{cell.label} {cell.workload['precision']} {ratio:.2f}x")
+            name = " ".join(part for part in (cell.label, cell.workload["precision"], cell.place) if part)
+            ratios.append(f"{name} {ratio:.2f}x")
     if not ratios:
         return "Energy of an image as the device's own counter tells it."
-    return f"Energy of an image against FP32: {enumerate_words(ratios[:6])} (no interval: one reading a cell)."
+    return f"Energy of an image against FP32: {_first_words(ratios)} (no interval: one reading a process)."

@@ -6,12 +6,15 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from perfsuite.analysis.figures.axis import Axis, ratio_limits
 from perfsuite.analysis.figures.panels import Drawing, Swatch
-from perfsuite.analysis.figures.ratio_marks import ratio_limits
-from perfsuite.analysis.figures.row_panel import MAX_ROWS, Point, Row, rows_panel
-from perfsuite.analysis.figures.style import BETTER, SAME, UNSURE, WORSE
+from perfsuite.analysis.figures.ratio_marks import drawn_values
+from perfsuite.analysis.figures.row_marks import Point
+from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, drawn_panels, rows_panels
+from perfsuite.analysis.figures.style import BETTER, INK, MUTED, SAME, UNSURE, WORSE
 from perfsuite.analysis.frames.labels import workload_words
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, percent
 from perfsuite.analysis.verdicts.ranking import ranked
@@ -40,29 +43,62 @@ PANEL_ROWS = 8
 """A forest of more rows is set in two or three panels, which wide pages show side by side."""
 
 
-def verdicts_chart(figure_data: FigureData, most: int = 2 * MAX_ROWS) -> Drawing | None:
-    """Draw changes of time with their intervals, the worst verdicts first, at most so many."""
+def verdicts_chart(figure_data: FigureData, most: int | None = None) -> Drawing | None:
+    """Draw changes of time with their intervals, and each process as a dot; the worst verdicts first.
+
+    Args:
+        figure_data: What it is about.
+        most: How many of them; None: all.
+    """
     comparison = figure_data.comparison
     if comparison is None:
         return None
     known = [benchmark for benchmark in ranked(comparison) if benchmark.time.ratio is not None]
     if not known:
         return None
-    shown = known[:most]
-    rows = [_row(benchmark, label) for benchmark, label in zip(shown, _labels(shown), strict=True)]
+    shown = known if most is None else known[:most]
+    processes = _process_ratios(comparison)
+    rows = [
+        _row(benchmark, label, processes.get(benchmark.fullname, {}))
+        for benchmark, label in zip(shown, _labels(shown), strict=True)
+    ]
     effects = {benchmark.min_effect for benchmark in shown}
     effect = effects.pop() if len(effects) == 1 else None
     title = "Verdicts: time of the candidate over the baseline"
     if any(benchmark.time.ratio_low is not None for benchmark in shown):
         title += ", with 95% intervals"
+    drawn, not_drawn = drawn_panels(_panels(rows, _processes_words(comparison), effect))
     return Drawing(
         kind="verdicts",
         title=title,
         finding=_finding(comparison, len(shown), len(known)),
-        panels=tuple(_panels(rows, _processes(comparison), effect)),
-        legend=tuple(_legend(shown)),
-        notes=_notes(comparison, shown, effect),
+        panels=drawn,
+        legend=tuple(_legend(shown, has_processes=any(len(row.points) > 1 for row in rows))),
+        notes=(*_notes(comparison, shown, effect), *not_drawn),
     )
+
+
+def _process_ratios(comparison: Comparison) -> dict[str, dict[bool, list[float]]]:
+    """Return the time of every process over the geometric mean of the baseline's, by benchmark and side.
+
+    Sides: True for the candidate. Nothing where typical rounds were not judged.
+    """
+    if comparison.typical is None:
+        return {}
+    sides = comparison.sides
+    logs = sides.logs[comparison.typical.quantile]
+    found = {}
+    for index, fullname in enumerate(sides.fullnames):
+        middle = logs[index][~sides.is_candidate]
+        middle = middle[np.isfinite(middle)]
+        if middle.size == 0:
+            continue
+        ratios = np.exp(logs[index] - middle.mean())
+        found[fullname] = {
+            side: [float(ratio) for ratio in ratios[sides.is_candidate == side] if np.isfinite(ratio)]
+            for side in (False, True)
+        }
+    return found
 
 
 def _finding(comparison: Comparison, num_shown: int, num_known: int) -> str:
@@ -73,7 +109,7 @@ def _finding(comparison: Comparison, num_shown: int, num_known: int) -> str:
     return f"{finding}."
 
 
-def _processes(comparison: Comparison) -> str:
+def _processes_words(comparison: Comparison) -> str:
     old = len(comparison.sides.side(candidate=False))
     new = len(comparison.sides.side(candidate=True))
     noun = "process" if max(old, new) == 1 else "processes"
@@ -81,34 +117,36 @@ def _processes(comparison: Comparison) -> str:
 
 
 def _panels(rows: Sequence[Row], processes: str, effect: float | None) -> list[Panel]:
-    """Return one to three panels of about as many rows each."""
-    num_panels = min(3, math.ceil(len(rows) / PANEL_ROWS))
+    """Return panels of about as many rows each, at least one per `PANEL_ROWS` up to three."""
+    num_panels = max(min(3, math.ceil(len(rows) / PANEL_ROWS)), math.ceil(len(rows) / MAX_ROWS))
     num_rows = math.ceil(len(rows) / num_panels)
-    limits = ratio_limits(rows, 0.05)
-    band = None if effect is None else (1 / (1 + effect), 1 + effect)
-    panels = []
+    limits, scale = ratio_limits(drawn_values(rows), 0.05)
+    logarithmic = ", logarithmic" if scale == "log ratio" else ""
+    axis = Axis(
+        label=f"candidate / baseline, x (below 1: faster){logarithmic}; {processes}",
+        limits=limits,
+        reference=1.0,
+        band=None if effect is None else (1 / (1 + effect), 1 + effect),
+        scale=scale,
+    )
+    panels: list[Panel] = []
     for start in range(0, len(rows), num_rows):
         title = "time: candidate / baseline" if start == 0 else "time, continued"
-        panel = rows_panel(
-            title,
-            "Changes of time",
-            rows[start : start + num_rows],
-            axis=f"candidate / baseline, x (below 1: faster); {processes}",
-            limits=limits,
-            reference=1.0,
-            band=band,
-        )
-        panels.append(panel)
+        panels += rows_panels(title, "Changes of time", rows[start : start + num_rows], axis)
     return panels
 
 
-def _legend(shown: Sequence[BenchmarkVerdict]) -> list[Swatch]:
+def _legend(shown: Sequence[BenchmarkVerdict], *, has_processes: bool) -> list[Swatch]:
     verdicts = {benchmark.verdict for benchmark in shown}
-    return [
+    legend = [
         Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
         for verdict in WORST_FIRST
         if verdict in verdicts
     ]
+    if has_processes:
+        legend.append(Swatch(label="a process of the candidate", color=INK, look="process"))
+        legend.append(Swatch(label="of the baseline", color=MUTED, look="process"))
+    return legend
 
 
 def _notes(comparison: Comparison, shown: Sequence[BenchmarkVerdict], effect: float | None) -> tuple[str, ...]:
@@ -136,18 +174,30 @@ def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
     return labels
 
 
-def _row(benchmark: BenchmarkVerdict, label: str) -> Row:
+def _row(benchmark: BenchmarkVerdict, label: str, processes: dict[bool, list[float]]) -> Row:
     time = benchmark.time
     ratio, low, high = time.ratio or 1.0, time.ratio_low, time.ratio_high
     if time.by_tail and time.tail is not None:
         ratio, low, high = time.tail.ratio, time.tail.ratio_low, time.tail.ratio_high
         label = f"{label}, slowest rounds"
+        processes = {}  # their ratios are those of typical rounds
     value = f"{percent(ratio)} [no interval]"
     if low is not None and high is not None:
         value = f"{percent(ratio)[:-1]} [{percent(low)[:-1]}, {percent(high)[:-1]}]%"
     tip = f"{benchmark.fullname}: {benchmark.verdict}, {value}; {time.reason}"
+    point = Point(value=ratio, color=COLORS[benchmark.verdict], tip=tip, low=low, high=high)
     return Row(
         label=f"{SYMBOLS[benchmark.verdict]} {label}",
         value=value,
-        points=(Point(value=ratio, color=COLORS[benchmark.verdict], tip=tip, low=low, high=high),),
+        points=(point, *_process_points(label, processes)),
     )
+
+
+def _process_points(label: str, processes: dict[bool, list[float]]) -> list[Point]:
+    points = []
+    for is_candidate, ratios in processes.items():
+        side, color = ("candidate", INK) if is_candidate else ("baseline", MUTED)
+        for ratio in ratios:
+            tip = f"{label}: a process of the {side}, {percent(ratio)} against the mean of the baseline"
+            points.append(Point(value=ratio, color=color, tip=tip, look="process"))
+    return points

@@ -91,13 +91,26 @@ def _typical(values: Sequence[Any]) -> Any:
     return known[0] if isinstance(known[0], str) else float(statistics.median(known))
 
 
-def by_place_and_phase(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
-    """Return cells by place and phase, the whole training step first."""
-    labels = list(dict.fromkeys(cell.label for cell in cells))
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in sorted(cells, key=lambda cell: (phase_rank(cell.workload["phase"]), labels.index(cell.label))):
-        groups.setdefault((cell.place, cell.workload["phase"]), []).append(cell)
+def by_phase(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Return cells by phase, the whole training step first; those of one network stand together."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in sorted(_by_label(cells), key=lambda cell: phase_rank(cell.workload["phase"])):
+        groups.setdefault(cell.workload["phase"], []).append(cell)
     return groups
+
+
+def by_network(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Return cells by their label: the network, and what else varies but precision and phase."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in _by_label(cells):
+        groups.setdefault(cell.label, []).append(cell)
+    return groups
+
+
+def _by_label(cells: Sequence[Cell]) -> list[Cell]:
+    labels = list(dict.fromkeys(cell.label for cell in cells))
+    places = list(dict.fromkeys(cell.place for cell in cells))
+    return sorted(cells, key=lambda cell: (labels.index(cell.label), places.index(cell.place)))
 
 
 def n_words(cells: Sequence[Cell]) -> str:

@@ -11,6 +11,8 @@ from perfsuite.analysis.load.environment_columns import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 
@@ -60,9 +62,30 @@ def _differing_environment(benchmarks: pd.DataFrame) -> list[str]:
     may_be_unknown = {"host", "board"}
     found = [name for name in ENVIRONMENT_COLUMNS if benchmarks[name].nunique(dropna=name in may_be_unknown) > 1]
     implications = (("board", ("device", "cpu", "host")), ("host", ("device", "cpu")), ("cpu", ("device",)))
-    for implied, by in implications:  # said already, if each has one of its own
-        hardware = [column for column in by if column in found]
-        if implied in found and hardware and not _several_within(benchmarks, hardware, implied):
+    return _without_implied(benchmarks, found, implications)
+
+
+def naming_columns(benchmarks: pd.DataFrame) -> list[str]:
+    """Return the columns that name a place in words: `place_columns` without what follows from a GPU or a version."""
+    implications = (
+        ("power_limit_watts", ("device", "board")),
+        ("num_threads", ("device", "cpu", "host")),
+        ("driver", ("device",)),
+        ("cudnn", ("torch",)),
+        ("cuda", ("torch",)),
+        ("torchvision", ("torch",)),
+    )
+    return _without_implied(benchmarks, place_columns(benchmarks), implications)
+
+
+def _without_implied(
+    benchmarks: pd.DataFrame, columns: Sequence[str], implications: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[str]:
+    """Leave out columns that others imply: each value of those has one of its own."""
+    found = list(columns)
+    for implied, by in implications:
+        known = [column for column in by if column in found]
+        if implied in found and known and not _several_within(benchmarks, known, implied):
             found.remove(implied)
     return found
 

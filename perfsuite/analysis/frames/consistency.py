@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.labels import place_in_words
+from perfsuite.analysis.frames.labels import place_in_words, short_devices
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
@@ -48,12 +48,14 @@ def disagreeing_speedups(speedups: pd.DataFrame) -> list[str]:
     """
     places = [name for name in (*ENVIRONMENT_COLUMNS, "series") if name in speedups]
     found = []
-    for row in rows_of(speedups):
+    rows = rows_of(speedups)
+    devices = short_devices(rows)
+    for row in rows:
         interleaved = ratio_of_row(row, "interleaved_speedup_ratio")
         separate = ratio_of_row(row, "separate_speedup_ratio")
         if interleaved is None or separate is None or not _are_apart(interleaved, separate):
             continue
-        where = place_in_words(places, {str(key): value for key, value in row.items()})
+        where = place_in_words(places, row, devices)
         found.append(
             f"{_label(row, WORKLOAD_COLUMNS, where)}: two estimates of the speed-up disagree: interleaved "
             f"{ratio_text(interleaved, brief=True)}, separate cells {ratio_text(separate, brief=True)}; the machine "

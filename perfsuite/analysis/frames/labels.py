@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, place_columns
-from perfsuite.analysis.frames.rows import plain
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, naming_columns
+from perfsuite.analysis.frames.device_names import short_device_names
+from perfsuite.analysis.frames.rows import is_known, plain, rows_of
 from perfsuite.analysis.load.result_file import short_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "backward": "backward"}
@@ -19,19 +20,47 @@ PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "back
 
 
 def place_words(frame: pd.DataFrame) -> Callable[[Mapping[Any, Any]], str]:
-    """Return what names the place of a row, by `place_columns`; nothing where all rows have the same."""
-    names = place_columns(frame)
+    """Return what names the place of a row, by `naming_columns`; nothing where all rows have the same."""
+    names = naming_columns(frame)
+    devices = short_devices(rows_of(frame[[name for name in names if name in _DEVICES]])) if names else {}
 
     def words(row: Mapping[Any, Any]) -> str:
-        return place_in_words(names, {str(key): plain(value) for key, value in row.items()})
+        return place_in_words(names, {name: plain(row[name]) for name in names}, devices)
 
     return words
 
 
-def place_in_words(names: Sequence[str], row: Mapping[str, Any]) -> str:
-    """Return the columns of a row that distinguish its place as `Tesla T4, torch 2.13.0`."""
-    texts = {name: origin_text(name, row[name]) for name in names}
-    return ", ".join(text if name in _SAY_WHAT_THEY_ARE else f"{_heading(name)} {text}" for name, text in texts.items())
+def short_devices(rows: Iterable[Mapping[Any, Any]]) -> dict[str, str]:
+    """Return the short name of each GPU and CPU of some rows."""
+    names = {str(row[column]) for row in rows for column in _DEVICES if is_known(row.get(column))}
+    return short_device_names(names)
+
+
+def place_in_words(names: Sequence[str], row: Mapping[str, Any], devices: Mapping[str, str]) -> str:
+    """Return the columns of a row that distinguish its place as `T4, torch 2.13.0`.
+
+    Args:
+        names: Those columns.
+        row: With these columns.
+        devices: Short names of GPUs and CPUs, see `short_devices`.
+    """
+    return ", ".join(_place_part(name, row[name], devices) for name in names)
+
+
+_DEVICES = ("device", "cpu")
+
+_UNITS = {"power_limit_watts": "W", "num_threads": "threads"}
+"""What follows a number that says what it is by its unit."""
+
+
+def _place_part(name: str, value: Any, devices: Mapping[str, str]) -> str:
+    text = origin_text(name, value)
+    if name in _DEVICES:
+        return devices.get(text, text)
+    if name in _UNITS:
+        number = f"{value:g}" if isinstance(value, float) else text
+        return f"{number} {_UNITS[name]}"
+    return text if name == "series" else f"{name.replace('_', ' ')} {text}"
 
 
 def origin_text(name: str, value: Any) -> str:
@@ -39,13 +68,6 @@ def origin_text(name: str, value: Any) -> str:
     if name == "commit":
         return short_commit(value) or "-"
     return "-" if value is None else str(value)
-
-
-_SAY_WHAT_THEY_ARE = {"device", "cpu", "series"}
-
-
-def _heading(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def workload_words(
@@ -75,11 +97,6 @@ def _part(column: str, value: Any) -> str:
 def phase_rank(phase: str) -> int:
     """Return where a phase stands in the order in which phases are shown."""
     return list(PHASE_TITLES).index(phase) if phase in PHASE_TITLES else len(PHASE_TITLES)
-
-
-def panel_title(place: str, phase: str) -> str:
-    """Return the heading of a panel."""
-    return titled(PHASE_TITLES.get(phase, phase), place)
 
 
 def titled(what: str, place: str) -> str:

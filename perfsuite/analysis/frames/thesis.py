@@ -27,7 +27,7 @@ def thesis_frame(results: Results) -> pd.DataFrame:
         `images_per_second`, `projected_training_time_s` (epochs x 45,000 / images per second),
         `peak_allocated_bytes`, the thesis's `thesis_training_time_s` and `thesis_peak_bytes` (None unless the batch and
         the gradients are the thesis's), `num_processes`, and for AMP the ratios to FP32, ours and the thesis's:
-        `projected_time_ratio` with what `ratio_columns` adds.
+        `projected_time_ratio` with what `ratio_columns` adds; `thesis_memory_ratio` only at the thesis's batch.
     """
     frame = results.benchmarks
     if frame.empty or not results.has_records:
@@ -61,7 +61,8 @@ def _row(
         peaks = _peak_bytes(cells), _peak_bytes(base_cells)
         memory_ratio = peaks[0] / peaks[1] if peaks[0] and peaks[1] else None
         thesis_time_ratio = theirs.training_time_s / their_baseline.training_time_s
-        thesis_memory_ratio = theirs.peak_allocated_bytes / their_baseline.peak_allocated_bytes
+        if batch_size == thesis.BATCH_SIZE:  # activations, which AMP halves, grow with the batch; weights do not
+            thesis_memory_ratio = theirs.peak_allocated_bytes / their_baseline.peak_allocated_bytes
     images_per_second = batch_size / geometric_mean(cells["time_median_s"])
     return {
         **{column: workload[column] for column in ("model", "precision", "batch_size", "gradients")},

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import place_columns
-from perfsuite.analysis.frames.labels import place_in_words
+from perfsuite.analysis.frames.columns import naming_columns
+from perfsuite.analysis.frames.labels import place_in_words, short_devices
+from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.precisions import BASELINE
 from perfsuite.recipes import THESIS
 
@@ -118,12 +119,13 @@ def training_groups(results: Results) -> list[TrainingGroup]:
 
 def family_of(results: Results) -> Callable[[FullTraining], Family]:
     """Return what gives the family of a training among these results."""
-    columns = place_columns(training_origins(results))
+    origins = training_origins(results)
+    columns, devices = naming_columns(origins), short_devices(rows_of(origins))
 
     def family(training: FullTraining) -> Family:
         is_known = training.environment["device"] is not None
         return Family(
-            place=place_in_words(columns, origin_of(training)) if is_known else UNKNOWN_PLACE,
+            place=place_in_words(columns, origin_of(training), devices) if is_known else UNKNOWN_PLACE,
             model=training.record.workload.model,
             determining=determining_values(training.record),
         )

@@ -10,9 +10,9 @@ from report_builders import h100, plain_file, step_file, training_epochs
 from simulated import write_sides
 from training_builders import make_predicted_training, make_training, make_training_entry
 
+from perfsuite.analysis.figures.axis import spread_limits
 from perfsuite.analysis.figures.panels import fitted, whole_figure
 from perfsuite.analysis.figures.registry import FIGURES, build_chart
-from perfsuite.analysis.figures.row_panel import spread_limits
 from perfsuite.analysis.figures.style import SEQUENCE
 from perfsuite.analysis.report.data import gather
 from perfsuite.cli import main
@@ -128,7 +128,7 @@ def test_the_spread_of_one_run_is_thin_without_caps_and_named_and_an_interval_ha
     for paths, is_interval in (([Path(name) for name in files[kind]], False), (several, True)):
         drawing = build_chart(kind, gather(paths))
         figure = whole_figure(drawing)
-        lines = [line for axes in figure.axes for line in axes.get_lines()]
+        lines = [one for axes in figure.axes for one in axes.get_lines()]
         assert any(line.get_marker() == "|" for line in lines) is is_interval
         words = drawing.title + " ".join(swatch.label for swatch in drawing.legend)
         assert ("95% interval" in words) is is_interval

@@ -242,7 +242,7 @@ def test_every_figure_says_in_words_what_it_shows_and_every_mark_its_number(step
     marks = [attributes for tag, attributes in reader.tags if attributes.get("class") == "mark"]
     assert len(marks) > 50
     assert re.search(
-        r"resnet18, amp-fp16: 1\.\d\dx \(.* in this run\) over FP32, separate cells; .* -> .* images/s", reader.text
+        r"resnet18 amp-fp16: 1\.\d\dx \(.* in this run\) over FP32, separate cells; .* -> .* images/s", reader.text
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +203,7 @@ def test_seeds_of_one_commit_are_one_row_and_those_of_two_are_two(tmp_path: Path
         ({"name": "0001_baseline"}, {"name": "0002_np"}, ("baseline", "np")),
     ],
 )
-def test_the_figure_of_medians_has_a_panel_per_machine_commit_version_and_label(
+def test_the_figure_of_medians_has_a_row_per_machine_commit_version_and_label(
     one: dict[str, Any], other: dict[str, Any], words: tuple[str, str], tmp_path: Path
 ) -> None:
     files = []
@@ -210,8 +211,9 @@ def test_the_figure_of_medians_has_a_panel_per_machine_commit_version_and_label(
         path = tmp_path / f"{changes.get('name', f'000{number}_run')}.json"
         known = {key: value for key, value in changes.items() if key != "name"}
         files.append(write_foreign(path, {"test_a": ordinary_rounds(number)}, **known))
-    drawing = build_chart("plain", gather(files))
-    assert [panel.title for panel in drawing.panels] == [f"benchmarks\n{text}" for text in words]
+    (panel,) = build_chart("plain", gather(files)).panels
+    assert panel.num_rows == 2
+    assert re.fullmatch(rf"Medians: test_a {words[0]} .* us, test_a {words[1]} 1\.\d+ ms", panel.finding)
 
 
 def test_runs_of_one_place_are_one_dot_with_their_range(tmp_path: Path) -> None:
@@ -227,9 +229,9 @@ def test_a_benchmark_that_one_place_lacks_keeps_its_row(tmp_path: Path) -> None:
         write_foreign(tmp_path / "one.json", rounds, commit=COMMITS[0]),
         write_foreign(tmp_path / "other.json", {"test_b": ordinary_rounds(0.4)}, commit=COMMITS[1]),
     ]
-    panels = build_chart("plain", gather(files)).panels
-    assert "test_a n/a" in panels[1].finding
-    assert panels[0].height == panels[1].height
+    (panel,) = build_chart("plain", gather(files)).panels
+    assert f"a commit {SHORT[1]} not measured" in panel.finding
+    assert panel.num_rows == 4
 
 
 def test_places_that_are_not_drawn_are_counted(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_places_that_are_not_drawn_are_counted(tmp_path: Path) -> None:
         for n in range(9)
     ]
     drawing = build_chart("plain", gather(files))
-    assert len(drawing.panels) == 6
+    assert sum(panel.num_rows for panel in drawing.panels) == 6
     assert "3 more places are not drawn; the table has them all" in drawing.notes
 
 
@@ -289,8 +291,9 @@ def test_numbers_moments_and_commits_are_no_part_of_a_label(name: str, series: s
 
 @needs_public_files
 @pytest.mark.parametrize(("repository", "num"), [("AHedya", 3), ("azukds", 2), ("probably", 2), ("bdperkin", 3)])
-def test_public_files_of_several_commits_have_a_panel_each(repository: str, num: int) -> None:
-    paths = public_files(repository)
-    panels = build_chart("plain", gather(paths)).panels
-    assert len(panels) == num
-    assert len({panel.title for panel in panels}) == num
+def test_public_files_of_several_commits_have_a_row_each_below_their_benchmark(repository: str, num: int) -> None:
+    figure_data = gather(public_files(repository))
+    num_names = figure_data.results.benchmarks["fullname"].nunique()
+    num_drawn = num_names if num_names <= 24 else 10
+    panels = [panel for panel in build_chart("plain", figure_data).panels if not panel.title.startswith("all ")]
+    assert sum(panel.num_rows for panel in panels) == num * num_drawn

@@ -1,0 +1,100 @@
+"""Labels of rows: set in lines that fit the width of a panel, and never two alike."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.figures.panels import fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FIRST_LINE = 49
+"""Letters of a label and its number together, in the width of a panel."""
+
+MAX_VALUE = 36
+"""Letters of a number in words; what is longer is shortened, so that its label has room beside it."""
+
+MAX_LINES = 3
+"""A label that needs more is shortened in its middle."""
+
+_PIECES = re.compile(r"[^_\-:/\[\],.=]*[_\-:/\[\],.=]*")
+"""Where a word that is longer than a line may go on in the next one."""
+
+
+def label_lines(label: str, num_beside: int) -> tuple[str, ...]:
+    """Return a label in at most `MAX_LINES` lines; what is longer is shortened in its middle.
+
+    Args:
+        label: In one line.
+        num_beside: How many letters the first line must leave free, at most `MAX_VALUE`.
+    """
+    first_room = FIRST_LINE - num_beside - 1
+    for most in range(first_room + (MAX_LINES - 1) * FIRST_LINE, 0, -BREAK_LOSS):
+        lines = _filled_lines(fitted(label, most), first_room)
+        if len(lines) <= MAX_LINES:
+            break
+    return lines
+
+
+BREAK_LOSS = 8
+"""A label that takes too many lines is tried again with so many letters fewer."""
+
+
+def _filled_lines(label: str, first_room: int) -> tuple[str, ...]:
+    lines = [""]
+    for word in _words(label):
+        room = first_room if len(lines) == 1 else FIRST_LINE
+        if len(f"{lines[-1]}{word}".strip()) <= room:
+            lines[-1] += word
+        else:
+            lines.append(word)
+    return tuple(line.strip() for line in lines if line.strip()) or ("",)
+
+
+def _words(label: str) -> list[str]:
+    """Return the words of a label, each with the blank after it; one longer than a line in pieces."""
+    words = []
+    for word in re.findall(r"\S+\s*|\s+", label):
+        pieces = [word] if len(word.strip()) <= FIRST_LINE // 2 else [part for part in _PIECES.findall(word) if part]
+        for piece in pieces:
+            words += [piece[start : start + FIRST_LINE // 2] for start in range(0, len(piece), FIRST_LINE // 2)]
+    return words
+
+
+def group_and_label(network: str, place: str, precision: str = "") -> tuple[str, str]:
+    """Return the group and the label of a row: with several places a group is a network, its rows are places."""
+    if place:
+        return network, " ".join(part for part in (place, precision) if part)
+    return "", " ".join(part for part in (network, precision) if part)
+
+
+def distinct_labels(labels: Sequence[tuple[str, str]]) -> list[str]:
+    """Return labels by group; where shortening would make two of a group alike, each is numbered."""
+    longest = FIRST_LINE * (MAX_LINES - 1)
+    short = [(group, fitted(label, longest)) for group, label in labels]
+    counts = Counter(short)
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for key in short:
+        seen[key] += 1
+        found.append(key[1] if counts[key] == 1 else f"#{seen[key]} {key[1]}")
+    return found
+
+
+def without_common_beginning(names: Sequence[str]) -> tuple[list[str], str]:
+    """Return names without what all of them begin with, and what that is; whole words are left out only.
+
+    A name is never left empty, and a single one stays as it is.
+    """
+    if len(set(names)) < 2:  # noqa: PLR2004 - one name has nothing in common with another
+        return list(names), ""
+    first, last = min(names), max(names)  # in the order of letters: what they share, all names share
+    pairs = zip(first, last, strict=False)
+    num_shared = next((index for index, (one, other) in enumerate(pairs) if one != other), len(first))
+    common = first[:num_shared]
+    while common and (common[-1] not in "_-:/[. " or any(len(name) == len(common) for name in names)):
+        common = common[:-1]
+    return [name[len(common) :] for name in names], common
