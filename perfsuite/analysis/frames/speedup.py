@@ -11,7 +11,6 @@ from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, place_columns
 from perfsuite.analysis.frames.pair_groups import pair_groups, pair_origin
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import joined_warnings
-from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.statistics.intervals import (
     Ratio,
@@ -134,6 +133,8 @@ def time_ratio(
         denominator: The same for the other side.
         results: What they are from.
     """
+    if len(numerator) == len(denominator) == 1:
+        return numerator, denominator, _of_one_run(numerator, denominator, results)
     top, bottom = (side.drop_duplicates("run_id").set_index("run_id", drop=False) for side in (numerator, denominator))
     both = top.index.intersection(bottom.index)
     paired = len(both) > 1
@@ -141,8 +142,7 @@ def time_ratio(
         top, bottom = top.loc[both], bottom.loc[both]
     elif min(len(top), len(bottom)) < 2:  # noqa: PLR2004 - a variance needs two
         top, bottom = (side.loc[both] if len(both) else side.iloc[:1] for side in (top, bottom))
-        columns = [column for column in _OF_ONE_RUN if column in top]
-        return top, bottom, _of_one_run(rows_of(top[columns])[0], rows_of(bottom[columns])[0], results)
+        return top, bottom, _of_one_run(top, bottom, results)
     rounds = [_rounds(side, results) for side in (top, bottom)]
     pooled = None if rounds[0] is None or rounds[1] is None else (rounds[0], rounds[1])
     return top, bottom, ratio_over_processes(_medians(top), _medians(bottom), paired=paired, rounds=pooled)
@@ -151,11 +151,14 @@ def time_ratio(
 _OF_ONE_RUN = ("row", "time_median_s", "process_sd_log", "process_sd_num_dof")
 
 
-def _of_one_run(numerator: Mapping[Any, Any], denominator: Mapping[Any, Any], results: Results) -> Ratio:
-    top, bottom = (results.times_s[int(side["row"])] for side in (numerator, denominator))
+def _of_one_run(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> Ratio:
+    """Return the ratio of two frames of one row each."""
+    sides = (numerator, denominator)
+    rows = [{column: side[column].iloc[0] for column in _OF_ONE_RUN if column in side} for side in sides]
+    top, bottom = (results.times_s[int(row["row"])] for row in rows)
     if top is None or bottom is None:
-        return bare_ratio(float(numerator["time_median_s"] / denominator["time_median_s"]))
-    scatter = [_scatter(side) for side in (numerator, denominator)]
+        return bare_ratio(float(rows[0]["time_median_s"] / rows[1]["time_median_s"]))
+    scatter = [_scatter(row) for row in rows]
     known = None if scatter[0] is None or scatter[1] is None else (scatter[0], scatter[1])
     return ratio_of_one_run(top, bottom, scatter=known)
 

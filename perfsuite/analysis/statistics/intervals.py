@@ -115,12 +115,7 @@ def ratio_of_one_run(
     ratio = float(np.median(numerator) / np.median(denominator))
     if min(len(numerator), len(denominator)) < MIN_ROUNDS:
         return bare_ratio(ratio)
-    # Each side has draws of its own, whatever it is called: 1 / ratio has the inverse spread.
-    generators = [np.random.default_rng([seed, zlib.crc32(side.tobytes())]) for side in (numerator, denominator)]
-    logs = [
-        np.log(_bootstrap_medians(side, generator))
-        for side, generator in zip((numerator, denominator), generators, strict=True)
-    ]
+    logs = [np.log(_bootstrap_medians(side.tobytes(), seed)) for side in (numerator, denominator)]
     if scatter is None:
         tail = 100 * (1 - CONFIDENCE) / 2
         low, high = np.exp(np.percentile(logs[0] - logs[1], [tail, 100 - tail]))
@@ -134,11 +129,26 @@ def ratio_of_one_run(
     return _student(math.log(ratio), variances, num_dof, num_processes=1, basis="noise floor")
 
 
-def _bootstrap_medians(times: Times, generator: np.random.Generator, resamples: int = 2000) -> Times:
+NUM_RESAMPLES = 2000
+"""Of a bootstrap."""
+
+
+@lru_cache(maxsize=512)
+def _bootstrap_medians(rounds: bytes, seed: int) -> Times:
+    """Return medians of resampled rounds [NUM_RESAMPLES]; kept, since a cell is compared with several others.
+
+    Each side has draws of its own, whatever it is called: 1 / ratio has the inverse spread.
+
+    Args:
+        rounds: Times as the bytes of a float64 array [rounds].
+        seed: Seed of the draws.
+    """
+    times = np.frombuffer(rounds)
+    generator = np.random.default_rng([seed, zlib.crc32(rounds)])
     n = len(times)
     block = math.ceil(n ** (1 / 3))
-    starts = generator.integers(0, n - block + 1, size=(resamples, math.ceil(n / block)))
-    picked = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :n]
+    starts = generator.integers(0, n - block + 1, size=(NUM_RESAMPLES, math.ceil(n / block)))
+    picked = (starts[:, :, None] + np.arange(block)).reshape(NUM_RESAMPLES, -1)[:, :n]
     medians: Times = np.median(times[picked], axis=1)
     return medians
 
