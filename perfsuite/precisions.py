@@ -47,8 +47,8 @@ class PrecisionPolicy:
             above what reordered sums do (0 on a CPU), far below what another graph would do (about 1).
         thesis: The precision of the thesis whose accuracy is the target, and whose figures it is compared with.
         thesis_note: What is said where it is compared with the thesis, or None.
-        color: In every figure. Source: Okabe, Ito, Color Universal Design (2008), purple and green darkened; each has a
-            contrast of 3:1 and more to white, and all kinds of colour vision distinguish them.
+        color: In every figure. Source: Okabe, Ito, Color Universal Design (2008), moved until each has a contrast of
+            3:1 and more to white and any two differ by 10 and more (CIEDE2000) for all kinds of colour vision.
     """
 
     name: str
@@ -73,7 +73,7 @@ POLICIES: dict[str, PrecisionPolicy] = {
             band=IEEE_BAND,
             gradient_tolerance=1e-3,
             thesis="fp32",
-            color="#0072b2",
+            color="#0076e9",
         ),
         PrecisionPolicy(
             name="tf32",
@@ -104,7 +104,7 @@ POLICIES: dict[str, PrecisionPolicy] = {
             gradient_tolerance=2e-1,
             thesis="amp-fp16",
             thesis_note="amp-bf16 is compared with the thesis's AMP, which computed in float16",
-            color="#00855f",
+            color="#05835c",
         ),
     )
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.analysis.figures.panels import Drawing, Panel, second_line
 from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed
-from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
+from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness, within_noise
 from perfsuite.analysis.frames.labels import enumerate_words, titled
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
 from perfsuite.precisions import BASELINE
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Marks
     from perfsuite.analysis.frames.training_groups import TrainingGroup
+
+
+MATRIX_POINTS = 6.7
+"""Of the numbers in a matrix: the smallest type that is 9 pixels high on a phone."""
 
 
 def confusion_chart(figure_data: FigureData) -> Drawing | None:
@@ -38,7 +43,8 @@ def confusion_chart(figure_data: FigureData) -> Drawing | None:
         words.append(f"{name} {correct:.1%}")
         finding = f"Confusion matrix of {name}: {correct:.2%} of {int(total.sum()):,} correct"
         short = f"{family_name(family, with_place=False)} {group.precision} (n = {int(total.sum()):,})"
-        panels.append(_matrix_panel(titled(short, family.place), finding, total, shares, _sequential, "{:,d}"))
+        matrix = _Matrix(numbers=total, shades=shares, color=_sequential, shown="{:,d}")
+        panels.append(_matrix_panel(titled(short, family.place), finding, matrix))
     return Drawing(
         kind="confusion",
         title="Confusion matrices: true class in the row, predicted class in the column",
@@ -53,6 +59,7 @@ def differences_chart(figure_data: FigureData) -> Drawing | None:
     groups = training_groups(figure_data.results)
     family_name = family_words(groups)
     panels, words = [], []
+    num_beyond = 0
     for group in groups:
         baseline = baseline_of(group, groups)
         if baseline is None:
@@ -65,19 +72,22 @@ def differences_chart(figure_data: FigureData) -> Drawing | None:
         largest = np.abs(share - base_share).max()
         finding = f"{name}: errors alike by {alike:.2f}, the largest difference {largest:.1f} points"
         short = f"{family_name(family, with_place=False)}: {group.precision} minus {BASELINE}"
-        panels.append(
-            _matrix_panel(
-                titled(short, family.place), finding, share - base_share, share - base_share, _diverging, "{:+.0f}"
-            )
-        )
+        change, noise = share - base_share, within_noise(base, total)
+        num_beyond += int((~noise).sum())
+        matrix = _Matrix(numbers=change, shades=change, color=_diverging, shown="{:+.0f}", is_noise=noise)
+        panels.append(_matrix_panel(titled(short, family.place), finding, matrix))
     if not panels:
         return None
+    num_cells = len(panels) * len(CLASSES) ** 2
     return Drawing(
         kind="differences",
         title="Confusion of AMP minus that of FP32, in points of the true class",
         finding=f"How alike the errors are (1: the same pairs): {enumerate_words(words)}.",
         panels=tuple(panels),
-        notes=("orange: AMP predicts more images of the row as the column; purple: fewer",),
+        notes=(
+            "orange: AMP predicts more images of the row as the column; purple: fewer; grey: within binomial noise",
+            f"beyond it: {num_beyond} of {num_cells} cells; about {round(num_cells / 20)} would be by chance alone",
+        ),
     )
 
 
@@ -92,9 +102,22 @@ def _diverging(points: float) -> str:
     return mixed((247, 247, 247), (179, 88, 6) if points > 0 else (84, 39, 136), share)
 
 
-def _matrix_panel(
-    title: str, finding: str, numbers: Any, shades: Any, color: Callable[[float], str], shown: str
-) -> Panel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matrix:
+    """What a matrix shows: a number and a shade a cell [10, 10], and which of them are only noise."""
+
+    numbers: Any
+    shades: Any
+    color: Callable[[float], str]
+    shown: str
+    is_noise: Any = None
+
+
+NOISE = "#e4e6ea"
+"""The shade of a difference that is within noise."""
+
+
+def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
     name = title.replace("\n", ", ")
 
     def draw(axes: Axes, marks: Marks) -> None:
@@ -103,14 +126,15 @@ def _matrix_panel(
         size = len(CLASSES)
         for row in range(size):
             for column in range(size):
-                fill = color(float(shades[row, column]))
+                is_noise = matrix.is_noise is not None and bool(matrix.is_noise[row, column])
+                fill = NOISE if is_noise else matrix.color(float(matrix.shades[row, column]))
                 cell = Rectangle((column, row), 1, 1, facecolor=fill, edgecolor=PAPER, linewidth=0.5)
                 axes.add_patch(cell)
-                number = numbers[row, column]
-                text = shown.format(number.item())
-                marks.add(
-                    cell, f"{name}: {CLASSES[row]} predicted as {CLASSES[column]}: {text} ({shades[row, column]:.1f}%)"
-                )
+                number = matrix.numbers[row, column]
+                text = matrix.shown.format(number.item())
+                noise = ", within noise" if is_noise else ""
+                share = f"{matrix.shades[row, column]:.1f}%{noise}"
+                marks.add(cell, f"{name}: {CLASSES[row]} predicted as {CLASSES[column]}: {text} ({share})")
                 if round(abs(float(number))) == 0:
                     continue
                 dark = sum(int(fill[index : index + 2], 16) for index in (1, 3, 5)) < 390  # noqa: PLR2004
@@ -120,7 +144,7 @@ def _matrix_panel(
                     text,
                     ha="center",
                     va="center",
-                    fontsize=6.4 if len(text) < 4 else 5.8,  # noqa: PLR2004 - four digits fill a cell
+                    fontsize=MATRIX_POINTS,
                     color="#fffffe" if dark else "#10151b",
                     clip_on=False,
                 )
@@ -129,6 +153,8 @@ def _matrix_panel(
         axes.set_xticks(np.arange(size) + 0.5, CLASSES, rotation=90, color=INK)
         axes.set_yticks(np.arange(size) + 0.5, CLASSES, color=INK)
         axes.tick_params(length=0, pad=3, labelcolor=MUTED)
+        axes.set_xlabel("predicted class", labelpad=3)
+        axes.set_ylabel("true class", labelpad=3)
         for spine in axes.spines.values():
             spine.set_visible(False)
 
@@ -136,8 +162,8 @@ def _matrix_panel(
         title=title,
         finding=finding,
         draw=draw,
-        height=3.82 + second_line(title),
-        margins=(0.82, 0.06, 0.76, 0.34 + second_line(title)),
+        height=3.86 + second_line(title),
+        margins=(0.97, 0.06, 0.93, 0.34 + second_line(title)),
     )
 
 

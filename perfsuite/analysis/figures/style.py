@@ -24,13 +24,13 @@ AMP_FP16 = POLICIES["amp-fp16"].color
 
 OTHER_PRECISION = "#6b6b00"
 
-SEQUENCE = ("#0071b1", "#3a97cf", "#009e73", "#d45d00", "#b98700", "#cc79a7", "#8c8c8c", "#1a1a1a")
-"""For parts of a whole, in the order in which they are stacked. Source: Okabe and Ito, as above; sky blue and orange
-darkened for the contrast."""
+SEQUENCE = ("#0870b1", "#1b9be1", "#079566", "#b75103", "#ad9009", "#cd78a9", "#7c7d7f", "#1a1a1a")
+"""For parts of a whole, in the order in which they are stacked. Source: Okabe and Ito, moved as the colours of the
+precisions are (see `PrecisionPolicy.color`)."""
 
-WORSE = "#b3261e"
-BETTER = "#006c9e"
-UNSURE = "#806000"
+WORSE = "#8a1c17"
+BETTER = "#016ba1"
+UNSURE = "#896800"
 SAME = "#66717e"
 """Of verdicts; a symbol and a word always say it too."""
 

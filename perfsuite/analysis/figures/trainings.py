@@ -39,6 +39,11 @@ FAR_APART = 20.0
 """Losses that differ by more are drawn on a logarithmic axis: the first epoch must not hide the others."""
 
 
+IN_STEPS = {"log", "power"}
+"""Scales of what is set once an epoch, and drawn as steps in a small panel."""
+
+CURVE_INCHES, STEPS_INCHES = 2.35, 1.55
+
 MAX_DOTS = 12
 MAX_STEPS = 4
 
@@ -159,7 +164,7 @@ def _curve_panel(title: str, unit: str, scale: str, curves: Sequence[Curve]) -> 
 
         numbers: list[float] = []
         for group, trainings in curves:
-            _draw_curve(axes, marks, name, group.precision, trainings)
+            _draw_curve(axes, marks, name, group.precision, trainings, in_steps=scale in IN_STEPS)
             for values in trainings:
                 numbers += values
         _set_scale(axes, scale, numbers)
@@ -174,20 +179,30 @@ def _curve_panel(title: str, unit: str, scale: str, curves: Sequence[Curve]) -> 
         title=title,
         finding=f"{name}, after the last epoch: {enumerate_words(ends[:8])}",
         draw=draw,
-        height=2.35 + second_line(title),
+        height=(STEPS_INCHES if scale in IN_STEPS else CURVE_INCHES) + second_line(title),
         margins=(0.78, 0.14, 0.46, 0.36 + second_line(title)),
     )
 
 
-def _draw_curve(axes: Axes, marks: Marks, name: str, precision: str, trainings: Sequence[Sequence[float]]) -> None:
+def _draw_curve(
+    axes: Axes,
+    marks: Marks,
+    name: str,
+    precision: str,
+    trainings: Sequence[Sequence[float]],
+    *,
+    in_steps: bool,
+) -> None:
     values = np.array(trainings)
     epochs, means = range(1, values.shape[1] + 1), values.mean(axis=0)
     color = precision_color(precision)
     style: Any = "-" if precision == BASELINE else (0, (3.2, 1.6))  # not by colour alone
     if len(values) > 1:
         lowest, highest = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(epochs, lowest, highest, color=color, alpha=BAND_OPACITY, linewidth=0, zorder=2)
-    axes.plot(epochs, means, color=color, linewidth=1.7, linestyle=style, zorder=3)
+        step: Any = "mid" if in_steps else None
+        axes.fill_between(epochs, lowest, highest, step=step, color=color, alpha=BAND_OPACITY, linewidth=0, zorder=2)
+    drawstyle: Any = "steps-mid" if in_steps else "default"
+    axes.plot(epochs, means, color=color, linewidth=1.7, linestyle=style, drawstyle=drawstyle, zorder=3)
     seen = 1.0 if len(means) <= MAX_DOTS else 0.0  # many hide the line; they still say their number
     for index, epoch in enumerate(epochs):
         (mark,) = axes.plot([epoch], [means[index]], "o", color=color, markersize=4, zorder=4, alpha=seen)

@@ -13,6 +13,7 @@ from training_builders import make_predicted_training, make_training, make_train
 from perfsuite.analysis.figures import panels as figures
 from perfsuite.analysis.figures.registry import build_chart
 from perfsuite.analysis.figures.style import AMP_FP16, FP32, INK
+from perfsuite.analysis.frames.confusion import within_noise
 from perfsuite.analysis.report.data import gather
 from perfsuite.recipes import SMOKE
 
@@ -139,3 +140,34 @@ def test_changes_of_accuracy_are_drawn_in_points_with_the_margin_dashed(draw: Ca
     assert {x for x in margin.get_xdata() if np.isfinite(x)} == {-1.0}
     assert drawing.finding == "1 regressed."
     assert "n = 3 seeds a side" in axes.get_xlabel()
+
+
+def test_a_difference_is_noise_as_often_as_chance_says(draw: Callable[..., Any]) -> None:
+    generator = np.random.default_rng(0)
+    shares = generator.dirichlet(np.ones(10) * 3, size=10)
+    beyond = []
+    for _ in range(60):
+        one, other = (np.stack([generator.multinomial(1000, row) for row in shares]) for _ in range(2))
+        beyond.append(1 - within_noise(one, other).mean())
+    assert 0.03 < np.mean(beyond) < 0.07
+    changed = one.copy()
+    changed[3, 5] += 150
+    changed[3, 3] -= 150
+    assert not within_noise(one, changed)[3, 5]
+    drawing = draw("differences", *cells())
+    assert any("of 300 cells; about 15 would be by chance alone" in note for note in drawing.notes)
+
+
+@pytest.mark.parametrize("kind", ["confusion", "differences"])
+def test_a_matrix_names_its_axes(kind: str, draw: Callable[..., Any]) -> None:
+    for axes in axes_of(draw(kind, *cells())):
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+
+
+def test_learning_rate_and_loss_scale_are_steps_in_smaller_panels(draw: Callable[..., Any]) -> None:
+    panels = {panel.title: panel for panel in draw("epochs", *cells()).panels}
+    small = [panel for title, panel in panels.items() if "learning rate" in title or "loss scale" in title]
+    assert len(small) == 4
+    assert max(panel.height for panel in small) < min(p.height for p in panels.values() if p not in small)
+    figure, _ = figures.panel_figure(small[0])
+    assert any(line.get_drawstyle() == "steps-mid" for line in figure.axes[0].get_lines())
