@@ -27,7 +27,7 @@ from perfsuite.analysis.tables.shared_columns import (
     place_table_columns,
     warnings_column,
 )
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, ratio_column, shown, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -66,19 +66,23 @@ def interleaved_table(results: Results) -> Table:
         text_column("baseline_precision", "against", shown_when=differs(frame, "baseline_precision")),
         ratio_column("speedup_ratio", "speed-up", decimals=3),
         ratio_column("separate_speedup_ratio", "separate cells", decimals=3, shown_when=bool(separate)),
-        text_column("num_processes", "processes", shown_when=bool((frame["num_processes"] > 1).any())),
-        metric_column("num_blocks"),
+        text_column(
+            "num_processes",
+            "processes",
+            shown_when=bool((frame["num_processes"] > 1).any()),
+            priority=Priority.DETAIL,
+        ),
+        metric_column("num_blocks", priority=Priority.DETAIL),
         warnings_column(frame),
     )
     spread_of = _BLOCKS_OR_ROUNDS if separate else "blocks"
-    notes = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
-    notes += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
+    legend = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
+    legend += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
     if separate:
-        notes.append(_SEPARATE)
-    notes += _turn_notes(results)
-    notes += consistency_findings(results)
-    notes += notes_of(results)
-    return Table(title=title, frame=frame, columns=columns, notes=tuple(notes))
+        legend.append(_SEPARATE)
+    legend += _turn_notes(results)
+    notes = (*consistency_findings(results), *notes_of(results))
+    return Table(title=title, frame=frame, columns=columns, legend=tuple(legend), notes=notes)
 
 
 def _turn_notes(results: Results) -> list[str]:
@@ -123,12 +127,12 @@ def overhead_table(results: Results) -> Table:
     columns = shown(
         *distinguishing_columns(frame),
         *_workload_columns(frame),
-        metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
+        metric_column("time_median_s", source="baseline_time_s", heading="bare ms", priority=Priority.NORMAL),
         metric_column("time_median_s", source="time_s", heading="reported ms"),
-        Column(heading="difference %", show=_difference, numeric=True),
-        metric_column("num_blocks"),
+        Column(heading="difference %", show=_difference, numeric=True, priority=Priority.MAIN),
+        metric_column("num_blocks", priority=Priority.DETAIL),
         warnings_column(frame),
-        text_column("outcome"),
+        text_column("outcome", priority=Priority.MAIN),
         _limit_column(shown_when=limits_differ),
     )
     interval = _OVER_BLOCKS.format(_block_order(results, "overhead", "bare", "reported"))
@@ -138,12 +142,12 @@ def overhead_table(results: Results) -> Table:
         title=title,
         frame=frame,
         columns=tuple(columns),
-        notes=(
+        legend=(
             interval,
             f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: beyond; else: cannot tell",
             "bare ms: median over blocks; reported ms: bare ms with the difference added",
-            *notes_of(results),
         ),
+        notes=notes_of(results),
     )
 
 
@@ -167,19 +171,19 @@ def input_pipeline_table(results: Results) -> Table:
         columns=shown(
             *place_table_columns(frame),
             *_workload_columns(frame),
-            metric_column("training_images_per_second"),
-            text_column("against"),
-            ratio_column("throughput_ratio", "throughput", decimals=3),
-            metric_column("num_blocks"),
+            metric_column("training_images_per_second", priority=Priority.NORMAL),
+            text_column("against", priority=Priority.KEY),
+            ratio_column("throughput_ratio", "throughput", decimals=3, priority=Priority.MAIN),
+            metric_column("num_blocks", priority=Priority.DETAIL),
             warnings_column(frame),
         ),
-        notes=(
+        legend=(
             f"interleaved: {_ORDER.format(_block_order(results, 'input_pipeline', 'reference', 'perfsuite'))}",
             *bracket_notes(throughputs, spread_of="blocks", more=MORE_PIPELINES),
             "perfsuite: images lie on the device as bytes, and are shuffled, cast and normalised there",
             "the thesis's way: DataLoader with two workers, transforms image by image, the loss read at every step",
-            *notes_of(results),
         ),
+        notes=notes_of(results),
     )
 
 

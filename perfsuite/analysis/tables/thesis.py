@@ -13,7 +13,7 @@ from perfsuite.analysis.tables.shared_columns import (
     notes_of,
     place_table_columns,
 )
-from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Priority, Table, metric_column, ratio_column, shown, text_column
 from perfsuite.analysis.tables.thesis_trainings import thesis_trainings_table
 
 if TYPE_CHECKING:
@@ -37,21 +37,20 @@ def thesis_table(results: Results) -> Table:
             text_column("model"),
             text_column("precision"),
             text_column("gradients", shown_when=differs(frame, "gradients")),
-            metric_column("images_per_second"),
-            metric_column("projected_training_time_s"),
-            metric_column("thesis_training_time_s"),
-            ratio_column("projected_time_ratio", "AMP/FP32 time"),
-            metric_column("thesis_time_ratio"),
+            metric_column("images_per_second", priority=Priority.DETAIL),
+            metric_column("projected_training_time_s", priority=Priority.MAIN),
+            metric_column("thesis_training_time_s", priority=Priority.MAIN),
+            ratio_column("projected_time_ratio", "AMP/FP32 time", priority=Priority.MAIN),
+            metric_column("thesis_time_ratio", priority=Priority.MAIN),
             metric_column("peak_allocated_bytes"),
             metric_column("thesis_peak_bytes"),
             metric_column("memory_ratio", heading="AMP/FP32 memory"),
             metric_column("thesis_memory_ratio"),
         ),
-        notes=(
+        legend=(
             "projected: epochs x 45,000 images / images per second of a train_step, without evaluation and loading",
             *bracket_notes([ratio_of_row(row, "projected_time_ratio") for row in rows_of(frame)]),
             "peak memory is comparable at batch 128 with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
-            *left_out,
-            *notes_of(results),
         ),
+        notes=(*left_out, *notes_of(results)),
     )
