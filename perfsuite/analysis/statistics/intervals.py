@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from perfsuite.mean_margin import student_quantile
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -190,6 +192,19 @@ def ratio_over_processes(
         variances = np.maximum([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)], least)
         num_dof = np.array([len(a) - 1, len(b) - 1])
     return _student(middle, variances, num_dof, num_processes=num_processes, basis="processes")
+
+
+def margin_over_processes(medians: Sequence[float]) -> float | None:
+    """Return half the 95% interval of the geometric mean of per-process medians, as a ratio of it; Student's t.
+
+    Args:
+        medians: In seconds, positive, one a process; of one, or where all are the same reading of a clock: None.
+    """
+    logs = np.log(medians)
+    if len(logs) < 2 or np.ptp(logs) <= EQUAL_RATIO:  # noqa: PLR2004 - a variance needs two
+        return None
+    error = float(logs.std(ddof=1)) / math.sqrt(len(logs))
+    return math.expm1(student_quantile(0.5 + CONFIDENCE / 2, len(logs) - 1) * error)
 
 
 def _student(middle: float, variances: Times, num_dof: Any, *, num_processes: int, basis: Basis) -> Ratio:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns, place_columns
 from perfsuite.analysis.frames.labels import shared_in_words
+from perfsuite.analysis.frames.pooled import first_rows
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.tables.roofline import identity_columns
-from perfsuite.analysis.tables.shared_columns import distinguishing_columns, notes_of
+from perfsuite.analysis.tables.shared_columns import notes_of, origin_column
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf
 
 def kernels_table(results: Results) -> Table:
     """Return the most expensive kernels of each cell (on a CPU: operators)."""
-    origin = dict.fromkeys(("fullname", "file", *differing_columns(results.benchmarks), *WORKLOAD_COLUMNS))
+    first = first_rows(results)  # profiles of other processes would repeat the same kernels
+    several = len(first) < len(results.benchmarks)
+    places = place_columns(results.benchmarks) if several else differing_columns(results.benchmarks)
+    origin = dict.fromkeys(("fullname", "file", *places, *WORKLOAD_COLUMNS))
     rows = [
         {
             **{column: row[column] for column in origin},
@@ -33,8 +37,8 @@ def kernels_table(results: Results) -> Table:
             "kernel_ratio": kernel.ratio,
             "num_calls": kernel.num_calls,
         }
-        for row, profile in zip(rows_of(results.benchmarks), results.profiles, strict=True)
-        if profile is not None
+        for index, (row, profile) in enumerate(zip(rows_of(results.benchmarks), results.profiles, strict=True))
+        if profile is not None and index in first
         for kernel in profile.kernels
     ]
     frame = pd.DataFrame(rows)
@@ -46,13 +50,16 @@ def kernels_table(results: Results) -> Table:
         title=title,
         frame=frame,
         columns=(
-            *distinguishing_columns(results.benchmarks),
+            *(origin_column(name) for name in places),
             *identity_columns(frame),
             text_column("kernel", "kernel" if tensor_cores else "operator", foldable=True),
             Column(heading="share %", show=lambda row: f"{100 * row['kernel_ratio']:.1f}", numeric=True),
             Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True, priority=Priority.MAIN),
             Column(heading="calls", show=lambda row: f"{row['num_calls']:.0f}", numeric=True),
         ),
-        legend=("share: of the sum of all kernels of an iteration, profiled apart from the timed rounds",),
+        legend=(
+            "share: of the sum of all kernels of an iteration, profiled apart from the timed rounds",
+            *(["of several runs the profile of the first is shown"] if several else []),
+        ),
         notes=notes_of(results),
     )

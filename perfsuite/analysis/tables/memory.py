@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.frames.columns import LEDGER_PARTS, WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.columns import LEDGER_PARTS, WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import differs, has_any, shared_in_words, varying
+from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     batch_column,
-    distinguishing_columns,
+    cell_columns,
+    cell_keys,
     notes_of,
+    pooled_legend,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
 from perfsuite.analysis.tables.table import Priority, Table, metric_column, shown, text_column
@@ -67,7 +70,7 @@ def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str,
 
 def memory_table(results: Results) -> Table:
     """What each measured peak is made of: its parts by a dry run, and what is unexplained."""
-    frame = results.benchmarks
+    frame = pooled_benchmarks(results)
     keys = (*LEDGER_PARTS, "predicted_peak_bytes", "remainder_bytes")
     itemised = [
         key
@@ -78,12 +81,12 @@ def memory_table(results: Results) -> Table:
         if key not in frame:
             frame = frame.assign(**{key: None})  # results of before there was a ledger
     workload = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
-    identity = [*differing_columns(frame), *WORKLOAD_COLUMNS]
+    identity = [*cell_keys(frame), *WORKLOAD_COLUMNS]
     return Table(
         title=f"Peak memory in MiB and what it is made of{shared_in_words(frame)}",
         frame=frame[["fullname", *identity, *keys, "peak_allocated_bytes", "peak_reserved_bytes", *itemised]],
         columns=shown(
-            *distinguishing_columns(frame),
+            *cell_columns(frame),
             *(text_column(column, SHORT_HEADINGS.get(column)) for column in workload),
             *(metric_column(key, priority=_PRIORITIES.get(key, Priority.DETAIL)) for key in keys),
             metric_column("rounding_bytes", shown_when="rounding_bytes" in itemised, priority=Priority.DETAIL),
@@ -94,6 +97,7 @@ def memory_table(results: Results) -> Table:
             metric_column("outside_torch_bytes", shown_when="outside_torch_bytes" in itemised),
         ),
         legend=(
+            *pooled_legend(frame),
             "weights ... other: what a dry run finds alive at the moment of the peak",
             _LEFT_OVER_ON_A_GPU if itemised else _LEFT_OVER,
             *(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
-from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_column, distinguishing_columns, notes_of
+from perfsuite.analysis.frames.pooled import pooled_benchmarks
+from perfsuite.analysis.tables.shared_columns import (
+    SHORT_HEADINGS,
+    batch_column,
+    cell_columns,
+    cell_keys,
+    notes_of,
+    pooled_legend,
+)
 from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
@@ -34,7 +42,7 @@ NO_LIMITS = "these results carry no probes of the device: they are older than th
 
 def limits_table(results: Results) -> Table:
     """Return how close each cell came to the peak: of its device now, and on paper."""
-    frame = results.benchmarks
+    frame = pooled_benchmarks(results)
     title = f"Percent of hardware peak{shared_in_words(frame)}"
     if not has_any(frame, "probe_ratio"):
         return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(NO_LIMITS, *notes_of(results)))
@@ -46,14 +54,15 @@ def limits_table(results: Results) -> Table:
     )
     return Table(
         title=title,
-        frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "bound"]],
+        frame=frame[["fullname", *cell_keys(frame), *WORKLOAD_COLUMNS, *keys, "bound"]],
         columns=shown(
-            *distinguishing_columns(frame),
+            *cell_columns(frame),
             *identity_columns(frame),
             *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("bound", shown_when=bool(frame["bound"].notna().any())),
         ),
         legend=(
+            *pooled_legend(frame),
             (
                 "limit: operations of direct convolution / the faster of two probes in the same type, run with the "
                 "cell, or on a GPU the minimum bytes / the copy probe if that takes longer"

@@ -42,6 +42,31 @@ def distinguishing_columns(frame: pd.DataFrame) -> list[Column]:
     return [origin_column(name) for name in differing_columns(frame)]
 
 
+def is_pooled(frame: pd.DataFrame) -> bool:
+    """Whether any row of `pooled_benchmarks` is several processes together."""
+    return "num_processes" in frame and bool((frame["num_processes"] > 1).any())
+
+
+def cell_keys(frame: pd.DataFrame) -> list[str]:
+    """Return what distinguishes rows of `pooled_benchmarks`: the file only where each row is of one."""
+    return place_columns(frame) if is_pooled(frame) else differing_columns(frame)
+
+
+def cell_columns(frame: pd.DataFrame) -> list[Column]:
+    """Return columns for what distinguishes rows of `pooled_benchmarks`."""
+    return [origin_column(name) for name in cell_keys(frame)]
+
+
+def pooled_legend(frame: pd.DataFrame) -> list[str]:
+    """Return what a reader must know of rows that are several processes together; nothing where there are none."""
+    if not is_pooled(frame):
+        return []
+    fewest, most = int(frame["num_processes"].min()), int(frame["num_processes"].max())
+    number = f"{most}" if fewest == most else f"{fewest} to {most}"
+    means = "times are geometric means, other numbers medians"
+    return [f"each row is {number} runs together: {means}; ±: 95% interval over runs; a row per run: --by-file"]
+
+
 def place_table_columns(frame: pd.DataFrame) -> list[Column]:
     """Return columns for what must not be put into one number; see `place_columns`."""
     return [origin_column(name) for name in place_columns(frame)]

@@ -9,10 +9,14 @@ from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.labels import has_any, name_column, shared_in_words, varying
 from perfsuite.analysis.frames.noise_floor import noise_notes
 from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
+from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
+    cell_columns,
     distinguishing_columns,
+    is_pooled,
     notes_of,
+    pooled_legend,
     warnings_column,
     without,
 )
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 ALWAYS_SHOWN = ("model", "phase")
 """Parts of the workload that people see even where they do not vary."""
 
-ALWAYS_MEASURED = ("images_per_second", "time_median_s", "time_p90_s", "time_margin_ratio")
+ALWAYS_MEASURED = ("images_per_second", "time_median_s", "time_p90_s")
 
 SOMETIMES_MEASURED = (
     "peak_reserved_bytes",
@@ -56,12 +60,16 @@ def other_tables(results: Results) -> tuple[str, ...]:
 
 def steps_table(results: Results) -> Table:
     """Return a row per cell: throughput, time, memory, energy, warnings."""
-    frame = results.benchmarks
+    frame = pooled_benchmarks(results)
+    pooled = is_pooled(frame)
     workload = varying(frame, WORKLOAD_COLUMNS, (*ALWAYS_SHOWN, "precision"))
     columns = shown(
-        *distinguishing_columns(frame),
+        *cell_columns(frame),
         *(text_column(name, SHORT_HEADINGS.get(name)) for name in workload),
         *(metric_column(key, priority=_PRIORITIES.get(key)) for key in ALWAYS_MEASURED),
+        metric_column("process_margin_ratio", shown_when=pooled),
+        metric_column("time_margin_ratio", shown_when=not pooled or has_any(frame, "time_margin_ratio")),
+        metric_column("num_processes", heading="runs", shown_when=pooled),
         metric_column("num_rounds", shown_when="num_rounds" in frame, priority=Priority.DETAIL),
         metric_column("peak_allocated_bytes", shown_when="peak_allocated_bytes" in frame, priority=Priority.MAIN),
         *(
@@ -75,7 +83,7 @@ def steps_table(results: Results) -> Table:
         title=f"Training steps{shared_in_words(frame)}",
         frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
         columns=columns,
-        legend=(*legend, *other_tables(results)),
+        legend=(*pooled_legend(frame), *legend, *other_tables(results)),
         notes=(*consistency_findings(results), *notes_of(results)),
     )
 

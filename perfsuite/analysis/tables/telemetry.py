@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import has_any, shared_in_words
+from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.roofline import identity_columns
-from perfsuite.analysis.tables.shared_columns import distinguishing_columns, notes_of
+from perfsuite.analysis.tables.shared_columns import cell_columns, cell_keys, notes_of, pooled_legend
 from perfsuite.analysis.tables.table import Priority, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ NO_TELEMETRY = "these results carry no telemetry"
 
 def telemetry_table(results: Results) -> Table:
     """Return what the hardware did while the rounds were timed."""
-    frame = results.benchmarks
+    frame = pooled_benchmarks(results)
     title = f"Hardware telemetry{shared_in_words(frame)}"
     keys = [
         key
@@ -47,14 +48,14 @@ def telemetry_table(results: Results) -> Table:
         return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(*notes, *notes_of(results)))
     return Table(
         title=title,
-        frame=frame[["fullname", *differing_columns(frame), *WORKLOAD_COLUMNS, *keys, "throttle_reasons"]],
+        frame=frame[["fullname", *cell_keys(frame), *WORKLOAD_COLUMNS, *keys, "throttle_reasons"]],
         columns=shown(
-            *distinguishing_columns(frame),
+            *cell_columns(frame),
             *identity_columns(frame),
             *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("throttle_reasons", "throttled by", shown_when=bool(frame["throttle_reasons"].notna().any())),
         ),
-        legend=tuple(_reading_notes(keys)),
+        legend=(*pooled_legend(frame), *_reading_notes(keys)),
         notes=notes_of(results),
     )
 

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from report_builders import h100, step_file
+from scipy import stats
+
+from perfsuite.analysis.frames.pooled import first_rows, pooled_benchmarks
+from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.tables.terminal import render_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return [step_file(tmp_path / f"run-{n}.json", run_id=f"r{n}", seed=n, evidence=True) for n in range(5)]
+
+
+def test_five_runs_of_a_cell_are_one_row_with_the_interval_over_them(files: list[Path]) -> None:
+    frame = pooled_benchmarks(collect(files)).set_index("fullname")
+    assert len(frame) == 18
+    for name, row in frame.iterrows():
+        contents = [json.loads(path.read_text())["benchmarks"] for path in files]
+        entries = [entry for content in contents for entry in content if entry["fullname"] == name]
+        logs = np.log([np.median(entry["stats"]["data"]) for entry in entries])
+        low, high = stats.t.interval(0.95, 4, loc=logs.mean(), scale=stats.sem(logs))
+        assert row["time_median_s"] == pytest.approx(np.exp(logs.mean()))
+        assert row["images_per_second"] == pytest.approx(128 / np.exp(logs.mean()))
+        assert row["process_margin_ratio"] == pytest.approx(np.exp((high - low) / 2) - 1)
+        assert row["num_rounds"] == sum(len(entry["stats"]["data"]) for entry in entries) == 150
+        assert row["num_processes"] == 5
+    assert frame["time_margin_ratio"].isna().all()
+
+
+def test_a_single_run_stays_as_it_is_and_environments_are_never_put_together(files: list[Path], tmp_path: Path) -> None:
+    results = collect(files[:1])
+    assert pooled_benchmarks(results) is results.benchmarks
+    other = step_file(tmp_path / "other.json", run_id="other", environment=h100())
+    frame = pooled_benchmarks(collect([*files, other]))
+    assert sorted(frame["num_processes"].unique()) == [1, 5]
+    assert len(frame) == 36
+    assert len(first_rows(collect([*files, other]))) == 36
+
+
+def test_a_warning_of_some_runs_says_of_how_many(files: list[Path]) -> None:
+    content = json.loads(files[0].read_text())
+    for entry in content["benchmarks"]:
+        entry["extra_info"]["perfsuite"]["telemetry"] = None
+    files[0].write_text(json.dumps(content))
+    frame = pooled_benchmarks(collect(files))
+    assert set(frame["warnings"]) == {"throttled (4 of 5 runs)"}
+
+
+@pytest.mark.parametrize("name", ["steps", "memory", "limits", "telemetry", "kernels"])
+def test_tables_of_five_runs_have_a_row_per_cell_and_say_so(name: str, files: list[Path]) -> None:
+    table = build_table(name, collect(files))
+    assert len(table.rows()) == 18
+    text = render_terminal(table, width=200, color=False)
+    assert "run-0.json" not in text
+    assert "5 runs together" in text or "of several runs the profile of the first" in text
