@@ -59,7 +59,15 @@ def set_ticks(axes: Axes, scale: Scale) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6 if scale == "number" else 4))
     if scale != "number":
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value > 0 else "0"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _round_duration(value)))
+
+
+def _round_duration(value: float) -> str:
+    """Return the time of a tick, which is a round number: `10 ms`, not `10.00 ms`."""
+    if value <= 0:
+        return "0"
+    number, _, unit = duration(value).partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
 
 def _ratio_locator(limits: tuple[float, float]) -> Locator:

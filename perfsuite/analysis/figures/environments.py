@@ -16,7 +16,7 @@ from perfsuite.analysis.figures.ratio_marks import (
 )
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import OTHER_PRECISION, precision_color
-from perfsuite.analysis.frames.labels import phase_rank, workload_words
+from perfsuite.analysis.frames.labels import phase_rank, short_devices, workload_words
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
 
@@ -60,24 +60,42 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
         reference=1.0,
         scale=scale,
     )
+    names = _short_names(found.environments, figure_data.results)
+    baseline = names[found.baseline]
     panels: list[Panel] = []
     ranges = []
     for environment in found.environments[1:]:
         rows = rows_by_environment.get(environment, [])
+        name = names[environment]
         if rows:
-            panels += rows_panels(environment, f"Speed on {environment} against {found.baseline}", rows, axis)
-            ranges.append(_range_words(environment, rows))
+            panels += rows_panels(name, f"Speed on {name} against {baseline}", rows, axis)
+            ranges.append(_range_words(name, rows))
     drawn, not_drawn = drawn_panels(panels)
     precisions = sorted({workload["precision"] for workload in workloads.values()})
     legend = [Swatch(label=name, color=precision_color(name), look="point") for name in precisions]
     return Drawing(
         kind="across",
-        title=f"Speed against {found.baseline}{bracket_words(ratios)}",
-        finding=f"Against {found.baseline}: {'; '.join(ranges)}.",
+        title=f"Speed against {baseline}{bracket_words(ratios)}",
+        finding=f"Against {baseline}: {'; '.join(ranges)}.",
         panels=drawn,
         legend=(*legend, *bracket_legend(ratios)),
         notes=("no verdicts: the sides differ in machine or version on purpose", *not_drawn),
     )
+
+
+def _short_names(environments: Sequence[str], results: Results) -> dict[str, str]:
+    """Return the labels of environments with short names of their GPUs and CPUs."""
+    frame = results.benchmarks
+    columns = [column for column in ("device", "cpu") if column in frame]
+    devices = short_devices(rows_of(frame[columns].drop_duplicates())) if columns else {}
+    longest_first = sorted(devices.items(), key=lambda item: len(item[0]), reverse=True)
+    names = {}
+    for environment in environments:
+        name = environment
+        for device, short in longest_first:
+            name = name.replace(device, short)
+        names[environment] = name
+    return names
 
 
 Workload = dict[str, Any]

@@ -87,7 +87,8 @@ def distinct_labels(labels: Sequence[tuple[str, str]]) -> list[str]:
 def without_common_beginning(names: Sequence[str]) -> tuple[list[str], str]:
     """Return names without what all of them begin with, and what that is; whole words are left out only.
 
-    A name is never left empty, and a single one stays as it is.
+    With an opening bracket of parameters, `test_train[`, the closing one goes too. A name is never left empty, and a
+    single one stays as it is.
     """
     if len(set(names)) < 2:  # noqa: PLR2004 - one name has nothing in common with another
         return list(names), ""
@@ -97,4 +98,7 @@ def without_common_beginning(names: Sequence[str]) -> tuple[list[str], str]:
     common = first[:num_shared]
     while common and (common[-1] not in "_-:/[. " or any(len(name) == len(common) for name in names)):
         common = common[:-1]
-    return [name[len(common) :] for name in names], common
+    short = [name[len(common) :] for name in names]
+    if common.endswith("[") and all(len(name) > 1 and name.endswith("]") for name in short):
+        short = [name[:-1] for name in short]
+    return short, common

@@ -269,6 +269,7 @@ def test_names_lose_what_all_of_them_begin_with_but_no_part_of_a_word() -> None:
     names = ["tests/test_it.py::test_read", "tests/test_it.py::test_report"]
     assert without_common_beginning(names) == (["read", "report"], "tests/test_it.py::test_")
     assert without_common_beginning(["test_a", "test_"]) == (["test_a", "test_"], "")
+    assert without_common_beginning(["test[a-1]", "test[b-2]"]) == (["a-1", "b-2"], "test[")
     assert without_common_beginning(["one", "one"]) == (["one", "one"], "")
 
 
