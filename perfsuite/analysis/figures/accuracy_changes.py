@@ -41,8 +41,9 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
         reference=0.0,
         dashed=-margin,
     )
-    panels = rows_panels("test accuracy: candidate - baseline", "Changes of test accuracy", rows, axis)
-    drawn, not_drawn = drawn_panels(panels)
+    title, what = "test accuracy: candidate - baseline", "Changes of test accuracy"
+    drawn, not_drawn = drawn_panels(rows_panels(title, what, rows, axis))
+    forest, _ = drawn_panels(rows_panels(title, what, rows, axis, in_columns=True))
     counts = counts_in_words(one.accuracy.verdict for one in known)
     return Drawing(
         kind="accuracy-changes",
@@ -61,6 +62,7 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
             "unchanged: the interval excludes a loss of the margin or more (non-inferiority, Holm over all cells)",
             *not_drawn,
         ),
+        forest=forest,
     )
 
 

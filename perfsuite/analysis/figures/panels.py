@@ -69,6 +69,7 @@ class Panel:
         height: Of the whole panel in inches.
         margins: Left, right, bottom and top between the panel's edge and its axes, in inches.
         num_rows: How many rows of data it draws; 1 for what is no panel of rows.
+        width: In inches.
     """
 
     title: str
@@ -77,6 +78,7 @@ class Panel:
     height: float
     margins: tuple[float, float, float, float] = (0.12, 0.12, 0.52, 0.34)
     num_rows: int = 1
+    width: float = WIDTH_INCHES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Drawing:
         legend: What its colours mean.
         notes: What a reader must know to read it.
         source: What it was measured on and with, for a figure that is shown by itself.
+        forest: The rows of its panels in wide panels with columns, which such a figure has instead, where it has them.
     """
 
     kind: str
@@ -100,13 +103,14 @@ class Drawing:
     legend: tuple[Swatch, ...] = ()
     notes: tuple[str, ...] = field(default=())
     source: str = ""
+    forest: tuple[Panel, ...] = ()
 
 
 def panel_figure(panel: Panel) -> tuple[Figure, Marks]:
     """Draw one panel as a figure of its own."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_INCHES, panel.height))
+    figure = Figure(figsize=(panel.width, panel.height))
     marks = Marks()
     _draw(figure, panel, marks, left=0.0, top=0.0)
     return figure, marks
@@ -117,10 +121,10 @@ def whole_figure(drawing: Drawing) -> Figure:
     from matplotlib.figure import Figure
 
     with in_style():
-        panels = drawing.panels
-        num_columns = min(len(panels), MAX_COLUMNS)
+        panels = drawing.forest or drawing.panels
+        num_columns = 1 if drawing.forest else min(len(panels), MAX_COLUMNS)
         rows = [panels[start : start + num_columns] for start in range(0, len(panels), num_columns)]
-        width = num_columns * WIDTH_INCHES + (num_columns - 1) * GAP_INCHES
+        width = num_columns * panels[0].width + (num_columns - 1) * GAP_INCHES
         legend_rows = _legend_rows(drawing.legend, width)
         heights = [max(panel.height for panel in row) for row in rows]
         title = _wrapped(drawing.title, width)
@@ -140,7 +144,7 @@ def whole_figure(drawing: Drawing) -> Figure:
         )
         for row, row_height in zip(rows, heights, strict=True):
             for column, panel in enumerate(row):
-                left = column * (WIDTH_INCHES + GAP_INCHES)
+                left = column * (panel.width + GAP_INCHES)
                 _draw(figure, panel, Marks(), left=left, top=top)
             top += row_height
         for index, swatches in enumerate(legend_rows):
@@ -169,7 +173,7 @@ def _draw(figure: Figure, panel: Panel, marks: Marks, *, left: float, top: float
         (
             (left + margins[0]) / width,
             (height - top - panel.height + margins[2]) / height,
-            (WIDTH_INCHES - margins[0] - margins[1]) / width,
+            (panel.width - margins[0] - margins[1]) / width,
             (panel.height - margins[2] - margins[3]) / height,
         )
     )

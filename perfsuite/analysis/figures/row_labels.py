@@ -24,16 +24,16 @@ _PIECES = re.compile(r"[^_\-:/\[\],.=]*[_\-:/\[\],.=]*")
 """Where a word that is longer than a line may go on in the next one."""
 
 
-def label_lines(label: str, num_beside: int) -> tuple[str, ...]:
+def label_lines(label: str, first_room: int, room: int = FIRST_LINE) -> tuple[str, ...]:
     """Return a label in at most `MAX_LINES` lines; what is longer is shortened in its middle.
 
     Args:
         label: In one line.
-        num_beside: How many letters the first line must leave free, at most `MAX_VALUE`.
+        first_room: How many letters the first line holds.
+        room: How many letters every other line holds.
     """
-    first_room = FIRST_LINE - num_beside - 1
-    for most in range(first_room + (MAX_LINES - 1) * FIRST_LINE, 0, -BREAK_LOSS):
-        lines = _filled_lines(fitted(label, most), first_room)
+    for most in range(first_room + (MAX_LINES - 1) * room, 0, -BREAK_LOSS):
+        lines = _filled_lines(fitted(label, most), first_room, room)
         if len(lines) <= MAX_LINES:
             break
     return lines
@@ -43,11 +43,10 @@ BREAK_LOSS = 8
 """A label that takes too many lines is tried again with so many letters fewer."""
 
 
-def _filled_lines(label: str, first_room: int) -> tuple[str, ...]:
+def _filled_lines(label: str, first_room: int, room: int) -> tuple[str, ...]:
     lines = [""]
     for word in _words(label):
-        room = first_room if len(lines) == 1 else FIRST_LINE
-        if len(f"{lines[-1]}{word}".strip()) <= room:
+        if len(f"{lines[-1]}{word}".strip()) <= (first_room if len(lines) == 1 else room):
             lines[-1] += word
         else:
             lines.append(word)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.axis import set_ticks
-from perfsuite.analysis.figures.panels import Panel, fitted
+from perfsuite.analysis.figures.panels import Panel, fitted, second_line
 from perfsuite.analysis.figures.row_labels import FIRST_LINE, MAX_VALUE, distinct_labels, label_lines
 from perfsuite.analysis.figures.row_marks import draw_bar, draw_point, draw_shape
-from perfsuite.analysis.figures.style import FONT_POINTS, GRID, INK, MUTED, TRACK, clear_frame
+from perfsuite.analysis.figures.style import FONT_POINTS, GRID, INK, MUTED, TRACK, WIDTH_INCHES, clear_frame
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
@@ -23,21 +23,14 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.panels import Marks
     from perfsuite.analysis.figures.row_marks import Bar, Point, Shape
 
-ROW_INCHES = 0.42
 LINE_INCHES = 0.135
 """Of every further line of a label."""
 
 GROUP_INCHES = 0.25
 """Of the name of a group of rows."""
 
-MARGINS = (0.12, 0.12, 0.57, 0.34)
-"""Left, right, below and above the axes of a panel, in inches."""
-
-BASELINE, MIDDLE = 0.18, 0.27
-"""From the top of a row, in inches: the baseline of its text, the middle of its marks."""
-
-STRIP = (0.19, 0.36)
-"""Between what heights of a row the grid, the band and the reference line are drawn: never behind its text."""
+EDGE_INCHES = 0.12
+"""Between the edge of a panel and its words."""
 
 MAX_ROWS = 24
 """More than these in a panel are set in several panels."""
@@ -67,7 +60,9 @@ class Row:
     shape: Shape | None = None
 
 
-def rows_panels(title: str, what: str, rows: Sequence[Row], axis: Axis) -> tuple[Panel, ...]:
+def rows_panels(
+    title: str, what: str, rows: Sequence[Row], axis: Axis, *, in_columns: bool = False
+) -> tuple[Panel, ...]:
     """Return the panels of these rows, one where they fit.
 
     Args:
@@ -75,13 +70,15 @@ def rows_panels(title: str, what: str, rows: Sequence[Row], axis: Axis) -> tuple
         what: What their numbers are, in a few words.
         rows: From above to below.
         axis: What they share.
+        in_columns: Whether labels and numbers have columns of their own, for a figure that is shown by itself.
     """
     parts = _parts(rows)
     panels = []
     for number, part in enumerate(parts, start=1):
-        first_line, newline, second_line = title.partition("\n")
+        first_line, newline, where = title.partition("\n")
         count = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
-        panels.append(_panel(f"{first_line}{count}{newline}{second_line}", what, part, axis))
+        heading = f"{first_line}{count}{newline}{where}"
+        panels.append(_panel(heading, what, part, axis, IN_COLUMNS if in_columns else STACKED))
     return tuple(panels)
 
 
@@ -119,23 +116,76 @@ def rows_words(rows: Sequence[Row], most: int = 6) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """How a row is set; lengths in inches, heights from the top of the row.
+
+    Attributes:
+        width: Of the panel.
+        margins: Left, right, below and above the axes.
+        row: Height of a row whose label has one line.
+        baseline: Of its text.
+        middle: Of its marks.
+        strip: Between what heights the grid, the band and the reference line are drawn: never behind text.
+        letters: Of a line of a label; together with the number where that is above the marks.
+        stacked: Whether the words of a row are above its marks, or in columns to their left and right.
+    """
+
+    width: float
+    margins: tuple[float, float, float, float]
+    row: float
+    baseline: float
+    middle: float
+    strip: tuple[float, float]
+    letters: int
+    stacked: bool
+
+    @property
+    def words_at(self) -> tuple[float, float]:
+        """Where labels begin and where numbers end, as shares of the width of the axes."""
+        left, right, _, _ = self.margins
+        inner = self.width - left - right
+        return -(left - EDGE_INCHES) / inner, 1 + (right - EDGE_INCHES) / inner
+
+
+STACKED = _Layout(
+    width=WIDTH_INCHES,
+    margins=(EDGE_INCHES, EDGE_INCHES, 0.57, 0.34),
+    row=0.42,
+    baseline=0.18,
+    middle=0.27,
+    strip=(0.19, 0.36),
+    letters=FIRST_LINE,
+    stacked=True,
+)
+"""For pages: as narrow as a phone."""
+
+IN_COLUMNS = _Layout(
+    width=7.6,
+    margins=(2.75, 1.95, 0.57, 0.34),
+    row=0.28,
+    baseline=0.15,
+    middle=0.11,
+    strip=(0.0, 0.28),
+    letters=38,
+    stacked=False,
+)
+"""For a figure that is shown by itself: a column of labels, the marks, a column of numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a row stands: its top in inches below the upper edge of the axes, its label, the heading above it."""
+    """Where a row stands: its top and that of its marks in inches below the upper edge of the axes, and its words."""
 
     top: float
+    marks_top: float
     lines: tuple[str, ...]
     heading: str
 
-    @property
-    def shift(self) -> float:
-        """How much farther down its marks are than those of a row whose label has one line."""
-        return LINE_INCHES * (len(self.lines) - 1)
 
-
-def _panel(title: str, what: str, rows: Sequence[Row], axis: Axis) -> Panel:
-    places, inches = _places(rows)
-    second = 0.15 if "\n" in title else 0.0
-    left, right, below, above = MARGINS
+def _panel(title: str, what: str, rows: Sequence[Row], axis: Axis, layout: _Layout) -> Panel:
+    places, inches = _places(rows, layout)
+    second = second_line(title)
+    left, right, below, above = layout.margins
 
     def draw(axes: Axes, marks: Marks) -> None:
         clear_frame(axes)
@@ -145,10 +195,10 @@ def _panel(title: str, what: str, rows: Sequence[Row], axis: Axis) -> Panel:
         axes.set_ylim(inches, 0)
         axes.set_xlabel(axis.label.replace("; n = ", "\nn = "), linespacing=1.35)
         set_ticks(axes, axis.scale)
-        _draw_strips(axes, places, axis)
+        _draw_strips(axes, places, axis, layout)
         for place, row in zip(places, rows, strict=True):
-            _draw_words(axes, place, row)
-            middle = place.top + place.shift + MIDDLE
+            _draw_words(axes, place, row, layout)
+            middle = place.marks_top + layout.middle
             for bar in row.bars:
                 draw_bar(axes, marks, middle, bar)
             if row.shape is not None:
@@ -163,10 +213,11 @@ def _panel(title: str, what: str, rows: Sequence[Row], axis: Axis) -> Panel:
         height=below + above + second + inches,
         margins=(left, right, below, above + second),
         num_rows=len(rows),
+        width=layout.width,
     )
 
 
-def _places(rows: Sequence[Row]) -> tuple[list[_Place], float]:
+def _places(rows: Sequence[Row], layout: _Layout) -> tuple[list[_Place], float]:
     """Return where each row stands, and how high they are together in inches."""
     labels = distinct_labels([(row.group, printable(row.label)) for row in rows])
     places, top, group = [], 0.0, ""
@@ -175,31 +226,36 @@ def _places(rows: Sequence[Row]) -> tuple[list[_Place], float]:
         group = row.group
         if heading:
             top += GROUP_INCHES
-        lines = label_lines(label, min(len(row.value), MAX_VALUE))
-        place = _Place(top=top, lines=lines, heading=printable(heading))
-        places.append(place)
-        top += ROW_INCHES + place.shift
-    return places, max(top, ROW_INCHES)
+        num_beside = min(len(row.value), MAX_VALUE) + 1 if layout.stacked else 0
+        lines = label_lines(label, layout.letters - num_beside, layout.letters)
+        more = LINE_INCHES * (len(lines) - 1)
+        marks_top = top + more if layout.stacked else top
+        places.append(_Place(top=top, marks_top=marks_top, lines=lines, heading=printable(heading)))
+        top += layout.row + more
+    return places, max(top, layout.row)
 
 
-def _draw_words(axes: Axes, place: _Place, row: Row) -> None:
+def _draw_words(axes: Axes, place: _Place, row: Row, layout: _Layout) -> None:
     across = axes.get_yaxis_transform()
+    left, right = layout.words_at
+    baseline = place.top + layout.baseline
     if place.heading:
         heading = fitted(place.heading, FIRST_LINE)
-        axes.text(0, place.top - 0.03, heading, transform=across, fontsize=FONT_POINTS, weight="bold", color=INK)
+        axes.text(left, place.top - 0.03, heading, transform=across, fontsize=FONT_POINTS, weight="bold", color=INK)
     for index, line in enumerate(place.lines):
-        axes.text(0, place.top + BASELINE + LINE_INCHES * index, line, transform=across, fontsize=FONT_POINTS)
+        axes.text(left, baseline + LINE_INCHES * index, line, transform=across, fontsize=FONT_POINTS)
     value = fitted(printable(row.value), MAX_VALUE)
-    axes.text(1, place.top + BASELINE, value, transform=across, ha="right", fontsize=FONT_POINTS, color=INK)
+    axes.text(right, baseline, value, transform=across, ha="right", fontsize=FONT_POINTS, color=INK)
 
 
-def _draw_strips(axes: Axes, places: Sequence[_Place], axis: Axis) -> None:
+def _draw_strips(axes: Axes, places: Sequence[_Place], axis: Axis, layout: _Layout) -> None:
     """Draw the grid and all lines and bands that belong to the axis, behind the marks of each row."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    strips = [(place.top + place.shift + STRIP[0], place.top + place.shift + STRIP[1]) for place in places]
+    upper, lower = layout.strip
+    strips = [(place.marks_top + upper, place.marks_top + lower) for place in places]
 
     def lines(values: Sequence[float], color: str, width: float, zorder: float, style: object = "-") -> None:
         xs: list[float] = []

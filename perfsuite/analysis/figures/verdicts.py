@@ -67,7 +67,9 @@ def verdicts_chart(figure_data: FigureData, most: int | None = None) -> Drawing 
     title = "Verdicts: time of the candidate over the baseline"
     if any(benchmark.time.ratio_low is not None for benchmark in shown):
         title += ", with 95% intervals"
-    drawn, not_drawn = drawn_panels(_panels(rows, _processes_words(comparison), effect))
+    axis = _axis(rows, _processes_words(comparison), effect)
+    drawn, not_drawn = drawn_panels(_panels(rows, axis))
+    forest, _ = drawn_panels(rows_panels("time: candidate / baseline", "Changes of time", rows, axis, in_columns=True))
     return Drawing(
         kind="verdicts",
         title=title,
@@ -75,6 +77,7 @@ def verdicts_chart(figure_data: FigureData, most: int | None = None) -> Drawing 
         panels=drawn,
         legend=tuple(_legend(shown, has_processes=any(len(row.points) > 1 for row in rows))),
         notes=(*_notes(comparison, shown, effect), *not_drawn),
+        forest=forest,
     )
 
 
@@ -116,19 +119,22 @@ def _processes_words(comparison: Comparison) -> str:
     return f"n = {new} and {old} {noun}"
 
 
-def _panels(rows: Sequence[Row], processes: str, effect: float | None) -> list[Panel]:
-    """Return panels of about as many rows each, at least one per `PANEL_ROWS` up to three."""
-    num_panels = max(min(3, math.ceil(len(rows) / PANEL_ROWS)), math.ceil(len(rows) / MAX_ROWS))
-    num_rows = math.ceil(len(rows) / num_panels)
+def _axis(rows: Sequence[Row], processes: str, effect: float | None) -> Axis:
     limits, scale = ratio_limits(drawn_values(rows), 0.05)
     logarithmic = ", logarithmic" if scale == "log ratio" else ""
-    axis = Axis(
+    return Axis(
         label=f"candidate / baseline, x (below 1: faster){logarithmic}; {processes}",
         limits=limits,
         reference=1.0,
         band=None if effect is None else (1 / (1 + effect), 1 + effect),
         scale=scale,
     )
+
+
+def _panels(rows: Sequence[Row], axis: Axis) -> list[Panel]:
+    """Return panels of about as many rows each, at least one per `PANEL_ROWS` up to three."""
+    num_panels = max(min(3, math.ceil(len(rows) / PANEL_ROWS)), math.ceil(len(rows) / MAX_ROWS))
+    num_rows = math.ceil(len(rows) / num_panels)
     panels: list[Panel] = []
     for start in range(0, len(rows), num_rows):
         title = "time: candidate / baseline" if start == 0 else "time, continued"

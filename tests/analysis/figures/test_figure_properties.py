@@ -132,7 +132,7 @@ def drawn(drawing: Drawing) -> Any:
     """Draw the panels one by one, as the page has them, and return their axes."""
     found = []
     with in_style():
-        for panel in drawing.panels:
+        for panel in (*drawing.panels, *drawing.forest):
             figure, _ = panel_figure(panel)
             canvas = FigureCanvasAgg(figure)
             canvas.draw()  # type: ignore[no-untyped-call]
@@ -274,9 +274,9 @@ def test_names_lose_what_all_of_them_begin_with_but_no_part_of_a_word() -> None:
 
 
 def test_a_label_takes_as_many_lines_as_it_needs_and_no_two_are_alike() -> None:
-    assert label_lines("RTX 3090 amp-fp16", 25) == ("RTX 3090 amp-fp16",)
-    lines = label_lines("test_parse_something_long[alpha-beta-gamma-0.123-float32]", 10)
+    assert label_lines("RTX 3090 amp-fp16", 20) == ("RTX 3090 amp-fp16",)
+    lines = label_lines("test_parse_something_long[alpha-beta-gamma-0.123-float32]", 38)
     assert "".join(lines) == "test_parse_something_long[alpha-beta-gamma-0.123-float32]"
-    assert len(label_lines("x" * 500, 30)) == MAX_LINES
+    assert len(label_lines("x" * 500, 18)) == MAX_LINES
     labels = distinct_labels([("", f"{'a' * 200}{index}{'b' * 200}") for index in range(3)])
     assert max(Counter(labels).values()) == 1
