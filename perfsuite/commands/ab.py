@@ -19,7 +19,15 @@ from perfsuite.campaign.plan import (
 )
 from perfsuite.campaign.run import Interrupted, run_campaign
 from perfsuite.campaign.state import is_judged, is_own_file, mark_judged
-from perfsuite.commands.compare import add_judging, judge_files, read_fail_on, read_judging, show_comparison
+from perfsuite.commands.compare import (
+    add_choice,
+    add_judging,
+    judge_files,
+    read_choice,
+    read_fail_on,
+    read_judging,
+    show_comparison,
+)
 from perfsuite.commands.output import add_output, check_output
 from perfsuite.commands.parser import EXIT_INTERRUPTED
 from perfsuite.commands.streams import say, say_progress
@@ -50,6 +58,7 @@ def add_options(command: Parser) -> None:
         )
     add_running(command)
     add_judging(command)
+    add_choice(command)
     add_output(command)
 
 
@@ -139,6 +148,7 @@ def run(options: argparse.Namespace) -> int:
     check_output(options, [options.thresholds])
     judging = read_judging(options)  # before the runs, which take hours
     read_fail_on(options)
+    read_choice(options)
     plan = make_plan(
         options,
         [

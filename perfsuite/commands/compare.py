@@ -10,6 +10,7 @@ from perfsuite.analysis.figures.export import save_chart
 from perfsuite.analysis.figures.processes import process_chart, training_chart
 from perfsuite.analysis.frames.environments import across, read_axes
 from perfsuite.analysis.frames.noise_floor import known_noise_floors
+from perfsuite.analysis.frames.selection import parse_expression
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.tables.comparison_json import comparison_json
 from perfsuite.analysis.tables.environments import across_json, across_rows, across_tables
@@ -18,8 +19,10 @@ from perfsuite.analysis.tables.pull_request import render_comments
 from perfsuite.analysis.tables.training_explanation import explain_training
 from perfsuite.analysis.tables.verdicts import comparison_markdown, comparison_rows, comparison_tables, first_rows
 from perfsuite.analysis.verdicts.compare import FAIL_ON, compare
+from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.noise_floor import in_words
 from perfsuite.analysis.verdicts.process_results import reduce_process
+from perfsuite.analysis.verdicts.row_choice import SORTS, RowChoice, shown_note
 from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
 from perfsuite.commands.inputs import ResultFiles
@@ -63,6 +66,7 @@ def add_options(command: Parser) -> None:
         "ratios, without verdicts",
     )
     add_judging(command)
+    add_choice(command)
     command.add_argument(
         "--ignore-host", action="store_true", help="host names differ although the machine is the same"
     )
@@ -72,6 +76,36 @@ def add_options(command: Parser) -> None:
         help="the numbers behind one verdict, by name, part of it or pattern (*): -o plot.svg draws them",
     )
     add_output(command)
+
+
+def add_choice(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which rows are shown; verdicts, counts and exit status are always those of all."""
+    command.add_argument(
+        "--only", metavar="LIST", help=f"show these verdicts, separated by commas: {', '.join(WORST_FIRST)}"
+    )
+    command.add_argument(
+        "--select",
+        metavar="EXPR",
+        help="show what matches, as pytest's -k over names and workloads: 'resnet50 and not (forward or b8)'",
+    )
+    command.add_argument("--sort", choices=SORTS, help="order of the rows; default: the worst verdict first")
+
+
+def read_choice(options: argparse.Namespace) -> RowChoice:
+    """Return which rows are shown.
+
+    Raises:
+        InvalidChoiceError: An unknown verdict, an expression that cannot be read, or an option that is not meant for
+            what is shown.
+    """
+    given = [f"--{name}" for name in ("only", "select", "sort") if getattr(options, name) is not None]
+    if given and getattr(options, "explain", None) is not None:
+        raise InvalidChoiceError(f"--explain: shows the numbers of one benchmark; leave out {', '.join(given)}")
+    only = () if options.only is None else split_names("--only", options.only)
+    for name in only:
+        choose(dict.fromkeys(WORST_FIRST), name, kind="verdict of --only")
+    select = None if options.select is None else parse_expression(options.select)
+    return RowChoice(only=only, select=select, sort=options.sort or SORTS[0])
 
 
 def add_judging(command: argparse.ArgumentParser) -> None:
@@ -178,14 +212,17 @@ def judge(
 
 def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
     """Write a comparison as it was asked for; the exit status that --fail-on asks for."""
+    choice = read_choice(options)
     if options.format == "json":
-        write(comparison_json(comparison), options.output)
+        write(comparison_json(comparison, choice), options.output)
     elif options.format == "markdown":
-        write(comparison_markdown(comparison), options.output)
+        write(comparison_markdown(comparison, choice), options.output)
     elif options.format == "csv":
-        show(comparison_rows(comparison), options)
+        show(comparison_rows(comparison, choice), options)
+        for note in shown_note(comparison, choice):  # a table in CSV has no notes
+            say(note)
     else:
-        tables = comparison_tables(comparison)
+        tables = comparison_tables(comparison, choice)
         if options.format == "terminal":
             tables = [first_rows(table) for table in tables]
         write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
@@ -202,6 +239,7 @@ def run(options: argparse.Namespace) -> int:
         return _across(options)
     judging = read_judging(options)
     read_fail_on(options)
+    read_choice(options)
     comparison = judge_files(options.baseline, options.candidate, judging, ignore_host=options.ignore_host)
     if options.explain is not None:
         return _explain(comparison, options)

@@ -11,12 +11,14 @@ from scipy.special import stdtrit
 
 from perfsuite.analysis.statistics.decision import TAIL_SHARE
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, MetricVerdict
+from perfsuite.analysis.verdicts.row_choice import ALL_ROWS, chosen_benchmarks, chosen_trainings, shown_note
 from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN, side_means, training_row
 from perfsuite.formatting import printable_json
 
 if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
+    from perfsuite.analysis.verdicts.row_choice import RowChoice
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
@@ -63,16 +65,25 @@ measured, p values are two-sided. Version 3: `trainings`, which the summary coun
 Version 4: the verdict `failed`, and `num_failed`."""
 
 
-def comparison_json(comparison: Comparison) -> str:
-    """Return the comparison as one JSON object: schema, method, benchmarks (a line each), trainings, summary, notes."""
-    benchmarks = ",\n".join(_dumps(_benchmark(one)) for one in comparison.benchmarks)
+def comparison_json(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> str:
+    """Return the comparison as one JSON object: schema, method, benchmarks (a line each), trainings, summary, notes.
+
+    Args:
+        comparison: What was decided.
+        choice: Which benchmarks and trainings it lists; unfiltered and unsorted they stand in the order of the files.
+    """
+    is_chosen = choice != ALL_ROWS
+    shown = chosen_benchmarks(comparison, choice) if is_chosen else comparison.benchmarks
+    trainings = chosen_trainings(comparison, choice) if is_chosen else comparison.trainings.verdicts
+    notes = [*shown_note(comparison, choice), *comparison.notes, *comparison.trainings.notes]
+    benchmarks = ",\n".join(_dumps(_benchmark(one)) for one in shown)
     parts = {
         "schema": _dumps(SCHEMA),
         "method": _dumps(_method(comparison)),
         "benchmarks": f"[\n{benchmarks}\n]" if benchmarks else "[]",
-        "trainings": _dumps([training_json(one) for one in comparison.trainings.verdicts]),
+        "trainings": _dumps([training_json(one) for one in trainings]),
         "summary": _dumps({**dict.fromkeys(WORST_FIRST, 0), **comparison.count()}),
-        "notes": _dumps([*comparison.notes, *comparison.trainings.notes]),
+        "notes": _dumps(notes),
     }
     text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
     return printable_json(f"{{\n{text}\n}}\n")
