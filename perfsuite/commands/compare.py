@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.export import save_chart
 from perfsuite.analysis.figures.processes import process_chart, training_chart
+from perfsuite.analysis.frames.across_choice import ACROSS_SORTS, chosen_across
 from perfsuite.analysis.frames.environments import across, read_axes
 from perfsuite.analysis.frames.noise_floor import known_noise_floors
 from perfsuite.analysis.frames.selection import parse_expression
@@ -262,11 +263,18 @@ def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
 
 
 def _across(options: argparse.Namespace) -> int:
+    choice = read_choice(options)
+    if choice.only or options.sort == "verdict":
+        option = "--only" if choice.only else "--sort verdict"
+        raise InvalidChoiceError(f"{option}: --across gives no verdicts; use --select, --sort {', '.join(ACROSS_SORTS)}")
     found = across(options.baseline, options.candidate, read_axes(options.across))
+    found = chosen_across(found, choice.select, options.sort)
     if options.format == "json":
         text = across_json(found)
     elif options.format == "csv":
         text = rendered(across_rows(found), options)
+        if choice.select is not None:  # a table in CSV has no notes
+            say(found.notes[0])
     elif options.format == "markdown":
         text = render_comments([(table, None) for table in across_tables(found)])
     else:

@@ -69,20 +69,24 @@ def speed_text(ratio: Ratio) -> str:
     """
     low, high = ratio.low, ratio.high
     if low is None or high is None:
-        word = _direction(ratio.ratio)
-        return f"{word} [no interval]" if word == "same" else f"{_factor(ratio.ratio)}x {word} [no interval]"
-    opened, closed = ("(", ")") if ratio.basis == "one run" else ("[", "]")
+        is_same = _factor(ratio.ratio) == _factor(1.0)
+        what = "same" if is_same else f"{_factor(ratio.ratio)}x {_direction(ratio.ratio)}"
+        return f"{what} [no interval]"
+    is_spread = ratio.basis == "one run"
     mark = " A/A" if ratio.basis == "noise floor" else ""
     furthest = math.exp(max(abs(math.log(low)), abs(math.log(high))))
     has_one = low <= 1 <= high
     if furthest <= SAME_RATIO or (has_one and furthest <= NEAR_RATIO):
         within = f"same within {100 * (furthest - 1):.2g}%"
-        return f"{within} (this run)" if ratio.basis == "one run" else f"{within}{mark}"
+        return f"{within} (this run)" if is_spread else f"{within}{mark}"
     if has_one:
-        return f"open {opened}{_factor(low)}x faster, {_factor(high)}x slower{closed}{mark}"
-    near, far = sorted((_inverse(low), _inverse(high)))
-    ends = f"{opened}{significant(near, SPEED_DIGITS)}, {significant(far, SPEED_DIGITS)}{closed}"
-    return f"{_factor(ratio.ratio)}x {_direction(ratio.ratio)} {ends}{mark}"
+        ends = (f"{_factor(low)}x faster", f"{_factor(high)}x slower")
+    else:
+        near, far = sorted((_inverse(low), _inverse(high)))
+        ends = (significant(near, SPEED_DIGITS), significant(far, SPEED_DIGITS))
+    brackets = f"({ends[0]} to {ends[1]})" if is_spread else f"[{ends[0]}, {ends[1]}]"
+    what = "open" if has_one else f"{_factor(ratio.ratio)}x {_direction(ratio.ratio)}"
+    return f"{what} {brackets}{mark}"
 
 
 def _inverse(ratio: float) -> float:
@@ -94,6 +98,4 @@ def _factor(ratio: float) -> str:
 
 
 def _direction(ratio: float) -> str:
-    if _factor(ratio) == _factor(1.0):
-        return "same"
     return "slower" if ratio > 1 else "faster"

@@ -1,0 +1,65 @@
+"""Which benchmarks and trainings of environments side by side are shown, and in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.frames.selection import in_natural_order, row_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from perfsuite.analysis.frames.environments import Across
+    from perfsuite.analysis.frames.selection import Expression
+
+    Entry = dict[str, Any]
+
+ACROSS_SORTS = ("change", "name", "time")
+"""The largest change in any environment first; the name; the longest time first."""
+
+_LISTED = ("changes", "amp", "trainings", "training_amp")
+
+
+def chosen_across(found: Across, select: Expression | None, sort: str | None) -> Across:
+    """Return what is shown; what is known of it, and geometric means over groups, stay those of all.
+
+    Args:
+        found: All.
+        select: Which benchmarks and trainings, by their names and labels; None for all.
+        sort: Of `ACROSS_SORTS`; None for the order of the files.
+    """
+    chosen = {name: _chosen(getattr(found, name), select, sort) for name in _LISTED}
+    if select is None:
+        return dataclasses.replace(found, **chosen)
+    num_rows, num_shown = (
+        sum(len(_labels(entries)) for entries in lists)
+        for lists in ((getattr(found, name) for name in _LISTED), chosen.values())
+    )
+    note = f"shown: {num_shown or 'none'} of {num_rows:,} rows (--select {select.text!r}); geometric means are of all"
+    return dataclasses.replace(found, **chosen, notes=(note, *found.notes))
+
+
+def _labels(entries: Iterable[Entry]) -> list[str]:
+    return list(dict.fromkeys(entry["label"] for entry in entries))
+
+
+def _chosen(entries: Sequence[Entry], select: Expression | None, sort: str | None) -> tuple[Entry, ...]:
+    kept = [entry for entry in entries if select is None or select.matches(row_names(entry))]
+    if sort is None:
+        return tuple(kept)
+    by_label: dict[str, list[Entry]] = {}
+    for entry in kept:
+        by_label.setdefault(entry["label"], []).append(entry)
+    orders: dict[str, Callable[[str], Any]] = {
+        "change": lambda label: -max(_size(entry) for entry in by_label[label]),
+        "name": in_natural_order,
+        "time": lambda label: -max(entry["time_baseline_s"] or entry["time_candidate_s"] or 0 for entry in by_label[label]),
+    }
+    return tuple(entry for label in sorted(by_label, key=orders[sort]) for entry in by_label[label])
+
+
+def _size(entry: Entry) -> float:
+    ratio = entry.get("ratio") or entry.get("speedup")
+    return abs(math.log(ratio)) if ratio else -1.0
