@@ -92,7 +92,6 @@ def _changes_table(found: Across) -> Table:
             f"times: geometric mean over processes of the median of their rounds; {SPEED_NOTE}; {_n_words(found)}",
             *_speed_notes(found.changes, "ratio", more=MORE_FILES),
         ),
-        num_key_columns=1,
     )
 
 
@@ -108,7 +107,6 @@ def _amp_table(found: Across) -> Table:
             _num_column(names, within=True),
         ),
         notes=(f"times: FP32 -> this precision; {SPEED_NOTE}", *_speed_notes(found.amp, "speedup")),
-        num_key_columns=1,
     )
 
 
@@ -146,7 +144,6 @@ def _means_table(title: str, entries: Sequence[Entry], columns: Sequence[Column]
             *columns,
         ),
         notes=(MEANS_NOTE,) if any(value is not None for entry in entries for key, value in entry.items() if key.endswith("_level")) else (),
-        num_key_columns=1,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.change_text import peaks_text, times_text
 from perfsuite.analysis.frames.training_words import points
-from perfsuite.analysis.tables.table import Column, Table, shown
+from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.analysis.verdicts.row_choice import ALL_ROWS, chosen_trainings
 from perfsuite.analysis.verdicts.training_rows import training_row
 from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
@@ -33,10 +33,12 @@ def trainings_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Tab
     columns = shown(
         Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
         Column(heading="training", show=lambda row: row["label"], foldable=True),
-        Column(heading="n", show=shown_num, numeric=True),
         Column(heading="accuracy %", show=_accuracies, numeric=True),
-        Column(heading="points [95%]", show=_change, numeric=True, shown_when=seen),
-        Column(heading="detectable points", show=_detectable, numeric=True, shown_when=seen),
+        Column(heading="points [95%]", show=_change, numeric=True, shown_when=seen, priority=Priority.MAIN),
+        Column(heading="n", show=shown_num, numeric=True),
+        Column(
+            heading="detectable points", show=_detectable, numeric=True, shown_when=seen, priority=Priority.DETAIL
+        ),
         Column(heading="times", show=shown_times, numeric=True, shown_when=seen),
         Column(heading="time change", show=lambda row: shown_change(row, "time"), numeric=True, shown_when=seen),
         Column(heading="peak memory", show=shown_peaks, numeric=True, shown_when=memory),

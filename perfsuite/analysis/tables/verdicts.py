@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
-from perfsuite.analysis.tables.table import Column, Table, shown
+from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.analysis.tables.training_verdicts import shown_num, shown_peaks, shown_times, trainings_table
 from perfsuite.analysis.verdicts.metric_verdict import metric_columns
 from perfsuite.analysis.verdicts.row_choice import (
@@ -50,9 +50,11 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
         Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
         Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
         Column(heading="times", show=shown_times, numeric=True),
-        Column(heading=change_heading, show=lambda row: shown_change(row, "time"), numeric=True),
+        Column(
+            heading=change_heading, show=lambda row: shown_change(row, "time"), numeric=True, priority=Priority.MAIN
+        ),
         Column(heading="n", show=shown_num, numeric=True),
-        Column(heading="detectable %", show=_detectable, numeric=True, shown_when=judged),
+        Column(heading="detectable %", show=_detectable, numeric=True, shown_when=judged, priority=Priority.DETAIL),
         Column(heading="peak memory", show=shown_peaks, numeric=True, shown_when=memory),
         Column(heading="reason", show=lambda row: row["reason"], foldable=True, shown_when=shared_reason is None),
     )
