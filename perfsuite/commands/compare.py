@@ -266,7 +266,9 @@ def _across(options: argparse.Namespace) -> int:
     choice = read_choice(options)
     if choice.only or options.sort == "verdict":
         option = "--only" if choice.only else "--sort verdict"
-        raise InvalidChoiceError(f"{option}: --across gives no verdicts; use --select, --sort {', '.join(ACROSS_SORTS)}")
+        raise InvalidChoiceError(
+            f"{option}: --across gives no verdicts; use --select, --sort {', '.join(ACROSS_SORTS)}"
+        )
     found = across(options.baseline, options.candidate, read_axes(options.across))
     found = chosen_across(found, choice.select, options.sort)
     if options.format == "json":

@@ -1,4 +1,4 @@
-"""Step benchmarks of several environments: time and peak memory against one, and AMP vs FP32 in each; pure computing."""
+"""Step benchmarks of several environments: time and memory against one, and AMP vs FP32 in each; pure computing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.results import Results
 
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-def step_changes(
-    frame: pd.DataFrame, results: Results, baseline: str, others: Sequence[str]
-) -> list[dict[str, Any]]:
+
+def step_changes(frame: pd.DataFrame, results: Results, baseline: str, others: Sequence[str]) -> list[dict[str, Any]]:
     """Return an entry of `Across.changes` per benchmark and other environment.
 
     Args:
@@ -45,7 +45,7 @@ def step_changes(
                 "label": cells["fullname" if isinstance(identity, str) else "label"].iloc[0],
                 "environment": other,
             }
-            rows.append({**row, **_ratio(new, old, results), **_of_both(old, new)})
+            rows.append({**row, **_ratio(new, old, results)})
     return rows
 
 
@@ -66,16 +66,10 @@ def amp_in_steps(frame: pd.DataFrame, results: Results, environments: Sequence[s
             for environment in environments:
                 here = cells[cells["environment"] == environment]
                 slow, fast = here[here["precision"] == BASELINE], here[here["precision"] == precision]
-                speedup, memory = _ratio(slow, fast, results), _ratio(fast, slow, results)
-                rows.append(
-                    {
-                        "label": label,
-                        "environment": environment,
-                        **ratio_columns("speedup", ratio_of_row(speedup, "ratio")),
-                        "memory_ratio": memory["memory_ratio"],
-                        **_of_both(slow, fast),
-                    }
-                )
+                row = _ratio(fast, slow, results)
+                speedup = ratio_columns("speedup", ratio_of_row(_ratio(slow, fast, results), "ratio"))
+                rest = {key: value for key, value in row.items() if not key.startswith("ratio")}
+                rows.append({"label": label, "environment": environment, **speedup, **rest})
     return rows
 
 
@@ -94,7 +88,9 @@ def step_groups(frame: pd.DataFrame, baseline: str, others: Sequence[str]) -> li
     rows = []
     for other in others:
         new = frame[frame["environment"] == other]
-        both = [identity for identity in dict.fromkeys(frame["identity"]) if _has(old, identity) and _has(new, identity)]
+        both = [
+            identity for identity in dict.fromkeys(frame["identity"]) if _has(old, identity) and _has(new, identity)
+        ]
         if len(both) < 2:  # noqa: PLR2004 - a group is of several
             continue
         first = frame.drop_duplicates("identity").set_index("identity").loc[both]
@@ -138,17 +134,20 @@ def _has(frame: pd.DataFrame, identity: str) -> bool:
     return bool((frame["identity"] == identity).any())
 
 
-def _log_matrix(frame: pd.DataFrame, identities: Sequence[str], runs: Sequence[str] | None = None) -> Any:
+def _log_matrix(frame: pd.DataFrame, identities: Sequence[str], runs: Sequence[str] | None = None) -> Floats:
     """Return the logarithms of the medians of the rounds in seconds [benchmarks, processes], NaN where absent."""
+    runs = list(dict.fromkeys(frame["run_id"])) if runs is None else runs
+    logs = np.full((len(identities), len(runs)), np.nan)
+    row_of, column_of = ({name: index for index, name in enumerate(names)} for names in (identities, runs))
     known = frame[frame["time_median_s"] > 0].drop_duplicates(["identity", "run_id"])
-    table = known.pivot(index="identity", columns="run_id", values="time_median_s")
-    table = table.reindex(list(identities))
-    table = table if runs is None else table.reindex(columns=list(runs))
-    return np.log(table.to_numpy(float))
+    for identity, run, seconds in zip(known["identity"], known["run_id"], known["time_median_s"], strict=True):
+        if identity in row_of:
+            logs[row_of[identity], column_of[run]] = np.log(float(seconds))
+    return logs
 
 
 def _of_both(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Any]:
-    """Return times, peaks and processes of both sides, as far as they have the benchmark."""
+    """Return times, peaks and processes of both sides, as far as they have any."""
     values: dict[str, Any] = {}
     for name, side in (("baseline", old), ("candidate", new)):
         own = side.drop_duplicates("run_id")
@@ -170,11 +169,11 @@ def _identity(frame: pd.DataFrame) -> list[Any]:
 
 
 def _ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> dict[str, Any]:
+    """Return the ratio of times, that of peaks, and what both are computed from; the denominator is the baseline."""
     if numerator.empty or denominator.empty:
-        return {**ratio_columns("ratio", None), "memory_ratio": None}
+        return {**ratio_columns("ratio", None), "memory_ratio": None, **_of_both(denominator, numerator)}
     top, bottom, ratio = time_ratio(numerator, denominator, results)
-    peaks = [
-        float(side["peak_allocated_bytes"].max()) if "peak_allocated_bytes" in side else 0.0 for side in (top, bottom)
-    ]
-    known = all(peak > 0 for peak in peaks)
-    return {**ratio_columns("ratio", ratio), "memory_ratio": peaks[0] / peaks[1] if known else None}
+    sides = _of_both(bottom, top)
+    peaks = sides["memory_candidate_bytes"], sides["memory_baseline_bytes"]
+    known = all(peak is not None and peak > 0 for peak in peaks)
+    return {**ratio_columns("ratio", ratio), "memory_ratio": peaks[0] / peaks[1] if known else None, **sides}

@@ -80,13 +80,12 @@ def group_means(
         paired: Whether a column of both sides is the same process.
     """
     present = np.isfinite(numerator).any(axis=1) & np.isfinite(denominator).any(axis=1)
-    rows = np.flatnonzero(present)
-    groups: list[tuple[str, str | None, Any]] = [(ALL, None, rows)]
+    rows: list[int] = np.flatnonzero(present).tolist()
+    groups: list[tuple[str, str | None, list[int]]] = [(ALL, None, rows)]
     for by in GROUPED_BY:
-        values = [workloads[row].get(by) for row in rows]
-        found = [value for value in dict.fromkeys(values) if value is not None]
+        found = [value for value in dict.fromkeys(workloads[row].get(by) for row in rows) if value is not None]
         if len(found) > 1:
-            groups += [(by, str(value), rows[[one == value for one in values]]) for value in found]
+            groups += [(by, str(value), [row for row in rows if workloads[row].get(by) == value]) for value in found]
     means = []
     for by, value, members in groups:
         if len(members) >= MIN_CELLS:

@@ -10,7 +10,7 @@ from perfsuite.analysis.frames.change_text import SPEED_NOTE, peaks_text, percen
 from perfsuite.analysis.frames.group_means import group_label
 from perfsuite.analysis.frames.ratio_text import MORE_FILES, MORE_STEPS, bracket_notes, is_interval, ratio_of_row
 from perfsuite.analysis.statistics.accuracy import SEED_SD
-from perfsuite.analysis.tables.table import Column, Table
+from perfsuite.analysis.tables.table import Column, Priority, Table
 from perfsuite.formatting import duration, printable_json
 from perfsuite.metrics import METRICS
 from perfsuite.precisions import BASELINE
@@ -55,8 +55,10 @@ def across_rows(found: Across) -> Table:
 
 
 def across_tables(found: Across) -> list[Table]:
-    """Return the tables that have rows: benchmarks and what AMP gives in them, each with means over groups, and the
-    same two of full trainings.
+    """Return the tables that have rows.
+
+    Benchmarks, and what AMP gives in them, each followed by means over groups; the first and the third for full
+    trainings.
     """
     tables = [
         *([_changes_table(found)] if found.changes else []),
@@ -66,10 +68,10 @@ def across_tables(found: Across) -> list[Table]:
         *([_trainings_table(found)] if found.trainings else []),
         *([_training_amp_table(found)] if found.training_amp else []),
     ]
-    of_all = ("no verdicts: the sides differ in machine or version on purpose", *found.notes)
+    of_all = (*found.notes, "no verdicts: the sides differ in machine or version on purpose")
     if not tables:
         return [Table(title=f"Against {found.baseline}", frame=[], columns=(), notes=of_all)]
-    first = dataclasses.replace(tables[0], notes=(*tables[0].notes, *of_all))
+    first = dataclasses.replace(tables[0], notes=(*of_all, *tables[0].notes))
     return [first, *tables[1:]]
 
 
@@ -85,8 +87,8 @@ def _changes_table(found: Across) -> Table:
             Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
             _side_column("time", "baseline", others, found.baseline),
             *(column for name in others for column in _time_columns(name)),
-            *_peak_columns(found.changes, others, found.baseline),
             _num_column(others),
+            *_peak_columns(found.changes, others, found.baseline),
         ),
         notes=(
             f"times: geometric mean over processes of the median of their rounds; {SPEED_NOTE}; {_n_words(found)}",
@@ -103,8 +105,8 @@ def _amp_table(found: Across) -> Table:
         columns=(
             Column(heading="workload", show=lambda row: row["label"], foldable=True),
             *(column for name in names for column in _amp_columns(name)),
-            *_memory_columns(found.amp, names),
             _num_column(names, within=True),
+            *_memory_columns(found.amp, names),
         ),
         notes=(f"times: FP32 -> this precision; {SPEED_NOTE}", *_speed_notes(found.amp, "speedup")),
     )
@@ -140,10 +142,12 @@ def _means_table(title: str, entries: Sequence[Entry], columns: Sequence[Column]
         frame=_pivot(labelled),
         columns=(
             Column(heading="group", show=lambda row: row["label"]),
-            Column(heading="cells", show=cells, numeric=True),
+            Column(heading="cells", show=cells, numeric=True, priority=Priority.NORMAL),
             *columns,
         ),
-        notes=(MEANS_NOTE,) if any(value is not None for entry in entries for key, value in entry.items() if key.endswith("_level")) else (),
+        notes=(MEANS_NOTE,)
+        if any(value is not None for entry in entries for key, value in entry.items() if key.endswith("_level"))
+        else (),
     )
 
 
@@ -174,14 +178,12 @@ def _training_amp_table(found: Across) -> Table:
     )
 
 
-def _training_columns(
-    entries: Sequence[Entry], environments: Sequence[str], *, within: bool = False
-) -> list[Column]:
+def _training_columns(entries: Sequence[Entry], environments: Sequence[str], *, within: bool = False) -> list[Column]:
     return [
         *(_points_column(name) for name in environments),
         *(column for name in environments for column in _training_time_columns(name)),
-        *_memory_columns(entries, environments),
         _num_column(environments, within=within),
+        *_memory_columns(entries, environments),
     ]
 
 
@@ -243,8 +245,7 @@ def _side_column(metric: str, side: str, environments: Sequence[str], heading: s
     key = f"{metric}_{side}_{_UNITS[metric]}"
 
     def show(row: Entry) -> str:
-        found = [row.get(f"{key} {name}") for name in environments]
-        value = next((one for one in found if one is not None), None)
+        value = row.get(f"{key} {_fullest(row, side, environments)}")
         if value is None:
             return "-"
         if metric == "time":
@@ -254,7 +255,7 @@ def _side_column(metric: str, side: str, environments: Sequence[str], heading: s
         return peak if ratio is None or round(ratio, 3) == 1 else f"{peak} ({percent_text(ratio)})"
 
     what = "time" if metric == "time" else "peak MiB"
-    return Column(heading=f"{heading}: {what}", show=show, numeric=True)
+    return Column(heading=f"{heading}: {what}", show=show, numeric=True, priority=_PRIORITIES[metric])
 
 
 def _both_column(metric: str, environment: str) -> Column:
@@ -265,10 +266,17 @@ def _both_column(metric: str, environment: str) -> Column:
         return text(*(row.get(f"{metric}_{side}_{_UNITS[metric]} {environment}") for side in ("baseline", "candidate")))
 
     what = "time" if metric == "time" else "peak memory"
-    return Column(heading=f"{environment}: {what}", show=show, numeric=True)
+    return Column(heading=f"{environment}: {what}", show=show, numeric=True, priority=_PRIORITIES[metric])
+
+
+def _fullest(row: Entry, side: str, environments: Sequence[str]) -> str:
+    """Return the environment whose entry has the most processes of a side: one is compared with as many as it has."""
+    return max(environments, key=lambda name: row.get(f"num_{side} {name}") or 0)
 
 
 _UNITS = {"time": "s", "memory": "bytes"}
+
+_PRIORITIES = {"time": Priority.NORMAL, "memory": Priority.DETAIL}
 
 
 def _speed_column(key: str, environment: str, heading: str) -> Column:
@@ -280,7 +288,7 @@ def _speed_column(key: str, environment: str, heading: str) -> Column:
             return "-"
         return speed_text(ratio.inverse() if key == "speedup" else ratio)
 
-    return Column(heading=heading, show=show, numeric=True)
+    return Column(heading=heading, show=show, numeric=True, priority=Priority.MAIN)
 
 
 def _speed_notes(entries: Sequence[Entry], key: str, *, more: str = MORE_STEPS) -> list[str]:
@@ -324,9 +332,9 @@ def _num_column(environments: Sequence[str], *, within: bool = False) -> Column:
         pairs = [[row.get(f"num_{side} {name}", 0) for side in ("baseline", "candidate")] for name in environments]
         if within:
             return _shared([" and ".join(dict.fromkeys(map(str, pair))) for pair in pairs])
-        return _shared([str(number) for number in (pairs[0][0], *(new for _, new in pairs))])
+        return _shared([str(number) for number in (max(old for old, _ in pairs), *(new for _, new in pairs))])
 
-    return Column(heading="n", show=show, numeric=True)
+    return Column(heading="n", show=show, numeric=True, priority=Priority.NORMAL)
 
 
 def _shared(texts: Sequence[str]) -> str:
@@ -335,7 +343,11 @@ def _shared(texts: Sequence[str]) -> str:
 
 
 def _n_words(found: Across) -> str:
-    return f"n: processes of {', '.join(found.environments)}"
+    words = f"n: processes of {', '.join(found.environments)}"
+    nums = {(entry["num_baseline"], entry["num_candidate"]) for entry in found.changes if entry["ratio"] is not None}
+    if (1, 1) in nums and len(nums) > 1:
+        return f"{words}; where an environment has one, it is compared with one of the baseline"
+    return words
 
 
 def _accuracy_column(side: str, environments: Sequence[str], heading: str) -> Column:
@@ -357,4 +369,4 @@ def _points_column(environment: str) -> Column:
             return "-"
         return f"{100 * change:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
-    return Column(heading=f"points on {environment}", show=show, numeric=True)
+    return Column(heading=f"points on {environment}", show=show, numeric=True, priority=Priority.MAIN)

@@ -36,9 +36,7 @@ def trainings_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Tab
         Column(heading="accuracy %", show=_accuracies, numeric=True),
         Column(heading="points [95%]", show=_change, numeric=True, shown_when=seen, priority=Priority.MAIN),
         Column(heading="n", show=shown_num, numeric=True),
-        Column(
-            heading="detectable points", show=_detectable, numeric=True, shown_when=seen, priority=Priority.DETAIL
-        ),
+        Column(heading="detectable points", show=_detectable, numeric=True, shown_when=seen, priority=Priority.DETAIL),
         Column(heading="times", show=shown_times, numeric=True, shown_when=seen),
         Column(heading="time change", show=lambda row: shown_change(row, "time"), numeric=True, shown_when=seen),
         Column(heading="peak memory", show=shown_peaks, numeric=True, shown_when=memory),

@@ -6,11 +6,14 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.frames.group_means import group_label
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
 from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.analysis.tables.training_verdicts import shown_num, shown_peaks, shown_times, trainings_table
+from perfsuite.analysis.verdicts.groups import comparison_groups
 from perfsuite.analysis.verdicts.metric_verdict import metric_columns
 from perfsuite.analysis.verdicts.row_choice import (
     ALL_ROWS,
@@ -25,6 +28,7 @@ from perfsuite.formatting import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsuite.analysis.frames.group_means import GroupMean
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import Verdict
     from perfsuite.analysis.verdicts.row_choice import RowChoice
@@ -178,11 +182,34 @@ def comparison_tables(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> l
     """
     trainings = trainings_table(comparison, choice)
     found = [comparison_table(comparison, choice)] if comparison.benchmarks or trainings is None else []
+    groups = comparison_groups(comparison)
+    found += [groups_table(groups)] if groups else []
     if trainings is not None and not found:
         trainings = dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))
     found += [] if trainings is None else [trainings]
     found[0] = dataclasses.replace(found[0], notes=(*shown_note(comparison, choice), *found[0].notes))
     return found
+
+
+def groups_table(groups: Sequence[GroupMean]) -> Table:
+    """Return geometric means as a table."""
+    rows = [{"label": group_label(one.by, one.value), **one.columns()} for one in groups]
+    has_interval = any(row["ratio_level"] is not None for row in rows)
+    note = "change: of the time, geometric mean over the benchmarks of a group"
+    return Table(
+        title="Geometric means of candidate / baseline",
+        frame=rows,
+        columns=(
+            Column(heading="group", show=lambda row: row["label"]),
+            Column(heading="benchmarks", show=lambda row: f"{row['num_cells']:,}", numeric=True),
+            Column(
+                heading="change [95%]" if has_interval else "change",
+                show=lambda row: percent_change_text(row["ratio"], row["ratio_low"], row["ratio_high"]),
+                numeric=True,
+            ),
+        ),
+        notes=(f"{note}; [95% interval]: a process, by its mean over them, is one sample" if has_interval else note,),
+    )
 
 
 def comparison_rows(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Table:
@@ -208,13 +235,23 @@ def comparison_markdown(comparison: Comparison, choice: RowChoice = ALL_ROWS) ->
         choice: Which rows are shown, and in which order.
     """
     tables = comparison_tables(comparison, choice)
-    heads = []
-    for table in tables:
-        assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
-        changed = [row for row in table.frame if row["verdict"] in CHANGED]
-        cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
-        shown = changed[:HEAD_ROWS] if cut else changed
-        columns = table.columns if changed else ()
-        heads.append(Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes))
-    what = [*(["benchmarks"] if comparison.benchmarks else []), "full trainings"]
-    return render_comments(list(zip(tables, heads, strict=True)), what=what)
+    shown = [(table, _changed_rows(table)) for table in tables]
+    return render_comments(shown, what=[_kind_of_rows(table) for table in tables])
+
+
+def _changed_rows(table: Table) -> Table | None:
+    """Return what is seen first of verdicts, those that changed; None of other tables."""
+    rows = table.rows()
+    if not rows or "verdict" not in rows[0]:
+        return None
+    changed = [row for row in rows if row["verdict"] in CHANGED]
+    cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
+    shown = changed[:HEAD_ROWS] if cut else changed
+    columns = table.columns if changed else ()
+    return Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes)
+
+
+def _kind_of_rows(table: Table) -> str:
+    if table.title.startswith("Full trainings"):
+        return "full trainings"
+    return "benchmarks" if table.columns and table.columns[0].heading == "verdict" else "groups"

@@ -48,7 +48,8 @@ class RowChoice:
         parts = [f"--only {','.join(self.only)}"] if self.only else []
         parts += [] if self.select is None else [f"--select {self.select.text!r}"]
         num = f"{num_shown:,}" if num_shown else "none"
-        return f"shown: {num} of {num_rows:,} rows ({', '.join(parts)}); verdicts, counts and exit status are of all"
+        why = ", ".join(parts)
+        return f"shown: {num} of {num_rows:,} rows ({why}); verdicts, counts, means and exit status are of all"
 
 
 ALL_ROWS = RowChoice()

@@ -46,8 +46,8 @@ def test_only_and_select_leave_out_rows_and_change_no_verdict_count_or_status(
     assert len(some["benchmarks"]) == 4
     assert all(one in everything["benchmarks"] for one in some["benchmarks"])
     assert some["notes"][0] == (
-        "shown: 4 of 12 rows (--only regressed,improved, --select 'not [1]'); verdicts, counts and exit status are of "
-        "all"
+        "shown: 4 of 12 rows (--only regressed,improved, --select 'not [1]'); verdicts, counts, means and exit status "
+        "are of all"
     )
     assert main(arguments(sides, "--only", "improved")) == 1
     out, err = capsys.readouterr()
