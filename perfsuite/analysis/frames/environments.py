@@ -147,6 +147,42 @@ def compare_environments(
     )
 
 
+def files_by_environment(results: Results, axes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the labels of the files with benchmarks of each environment, by the environment's label, in their order.
+
+    Args:
+        results: What the files hold.
+        axes: Of `AXES`.
+    """
+    places = _environments(results)
+    with_cpu = _has_one_gpu_in_several_machines(places)
+    found: dict[str, list[str]] = {}
+    files = results.benchmarks["file"].tolist() if len(results.benchmarks) else []
+    for file, place in zip(files, places, strict=False):
+        labels = found.setdefault(_label(place, axes, with_cpu=with_cpu), [])
+        if file not in labels:
+            labels.append(file)
+    return found
+
+
+def choose_environment(names: Sequence[str], text: str) -> str:
+    """Return the environment that `--against` names: by its label, or a part that only one has, in any case.
+
+    Raises:
+        InvalidChoiceError: None has it, or several; the message lists them.
+    """
+    wanted = text.strip().lower()
+    exact = [name for name in names if name.lower() == wanted]
+    found = exact or [name for name in names if wanted and wanted in name.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidChoiceError(
+            f"--against: {text[:100]!r} is a part of {len(found)} environments: {'; '.join(found)}"
+        )
+    raise InvalidChoiceError(f"--against: {text[:100]!r} is no environment of these files: {'; '.join(names)}")
+
+
 def _is_known(training: FullTraining) -> bool:
     return training.environment["device"] is not None
 
