@@ -26,6 +26,7 @@ from perfsuite.analysis.verdicts.process_results import reduce_process
 from perfsuite.analysis.verdicts.row_choice import SORTS, RowChoice, shown_note
 from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
+from perfsuite.campaign.next_commands import more_processes_note
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
 from perfsuite.commands.parser import EXIT_FAILED
@@ -151,6 +152,13 @@ def read_judging(options: argparse.Namespace) -> Judging:
     )
 
 
+def judging_words(options: argparse.Namespace) -> list[str]:
+    """Return the options that say what counts as a change, as they were given; defaults are left out."""
+    usual = {"min_effect": "2%", "alpha": "0.05", "accuracy_margin": "1", "thresholds": None}
+    given = {name: getattr(options, name) for name, default in usual.items() if getattr(options, name) != default}
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
 def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
     """Return what fails.
 
@@ -208,6 +216,8 @@ def judge(
     notes += tuple(f"--thresholds: {pattern[:80]!r} matches no benchmark" for pattern in unused)
     known = in_words(comparison, floors)
     notes += () if known is None else (known,)
+    extending = more_processes_note([file.path for file in (*baseline, *candidate)], comparison)
+    notes += () if extending is None else (extending,)
     return dataclasses.replace(comparison, notes=(*comparison.notes, *notes))
 
 
