@@ -167,6 +167,18 @@ def is_judged(folder: Path) -> bool:
     return os.path.exists(folder / JUDGED)  # noqa: PTH110 - no error for a path that is too long
 
 
+def read_identity(folder: Path) -> dict[str, object]:
+    """Return what the run in a folder is of, as `identify` gave it.
+
+    Raises:
+        CampaignError: There is no run, or its state is damaged.
+    """
+    state = _read_state(folder / STATE, ())
+    if state is None:
+        raise CampaignError(f"{folder}: holds no A/B run")
+    return state.identity
+
+
 def _read_state(path: Path, processes: Sequence[str]) -> State | None:
     try:
         content = read_json(path, max_bytes=MAX_STATE_BYTES)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
+from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
+from perfsuite.campaign.next_commands import explain_command, report_command
 from perfsuite.campaign.plan import (
     DEFAULT_ARGUMENTS,
     MAX_PROCESSES,
@@ -19,7 +21,16 @@ from perfsuite.campaign.plan import (
 )
 from perfsuite.campaign.run import Interrupted, run_campaign
 from perfsuite.campaign.state import is_judged, is_own_file, mark_judged
-from perfsuite.commands.compare import add_judging, judge_files, read_fail_on, read_judging, show_comparison
+from perfsuite.commands.compare import (
+    add_choice,
+    add_judging,
+    judge_files,
+    judging_words,
+    read_choice,
+    read_fail_on,
+    read_judging,
+    show_comparison,
+)
 from perfsuite.commands.output import add_output, check_output
 from perfsuite.commands.parser import EXIT_INTERRUPTED
 from perfsuite.commands.streams import say, say_progress
@@ -29,6 +40,7 @@ from perfsuite.formatting import plural
 if TYPE_CHECKING:
     import argparse
 
+    from perfsuite.analysis.verdicts.compare import Comparison
     from perfsuite.commands.parser import Parser
 
 
@@ -50,6 +62,7 @@ def add_options(command: Parser) -> None:
         )
     add_running(command)
     add_judging(command)
+    add_choice(command)
     add_output(command)
 
 
@@ -139,6 +152,7 @@ def run(options: argparse.Namespace) -> int:
     check_output(options, [options.thresholds])
     judging = read_judging(options)  # before the runs, which take hours
     read_fail_on(options)
+    read_choice(options)
     plan = make_plan(
         options,
         [
@@ -156,4 +170,15 @@ def run(options: argparse.Namespace) -> int:
     comparison = dataclasses.replace(comparison, notes=(*finished.notes, *comparison.notes))
     status = show_comparison(comparison, options)
     mark_judged(finished.folder)
+    _say_next(finished, comparison, options)
     return status
+
+
+def _say_next(finished: FinishedRun, comparison: Comparison, options: argparse.Namespace) -> None:
+    """Say how to see the run as a page, and the numbers behind its worst verdict."""
+    files, judging = (finished.baseline, finished.candidate), judging_words(options)
+    names = [one.fullname for one in ranked(comparison)]
+    names += [one.cell.label for one in ranked_trainings(comparison.trainings)]
+    say(f"as a page: {report_command(*files, judging)}")
+    if names:
+        say(f"the numbers behind a verdict: {explain_command(*files, judging, names[0])}")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.export import save_chart
 from perfsuite.analysis.figures.processes import process_chart, training_chart
+from perfsuite.analysis.frames.across_choice import ACROSS_SORTS, chosen_across
 from perfsuite.analysis.frames.environments import across, read_axes
 from perfsuite.analysis.frames.noise_floor import known_noise_floors
+from perfsuite.analysis.frames.selection import parse_expression
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.tables.comparison_json import comparison_json
 from perfsuite.analysis.tables.environments import across_json, across_rows, across_tables
@@ -18,10 +20,13 @@ from perfsuite.analysis.tables.pull_request import render_comments
 from perfsuite.analysis.tables.training_explanation import explain_training
 from perfsuite.analysis.tables.verdicts import comparison_markdown, comparison_rows, comparison_tables, first_rows
 from perfsuite.analysis.verdicts.compare import FAIL_ON, compare
+from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.noise_floor import in_words
 from perfsuite.analysis.verdicts.process_results import reduce_process
+from perfsuite.analysis.verdicts.row_choice import SORTS, RowChoice, shown_note
 from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
+from perfsuite.campaign.next_commands import more_processes_note
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
 from perfsuite.commands.parser import EXIT_FAILED
@@ -63,6 +68,7 @@ def add_options(command: Parser) -> None:
         "ratios, without verdicts",
     )
     add_judging(command)
+    add_choice(command)
     command.add_argument(
         "--ignore-host", action="store_true", help="host names differ although the machine is the same"
     )
@@ -72,6 +78,36 @@ def add_options(command: Parser) -> None:
         help="the numbers behind one verdict, by name, part of it or pattern (*): -o plot.svg draws them",
     )
     add_output(command)
+
+
+def add_choice(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which rows are shown; verdicts, counts and exit status are always those of all."""
+    command.add_argument(
+        "--only", metavar="LIST", help=f"show these verdicts, separated by commas: {', '.join(WORST_FIRST)}"
+    )
+    command.add_argument(
+        "--select",
+        metavar="EXPR",
+        help="show what matches, as pytest's -k over names and workloads: 'resnet50 and not (forward or b8)'",
+    )
+    command.add_argument("--sort", choices=SORTS, help="order of the rows; default: the worst verdict first")
+
+
+def read_choice(options: argparse.Namespace) -> RowChoice:
+    """Return which rows are shown.
+
+    Raises:
+        InvalidChoiceError: An unknown verdict, an expression that cannot be read, or an option that is not meant for
+            what is shown.
+    """
+    given = [f"--{name}" for name in ("only", "select", "sort") if getattr(options, name) is not None]
+    if given and getattr(options, "explain", None) is not None:
+        raise InvalidChoiceError(f"--explain: shows the numbers of one benchmark; leave out {', '.join(given)}")
+    only = () if options.only is None else split_names("--only", options.only)
+    for name in only:
+        choose(dict.fromkeys(WORST_FIRST), name, kind="verdict of --only")
+    select = None if options.select is None else parse_expression(options.select)
+    return RowChoice(only=only, select=select, sort=options.sort or SORTS[0])
 
 
 def add_judging(command: argparse.ArgumentParser) -> None:
@@ -114,6 +150,13 @@ def read_judging(options: argparse.Namespace) -> Judging:
         margin=parse_margin(options.accuracy_margin),
         alpha=parse_alpha(options.alpha),
     )
+
+
+def judging_words(options: argparse.Namespace) -> list[str]:
+    """Return the options that say what counts as a change, as they were given; defaults are left out."""
+    usual = {"min_effect": "2%", "alpha": "0.05", "accuracy_margin": "1", "thresholds": None}
+    given = {name: getattr(options, name) for name, default in usual.items() if getattr(options, name) != default}
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
@@ -173,19 +216,24 @@ def judge(
     notes += tuple(f"--thresholds: {pattern[:80]!r} matches no benchmark" for pattern in unused)
     known = in_words(comparison, floors)
     notes += () if known is None else (known,)
+    extending = more_processes_note([file.path for file in (*baseline, *candidate)], comparison)
+    notes += () if extending is None else (extending,)
     return dataclasses.replace(comparison, notes=(*comparison.notes, *notes))
 
 
 def show_comparison(comparison: Comparison, options: argparse.Namespace) -> int:
     """Write a comparison as it was asked for; the exit status that --fail-on asks for."""
+    choice = read_choice(options)
     if options.format == "json":
-        write(comparison_json(comparison), options.output)
+        write(comparison_json(comparison, choice), options.output)
     elif options.format == "markdown":
-        write(comparison_markdown(comparison), options.output)
+        write(comparison_markdown(comparison, choice), options.output)
     elif options.format == "csv":
-        show(comparison_rows(comparison), options)
+        show(comparison_rows(comparison, choice), options)
+        for note in shown_note(comparison, choice):  # a table in CSV has no notes
+            say(note)
     else:
-        tables = comparison_tables(comparison)
+        tables = comparison_tables(comparison, choice)
         if options.format == "terminal":
             tables = [first_rows(table) for table in tables]
         write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
@@ -202,6 +250,7 @@ def run(options: argparse.Namespace) -> int:
         return _across(options)
     judging = read_judging(options)
     read_fail_on(options)
+    read_choice(options)
     comparison = judge_files(options.baseline, options.candidate, judging, ignore_host=options.ignore_host)
     if options.explain is not None:
         return _explain(comparison, options)
@@ -224,11 +273,20 @@ def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
 
 
 def _across(options: argparse.Namespace) -> int:
+    choice = read_choice(options)
+    if choice.only or options.sort == "verdict":
+        option = "--only" if choice.only else "--sort verdict"
+        raise InvalidChoiceError(
+            f"{option}: --across gives no verdicts; use --select, --sort {', '.join(ACROSS_SORTS)}"
+        )
     found = across(options.baseline, options.candidate, read_axes(options.across))
+    found = chosen_across(found, choice.select, options.sort)
     if options.format == "json":
         text = across_json(found)
     elif options.format == "csv":
         text = rendered(across_rows(found), options)
+        if choice.select is not None:  # a table in CSV has no notes
+            say(found.notes[0])
     elif options.format == "markdown":
         text = render_comments([(table, None) for table in across_tables(found)])
     else:

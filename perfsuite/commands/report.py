@@ -50,6 +50,12 @@ def add_files(command: Parser) -> None:
         action=ResultFiles,
         help="compare with these baseline files, with verdicts",
     )
+    command.add_argument(
+        "--against",
+        metavar="NAME",
+        help="of files from several environments, compare with this one: its name (a GPU, a torch version) or a part "
+        "of it; default: that of the first file",
+    )
     add_thresholds(command)
     command.add_argument(
         "--ignore-host",
@@ -68,8 +74,9 @@ def gather(options: argparse.Namespace) -> FigureData:
     judging = read_judging(options)
     files, baseline = read_result_files(options.files), read_result_files(options.baseline)
     if not baseline:
-        return figure_data_of(files)
-    return figure_data_of(files, baseline, judge(baseline, files, judging, ignore_host=options.ignore_host))
+        return figure_data_of(files, against=options.against)
+    comparison = judge(baseline, files, judging, ignore_host=options.ignore_host)
+    return figure_data_of(files, baseline, comparison, against=options.against)
 
 
 @without_garbage_collection()

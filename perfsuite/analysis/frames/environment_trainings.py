@@ -119,6 +119,10 @@ def _entries(cells: Sequence[TrainingCell], environment: str) -> list[dict[str, 
                 **accuracies.get(row, dict.fromkeys(ACCURACY_KEYS)),
                 **ratio_columns("ratio", _time_ratio(new, old)),
                 "memory_ratio": peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
+                "time_baseline_s": _mean_time_s(old),
+                "time_candidate_s": _mean_time_s(new),
+                "memory_baseline_bytes": peaks[0],
+                "memory_candidate_bytes": peaks[1],
             }
         )
     return entries
@@ -153,6 +157,12 @@ def _times_s(records: Sequence[TrainingRecord]) -> dict[str, float]:
         if record.metrics["training_time_s"]:
             found.setdefault(record.process.run_id, []).append(float(record.metrics["training_time_s"]))
     return {run: float(np.exp(np.log(times).mean())) for run, times in found.items()}
+
+
+def _mean_time_s(records: Sequence[TrainingRecord]) -> float | None:
+    """Return the geometric mean over the processes of a side; None where none has a time."""
+    times = list(_times_s(records).values())
+    return float(np.exp(np.log(times).mean())) if times else None
 
 
 def _peak_bytes(records: Sequence[TrainingRecord]) -> float | None:

@@ -6,26 +6,21 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, WORKLOAD_COLUMNS
+from perfsuite.analysis.frames.environment_steps import amp_groups, amp_in_steps, step_changes, step_groups
 from perfsuite.analysis.frames.environment_trainings import amp_of_trainings, training_changes
 from perfsuite.analysis.frames.noise_floor import with_known_noise
-from perfsuite.analysis.frames.ratio_text import ratio_columns, ratio_of_row
 from perfsuite.analysis.frames.results import Results, results_of
 from perfsuite.analysis.frames.rows import is_known, rows_of
-from perfsuite.analysis.frames.speedup import time_ratio
 from perfsuite.analysis.frames.training_cells import join_trainings
 from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import choose, split_names
-from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.load.result_file import ResultFile
@@ -45,16 +40,21 @@ class Across:
         baseline: Label of the environment that the others are compared with.
         environments: Labels of all, the baseline first.
         changes: A dict per benchmark and other environment: `fullname`, `label`, `environment`, `ratio` of times with
-            what `ratio_columns` adds, `memory_ratio`; absent values are None.
+            what `ratio_columns` adds, `memory_ratio`, `num_baseline` and `num_candidate` (processes of the baseline's
+            and of the other environment), `time_baseline_s` and `time_candidate_s` (geometric means over them),
+            `memory_baseline_bytes` and `memory_candidate_bytes`; absent values are None.
         amp: A dict per workload, precision and environment: `label`, `environment`, `speedup` with the same,
-            `memory_ratio`.
+            `memory_ratio`, and the same of both precisions; the baseline is FP32 in that environment.
+        groups: A dict per group of benchmarks and other environment: `by` and `value` (network, phase, precision, or
+            all), `num_cells`, `ratio` with what `ratio_columns` adds, `environment`; see `group_means`.
+        amp_groups: The same of the speed-ups (FP32 time / time) of `amp`, in each environment.
         trainings: A dict per cell of full trainings and other environment: `fullname`, `label`, `environment`,
             `num_baseline` and `num_candidate` (trainings of the baseline's and of the other environment),
             `accuracy_baseline` and `accuracy_candidate` (means over seeds, as ratios), `accuracy_change` (candidate -
             baseline) with `accuracy_change_low`, `accuracy_change_high`, `accuracy_change_level`, `accuracy_is_paired`
             (whether the same seeds are on both sides, each with one split), `accuracy_seeds_dof` (degrees of freedom
             of the seeds' scatter; 0: only its assumed size is known), `ratio` of the training times with the same keys
-            as in `changes`, `memory_ratio`.
+            as in `changes`, `memory_ratio`, times and peaks as there.
         training_amp: A dict per cell of another precision than FP32 and environment, with the same keys; the baseline
             is FP32 in that environment.
         notes: What a reader should know, in words.
@@ -64,6 +64,8 @@ class Across:
     environments: tuple[str, ...]
     changes: tuple[dict[str, Any], ...]
     amp: tuple[dict[str, Any], ...]
+    groups: tuple[dict[str, Any], ...]
+    amp_groups: tuple[dict[str, Any], ...]
     trainings: tuple[dict[str, Any], ...]
     training_amp: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
@@ -131,8 +133,10 @@ def compare_environments(
     return Across(
         baseline=name,
         environments=environments,
-        changes=tuple(_changes(frame, results, name, others)),
-        amp=tuple(_amp(frame, results, environments)),
+        changes=tuple(step_changes(frame, results, name, others)),
+        amp=tuple(amp_in_steps(frame, results, environments)),
+        groups=tuple(step_groups(frame, name, others)),
+        amp_groups=tuple(amp_groups(frame, environments)),
         trainings=tuple(training_changes(cells, _label_of(label), environments)),
         training_amp=tuple(amp_of_trainings(cells, _label_of(label), environments)),
         notes=(
@@ -141,6 +145,42 @@ def compare_environments(
             *results.notes,
         ),
     )
+
+
+def files_by_environment(results: Results, axes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the labels of the files with benchmarks of each environment, by the environment's label, in their order.
+
+    Args:
+        results: What the files hold.
+        axes: Of `AXES`.
+    """
+    places = _environments(results)
+    with_cpu = _has_one_gpu_in_several_machines(places)
+    found: dict[str, list[str]] = {}
+    files = results.benchmarks["file"].tolist() if len(results.benchmarks) else []
+    for file, place in zip(files, places, strict=False):
+        labels = found.setdefault(_label(place, axes, with_cpu=with_cpu), [])
+        if file not in labels:
+            labels.append(file)
+    return found
+
+
+def choose_environment(names: Sequence[str], text: str) -> str:
+    """Return the environment that `--against` names: by its label, or a part that only one has, in any case.
+
+    Raises:
+        InvalidChoiceError: None has it, or several; the message lists them.
+    """
+    wanted = text.strip().lower()
+    exact = [name for name in names if name.lower() == wanted]
+    found = exact or [name for name in names if wanted and wanted in name.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidChoiceError(
+            f"--against: {text[:100]!r} is a part of {len(found)} environments: {'; '.join(found)}"
+        )
+    raise InvalidChoiceError(f"--against: {text[:100]!r} is no environment of these files: {'; '.join(names)}")
 
 
 def _is_known(training: FullTraining) -> bool:
@@ -198,64 +238,3 @@ def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[st
     if "board" in values:  # files of before boards were recorded are of any
         values["board"] = {str(place["board"]) for place in places if is_known(place["board"])}
     return [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
-
-
-def _identity(frame: pd.DataFrame) -> list[Any]:
-    """Return what a row measures, apart from where: its workload, or its full name where the file is foreign."""
-    columns = [column for column in WORKLOAD_COLUMNS if column != "device_type"]
-    return [
-        row["fullname"] if row["model"] is None else tuple(row[column] for column in columns)
-        for row in rows_of(frame[["fullname", *WORKLOAD_COLUMNS]])
-    ]
-
-
-def _changes(frame: pd.DataFrame, results: Results, baseline: str, others: Sequence[str]) -> list[dict[str, Any]]:
-    if frame.empty:
-        return []
-    frame = frame.assign(identity=_identity(frame))
-    rows = []
-    for identity, cells in frame.groupby("identity", sort=False):
-        old = cells[cells["environment"] == baseline]
-        for other in others:
-            new = cells[cells["environment"] == other]
-            row = {
-                "fullname": cells["fullname"].iloc[0],
-                "label": cells["fullname" if isinstance(identity, str) else "label"].iloc[0],
-                "environment": other,
-            }
-            rows.append({**row, **_ratio(new, old, results)})
-    return rows
-
-
-def _ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> dict[str, Any]:
-    if numerator.empty or denominator.empty:
-        return {**ratio_columns("ratio", None), "memory_ratio": None}
-    top, bottom, ratio = time_ratio(numerator, denominator, results)
-    peaks = [
-        float(side["peak_allocated_bytes"].max()) if "peak_allocated_bytes" in side else 0.0 for side in (top, bottom)
-    ]
-    known = all(peak > 0 for peak in peaks)
-    return {**ratio_columns("ratio", ratio), "memory_ratio": peaks[0] / peaks[1] if known else None}
-
-
-def _amp(frame: pd.DataFrame, results: Results, environments: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what every other precision gives against FP32, in each environment."""
-    ours = frame[frame["model"].notna()]
-    rows: list[dict[str, Any]] = []
-    columns = [column for column in PAIRING_COLUMNS if column != "device_type"]
-    for _, cells in ours.groupby(columns, dropna=False, sort=False):
-        for precision in dict.fromkeys(cells.loc[cells["precision"] != BASELINE, "precision"]):
-            label = str(cells.loc[cells["precision"] == precision, "label"].iloc[0])
-            for environment in environments:
-                here = cells[cells["environment"] == environment]
-                slow, fast = here[here["precision"] == BASELINE], here[here["precision"] == precision]
-                speedup, memory = _ratio(slow, fast, results), _ratio(fast, slow, results)
-                rows.append(
-                    {
-                        "label": label,
-                        "environment": environment,
-                        **ratio_columns("speedup", ratio_of_row(speedup, "ratio")),
-                        "memory_ratio": memory["memory_ratio"],
-                    }
-                )
-    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,14 @@ def pooled_benchmarks(results: Results) -> pd.DataFrame:
     if len(cells) == len(rows):
         return frame
     return pd.DataFrame([_pooled([rows[index] for index in indices]) for indices in cells])
+
+
+def by_file(results: Results) -> Results:
+    """Return results in which every file is a place of its own, so that nothing of two files is put together."""
+    frame = results.benchmarks
+    if frame.empty:
+        return results
+    return dataclasses.replace(results, benchmarks=frame.assign(series=frame["file"]))
 
 
 def first_rows(results: Results) -> set[int]:

@@ -67,6 +67,7 @@ class Results:
         notes: What a reader should know of the files, in words.
         trainings: Full trainings; never among `benchmarks`, whose time is that of one iteration.
         profiles: Where the time of each row's iteration went, or None; in the order of `benchmarks`.
+        extra_info: What else the suite wrote of each row, as it stands in its file; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
     """
 
@@ -78,6 +79,7 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
     profiles: list[Profile | None] = field(default_factory=list)
+    extra_info: list[dict[str, Any]] = field(default_factory=list)
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -117,6 +119,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
     outcomes: list[dict[str, Any]] = []
     profiles: list[Profile | None] = []
+    extra_info: list[dict[str, Any]] = []
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
@@ -136,6 +139,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             rows.append(row)
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
+            extra_info.append(benchmark.extra_info)
         outcomes += [
             {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
             for outcome in file.outcomes
@@ -150,6 +154,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         benchmarks=_frame(rows),
         times_s=times,
         profiles=profiles,
+        extra_info=extra_info,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
         has_records=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Benchmark:
         times_s: Every round's time per iteration in seconds [num_rounds] float64, or None where the file has no raw
             data.
         record: What perfsuite wrote of it, of whichever kind; None in a file that perfsuite did not write.
+        extra_info: What else the suite wrote of it, as it stands there.
     """
 
     fullname: str
@@ -51,6 +52,7 @@ class Benchmark:
     num_iterations: int | None
     times_s: np.ndarray[Any, np.dtype[np.float64]] | None
     record: AnyRecord | None
+    extra_info: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cell(self) -> Record | None:
@@ -113,7 +115,16 @@ def read_benchmark(entry: object, where: str) -> Benchmark:
         num_iterations=_count(stats.get("iterations"), f"{where}.stats.iterations"),
         times_s=_times(stats.get("data"), f"{where}.stats.data", least=least_s),
         record=record,
+        extra_info=_extra_info(entry),
     )
+
+
+def _extra_info(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what is in it besides our record."""
+    extra = entry.get("extra_info")
+    if not isinstance(extra, dict):
+        return {}
+    return {key: value for key, value in extra.items() if key != KEY} if KEY in extra else extra
 
 
 def _record(entry: dict[str, Any], stats: dict[str, Any], where: str) -> AnyRecord | None:

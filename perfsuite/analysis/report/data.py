@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.figure_data import FigureData
-from perfsuite.analysis.frames.environments import AXES, compare_environments
+from perfsuite.analysis.frames.environments import (
+    AXES,
+    choose_environment,
+    compare_environments,
+    files_by_environment,
+)
 from perfsuite.analysis.frames.noise_floor import with_known_noise
 from perfsuite.analysis.frames.results import results_of
-from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.machine_difference import machines_differ
 from perfsuite.analysis.verdicts.process_results import reduce_process
 from perfsuite.analysis.verdicts.samples import join_sides
+from perfsuite.errors import InvalidChoiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +44,11 @@ def gather(paths: Sequence[Path], baseline: Sequence[Path] = ()) -> FigureData:
 
 
 def figure_data_of(
-    files: Sequence[ResultFile], baseline: Sequence[ResultFile] = (), comparison: Comparison | None = None
+    files: Sequence[ResultFile],
+    baseline: Sequence[ResultFile] = (),
+    comparison: Comparison | None = None,
+    *,
+    against: str | None = None,
 ) -> FigureData:
     """Return all that a page or a figure shows.
 
@@ -47,30 +56,44 @@ def figure_data_of(
         files: Results to be shown; the candidate where there is a baseline.
         baseline: Results to compare them with.
         comparison: The verdicts on them; None without a baseline.
+        against: Names the environment that the others are compared with, where there are several; None: the first.
+
+    Raises:
+        InvalidChoiceError: `against` names none of several environments, or there is a baseline as well.
     """
     results = with_known_noise(results_of(files))
     if comparison is None:
-        return FigureData(results=results, across=_side_by_side(files, results))
+        return FigureData(results=results, across=_side_by_side(files, results, against))
+    if against is not None:
+        raise InvalidChoiceError("--against: with --baseline, its environment is what the others are compared with")
     together = results_of([*baseline, *files])
     found = None
     if machines_differ(comparison.sides.processes) is not None or _several(together, "torch"):
         axes = _axes(together)
-        one_environment = len(_environments(results_of(baseline), axes)) == 1
+        one_environment = len(files_by_environment(results_of(baseline), axes)) == 1
         if axes and one_environment and not results.benchmarks.empty:
             found = compare_environments(baseline, files, axes)
     return FigureData(results=results, comparison=comparison, across=found)
 
 
-def _side_by_side(files: Sequence[ResultFile], results: Results) -> Across | None:
-    """Compare the environments of the files with that of the first of them."""
+def _side_by_side(files: Sequence[ResultFile], results: Results, against: str | None) -> Across | None:
+    """Compare the environments of the files with one of them.
+
+    Raises:
+        InvalidChoiceError: `against` names none of them, or there is only one.
+    """
     axes = _axes(results)
-    if not axes:
+    environments = files_by_environment(results, axes) if axes else {}
+    if len(environments) < 2:  # noqa: PLR2004 - nothing to compare
+        if against is not None:
+            raise InvalidChoiceError("--against: these files are of one environment; there is nothing to compare")
         return None
-    environments = _environments(results, axes)
-    first = next(iter(environments.values()))
+    chosen = next(iter(environments)) if against is None else choose_environment(list(environments), against)
     names = {file.path.name: file for file in files} | {str(file.path): file for file in files}
-    own = [names[label] for label in first if label in names]
-    others = [names[label] for labels in list(environments.values())[1:] for label in labels if label in names]
+    own = [names[label] for label in environments[chosen] if label in names]
+    others = [
+        names[label] for name, labels in environments.items() for label in labels if name != chosen and label in names
+    ]
     return compare_environments(own, others, axes) if own and others else None
 
 
@@ -81,15 +104,3 @@ def _several(results: Results, column: str) -> bool:
 def _axes(results: Results) -> list[str]:
     axes = [name for name, columns in AXES.items() if _several(results, columns[0])]
     return [name for name in axes if name != "board" or "gpu" not in axes]  # another GPU is another board
-
-
-def _environments(results: Results, axes: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
-    """Return the labels of files by the values of their environment along those axes."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    columns = [AXES[axis][0] for axis in axes]
-    frame = results.benchmarks
-    if frame.empty:
-        return found
-    for row in rows_of(frame[["file", *columns]].drop_duplicates("file")):
-        found.setdefault(tuple(str(row[column]) for column in columns), []).append(str(row["file"]))
-    return found

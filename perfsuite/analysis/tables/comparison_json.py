@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import stdtrit
 
 from perfsuite.analysis.statistics.decision import TAIL_SHARE
+from perfsuite.analysis.verdicts.groups import comparison_groups
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, MetricVerdict
+from perfsuite.analysis.verdicts.row_choice import ALL_ROWS, chosen_benchmarks, chosen_trainings, shown_note
 from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN, side_means, training_row
 from perfsuite.formatting import printable_json
 
 if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
+    from perfsuite.analysis.verdicts.row_choice import RowChoice
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
@@ -57,22 +60,34 @@ def _metric_json(metric: MetricVerdict, unit: str) -> dict[str, Any]:
     }
 
 
-SCHEMA = "perfsuite-compare-5"
+SCHEMA = "perfsuite-compare-6"
 """Of the JSON: a program that reads it checks this first. Version 2: ratio and interval are those of the change as
 measured, p values are two-sided. Version 3: `trainings`, which the summary counts too.
-Version 4: the verdict `failed`, and `num_failed`."""
+Version 4: the verdict `failed`, and `num_failed`. Version 6: `groups`, geometric means."""
 
 
-def comparison_json(comparison: Comparison) -> str:
-    """Return the comparison as one JSON object: schema, method, benchmarks (a line each), trainings, summary, notes."""
-    benchmarks = ",\n".join(_dumps(_benchmark(one)) for one in comparison.benchmarks)
+def comparison_json(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> str:
+    """Return the comparison as one JSON object.
+
+    Its keys: schema, method, benchmarks (a line each), groups, trainings, summary, notes.
+
+    Args:
+        comparison: What was decided.
+        choice: Which benchmarks and trainings it lists; unfiltered and unsorted they stand in the order of the files.
+    """
+    is_chosen = choice != ALL_ROWS
+    shown = chosen_benchmarks(comparison, choice) if is_chosen else comparison.benchmarks
+    trainings = chosen_trainings(comparison, choice) if is_chosen else comparison.trainings.verdicts
+    notes = [*shown_note(comparison, choice), *comparison.notes, *comparison.trainings.notes]
+    benchmarks = ",\n".join(_dumps(_benchmark(one)) for one in shown)
     parts = {
         "schema": _dumps(SCHEMA),
         "method": _dumps(_method(comparison)),
         "benchmarks": f"[\n{benchmarks}\n]" if benchmarks else "[]",
-        "trainings": _dumps([training_json(one) for one in comparison.trainings.verdicts]),
+        "groups": _dumps([one.columns() for one in comparison_groups(comparison)]),
+        "trainings": _dumps([training_json(one) for one in trainings]),
         "summary": _dumps({**dict.fromkeys(WORST_FIRST, 0), **comparison.count()}),
-        "notes": _dumps([*comparison.notes, *comparison.trainings.notes]),
+        "notes": _dumps(notes),
     }
     text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
     return printable_json(f"{{\n{text}\n}}\n")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.consistency import consistency_findings
+from perfsuite.analysis.frames.extra_info import PREFIX, SHORT_CHARACTERS, extra_text
 from perfsuite.analysis.frames.labels import has_any, name_column, shared_in_words, varying
 from perfsuite.analysis.frames.noise_floor import noise_notes
 from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
@@ -24,6 +25,8 @@ from perfsuite.analysis.tables.table import Column, Priority, Table, metric_colu
 from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from perfsuite.analysis.frames.results import Results
 
 
@@ -119,6 +122,7 @@ def plain_table(results: Results) -> Table:
         columns=shown(
             *distinguishing_columns(frame),
             text_column(name_column(frame), "benchmark", foldable=True),
+            *(_extra_column(str(name), frame) for name in frame if str(name).startswith(PREFIX)),
             *(_duration_column(key, shown_when=is_shown, is_main=key == main) for key, is_shown in times.items()),
             *(
                 metric_column(key, shown_when=has_any(frame, key, zero=True), priority=Priority.DETAIL)
@@ -126,6 +130,20 @@ def plain_table(results: Results) -> Table:
             ),
         ),
         notes=(*notes, *notes_of(results)),
+    )
+
+
+def _extra_column(name: str, frame: pd.DataFrame) -> Column:
+    """Show what a suite wrote in `extra_info`; numbers as such where there is nothing else."""
+    known = [value for value in frame[name] if extra_text(value) != "-"]
+    is_numeric = bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    is_short = all(len(extra_text(value)) <= SHORT_CHARACTERS for value in known)
+    return Column(
+        heading=name.removeprefix(PREFIX),
+        show=lambda row: extra_text(row[name]),
+        numeric=is_numeric,
+        foldable=not is_short,
+        priority=Priority.NORMAL,
     )
 
 

@@ -6,51 +6,70 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.frames.group_means import group_label
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
-from perfsuite.analysis.tables.table import Column, Table, shown
-from perfsuite.analysis.tables.training_verdicts import trainings_table
+from perfsuite.analysis.tables.table import Column, Priority, Table, shown
+from perfsuite.analysis.tables.training_verdicts import shown_num, shown_peaks, shown_times, trainings_table
+from perfsuite.analysis.verdicts.groups import comparison_groups
 from perfsuite.analysis.verdicts.metric_verdict import metric_columns
-from perfsuite.analysis.verdicts.ranking import ranked
-from perfsuite.analysis.verdicts.training_rows import training_rows
-from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
-from perfsuite.formatting import duration, plural
+from perfsuite.analysis.verdicts.row_choice import (
+    ALL_ROWS,
+    chosen_benchmarks,
+    chosen_trainings,
+    shown_note,
+)
+from perfsuite.analysis.verdicts.training_rows import training_row
+from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_change, shown_verdict
+from perfsuite.formatting import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsuite.analysis.frames.group_means import GroupMean
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import Verdict
+    from perfsuite.analysis.verdicts.row_choice import RowChoice
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return the comparison as a table, the worst verdicts and the largest changes first."""
-    benchmarks = ranked(comparison)
-    labels = _labels(benchmarks)
-    rows = [_row(benchmark, label) for benchmark, label in zip(benchmarks, labels, strict=True)]
-    memory = any(benchmark.memory is not None for benchmark in benchmarks)
+def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Table:
+    """Return the comparison as a table, the worst verdicts and the largest changes first.
+
+    Args:
+        comparison: What was decided.
+        choice: Which rows are shown, and in which order.
+    """
+    labels = _labels(comparison.benchmarks)
+    rows = [_row(benchmark, labels[id(benchmark)]) for benchmark in chosen_benchmarks(comparison, choice)]
+    memory = any(row["memory_ratio"] is not None for row in rows)
     reasons = {row["reason"] for row in rows}
     shared_reason = reasons.pop() if len(rows) > 1 and len(reasons) == 1 else None
     typical = comparison.typical
     judged = typical is not None and bool(typical.judged.any())
     by_others = typical is not None and bool(typical.by_others.any())
-    ratio_heading = "ratio [95%]" if judged else "ratio"
+    change_heading = "change [95%]" if judged else "change"
+    columns = shown(
+        Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
+        Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
+        Column(heading="times", show=shown_times, numeric=True),
+        Column(
+            heading=change_heading, show=lambda row: shown_change(row, "time"), numeric=True, priority=Priority.MAIN
+        ),
+        Column(heading="n", show=shown_num, numeric=True),
+        Column(heading="detectable %", show=_detectable, numeric=True, shown_when=judged, priority=Priority.DETAIL),
+        Column(heading="peak memory", show=shown_peaks, numeric=True, shown_when=memory),
+        Column(heading="reason", show=lambda row: row["reason"], foldable=True, shown_when=shared_reason is None),
+    )
+    what = "all benchmarks" if len(rows) == len(comparison.benchmarks) else "all that are shown"
     return Table(
         title=_headline(comparison),
         frame=rows,
-        columns=shown(
-            Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
-            Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
-            Column(heading="times", show=_times, numeric=True),
-            Column(heading=ratio_heading, show=lambda row: shown_ratio(row, "time"), numeric=True),
-            Column(heading="detectable %", show=_detectable, numeric=True, shown_when=judged),
-            Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True, shown_when=memory),
-            Column(heading="reason", show=lambda row: row["reason"], foldable=True, shown_when=shared_reason is None),
-        ),
+        columns=columns if rows else (),
         notes=(
-            *([f"all benchmarks: {shared_reason}"] if shared_reason is not None else []),
-            *_legend(comparison, judged=judged, by_others=by_others),
+            *([f"{what}: {shared_reason}"] if shared_reason is not None else []),
+            *(_legend(comparison, judged=judged, by_others=by_others) if rows else []),
             *comparison.notes,
         ),
     )
@@ -77,17 +96,18 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
     what = f"geometric mean over processes of the {statistic} of their rounds"
     if all(one.time.ratio is None for one in comparison.benchmarks):
         return []
-    lines = [f"times: baseline -> candidate, {what}; ratio: candidate / baseline{' [95% interval]' if judged else ''}"]
+    interval = " [95% interval]" if judged else ""
+    lines = [f"times: baseline -> candidate, {what}; change: of the time{interval}; n: processes a side"]
     if judged:
         lines.append("detectable: the smallest slowdown that is found with a probability of 95%")
         lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
     if by_others:
-        lines.append("relative to the others: the ratio over what the benchmarks have in common [95%], significant")
+        lines.append("relative to the others: the change beyond what the benchmarks have in common [95%], significant")
     if judged and typical.interleaved and any(one.verdict == "inconclusive" for one in comparison.benchmarks):
         lines.append("scatter: standard deviation between processes of one side, shrunk towards the other benchmarks")
         lines.append(
-            "needs N a side: so many processes give a verdict with a probability of 95%: where the ratio is within the "
-            "minimum effect, if nothing changed; where it is beyond, if it is the true one"
+            "needs N a side: so many processes give a verdict with a probability of 95%: where the change is within "
+            "the minimum effect, if nothing changed; where it is beyond, if it is the true one"
         )
     return lines
 
@@ -102,11 +122,15 @@ def _headline(comparison: Comparison) -> str:
     return f"{counts}; {candidate} of the candidate against {baseline} of the baseline"
 
 
-def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
-    """Name benchmarks by their workload, else by the part of their name behind the module, where that is unique."""
+def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> dict[int, str]:
+    """Name benchmarks by their workload, else by the part of their name behind the module, where that is unique.
+
+    Returns:
+        The names by the `id` of the verdict: two workloads may have one full name.
+    """
     short = [one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label for one in benchmarks]
     counts = Counter(short)
-    return [name if counts[name] == 1 else one.fullname for name, one in zip(short, benchmarks, strict=True)]
+    return {id(one): name if counts[name] == 1 else one.fullname for name, one in zip(short, benchmarks, strict=True)}
 
 
 def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:
@@ -142,14 +166,6 @@ def _reason(benchmark: BenchmarkVerdict) -> str:
     return benchmark.time.reason
 
 
-def _times(row: dict[str, Any]) -> str:
-    if row["time_baseline_s"] is None or row["time_candidate_s"] is None:
-        return "-"
-    before, after = duration(row["time_baseline_s"]), duration(row["time_candidate_s"])
-    value, unit = before.split()
-    return f"{value if after.endswith(f' {unit}') else before} -> {after}"
-
-
 def _detectable(row: dict[str, Any]) -> str:
     return "n/a" if row["time_mde95"] is None else f"{100 * row['time_mde95']:.1f}"
 
@@ -157,34 +173,85 @@ def _detectable(row: dict[str, Any]) -> str:
 CHANGED: tuple[Verdict, ...] = ("failed", "regressed", "improved", "missing", "new", "incomparable")
 
 
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Return the comparison as tables: of benchmarks, and of full trainings, as far as there are any."""
-    trainings = trainings_table(comparison.trainings, comparison.alpha)
-    if trainings is None:
-        return [comparison_table(comparison)]
-    if not comparison.benchmarks:
-        return [dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))]
-    return [comparison_table(comparison), trainings]
+def comparison_tables(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> list[Table]:
+    """Return the comparison as tables: of benchmarks, of groups of them, and of full trainings, if there are any.
+
+    Args:
+        comparison: What was decided.
+        choice: Which rows are shown, and in which order.
+    """
+    trainings = trainings_table(comparison, choice)
+    found = [comparison_table(comparison, choice)] if comparison.benchmarks or trainings is None else []
+    groups = comparison_groups(comparison)
+    found += [groups_table(groups)] if groups else []
+    if trainings is not None and not found:
+        trainings = dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))
+    found += [] if trainings is None else [trainings]
+    found[0] = dataclasses.replace(found[0], notes=(*shown_note(comparison, choice), *found[0].notes))
+    return found
 
 
-def comparison_rows(comparison: Comparison) -> Table:
-    """Return one table of all rows, `kind` tells which is a full training; absent values are None."""
-    kinds = {"benchmark": comparison_table(comparison).rows(), "training": training_rows(comparison.trainings)}
+def groups_table(groups: Sequence[GroupMean]) -> Table:
+    """Return geometric means as a table."""
+    rows = [{"label": group_label(one.by, one.value), **one.columns()} for one in groups]
+    has_interval = any(row["ratio_level"] is not None for row in rows)
+    note = "change: of the time, geometric mean over the benchmarks of a group"
+    return Table(
+        title="Geometric means of candidate / baseline",
+        frame=rows,
+        columns=(
+            Column(heading="group", show=lambda row: row["label"]),
+            Column(heading="benchmarks", show=lambda row: f"{row['num_cells']:,}", numeric=True),
+            Column(
+                heading="change [95%]" if has_interval else "change",
+                show=lambda row: percent_change_text(row["ratio"], row["ratio_low"], row["ratio_high"]),
+                numeric=True,
+            ),
+        ),
+        notes=(f"{note}; [95% interval]: a process, by its mean over them, is one sample" if has_interval else note,),
+    )
+
+
+def comparison_rows(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Table:
+    """Return one table of the rows, `kind` tells which is a full training; absent values are None.
+
+    Args:
+        comparison: What was decided.
+        choice: Which rows it has, and in which order.
+    """
+    benchmarks = comparison_table(comparison, choice).rows()
+    trainings = [training_row(one) for one in chosen_trainings(comparison, choice)]
+    kinds = {"benchmark": benchmarks, "training": trainings}
     names = dict.fromkeys(name for rows in kinds.values() for row in rows for name in row)
     rows = [{"kind": kind, **dict.fromkeys(names), **row} for kind, of_kind in kinds.items() for row in of_kind]
     return Table(title=_headline(comparison), frame=rows, columns=())
 
 
-def comparison_markdown(comparison: Comparison) -> str:
-    """Return the comparison for a pull request: what changed first, everything folded below."""
-    tables = comparison_tables(comparison)
-    heads = []
-    for table in tables:
-        assert isinstance(table.frame, list)  # noqa: S101 - for the type checker: built so above
-        changed = [row for row in table.frame if row["verdict"] in CHANGED]
-        cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
-        shown = changed[:HEAD_ROWS] if cut else changed
-        columns = table.columns if changed else ()
-        heads.append(Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes))
-    what = [*(["benchmarks"] if comparison.benchmarks else []), "full trainings"]
-    return render_comments(list(zip(tables, heads, strict=True)), what=what)
+def comparison_markdown(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> str:
+    """Return the comparison for a pull request: what changed first, everything folded below.
+
+    Args:
+        comparison: What was decided.
+        choice: Which rows are shown, and in which order.
+    """
+    tables = comparison_tables(comparison, choice)
+    shown = [(table, _changed_rows(table)) for table in tables]
+    return render_comments(shown, what=[_kind_of_rows(table) for table in tables])
+
+
+def _changed_rows(table: Table) -> Table | None:
+    """Return what is seen first of verdicts, those that changed; None of other tables."""
+    rows = table.rows()
+    if not rows or "verdict" not in rows[0]:
+        return None
+    changed = [row for row in rows if row["verdict"] in CHANGED]
+    cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
+    shown = changed[:HEAD_ROWS] if cut else changed
+    columns = table.columns if changed else ()
+    return Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes)
+
+
+def _kind_of_rows(table: Table) -> str:
+    if table.title.startswith("Full trainings"):
+        return "full trainings"
+    return "benchmarks" if table.columns and table.columns[0].heading == "verdict" else "groups"

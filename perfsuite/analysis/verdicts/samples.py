@@ -11,6 +11,7 @@ from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.statistics.effect import LOWER_QUANTILES
 from perfsuite.analysis.statistics.rounds import QUANTILES, have_like_rounds
 from perfsuite.analysis.verdicts.outcomes import split_outcomes, tally_outcomes
+from perfsuite.analysis.verdicts.quick_results import without_quick
 from perfsuite.analysis.verdicts.sample_notes import about_file, mixed_versions, not_compared
 from perfsuite.errors import ResultFileError
 
@@ -88,6 +89,8 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     old, new = _without_copies(baseline, notes), _without_copies(candidate, notes)
     _check_other_runs(old, new)
     notes += [note for process in (*old, *new) for note in about_file(process)]
+    old, new, of_quick = without_quick(old, new)
+    notes += of_quick
     trainings = tuple(tuple(one for process in side for one in process.trainings) for side in (old, new))
     notes += unstated_in_words([one.record for side in trainings for one in side])
     all_trainings = [*trainings[0], *trainings[1]]

@@ -6,23 +6,17 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.verdicts.metric_verdict import metric_columns
-from perfsuite.analysis.verdicts.ranking import ranked_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.frames.training_cells import TrainingCell
-    from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison, TrainingVerdict
+    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
     from perfsuite.records.training import TrainingRecord
 
 
 ALSO_SHOWN = ("training_images_per_second", "time_to_target_s", "num_skipped_steps", "num_interruptions", "lost_time_s")
 """Metrics of both sides without a verdict of their own: they follow from accuracy and time, or may be their causes."""
-
-
-def training_rows(found: TrainingComparison) -> list[dict[str, Any]]:
-    """Return a row per cell, everything in base units."""
-    return [training_row(one) for one in ranked_trainings(found)]
 
 
 def training_row(one: TrainingVerdict) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""How tables and figures show a verdict, and a ratio that has an interval or none."""
+"""How tables and figures show a verdict, and a change that has an interval or none."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.change_text import percent_change_text
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
 
 if TYPE_CHECKING:
@@ -40,14 +41,10 @@ def shown_verdict(row: dict[str, Any]) -> str:
     return f"{SYMBOLS[row['verdict']]} {row['verdict']}"
 
 
-def shown_ratio(row: dict[str, Any], name: str) -> str:
-    """Return the ratio of a metric of a row, with its interval; memory is deterministic and has none."""
-    ratio, low, high = row[f"{name}_ratio"], row[f"{name}_ratio_low"], row[f"{name}_ratio_high"]
-    if ratio is None:
-        return "-"
-    if low is None or high is None or name == "memory":
-        return f"{ratio:.3f}"
-    return f"{ratio:.3f} [{low:.3f}, {high:.3f}]"
+def shown_change(row: dict[str, Any], name: str) -> str:
+    """Return the change of a metric of a row in percent, with its interval where it has one."""
+    ratio, low, high = (row[f"{name}_ratio{end}"] for end in ("", "_low", "_high"))
+    return "-" if ratio is None else percent_change_text(ratio, low, high)
 
 
 def count_verdicts(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,14 @@ def test_more_than_two_machines_give_a_pivot(files: dict[str, Path]) -> None:
     found = across([files["t4"], files["t4 again"]], [files["a10"], files["h100"]], ["gpu"])
     assert found.environments == ("Tesla T4", "NVIDIA A10", "NVIDIA H100")
     text = shown(across_tables(found))
-    for expected in ("A10", "H100", "0.400 (", "0.100 (", "AMP vs FP32, in each environment", "spread within one run"):
+    for expected in (
+        "A10",
+        "H100",
+        "2.50x faster (",
+        "10.0x faster (",
+        "AMP vs FP32, in each environment",
+        "spread within one run",
+    ):
         assert expected in text
     lines = [line for line in text.splitlines() if line.startswith("resnet18 fp32 train_step b128")]
     assert len(lines) == 1
@@ -127,4 +136,60 @@ def test_every_format_is_written_and_nothing_is_gated(
     out = capsys.readouterr().out
     assert "2.15.0" in out
     if name == "json":
-        assert json.loads(out)["schema"] == "perfsuite-across-3"
+        assert json.loads(out)["schema"] == "perfsuite-across-4"
+
+
+def across_csv(files: dict[str, Path], capsys: pytest.CaptureFixture[str], *more: str) -> list[dict[str, str]]:
+    sides = ["--baseline", str(files["t4"]), "--candidate", str(files["a10"]), str(files["h100"])]
+    assert main(["compare", *sides, "--across", "gpu", *more, "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    assert ("shown: " in err) == ("--select" in more)
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+def test_rows_of_environments_are_selected_and_sorted(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = across_csv(files, capsys)
+    some = across_csv(files, capsys, "--select", "AMP and not fp32")
+    assert some == [row for row in everything if "amp" in row["label"]]
+    by_name = across_csv(files, capsys, "--sort", "name")
+    assert [row["label"] for row in by_name[:4]] == sorted(row["label"] for row in everything[:4])
+    by_time = across_csv(files, capsys, "--sort", "time")
+    times = [float(row["time_baseline_s"]) for row in by_time if row["kind"] == "benchmark"]
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_selection_of_nothing_across_environments_is_one_line(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = ["--baseline", str(files["t4"]), "--candidate", str(files["a10"])]
+    assert main(["compare", *sides, "--across", "gpu", "--select", "vgg"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("shown: none of 3 rows (--select 'vgg'); geometric means are of all") == 1
+    assert "resnet18 fp32" not in out
+
+
+@pytest.mark.parametrize(("more", "option"), [(["--only", "regressed"], "--only"), (["--sort", "verdict"], "--sort")])
+def test_verdicts_are_refused_as_a_choice_where_there_are_none(
+    files: dict[str, Path], more: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = ["--baseline", str(files["t4"]), "--candidate", str(files["a10"])]
+    assert main(["compare", *sides, "--across", "gpu", *more]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"perfsuite: error: {option}")
+    assert "--across gives no verdicts; use --select, --sort change, name, time" in err
+
+
+def test_times_peaks_and_processes_of_both_sides_stand_in_every_row(files: dict[str, Path]) -> None:
+    again = files["torch215"].with_name("again.json")
+    again.write_text(json.dumps(environment_file("ffffff", scale=1.1, peak=900, torch="2.15.0")))
+    found = across([files["t4"], files["t4 again"]], [files["torch215"], again], ["torch"])
+    for row in found.changes:
+        assert row["time_candidate_s"] / row["time_baseline_s"] == pytest.approx(row["ratio"])
+        assert row["memory_candidate_bytes"] / row["memory_baseline_bytes"] == pytest.approx(row["memory_ratio"])
+        assert (row["num_baseline"], row["num_candidate"]) == (2, 2)
+    text = shown(across_tables(found))
+    (line,) = (line for line in text.splitlines() if line.startswith("resnet18 fp32 train_step b128"))
+    for expected in ("100.0 ms", " 2  ", "1.10x slower [", "1,000", "900.0 (-10.0%)"):
+        assert expected in line, line

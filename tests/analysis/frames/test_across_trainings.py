@@ -78,7 +78,14 @@ def test_files_with_full_trainings_alone_are_compared_across_gpus(tmp_path: Path
         assert entry["ratio_basis"] is None  # one process a side
         assert entry["memory_ratio"] == 1.0
     text = shown(found)
-    for expected in ("Full trainings against Tesla T4", "-1.00 [", "0.500 [no interval]", "83.00", "82.00"):
+    for expected in (
+        "Full trainings against Tesla T4",
+        "-1.00 [",
+        "2.00x faster [no interval]",
+        "3,600 -> 1,800 s",
+        "83.00",
+        "82.00",
+    ):
         assert expected in text
     assert "regressed" not in text
     assert text.count("no verdicts: the sides differ in machine or version on purpose") == 1
@@ -153,7 +160,7 @@ def test_accuracies_are_those_that_compare_gives_for_the_same_files(
     compared = {one["label"]: one["accuracy"] for one in json.loads(capsys.readouterr().out)["trainings"]}
     assert main([*arguments, "--across", "torch", "--format", "json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["schema"] == "perfsuite-across-3"
+    assert content["schema"] == "perfsuite-across-4"
     assert len(content["trainings"]) == len(compared) == 2
     for entry in content["trainings"]:
         expected = compared[entry["label"]]
@@ -222,7 +229,7 @@ def test_how_many_images_are_evaluated_at_once_does_not_separate_machines_and_a_
     assert all(entry["accuracy_change"] is None for entry in others)
 
 
-def test_benchmarks_and_full_trainings_of_one_call_are_four_tables_and_one_csv(
+def test_benchmarks_and_full_trainings_of_one_call_are_tables_and_one_csv(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = []
@@ -234,7 +241,14 @@ def test_benchmarks_and_full_trainings_of_one_call_are_four_tables_and_one_csv(
         records = [trained(precision, run_id=name, environment=environment) for precision in BOTH]
         paths.append(write_trainings(tmp_path, name, records, environment=environment, steps=steps))
     sides = ["compare", "--baseline", str(paths[0]), "--candidate", str(paths[1]), "--across", "gpu"]
-    assert len(across_tables(across(paths[:1], paths[1:], ["gpu"]))) == 4
+    titles = [table.title for table in across_tables(across(paths[:1], paths[1:], ["gpu"]))]
+    assert titles == [
+        "Time and peak memory against Tesla T4",
+        "Geometric means against Tesla T4",
+        "AMP vs FP32, in each environment",
+        "Full trainings against Tesla T4",
+        "AMP vs FP32 of full trainings, in each environment",
+    ]
     assert main([*sides, "--format", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["kind"] for row in rows] == [

@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.pooled import first_rows, pooled_benchmarks
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,14 @@ def test_a_single_run_stays_as_it_is_and_environments_are_never_put_together(fil
     assert sorted(frame["num_processes"].unique()) == [1, 5]
     assert len(frame) == 36
     assert len(first_rows(collect([*files, other]))) == 36
+
+
+def test_by_file_every_run_has_its_own_row(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collect", *map(str, files), "--by-file"]) == 0
+    text = capsys.readouterr().out
+    assert all(text.count(path.name) == 18 for path in files)
+    assert main(["collect", *map(str, files)]) == 0
+    assert not any(path.name in capsys.readouterr().out for path in files)
 
 
 def test_a_warning_of_some_runs_says_of_how_many(files: list[Path]) -> None:

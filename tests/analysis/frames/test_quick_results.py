@@ -9,6 +9,7 @@ from builders import make_content, make_entry, make_pair, make_paired_entry, mak
 
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.tables.registry import build_table
+from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.process_results import read_process
 from perfsuite.analysis.verdicts.samples import join_sides
 
@@ -37,11 +38,30 @@ def test_quick_results_are_left_out_beside_full_ones_with_a_note(write_result: C
     assert any("first.json: measured with --perf-quick, left out" in note for note in results.notes)
 
 
-def test_a_comparison_joins_quick_results_with_their_like_only(write_result: Callable[..., Path]) -> None:
+def test_a_quick_result_beside_a_full_one_is_one_row_and_one_note(write_result: Callable[..., Path]) -> None:
     quick, full = (read_process(write(write_result, name, quick=name == "first")) for name in ("first", "full"))
-    sides = join_sides([quick], [full])
-    assert len(sides.keys) == 2
-    assert "measured with --perf-quick, and compared with their like only: 1 results" in sides.notes
+    for sides, verdict, name in (((full, quick), "missing", "candidate"), ((quick, full), "new", "baseline")):
+        comparison = compare(join_sides([sides[0]], [sides[1]]))
+        (found,) = comparison.benchmarks
+        assert found.verdict == verdict
+        assert "measured with --perf-quick only, which is not compared with a full measurement" in found.time.reason
+        note = f"not compared with full measurements: 1 quick result of the {name} (--perf-quick)"
+        assert [line for line in comparison.notes if "--perf-quick" in line] == [note]
+
+
+def test_a_quick_result_in_a_side_of_full_ones_changes_no_row(write_result: Callable[..., Path]) -> None:
+    files = {name: read_process(write(write_result, name, quick=name == "quick")) for name in ("quick", "a", "b")}
+    with_quick = compare(join_sides([files["a"], files["quick"]], [files["b"]]))
+    without = compare(join_sides([files["a"]], [files["b"]]))
+    assert with_quick.benchmarks == without.benchmarks
+
+
+def test_quick_results_alone_are_compared_with_their_like(write_result: Callable[..., Path]) -> None:
+    one, other = (read_process(write(write_result, name, quick=True)) for name in ("one", "other"))
+    comparison = compare(join_sides([one], [other]))
+    (found,) = comparison.benchmarks
+    assert found.time.ratio == 1.0
+    assert "measured with --perf-quick, and compared with their like only: 2 results" in comparison.notes
 
 
 def test_the_table_of_speed_ups_says_at_whose_clock_turns_ran(write_result: Callable[..., Path]) -> None:

@@ -214,6 +214,17 @@ def test_one_command_judges_benchmarks_and_full_trainings(
     assert "failed (--fail-on regressed,missing,unjudged): 3 regressed" in captured.err
 
 
+def test_full_trainings_are_filtered_with_the_benchmarks(
+    mixed: tuple[list[Path], list[Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(*mixed, "--select", "amp", "--format", "json")) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert (len(content["trainings"]), content["benchmarks"]) == (1, [])
+    assert "amp" in content["trainings"][0]["label"]
+    assert sum(content["summary"].values()) == 4
+    assert content["notes"][0].startswith("shown: 1 of 4 rows (--select 'amp')")
+
+
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex", "csv", "json"])
 def test_every_format_holds_both(
     mixed: tuple[list[Path], list[Path]], name: str, capsys: pytest.CaptureFixture[str]
@@ -234,7 +245,7 @@ def test_every_format_holds_both(
         assert (len(content["benchmarks"]), len(content["trainings"])) == (2, 2)
         assert content["summary"]["regressed"] == 3
     else:
-        for expected in ("train", "-3.00", "85.00", "resnet18 amp", "1.10"):
+        for expected in ("train", "-3.00", "85.00", "resnet18 amp", "+10.0"):
             assert expected in out
         assert ("<details>" in out) == (name == "markdown")
 
