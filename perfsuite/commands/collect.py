@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.extra_info import with_extra_info
 from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
+from perfsuite.analysis.frames.pooled import by_file
 from perfsuite.analysis.frames.selection import parse_expression
 from perfsuite.analysis.load.saved_table import is_saved_table, read_saved_table
 from perfsuite.analysis.tables.pull_request import render_comment
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from perfsuite.analysis.frames.pooled import by_file
-from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.tables.table import Table
     from perfsuite.commands.parser import Parser
 
