@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
+from perfsuite.analysis.frames.prices import OPTION as PRICE
+from perfsuite.analysis.frames.prices import read_prices
 from perfsuite.analysis.load.saved_table import is_saved_table, read_saved_table
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.registry import TABLES, build_table, held_tables
 from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.speedup import steps_summary
+from perfsuite.commands.gpu_options import AGAINST, add_price, baseline_label, device_prices
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
 from perfsuite.commands.streams import say, write
-from perfsuite.errors import ResultFileError
+from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.parsing import choose
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.tables.table import Table
     from perfsuite.commands.parser import Parser
+
+GPUS_TABLE = "gpus"
 
 SEVERAL_TABLES = ("terminal", "markdown")
 """Formats that hold more than one table."""
@@ -44,6 +49,10 @@ def add_options(command: Parser) -> None:
         metavar="NAME",
         help=f"{listed}; default: what the files hold".replace("%", "%%"),
     )
+    add_price(command)
+    command.add_argument(
+        AGAINST, metavar="NAME", help="compare speeds with this GPU, by a part of its name; default: the first file's"
+    )
     add_output(command)
 
 
@@ -52,11 +61,19 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     if options.table is not None:
         choose(TABLES, options.table, kind="table")
+    prices = read_prices(options.price)
+    for option, value in ((PRICE, prices), (AGAINST, options.against)):
+        if value and options.table != GPUS_TABLE:
+            raise InvalidChoiceError(f"{option} is of one table alone: add --table {GPUS_TABLE}, or leave it out")
     check_output(options, options.files)
     saved = [path for path in options.files if is_saved_table(path)]
     if saved:
         return _show_saved(saved[0], options)
     results = collect_with_noise_floor(options.files)
+    if options.table == GPUS_TABLE:
+        against, by_device = baseline_label(options.against, results), device_prices(prices, results)
+        choices = {"against": against, "prices": by_device}
+        return show(build_table(GPUS_TABLE, results, **choices), options)
     if options.table is not None:
         return _show_one(options.table, results, options)
     names = held_tables(results)
