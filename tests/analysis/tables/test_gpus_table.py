@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest import CaptureFixture
-
 
 @pytest.fixture
 def files(write_result: Callable[..., Path]) -> list[str]:
@@ -46,13 +44,15 @@ def files(write_result: Callable[..., Path]) -> list[str]:
     return [str(path) for path in found]
 
 
-def gpus(*arguments: str, capsys: CaptureFixture[str], status: int = 0) -> str:
+def gpus(*arguments: str, capsys: pytest.CaptureFixture[str], status: int = 0) -> str:
     assert main(["collect", "--table", "gpus", *arguments]) == status
     captured = capsys.readouterr()
     return captured.out if status == 0 else captured.err
 
 
-def test_the_table_says_what_is_compared_and_what_is_projected(files: list[str], capsys: CaptureFixture[str]) -> None:
+def test_the_table_says_what_is_compared_and_what_is_projected(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     text = gpus(*files, "--price", "t4=0.35,a100=2.5", capsys=capsys)
     rows = [line.split() for line in text.splitlines() if line.startswith("resnet18  ")]
     assert [row[:5] for row in rows] == [
@@ -69,7 +69,9 @@ def test_the_table_says_what_is_compared_and_what_is_projected(files: list[str],
     assert "cost: hours x price per hour as given (T4 0.35, A100 2.5)" in text
 
 
-def test_csv_and_json_have_base_units_and_say_what_is_predicted(files: list[str], capsys: CaptureFixture[str]) -> None:
+def test_csv_and_json_have_base_units_and_say_what_is_predicted(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = json.loads(gpus(*files, "--price", "t4=0.36", "--format", "json", capsys=capsys))
     by_gpu = {row["environment"]: row for row in rows}
     t4 = by_gpu["T4"]
@@ -91,7 +93,7 @@ def test_csv_and_json_have_base_units_and_say_what_is_predicted(files: list[str]
     assert float(table[0]["training_energy_joules"]) == t4["training_energy_joules"]
 
 
-def test_the_baseline_is_chosen_by_a_part_of_a_name(files: list[str], capsys: CaptureFixture[str]) -> None:
+def test_the_baseline_is_chosen_by_a_part_of_a_name(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(gpus(*files, "--against", "sxm4", "--format", "json", capsys=capsys))
     assert [(row["environment"], row["baseline"]) for row in rows] == [
         ("T4", "A100"),
@@ -116,7 +118,7 @@ def test_the_baseline_is_chosen_by_a_part_of_a_name(files: list[str], capsys: Ca
     ],
 )
 def test_what_cannot_be_meant_is_one_line_and_status_2(
-    files: list[str], arguments: list[str], message: str, capsys: CaptureFixture[str]
+    files: list[str], arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert gpus(*files, *arguments, capsys=capsys, status=2) == f"perfsuite: error: {message}\n"
 
@@ -124,7 +126,7 @@ def test_what_cannot_be_meant_is_one_line_and_status_2(
 @pytest.mark.parametrize("option", [["--price", "t4=1"], ["--against", "t4"]])
 @pytest.mark.parametrize("table", [[], ["--table", "steps"]])
 def test_options_of_this_table_are_refused_without_it(
-    files: list[str], option: list[str], table: list[str], capsys: CaptureFixture[str]
+    files: list[str], option: list[str], table: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["collect", *files, *table, *option]) == 2
     line = capsys.readouterr().err
@@ -132,7 +134,7 @@ def test_options_of_this_table_are_refused_without_it(
 
 
 def test_a_price_for_files_of_other_projects_is_refused(
-    files: list[str], foreign: Path, capsys: CaptureFixture[str]
+    files: list[str], foreign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert gpus(files[0], str(foreign), capsys=capsys).startswith("3 benchmarks")
     line = gpus(files[0], str(foreign), "--price", "t4=1", capsys=capsys, status=2)
@@ -163,7 +165,7 @@ def test_no_line_is_longer_than_the_terminal(files: list[str], width: int) -> No
     assert "V100" in text
 
 
-def test_one_gpu_alone_has_hours_and_cost_but_no_speed(files: list[str], capsys: CaptureFixture[str]) -> None:
+def test_one_gpu_alone_has_hours_and_cost_but_no_speed(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     text = gpus(files[0], "--price", "t4=1", capsys=capsys)
     assert "hours" in text
     assert "cost" in text
@@ -196,14 +198,14 @@ def test_the_page_of_one_gpu_has_the_section_only_with_its_price(files: list[str
 
 
 def test_a_price_that_is_no_gpus_of_the_page_is_one_line(
-    files: list[str], tmp_path: Path, capsys: CaptureFixture[str]
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", *files, "--price", "l4=0.35", "-o", str(tmp_path / "page.html")]) == 2
     assert "--price: unknown GPU or CPU 'l4'; in these files: T4, A100, V100" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
 
 
-def test_names_from_files_are_printable(write_result: Callable[..., Path], capsys: CaptureFixture[str]) -> None:
+def test_names_from_files_are_printable(write_result: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     import dataclasses
 
     hostile = dataclasses.replace(T4, device="GPU \x1b[31m\u202e<script>", gpu="GPU \x1b[31m")
