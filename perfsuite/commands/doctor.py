@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.tables.table import Column, Table, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.parser import EXIT_FAILED
 from perfsuite.formatting import plural
@@ -68,7 +68,7 @@ def doctor_table(checks: list[Check]) -> Table:
                 style=lambda row: STYLES[row["status"]],
             ),
             text_column("name", "what"),
-            text_column("found", foldable=True),
-            text_column("fix", "what to do", foldable=True),
+            text_column("found", foldable=True, priority=Priority.NORMAL),
+            text_column("fix", "what to do", foldable=True, priority=Priority.NORMAL),
         ),
     )

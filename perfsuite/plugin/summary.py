@@ -139,6 +139,10 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
     terminalreporter.write_line(f"Show again: {_command()} collect --table {table} {shlex.quote(shown_path(path))}")
 
 
+OTHER_WAYS = "perfsuite collect with -o table.csv"
+"""How the columns are shown for which the terminal is too narrow: pytest has no such option."""
+
+
 def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     """Return what there is to show, and the name of the first table."""
     from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
@@ -161,8 +165,8 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     for table in tables:
         # What holds for the file stands once, below the last table.
         notes = tuple(note for note in table.notes if note not in last.notes)
-        texts.append(render_terminal(replace(table, notes=notes), width=width, color=color))
-    texts.append(render_terminal(last, width=width, color=color))
+        texts.append(render_terminal(replace(table, notes=notes), width=width, color=color, other_ways=OTHER_WAYS))
+    texts.append(render_terminal(last, width=width, color=color, other_ways=OTHER_WAYS))
     return "\n".join(texts), names[0]
 
 

@@ -18,7 +18,7 @@ from perfsuite.analysis.frames.training_groups import (
     training_origins,
 )
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
-from perfsuite.analysis.tables.table import Column, Table, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, shown, text_column
 from perfsuite.analysis.tables.trainings import nothing
 from perfsuite.precisions import BASELINE
 
@@ -65,7 +65,7 @@ def confusion_table(results: Results) -> Table:
             text_column("model"),
             text_column("precision"),
             text_column("true"),
-            *(Column(heading=name[:5], show=_count(name), numeric=True) for name in CLASSES),
+            *(Column(heading=name, show=_count(name), numeric=True, priority=Priority.MAIN) for name in CLASSES),
         ),
         notes=(*notes, *notes_of(results)),
     )

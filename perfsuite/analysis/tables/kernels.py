@@ -11,7 +11,7 @@ from perfsuite.analysis.frames.labels import shared_in_words
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.tables.roofline import identity_columns
 from perfsuite.analysis.tables.shared_columns import distinguishing_columns, notes_of
-from perfsuite.analysis.tables.table import Column, Table, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -48,9 +48,9 @@ def kernels_table(results: Results) -> Table:
         columns=(
             *distinguishing_columns(results.benchmarks),
             *identity_columns(frame),
-            text_column("kernel", "kernel" if tensor_cores else "operator"),
+            text_column("kernel", "kernel" if tensor_cores else "operator", foldable=True),
             Column(heading="share %", show=lambda row: f"{100 * row['kernel_ratio']:.1f}", numeric=True),
-            Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True),
+            Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True, priority=Priority.MAIN),
             Column(heading="calls", show=lambda row: f"{row['num_calls']:.0f}", numeric=True),
         ),
         notes=(

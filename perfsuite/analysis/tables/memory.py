@@ -13,7 +13,7 @@ from perfsuite.analysis.tables.shared_columns import (
     notes_of,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN
-from perfsuite.analysis.tables.table import Table, metric_column, shown, text_column
+from perfsuite.analysis.tables.table import Priority, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,15 @@ _LEFT_OVER_ON_A_GPU = (
     "unexplained: measured minus predicted: the allocator's rounding, cuBLAS's workspace and, the rest of it, cuDNN's; "
     "anything larger is a leak"
 )
+
+
+_PRIORITIES = {
+    "activations_bytes": Priority.MAIN,
+    "parameters_bytes": Priority.NORMAL,
+    "predicted_peak_bytes": Priority.NORMAL,
+    "remainder_bytes": Priority.NORMAL,
+}
+"""Of the parts of a peak: those that differ most between precisions, and what checks the sum."""
 
 
 def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str, ...] = ()) -> Table:
@@ -48,8 +57,8 @@ def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str,
             text_column("precision"),
             batch,
             text_column("gradients", shown_when=differs(frame, "gradients")),
-            *(metric_column(key) for key in LEDGER_PARTS),
-            metric_column("peak_bytes"),
+            *(metric_column(key, priority=_PRIORITIES.get(key, Priority.DETAIL)) for key in LEDGER_PARTS),
+            metric_column("peak_bytes", priority=Priority.MAIN),
             *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in thesis),
         ),
         notes=notes,
@@ -76,10 +85,12 @@ def memory_table(results: Results) -> Table:
         columns=shown(
             *distinguishing_columns(frame),
             *(text_column(column, SHORT_HEADINGS.get(column)) for column in workload),
-            *(metric_column(key) for key in keys),
-            metric_column("rounding_bytes", shown_when="rounding_bytes" in itemised),
-            metric_column("cublas_workspace_bytes", shown_when="cublas_workspace_bytes" in itemised),
-            metric_column("peak_allocated_bytes", heading="measured"),
+            *(metric_column(key, priority=_PRIORITIES.get(key, Priority.DETAIL)) for key in keys),
+            metric_column("rounding_bytes", shown_when="rounding_bytes" in itemised, priority=Priority.DETAIL),
+            metric_column(
+                "cublas_workspace_bytes", shown_when="cublas_workspace_bytes" in itemised, priority=Priority.DETAIL
+            ),
+            metric_column("peak_allocated_bytes", heading="measured", priority=Priority.MAIN),
             metric_column("outside_torch_bytes", shown_when="outside_torch_bytes" in itemised),
         ),
         notes=(

@@ -27,7 +27,7 @@ from perfsuite.analysis.tables.shared_columns import (
     place_table_columns,
     warnings_column,
 )
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, ratio_column, shown, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -66,8 +66,13 @@ def interleaved_table(results: Results) -> Table:
         text_column("baseline_precision", "against", shown_when=differs(frame, "baseline_precision")),
         ratio_column("speedup_ratio", "speed-up", decimals=3),
         ratio_column("separate_speedup_ratio", "separate cells", decimals=3, shown_when=bool(separate)),
-        text_column("num_processes", "processes", shown_when=bool((frame["num_processes"] > 1).any())),
-        metric_column("num_blocks"),
+        text_column(
+            "num_processes",
+            "processes",
+            shown_when=bool((frame["num_processes"] > 1).any()),
+            priority=Priority.DETAIL,
+        ),
+        metric_column("num_blocks", priority=Priority.DETAIL),
         warnings_column(frame),
     )
     spread_of = _BLOCKS_OR_ROUNDS if separate else "blocks"
@@ -123,12 +128,12 @@ def overhead_table(results: Results) -> Table:
     columns = shown(
         *distinguishing_columns(frame),
         *_workload_columns(frame),
-        metric_column("time_median_s", source="baseline_time_s", heading="bare ms"),
+        metric_column("time_median_s", source="baseline_time_s", heading="bare ms", priority=Priority.NORMAL),
         metric_column("time_median_s", source="time_s", heading="reported ms"),
-        Column(heading="difference %", show=_difference, numeric=True),
-        metric_column("num_blocks"),
+        Column(heading="difference %", show=_difference, numeric=True, priority=Priority.MAIN),
+        metric_column("num_blocks", priority=Priority.DETAIL),
         warnings_column(frame),
-        text_column("outcome"),
+        text_column("outcome", priority=Priority.MAIN),
         _limit_column(shown_when=limits_differ),
     )
     interval = _OVER_BLOCKS.format(_block_order(results, "overhead", "bare", "reported"))
@@ -167,10 +172,10 @@ def input_pipeline_table(results: Results) -> Table:
         columns=shown(
             *place_table_columns(frame),
             *_workload_columns(frame),
-            metric_column("training_images_per_second"),
-            text_column("against"),
-            ratio_column("throughput_ratio", "throughput", decimals=3),
-            metric_column("num_blocks"),
+            metric_column("training_images_per_second", priority=Priority.NORMAL),
+            text_column("against", priority=Priority.KEY),
+            ratio_column("throughput_ratio", "throughput", decimals=3, priority=Priority.MAIN),
+            metric_column("num_blocks", priority=Priority.DETAIL),
             warnings_column(frame),
         ),
         notes=(

@@ -1,4 +1,4 @@
-"""The body of a table for a terminal: aligned columns, texts that may be folded folded, nothing ever cut.
+"""The body of a table for a terminal: aligned columns, long texts folded between words, nothing ever cut.
 
 rich's own tables hold an object for every character run of every cell: with 100,000 rows they took most of the time
 and more than a gigabyte. Here a cell is one string.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from perfsuite.analysis.tables.wrapping import num_cells, wrapped
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from perfsuite.analysis.tables.layout import Layout
     from perfsuite.analysis.tables.table import Column
 
-FOLDED_WIDTH = 28
-"""Columns that a text which may be folded keeps at least."""
-
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
+INDENT = 2
+"""Of a text below its row."""
+
+ABSENT = {"", "-"}
+"""Texts that say nothing: they are not shown above or below a row."""
 
 
 def table_lines(
@@ -24,88 +29,86 @@ def table_lines(
     rows: Sequence[dict[str, Any]],
     texts: Sequence[Sequence[str]],
     *,
-    width: int,
+    layout: Layout,
+    width: int | None,
     color: bool,
 ) -> list[str]:
-    """Return headings, a rule and the rows.
+    """Return headings, a rule and the rows; every cell of a row begins in its first line.
 
     Args:
-        columns: What is shown.
+        columns: Of the table.
         rows: What the styles are computed from.
         texts: Of each column, one a row, printable.
-        width: Of the terminal; lines are longer only where not even folding makes them fit.
+        layout: Where the columns are shown.
+        width: Of the terminal; None where there is none.
         color: Whether styles are written.
     """
-    headings = _headings(columns)
-    natural = [max(map(_cells, [*heading, *column])) for heading, column in zip(headings, texts, strict=True)]
-    foldable = [column.foldable for column in columns]
-    least = sum(min(one, FOLDED_WIDTH) if folds else one for one, folds in zip(natural, foldable, strict=True))
-    num_gaps = len(natural) - 1
-    gap = "  " if least + 2 * num_gaps <= width else " "
-    widths = _folded_widths(natural, foldable, width - len(gap) * num_gaps)
-    pads: list[Callable[[str, int], str]] = [_pad_left if column.numeric else _pad_right for column in columns]
+    shown = [columns[index] for index in layout.side_by_side]
+    widths, gap = layout.widths, " " * layout.gap
+    pads: list[Callable[[str, int], str]] = [_pad_left if column.numeric else _pad_right for column in shown]
 
     def line(cells: Sequence[str]) -> str:
         padded = [pad(cell, size) for pad, cell, size in zip(pads, cells, widths, strict=True)]
         return gap.join(padded).rstrip()
 
-    lines = [line(cells) for cells in zip(*headings, strict=True)]
-    if color:
-        lines = [_styled(text, "bold") for text in lines]
-    lines.append(RULE * (sum(widths) + len(gap) * num_gaps))
-    is_plain = not color and widths == natural
-    for row, cells in zip(rows, zip(*texts, strict=True), strict=True):
-        if is_plain:
+    def row_lines(cells: Sequence[str], styles: Sequence[str]) -> list[str]:
+        parts = [
+            [styled(part, style) for part in wrapped(cell, size)]
+            for cell, size, style in zip(cells, widths, styles, strict=True)
+        ]
+        num_lines = max(map(len, parts), default=0)
+        return [line(one) for one in zip(*(part + [""] * (num_lines - len(part)) for part in parts), strict=True)]
+
+    lines = row_lines([column.heading for column in shown], ["bold" if color else ""] * len(shown))
+    if shown:
+        lines.append(RULE * (sum(widths) + layout.gap * (len(shown) - 1)))
+    cells_of_rows: Iterator[tuple[str, ...]] = zip(*(texts[index] for index in layout.side_by_side), strict=True)
+    if not shown:
+        cells_of_rows = iter([()] * len(rows))
+    folded = [
+        place
+        for place, index in enumerate(layout.side_by_side)
+        if columns[index].foldable and max(map(num_cells, texts[index]), default=0) > widths[place]
+    ]
+    before: list[str] = []
+    for number, (row, cells) in enumerate(zip(rows, cells_of_rows, strict=True)):
+        if layout.above:
+            above = _labelled(columns, texts, layout.above, number)
+            if above != before:
+                lines += _above_lines(above, width or 1)
+                before = above
+        if not color and all(num_cells(cells[place]) <= widths[place] for place in folded):
             lines.append(line(cells))
         else:
-            styles = [column.style(row) if color else "" for column in columns]
-            lines += _row_lines(cells, widths, styles, line)
+            lines += row_lines(cells, [column.style(row) if color else "" for column in shown])
+        for text in _labelled(columns, texts, layout.below, number):
+            lines += wrapped(text, width or 1, indent=INDENT)
     return lines
 
 
-def _headings(columns: Sequence[Column]) -> list[list[str]]:
-    """Return the lines of each heading, all of the same number: numbers stand under one word a line."""
-    words = [column.heading.split(" ") if column.numeric else [column.heading] for column in columns]
-    num_lines = max(map(len, words))
-    return [[""] * (num_lines - len(lines)) + lines for lines in words]
+def _above_lines(parts: Sequence[str], width: int) -> list[str]:
+    """Return keys in as few lines as they fit into; one that is wider than a line is wrapped."""
+    lines: list[str] = []
+    for part in parts:
+        together = f"{lines[-1]}, {part}" if lines else part
+        if lines and num_cells(together) <= width:
+            lines[-1] = together
+        else:
+            lines += wrapped(part, width)
+    return lines
 
 
-def _folded_widths(natural: Sequence[int], foldable: Sequence[bool], width: int) -> list[int]:
-    """Return how wide each column is: the widest of those that may be folded are folded first."""
-    widths = list(natural)
-    indices = [index for index, folds in enumerate(foldable) if folds]
-    while indices and sum(widths) > width:
-        widest = max(indices, key=widths.__getitem__)
-        others = [widths[index] for index in indices if widths[index] < widths[widest]]
-        next_width = max([*others, FOLDED_WIDTH])
-        if widths[widest] <= next_width:
-            break
-        widths[widest] = max(next_width, widths[widest] - (sum(widths) - width))
-    return widths
-
-
-def _row_lines(
-    cells: Sequence[str], widths: Sequence[int], styles: Sequence[str], line: Callable[[Sequence[str]], str]
+def _labelled(
+    columns: Sequence[Column], texts: Sequence[Sequence[str]], indices: Sequence[int], number: int
 ) -> list[str]:
-    """Return the lines of a row, one where nothing has to be folded."""
-    parts: list[list[str]] = [
-        [_styled(part, style) for part in _folded(cell, size)]
-        for cell, size, style in zip(cells, widths, styles, strict=True)
+    """Return the cells of a row with their headings, without those that say nothing."""
+    return [
+        f"{columns[index].heading}: {texts[index][number]}" for index in indices if texts[index][number] not in ABSENT
     ]
-    num_lines = max(map(len, parts))
-    return [line(one) for one in zip(*(part + [""] * (num_lines - len(part)) for part in parts), strict=True)]
 
 
-def _folded(text: str, width: int) -> list[str]:
-    if _cells(text) <= width:
-        return [text]
-    from rich.console import Console
-    from rich.text import Text
-
-    return [part.plain.rstrip() for part in Text(text).wrap(Console(width=width), width, overflow="fold")]
-
-
-def _styled(text: str, style: str) -> str:
+def styled(text: str, style: str) -> str:
+    """Return a text in one of rich's styles; as it is without a style."""
     if not style or not text:
         return text
     from rich.color import ColorSystem
@@ -114,19 +117,10 @@ def _styled(text: str, style: str) -> str:
     return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
-def _cells(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
 def _shown_cells(text: str) -> int:
-    """Return the same of a text that may be styled."""
+    """Return how many columns a text takes that may be styled."""
     if "\x1b" not in text:
-        return _cells(text)
+        return num_cells(text)
     from rich.text import Text
 
     return Text.from_ansi(text).cell_len

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns
 from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
 from perfsuite.analysis.tables.shared_columns import SHORT_HEADINGS, batch_column, distinguishing_columns, notes_of
-from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 ALWAYS_SHOWN = ("model", "precision", "phase")
 
 WINOGRAD = "Winograd's algorithm needs up to 2.25 times fewer operations in a 3x3 convolution: FP32 may beat this limit"
+
+_PRIORITIES = {
+    "step_flops": Priority.DETAIL,
+    "probe_gemm_flops_per_second": Priority.DETAIL,
+    "probe_conv_flops_per_second": Priority.DETAIL,
+    "probe_copy_bytes_per_second": Priority.DETAIL,
+    "limit_s": Priority.MAIN,
+    "probe_ratio": Priority.MAIN,
+    "data_sheet_ratio": Priority.MAIN,
+}
 
 NO_LIMITS = "these results carry no probes of the device: they are older than the probes, or not perfsuite's"
 
@@ -40,7 +50,7 @@ def limits_table(results: Results) -> Table:
         columns=shown(
             *distinguishing_columns(frame),
             *identity_columns(frame),
-            *(metric_column(key) for key in keys),
+            *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("bound", shown_when=bool(frame["bound"].notna().any())),
         ),
         notes=(
@@ -80,9 +90,9 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
             text_column("model"),
             text_column("precision"),
             batch_column(frame),
-            metric_column("step_flops"),
-            metric_column("min_bytes"),
-            metric_column("limit_s"),
+            metric_column("step_flops", priority=Priority.DETAIL),
+            metric_column("min_bytes", priority=Priority.DETAIL),
+            metric_column("limit_s", priority=Priority.MAIN),
             text_column("bound_by", "bound by"),
             metric_column("limit_images_per_second"),
             metric_column("limit_training_s"),

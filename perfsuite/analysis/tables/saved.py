@@ -41,7 +41,6 @@ def saved_table(rows: list[dict[str, Any]], name: str) -> Table:
         frame=rows,
         columns=(*(text_column(key, foldable=key in NAMES) for key in keys), *_number_columns(numbers)),
         notes=tuple(notes),
-        num_key_columns=len(keys),
     )
 
 

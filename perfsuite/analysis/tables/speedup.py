@@ -18,7 +18,7 @@ from perfsuite.analysis.tables.shared_columns import (
     warnings_column,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN, steps_table
-from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Priority, Table, metric_column, ratio_column, shown, text_column
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
@@ -39,12 +39,22 @@ def speedup_table(results: Results) -> Table:
         *place_table_columns(results.benchmarks),
         *(text_column(key, SHORT_HEADINGS.get(key)) for key in varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)),
         text_column("precision", shown_when=differs(frame, "precision")),
-        metric_column("images_per_second", source="baseline_images_per_second", heading="FP32 images/s"),
+        metric_column(
+            "images_per_second",
+            source="baseline_images_per_second",
+            heading="FP32 images/s",
+            priority=Priority.NORMAL,
+        ),
         metric_column("images_per_second", heading=f"{other} images/s"),
-        ratio_column("speedup_ratio", "speed-up"),
-        metric_column("peak_allocated_bytes", source="baseline_peak_allocated_bytes", heading="FP32 peak MiB"),
-        metric_column("peak_allocated_bytes", heading=f"{other} peak MiB"),
-        metric_column("memory_ratio", heading="memory"),
+        ratio_column("speedup_ratio", "speed-up", priority=Priority.MAIN),
+        metric_column(
+            "peak_allocated_bytes",
+            source="baseline_peak_allocated_bytes",
+            heading="FP32 peak MiB",
+            priority=Priority.DETAIL,
+        ),
+        metric_column("peak_allocated_bytes", heading=f"{other} peak MiB", priority=Priority.DETAIL),
+        metric_column("memory_ratio", heading="memory", priority=Priority.MAIN),
         warnings_column(frame),
     )
     names = ", ".join(sorted(frame["precision"].unique()))

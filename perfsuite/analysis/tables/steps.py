@@ -16,7 +16,7 @@ from perfsuite.analysis.tables.shared_columns import (
     warnings_column,
     without,
 )
-from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, shown, text_column
 from perfsuite.formatting import duration
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ SOMETIMES_MEASURED = (
 )
 """Columns that are left out where no cell has anything to show in them."""
 
+_PRIORITIES = {
+    "time_median_s": Priority.MAIN,
+    "time_p90_s": Priority.DETAIL,
+    "peak_reserved_bytes": Priority.DETAIL,
+    "detectable_slowdown_ratio": Priority.DETAIL,
+}
+
 
 def notes_with_pairs(results: Results) -> tuple[str, ...]:
     """Return the notes, and where to find interleaved pairs."""
@@ -54,10 +61,13 @@ def steps_table(results: Results) -> Table:
     columns = shown(
         *distinguishing_columns(frame),
         *(text_column(name, SHORT_HEADINGS.get(name)) for name in workload),
-        *(metric_column(key) for key in ALWAYS_MEASURED),
-        metric_column("num_rounds", shown_when="num_rounds" in frame),
-        metric_column("peak_allocated_bytes", shown_when="peak_allocated_bytes" in frame),
-        *(metric_column(key, shown_when=has_any(frame, key)) for key in SOMETIMES_MEASURED),
+        *(metric_column(key, priority=_PRIORITIES.get(key)) for key in ALWAYS_MEASURED),
+        metric_column("num_rounds", shown_when="num_rounds" in frame, priority=Priority.DETAIL),
+        metric_column("peak_allocated_bytes", shown_when="peak_allocated_bytes" in frame, priority=Priority.MAIN),
+        *(
+            metric_column(key, shown_when=has_any(frame, key), priority=_PRIORITIES.get(key))
+            for key in SOMETIMES_MEASURED
+        ),
         warnings_column(frame),
     )
     notes = noise_notes(frame) if "noise_measured" in frame else []
@@ -85,6 +95,7 @@ def plain_table(results: Results) -> Table:
     frame = results.benchmarks
     times = {key: has_any(frame, key, zero=True) for key in _PLAIN_TIMES}
     times["time_stddev_s"] |= bool((frame["num_rounds"] == 1).any())  # of one round there is none, and it is said
+    main = next((key for key in ("time_median_s", "time_mean_s") if times[key]), "time_min_s")
     counts = ("num_rounds", "num_iterations")
     left_out = ["series", "run_id", "started", "label", "machine", "telemetry_absent", "images_per_second"]
     notes = []
@@ -98,8 +109,11 @@ def plain_table(results: Results) -> Table:
         columns=shown(
             *distinguishing_columns(frame),
             text_column(name_column(frame), "benchmark", foldable=True),
-            *(_duration_column(key, shown_when=is_shown) for key, is_shown in times.items()),
-            *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in counts),
+            *(_duration_column(key, shown_when=is_shown, is_main=key == main) for key, is_shown in times.items()),
+            *(
+                metric_column(key, shown_when=has_any(frame, key, zero=True), priority=Priority.DETAIL)
+                for key in counts
+            ),
         ),
         notes=(*notes, *notes_of(results)),
     )
@@ -114,10 +128,11 @@ _PLAIN_TIMES = {
 }
 
 
-def _duration_column(key: str, *, shown_when: bool) -> Column:
+def _duration_column(key: str, *, shown_when: bool, is_main: bool) -> Column:
     """Show a time in the unit that suits it: foreign benchmarks reach from nanoseconds to hours."""
 
     def show(row: dict[str, Any]) -> str:
         return "n/a" if row[key] is None else duration(row[key])
 
-    return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True, shown_when=shown_when)
+    priority = Priority.MAIN if is_main else Priority.NORMAL
+    return Column(heading=_PLAIN_TIMES[key], show=show, numeric=True, shown_when=shown_when, priority=priority)

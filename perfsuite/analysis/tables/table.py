@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class Priority(IntEnum):
+    """How important a column is where a terminal is too narrow for all: the highest number is left out first."""
+
+    KEY = 0
+    """It identifies a row, and is always shown."""
+    MAIN = 1
+    """It is what the table is about."""
+    NORMAL = 2
+    DETAIL = 3
+    """It is for a closer look."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column for people.
@@ -24,9 +37,11 @@ class Column:
         heading: What stands above it, unit included; printable, and one line.
         show: Turns a row of the frame (a dict) into text.
         numeric: Whether to align to the right.
-        foldable: Whether its text may go on in the next line of a terminal that is too narrow.
+        foldable: Whether its text may go on in the next line of a terminal that is too narrow, and if it is no key,
+            below its row.
         style: Gives rich's style for a row, for terminals with colour; the text must say it too.
         shown_when: Whether it is shown: `shown` leaves out the others.
+        priority: How important it is where not all columns fit; None: see `Table.priorities`.
     """
 
     heading: str
@@ -35,6 +50,7 @@ class Column:
     foldable: bool = False
     style: Callable[[dict[str, Any]], str] = lambda _row: ""
     shown_when: bool = True
+    priority: Priority | None = None
 
     def __post_init__(self) -> None:
         """Make a heading printable that is made of a name in a file."""
@@ -50,20 +66,35 @@ class Table:
         frame: All values in base units, as a data frame or as one dict per row; CSV and JSON have every column of it.
         columns: What people are shown.
         notes: What is listed below it, in words.
-        num_key_columns: How many of the first columns identify a row. With any, a terminal that is too narrow shows the
-            other columns in several parts, each with these; without, its lines are longer than the terminal is wide.
     """
 
     title: str
     frame: pd.DataFrame | list[dict[str, Any]]
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
-    num_key_columns: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether it has no rows."""
         return len(self.frame) == 0
+
+    @property
+    def priorities(self) -> list[Priority]:
+        """The priority of each column.
+
+        Where a column has none of its own, columns before the first number are keys, and that number is what the table
+        is about.
+        """
+        found: list[Priority] = []
+        usual = Priority.KEY
+        for column in self.columns:
+            own = column.priority
+            if column.numeric and usual == Priority.KEY:
+                found.append(Priority.MAIN if own is None else own)
+                usual = Priority.NORMAL
+            else:
+                found.append(usual if own is None else own)
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows as dicts of plain values, absent ones None."""
@@ -77,17 +108,35 @@ def shown(*columns: Column) -> tuple[Column, ...]:
     return tuple(column for column in columns if column.shown_when)
 
 
-def text_column(key: str, heading: str | None = None, *, foldable: bool = False, shown_when: bool = True) -> Column:
+def text_column(
+    key: str,
+    heading: str | None = None,
+    *,
+    foldable: bool = False,
+    shown_when: bool = True,
+    priority: Priority | None = None,
+) -> Column:
     """Show a column as it is; a dash where it is absent."""
 
     def show(row: dict[str, Any]) -> str:
         return "-" if row[key] is None else str(row[key])
 
-    return Column(heading=heading or key.replace("_", " "), show=show, foldable=foldable, shown_when=shown_when)
+    return Column(
+        heading=heading or key.replace("_", " "),
+        show=show,
+        foldable=foldable,
+        shown_when=shown_when,
+        priority=priority,
+    )
 
 
 def metric_column(
-    key: str, *, source: str | None = None, heading: str | None = None, shown_when: bool = True
+    key: str,
+    *,
+    source: str | None = None,
+    heading: str | None = None,
+    shown_when: bool = True,
+    priority: Priority | None = None,
 ) -> Column:
     """Show a registered metric in its unit for people.
 
@@ -96,6 +145,7 @@ def metric_column(
         source: The frame's column, if it is named otherwise.
         heading: Another heading than the metric's own.
         shown_when: Whether it is shown.
+        priority: How important it is where not all columns fit.
     """
     metric = METRICS[key]
     name = source or key
@@ -104,14 +154,17 @@ def metric_column(
         show=lambda row: metric.show(row.get(name)),
         numeric=True,
         shown_when=shown_when,
+        priority=priority,
     )
 
 
-def ratio_column(name: str, heading: str, *, decimals: int = 2, shown_when: bool = True) -> Column:
+def ratio_column(
+    name: str, heading: str, *, decimals: int = 2, shown_when: bool = True, priority: Priority | None = None
+) -> Column:
     """Show a ratio that `ratio_columns` wrote, with its interval or its spread; that it has neither is said."""
 
     def show(row: dict[str, Any]) -> str:
         ratio = ratio_of_row(row, name)
         return "-" if ratio is None else ratio_text(ratio, decimals=decimals, brief=True)
 
-    return Column(heading=heading, show=show, numeric=True, shown_when=shown_when)
+    return Column(heading=heading, show=show, numeric=True, shown_when=shown_when, priority=priority)

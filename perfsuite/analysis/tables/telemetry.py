@@ -10,13 +10,21 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_column
 from perfsuite.analysis.frames.labels import has_any, shared_in_words
 from perfsuite.analysis.tables.roofline import identity_columns
 from perfsuite.analysis.tables.shared_columns import distinguishing_columns, notes_of
-from perfsuite.analysis.tables.table import Table, metric_column, shown, text_column
+from perfsuite.analysis.tables.table import Priority, Table, metric_column, shown, text_column
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
 
 CPU_LOADS = {"background_cpu_ratio", "steal_ratio"}
 
+
+_PRIORITIES = {
+    "memory_clock_median_mhz": Priority.DETAIL,
+    "power_median_watts": Priority.MAIN,
+    "temperature_max_celsius": Priority.DETAIL,
+    "throttled_ratio": Priority.MAIN,
+    "steal_ratio": Priority.DETAIL,
+}
 
 NO_TELEMETRY = "these results carry no telemetry"
 
@@ -43,7 +51,7 @@ def telemetry_table(results: Results) -> Table:
         columns=shown(
             *distinguishing_columns(frame),
             *identity_columns(frame),
-            *(metric_column(key) for key in keys),
+            *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("throttle_reasons", "throttled by", shown_when=bool(frame["throttle_reasons"].notna().any())),
         ),
         notes=(*_reading_notes(keys), *notes_of(results)),

@@ -2,88 +2,56 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from perfsuite.analysis.tables.rich_table import FOLDED_WIDTH, table_lines
+from perfsuite.analysis.tables.layout import lay_out
+from perfsuite.analysis.tables.rich_table import styled, table_lines
+from perfsuite.analysis.tables.wrapping import wrapped
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from perfsuite.analysis.tables.layout import Layout
+    from perfsuite.analysis.tables.table import Table
 
-    from perfsuite.analysis.tables.table import Column, Table
-
-NO_TERMINAL_WIDTH = 10_000
-"""Columns where the output is no terminal: nothing is to be folded in a file."""
+OTHER_WAYS = "-o table.csv or --format json"
+"""How the commands that show a table show all columns of it."""
 
 
-def render_terminal(table: Table, *, width: int | None, color: bool) -> str:
-    """Return the table for a terminal of that width (None: no terminal).
+def render_terminal(table: Table, *, width: int | None, color: bool, other_ways: str = OTHER_WAYS) -> str:
+    """Return the table for a terminal.
 
-    Nothing is ever cut: where not even folding makes it fit, its lines are longer than the terminal is wide.
+    No line is wider than the terminal, and only a word that is wider than it is broken. Columns for which there is no
+    room are named below the table; `layout` says which.
+
+    Args:
+        table: What to show.
+        width: Of the terminal; None: no terminal, lines are as long as they are.
+        color: Whether styles are written.
+        other_ways: How a reader gets the columns for which the terminal is too narrow, without widening it.
     """
-    from rich.console import Console
-    from rich.text import Text
+    lines = [styled(line, "bold" if color else "") for line in _text_lines(table.title, width)]
+    notes = list(table.notes)
+    if table.columns:
+        rows = table.rows()
+        texts = [[printable(column.show(row)) for row in rows] for column in table.columns]
+        layout = lay_out(table, texts, width=width)
+        lines += ["", *table_lines(table.columns, rows, texts, layout=layout, width=width, color=color)]
+        if width is not None and layout.left_out:
+            notes.insert(0, _left_out_note(table, layout, width, other_ways))
+        lines += [""] if notes else []
+    for note in notes:
+        lines += _text_lines(note, width)
+    return "\n".join(lines) + "\n"
 
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=width or NO_TERMINAL_WIDTH,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
+
+def _text_lines(text: str, width: int | None) -> list[str]:
+    line = printable(text)
+    return [line] if width is None else wrapped(line, width)
+
+
+def _left_out_note(table: Table, layout: Layout, width: int, other_ways: str) -> str:
+    headings = ", ".join(table.columns[index].heading for index in layout.left_out)
+    return (
+        f"not shown at a width of {width} characters: {headings}; to see all columns: a terminal of "
+        f"{layout.full_width} characters, {other_ways}"
     )
-    console.print(Text(printable(table.title), style="bold"), soft_wrap=width is None)
-    rows = table.rows() if table.columns else []
-    for columns in _parts(table, rows, console.width) if table.columns else []:
-        texts = [[printable(column.show(row)) for row in rows] for column in columns]
-        lines = table_lines(columns, rows, texts, width=console.width, color=color)
-        stream.write("".join(f"{line}\n" for line in ("", *lines)))
-    if table.columns and table.notes:
-        console.print()
-    for note in table.notes:
-        console.print(Text(printable(note)), soft_wrap=width is None)
-    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
-
-
-def _parts(table: Table, rows: list[dict[str, Any]], width: int) -> list[list[Column]]:
-    """Return the columns of each part that the table is shown in: as many as fit, after those that identify a row."""
-    keys, others = list(table.columns[: table.num_key_columns]), table.columns[table.num_key_columns :]
-    least = [_least_width(column, rows) + 1 for column in table.columns]
-    if not keys or sum(least) <= width:
-        return [list(table.columns)]
-    of_keys, widths = sum(least[: len(keys)]), least[len(keys) :]
-    fewest = len(_filled(widths, width - of_keys))  # parts; the narrowest ones of as many are about equally wide
-    even = next(space for space in range(width + 1) if len(_filled(widths, space)) <= fewest)
-    parts, start = [], 0
-    for num in _filled(widths, even):
-        parts.append([*keys, *others[start : start + num]])
-        start += num
-    return parts
-
-
-def _filled(widths: Sequence[int], space: int) -> list[int]:
-    """Return how many columns each part takes, from the first on, where a part has that much space; at least one."""
-    counts: list[int] = []
-    left = 0
-    for width in widths:
-        if not counts or width > left:
-            counts.append(0)
-            left = space
-        counts[-1] += 1
-        left -= width
-    return counts
-
-
-def _least_width(column: Column, rows: list[dict[str, Any]]) -> int:
-    """Return how wide a column is where everything that may be folded is."""
-    from rich.cells import cell_len
-
-    texts = [printable(column.show(row)) for row in rows]
-    width = max(cell_len(line) for line in [*_heading_lines(column), *texts])
-    return min(width, FOLDED_WIDTH) if column.foldable else width
-
-
-def _heading_lines(column: Column) -> list[str]:
-    return column.heading.split(" ") if column.numeric else [column.heading]

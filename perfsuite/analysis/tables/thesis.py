@@ -13,7 +13,7 @@ from perfsuite.analysis.tables.shared_columns import (
     notes_of,
     place_table_columns,
 )
-from perfsuite.analysis.tables.table import Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Priority, Table, metric_column, ratio_column, shown, text_column
 from perfsuite.analysis.tables.thesis_trainings import thesis_trainings_table
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def thesis_table(results: Results) -> Table:
             text_column("model"),
             text_column("precision"),
             text_column("gradients", shown_when=differs(frame, "gradients")),
-            metric_column("images_per_second"),
-            metric_column("projected_training_time_s"),
-            metric_column("thesis_training_time_s"),
-            ratio_column("projected_time_ratio", "AMP/FP32 time"),
-            metric_column("thesis_time_ratio"),
+            metric_column("images_per_second", priority=Priority.DETAIL),
+            metric_column("projected_training_time_s", priority=Priority.MAIN),
+            metric_column("thesis_training_time_s", priority=Priority.MAIN),
+            ratio_column("projected_time_ratio", "AMP/FP32 time", priority=Priority.MAIN),
+            metric_column("thesis_time_ratio", priority=Priority.MAIN),
             metric_column("peak_allocated_bytes"),
             metric_column("thesis_peak_bytes"),
             metric_column("memory_ratio", heading="AMP/FP32 memory"),

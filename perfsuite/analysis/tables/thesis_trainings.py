@@ -17,7 +17,7 @@ from perfsuite.analysis.frames.training_groups import (
     training_origins,
 )
 from perfsuite.analysis.tables.shared_columns import notes_of, place_table_columns, value_columns
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, ratio_column, shown, text_column
 from perfsuite.analysis.tables.trainings import accuracy_in_words, data_notes
 from perfsuite.precisions import POLICIES
 from perfsuite.recipes import THESIS
@@ -53,8 +53,8 @@ def thesis_trainings_table(results: Results) -> Table:
             metric_column("thesis_training_time_s"),
             ratio_column("time_ratio", "AMP/FP32 time"),
             metric_column("thesis_time_ratio"),
-            metric_column("peak_allocated_bytes"),
-            metric_column("thesis_peak_bytes"),
+            metric_column("peak_allocated_bytes", priority=Priority.DETAIL),
+            metric_column("thesis_peak_bytes", priority=Priority.DETAIL),
         ),
         notes=(
             *left_out,

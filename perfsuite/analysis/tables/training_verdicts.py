@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.training_words import points
-from perfsuite.analysis.tables.table import Column, Table, shown
+from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.analysis.verdicts.training_rows import training_rows
 from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_ratio, shown_verdict
@@ -32,8 +32,10 @@ def trainings_table(found: TrainingComparison, alpha: float) -> Table | None:
             Column(heading="verdict", show=shown_verdict, style=lambda row: STYLES[row["verdict"]]),
             Column(heading="training", show=lambda row: row["label"], foldable=True),
             Column(heading="accuracy %", show=_accuracies, numeric=True),
-            Column(heading="points [95%]", show=_change, numeric=True, shown_when=seen),
-            Column(heading="detectable points", show=_detectable, numeric=True, shown_when=seen),
+            Column(heading="points [95%]", show=_change, numeric=True, shown_when=seen, priority=Priority.MAIN),
+            Column(
+                heading="detectable points", show=_detectable, numeric=True, shown_when=seen, priority=Priority.DETAIL
+            ),
             Column(heading="time", show=lambda row: shown_ratio(row, "time"), numeric=True, shown_when=seen),
             Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True, shown_when=memory),
             Column(heading="reason", show=lambda row: row["reason"], foldable=True),

@@ -26,7 +26,7 @@ from perfsuite.analysis.tables.shared_columns import (
     value_columns,
     warnings_column,
 )
-from perfsuite.analysis.tables.table import Column, Table, metric_column, ratio_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, ratio_column, shown, text_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,13 @@ MEASURED = (
 )
 """What a training measures, as far as its device has it."""
 
+_PRIORITIES = {
+    "training_images_per_second": Priority.DETAIL,
+    "evaluation_peak_allocated_bytes": Priority.DETAIL,
+    "peak_net_bytes": Priority.DETAIL,
+    "num_skipped_steps": Priority.DETAIL,
+}
+
 LOST = ("num_interruptions", "lost_time_s")
 """What is shown of a training that was interrupted."""
 
@@ -76,7 +83,6 @@ def accuracy_table(results: Results) -> Table:
         frame=frame,
         columns=(*keys, *_accuracy_columns(frame)),
         notes=(*_accuracy_notes(frame), *data_notes(results), *notes_of(results)),
-        num_key_columns=len(keys),
     )
 
 
@@ -86,12 +92,21 @@ def _accuracy_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
     has_both_precisions = "accuracy_difference" in frame
     return shown(
         Column(heading="test accuracy %", show=accuracy_in_words, numeric=True),
-        metric_column("test_accuracy", source="test_accuracy_sd", heading="sd of seeds", shown_when=several_seeds),
+        metric_column(
+            "test_accuracy",
+            source="test_accuracy_sd",
+            heading="sd of seeds",
+            shown_when=several_seeds,
+            priority=Priority.DETAIL,
+        ),
         Column(heading="target %", show=_target, numeric=True, shown_when=has_target),
-        Column(heading="AMP vs FP32, points", show=_difference, shown_when=has_both_precisions),
-        metric_column("training_time_s"),
-        *(metric_column(key, shown_when=has_any(frame, key, zero=True)) for key in MEASURED),
-        *(metric_column(key, shown_when=has_any(frame, key)) for key in LOST),
+        Column(heading="AMP vs FP32, points", show=_difference, foldable=True, shown_when=has_both_precisions),
+        metric_column("training_time_s", priority=Priority.MAIN),
+        *(
+            metric_column(key, shown_when=has_any(frame, key, zero=True), priority=_PRIORITIES.get(key))
+            for key in MEASURED
+        ),
+        *(metric_column(key, shown_when=has_any(frame, key), priority=Priority.DETAIL) for key in LOST),
         warnings_column(frame),
     )
 
@@ -119,10 +134,16 @@ def amp_table(results: Results) -> Table:
         *keys,
         Column(heading="accuracy points [95%]", show=difference_in_words, numeric=True),
         Column(heading="lower bound", show=_bound, numeric=True),
-        Column(heading="non-inferiority", show=_non_inferior),
+        Column(heading="non-inferiority", show=_non_inferior, priority=Priority.MAIN),
         ratio_column("time_ratio", "time, AMP / FP32"),
         metric_column("memory_ratio", heading="memory, AMP / FP32"),
-        Column(heading="skipped steps", show=_skipped, numeric=True, shown_when=has_skipped),
+        Column(
+            heading="skipped steps",
+            show=_skipped,
+            numeric=True,
+            shown_when=has_skipped,
+            priority=Priority.DETAIL,
+        ),
         warnings_column(frame, source="comparison_warnings"),
     )
     return Table(
@@ -130,7 +151,6 @@ def amp_table(results: Results) -> Table:
         frame=frame,
         columns=columns,
         notes=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
-        num_key_columns=len(keys),
     )
 
 
@@ -223,11 +243,16 @@ def epochs_table(results: Results) -> Table:
         text_column("precision"),
         text_column("seed", shown_when=differs(frame, "seed")),
         text_column("epoch"),
-        Column(heading="learning rate", show=lambda row: f"{row['learning_rate']:g}", numeric=True),
+        Column(
+            heading="learning rate",
+            show=lambda row: f"{row['learning_rate']:g}",
+            numeric=True,
+            priority=Priority.NORMAL,
+        ),
         Column(heading="train loss", show=lambda row: f"{row['train_loss']:.4f}", numeric=True),
         Column(heading="validation loss", show=_validation_loss, numeric=True),
-        metric_column("validation_accuracy"),
-        metric_column("training_images_per_second"),
+        metric_column("validation_accuracy", priority=Priority.MAIN),
+        metric_column("training_images_per_second", priority=Priority.DETAIL),
         Column(heading="loss scale", show=_loss_scale, numeric=True),
         metric_column("num_skipped_steps"),
     )

@@ -92,7 +92,7 @@ def test_limits_that_differ_have_a_column(write_result: Callable[..., Path]) -> 
     text = render_terminal(
         build_table("overhead", collect([write_result(make_content(entries))])), width=None, color=False
     )
-    assert "limit" in text.splitlines()[3]
+    assert "limit" in text.splitlines()[2]
     assert "lies within the limit;" in text
 
 

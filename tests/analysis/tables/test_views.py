@@ -208,7 +208,7 @@ def test_the_terminal_table_fits_80_columns_and_is_never_cut(one_run: Results) -
         lines = render_terminal(build_table(name, one_run), width=80, color=False).splitlines()
         assert max(map(len, lines)) <= 80
     narrow = render_terminal(build_table("speedup", one_run), width=40, color=False)
-    for part in ("2.0", "600.0", "0.60x", "train_step"):
+    for part in ("2.0", "0.60x", "train_step", "not shown at a width of 40"):
         assert part in narrow
     assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
 

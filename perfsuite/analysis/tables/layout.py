@@ -1,0 +1,156 @@
+"""Which columns of a table a terminal shows side by side, and what becomes of those for which it is too narrow."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfsuite.analysis.tables.table import Priority
+from perfsuite.analysis.tables.wrapping import longest_word, num_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perfsuite.analysis.tables.table import Column, Table
+
+FOLDED_WIDTH = 28
+"""Columns of a terminal that a text which may be folded keeps at least."""
+
+MAX_FOLDED_LINES = 3
+"""A text that would take more lines in its column is shown below its row instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where the columns of a table are shown; each is named by its position in the table.
+
+    Attributes:
+        side_by_side: Columns of the lines of a row, in their order.
+        widths: Of each of those.
+        gap: Spaces between two of them.
+        above: Keys for which there is no room in the line of a row: above the first of the rows that share them.
+        below: Long texts, below their row.
+        left_out: Columns that are not shown, in their order.
+        full_width: The narrowest terminal that leaves none out.
+    """
+
+    side_by_side: tuple[int, ...]
+    widths: tuple[int, ...]
+    gap: int
+    above: tuple[int, ...] = ()
+    below: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    full_width: int = 0
+
+
+def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) -> Layout:
+    """Choose where the columns are shown.
+
+    In this order, until the others fit: texts that may be folded are, at spaces; long texts go below their row; the
+    first keys go above their rows, where many rows share them or not even the most important columns fit behind them;
+    the least important columns are left out, of equally important ones the last first.
+
+    Args:
+        table: With at least one column.
+        texts: Of each column, one a row, printable.
+        width: Of the terminal; None is as wide as it takes.
+    """
+    columns, priorities = table.columns, table.priorities
+    natural = [_natural_width(column, cells) for column, cells in zip(columns, texts, strict=True)]
+    line = list(range(len(columns)))
+    if width is None:
+        return Layout(side_by_side=tuple(line), widths=tuple(natural), gap=_GAP)
+    sizes = _Sizes(columns, texts, natural, width)
+    below: list[int] = []
+    prose = [index for index in line if columns[index].foldable and priorities[index] != Priority.KEY]
+    while prose and not (sizes.fit(line) and sizes.fold_well(line, prose)):
+        below.insert(0, prose.pop())
+        line.remove(below[0])
+    full_width = sizes.least_width(line)
+    above: list[int] = []
+    keys = [index for index in line if priorities[index] == Priority.KEY]
+    while (
+        keys
+        and not sizes.fit(line)
+        and (
+            not sizes.fit(index for index in line if priorities[index] <= Priority.MAIN)
+            or _share_a_value([texts[index] for index in (*above, keys[0])])
+        )
+    ):
+        above.append(keys.pop(0))
+        line.remove(above[-1])
+    left_out: list[int] = []
+    while line and not sizes.fit(line):
+        least = max(line, key=lambda index: (priorities[index], index))
+        line.remove(least)
+        left_out.append(least)
+    return Layout(
+        side_by_side=tuple(line),
+        widths=tuple(sizes.folded(line)),
+        gap=sizes.gap(line),
+        above=tuple(above),
+        below=tuple(below),
+        left_out=tuple(sorted(left_out)),
+        full_width=full_width,
+    )
+
+
+_GAP = 2
+_LEAST_GAP = 1
+_MANY_ROWS = 5
+
+
+def _share_a_value(keys: Sequence[Sequence[str]]) -> bool:
+    """Whether many rows in succession have the same values of these keys, on average."""
+    values = list(zip(*keys, strict=True))
+    num_groups = 1 + sum(one != next_one for one, next_one in itertools.pairwise(values))
+    return num_groups * _MANY_ROWS <= len(values)
+
+
+def _natural_width(column: Column, cells: Sequence[str]) -> int:
+    return max(longest_word(column.heading), max(map(num_cells, cells), default=0))
+
+
+class _Sizes:
+    """How wide columns are, and whether they fit into a line."""
+
+    def __init__(
+        self, columns: Sequence[Column], texts: Sequence[Sequence[str]], natural: Sequence[int], width: int
+    ) -> None:
+        self._natural, self._width = natural, width
+        self._least = list(natural)
+        for index, column in enumerate(columns):
+            if column.foldable and natural[index] > FOLDED_WIDTH:
+                words = max(map(longest_word, [column.heading, *texts[index]]))
+                self._least[index] = max(words, FOLDED_WIDTH)
+
+    def least_width(self, line: Iterable[int]) -> int:
+        """Return how wide a line is where everything that may be folded is."""
+        least = [self._least[index] for index in line]
+        return sum(least) + _LEAST_GAP * max(len(least) - 1, 0)
+
+    def fit(self, line: Iterable[int]) -> bool:
+        """Whether the columns fit into a line."""
+        return self.least_width(line) <= self._width
+
+    def gap(self, line: Sequence[int]) -> int:
+        """Return how many spaces are between the columns of a line."""
+        num_gaps = len(line) - 1
+        return _GAP if sum(self._least[index] for index in line) + _GAP * num_gaps <= self._width else _LEAST_GAP
+
+    def folded(self, line: Sequence[int]) -> list[int]:
+        """Return the widths of the columns of a line that they fit into: the widest that may be folded are first."""
+        widths = {index: self._natural[index] for index in line}
+        width = self._width - self.gap(line) * (len(line) - 1)
+        while (excess := sum(widths.values()) - width) > 0:
+            foldable = [index for index in line if widths[index] > self._least[index]]
+            widest = max(foldable, key=widths.__getitem__)
+            narrower = [widths[index] for index in foldable if widths[index] < widths[widest]]
+            widths[widest] = max([widths[widest] - excess, self._least[widest], *narrower])
+        return list(widths.values())
+
+    def fold_well(self, line: Sequence[int], prose: Sequence[int]) -> bool:
+        """Whether none of these texts would take very many lines; the columns fit into a line."""
+        widths = dict(zip(line, self.folded(line), strict=True))
+        return all(self._natural[index] <= MAX_FOLDED_LINES * widths[index] for index in prose)
