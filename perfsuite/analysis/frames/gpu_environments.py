@@ -42,7 +42,7 @@ class GpuEnvironment:
         device: The whole name of the GPU, or of the CPU where that was measured.
         short_device: The short name of it, no other device's.
         is_gpu: Whether it is a GPU.
-        values: The columns that distinguish environments.
+        origin: The columns that distinguish environments.
         capacity_bytes: What its GPU has for tensors; None where that is not known.
     """
 
@@ -50,7 +50,7 @@ class GpuEnvironment:
     device: str
     short_device: str
     is_gpu: bool
-    values: dict[str, Any]
+    origin: dict[str, Any]
     capacity_bytes: int | None
 
     @property
@@ -63,6 +63,23 @@ def device_names(device: str, short_device: str) -> tuple[str, ...]:
     """Return what users call a device: its whole name, its short one, and that in the catalogue of data sheets."""
     sheet = gpu_named(device)
     return (device, short_device, *([sheet.name] if sheet is not None else []))
+
+
+def same_environment(environments: Iterable[GpuEnvironment], words: str) -> GpuEnvironment | None:
+    """Return the environment that a comparison of environments names by its whole device and its torch or board.
+
+    Args:
+        environments: To choose from.
+        words: `Tesla T4`, `Tesla T4 with AMD EPYC, torch 2.13.0`; see `Across.baseline`.
+    """
+    device, *others = words.split(", ")
+    found = [
+        one
+        for one in environments
+        if one.device in {device, device.partition(" with ")[0]}
+        and set(others) <= {f"torch {one.origin['torch']}", f"board {one.origin['board']}"}
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 class EnvironmentIndex:
@@ -87,7 +104,7 @@ class EnvironmentIndex:
                 device=_device(origin),
                 short_device=short[_device(origin)],
                 is_gpu=origin["device"] is not None and origin["device"] != origin["cpu"],
-                values={name: origin[name] for name in ENVIRONMENT_COLUMNS},
+                origin={name: origin[name] for name in ENVIRONMENT_COLUMNS},
                 capacity_bytes=_capacity_bytes(_device(origin), memory.get(key)),
             )
             for (key, origin), label in zip(first.items(), labels, strict=True)

@@ -139,7 +139,7 @@ def _recipe(rows: Iterable[GpuRow]) -> str:
 
 def _torch_note(decision: GpuDecision) -> list[str]:
     """Return that the versions of torch differ, where the labels do not say it."""
-    versions = {one.label: one.values["torch"] for one in decision.environments}
+    versions = {one.label: one.origin["torch"] for one in decision.environments}
     if len(set(versions.values())) == 1 or all("torch" in label for label in versions):
         return []
     return ["torch differs too: " + ", ".join(f"{version} on {label}" for label, version in versions.items())]

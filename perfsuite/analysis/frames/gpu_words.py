@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from perfsuite.analysis.frames.gpu_best import best_of
 from perfsuite.analysis.frames.gpus import SECONDS_PER_HOUR
-from perfsuite.analysis.frames.labels import shared_in_words, workload_words
+from perfsuite.analysis.frames.labels import enumerate_words, shared_in_words, workload_words
 from perfsuite.analysis.frames.ratio_text import ratio_text
 from perfsuite.formatting import significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perfsuite.analysis.frames.gpu_best import Best
+    from perfsuite.analysis.frames.gpu_best import Best, Criterion
     from perfsuite.analysis.frames.gpu_steps import Missing, Network
     from perfsuite.analysis.frames.gpus import CostName, GpuDecision, GpuRow
+    from perfsuite.analysis.statistics.intervals import Ratio
 
 JOULES_PER_KWH = 3.6e6
 
@@ -28,6 +30,8 @@ UNITS: dict[CostName, float] = {"time_s": SECONDS_PER_HOUR, "energy_joules": JOU
 """What the costs of a full training are shown in: hours, kWh, and whatever the price is in."""
 
 COST_DIGITS = 3
+
+SPEED_DIGITS = 3
 
 BATCH_DIGITS = 2
 """A predicted batch size is shown with so many digits, rounded down: with more it would look measured."""
@@ -116,19 +120,41 @@ def decision_lines(decision: GpuDecision) -> tuple[str, ...]:
 
 
 def _best_words(best: Best, decision: GpuDecision) -> str:
-    rows = [_row_words(row, best, decision) for row in best.rows]
-    return f"{best.words()} {' and '.join(rows)}"
+    """Return the best by one criterion: `A100 is cheapest of the 2 with a price, ~0.0838`."""
+    verb, verb_of_several, which = _WORDS[best.criterion]
+    labels = [row.environment.label for row in best.rows]
+    incomplete = best.num_compared < best.num_environments
+    of = f" of the {best.num_compared} {which}" if incomplete else ""
+    texts = [text for row in best.rows if (text := _value_text(row, best, decision))]
+    value = f", {enumerate_words(texts)}" if texts else ""
+    against = ""
+    if best.criterion == "fastest" and texts and decision.baseline is not None:
+        against = f" vs {decision.baseline.label}"
+    return f"{enumerate_words(labels)} {verb if len(labels) == 1 else verb_of_several}{of}{value}{against}"
 
 
-def _row_words(row: GpuRow, best: Best, decision: GpuDecision) -> str:
-    label = row.environment.label
+_WORDS: dict[Criterion, tuple[str, str, str]] = {
+    "fastest": ("is fastest", "are fastest", "with results"),
+    "cheapest": ("is cheapest", "are cheapest", "with a price"),
+    "least energy": ("needs least energy", "need least energy", "that measured it"),
+    "largest batch": ("fits the largest batch", "fit the largest batch", "with a prediction"),
+}
+"""What is said of one, of several that are not distinguished, and which are compared where that is not all."""
+
+
+def _value_text(row: GpuRow, best: Best, decision: GpuDecision) -> str:
     if best.criterion == "fastest":
-        baseline = "" if decision.baseline is None else decision.baseline.label
-        return label if row.speed is None else f"{label}, {ratio_text(row.speed, brief=True)} vs {baseline}"
+        return "" if row.speed is None or decision.baseline is None else speed_text(row.speed)
     if best.criterion == "largest batch":
         largest = row.largest_batch
-        return f"{label}, {largest_batch_text(largest.size, largest.basis, largest.too_large)}"
+        return largest_batch_text(largest.size, largest.basis, largest.too_large)
     name: CostName = "money" if best.criterion == "cheapest" else "energy_joules"
     side = row.measured if best.basis == "measured" else row.projected
     unit = " kWh" if name == "energy_joules" else ""
-    return f"{label}, {cost_text(name, getattr(side, name), best.basis)}{unit}"
+    return f"{cost_text(name, getattr(side, name), best.basis)}{unit}"
+
+
+def speed_text(ratio: Ratio) -> str:
+    """Return a speed with three significant digits: `17.0x`, `3.34x`, `0.299x`, and its interval with as many."""
+    decimals = SPEED_DIGITS - 1 - math.floor(math.log10(ratio.ratio))
+    return ratio_text(ratio, decimals=max(0, decimals), brief=True)

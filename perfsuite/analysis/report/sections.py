@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.figures.registry import draw
+from perfsuite.analysis.frames.gpu_environments import EnvironmentIndex, same_environment
 from perfsuite.analysis.frames.gpu_words import decision_lines
 from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pairs import has_pairs
@@ -175,7 +176,11 @@ def _which_gpu(figure_data: FigureData) -> Section | None:
     """Return the decision between several GPUs or CPUs, or what one takes where its price was given."""
     if not figure_data.results.has_records:
         return None
-    decision = decide_gpus(figure_data.results, prices=figure_data.prices)
+    against = None
+    if figure_data.across is not None:  # the environments side by side have the same baseline
+        baseline = same_environment(EnvironmentIndex(figure_data.results).environments, figure_data.across.baseline)
+        against = None if baseline is None else baseline.label
+    decision = decide_gpus(figure_data.results, against=against, prices=figure_data.prices)
     if len({one.device for one in decision.environments}) < 2 and not figure_data.prices:  # noqa: PLR2004 - to choose from
         return None
     words, table = decision_lines(decision), decision_table(decision)

@@ -14,11 +14,12 @@ from perfsuite.analysis.frames.gpu_words import (
     missing_text,
     network_words,
     shared_words,
+    speed_text,
 )
 from perfsuite.analysis.frames.gpus import decide_gpus
-from perfsuite.analysis.frames.ratio_text import ratio_columns, ratio_of_row, ratio_text
+from perfsuite.analysis.frames.ratio_text import ratio_columns, ratio_of_row
 from perfsuite.analysis.tables.shared_columns import notes_of
-from perfsuite.analysis.tables.table import Column, Table, metric_column, shown, text_column
+from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, shown, text_column
 from perfsuite.metrics import METRICS
 from perfsuite.precisions import BASELINE
 
@@ -60,7 +61,6 @@ def decision_table(decision: GpuDecision) -> Table:
         frame=rows,
         columns=_columns(rows, decision),
         notes=(*decision_notes(decision), *notes),
-        num_key_columns=2,
     )
 
 
@@ -74,7 +74,7 @@ def _values(row: GpuRow, network: str, best: str, decision: GpuDecision) -> Valu
     return {
         "network": network,
         "environment": row.environment.label,
-        **{name: row.environment.values[name] for name in ("device", "torch", "driver", "host", "board")},
+        **{name: row.environment.origin[name] for name in ("device", "torch", "driver", "host", "board")},
         **{field.name: getattr(row.network, field.name) for field in dataclasses.fields(row.network)},
         "batch_size": row.batch_size if row.steps else None,
         "num_processes": None if fastest is None else fastest.num_processes,
@@ -107,22 +107,29 @@ def _columns(rows: list[Values], decision: GpuDecision) -> tuple[Column, ...]:
         text_column("network"),
         text_column("environment", _what_kind(decision)),
         text_column("batch_size", "batch", shown_when=len({row["batch_size"] for row in rows} - {None}) > 1),
-        metric_column("images_per_second", source="fp32_images_per_second", heading="FP32 images/s"),
+        metric_column(
+            "images_per_second",
+            source="fp32_images_per_second",
+            heading="FP32 images/s",
+            priority=Priority.NORMAL,
+        ),
         Column(
             heading="other images/s" if other is None else f"{other} images/s",
             show=lambda row: _other_text(row, named=other is None),
             numeric=True,
             shown_when=bool(others),
+            priority=Priority.MAIN,
         ),
         Column(
             heading="speed" if decision.baseline is None else f"speed vs {decision.baseline.label}",
             show=_speed_text,
             numeric=True,
             shown_when=len(decision.environments) > 1,
+            priority=Priority.MAIN,
         ),
         Column(heading="largest batch", show=_batch_text, numeric=True),
         *(_cost_column(*cost, shown_when=_any(rows, cost[1])) for cost in COSTS),
-        metric_column("images_per_joule", shown_when=_any(rows, "images_per_joule")),
+        metric_column("images_per_joule", shown_when=_any(rows, "images_per_joule"), priority=Priority.DETAIL),
         Column(heading="best", show=lambda row: row["best_at"] or "", shown_when=_any(rows, "best_at")),
         Column(
             heading="without result",
@@ -153,7 +160,7 @@ def _speed_text(row: Values) -> str:
     if row["environment"] == row["baseline"]:
         return "baseline"
     ratio = ratio_of_row(row, "speed_ratio")
-    return "-" if ratio is None else ratio_text(ratio, brief=True)
+    return "-" if ratio is None else speed_text(ratio)
 
 
 def _batch_text(row: Values) -> str:
@@ -164,4 +171,5 @@ def _cost_column(name: CostName, key: str, basis: str, heading: str, *, shown_wh
     def show(row: Values) -> str:
         return cost_text(name, row[key], row[basis])
 
-    return Column(heading=heading, show=show, numeric=True, shown_when=shown_when)
+    priority = Priority.NORMAL if name == "energy_joules" else Priority.MAIN
+    return Column(heading=heading, show=show, numeric=True, shown_when=shown_when, priority=priority)

@@ -7,19 +7,23 @@ import html
 import io
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gpu_builders import A100, T4, V100, gpu_content, out_of_memory
 
+from perfsuite.analysis.figures.figure_data import FigureData
+from perfsuite.analysis.frames.environments import compare_environments
 from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.load.result_file import read_result_files
+from perfsuite.analysis.report.sections import page_sections
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_the_table_says_what_is_compared_and_what_is_projected(
     assert " ".join(rows[1]).endswith("among fastest, largest batch")
     assert "cheapest of 2" in " ".join(rows[0])
     assert "fp32 out of memory" in " ".join(rows[2])
-    assert "resnet18: among fastest A100, 4.01x [" in text
+    assert "resnet18: A100 and V100 are fastest, 4.01x [" in text
     assert "~ projected from training steps, without validation and data loading" in text
     assert "cost: hours x price per hour as given (T4 0.35, A100 2.5)" in text
 
@@ -157,8 +161,6 @@ def test_without_training_steps_the_table_says_what_it_needs(write_result: Calla
 
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_no_line_is_longer_than_the_terminal(files: list[str], width: int) -> None:
-    from pathlib import Path
-
     table = build_table("gpus", collect(map(Path, files)), prices={"T4": 0.35})
     text = render_terminal(table, width=width, color=False)
     assert max(map(len, text.splitlines())) <= width
@@ -183,10 +185,17 @@ def test_the_page_has_a_section_where_there_are_several_gpus(files: list[str], t
     assert main(["report", *files, "--price", "t4=0.35,a100=2.5", "-o", str(page)]) == 0
     found = section(page.read_text())
     assert "Which GPU</h2>" in found
-    assert "resnet18: among fastest A100, 4.01x [" in found
-    assert found.count("resnet18: among fastest") == 1
+    assert "resnet18: A100 and V100 are fastest, 4.01x [" in found
+    assert found.count("resnet18: A100 and V100 are fastest") == 1
     assert "~0.0855" in found
     assert page.read_text().index('id="gpus"') < page.read_text().index('id="speedup"')
+
+
+def test_the_page_compares_with_the_environment_that_the_others_are_compared_with(files: list[str]) -> None:
+    across = compare_environments(read_result_files([Path(files[1])]), read_result_files(map(Path, files)), ("gpu",))
+    figure_data = FigureData(results=collect(map(Path, files)), across=across)
+    (table,) = next(one for one in page_sections(figure_data) if one.name == "gpus").tables
+    assert {row["baseline"] for row in table.rows()} == {"A100"}
 
 
 def test_the_page_of_one_gpu_has_the_section_only_with_its_price(files: list[str], tmp_path: Path) -> None:
