@@ -85,8 +85,9 @@ def run(options: argparse.Namespace) -> int:
     tables = [_built(name, results) for name in names]
     seen: set[str] = set()
     for number, table in enumerate(tables):  # what is said of all files is said once
-        tables[number] = dataclasses.replace(table, notes=tuple(note for note in table.notes if note not in seen))
-        seen.update(table.notes)
+        notes, legend = (tuple(line for line in lines if line not in seen) for lines in (table.notes, table.legend))
+        tables[number] = dataclasses.replace(table, notes=notes, legend=legend)
+        seen.update(table.notes, table.legend)
     write("\n".join(rendered(table, options) for table in tables), options.output, printable=True)
     return 0
 
@@ -111,5 +112,5 @@ def _show_one(name: str, results: Results, options: argparse.Namespace) -> int:
 def _built(name: str, results: Results) -> Table:
     table = build_table(name, results)
     if name == "steps" and results.has_records and table.columns and "noise_measured" not in results.benchmarks:
-        return dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))
+        return dataclasses.replace(table, legend=(*table.legend, *noise_notes(results.benchmarks)))
     return table

@@ -30,7 +30,7 @@ def render_terminal(table: Table, *, width: int | None, color: bool, other_ways:
         other_ways: How a reader gets the columns for which the terminal is too narrow, without widening it.
     """
     lines = [styled(line, "bold" if color else "") for line in _text_lines(table.title, width)]
-    notes = list(table.notes)
+    notes = [*table.legend, *table.notes]
     if table.columns:
         rows = table.rows()
         texts = [[printable(column.show(row)) for row in rows] for column in table.columns]

@@ -40,7 +40,8 @@ def trainings_table(found: TrainingComparison, alpha: float) -> Table | None:
             Column(heading="memory", show=lambda row: shown_ratio(row, "memory"), numeric=True, shown_when=memory),
             Column(heading="reason", show=lambda row: row["reason"], foldable=True),
         ),
-        notes=(*(_legend(found, alpha) if seen else ()), *found.notes),
+        legend=tuple(_legend(found, alpha)) if seen else (),
+        notes=found.notes,
     )
 
 
