@@ -39,6 +39,7 @@ def gpu_content(
     environment: Any = T4,
     run_id: str = "run-1",
     joules_per_image: float | None = None,
+    throttled: float = 0.0,
     outcomes: tuple[Outcome, ...] = (),
     **workload: Any,
 ) -> dict[str, Any]:
@@ -58,7 +59,11 @@ def gpu_content(
         telemetry = None
         if joules_per_image is not None:
             telemetry = Telemetry(
-                num_samples=20, seconds=2.0, energy_joules=1000 * joules_per_image, energy_num_images=1000
+                num_samples=20,
+                seconds=2.0,
+                energy_joules=1000 * joules_per_image,
+                energy_num_images=1000,
+                throttle_ratio={"power cap": throttled} if throttled else {},
             )
         process = Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00")
         record = dataclasses.replace(record, metrics=metrics, absent={}, process=process, telemetry=telemetry)

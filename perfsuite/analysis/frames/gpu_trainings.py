@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite import thesis
 from perfsuite.analysis.frames.gpu_steps import Network
+from perfsuite.analysis.frames.row_warnings import pooled_warnings
 from perfsuite.analysis.frames.thesis_trainings import comparable_trainings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class MeasuredTraining:
         num_trainings: How many.
         time_s: With validation and data loading.
         energy_joules: Of the GPU; None where one of them does not have it.
+        warnings: What spoils them, in a word or two each; None where nothing does.
     """
 
     network: Network
@@ -36,6 +38,7 @@ class MeasuredTraining:
     num_trainings: int
     time_s: float
     energy_joules: float | None
+    warnings: str | None
 
     def is_of(self, network: Network) -> bool:
         """Whether this is a training of a network whose steps were measured.
@@ -88,6 +91,7 @@ def _training(
         num_trainings=len(records),
         time_s=sum(times) / len(times),
         energy_joules=sum(energies) / len(energies) if len(energies) == len(records) else None,
+        warnings=pooled_warnings(records),
     )
 
 

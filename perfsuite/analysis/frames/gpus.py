@@ -16,6 +16,7 @@ from perfsuite.analysis.frames.gpu_steps import (
 )
 from perfsuite.analysis.frames.gpu_trainings import measured_trainings, num_images
 from perfsuite.analysis.frames.largest_batch import LargestBatch, largest_batch
+from perfsuite.analysis.frames.row_warnings import joined_warnings, joined_words
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class GpuRow:
         num_trainings: Full trainings that were measured.
         price_per_hour: As the user gave it.
         missing: Steps without a result, at any batch size.
+        warnings: What spoils the numbers of the row, in a word or two each, by precision.
     """
 
     network: Network
@@ -95,6 +97,7 @@ class GpuRow:
     num_trainings: int
     price_per_hour: float | None
     missing: tuple[Missing, ...]
+    warnings: str | None
 
     @property
     def fastest(self) -> Steps | None:
@@ -232,7 +235,17 @@ def _row(network: Network, place: _Place, base: _Place | None, results: Results)
         num_trainings=0 if training is None else training.num_trainings,
         price_per_hour=place.price_per_hour,
         missing=tuple(place.missing),
+        warnings=_warnings(steps, training),
     )
+
+
+def _warnings(steps: Mapping[str, Steps], training: MeasuredTraining | None) -> str | None:
+    """Return what spoils the numbers that are shown: of FP32, of the fastest other precision, of full trainings."""
+    other = fastest_of({name: one for name, one in steps.items() if name != BASELINE})
+    shown = [one for one in (steps.get(BASELINE), other) if one is not None]
+    words = [joined_warnings({one.precision: one.frame for one in shown})]
+    words.append(joined_words({"full training": None if training is None else training.warnings}))
+    return "; ".join(one for one in words if one) or None
 
 
 def _precision(place: _Place, fastest: Steps | None) -> str | None:

@@ -176,13 +176,14 @@ def _which_gpu(figure_data: FigureData) -> Section | None:
     """Return the decision between several GPUs or CPUs, or what one takes where its price was given."""
     if not figure_data.results.has_records:
         return None
+    environments = EnvironmentIndex(figure_data.results).environments
+    if len({one.device for one in environments}) < 2 and not figure_data.prices:  # noqa: PLR2004 - to choose from
+        return None
     against = None
     if figure_data.across is not None:  # the environments side by side have the same baseline
-        baseline = same_environment(EnvironmentIndex(figure_data.results).environments, figure_data.across.baseline)
+        baseline = same_environment(environments, figure_data.across.baseline)
         against = None if baseline is None else baseline.label
     decision = decide_gpus(figure_data.results, against=against, prices=figure_data.prices)
-    if len({one.device for one in decision.environments}) < 2 and not figure_data.prices:  # noqa: PLR2004 - to choose from
-        return None
     words, table = decision_lines(decision), decision_table(decision)
     notes = tuple(note for note in table.notes if note not in words)
     return Section(name="gpus", title="Which GPU", words=words, tables=(dataclasses.replace(table, notes=notes),))

@@ -97,6 +97,7 @@ def _values(row: GpuRow, network: str, best: str, decision: GpuDecision) -> Valu
         "price_per_hour": row.price_per_hour,
         "best_at": best or None,
         "without_result": missing_text(row) or None,
+        "warnings": row.warnings,
     }
 
 
@@ -130,14 +131,15 @@ def _columns(rows: list[Values], decision: GpuDecision) -> tuple[Column, ...]:
         Column(heading="largest batch", show=_batch_text, numeric=True),
         *(_cost_column(*cost, shown_when=_any(rows, cost[1])) for cost in COSTS),
         metric_column("images_per_joule", shown_when=_any(rows, "images_per_joule"), priority=Priority.DETAIL),
-        Column(heading="best", show=lambda row: row["best_at"] or "", shown_when=_any(rows, "best_at")),
-        Column(
-            heading="without result",
-            show=lambda row: row["without_result"] or "",
-            foldable=True,
-            shown_when=_any(rows, "without_result"),
-        ),
+        _words_column("best_at", "best", shown_when=_any(rows, "best_at"), foldable=False),
+        _words_column("without_result", "without result", shown_when=_any(rows, "without_result")),
+        _words_column("warnings", "warnings", shown_when=_any(rows, "warnings")),
     )
+
+
+def _words_column(key: str, heading: str, *, shown_when: bool, foldable: bool = True) -> Column:
+    """Show words that only some rows have: the others are empty."""
+    return Column(heading=heading, show=lambda row: row[key] or "", foldable=foldable, shown_when=shown_when)
 
 
 def _any(rows: list[Values], key: str) -> bool:

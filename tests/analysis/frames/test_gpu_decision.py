@@ -319,6 +319,23 @@ def test_what_is_measured_is_not_compared_in_cost_with_what_is_projected(
     assert "T4 is cheapest, ~0.0245" in decision_lines(decision)[0]
 
 
+def test_what_spoils_a_number_is_in_its_row(write_result: Callable[..., Path]) -> None:
+    paths = [
+        write_result(gpu_content(cells(1.0, 1), joules_per_image=0.03, throttled=0.5), "t4.json"),
+        write_result(gpu_content(cells(0.3, 2), environment=A100, run_id="a", joules_per_image=0.03), "a100.json"),
+        write_result(
+            training_content(1800.0, environment=A100, findings=("times of the epochs are apart",)), "done.json"
+        ),
+    ]
+    warnings = {(row.network.model, row.environment.label): row.warnings for row in decide(paths).rows}
+    assert warnings == {
+        ("resnet18", "T4"): "fp32 throttled; amp-fp16 throttled",
+        ("resnet18", "A100"): "full training see notes",
+        ("resnet50", "T4"): "fp32 throttled; amp-fp16 throttled",
+        ("resnet50", "A100"): None,
+    }
+
+
 def test_trainings_alone_make_rows_without_a_speed(write_result: Callable[..., Path]) -> None:
     paths = [
         write_result(training_content(3600.0), "t4.json"),

@@ -167,6 +167,16 @@ def test_no_line_is_longer_than_the_terminal(files: list[str], width: int) -> No
     assert "V100" in text
 
 
+def test_warnings_are_in_the_row_that_they_concern(
+    write_result: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = {("resnet18", "fp32", 128): [0.1] * 10}
+    path = write_result(gpu_content(cells, joules_per_image=0.1, throttled=0.9))
+    assert "fp32 throttled" in gpus(str(path), capsys=capsys)
+    (row,) = json.loads(gpus(str(path), "--format", "json", capsys=capsys))
+    assert row["warnings"] == "fp32 throttled"
+
+
 def test_one_gpu_alone_has_hours_and_cost_but_no_speed(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     text = gpus(files[0], "--price", "t4=1", capsys=capsys)
     assert "hours" in text
