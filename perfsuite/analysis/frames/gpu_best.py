@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from perfsuite import thesis
 from perfsuite.analysis.frames.gpu_steps import speed_ratio
 
 if TYPE_CHECKING:
@@ -44,21 +46,33 @@ class Best:
 def best_of(rows: Sequence[GpuRow], decision: GpuDecision) -> list[Best]:
     """Return the best rows of a network by every criterion that two or more environments have a value of.
 
-    Nothing is the best where environments were measured at different batch sizes.
+    Only environments that were measured at the batch size that most were measured at are compared.
 
     Args:
         rows: Of one network.
         decision: What they are of.
     """
-    if len({row.batch_size for row in rows if row.steps}) > 1:
-        return []
+    comparable, num = comparable_rows(rows), len(rows)
     found = [
-        _best("fastest", rows, _slowness, decision),
-        _least_cost("cheapest", rows, "money", decision),
-        _least_cost("least energy", rows, "energy_joules", decision),
-        _best("largest batch", rows, _smallness, decision),
+        _best("fastest", comparable, _slowness, decision),
+        _least_cost("cheapest", comparable, "money", decision),
+        _least_cost("least energy", comparable, "energy_joules", decision),
+        _best("largest batch", comparable, _smallness, decision),
     ]
-    return [best for best in found if best is not None]
+    return [dataclasses.replace(best, num_environments=num) for best in found if best is not None]
+
+
+def comparable_rows(rows: Sequence[GpuRow]) -> list[GpuRow]:
+    """Return the rows at the batch size that most are of, where two or more are; and those without steps."""
+    counts = Counter(row.batch_size for row in rows if row.steps and row.batch_size is not None)
+
+    def rank(size: int) -> tuple[int, bool, int]:
+        return counts[size], size == thesis.BATCH_SIZE, size
+
+    size = max(counts, key=rank, default=None)
+    num = 0 if size is None else counts[size]
+    is_common = num > 1 or len(counts) == 1
+    return [row for row in rows if not row.steps or (is_common and row.batch_size == size)]
 
 
 def _slowness(row: GpuRow) -> float | None:
@@ -102,12 +116,17 @@ def _best(
     return Best(criterion=criterion, rows=(best, *others), num_compared=len(values), num_environments=len(rows))
 
 
+UNSURE_RATIO = 1.05
+"""Values without an interval over processes that are closer than this are not distinguished: two runs of unchanged code
+differ by as much. Half of 18 cells on a shared CPU did by 3.5% or more."""
+
+
 def _is_larger(ratio: float, row: GpuRow, best: GpuRow, criterion: Criterion, decision: GpuDecision) -> bool:
     """Whether a value is larger than the best by more than the times that it is computed from leave open."""
     steps, fastest = row.fastest, best.fastest
     if criterion not in {"fastest", "cheapest"} or steps is None or fastest is None:
-        return ratio > 1
+        return ratio > UNSURE_RATIO
     speed: Ratio = speed_ratio(fastest, steps, decision.results)
-    if speed.low is None:
-        return ratio > 1
+    if speed.level is None or speed.low is None:
+        return ratio > UNSURE_RATIO
     return ratio * speed.low / speed.ratio > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite import thesis
+from perfsuite.analysis.frames.gpu_best import comparable_rows
 from perfsuite.analysis.frames.gpu_words import PREDICTED, decision_lines, network_words
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.analysis.frames.ratio_text import bracket_notes
@@ -50,22 +51,25 @@ def _precisions(decision: GpuDecision) -> str:
     for row in decision.rows:
         if row.fastest is not None:
             found.setdefault(row.environment.label, {})[row.fastest.precision] = None
-    words = {label: enumerate_words(list(names)) for label, names in found.items()}
-    if len(set(words.values())) == 1:
-        return f", {next(iter(words.values()))}"
-    return ": " + ", ".join(f"{names} on {label}" for label, names in words.items())
+    labels: dict[str, list[str]] = {}
+    for label, names in found.items():
+        labels.setdefault(enumerate_words(list(names)), []).append(label)
+    if len(labels) == 1:
+        return f", {next(iter(labels))}"
+    return ": " + "; ".join(f"{names} on {enumerate_words(of)}" for names, of in labels.items())
 
 
 def _size_notes(decision: GpuDecision) -> list[str]:
+    """Return which environments of a network are not compared with the others, for they have another batch size."""
     name = network_words(decision)
     notes = []
     for rows in decision.by_network():
-        sizes = {row.environment.label: row.batch_size for row in rows if row.steps}
-        if len(set(sizes.values())) > 1:
-            listed = ", ".join(f"{label} {size}" for label, size in sizes.items())
+        comparable = comparable_rows(rows)
+        others = [row for row in rows if all(row is not one for one in comparable)]
+        if others:
+            listed = enumerate_words([f"{row.environment.label} (batch {row.batch_size})" for row in others])
             notes.append(
-                f"{name(rows[0].network)}: no batch size was measured everywhere ({listed}); speeds at different ones "
-                "are not compared"
+                f"{name(rows[0].network)}: not compared, for the batch size is not that of the others: {listed}"
             )
     return notes
 
@@ -110,6 +114,9 @@ def _cost_notes(decision: GpuDecision) -> list[str]:
         notes.append("kWh and images/s per W: of the GPU alone, by its energy counter")
     if known:
         notes.append(f"cost: hours x price per hour as given ({', '.join(known)})")
+    else:
+        example = next(one.short_device for one in decision.environments)
+        notes.append(f"for the cost of a training: --price '{example}=PRICE', with the price of an hour")
     return notes
 
 

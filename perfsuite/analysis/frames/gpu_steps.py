@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -164,9 +165,10 @@ def _network(row: Mapping[str, Any]) -> Network:
 
 
 def compared_batch_sizes(steps: Iterable[Steps], environments: Sequence[str]) -> dict[str, int]:
-    """Return at which batch size each environment is compared: the same one, where there is one that all measured.
+    """Return at which batch size each environment is compared: one that as many as possible measured.
 
-    That of the thesis's recipe, else the largest; where no size is common, each environment has the one it measured.
+    Of several such sizes that of the thesis's recipe, else the largest. An environment that measured only others has
+    one of its own in the same order; one without any step has the common one.
 
     Args:
         steps: Of one network.
@@ -175,14 +177,19 @@ def compared_batch_sizes(steps: Iterable[Steps], environments: Sequence[str]) ->
     sizes: dict[str, set[int]] = {}
     for one in steps:
         sizes.setdefault(one.environment, set()).add(one.batch_size)
-    common = set.intersection(*sizes.values()) if sizes else set()
-    if common:
-        return dict.fromkeys(environments, _preferred(common))
-    return {environment: _preferred(own) for environment, own in sizes.items()}
+    counts = Counter(size for own in sizes.values() for size in own)
 
+    def rank(size: int) -> tuple[int, bool, int]:
+        return counts[size], size == thesis.BATCH_SIZE, size
 
-def _preferred(sizes: set[int]) -> int:
-    return thesis.BATCH_SIZE if thesis.BATCH_SIZE in sizes else max(sizes)
+    common = max(counts, key=rank, default=None)
+    chosen = {}
+    for environment in environments:
+        own = sizes.get(environment, set())
+        size = max(own, key=rank) if own and common not in own else common
+        if size is not None:
+            chosen[environment] = size
+    return chosen
 
 
 def speed_ratio(steps: Steps, baseline: Steps, results: Results) -> Ratio:

@@ -134,7 +134,7 @@ def _best_words(best: Best, decision: GpuDecision) -> str:
 
 
 _WORDS: dict[Criterion, tuple[str, str, str]] = {
-    "fastest": ("is fastest", "are fastest", "with results"),
+    "fastest": ("is fastest", "are fastest", "compared"),
     "cheapest": ("is cheapest", "are cheapest", "with a price"),
     "least energy": ("needs least energy", "need least energy", "that measured it"),
     "largest batch": ("fits the largest batch", "fit the largest batch", "with a prediction"),

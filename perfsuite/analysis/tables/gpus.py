@@ -76,7 +76,7 @@ def _values(row: GpuRow, network: str, best: str, decision: GpuDecision) -> Valu
         "environment": row.environment.label,
         **{name: row.environment.origin[name] for name in ("device", "torch", "driver", "host", "board")},
         **{field.name: getattr(row.network, field.name) for field in dataclasses.fields(row.network)},
-        "batch_size": row.batch_size if row.steps else None,
+        "batch_size": row.batch_size,
         "num_processes": None if fastest is None else fastest.num_processes,
         "fp32_images_per_second": None if fp32 is None else fp32.images_per_second,
         "other_precision": None if other is None else other.precision,

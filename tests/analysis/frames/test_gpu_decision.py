@@ -163,13 +163,15 @@ def test_the_batch_size_is_that_of_the_recipe_where_all_measured_it_else_the_lar
                 ),
                 f"{number}.json",
             )
-            for number, (own, environment) in enumerate(zip(of_each, (T4, A100), strict=False))
+            for number, (own, environment) in enumerate(zip(of_each, (T4, A100, V100, TITAN), strict=False))
         ]
         return {row.environment.label: row.batch_size for row in decide(paths).rows}
 
     assert sizes((64, 128, 512), (128, 512)) == {"T4": 128, "A100": 128}
     assert sizes((32, 64, 128), (32, 64)) == {"T4": 64, "A100": 64}
     assert sizes((32, 64), (128, 512)) == {"T4": 64, "A100": 128}
+    assert sizes((32, 64, 128), (64, 512), (8, 512)) == {"T4": 64, "A100": 512, "V100": 512}
+    assert sizes((8, 128), (8, 128), (8,), (64,)) == {"T4": 8, "A100": 8, "V100": 8, "TITAN RTX": 64}
 
 
 def test_different_batch_sizes_are_not_compared_and_nothing_is_called_the_best(
@@ -183,12 +185,24 @@ def test_different_batch_sizes_are_not_compared_and_nothing_is_called_the_best(
     assert [row.speed for row in decision.rows] == [None] * 4
     assert decision_lines(decision) == ()
     notes = decision_notes(decision)
-    assert any(
-        "resnet50: no batch size was measured everywhere (Xeon 2.20GHz 8, T4 128); speeds at different ones are not "
-        "compared" in note
-        for note in notes
-    )
+    assert (
+        "resnet50: not compared, for the batch size is not that of the others: Xeon 2.20GHz (batch 8) and T4 (batch "
+        "128)"
+    ) in notes
     assert any("projected from training steps of batch 8 and 128 (the recipe's is 128)" in note for note in notes)
+
+
+def test_one_machine_of_another_batch_size_does_not_keep_the_others_from_being_compared(
+    files: list[Path], write_result: Callable[..., Path]
+) -> None:
+    slow = write_result(gpu_content(cells(9.0, 3, batch_size=8), environment=CPU, run_id="c"), "cpu.json")
+    decision = decide([*files, slow])
+    assert [row.batch_size for row in decision.rows] == [128, 128, 8] * 2
+    assert row_of(decision, "resnet18", "Xeon 2.20GHz").speed is None
+    assert decision_lines(decision)[0].startswith("resnet18: A100 is fastest of the 2 compared, 3.")
+    assert "resnet18: not compared, for the batch size is not that of the others: Xeon 2.20GHz (batch 8)" in (
+        decision_notes(decision)
+    )
 
 
 def test_a_network_is_not_compared_with_itself_in_another_memory_format(write_result: Callable[..., Path]) -> None:
@@ -375,6 +389,23 @@ def test_values_that_the_runs_do_not_distinguish_are_not_called_the_best(write_r
     assert "fastest" not in "".join(lines(1.0, 1.003, 0.998, 0.99, 1.01, 1.002))
 
 
+def test_single_runs_that_are_close_are_not_told_apart(write_result: Callable[..., Path]) -> None:
+    """Two runs of unchanged code differ by some percent, whatever the spread within each of them."""
+
+    def line(scale: float) -> str:
+        paths = [
+            write_result(
+                gpu_content({("resnet18", "fp32", 128): rounds(0.1 * one, 5)}, environment=gpu, run_id=gpu.device),
+                f"{gpu.device}.json",
+            )
+            for one, gpu in ((1.0, T4), (scale, A100))
+        ]
+        return "".join(decision_lines(decide(paths)))
+
+    assert "fastest" not in line(0.97)
+    assert "A100 is fastest" in line(0.9)
+
+
 def test_a_criterion_that_not_all_have_a_value_of_says_of_how_many(
     files: list[Path], write_result: Callable[..., Path]
 ) -> None:
@@ -392,7 +423,7 @@ def test_a_gpu_measured_in_fp32_alone_is_named(write_result: Callable[..., Path]
     ]
     notes = decision_notes(decide(paths))
     assert "T4: fp32 alone was measured; AMP may be faster there" in notes
-    assert "speed: images/s over those of T4, in the fastest precision of each: fp32 on T4, amp-fp16 on A100" in notes
+    assert "speed: images/s over those of T4, in the fastest precision of each: fp32 on T4; amp-fp16 on A100" in notes
 
 
 def test_another_torch_is_said_where_the_labels_do_not(write_result: Callable[..., Path]) -> None:

@@ -177,6 +177,11 @@ def test_warnings_are_in_the_row_that_they_concern(
     assert row["warnings"] == "fp32 throttled"
 
 
+def test_without_a_price_the_option_is_named(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "for the cost of a training: --price 'T4=PRICE', with the price of an hour" in gpus(*files, capsys=capsys)
+    assert "for the cost" not in gpus(*files, "--price", "t4=1", capsys=capsys)
+
+
 def test_one_gpu_alone_has_hours_and_cost_but_no_speed(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     text = gpus(files[0], "--price", "t4=1", capsys=capsys)
     assert "hours" in text
