@@ -128,9 +128,8 @@ class _Sizes:
         for index, (column, priority) in enumerate(zip(table.columns, table.priorities, strict=True)):
             if natural[index] > FOLDED_WIDTH and (column.foldable or priority == Priority.KEY):
                 needed = sorted(map(longest_word if column.foldable else num_cells, texts[index]))
-                ratio = FITTING_RATIO if priority == Priority.KEY else 1.0
-                most = needed[math.ceil(ratio * len(needed)) - 1]
-                self._least[index] = max(most, longest_word(column.heading), FOLDED_WIDTH)
+                num_fitting = math.ceil(len(needed) * (FITTING_RATIO if priority == Priority.KEY else 1))
+                self._least[index] = max([*needed[:num_fitting][-1:], longest_word(column.heading), FOLDED_WIDTH])
 
     def least_width(self, line: Iterable[int]) -> int:
         """Return how wide a line is where everything that may be folded is."""

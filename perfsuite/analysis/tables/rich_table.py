@@ -6,12 +6,13 @@ and more than a gigabyte. Here a cell is one string, and of most rows the line i
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.tables.wrapping import longest_word, num_cells, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.tables.layout import Layout
     from perfsuite.analysis.tables.table import Column, Table
@@ -21,7 +22,7 @@ INDENT = 2
 """Of a text below its row."""
 
 ABSENT = {"", "-"}
-"""Texts that say nothing: they are not shown above or below a row."""
+"""Texts that say nothing: they are not shown below a row."""
 
 
 def table_lines(
@@ -51,30 +52,31 @@ def table_lines(
     # Where no key is left in the lines of the rows, what is above them is a name of its row and needs no label.
     is_labelled = len(layout.above) > 1 or any(table.is_key(index) for index in places)
     if layout.above and not is_labelled:
-        lines.insert(0, styled(columns[layout.above[0]].heading, "bold" if color else ""))
+        heading = wrapped(columns[layout.above[0]].heading, width or 1)
+        lines = [*(styled(line, "bold" if color else "") for line in heading), *lines]
     rule = RULE * (sum(layout.widths) + layout.gap * (len(shown) - 1))
     lines += [rule] if rule else []
-    cells_of_rows: Iterator[tuple[str, ...]] = zip(*(texts[index] for index in places), strict=True)
-    if not shown:
-        cells_of_rows = iter([()] * len(rows))
     narrowed = [
         place
         for place, index in enumerate(places)
         if max(map(num_cells, texts[index]), default=0) > layout.widths[place]
     ]
+    cells_of_rows = zip(*(texts[index] for index in places), strict=True) if places else itertools.repeat(())
     before: list[str] = []
-    for number, (row, cells) in enumerate(zip(rows, cells_of_rows, strict=True)):
+    for number, (row, cells) in enumerate(zip(rows, cells_of_rows, strict=False)):
         if layout.above:
-            above = _texts_of(columns, texts, layout.above, number, is_labelled=is_labelled)
+            above = [_text_of(columns[index], texts[index][number], is_labelled=is_labelled) for index in layout.above]
             if above != before:
                 lines += _above_lines(above, width or 1)
                 before = above
         if not color and all(num_cells(cells[place]) <= layout.widths[place] for place in narrowed):
-            lines.append(body.line(cells))
+            lines += [body.line(cells)] if cells else []
         else:
             lines += body.row_lines(cells, [column.style(row) if color else "" for column in shown])
-        for text in _texts_of(columns, texts, layout.below, number, is_labelled=True):
-            lines += wrapped(text, width or 1, indent=INDENT)
+        for index in layout.below:
+            if texts[index][number] not in ABSENT:
+                text = _text_of(columns[index], texts[index][number], is_labelled=True)
+                lines += wrapped(text, width or 1, indent=INDENT)
     return lines
 
 
@@ -126,20 +128,8 @@ def _above_lines(parts: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _texts_of(
-    columns: Sequence[Column],
-    texts: Sequence[Sequence[str]],
-    indices: Sequence[int],
-    number: int,
-    *,
-    is_labelled: bool,
-) -> list[str]:
-    """Return the cells of a row with their headings, if they are labelled, and without those that say nothing."""
-    return [
-        f"{columns[index].heading}: {texts[index][number]}" if is_labelled else texts[index][number]
-        for index in indices
-        if texts[index][number] not in ABSENT
-    ]
+def _text_of(column: Column, text: str, *, is_labelled: bool) -> str:
+    return f"{column.heading}: {text}" if is_labelled else text
 
 
 def styled(text: str, style: str) -> str:

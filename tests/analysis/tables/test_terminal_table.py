@@ -166,6 +166,27 @@ def test_wrapping_loses_nothing_and_keeps_to_the_width(text: str, width: int, in
     assert all(word in words for word in text.split() if num_cells(word) <= width)
 
 
+@pytest.mark.parametrize("num_rows", [0, 1])
+def test_a_heading_that_is_wider_than_the_terminal_is_broken_or_left_out(num_rows: int) -> None:
+    rows = [{"n" * 40: "1", "m" * 40: "2"}] * num_rows
+    table = of_rows(rows, text_column("n" * 40), number_column("m" * 40))
+    for width in (10, 45, 90):
+        text = render_terminal(table, width=width, color=False)
+        assert max(map(len, text.splitlines())) <= width
+        assert ("not shown" in text) == (width == 10)
+
+
+def test_a_row_whose_key_is_absent_is_not_shown_under_the_key_of_another() -> None:
+    rows = [{"host": host, "epoch": "1", "time": "1.0"} for host in ("h" * 30, None)]
+    table = of_rows(rows, text_column("host"), text_column("epoch"), number_column("time"))
+    assert render_terminal(table, width=36, color=False).splitlines()[4:] == [
+        "host: " + "h" * 30,
+        "1       1.0",
+        "host: -",
+        "1       1.0",
+    ]
+
+
 def test_a_style_changes_no_width_and_is_left_out_without_colour() -> None:
     column = Column(heading="verdict", show=lambda row: row["verdict"], numeric=True, style=lambda _row: "red")
     table = of_rows(
