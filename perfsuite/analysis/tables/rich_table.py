@@ -66,9 +66,9 @@ def table_lines(
     for number, (row, cells) in enumerate(zip(rows, cells_of_rows, strict=False)):
         if layout.above:
             above = [_text_of(columns[index], texts[index][number], is_labelled=is_labelled) for index in layout.above]
-            if above != before:
-                lines += _above_lines(above, width or 1)
-                before = above
+            style = columns[layout.above[0]].style(row) if color and len(above) == 1 else ""
+            lines += [styled(line, style) for line in _above_lines(_changed(before, above), width or 1)]
+            before = above
         if not color and all(num_cells(cells[place]) <= layout.widths[place] for place in narrowed):
             lines += [body.line(cells)] if cells else []
         else:
@@ -114,6 +114,12 @@ class _Body:
         ]
         num_lines = max(map(len, parts), default=0)
         return [self.line(one) for one in zip(*(part + [""] * (num_lines - len(part)) for part in parts), strict=True)]
+
+
+def _changed(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
+    """Return the keys from the first on that is not that of the row before: those before it hold on."""
+    num_same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False)))
+    return now[num_same:]
 
 
 def _above_lines(parts: Sequence[str], width: int) -> list[str]:

@@ -176,6 +176,29 @@ def test_a_heading_that_is_wider_than_the_terminal_is_broken_or_left_out(num_row
         assert ("not shown" in text) == (width == 10)
 
 
+def test_of_keys_above_a_row_only_those_from_the_first_changed_one_on_are_repeated() -> None:
+    keys = [("a" * 20, "x" * 20), ("a" * 20, "y" * 20), ("b" * 20, "y" * 20)]
+    rows = [{"h": host, "f": file, "time": "1.0"} for host, file in keys]
+    table = of_rows(rows, text_column("h"), text_column("f"), number_column("time"))
+    assert render_terminal(table, width=24, color=False).splitlines()[4:] == [
+        "h: " + "a" * 20,
+        "f: " + "x" * 20,
+        " 1.0",
+        "f: " + "y" * 20,
+        " 1.0",
+        "h: " + "b" * 20,
+        "f: " + "y" * 20,
+        " 1.0",
+    ]
+
+
+def test_a_key_above_its_rows_keeps_its_style() -> None:
+    verdict = Column(heading="verdict", show=lambda row: row["verdict"], style=lambda _row: "red")
+    rows = [{"verdict": "regressed", "epoch": str(epoch), "time": "1.0"} for epoch in range(5)]
+    text = render_terminal(of_rows(rows, verdict, text_column("epoch"), number_column("time")), width=18, color=True)
+    assert text.count("\x1b[31mverdict: regressed\x1b[0m") == 1
+
+
 def test_a_row_whose_key_is_absent_is_not_shown_under_the_key_of_another() -> None:
     rows = [{"host": host, "epoch": "1", "time": "1.0"} for host in ("h" * 30, None)]
     table = of_rows(rows, text_column("host"), text_column("epoch"), number_column("time"))
