@@ -91,7 +91,7 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
 _GAP = 2
 _LEAST_GAP = 1
 _MANY_ROWS = 5
-_LEAST_SHARE = 1 / 3
+_LEAST_SHARE = 1 / 4
 
 
 def _num_shared(keys: Sequence[Sequence[str]]) -> int:
@@ -105,7 +105,7 @@ def _num_shared(keys: Sequence[Sequence[str]]) -> int:
 
 
 def _says_enough(kept: Sequence[int], line: Sequence[int], priorities: Sequence[Priority]) -> bool:
-    """Whether all the main columns of a line are kept, and of those that are no keys a third at least."""
+    """Whether all the main columns of a line are kept, and of those that are no keys a quarter at least."""
     lost = [index for index in line if index not in kept]
     others = [index for index in line if priorities[index] != Priority.KEY]
     lost_main = any(priorities[index] <= Priority.MAIN for index in lost)
