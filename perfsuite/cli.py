@@ -21,9 +21,9 @@ COMMANDS = {
     "memory": "predict the peak memory of a training step, without a GPU",
     "ab": "two interpreters, checkouts or settings interleaved: did it get slower?",
     "noise": "the same code against itself: the smallest slowdown that this machine can detect",
-    "doctor": "is this machine fit to measure?",
-    "limits": "theoretical time of a step and a training on a GPU, with direct convolution",
-    "data": "the images of full trainings: download, import, verify, show",
+    "doctor": "check whether this machine is ready for benchmarking",
+    "limits": "theoretical minimum time of a training step and a full training, from a GPU's data sheet",
+    "data": "images for full trainings: download, import, verify, show",
     "report": "result files -> one HTML page",
     "chart": "result files -> one figure",
 }

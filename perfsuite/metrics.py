@@ -83,6 +83,10 @@ def _millijoules(value: float) -> str:
     return significant(value * 1e3, 3)
 
 
+def _efficiency(value: float) -> str:
+    return significant(value, 3)
+
+
 def _whole(value: float) -> str:
     return f"{value:,.0f}"
 
@@ -146,6 +150,7 @@ _ALL = (
     Metric(key="probe_ratio", heading="% of probe", format_value=_whole_percent),
     Metric(key="data_sheet_ratio", heading="% of data sheet", format_value=_whole_percent),
     Metric(key="energy_per_image_joules", heading="mJ/image", format_value=_millijoules),
+    Metric(key="images_per_joule", heading="images/s per W", format_value=_efficiency),
     Metric(key="sm_clock_median_mhz", heading="SM MHz", format_value=_whole),
     Metric(key="memory_clock_median_mhz", heading="memory MHz", format_value=_whole),
     Metric(key="power_median_watts", heading="power W", format_value=_whole),

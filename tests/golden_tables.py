@@ -21,6 +21,7 @@ TABLES = (
     *(
         "steps",
         "speedup",
+        "gpus",
         "memory",
         "thesis",
         "accuracy",

@@ -5,7 +5,9 @@ import pytest
 from perfsuite.formatting import duration, significant
 from perfsuite.metrics import METRICS
 
-UNITS = (*("_s", "_bytes", "_ratio", "_accuracy", "_second", "_joules", "_mhz", "_watts", "_celsius", "_flops"),)
+UNITS = (
+    *("_s", "_bytes", "_ratio", "_accuracy", "_second", "_joules", "_joule", "_mhz", "_watts", "_celsius", "_flops"),
+)
 
 
 @pytest.mark.parametrize(

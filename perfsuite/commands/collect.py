@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.frames.extra_info import with_extra_info
 from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, noise_notes
 from perfsuite.analysis.frames.pooled import by_file
+from perfsuite.analysis.frames.prices import OPTION as PRICE
+from perfsuite.analysis.frames.prices import read_prices
 from perfsuite.analysis.frames.selection import parse_expression
 from perfsuite.analysis.load.saved_table import is_saved_table, read_saved_table
 from perfsuite.analysis.tables.pull_request import render_comment
@@ -17,6 +19,7 @@ from perfsuite.analysis.tables.row_selection import SORTS, TableChoice, choose_r
 from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.speedup import steps_summary
 from perfsuite.analysis.tables.versions import version_tables
+from perfsuite.commands.gpu_options import AGAINST, add_price, baseline_label, device_prices
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, without_garbage_collection
 from perfsuite.commands.streams import say, write
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from perfsuite.analysis.frames.prices import Price
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.tables.table import Table
     from perfsuite.commands.parser import Parser
+
+GPUS_TABLE = "gpus"
 
 SEVERAL_TABLES = ("terminal", "markdown")
 """Formats that hold more than one table."""
@@ -74,14 +80,17 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--sort", choices=SORTS, help="by name, or by time, the longest first; default: as in the files"
     )
+    add_price(command)
+    command.add_argument(
+        AGAINST, metavar="NAME", help="compare speeds with this GPU, by a part of its name; default: the first file's"
+    )
     add_output(command)
 
 
 @without_garbage_collection()
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
-    if options.table is not None:
-        choose(TABLES, options.table, kind="table")
+    prices = _check_table(options)
     check_output(options, options.files)
     choice = TableChoice(select=None if options.select is None else parse_expression(options.select), sort=options.sort)
     saved = [path for path in options.files if is_saved_table(path)]
@@ -92,8 +101,32 @@ def run(options: argparse.Namespace) -> int:
         results = by_file(results)
     if options.extra:
         results = _with_extra_info(results, options.extra)
+    if options.table == GPUS_TABLE:
+        against, by_device = baseline_label(options.against, results), device_prices(prices, results)
+        choices = {"against": against, "prices": by_device}
+        return _show([build_table(GPUS_TABLE, results, **choices)], options, choice)
     if options.table is not None:
         return _show_one(options.table, results, options, choice)
+    return _show_all(results, options, choice)
+
+
+def _check_table(options: argparse.Namespace) -> tuple[Price, ...]:
+    """Check the table that was asked for and the options that belong to one table; return the prices.
+
+    Raises:
+        InvalidChoiceError: An unknown table, a price that is none, an option of another table.
+    """
+    if options.table is not None:
+        choose(TABLES, options.table, kind="table")
+    prices = read_prices(options.price)
+    for option, value in ((PRICE, prices), (AGAINST, options.against)):
+        if value and options.table != GPUS_TABLE:
+            raise InvalidChoiceError(f"{option} is of one table alone: add --table {GPUS_TABLE}, or leave it out")
+    return prices
+
+
+def _show_all(results: Results, options: argparse.Namespace, choice: TableChoice) -> int:
+    """Write what the files hold, of every kind of result a table; the exit status."""
     versions = version_tables(results) if options.format in FOR_PEOPLE else []
     if versions and (len(versions) == 1 or options.format in SEVERAL_TABLES):
         return _show(versions, options, choice)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite import __version__
+from perfsuite.analysis.frames.prices import read_prices
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.report.data import figure_data_of
 from perfsuite.analysis.report.page import render_page
 from perfsuite.commands.compare import add_thresholds, judge, read_judging
+from perfsuite.commands.gpu_options import add_price, device_prices
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import check_output, without_garbage_collection
 from perfsuite.commands.streams import write
@@ -33,6 +36,7 @@ def add_options(command: Parser) -> None:
         "without a network."
     )
     add_files(command)
+    add_price(command)
     command.add_argument("-o", "--output", metavar="PATH", type=Path, required=True, help="the page: report.html")
 
 
@@ -84,5 +88,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     if options.output.suffix.lower() not in PAGE_ENDINGS:
         raise InvalidChoiceError(f"-o {options.output}: the page is HTML; name it report.html for instance")
-    write(render_page(gather(options), version=__version__), options.output)
+    given = read_prices(options.price)
+    figure_data = gather(options)
+    figure_data = dataclasses.replace(figure_data, prices=device_prices(given, figure_data.results))
+    write(render_page(figure_data, version=__version__), options.output)
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from perfsuite.analysis.frames.cells import Cell, measured_cells
 from perfsuite.analysis.frames.speedup import speedup_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from perfsuite.analysis.frames.environments import Across
@@ -25,11 +27,13 @@ class FigureData:
         results: What the files hold.
         comparison: Verdicts against a baseline, where one was given and the machines are the same.
         across: Machines or versions side by side, where the files differ in them.
+        prices: Price per hour by the short name of a device, as the user gave them.
     """
 
     results: Results
     comparison: Comparison | None = None
     across: Across | None = None
+    prices: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def cells(self) -> list[Cell]:

@@ -165,24 +165,6 @@ def files_by_environment(results: Results, axes: Sequence[str]) -> dict[str, lis
     return found
 
 
-def choose_environment(names: Sequence[str], text: str) -> str:
-    """Return the environment that `--against` names: by its label, or a part that only one has, in any case.
-
-    Raises:
-        InvalidChoiceError: None has it, or several; the message lists them.
-    """
-    wanted = text.strip().lower()
-    exact = [name for name in names if name.lower() == wanted]
-    found = exact or [name for name in names if wanted and wanted in name.lower()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InvalidChoiceError(
-            f"--against: {text[:100]!r} is a part of {len(found)} environments: {'; '.join(found)}"
-        )
-    raise InvalidChoiceError(f"--against: {text[:100]!r} is no environment of these files: {'; '.join(names)}")
-
-
 def _is_known(training: FullTraining) -> bool:
     return training.environment["device"] is not None
 

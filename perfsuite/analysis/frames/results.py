@@ -55,6 +55,23 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileOrigin:
+    """Where a file was written.
+
+    Attributes:
+        label: Of the file, as in the column `file`.
+        series: What the file's name says; see `series_name`.
+        environment: Values of `ENVIRONMENT_COLUMNS`.
+        gpu_memory_bytes: All memory that torch sees on the GPU; None without one, and in files that are not ours.
+    """
+
+    label: str
+    series: str
+    environment: dict[str, Any]
+    gpu_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """What a set of files holds.
 
@@ -62,13 +79,15 @@ class Results:
         benchmarks: A row per benchmark: workload, metrics in base units, environment, file. In files that are not
             ours the workload and environment columns are None.
         times_s: The raw rounds of each row [num_rounds] float64 seconds, or None; in the order of `benchmarks`.
-        outcomes: A row per cell that failed, was skipped or not run: file, nodeid, outcome, reason.
+        outcomes: A row per cell that failed, was skipped or not run: file, nodeid, outcome, reason, and its workload in
+            `WORKLOAD_COLUMNS`, None where it did not come to be known.
         has_records: Whether every benchmark has a perfsuite record.
         notes: What a reader should know of the files, in words.
         trainings: Full trainings; never among `benchmarks`, whose time is that of one iteration.
         profiles: Where the time of each row's iteration went, or None; in the order of `benchmarks`.
         extra_info: What else the suite wrote of each row, as it stands in its file; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
+        files: Where the files were written, in their order.
     """
 
     benchmarks: pd.DataFrame
@@ -80,6 +99,7 @@ class Results:
     trainings: tuple[FullTraining, ...] = ()
     profiles: list[Profile | None] = field(default_factory=list)
     extra_info: list[dict[str, Any]] = field(default_factory=list)
+    files: tuple[FileOrigin, ...] = ()
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -118,6 +138,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     rows: list[dict[str, Any]] = []
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
     outcomes: list[dict[str, Any]] = []
+    origins: list[FileOrigin] = []
     profiles: list[Profile | None] = []
     extra_info: list[dict[str, Any]] = []
     pairs: list[Pair] = []
@@ -126,6 +147,10 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         machine = machine_of(file)
         environment = file_environment(file, machine)
         origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
+        memory = None if file.environment is None else file.environment.gpu_memory_bytes
+        origins.append(
+            FileOrigin(label=label, series=origin["series"], environment=environment, gpu_memory_bytes=memory)
+        )
         place = {**environment, "machine": machine_key(machine), **origin}
         trainings += full_trainings(file, label)
         for benchmark in file.benchmarks:
@@ -141,7 +166,13 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
             extra_info.append(benchmark.extra_info)
         outcomes += [
-            {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
+            {
+                "file": label,
+                "nodeid": outcome.nodeid,
+                "outcome": outcome.outcome,
+                "reason": outcome.reason,
+                **{column: getattr(outcome.workload, column, None) for column in WORKLOAD_COLUMNS},
+            }
             for outcome in file.outcomes
         ]
         notes += unknown_environments_in_words(
@@ -155,11 +186,12 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         times_s=times,
         profiles=profiles,
         extra_info=extra_info,
-        outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
+        outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason", *WORKLOAD_COLUMNS]),
         has_records=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
+        files=tuple(origins),
     )
 
 

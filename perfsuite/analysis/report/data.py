@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.figure_data import FigureData
+from perfsuite.analysis.frames.environment_names import choose_by_part
 from perfsuite.analysis.frames.environments import (
     AXES,
-    choose_environment,
     compare_environments,
     files_by_environment,
 )
@@ -88,7 +88,11 @@ def _side_by_side(files: Sequence[ResultFile], results: Results, against: str | 
         if against is not None:
             raise InvalidChoiceError("--against: these files are of one environment; there is nothing to compare")
         return None
-    chosen = next(iter(environments)) if against is None else choose_environment(list(environments), against)
+    chosen = (
+        next(iter(environments))
+        if against is None
+        else choose_by_part("--against", against, {name: () for name in environments})
+    )
     names = {file.path.name: file for file in files} | {str(file.path): file for file in files}
     own = [names[label] for label in environments[chosen] if label in names]
     others = [

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.figures.registry import draw
+from perfsuite.analysis.frames.gpu_environments import EnvironmentIndex, same_environment
+from perfsuite.analysis.frames.gpu_words import decision_lines
+from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pairs import has_pairs
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
 from perfsuite.analysis.tables.environments import across_tables
+from perfsuite.analysis.tables.gpus import decision_table
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.table import Table, text_column
 from perfsuite.analysis.tables.verdicts import comparison_tables
@@ -74,6 +78,7 @@ def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
     repeated = set(warnings_of(figure_data))
     found = [
         _verdicts(figure_data),
+        _which_gpu(figure_data),
         _figures(
             figure_data,
             "speedup",
@@ -165,6 +170,23 @@ def _verdicts(figure_data: FigureData) -> Section | None:
         words = ("No verdicts: the machines of the two sides are not the same.",)
         return dataclasses.replace(section, words=words, folded=tables)
     return dataclasses.replace(section, tables=tables)
+
+
+def _which_gpu(figure_data: FigureData) -> Section | None:
+    """Return the decision between several GPUs or CPUs, or what one takes where its price was given."""
+    if not figure_data.results.has_records:
+        return None
+    environments = EnvironmentIndex(figure_data.results).environments
+    if len({one.device for one in environments}) < 2 and not figure_data.prices:  # noqa: PLR2004 - to choose from
+        return None
+    against = None
+    if figure_data.across is not None:  # the environments side by side have the same baseline
+        baseline = same_environment(environments, figure_data.across.baseline)
+        against = None if baseline is None else baseline.label
+    decision = decide_gpus(figure_data.results, against=against, prices=figure_data.prices)
+    words, table = decision_lines(decision), decision_table(decision)
+    notes = tuple(note for note in table.notes if note not in words)
+    return Section(name="gpus", title="Which GPU", words=words, tables=(dataclasses.replace(table, notes=notes),))
 
 
 def _memory(figure_data: FigureData) -> Section:

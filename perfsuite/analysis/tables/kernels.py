@@ -52,10 +52,11 @@ def kernels_table(results: Results) -> Table:
         columns=(
             *(origin_column(name) for name in places),
             *identity_columns(frame),
-            text_column("kernel", "kernel" if tensor_cores else "operator", foldable=True),
             Column(heading="share %", show=lambda row: f"{100 * row['kernel_ratio']:.1f}", numeric=True),
             Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True, priority=Priority.MAIN),
             Column(heading="calls", show=lambda row: f"{row['num_calls']:.0f}", numeric=True),
+            # Last, as profilers have it: names of kernels are long.
+            text_column("kernel", "kernel" if tensor_cores else "operator", foldable=True),
         ),
         legend=(
             "share: of the sum of all kernels of an iteration, profiled apart from the timed rounds",

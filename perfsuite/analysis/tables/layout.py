@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ FOLDED_WIDTH = 28
 MAX_FOLDED_LINES = 3
 """A text that would take more lines in its column is shown below its row instead."""
 
+FITTING_RATIO = 0.9
+"""Share of the rows whose keys fit into their column; the rest of a row with a longer one is in the line below it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -32,7 +36,7 @@ class Layout:
         above: Keys for which there is no room in the line of a row: above the first of the rows that share them.
         below: Long texts, below their row.
         left_out: Columns that are not shown, in their order.
-        full_width: The narrowest terminal that leaves none out.
+        full_width: The narrowest terminal that leaves none out, where this one leaves any out.
     """
 
     side_by_side: tuple[int, ...]
@@ -47,9 +51,10 @@ class Layout:
 def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) -> Layout:
     """Choose where the columns are shown.
 
-    In this order, until the others fit: texts that may be folded are, at spaces; long texts go below their row; the
-    first keys go above their rows, where many rows share them or not even the most important columns fit behind them;
-    the least important columns are left out, of equally important ones the last first.
+    In this order, until the others fit: texts that may be folded are, at spaces, and columns of keys become narrower
+    than the few longest keys; the first keys, if many rows share them, go above their rows; long texts go below their
+    row; other keys go above their rows where most other columns would be left out; the least important columns are left
+    out, of equally important ones the last first.
 
     Args:
         table: With at least one column.
@@ -58,54 +63,53 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
     """
     columns, priorities = table.columns, table.priorities
     natural = [_natural_width(column, cells) for column, cells in zip(columns, texts, strict=True)]
-    line = list(range(len(columns)))
+    everything = list(range(len(columns)))
     if width is None:
-        return Layout(side_by_side=tuple(line), widths=tuple(natural), gap=_GAP)
-    sizes = _Sizes(columns, texts, natural, width)
-    below: list[int] = []
-    prose = [index for index in line if columns[index].foldable and priorities[index] != Priority.KEY]
-    while prose and not (sizes.fit(line) and sizes.fold_well(line, prose)):
-        below.insert(0, prose.pop())
-        line.remove(below[0])
+        return Layout(side_by_side=tuple(everything), widths=tuple(natural), gap=_GAP)
+    sizes = _Sizes(table, texts, natural, width)
+    keys = [index for index in everything if priorities[index] == Priority.KEY]
+    prose = [index for index in everything if columns[index].foldable and index not in keys]
+    num_shared = _num_shared([texts[index] for index in keys])
+    for num_prose, num_above in itertools.product(range(len(prose), -1, -1), range(num_shared + 1)):
+        above, below = keys[:num_above], prose[num_prose:]
+        line = [index for index in everything if index not in {*above, *below}]
+        if sizes.fit(line) and sizes.fold_well(line, prose[:num_prose]):
+            return sizes.layout(line, above=above, below=below)
+    above = keys[:num_shared]
+    line = [index for index in everything if index not in {*above, *prose}]
     full_width = sizes.least_width(line)
-    above: list[int] = []
-    keys = [index for index in line if priorities[index] == Priority.KEY]
-    while (
-        keys
-        and not sizes.fit(line)
-        and (
-            not sizes.fit(index for index in line if priorities[index] <= Priority.MAIN)
-            or _share_a_value([texts[index] for index in (*above, keys[0])])
-        )
-    ):
-        above.append(keys.pop(0))
-        line.remove(above[-1])
-    left_out: list[int] = []
-    while line and not sizes.fit(line):
-        least = max(line, key=lambda index: (priorities[index], index))
-        line.remove(least)
-        left_out.append(least)
-    return Layout(
-        side_by_side=tuple(line),
-        widths=tuple(sizes.folded(line)),
-        gap=sizes.gap(line),
-        above=tuple(above),
-        below=tuple(below),
-        left_out=tuple(sorted(left_out)),
-        full_width=full_width,
-    )
+    for key in keys[num_shared:]:
+        if _says_enough(sizes.most_important(line), line, priorities):
+            break
+        above.append(key)
+        line.remove(key)
+    kept = sizes.most_important(line)
+    left_out = [index for index in line if index not in kept]
+    return sizes.layout(kept, above=above, below=prose, left_out=left_out, full_width=full_width)
 
 
 _GAP = 2
 _LEAST_GAP = 1
 _MANY_ROWS = 5
+_LEAST_SHARE = 1 / 4
 
 
-def _share_a_value(keys: Sequence[Sequence[str]]) -> bool:
-    """Whether many rows in succession have the same values of these keys, on average."""
-    values = list(zip(*keys, strict=True))
-    num_groups = 1 + sum(one != next_one for one, next_one in itertools.pairwise(values))
-    return num_groups * _MANY_ROWS <= len(values)
+def _num_shared(keys: Sequence[Sequence[str]]) -> int:
+    """Return of how many of the first keys many rows in succession have the same values, on average."""
+    for number in range(len(keys)):
+        values = list(zip(*keys[: number + 1], strict=True))
+        num_groups = 1 + sum(one != next_one for one, next_one in itertools.pairwise(values))
+        if num_groups * _MANY_ROWS > len(values):
+            return number
+    return len(keys)
+
+
+def _says_enough(kept: Sequence[int], line: Sequence[int], priorities: Sequence[Priority]) -> bool:
+    """Whether all the main columns of a line are kept, and of those that are no keys a quarter at least."""
+    lost = [index for index in line if index not in kept]
+    others = [index for index in line if priorities[index] != Priority.KEY]
+    lost_main = any(priorities[index] <= Priority.MAIN for index in lost)
+    return not lost_main and len(others) - len(lost) >= _LEAST_SHARE * len(others)
 
 
 def _natural_width(column: Column, cells: Sequence[str]) -> int:
@@ -115,15 +119,34 @@ def _natural_width(column: Column, cells: Sequence[str]) -> int:
 class _Sizes:
     """How wide columns are, and whether they fit into a line."""
 
-    def __init__(
-        self, columns: Sequence[Column], texts: Sequence[Sequence[str]], natural: Sequence[int], width: int
-    ) -> None:
-        self._natural, self._width = natural, width
+    def __init__(self, table: Table, texts: Sequence[Sequence[str]], natural: Sequence[int], width: int) -> None:
+        self._natural, self._width, self._priorities = natural, width, table.priorities
         self._least = list(natural)
-        for index, column in enumerate(columns):
-            if column.foldable and natural[index] > FOLDED_WIDTH:
-                words = max(map(longest_word, [column.heading, *texts[index]]))
-                self._least[index] = max(words, FOLDED_WIDTH)
+        for index, (column, priority) in enumerate(zip(table.columns, table.priorities, strict=True)):
+            if natural[index] > FOLDED_WIDTH and (column.foldable or priority == Priority.KEY):
+                needed = sorted(map(longest_word if column.foldable else num_cells, texts[index]))
+                num_fitting = math.ceil(len(needed) * (FITTING_RATIO if priority == Priority.KEY else 1))
+                self._least[index] = max([*needed[:num_fitting][-1:], longest_word(column.heading), FOLDED_WIDTH])
+
+    def layout(
+        self,
+        line: Sequence[int],
+        *,
+        above: Sequence[int],
+        below: Sequence[int],
+        left_out: Sequence[int] = (),
+        full_width: int = 0,
+    ) -> Layout:
+        """Return the layout with these columns side by side, which fit."""
+        return Layout(
+            side_by_side=tuple(line),
+            widths=tuple(self.folded(line)),
+            gap=self.gap(line),
+            above=tuple(above),
+            below=tuple(below),
+            left_out=tuple(left_out),
+            full_width=full_width,
+        )
 
     def least_width(self, line: Iterable[int]) -> int:
         """Return how wide a line is where everything that may be folded is."""
@@ -133,6 +156,13 @@ class _Sizes:
     def fit(self, line: Iterable[int]) -> bool:
         """Whether the columns fit into a line."""
         return self.least_width(line) <= self._width
+
+    def most_important(self, line: Sequence[int]) -> list[int]:
+        """Return the columns of a line that are left when the least important ones are left out until they fit."""
+        kept = list(line)
+        while kept and not self.fit(kept):
+            kept.remove(max(kept, key=lambda index: (self._priorities[index], index)))
+        return kept
 
     def gap(self, line: Sequence[int]) -> int:
         """Return how many spaces are between the columns of a line."""

@@ -65,7 +65,7 @@ _INTERVAL = re.compile(rf"(?<=\S) (?:\[{_END}, {_END}\](?: A/A)?|\({_END} to {_E
 
 def _escaped(text: str) -> str:
     escaped = _INTERVAL.sub(lambda found: found[0].replace(" ", NO_BREAK_SPACE), printable(text))
-    for character in "\\`*_[]<>|~#@":
+    for character in "\\`*_[]<>|~#@$":
         escaped = escaped.replace(character, f"\\{character}" if character not in "<>@" else _ENTITIES[character])
     return escaped
 

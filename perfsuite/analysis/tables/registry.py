@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.parsing import choose
 
@@ -34,6 +34,7 @@ TABLES: dict[str, TableKind] = {
     "steps": TableKind(module="steps", about="a row per cell", needs_steps=True),
     "speedup": TableKind(module="speedup", about="AMP vs FP32 by network and phase", needs_steps=True),
     "interleaved": TableKind(module="pairs", about="FP32 and AMP interleaved"),
+    "gpus": TableKind(module="gpus", about="which GPU: speed, largest batch, hours, energy, cost"),
     "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
     "limits": TableKind(module="roofline", about="% of hardware peak", needs_steps=True),
     "telemetry": TableKind(module="telemetry", about="clocks, power, energy", needs_steps=True),
@@ -59,10 +60,15 @@ def held_tables(results: Results) -> list[str]:
     return held or ["steps"]
 
 
-def build_table(name: str, results: Results) -> Table:
+def build_table(name: str, results: Results, **choices: Any) -> Table:
     """Return a table by name.
 
     Foreign files have no workloads: with one among them, every name gives the plain table, with a note.
+
+    Args:
+        name: Which table.
+        results: What it shows.
+        choices: What else its function takes, by name.
 
     Raises:
         InvalidChoiceError: An unknown name.
@@ -75,5 +81,5 @@ def build_table(name: str, results: Results) -> Table:
     if kind.needs_steps and results.benchmarks.empty:
         return no_steps_table(results)
     module = importlib.import_module(f"perfsuite.analysis.tables.{kind.module}")
-    build: Callable[[Results], Table] = getattr(module, f"{name}_table")
-    return build(results)
+    build: Callable[..., Table] = getattr(module, f"{name}_table")
+    return build(results, **choices)

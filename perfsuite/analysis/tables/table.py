@@ -98,6 +98,10 @@ class Table:
                 found.append(usual if own is None else own)
         return found
 
+    def is_key(self, index: int) -> bool:
+        """Whether the column at that position identifies a row."""
+        return self.priorities[index] == Priority.KEY
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows as dicts of plain values, absent ones None."""
         if isinstance(self.frame, list):

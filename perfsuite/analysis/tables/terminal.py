@@ -35,7 +35,7 @@ def render_terminal(table: Table, *, width: int | None, color: bool, other_ways:
         rows = table.rows()
         texts = [[printable(column.show(row)) for row in rows] for column in table.columns]
         layout = lay_out(table, texts, width=width)
-        lines += ["", *table_lines(table.columns, rows, texts, layout=layout, width=width, color=color)]
+        lines += ["", *table_lines(table, rows, texts, layout=layout, width=width, color=color)]
         if width is not None and layout.left_out:
             notes.insert(0, _left_out_note(table, layout, width, other_ways))
         lines += [""] if notes else []

@@ -100,7 +100,7 @@ def _accuracy_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
             shown_when=several_seeds,
             priority=Priority.DETAIL,
         ),
-        Column(heading="target %", show=_target, numeric=True, shown_when=has_target),
+        Column(heading="target %", show=_target, numeric=True, shown_when=has_target, priority=Priority.MAIN),
         Column(heading="AMP vs FP32, points", show=_difference, foldable=True, shown_when=has_both_precisions),
         metric_column("training_time_s", priority=Priority.MAIN),
         *(

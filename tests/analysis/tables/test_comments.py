@@ -92,6 +92,7 @@ def test_the_no_break_spaces_of_markdown_reach_standard_output(
         ("not known; `perfsuite noise` measures it", "not known; `perfsuite noise` measures it"),
         ("`-m input_pipeline` measures it", "`-m input_pipeline` measures it"),
         ("test_`c`: slow", r"test\_\`c\`: slow"),
+        ("test[$x$]", r"test\[\$x\$\]"),
         ("a` of `perfsuite noise`", r"a\` of `perfsuite noise`"),
         ("`perfsuite <img src=x onerror=alert(1)>`", r"\`perfsuite &lt;img src=x onerror=alert(1)&gt;\`"),
         ("``perfsuite noise`", r"\`\`perfsuite noise\`"),

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from builders import ENVIRONMENT, make_content, make_pair, make_paired_entry, make_workload
 from compared_trainings import trained, write_trainings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from report_builders import hostile_file, plain_file, step_file, training_epochs
 from simulated import write_sides
 
@@ -29,6 +31,7 @@ from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.analysis.tables.trainings import amp_table
 from perfsuite.analysis.tables.verdicts import comparison_tables
 from perfsuite.analysis.verdicts.thresholds import Judging, Thresholds
+from perfsuite.cli import main
 from perfsuite.commands.compare import judge_files
 from perfsuite.commands.doctor import doctor_table
 from perfsuite.formatting import MIB_BYTES, printable
@@ -218,9 +221,59 @@ def test_every_table_of_a_command_fits_every_terminal(build: Any, tmp_path: Path
         fits(table)
 
 
-def fits(table: Table) -> None:
+def test_a_terminal_of_80_columns_gets_80_and_a_file_gets_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perfsuite.commands.output.is_terminal", lambda _stream: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    command = ["collect", *map(str, COMMITTED[:3]), "--table", "memory"]
+    main(command)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cells, lines)) <= 80
+    assert any(line.startswith("not shown at a width of 80 characters: ") for line in lines)
+    for name in ("table.txt", "table.csv"):
+        main([*command, "-o", str(tmp_path / name)])
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "not shown" not in text
+        assert "momentum" in text or "optimizer_bytes" in text
+
+
+WORDS = st.text("abc-_.\N{CJK UNIFIED IDEOGRAPH-540D}", min_size=1, max_size=30)
+TEXTS = st.lists(WORDS, max_size=12).map(" ".join)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    """Draw a table of columns of any kind, with distinct headings without commas."""
+    num_rows = draw(st.integers(0, 12))
+    headings = draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=8, unique_by=squeezed))
+    columns, rows = [], [dict[str, str]() for _ in range(num_rows)]
+    for heading in headings:
+        texts = draw(st.lists(TEXTS, min_size=1, max_size=3))
+        for number, row in enumerate(rows):
+            row[heading] = texts[number % len(texts)]
+        columns.append(
+            Column(
+                heading=heading,
+                show=lambda row, heading=heading: row[heading],  # type: ignore[misc]
+                numeric=draw(st.booleans()),
+                foldable=draw(st.booleans()),
+                priority=draw(st.sampled_from([None, *Priority])),
+            )
+        )
+    return Table(title="any", frame=rows, columns=tuple(columns), notes=("a note",))
+
+
+@settings(max_examples=150, deadline=None)
+@given(tables(), st.lists(st.integers(2, 130), min_size=1, max_size=3))
+def test_any_table_fits_any_terminal(table: Table, widths: list[int]) -> None:
+    fits(table, widths)
+
+
+def fits(table: Table, widths: Sequence[int] = WIDTHS) -> None:
     """Assert what holds of a table at any width; without a terminal, every column is a column."""
-    for width in WIDTHS:
+    for width in widths:
         text = render_terminal(table, width=width, color=False)
         assert max(map(cells, text.splitlines())) <= width
         if table.columns:
@@ -238,18 +291,25 @@ def cells(line: str) -> int:
 
 def without_those_left_out(table: Table, text: str, width: int) -> list[Column]:
     """Return the columns that the note below the table does not name."""
-    _, found, note = " ".join(text.split()).partition(f"not shown at a width of {width} characters: ")
+    _, found, note = squeezed(text).partition(squeezed(f"not shown at a width of {width} characters: "))
     if not found:
         return list(table.columns)
-    names = note.partition("; to see all columns: ")[0]
-    left_out = []
+    names = note.partition(";toseeallcolumns:")[0] + ","
+    shown = []
     for column, priority in zip(table.columns, table.priorities, strict=True):
-        if names.startswith(column.heading) and names[len(column.heading) :][:2] in {"", ", "}:
+        name = squeezed(column.heading) + ","
+        if names.startswith(name):
             assert priority != Priority.KEY
-            left_out.append(column)
-            names = names[len(column.heading) + 2 :]
+            names = names.removeprefix(name)
+        else:
+            shown.append(column)
     assert names == ""
-    return [column for column in table.columns if column not in left_out]
+    return shown
+
+
+def squeezed(text: str) -> str:
+    """Return a text without spaces and ends of lines: a word that is wider than the terminal is broken."""
+    return "".join(text.split())
 
 
 def assert_unbroken(rows: Sequence[dict[str, Any]], shown: Sequence[Column], text: str, width: int) -> None:

@@ -248,7 +248,9 @@ def test_mixed_files_give_a_plain_table_and_say_so(write_result: Callable[..., P
     assert "test_train_step[resnet18-fp32-b128]" in text
 
 
-@pytest.mark.parametrize("name", ["a|b", "<script>alert(1)</script>", "\x1b[31mred", "*x* [y](z) `c`", "名前", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["a|b", "<script>alert(1)</script>", "\x1b[31mred", "*x* [y](z) `c`", "$x^2$", "名前", "a\nb"]
+)
 def test_hostile_names_show_as_text(write_result: Callable[..., Path], name: str) -> None:
     content = {"benchmarks": [{"fullname": name, "stats": {"median": 1.0, "rounds": 1}}]}
     table = build_table("steps", collect([write_result(content)]))
