@@ -25,10 +25,10 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Do the same to text of several lines, which stay lines."""
+    """Do the same to text of several lines, which stay lines; no-break spaces, which keep intervals together, stay."""
     if text.isascii():
         return _ASCII_CONTROL_BUT_NEWLINES.sub("\N{REPLACEMENT CHARACTER}", text)
-    return _NOT_PLAIN_BUT_NEWLINES.sub(_visible, text)
+    return _NOT_PLAIN_BUT_NEWLINES.sub(_visible_or_space, text)
 
 
 def printable_json(text: str) -> str:
@@ -51,6 +51,10 @@ def one_line(text: str) -> str:
 
 def _visible(found: re.Match[str]) -> str:
     return found[0] if found[0].isprintable() else "\N{REPLACEMENT CHARACTER}"
+
+
+def _visible_or_space(found: re.Match[str]) -> str:
+    return found[0] if found[0] == "\N{NO-BREAK SPACE}" else _visible(found)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -85,7 +85,7 @@ class FinishedRun:
 
 def add_running(command: Parser) -> None:
     """Add the options that say how often, where and with which arguments pytest runs."""
-    command.add_argument("--processes", default="5", metavar="N", help="a side; default: 5")
+    command.add_argument("--processes", default="5", metavar="N", help="processes per side; default: 5")
     command.add_argument(
         "--run-dir", type=Path, metavar="DIR", help="files, logs and state; default: a folder of its own in results/"
     )

@@ -98,8 +98,9 @@ def run(options: argparse.Namespace) -> int:
     tables = [_built(name, results) for name in names]
     seen: set[str] = set()
     for number, table in enumerate(tables):  # what is said of all files is said once
-        tables[number] = dataclasses.replace(table, notes=tuple(note for note in table.notes if note not in seen))
-        seen.update(table.notes)
+        notes, legend = (tuple(line for line in lines if line not in seen) for lines in (table.notes, table.legend))
+        tables[number] = dataclasses.replace(table, notes=notes, legend=legend)
+        seen.update(table.notes, table.legend)
     return _show(tables, options, choice)
 
 
@@ -150,5 +151,5 @@ def _show(tables: Sequence[Table], options: argparse.Namespace, choice: TableCho
 def _built(name: str, results: Results) -> Table:
     table = build_table(name, results)
     if name == "steps" and results.has_records and table.columns and "noise_measured" not in results.benchmarks:
-        return dataclasses.replace(table, notes=(*table.notes, *noise_notes(results.benchmarks)))
+        return dataclasses.replace(table, legend=(*table.legend, *noise_notes(results.benchmarks)))
     return table

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `data`."""
     command.description = (
-        "Bring the images of full trainings into their one file: CIFAR-10 itself, or any mirror of it."
+        "Download, import, verify or show the images for full trainings: the original CIFAR-10, or a mirror of it, "
+        "stored in one file."
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, words in (

@@ -25,17 +25,23 @@ STYLES = {"fine": "green", "notable": "yellow", "unfit": "bold red"}
 def add_options(command: Parser) -> None:
     """Add the options of the command `doctor`."""
     command.description = (
-        "Look at everything that spoils numbers: GPU, driver and torch, others on the GPU, clocks, power "
-        "limit, precisions, CPU load, memory, disk, timer. Changes nothing. Exit status: 0, or 1 where the machine is "
-        "unfit."
+        "Check whether this machine is ready for benchmarking: GPU, driver, torch, other processes on the GPU, "
+        "clocks, power limit, precisions, CPU load, memory, disk, timer. Changes nothing. Exit status: 0 if it is, 1 "
+        "if not."
     )
     command.add_argument(
         "--device",
         default="auto",
         metavar="DEVICE",
-        help="auto (CUDA, else the CPU), cuda, cuda:N for the GPU that torch calls so, or cpu; default: auto",
+        help="auto (CUDA where available, else the CPU), cpu, cuda or cuda:N (N as torch numbers GPUs); default: auto",
     )
-    command.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder that results will be written to, checked for free disk space; default: results",
+    )
     add_output(command)
 
 

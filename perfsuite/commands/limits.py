@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `limits`."""
     command.description = (
-        "The time of a training step and of the thesis's trainings on a GPU by its data sheet, with the "
-        "operations of direct convolution at the full peak; without that GPU, and compared with the thesis's times on "
-        "a T4. Winograd's algorithm, which cuDNN may choose in FP32, needs fewer operations."
+        "Compute the theoretical minimum time of a training step, and of the thesis's trainings, from the data sheet "
+        "of a GPU, which need not be present: the operations of direct convolution at peak throughput. For a T4, the "
+        "thesis's measured times are shown too. With Winograd's algorithm, which cuDNN may choose, FP32 can take less."
     )
     command.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
     command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")

@@ -58,7 +58,9 @@ def add_files(command: Parser) -> None:
     )
     add_thresholds(command)
     command.add_argument(
-        "--ignore-host", action="store_true", help="host names differ although the machine is the same"
+        "--ignore-host",
+        action="store_true",
+        help="compare although host names differ, as in containers on one machine; GPU and CPU must still be the same",
     )
 
 

@@ -102,7 +102,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-device",
         default="auto",
         metavar="DEVICE",
-        help="auto (CUDA, else the CPU), cuda, cuda:N for the GPU that torch calls so, or cpu; default: auto",
+        help="auto (CUDA where available, else the CPU), cpu, cuda or cuda:N (N as torch numbers GPUs); default: auto",
     )
     group.addoption(
         "--perf-models",
@@ -139,10 +139,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--perf-recipe",
         default="thesis",
-        metavar="NAME",
-        help="of full trainings: thesis, smoke (minutes on a CPU), or PATH of a .toml file; default: thesis",
+        metavar="NAME|PATH",
+        help="hyperparameters of full trainings: thesis, smoke (takes minutes on a CPU), or the path of a .toml file; "
+        "default: thesis",
     )
-    group.addoption("--perf-seeds", default="1", metavar="N", help="full trainings of each cell; default: 1")
+    group.addoption(
+        "--perf-seeds",
+        default="1",
+        metavar="N",
+        help="number of full trainings per network and precision, with seeds 0 to N-1; default: 1",
+    )
     group.addoption(
         "--perf-data",
         default=None,
@@ -173,7 +179,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-overhead-time",
         default=str(OVERHEAD_TIME_S),
         metavar="SECONDS",
-        help="how long a check of the harness overhead (-m overhead) goes on while it cannot tell; "
+        help="maximum extra time to measure while a check of the harness overhead (-m overhead) is inconclusive; "
         f"default: {OVERHEAD_TIME_S}",
     )
     group.addoption(
@@ -194,8 +200,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-preheat",
         default=None,
         metavar="SECONDS",
-        help="load the device for so long before the first benchmark; "
-        "default: until times are stable, on CUDA 5 to 10 s",
+        help="minimum time to keep the device busy before the first benchmark, so that clocks and temperature settle; "
+        "default: until times are stable, 5 to 10 s on CUDA",
     )
     group.addoption(
         "--perf-cudnn-benchmark",

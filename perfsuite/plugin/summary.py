@@ -165,7 +165,10 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     for table in tables:
         # What holds for the file stands once, below the last table.
         notes = tuple(note for note in table.notes if note not in last.notes)
-        texts.append(render_terminal(replace(table, notes=notes), width=width, color=color, other_ways=OTHER_WAYS))
+        legend = tuple(line for line in table.legend if line not in last.legend)
+        texts.append(
+            render_terminal(replace(table, notes=notes, legend=legend), width=width, color=color, other_ways=OTHER_WAYS)
+        )
     texts.append(render_terminal(last, width=width, color=color, other_ways=OTHER_WAYS))
     return "\n".join(texts), names[0]
 

@@ -119,7 +119,7 @@ def _table(table: Table, counter: Any) -> dict[str, Any]:
         "num_rows": len(rows),
         "csv": csv_address(table),
         "file": _file_name(table.title),
-        "notes": table.notes,
+        "notes": (*table.legend, *table.notes),
     }
 
 

@@ -67,7 +67,8 @@ def confusion_table(results: Results) -> Table:
             text_column("true"),
             *(Column(heading=name, show=_count(name), numeric=True, priority=Priority.MAIN) for name in CLASSES),
         ),
-        notes=(*notes, *notes_of(results)),
+        legend=tuple(notes),
+        notes=notes_of(results),
     )
 
 

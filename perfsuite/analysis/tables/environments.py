@@ -101,7 +101,7 @@ def _changes_table(found: Across) -> Table:
             num_column(others),
             *peak_columns(found.changes, others, found.baseline),
         ),
-        notes=(
+        legend=(
             f"times: geometric mean over processes of the median of their rounds; {SPEED_NOTE}; {_n_words(found)}",
             *_speed_notes(found.changes, "ratio", more=MORE_FILES),
         ),
@@ -119,7 +119,7 @@ def _amp_table(found: Across) -> Table:
             num_column(names, within=True),
             *memory_columns(found.amp, names),
         ),
-        notes=(f"times: FP32 -> this precision; {SPEED_NOTE}", *_speed_notes(found.amp, "speedup")),
+        legend=(f"times: FP32 -> this precision; {SPEED_NOTE}", *_speed_notes(found.amp, "speedup")),
     )
 
 
@@ -173,7 +173,8 @@ def _trainings_table(found: Across) -> Table:
             *(accuracy_column("candidate", (name,), name) for name in others),
             *_training_columns(found.trainings, others),
         ),
-        notes=_training_notes(found.trainings, "environment - baseline"),
+        notes=_training_notes(found.trainings),
+        legend=_training_legend(found.trainings, "environment - baseline"),
     )
 
 
@@ -185,7 +186,8 @@ def _training_amp_table(found: Across) -> Table:
             Column(heading="training", show=lambda row: row["label"], foldable=True),
             *_training_columns(found.training_amp, found.environments, within=True),
         ),
-        notes=_training_notes(found.training_amp, "AMP - FP32"),
+        notes=_training_notes(found.training_amp),
+        legend=_training_legend(found.training_amp, "AMP - FP32"),
     )
 
 
@@ -198,12 +200,9 @@ def _training_columns(entries: Sequence[Entry], environments: Sequence[str], *, 
     ]
 
 
-def _training_notes(entries: Sequence[Entry], difference: str) -> tuple[str, ...]:
-    ratios = _ratios(entries, "ratio")
+def _training_notes(entries: Sequence[Entry]) -> tuple[str, ...]:
     compared = [entry for entry in entries if entry["accuracy_change"] is not None]
     notes = []
-    if compared:
-        notes.append(f"points: {difference}, mean over seeds, with the 95% interval of each by itself")
     if any(entry["accuracy_seeds_dof"] == 0 for entry in compared):
         notes.append(
             f"one seed a side: a standard deviation of {100 * SEED_SD:.2g} points between seeds is assumed, not "
@@ -211,11 +210,17 @@ def _training_notes(entries: Sequence[Entry], difference: str) -> tuple[str, ...
         )
     if any(not entry["accuracy_is_paired"] for entry in compared):
         notes.append("other seeds or splits on the two sides: accuracies are compared unpaired, which is less sharp")
-    notes.append(f"times: training times; {SPEED_NOTE}; n: trainings")
-    notes += _speed_notes(entries, "ratio", more="")
-    if any(ratio is not None and not is_interval(ratio) for ratio in ratios):
+    if any(ratio is not None and not is_interval(ratio) for ratio in _ratios(entries, "ratio")):
         notes.append("an interval of the time needs trainings of two or more processes a side")
     return tuple(notes)
+
+
+def _training_legend(entries: Sequence[Entry], difference: str) -> tuple[str, ...]:
+    lines = []
+    if any(entry["accuracy_change"] is not None for entry in entries):
+        lines.append(f"points: {difference}, mean over seeds, with the 95% interval of each by itself")
+    lines.append(f"times: training times; {SPEED_NOTE}; n: trainings")
+    return (*lines, *_speed_notes(entries, "ratio", more=""))
 
 
 def _ratios(entries: Iterable[Entry], key: str) -> list[Any]:

@@ -53,8 +53,6 @@ def kernels_table(results: Results) -> Table:
             Column(heading="ms", show=lambda row: f"{1e3 * row['kernel_s']:.3f}", numeric=True, priority=Priority.MAIN),
             Column(heading="calls", show=lambda row: f"{row['num_calls']:.0f}", numeric=True),
         ),
-        notes=(
-            "share: of the sum of all kernels of an iteration, profiled apart from the timed rounds",
-            *notes_of(results),
-        ),
+        legend=("share: of the sum of all kernels of an iteration, profiled apart from the timed rounds",),
+        notes=notes_of(results),
     )

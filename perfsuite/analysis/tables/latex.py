@@ -22,7 +22,7 @@ def render_latex(table: Table) -> str:
         *(" & ".join(_latex(column.show(row)) for column in table.columns) + " \\\\" for row in table.rows()),
         "\\bottomrule",
         "\\end{tabular}",
-        *(f"% {_latex(note)}" for note in table.notes),
+        *(f"% {_latex(note)}" for note in (*table.notes, *table.legend)),
     ]
     return "\n".join(lines) + "\n"
 

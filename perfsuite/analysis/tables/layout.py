@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ FOLDED_WIDTH = 28
 
 MAX_FOLDED_LINES = 3
 """A text that would take more lines in its column is shown below its row instead."""
+
+FITTING_RATIO = 0.9
+"""Share of the rows whose keys fit into their column; the rest of a row with a longer one is in the line below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +51,10 @@ class Layout:
 def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) -> Layout:
     """Choose where the columns are shown.
 
-    In this order, until the others fit: texts that may be folded are, at spaces; long texts go below their row; the
-    first keys go above their rows, where many rows share them or not even the most important columns fit behind them;
-    the least important columns are left out, of equally important ones the last first.
+    In this order, until the others fit: texts that may be folded are, at spaces, and columns of keys become narrower
+    than the few longest keys; long texts go below their row; the first keys go above their rows, where many rows share
+    them or most other columns would be left out; the least important columns are left out, of equally important ones
+    the last first.
 
     Args:
         table: With at least one column.
@@ -61,7 +66,7 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
     line = list(range(len(columns)))
     if width is None:
         return Layout(side_by_side=tuple(line), widths=tuple(natural), gap=_GAP)
-    sizes = _Sizes(columns, texts, natural, width)
+    sizes = _Sizes(table, texts, natural, width)
     below: list[int] = []
     prose = [index for index in line if columns[index].foldable and priorities[index] != Priority.KEY]
     while prose and not (sizes.fit(line) and sizes.fold_well(line, prose)):
@@ -70,28 +75,21 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
     full_width = sizes.least_width(line)
     above: list[int] = []
     keys = [index for index in line if priorities[index] == Priority.KEY]
-    while (
-        keys
-        and not sizes.fit(line)
-        and (
-            not sizes.fit(index for index in line if priorities[index] <= Priority.MAIN)
-            or _share_a_value([texts[index] for index in (*above, keys[0])])
-        )
-    ):
+    while keys and not sizes.fit(line):
+        is_shared = _share_values([texts[index] for index in (*above, keys[0])])
+        if not is_shared and _says_enough(sizes.most_important(line), line, priorities):
+            break
         above.append(keys.pop(0))
         line.remove(above[-1])
-    left_out: list[int] = []
-    while line and not sizes.fit(line):
-        least = max(line, key=lambda index: (priorities[index], index))
-        line.remove(least)
-        left_out.append(least)
+    left_out = [index for index in line if index not in sizes.most_important(line)]
+    line = sizes.most_important(line)
     return Layout(
         side_by_side=tuple(line),
         widths=tuple(sizes.folded(line)),
         gap=sizes.gap(line),
         above=tuple(above),
         below=tuple(below),
-        left_out=tuple(sorted(left_out)),
+        left_out=tuple(left_out),
         full_width=full_width,
     )
 
@@ -99,13 +97,22 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
 _GAP = 2
 _LEAST_GAP = 1
 _MANY_ROWS = 5
+_LEAST_SHARE = 1 / 3
 
 
-def _share_a_value(keys: Sequence[Sequence[str]]) -> bool:
+def _share_values(keys: Sequence[Sequence[str]]) -> bool:
     """Whether many rows in succession have the same values of these keys, on average."""
     values = list(zip(*keys, strict=True))
     num_groups = 1 + sum(one != next_one for one, next_one in itertools.pairwise(values))
     return num_groups * _MANY_ROWS <= len(values)
+
+
+def _says_enough(kept: Sequence[int], line: Sequence[int], priorities: Sequence[Priority]) -> bool:
+    """Whether all the main columns of a line are kept, and of those that are no keys a third at least."""
+    lost = [index for index in line if index not in kept]
+    others = [index for index in line if priorities[index] != Priority.KEY]
+    lost_main = any(priorities[index] <= Priority.MAIN for index in lost)
+    return not lost_main and len(others) - len(lost) >= _LEAST_SHARE * len(others)
 
 
 def _natural_width(column: Column, cells: Sequence[str]) -> int:
@@ -115,15 +122,15 @@ def _natural_width(column: Column, cells: Sequence[str]) -> int:
 class _Sizes:
     """How wide columns are, and whether they fit into a line."""
 
-    def __init__(
-        self, columns: Sequence[Column], texts: Sequence[Sequence[str]], natural: Sequence[int], width: int
-    ) -> None:
-        self._natural, self._width = natural, width
+    def __init__(self, table: Table, texts: Sequence[Sequence[str]], natural: Sequence[int], width: int) -> None:
+        self._natural, self._width, self._priorities = natural, width, table.priorities
         self._least = list(natural)
-        for index, column in enumerate(columns):
-            if column.foldable and natural[index] > FOLDED_WIDTH:
-                words = max(map(longest_word, [column.heading, *texts[index]]))
-                self._least[index] = max(words, FOLDED_WIDTH)
+        for index, (column, priority) in enumerate(zip(table.columns, table.priorities, strict=True)):
+            if natural[index] > FOLDED_WIDTH and (column.foldable or priority == Priority.KEY):
+                needed = sorted(map(longest_word if column.foldable else num_cells, texts[index]))
+                ratio = FITTING_RATIO if priority == Priority.KEY else 1.0
+                most = needed[math.ceil(ratio * len(needed)) - 1]
+                self._least[index] = max(most, longest_word(column.heading), FOLDED_WIDTH)
 
     def least_width(self, line: Iterable[int]) -> int:
         """Return how wide a line is where everything that may be folded is."""
@@ -133,6 +140,13 @@ class _Sizes:
     def fit(self, line: Iterable[int]) -> bool:
         """Whether the columns fit into a line."""
         return self.least_width(line) <= self._width
+
+    def most_important(self, line: Sequence[int]) -> list[int]:
+        """Return the columns of a line that are left when the least important ones are left out until they fit."""
+        kept = list(line)
+        while kept and not self.fit(kept):
+            kept.remove(max(kept, key=lambda index: (self._priorities[index], index)))
+        return kept
 
     def gap(self, line: Sequence[int]) -> int:
         """Return how many spaces are between the columns of a line."""

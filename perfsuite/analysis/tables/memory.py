@@ -93,7 +93,7 @@ def memory_table(results: Results) -> Table:
             metric_column("peak_allocated_bytes", heading="measured", priority=Priority.MAIN),
             metric_column("outside_torch_bytes", shown_when="outside_torch_bytes" in itemised),
         ),
-        notes=(
+        legend=(
             "weights ... other: what a dry run finds alive at the moment of the peak",
             _LEFT_OVER_ON_A_GPU if itemised else _LEFT_OVER,
             *(
@@ -101,6 +101,6 @@ def memory_table(results: Results) -> Table:
                 if itemised
                 else []
             ),
-            *notes_of(results),
         ),
+        notes=notes_of(results),
     )

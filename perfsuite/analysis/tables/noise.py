@@ -35,12 +35,11 @@ def noise_table(floor: NoiseFloor, *, false_alarms: Sequence[str], notes: Sequen
             metric_column("detectable_slowdown_ratio"),
             Column(heading="process sd %", show=_process_sd, numeric=True),
         ),
-        notes=(
+        legend=(
             "detectable: the smallest slowdown that would have been detected 95 times of 100",
             "process sd: how much the time differs from process to process; intervals of single runs contain it",
-            alarms,
-            *notes,
         ),
+        notes=(alarms, *notes),
     )
 
 

@@ -76,14 +76,13 @@ def interleaved_table(results: Results) -> Table:
         warnings_column(frame),
     )
     spread_of = _BLOCKS_OR_ROUNDS if separate else "blocks"
-    notes = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
-    notes += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
+    legend = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
+    legend += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
     if separate:
-        notes.append(_SEPARATE)
-    notes += _turn_notes(results)
-    notes += consistency_findings(results)
-    notes += notes_of(results)
-    return Table(title=title, frame=frame, columns=columns, notes=tuple(notes))
+        legend.append(_SEPARATE)
+    legend += _turn_notes(results)
+    notes = (*consistency_findings(results), *notes_of(results))
+    return Table(title=title, frame=frame, columns=columns, legend=tuple(legend), notes=notes)
 
 
 def _turn_notes(results: Results) -> list[str]:
@@ -143,12 +142,12 @@ def overhead_table(results: Results) -> Table:
         title=title,
         frame=frame,
         columns=tuple(columns),
-        notes=(
+        legend=(
             interval,
             f"pass: the whole interval lies within the limit{_shared_limit(frame)}; fail: beyond; else: cannot tell",
             "bare ms: median over blocks; reported ms: bare ms with the difference added",
-            *notes_of(results),
         ),
+        notes=notes_of(results),
     )
 
 
@@ -178,13 +177,13 @@ def input_pipeline_table(results: Results) -> Table:
             metric_column("num_blocks", priority=Priority.DETAIL),
             warnings_column(frame),
         ),
-        notes=(
+        legend=(
             f"interleaved: {_ORDER.format(_block_order(results, 'input_pipeline', 'reference', 'perfsuite'))}",
             *bracket_notes(throughputs, spread_of="blocks", more=MORE_PIPELINES),
             "perfsuite: images lie on the device as bytes, and are shuffled, cast and normalised there",
             "the thesis's way: DataLoader with two workers, transforms image by image, the loss read at every step",
-            *notes_of(results),
         ),
+        notes=notes_of(results),
     )
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.tables.markdown import render_markdown
-from perfsuite.analysis.tables.table import Table
-from perfsuite.formatting import plural
+from perfsuite.analysis.tables.markdown import markdown_list, render_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from perfsuite.analysis.tables.table import Table
 
 SHORT_ROWS = 12
 """A table of so many rows needs no folding."""
 
 HEAD_ROWS = 10
-HEAD_NOTES = 4
+
+SHORT_LEGEND = 4
+"""As many lines on how to read a table need no folding; notes, which say whether to trust it, are never folded."""
 
 MAX_CHARACTERS = 60_000
 """Source: GitHub refuses a comment of more than 65,536 characters; the rest is for what a workflow writes around it."""
@@ -40,7 +42,7 @@ def render_comments(tables: Sequence[tuple[Table, Table | None]], *, what: Seque
 
 
 def render_comment(table: Table, *, head: Table | None = None, what: str = "rows", most: int = MAX_CHARACTERS) -> str:
-    """Return a table as Markdown of which a reader sees a summary, and unfolds the rest.
+    """Return a table as Markdown of which a reader sees a summary and every note, and unfolds the rest.
 
     Args:
         table: All of it.
@@ -53,15 +55,17 @@ def render_comment(table: Table, *, head: Table | None = None, what: str = "rows
         head, rows = table, []
     elif head is None:
         head = dataclasses.replace(table, frame=rows[:HEAD_ROWS], title=f"{table.title}: {HEAD_ROWS} of {len(rows)}")
-    notes = list(dict.fromkeys([*head.notes, *table.notes]))
-    parts = [_shortened(render_markdown(dataclasses.replace(head, notes=tuple(notes[:HEAD_NOTES]))), most)]
-    if len(notes) > HEAD_NOTES:
-        more = "".join(render_markdown(Table(title="Notes", frame=[], columns=(), notes=tuple(notes[HEAD_NOTES:]))))
-        num_more = len(notes) - HEAD_NOTES
-        parts.append(_folded(plural(num_more, "more note"), _shortened(more, most // 3)))
+    notes, legend = (
+        tuple(dict.fromkeys(lines)) for lines in ([*head.notes, *table.notes], [*head.legend, *table.legend])
+    )
+    is_long = len(legend) > SHORT_LEGEND
+    seen = dataclasses.replace(head, notes=notes, legend=() if is_long else legend)
+    parts = [_shortened(render_markdown(seen), most)]
+    if is_long:
+        parts.append(_folded("How to read this table", "\n".join(markdown_list(legend))))
     if rows:
         num_left = most - sum(len(part) for part in parts)
-        whole = render_markdown(dataclasses.replace(table, frame=rows, title=f"All {what}", notes=()))
+        whole = render_markdown(dataclasses.replace(table, frame=rows, title=f"All {what}", notes=(), legend=()))
         parts.append(_folded(f"All {len(rows)} {what}", _shortened(whole, num_left)))
     return "\n".join(parts)
 

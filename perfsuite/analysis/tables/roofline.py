@@ -53,15 +53,15 @@ def limits_table(results: Results) -> Table:
             *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("bound", shown_when=bool(frame["bound"].notna().any())),
         ),
-        notes=(
+        legend=(
             (
                 "limit: operations of direct convolution / the faster of two probes in the same type, run with the "
                 "cell, or on a GPU the minimum bytes / the copy probe if that takes longer"
             ),
             *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
             *(["data sheet: the same by the data sheet's peak and bandwidth, dense products"] if on_paper else []),
-            *notes_of(results),
         ),
+        notes=notes_of(results),
     )
 
 
@@ -99,7 +99,7 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
             metric_column("thesis_training_time_s", heading="thesis took", shown_when=has_thesis),
             metric_column("data_sheet_ratio", shown_when=has_share),
         ),
-        notes=(
+        legend=(
             "limit: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
             WINOGRAD,
             "training: the thesis's epochs of 45,000 images, without evaluation and loading",

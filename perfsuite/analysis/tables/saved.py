@@ -40,7 +40,7 @@ def saved_table(rows: list[dict[str, Any]], name: str) -> Table:
         title=f"{plural(len(rows), 'row')} of {name}",
         frame=rows,
         columns=(*(text_column(key, foldable=key in NAMES) for key in keys), *_number_columns(numbers)),
-        notes=tuple(notes),
+        legend=tuple(notes),
     )
 
 

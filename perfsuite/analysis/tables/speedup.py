@@ -33,7 +33,7 @@ def speedup_table(results: Results) -> Table:
     if frame.empty:
         table = steps_table(results)
         note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
-        return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes))
+        return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes), legend=table.legend)
     other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
     columns = shown(
         *place_table_columns(results.benchmarks),
@@ -62,8 +62,8 @@ def speedup_table(results: Results) -> Table:
         title=f"{names} against {BASELINE}{shared_in_words(results.benchmarks)}",
         frame=frame,
         columns=columns,
+        legend=tuple(_speedup_notes(frame)),
         notes=(
-            *_speedup_notes(frame),
             *_left_out_note(frame),
             *disagreeing_speedups(frame),
             *excessive_parts(results.benchmarks),

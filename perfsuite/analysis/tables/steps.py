@@ -47,14 +47,14 @@ _PRIORITIES = {
 }
 
 
-def notes_with_pairs(results: Results) -> tuple[str, ...]:
-    """Return the notes, and where to find interleaved pairs."""
+def other_tables(results: Results) -> tuple[str, ...]:
+    """Return where to find what the table of steps does not show."""
     found = [name for name in COMPARISONS if has_pairs(results, name)]
     where = " and ".join(f"--table {name}" for name in found)
-    notes = [f"interleaved pairs: {where}"] if found else []
+    lines = [f"interleaved pairs: {where}"] if found else []
     if results.trainings:
-        notes.append("full trainings: --table accuracy, confusion, epochs, thesis")
-    return (*notes, *notes_of(results))
+        lines.append("full trainings: --table accuracy, confusion, epochs, thesis")
+    return tuple(lines)
 
 
 def steps_table(results: Results) -> Table:
@@ -73,12 +73,13 @@ def steps_table(results: Results) -> Table:
         ),
         warnings_column(frame),
     )
-    notes = noise_notes(frame) if "noise_measured" in frame else []
+    legend = noise_notes(frame) if "noise_measured" in frame else []
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
         frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
         columns=columns,
-        notes=(*notes, *consistency_findings(results), *notes_with_pairs(results)),
+        legend=(*legend, *other_tables(results)),
+        notes=(*consistency_findings(results), *notes_of(results)),
     )
 
 
@@ -89,7 +90,8 @@ def no_steps_table(results: Results) -> Table:
         title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
         frame=results.benchmarks,
         columns=(),
-        notes=notes_with_pairs(results),
+        legend=other_tables(results),
+        notes=notes_of(results),
     )
 
 

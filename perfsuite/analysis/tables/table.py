@@ -65,13 +65,15 @@ class Table:
         title: One line.
         frame: All values in base units, as a data frame or as one dict per row; CSV and JSON have every column of it.
         columns: What people are shown.
-        notes: What is listed below it, in words.
+        notes: What a reader must know to trust its numbers, in words: never folded away.
+        legend: How to read its columns, in words; where room is short, it may be folded.
     """
 
     title: str
     frame: pd.DataFrame | list[dict[str, Any]]
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
+    legend: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -95,6 +97,10 @@ class Table:
             else:
                 found.append(usual if own is None else own)
         return found
+
+    def is_key(self, index: int) -> bool:
+        """Whether the column at that position identifies a row."""
+        return self.priorities[index] == Priority.KEY
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows as dicts of plain values, absent ones None."""

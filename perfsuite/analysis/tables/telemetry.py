@@ -54,7 +54,8 @@ def telemetry_table(results: Results) -> Table:
             *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("throttle_reasons", "throttled by", shown_when=bool(frame["throttle_reasons"].notna().any())),
         ),
-        notes=(*_reading_notes(keys), *notes_of(results)),
+        legend=tuple(_reading_notes(keys)),
+        notes=notes_of(results),
     )
 
 

@@ -30,12 +30,12 @@ def render_terminal(table: Table, *, width: int | None, color: bool, other_ways:
         other_ways: How a reader gets the columns for which the terminal is too narrow, without widening it.
     """
     lines = [styled(line, "bold" if color else "") for line in _text_lines(table.title, width)]
-    notes = list(table.notes)
+    notes = [*table.legend, *table.notes]
     if table.columns:
         rows = table.rows()
         texts = [[printable(column.show(row)) for row in rows] for column in table.columns]
         layout = lay_out(table, texts, width=width)
-        lines += ["", *table_lines(table.columns, rows, texts, layout=layout, width=width, color=color)]
+        lines += ["", *table_lines(table, rows, texts, layout=layout, width=width, color=color)]
         if width is not None and layout.left_out:
             notes.insert(0, _left_out_note(table, layout, width, other_ways))
         lines += [""] if notes else []

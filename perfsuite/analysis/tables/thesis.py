@@ -47,11 +47,10 @@ def thesis_table(results: Results) -> Table:
             metric_column("memory_ratio", heading="AMP/FP32 memory"),
             metric_column("thesis_memory_ratio"),
         ),
-        notes=(
+        legend=(
             "projected: epochs x 45,000 images / images per second of a train_step, without evaluation and loading",
             *bracket_notes([ratio_of_row(row, "projected_time_ratio") for row in rows_of(frame)]),
             "peak memory is comparable at batch 128 with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
-            *left_out,
-            *notes_of(results),
         ),
+        notes=(*left_out, *notes_of(results)),
     )

@@ -56,11 +56,13 @@ def thesis_trainings_table(results: Results) -> Table:
             metric_column("peak_allocated_bytes", priority=Priority.DETAIL),
             metric_column("thesis_peak_bytes", priority=Priority.DETAIL),
         ),
+        legend=(
+            "peak memory is comparable with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
+            *bracket_notes([ratio_of_row(row, "time_ratio") for row in rows_of(frame)], samples="trainings"),
+        ),
         notes=(
             *left_out,
             *(policy.thesis_note for policy in POLICIES.values() if policy.thesis_note and _has(frame, policy.name)),
-            "peak memory is comparable with gradients kept (--perf-gradients kept), as PyTorch 1.6 did",
-            *bracket_notes([ratio_of_row(row, "time_ratio") for row in rows_of(frame)], samples="trainings"),
             *data_notes(results),
             *notes_of(results),
         ),

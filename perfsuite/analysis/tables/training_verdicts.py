@@ -46,7 +46,8 @@ def trainings_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Tab
         title=f"Full trainings: {counts_in_words(one.verdict for one in found.verdicts)}",
         frame=rows,
         columns=columns if rows else (),
-        notes=(*(_legend(found, comparison.alpha) if seen else ()), *found.notes),
+        legend=tuple(_legend(found, comparison.alpha)) if seen else (),
+        notes=found.notes,
     )
 
 

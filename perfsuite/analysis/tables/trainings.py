@@ -82,7 +82,8 @@ def accuracy_table(results: Results) -> Table:
         title=f"Full trainings: {shared}",
         frame=frame,
         columns=(*keys, *_accuracy_columns(frame)),
-        notes=(*_accuracy_notes(frame), *data_notes(results), *notes_of(results)),
+        legend=tuple(_accuracy_notes(frame)),
+        notes=(*data_notes(results), *notes_of(results)),
     )
 
 
@@ -150,7 +151,7 @@ def amp_table(results: Results) -> Table:
         title="AMP vs FP32 in full trainings",
         frame=frame,
         columns=columns,
-        notes=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
+        legend=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
     )
 
 

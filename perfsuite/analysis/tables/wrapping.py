@@ -35,22 +35,19 @@ def wrapped(text: str, width: int, *, indent: int = 0) -> list[str]:
     if indent + num_cells(text) <= width:
         return [margin + text]
     lines: list[str] = []
-    line, used = "", width  # nothing fits into the line before the first
-    for word in text.split(" "):
+    used = width  # nothing fits into the line before the first
+    for word in filter(None, text.split(" ")):
         size = num_cells(word)
         if used + 1 + size <= width:
-            line += f" {word}"
+            lines[-1] += f" {word}"
             used += 1 + size
-            continue
-        if line:
-            lines.append(line.rstrip())
-        if indent + size <= width:
-            line, used = margin + word, indent + size
+        elif indent + size <= width:
+            lines.append(margin + word)
+            used = indent + size
         else:
-            *whole, line = _broken(word, width)
-            lines += whole
-            used = num_cells(line)
-    return [*lines, line.rstrip()]
+            lines += _broken(word, width)
+            used = num_cells(lines[-1])
+    return lines or [""]
 
 
 def _broken(word: str, width: int) -> list[str]:

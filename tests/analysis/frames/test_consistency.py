@@ -38,7 +38,8 @@ def test_the_interleaved_ratio_leads_and_the_quotient_of_separate_cells_is_kept(
     assert (row["speedup_ratio"], row["speedup_source"]) == (pytest.approx(2.0, rel=0.01), "interleaved")
     assert row["separate_speedup_ratio"] == pytest.approx(0.1 / 0.06)
     assert row["speedup_ratio_basis"] == row["separate_speedup_ratio_basis"] == "one run"
-    notes = build_table("speedup", collect([path])).notes
+    table = build_table("speedup", collect([path]))
+    notes = (*table.legend, *table.notes)
     assert (
         "speed-up measured interleaved (-m interleaved): resnet18 train_step; images/s are of separate cells" in notes
     )

@@ -68,7 +68,7 @@ def test_the_table_of_speed_ups_says_at_whose_clock_turns_ran(write_result: Call
     def notes(settle_s: float) -> str:
         pair = make_pair(settle_s=settle_s)
         path = write_result(make_content([make_paired_entry(pair)]), f"{settle_s}.json")
-        return " ".join(build_table("interleaved", collect([path])).notes)
+        return " ".join(build_table("interleaved", collect([path])).legend)
 
     assert "both sides run at one clock, that of their mixture" in notes(0.0)
     assert "turns timed after 5 s of the same side" in notes(5.0)

@@ -132,7 +132,7 @@ def test_a_note_says_in_which_orders_the_turns_ran(write_result: Callable[..., P
     notes = {}
     for order in ("abba", "abba_or_baab"):
         pair = make_pair(comparison="overhead", turn_order=order, num_looks=4)
-        (note, *_) = build_table("overhead", collect([write_result(make_content([make_paired_entry(pair)]))])).notes
+        (note, *_) = build_table("overhead", collect([write_result(make_content([make_paired_entry(pair)]))])).legend
         notes[order] = note
     assert "(bare, reported, reported, bare) of one process" in notes["abba"]
     assert "(bare, reported, reported, bare, or reported, bare, bare, reported)" in notes["abba_or_baab"]
@@ -181,7 +181,7 @@ def test_the_same_pair_of_several_runs_is_one_row_with_an_interval_over_processe
     (row,) = table.rows()
     assert (row["num_processes"], row["num_blocks"], row["speedup_ratio_basis"]) == (3, 18, "processes")
     assert row["speedup_ratio_low"] < row["speedup_ratio"] < row["speedup_ratio_high"]
-    assert "[low, high]: 95% interval over 3 processes" in table.notes
+    assert "[low, high]: 95% interval over 3 processes" in table.legend
     other = make_pair(run_id="run-9", candidate=make_workload(precision="amp-bf16"))
     more = write_result(make_content([make_paired_entry(other)]), "other.json")
     assert [row["num_processes"] for row in build_table("interleaved", collect([*paths, more])).rows()] == [3, 1]

@@ -6,9 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.tables.wrapping import num_cells, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +106,64 @@ def test_keys_for_which_a_row_has_no_room_are_shown_once_above_the_rows_that_sha
         "x       1.0",
         "y       1.0",
     ]
+
+
+def test_a_few_long_names_do_not_decide_the_width_of_their_column() -> None:
+    names = ["n" * 30] * 10 + ["n" * 50]
+    rows = [{"name": name, "time": "1.0", "rounds": "12345"} for name in names]
+    table = of_rows(rows, text_column("name", foldable=True), number_column("time"), number_column("rounds"))
+    lines = render_terminal(table, width=50, color=False).splitlines()
+    assert lines[4] == "n" * 30 + " " * 6 + "   1.0   12345"
+    assert lines[-2:] == ["n" * 50, " " * 36 + "   1.0   12345"]
+    colored = render_terminal(table, width=50, color=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored).splitlines() == lines
+
+
+def test_names_go_above_their_rows_where_most_numbers_would_be_left_out_behind_them() -> None:
+    rows = [{"name": f"{'n' * 50}{number}", **dict.fromkeys("abcdefg", "1234567")} for number in range(3)]
+    table = of_rows(rows, text_column("name"), *map(number_column, "abcdefg"))
+    assert render_terminal(table, width=60, color=False).splitlines()[2:6] == [
+        "name",
+        "      a       b       c       d       e       f       g",
+        "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * 55,
+        "n" * 50 + "0",
+    ]
+    behind = render_terminal(table, width=80, color=False).splitlines()
+    assert behind[4] == "n" * 50 + "0  1234567  1234567  1234567"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("one two", ["one two"]),
+        ("one two three", ["one two", "three"]),
+        ("one  two   three", ["one two", "three"]),
+        ("abcdefghijkl mn", ["abcdefgh", "ijkl mn"]),
+        ("ab abcdefghijkl", ["ab", "abcdefgh", "ijkl"]),
+        (
+            "\N{CJK UNIFIED IDEOGRAPH-540D}" * 5,
+            ["\N{CJK UNIFIED IDEOGRAPH-540D}" * 4, "\N{CJK UNIFIED IDEOGRAPH-540D}"],
+        ),
+    ],
+)
+def test_a_text_is_wrapped_between_words_and_only_a_word_wider_than_the_line_is_broken(
+    text: str, lines: list[str]
+) -> None:
+    assert [line.rstrip() for line in wrapped(text, 8)] == lines
+
+
+def test_a_word_for_which_indentation_leaves_no_room_begins_at_the_left_edge() -> None:
+    assert wrapped("one abcdefgh two", 8, indent=2) == ["  one", "abcdefgh", "  two"]
+
+
+@given(st.text("ab \N{CJK UNIFIED IDEOGRAPH-540D}", max_size=60), st.integers(2, 30), st.integers(0, 4))
+def test_wrapping_loses_nothing_and_keeps_to_the_width(text: str, width: int, indent: int) -> None:
+    lines = wrapped(text, width, indent=indent)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    assert max(map(num_cells, lines)) <= width
+    words = {word for line in lines for word in line.split()}
+    assert all(word in words for word in text.split() if num_cells(word) <= width)
 
 
 def test_a_style_changes_no_width_and_is_left_out_without_colour() -> None:

@@ -43,7 +43,7 @@ def test_a_training_is_never_taken_for_a_step(read: Callable[..., Results]) -> N
     assert results.benchmarks.empty
     assert len(results.trainings) == 1
     table = build_table("steps", results)
-    assert "full trainings: --table accuracy, confusion, epochs, thesis" in table.notes
+    assert "full trainings: --table accuracy, confusion, epochs, thesis" in table.legend
 
 
 def test_accuracy_shows_amp_against_fp32_with_its_interval(read: Callable[..., Results]) -> None:
@@ -195,8 +195,8 @@ def test_confusion_names_the_pairs_and_how_alike_the_errors_are(read: Callable[.
     table = build_table("confusion", read(make_training(), make_training("amp-fp16")))
     assert len(table.rows()) == 20
     assert table.rows()[1]["truck"] == 100
-    assert any(note.startswith("resnet18 fp32: most confused: automobile and truck (110)") for note in table.notes)
-    assert any("similarity of the errors of amp-fp16 and fp32: 1.00" in note for note in table.notes)
+    assert any(note.startswith("resnet18 fp32: most confused: automobile and truck (110)") for note in table.legend)
+    assert any("similarity of the errors of amp-fp16 and fp32: 1.00" in note for note in table.legend)
 
 
 def test_likeness_is_1_for_the_same_errors_and_less_for_others() -> None:
@@ -235,7 +235,7 @@ def test_the_time_of_one_training_has_no_interval_and_that_of_several_has_one(re
     amp = table.rows()[-1]
     assert (amp["time_ratio_basis"], amp["time_ratio_num_processes"]) == ("processes", 3)
     assert amp["time_ratio_low"] < 0.5 < amp["time_ratio_high"]
-    assert "[low, high]: 95% interval over 3 trainings" in table.notes
+    assert "[low, high]: 95% interval over 3 trainings" in table.legend
 
 
 def test_a_replayed_training_counts_once(write_result: Callable[..., Path]) -> None:

@@ -65,7 +65,7 @@ def test_several_runs_of_one_machine_are_several_processes(write_result: Callabl
     assert frame["speedup_ratio_basis"].tolist() == ["processes"] * 2
     assert frame["num_processes"].tolist() == [2, 2]
     table = build_table("speedup", collect(paths))
-    assert "[low, high]: 95% interval over 2 processes" in table.notes
+    assert "[low, high]: 95% interval over 2 processes" in table.legend
 
 
 def test_runs_of_two_machines_are_two_sets_of_rows(write_result: Callable[..., Path]) -> None:
