@@ -101,5 +101,5 @@ def _time_column(table: Table) -> str | None:
 def _seconds(value: Any) -> float:
     """Return a time for sorting; of several versions the longest, of none 0."""
     if isinstance(value, list):
-        return max((one for one in value if one is not None), default=0.0)
-    return 0.0 if value is None else float(value)
+        return max(map(_seconds, value), default=0.0)
+    return float(value) if isinstance(value, int | float) else 0.0  # a saved table may hold anything
