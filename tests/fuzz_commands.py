@@ -40,6 +40,9 @@ TEXTS += [
     "resnet18",
     "fp32",
     "t4",
+    "not (fp32 or x)",
+    "regressed",
+    "name",
 ]
 VALUES: list[Any] = [None, True, 0, -1, 1e308, 5e-324, -0.0, 2**63, 2**70, [], {}, [[]], {"a": {}}, *TEXTS]
 
@@ -64,9 +67,12 @@ THRESHOLDS = '[min-effect]\n"*" = "5%"\n"*resnet50*" = 0.1\n'
 RECIPE = 'epochs = 3\nbatch_size = 16\nlearning_rate = 0.1\nname = "mine"\ntarget_accuracy = 0.5\n'
 
 OPTIONS: dict[str, list[str]] = {
-    "collect": ["--table", "--format", "-o"],
-    "compare": ["--across", "--min-effect", "--alpha", "--accuracy-margin", "--fail-on", "--explain", "--format", "-o"],
-    "report": ["--min-effect", "--alpha", "-o"],
+    "collect": ["--table", "--extra", "--select", "--sort", "--format", "-o"],
+    "compare": [
+        *("--across", "--min-effect", "--alpha", "--accuracy-margin", "--fail-on", "--explain", "--format", "-o"),
+        *("--only", "--select", "--sort"),
+    ],
+    "report": ["--min-effect", "--alpha", "--against", "-o"],
     "memory": ["--model", "--batch-size", "--gradients", "--capacity", "--gpu"],
     "limits": ["--gpu", "--model", "--batch-size"],
     "ab": ["--processes", "--run-dir", "--env-baseline", "--dir-candidate", "--fail-on", "--min-effect", "-o"],

@@ -179,6 +179,15 @@ def read_identity(folder: Path) -> dict[str, object]:
     return state.identity
 
 
+def has_fewer_processes(folder: Path, num_processes: int) -> bool:
+    """Whether the run in a folder has fewer processes a side than this; False where its state cannot be read."""
+    try:
+        state = _read_state(folder / STATE, ())
+    except CampaignError:
+        return False
+    return state is not None and 0 < len(state.processes) < 2 * num_processes
+
+
 def _read_state(path: Path, processes: Sequence[str]) -> State | None:
     try:
         content = read_json(path, max_bytes=MAX_STATE_BYTES)

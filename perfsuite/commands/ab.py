@@ -20,7 +20,7 @@ from perfsuite.campaign.plan import (
     make_side,
 )
 from perfsuite.campaign.run import Interrupted, run_campaign
-from perfsuite.campaign.state import is_judged, is_own_file, mark_judged
+from perfsuite.campaign.state import has_fewer_processes, is_judged, is_own_file, mark_judged
 from perfsuite.commands.compare import (
     add_choice,
     add_judging,
@@ -85,7 +85,12 @@ class FinishedRun:
 
 def add_running(command: Parser) -> None:
     """Add the options that say how often, where and with which arguments pytest runs."""
-    command.add_argument("--processes", default="5", metavar="N", help="processes per side; default: 5")
+    command.add_argument(
+        "--processes",
+        default="5",
+        metavar="N",
+        help="processes per side; default: 5; more than a run has are added to it",
+    )
     command.add_argument(
         "--run-dir", type=Path, metavar="DIR", help="files, logs and state; default: a folder of its own in results/"
     )
@@ -125,7 +130,8 @@ def run_plan(options: argparse.Namespace, plan: Plan, kind: str) -> FinishedRun 
     if folder is None:
         stem = Path("results") / f"{kind}-{digest_of(identity)}"
         folder, number = stem, 2
-        while is_judged(folder):  # the same question again is to be measured again
+        # The same question again is to be measured again; with more processes, those that are missing are.
+        while is_judged(folder) and not has_fewer_processes(folder, plan.num_processes):
             folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
     if options.output is not None and is_own_file(folder, options.output):
         raise CampaignError(f"-o {options.output}: is a file of the A/B run itself; write the output to another")

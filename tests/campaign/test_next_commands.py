@@ -100,6 +100,25 @@ def test_an_open_verdict_names_the_command_that_extends_this_run_and_keeps_what_
 
 
 @pytest.mark.usefixtures("checkout")
+def test_the_same_command_with_more_processes_adds_to_its_run_and_with_as_many_starts_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(processes: int) -> tuple[int, list[str]]:
+        words = command(processes=processes)
+        index = words.index("--run-dir")
+        assert main([*words[:index], *words[index + 2 :]]) == 0
+        num_kept = capsys.readouterr().err.count("already measured")
+        return num_kept, sorted(path.name for path in Path("results").iterdir())
+
+    (num_kept, first) = run(1)
+    assert (num_kept, len(first)) == (0, 1)
+    assert run(3) == (2, first)
+    assert len(list(Path("results", *first).glob("0*.json"))) == 6
+    (num_kept, folders) = run(3)
+    assert (num_kept, len(folders)) == (0, 2)
+
+
+@pytest.mark.usefixtures("checkout")
 def test_compare_of_a_run_s_files_names_the_same_command_and_of_copies_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

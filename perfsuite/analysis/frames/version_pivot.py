@@ -127,10 +127,12 @@ def _pivot(frame: pd.DataFrame) -> VersionPivot:
         }
         for fullname, name in names.items()
     ]
-    files = [{row["file"] for row, key in zip(rows, keys, strict=True) if key == version} for version in versions]
+    files: dict[tuple[str, ...], set[str]] = {}
+    for row, key in zip(rows, keys, strict=True):
+        files.setdefault(key, set()).add(row["file"])
     return VersionPivot(
         versions=_labels(rows, keys, versions, columns),
-        num_files=tuple(map(len, files)),
+        num_files=tuple(len(files[version]) for version in versions),
         statistic=STATISTICS[statistic],
         rows=tuple(found),
     )
@@ -160,7 +162,8 @@ def _labels(
     columns: Sequence[str],
 ) -> tuple[str, ...]:
     """Name versions by the fewest and most telling of the columns that distinguish them."""
-    first = [rows[keys.index(version)] for version in versions]
+    first_of = {key: row for row, key in zip(reversed(rows), reversed(keys), strict=True)}
+    first = [first_of[version] for version in versions]
     usable = set(columns)
     for name in ("series", "file"):  # they name a version where each has one of its own
         values = {(key, row[name]) for key, row in zip(keys, rows, strict=True)}

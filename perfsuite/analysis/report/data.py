@@ -88,11 +88,9 @@ def _side_by_side(files: Sequence[ResultFile], results: Results, against: str | 
         if against is not None:
             raise InvalidChoiceError("--against: these files are of one environment; there is nothing to compare")
         return None
-    chosen = (
-        next(iter(environments))
-        if against is None
-        else choose_by_part("--against", against, {name: () for name in environments})
-    )
+    chosen = next(iter(environments))
+    if against is not None:
+        chosen = choose_by_part("--against", against, dict.fromkeys(environments, ()))
     names = {file.path.name: file for file in files} | {str(file.path): file for file in files}
     own = [names[label] for label in environments[chosen] if label in names]
     others = [

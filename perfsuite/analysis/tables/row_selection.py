@@ -45,6 +45,8 @@ def choose_rows(tables: Sequence[Table], choice: TableChoice) -> list[Table]:
     Raises:
         InvalidChoiceError: No row is selected, or no table has what it is to be sorted by.
     """
+    if all(table.is_empty for table in tables):  # they say why
+        return list(tables)
     if choice.sort == "time" and not any(_time_column(table) for table in tables):
         raise InvalidChoiceError("--sort time: there are no times in this table; choose name")
     if choice.select is None:
@@ -99,5 +101,5 @@ def _time_column(table: Table) -> str | None:
 def _seconds(value: Any) -> float:
     """Return a time for sorting; of several versions the longest, of none 0."""
     if isinstance(value, list):
-        return max((one for one in value if one is not None), default=0.0)
-    return 0.0 if value is None else float(value)
+        return max(map(_seconds, value), default=0.0)
+    return float(value) if isinstance(value, int | float) else 0.0  # a saved table may hold anything

@@ -67,11 +67,8 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
         title=_headline(comparison),
         frame=rows,
         columns=columns if rows else (),
-        notes=(
-            *([f"{what}: {shared_reason}"] if shared_reason is not None else []),
-            *(_legend(comparison, judged=judged, by_others=by_others) if rows else []),
-            *comparison.notes,
-        ),
+        notes=(*([f"{what}: {shared_reason}"] if shared_reason is not None else []), *comparison.notes),
+        legend=tuple(_legend(comparison, judged=judged, by_others=by_others)) if rows else (),
     )
 
 
@@ -208,7 +205,7 @@ def groups_table(groups: Sequence[GroupMean]) -> Table:
                 numeric=True,
             ),
         ),
-        notes=(f"{note}; [95% interval]: a process, by its mean over them, is one sample" if has_interval else note,),
+        legend=(f"{note}; [95% interval]: a process, by its mean over them, is one sample" if has_interval else note,),
     )
 
 
@@ -248,7 +245,7 @@ def _changed_rows(table: Table) -> Table | None:
     cut = f"; the first {HEAD_ROWS} that changed" if len(changed) > SHORT_ROWS else ""
     shown = changed[:HEAD_ROWS] if cut else changed
     columns = table.columns if changed else ()
-    return Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes)
+    return Table(title=f"{table.title}{cut}", frame=shown, columns=columns, notes=table.notes, legend=table.legend)
 
 
 def _kind_of_rows(table: Table) -> str:

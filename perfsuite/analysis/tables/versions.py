@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.extra_info import PREFIX, SHORT_CHARACTERS, extra_text
@@ -19,6 +20,8 @@ FASTEST = " *"
 
 MARK_NOTE = "* the fastest of a row, by one number of each: perfsuite compare says which differences are significant"
 
+ALL_ROWS_NOTE = "--table steps has a row per benchmark and file, --format csv and json all statistics"
+
 _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 
 
@@ -29,22 +32,21 @@ def version_tables(results: Results) -> list[Table]:
         return []
     tables = [_versions_table(pivot) for pivot in pivots]
     if len(left.benchmarks):
-        tables.append(plain_table(left))
-    notes = (*notes_of(results), "--table steps has a row per benchmark and file, --format csv and json all statistics")
-    kept = [(*table.notes, *notes) if table is tables[0] else table.notes for table in tables]
-    return [
-        Table(title=table.title, frame=table.frame, columns=table.columns, notes=of_table)
-        for table, of_table in zip(tables, kept, strict=True)
-    ]
+        tables.append(dataclasses.replace(plain_table(left), notes=()))  # the first table has those of all files
+    first = tables[0]
+    tables[0] = dataclasses.replace(
+        first, notes=(*first.notes, *notes_of(results)), legend=(*first.legend, ALL_ROWS_NOTE)
+    )
+    return tables
 
 
 def _versions_table(pivot: VersionPivot) -> Table:
     several = [
         f"{name} ({plural(num, 'file')})" for name, num in zip(pivot.versions, pivot.num_files, strict=True) if num > 1
     ]
-    notes = ["ratio: slowest / fastest of a row", MARK_NOTE]
+    legend = ["ratio: slowest / fastest of a row", MARK_NOTE]
     if several:
-        notes.append(f"geometric means over files: {', '.join(several)}")
+        legend.append(f"geometric means over files: {', '.join(several)}")
     return Table(
         title=f"{plural(len(pivot.rows), 'benchmark')} in {plural(len(pivot.versions), 'version')}: {pivot.statistic}",
         frame=list(pivot.rows),
@@ -54,7 +56,7 @@ def _versions_table(pivot: VersionPivot) -> Table:
             Column(heading="ratio", show=_range, numeric=True, priority=Priority.NORMAL),
             *(_extra_column(name, pivot) for name in pivot.rows[0]["extra"]),
         ),
-        notes=tuple(notes),
+        legend=tuple(legend),
     )
 
 

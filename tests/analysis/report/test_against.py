@@ -53,9 +53,9 @@ def test_others_are_compared_with_the_environment_that_is_named(
 @pytest.mark.parametrize(
     ("against", "complaint"),
     [
-        ("V100", "--against: 'V100' is no environment of these files: Tesla T4; NVIDIA H100 80GB; NVIDIA A100 40GB"),
-        ("100", "--against: '100' is a part of 2 environments: NVIDIA H100 80GB; NVIDIA A100 40GB"),
-        ("", "--against: '' is no environment of these files"),
+        ("V100", "unknown environment 'V100'; in these files: Tesla T4, NVIDIA H100 80GB, NVIDIA A100 40GB"),
+        ("100", "--against: '100' is part of several names: NVIDIA H100 80GB, NVIDIA A100 40GB"),
+        ("", "--against: unknown environment ''; in these files"),
     ],
 )
 @pytest.mark.parametrize("command", [["report", "-o", "page.html"], ["chart", "across", "-o", "across.svg"]])

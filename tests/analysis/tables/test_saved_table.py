@@ -94,3 +94,13 @@ def test_a_table_without_rows_is_one(tmp_path: Path) -> None:
     (tmp_path / "table.json").write_text("[]")
     assert main(["collect", str(tmp_path / "table.json"), "-o", str(tmp_path / "again.json")]) == 0
     assert json.loads((tmp_path / "again.json").read_text()) == []
+
+
+def test_rows_of_a_saved_table_are_selected_and_sorted_whatever_they_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "saved.json"
+    rows = [{"name": name, "time_s": value} for name, value in (("a", "x"), ("b", 1.0), ("ab", None), ("c", 2.0))]
+    path.write_text(json.dumps(rows))
+    assert main(["collect", str(path), "--select", "a or b", "--sort", "time", "--format", "json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["b", "a", "ab"]

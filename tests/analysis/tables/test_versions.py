@@ -222,6 +222,14 @@ def test_rows_of_tables_are_selected_and_sorted(versions: list[Path], capsys: py
     assert names == sorted(names)
 
 
+def test_a_choice_of_rows_changes_no_table_without_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(write(tmp_path, "nothing", {}))
+    assert main(["collect", path, "--select", "a", "--sort", "time"]) == 0
+    chosen = capsys.readouterr().out
+    assert main(["collect", path]) == 0
+    assert capsys.readouterr().out == chosen
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
