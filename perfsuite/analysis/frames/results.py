@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile
+    from perfsuite.records.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ class Results:
         trainings: Full trainings; never among `benchmarks`, whose time is that of one iteration.
         profiles: Where the time of each row's iteration went, or None; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
+        telemetry: What the hardware did during each row's rounds, or None; in the order of `benchmarks`.
+        cut_short: Labels of the files whose run ended early.
     """
 
     benchmarks: pd.DataFrame
@@ -78,6 +81,8 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
     profiles: list[Profile | None] = field(default_factory=list)
+    telemetry: list[Telemetry | None] = field(default_factory=list)
+    cut_short: tuple[str, ...] = ()
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -117,6 +122,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
     outcomes: list[dict[str, Any]] = []
     profiles: list[Profile | None] = []
+    telemetry: list[Telemetry | None] = []
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
@@ -136,6 +142,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             rows.append(row)
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
+            telemetry.append(None if benchmark.cell is None else benchmark.cell.telemetry)
         outcomes += [
             {"file": label, "nodeid": outcome.nodeid, "outcome": outcome.outcome, "reason": outcome.reason}
             for outcome in file.outcomes
@@ -150,11 +157,13 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         benchmarks=_frame(rows),
         times_s=times,
         profiles=profiles,
+        telemetry=telemetry,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason"]),
         has_records=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
+        cut_short=tuple(label for file, label in zip(files, labels, strict=True) if not file.complete),
     )
 
 
