@@ -74,7 +74,8 @@
   };
   const sort = (table, column, direction) => {
     const body = table.tBodies[0];
-    const keyed = Array.from(body.rows, (row) => {
+    const absent = Array.from(body.querySelectorAll(".absent"));  // without a result they have nothing to sort by
+    const keyed = Array.from(body.querySelectorAll("tr:not(.absent)"), (row) => {
       const text = row.cells[column].textContent.trim();
       return { row, text, key: keyOf(text), absent: text === "-" || text === "" };
     });
@@ -85,6 +86,7 @@
     });
     const rows = document.createDocumentFragment();
     for (const { row } of keyed) rows.append(row);
+    rows.append(...absent);
     body.append(rows);
   };
   for (const holder of document.querySelectorAll(".table")) {

@@ -25,7 +25,8 @@ class Evidence:
         num_results: Benchmarks, pairs and full trainings, and those that gave no result.
         num_processes: Of the side that has fewer; of a result the median of its benchmarks. None: full trainings only.
         has_noise_floor: Whether an A/A run of the machine says how much processes differ.
-        why_not_judged: Why nothing could be judged; None where something was, or nothing was compared.
+        is_judged: Whether anything could be judged, where something was compared.
+        is_other_machine: Whether the sides are of different machines.
         num_not_judged: Inconclusive, incomparable or missing.
         num_processes_needed: A side, for a verdict on the next that could be settled; None where no number would.
         is_interleaved: Whether the order of the processes separates code from drift; None where that is not asked.
@@ -53,7 +54,8 @@ class Evidence:
     num_results: int
     num_processes: int | None = None
     has_noise_floor: bool = False
-    why_not_judged: str | None = None
+    is_judged: bool = True
+    is_other_machine: bool = False
     num_not_judged: int = 0
     num_processes_needed: int | None = None
     is_interleaved: bool | None = None

@@ -84,11 +84,16 @@ def _nothing(evidence: Evidence) -> Reason | None:
 
 
 def _judged_nothing(evidence: Evidence) -> Reason | None:
-    if evidence.why_not_judged is None:
-        return None
-    return Reason(
-        grade="low", text=evidence.why_not_judged, action=_more_processes(evidence, evidence.num_processes_needed or 0)
-    )
+    if evidence.is_other_machine:
+        return Reason(
+            grade="low",
+            text="the machines are not the same: no verdicts",
+            action="see them side by side: perfsuite compare --across gpu --baseline OLD --candidate NEW",
+        )
+    if not evidence.is_judged:
+        action = _more_processes(evidence, evidence.num_processes_needed or 0)
+        return Reason(grade="low", text="nothing could be judged", action=action)
+    return None
 
 
 def _processes(evidence: Evidence) -> Reason | None:
@@ -124,7 +129,7 @@ def _order(evidence: Evidence) -> Reason | None:
 
 def _not_judged(evidence: Evidence) -> Reason | None:
     num = evidence.num_not_judged
-    if not num or evidence.why_not_judged is not None:
+    if not num or not evidence.is_judged or evidence.is_other_machine:
         return None
     needed = evidence.num_processes_needed
     return Reason(

@@ -40,7 +40,8 @@ LOST = {"out of memory": 1}
         (COMPARED, {}, "high", ""),
         (MEASURED, {}, "high", ""),
         (MEASURED, {"num_results": 0, "num_processes": None}, "low", "no results"),
-        (COMPARED, {"why_not_judged": "nothing could be judged: 20 incomparable"}, "low", "nothing could be judged"),
+        (COMPARED, {"is_judged": False, "num_not_judged": 20}, "low", "low: nothing could be judged"),
+        (COMPARED, {"is_other_machine": True, "is_judged": False}, "low", "low: the machines are not the same"),
         (COMPARED, {"num_processes": 2}, "low", "2 processes on a side"),
         (COMPARED, {"num_processes": 3}, "medium", "3 processes a side"),
         (COMPARED, {"num_processes": None, "num_seeds": 3}, "high", ""),
@@ -145,12 +146,20 @@ def test_sides_that_ran_one_after_the_other_are_not_fully_trusted(tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("hosts", [("gpu-a", "gpu-b"), ("gpu-a", "gpu-a")])
-def test_what_cannot_be_judged_is_never_trusted(hosts: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("hosts", "words", "command"),
+    [
+        (("gpu-a", "gpu-b"), "the machines are not the same: no verdicts", "perfsuite compare --across gpu"),
+        (("gpu-a", "gpu-a"), "nothing could be judged; 2 processes on a side", "perfsuite ab"),
+    ],
+)
+def test_what_cannot_be_judged_is_never_trusted(
+    hosts: tuple[str, str], words: str, command: str, tmp_path: Path
+) -> None:
     old, new = write_sides(tmp_path, changes=[1.0] * 9, num=2, hosts=hosts)
     trust = trust_of_comparison(compared(old, new))
-    assert trust.grade == "low"
-    assert "nothing could be judged" in trust.in_words
+    assert trust.in_words.startswith(f"low: {words}")
+    assert command in trust.action
 
 
 def test_a_run_that_was_cut_short_is_named(sides: tuple[list[Path], list[Path]]) -> None:
