@@ -89,6 +89,7 @@
     rows.append(...absent);
     body.append(rows);
   };
+  const controls = [];
   for (const holder of document.querySelectorAll(".table")) {
     const table = holder.querySelector("table");
     const heads = Array.from(table.tHead.rows[0].cells);
@@ -98,6 +99,7 @@
       control.type = "button";
       control.textContent = head.textContent;
       head.replaceChildren(control);
+      controls.push([head, control]);
       control.addEventListener("click", () => {
         const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
         for (const other of heads) other.removeAttribute("aria-sort");
@@ -121,10 +123,14 @@
     });
   }
 
-  // On paper nothing can be unfolded; tables of thousands of rows stay folded.
+  // On paper nothing can be unfolded; tables of thousands of rows stay folded. A button is not repeated on later pages.
   window.addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details")) {
       if (details.querySelectorAll("tbody tr").length <= 80) details.open = true;
     }
+    for (const [head, control] of controls) head.replaceChildren(control.textContent);
+  });
+  window.addEventListener("afterprint", () => {
+    for (const [head, control] of controls) head.replaceChildren(control);
   });
 })();

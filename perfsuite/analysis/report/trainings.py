@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 MAX_TRAININGS = 8
 
+NO_INTERVAL = "[no interval]"
+"""How `ratio_text` says it."""
+
 
 def trainings_answer(figure_data: FigureData) -> Answer | None:
     """Return the answer of the first screen: every accuracy against its target, and what AMP changed."""
@@ -47,8 +50,13 @@ def trainings_answer(figure_data: FigureData) -> Answer | None:
         tone = "unsure"
     precisions = dict.fromkeys(row["precision"] for row in rows if row["precision"] != BASELINE)
     other = next(iter(precisions)) if len(precisions) == 1 else "other"
-    heads = ("", "fp32", other, "points (lower bound)", "time", "memory")
-    tables, more = small_table(heads, _by_family(rows, several=len(precisions) > 1), most=MAX_TRAININGS)
+    ratios = [ratio for row in rows if (ratio := ratio_of_row(row, "time_ratio")) is not None]
+    has_interval = any(ratio.low is not None for ratio in ratios)
+    heads = ("", "fp32", other, "points (lower bound)", "time" if has_interval else f"time {NO_INTERVAL}", "memory")
+    texts = _by_family(rows, several=len(precisions) > 1)
+    if not has_interval:  # said once, above the column
+        texts = [(*text[:4], text[4].removesuffix(f" {NO_INTERVAL}"), text[5]) for text in texts]
+    tables, more = small_table(heads, texts, most=MAX_TRAININGS)
     return Answer(
         question="How accurate are the full trainings?",
         lead=accuracies_in_words(rows),
