@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.frames.columns import place_columns
 from perfsuite.analysis.frames.labels import name_column, place_words
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.report.answers import Answer, SmallTable, small_table
@@ -61,7 +62,8 @@ def _times(figure_data: FigureData) -> dict[tuple[str, str], float]:
         return {}
     place, name = place_words(foreign), name_column(foreign)
     logs: dict[tuple[str, str], list[float]] = {}
-    for row in rows_of(foreign):
+    columns = [name, "time_median_s", *place_columns(foreign)]
+    for row in rows_of(foreign[list(dict.fromkeys(columns))]):  # of thousands of rows
         if is_known(row["time_median_s"]):
             logs.setdefault((str(row[name]), place(row)), []).append(math.log(row["time_median_s"]))
     return {key: math.exp(statistics.fmean(found)) for key, found in logs.items()}

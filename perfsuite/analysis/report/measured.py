@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.labels import enumerate_words
-from perfsuite.analysis.frames.rows import is_known, rows_of
+from perfsuite.analysis.frames.rows import is_known
+from perfsuite.analysis.frames.unmeasured import unmeasured
 from perfsuite.analysis.report.answers import MAX_NAMED, Answer, small_table
 from perfsuite.formatting import plural
 
@@ -17,40 +17,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.frames.results import Pair, Results
     from perfsuite.analysis.load.full_training import FullTraining
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmeasured:
-    """A benchmark that gave no result.
-
-    Attributes:
-        name: The end of pytest's name of it.
-        outcome: What became of it: `out of memory`.
-        reason: Why.
-        file: Label of its file.
-    """
-
-    name: str
-    outcome: str
-    reason: str
-    file: str
-
-
-WORST_FIRST = ("failed", "out of memory", "interrupted", "cannot tell", "not run", "skipped")
-
-
-def unmeasured(results: Results) -> tuple[Unmeasured, ...]:
-    """Return what gave no result, the worst first; one that did not in several files is named once for each."""
-    found = [
-        Unmeasured(
-            name=str(row["nodeid"]).rsplit("::", 1)[-1],
-            outcome=str(row["outcome"]).replace("_", " "),
-            reason=str(row["reason"]),
-            file=str(row["file"]),
-        )
-        for row in rows_of(results.outcomes)
-    ]
-    return tuple(sorted(found, key=lambda one: WORST_FIRST.index(one.outcome)))
 
 
 def measured_answer(figure_data: FigureData) -> Answer:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
+    from perfsuite.analysis.frames.unmeasured import Unmeasured
     from perfsuite.analysis.report.answers import Answer
-    from perfsuite.analysis.report.measured import Unmeasured
     from perfsuite.analysis.tables.table import Table
 
 HERO_ROWS = 8

@@ -10,8 +10,8 @@ import pandas as pd
 
 from perfsuite.analysis.figures.registry import draw
 from perfsuite.analysis.frames.pairs import has_pairs
+from perfsuite.analysis.frames.unmeasured import Unmeasured, unmeasured
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.analysis.report.measured import Unmeasured, unmeasured
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
 from perfsuite.analysis.tables.environments import across_tables
@@ -74,7 +74,8 @@ METHOD = (
 def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
     """Return the sections that the results allow, in the order in which a reader needs them."""
     results = figure_data.results
-    repeated = set(warnings_of(figure_data))
+    warnings = tuple(warnings_of(figure_data))
+    repeated = set(warnings)
     found = [
         _verdicts(figure_data),
         _figures(
@@ -114,7 +115,7 @@ def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
         ),
         _figures(figure_data, "rounds", "Noise of the rounds", ("rounds",)),
         _figures(figure_data, "plain", "Benchmarks", ("plain",)),
-        Section(name="warnings", title="Warnings", items=tuple(warnings_of(figure_data))),
+        Section(name="warnings", title="Warnings", items=warnings),
         _environment(figure_data),
         Section(
             name="tables",

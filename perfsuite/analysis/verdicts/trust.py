@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.foreign_findings import CONTRADICTORY, SHORT_ROUND, SPREAD, ZERO
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.telemetry import is_throttled
+from perfsuite.analysis.frames.unmeasured import unmeasured
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
 from perfsuite.analysis.verdicts.sample_notes import mixed_versions
@@ -169,7 +170,7 @@ def _fewest_seeds(comparison: Comparison) -> int | None:
 
 
 def _evidence_of_results(results: Results) -> Evidence:
-    rows = rows_of(results.benchmarks)
+    rows = rows_of(results.benchmarks[[name for name in _COLUMNS if name in results.benchmarks]])
     others: list[PairedRecord | TrainingRecord] = [*(pair.record for pair in results.pairs)]
     others += [training.record for training in results.trainings]
     readings = [[one] for one in (*results.telemetry, *(record.telemetry for record in others)) if one is not None]
@@ -178,7 +179,7 @@ def _evidence_of_results(results: Results) -> Evidence:
     elsewhere: list[Pair | FullTraining] = [*results.pairs, *results.trainings]
     commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in elsewhere}
     files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere}
-    outcomes = Counter(outcome.replace("_", " ") for outcome in results.outcomes["outcome"])
+    outcomes = Counter(one.outcome for one in unmeasured(results))
     return Evidence(
         is_comparison=False,
         num_results=len(rows) + len(others) + sum(outcomes.values()),
@@ -199,15 +200,33 @@ def _evidence_of_results(results: Results) -> Evidence:
     )
 
 
+_PLACES = ("device", "cpu", "host", "torch", "commit")
+
+_COLUMNS = (
+    *_PLACES,
+    "fullname",
+    "model",
+    "series",
+    "file",
+    "run_id",
+    "warnings",
+    "findings",
+    "quick",
+    "noise_measured",
+)
+"""Of the frame, which may have thousands of rows, what a grade rests on."""
+
+
 def _count(words: Iterable[str], word: str) -> int:
     return sum(word in text for text in words)
 
 
 def _typical_processes(rows: Iterable[dict[str, Any]], results: Results) -> int | None:
     """Return how many processes measured a benchmark, as a rule, in one place; None where there are trainings only."""
-    places = ("device", "cpu", "host", "torch", "commit")
-    keys = [(row["fullname"], row.get("model"), *(row.get(name) for name in places), row.get("series")) for row in rows]
-    keys += [(pair.name, None, *(pair.environment[name] for name in places), pair.series) for pair in results.pairs]
+    keys = [
+        (row["fullname"], row.get("model"), *(row.get(name) for name in _PLACES), row.get("series")) for row in rows
+    ]
+    keys += [(pair.name, None, *(pair.environment[name] for name in _PLACES), pair.series) for pair in results.pairs]
     return statistics.median_low(Counter(keys).values()) if keys else None
 
 

@@ -7,15 +7,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import make_content
+from builders import make_content, make_pair, make_paired_entry
 from report_builders import h100, plain_file, step_file, t4
 from report_pages import PAGES, foreign, one_run, regression, ten_environments
 from simulated import changed, write_sides
 from training_builders import make_training, make_training_entry
 
+from perfsuite.analysis.frames.unmeasured import unmeasured
 from perfsuite.analysis.report.answers import small_table
 from perfsuite.analysis.report.data import gather
-from perfsuite.analysis.report.measured import unmeasured
 from perfsuite.analysis.report.page import _caption, _hero, render_page
 from perfsuite.analysis.report.speedups import saved_memory
 from perfsuite.analysis.report.summary import summarize
@@ -198,6 +198,18 @@ def test_what_gave_no_result_is_in_the_head_and_as_a_labelled_row_of_the_table(t
     assert [row[0] for row in rows] == [one.name for one in unmeasured(figure_data.results)]
     assert rows[0][1].strip() == "out of memory: 21.4 GiB needed, 14.7 GiB free"
     assert "(20 rows)" in page
+
+
+def test_a_benchmark_that_missed_a_limit_has_a_result_all_the_same(write_result: Callable[..., Path]) -> None:
+    pair, training = make_paired_entry(make_pair()), make_training_entry(make_training())
+    content = make_content([pair, training])
+    content["perfsuite"]["outcomes"] = [
+        {"nodeid": entry["fullname"], "outcome": "failed", "reason": "a limit was missed"} for entry in (pair, training)
+    ]
+    figure_data = gather([write_result(content)])
+    assert unmeasured(figure_data.results) == ()
+    assert "without a result" not in answer(figure_data, "What was measured").lead
+    assert "gave no result" not in " ".join(answer(figure_data, "Can I trust it?").lines)
 
 
 def test_results_that_all_failed_are_a_table_of_their_own(write_result: Callable[..., Path]) -> None:
