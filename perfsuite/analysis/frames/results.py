@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile
+    from perfsuite.records.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,8 @@ class Results:
         extra_info: What else the suite wrote of each row, as it stands in its file; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
         files: Where the files were written, in their order.
+        telemetry: What the hardware did during each row's rounds, or None; in the order of `benchmarks`.
+        cut_short: Labels of the files whose run ended early.
     """
 
     benchmarks: pd.DataFrame
@@ -100,6 +103,8 @@ class Results:
     profiles: list[Profile | None] = field(default_factory=list)
     extra_info: list[dict[str, Any]] = field(default_factory=list)
     files: tuple[FileOrigin, ...] = ()
+    telemetry: list[Telemetry | None] = field(default_factory=list)
+    cut_short: tuple[str, ...] = ()
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -141,6 +146,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     origins: list[FileOrigin] = []
     profiles: list[Profile | None] = []
     extra_info: list[dict[str, Any]] = []
+    telemetry: list[Telemetry | None] = []
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     for file, label in zip(files, labels, strict=True):
@@ -165,6 +171,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
             extra_info.append(benchmark.extra_info)
+            telemetry.append(None if benchmark.cell is None else benchmark.cell.telemetry)
         outcomes += [
             {
                 "file": label,
@@ -187,11 +194,13 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         profiles=profiles,
         extra_info=extra_info,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason", *WORKLOAD_COLUMNS]),
+        telemetry=telemetry,
         has_records=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
         notes=tuple(notes),
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
         files=tuple(origins),
+        cut_short=tuple(label for file, label in zip(files, labels, strict=True) if not file.complete),
     )
 
 

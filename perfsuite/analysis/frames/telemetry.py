@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.records.telemetry import NOTABLE_RATIO
+
 if TYPE_CHECKING:
     from perfsuite.records.telemetry import Telemetry
 
@@ -35,3 +37,13 @@ def telemetry_columns(telemetry: Telemetry | None) -> dict[str, Any]:
     found["background_cpu_ratio"], found["steal_ratio"] = telemetry.background_cpu_ratio, telemetry.steal_ratio
     found["telemetry_absent"] = telemetry.absent.get("sm_clock_mhz")
     return found
+
+
+POWER_CAP = "power cap"
+"""A GPU at work reaches it: that is its speed, and no disturbance."""
+
+
+def is_throttled(telemetry: Telemetry) -> bool:
+    """Whether another reason than the power cap held the clocks down notably."""
+    shares = telemetry.throttle_ratio or {}
+    return any(share >= NOTABLE_RATIO for name, share in shares.items() if name != POWER_CAP)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import plain
 from perfsuite.formatting import counted
-from perfsuite.recipes import TARGET_TOLERANCE
+from perfsuite.recipes import SMOKE, TARGET_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,11 +29,37 @@ def accuracy_line(row: Mapping[Any, Any], *, with_name: bool = True) -> str:
         with_name: Whether the label of the row comes first.
     """
     name = f"{row['label']} " if with_name else ""
+    words = target_words(row)
+    if not words:
+        return f"{name}{accuracy_percent(row)}"
+    return f"{name}{accuracy_percent(row)}, {words if is_smoke(row) else f'target {words}'}"
+
+
+def target_words(row: Mapping[Any, Any]) -> str:
+    """Return the target of a row and whether it is reached: `83.7% minus 2 points: reached`; nothing without one.
+
+    The recipe smoke has no verdict: all that its accuracy can show is that a network learns.
+    """
     target = plain(row["target_accuracy"])
     if target is None:
-        return f"{name}{accuracy_percent(row)}"
-    words = f"target {100 * target:.1f}% minus {100 * row['target_tolerance']:g} points: {row['target_outcome']}"
-    return f"{name}{accuracy_percent(row)}, {words}"
+        return ""
+    if is_smoke(row):
+        return f"smoke: {LEARNING[row['target_outcome']]}"
+    return f"{100 * target:.1f}% minus {100 * row['target_tolerance']:g} points: {row['target_outcome']}"
+
+
+def is_smoke(row: Mapping[Any, Any]) -> bool:
+    """Whether a row of `accuracy_frame` is of the recipe smoke."""
+    return str(row["recipe"]) == SMOKE.name
+
+
+LEARNING = {
+    "reached": "learns",
+    "missed": "does not learn",
+    "cannot tell": "cannot tell whether it learns",
+    "not checked": "not checked",
+}
+"""What the outcome of a target means for the recipe smoke."""
 
 
 def accuracies_in_words(rows: Sequence[Mapping[Any, Any]]) -> str:
@@ -44,22 +69,14 @@ def accuracies_in_words(rows: Sequence[Mapping[Any, Any]]) -> str:
     accuracies = [f"{100 * end(row['test_accuracy'] for row in rows):.1f}" for end in (min, max)]
     ends = (abs(row[f"test_accuracy_{end}"] - row["test_accuracy"]) for row in rows for end in ("low", "high"))
     words = f"{' to '.join(dict.fromkeys(accuracies))}%, 95% intervals within ±{100 * max(ends):.1f} points"
-    outcomes = Counter(row["target_outcome"] for row in rows)
+    if all(is_smoke(row) for row in rows):
+        outcomes = Counter(LEARNING.get(row["target_outcome"], LEARNING["not checked"]) for row in rows)
+        learning = [f"{num} {outcome}" if len(outcomes) > 1 else outcome for outcome, num in outcomes.items()]
+        return f"{words}; smoke: {', '.join(learning)}"
+    outcomes = Counter(row["target_outcome"] for row in rows if not is_smoke(row))
     counts = {name: outcomes[name] for name in ("missed", "cannot tell", "reached", "not checked")}
     targets = [f"{num} {name}" for name, num in counts.items() if num]
     return f"{words}; targets: {', '.join(targets)}" if targets else words
-
-
-def amp_line(row: Mapping[Any, Any]) -> str | None:
-    """Return what AMP changed in a row of `accuracy_frame`, or None where there is no FP32 to compare with."""
-    difference = plain(row.get("accuracy_difference"))
-    if difference is None:
-        return None
-    verdict = "no worse" if row["non_inferior"] else "non-inferiority not shown"
-    ratio = ratio_of_row(row, "time_ratio")
-    time = "" if ratio is None else f", time {ratio_text(ratio)}"
-    bound = f"{100 * row['accuracy_difference_bound']:+.2f}"
-    return f"{row['label']} vs FP32: {100 * difference:+.2f} points (lower bound {bound}): {verdict}{time}"
 
 
 ACCURACY_MARGIN = 0.01

@@ -74,7 +74,8 @@
   };
   const sort = (table, column, direction) => {
     const body = table.tBodies[0];
-    const keyed = Array.from(body.rows, (row) => {
+    const absent = Array.from(body.querySelectorAll(".absent"));  // without a result they have nothing to sort by
+    const keyed = Array.from(body.querySelectorAll("tr:not(.absent)"), (row) => {
       const text = row.cells[column].textContent.trim();
       return { row, text, key: keyOf(text), absent: text === "-" || text === "" };
     });
@@ -85,8 +86,10 @@
     });
     const rows = document.createDocumentFragment();
     for (const { row } of keyed) rows.append(row);
+    rows.append(...absent);
     body.append(rows);
   };
+  const controls = [];
   for (const holder of document.querySelectorAll(".table")) {
     const table = holder.querySelector("table");
     const heads = Array.from(table.tHead.rows[0].cells);
@@ -96,6 +99,7 @@
       control.type = "button";
       control.textContent = head.textContent;
       head.replaceChildren(control);
+      controls.push([head, control]);
       control.addEventListener("click", () => {
         const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
         for (const other of heads) other.removeAttribute("aria-sort");
@@ -119,10 +123,14 @@
     });
   }
 
-  // On paper nothing can be unfolded; tables of thousands of rows stay folded.
+  // On paper nothing can be unfolded; tables of thousands of rows stay folded. A button is not repeated on later pages.
   window.addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details")) {
       if (details.querySelectorAll("tbody tr").length <= 80) details.open = true;
     }
+    for (const [head, control] of controls) head.replaceChildren(control.textContent);
+  });
+  window.addEventListener("afterprint", () => {
+    for (const [head, control] of controls) head.replaceChildren(control);
   });
 })();

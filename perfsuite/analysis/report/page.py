@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,35 @@ from perfsuite.analysis.report.summary import headline, summarize
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
+    from perfsuite.analysis.frames.unmeasured import Unmeasured
+    from perfsuite.analysis.report.answers import Answer
     from perfsuite.analysis.tables.table import Table
 
 HERO_ROWS = 8
 HERO_PANELS = 3
-HERO_KINDS = ("speedup", "interleaved", "verdicts", "accuracy-changes", "accuracy", "plain", "rounds")
+HERO_KINDS = ("speedup", "interleaved", "accuracy", "plain", "rounds")
 """What the one picture of the first screen is: the first of these that the results have."""
+
+HERO_KINDS_OF = {
+    "verdicts": ("verdicts", "accuracy-changes", "across"),
+    "across": ("across",),
+    "trainings": ("accuracy",),
+    "plain": ("plain",),
+}
+"""The same by what the first answer is about, before all others: the picture shows what the first line says."""
+
+MAX_CAPTION = 130
+"""Characters of a caption, which is one line on a wide page; the rest is folded."""
+
+NAME_SPAN = 3
+"""Columns that the name of what gave no result takes: those of network, phase and precision, as a rule."""
+
+STICKY_HEADINGS = ("benchmark", "training", "step")
+"""Of the column that names a row, where it is not the first; it stays in view where a table is scrolled sideways."""
 
 
 def render_page(figure_data: FigureData, *, version: str) -> str:
@@ -46,18 +68,22 @@ def render_page(figure_data: FigureData, *, version: str) -> str:
             "items": section.items,
             "drawings": [_drawing(drawing, counter) for drawing in section.drawings],
             "tables": [_table(table, counter) for table in section.tables],
-            "folded": [_table(table, counter) for table in section.folded],
+            "folded": [
+                _table(table, counter, section.unmeasured if index == 0 else ())
+                for index, table in enumerate(section.folded)
+            ],
         }
         for section in page_sections(figure_data)
     ]
     names = {section["name"] for section in sections}
-    hero = _hero(figure_data)
+    answers = summarize(figure_data)
+    hero = _hero(figure_data, answers[0])
     return _template().render(
         title=headline(figure_data),
         policy=content_policy(script, sheet),
         sheet=Markup(sheet),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        answers=summarize(figure_data),
+        answers=answers,
         names=names,
         hero=None if hero is None else _drawing(hero, counter),
         sections=sections,
@@ -81,9 +107,9 @@ def _template() -> jinja2.Template:
     return environment.from_string(_own("page.html.jinja"))
 
 
-def _hero(figure_data: FigureData) -> Drawing | None:
-    """Return the one picture of the first screen."""
-    for kind in HERO_KINDS:
+def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:
+    """Return the one picture of the first screen, which shows what its first answer says."""
+    for kind in (*HERO_KINDS_OF.get(first.target or "", ()), *HERO_KINDS):
         drawing = verdicts_chart(figure_data, most=HERO_ROWS) if kind == "verdicts" else draw(kind, figure_data)
         if drawing is None:
             continue
@@ -94,11 +120,32 @@ def _hero(figure_data: FigureData) -> Drawing | None:
     return None
 
 
+def _caption(finding: str) -> tuple[str, str]:
+    """Return what a figure shows as one line, and the rest of it.
+
+    The line ends with a sentence, or else with a part of one; a single part that is longer stays whole.
+    """
+    ends = [found.end() for found in _SENTENCE_END.finditer(finding)] or [
+        found.end() for found in _PART_END.finditer(finding)
+    ]
+    fitting = [end for end in ends if end <= MAX_CAPTION]
+    if len(finding) <= MAX_CAPTION or not ends:
+        return finding, ""
+    end = max(fitting, default=min(ends))
+    return finding[:end].strip().rstrip(";"), finding[end:].strip()
+
+
+_SENTENCE_END = re.compile(r"[.!?](?= [A-Z])")
+_PART_END = re.compile(r";(?= )")
+
+
 def _drawing(drawing: Drawing, counter: Any) -> dict[str, Any]:
+    caption, more = _caption(drawing.finding)
     return {
         "kind": drawing.kind,
         "title": drawing.title,
-        "finding": drawing.finding,
+        "caption": caption,
+        "more": more,
         "panels": [Markup(panel_svg(panel, f"p{next(counter)}-")) for panel in drawing.panels],  # noqa: S704 - rebuilt
         "count": len(drawing.panels),
         "legend": [
@@ -109,14 +156,18 @@ def _drawing(drawing: Drawing, counter: Any) -> dict[str, Any]:
     }
 
 
-def _table(table: Table, counter: Any) -> dict[str, Any]:
+def _table(table: Table, counter: Any, absent: Sequence[Unmeasured] = ()) -> dict[str, Any]:
     rows = table.rows()
+    headings = [column.heading for column in table.columns]
     return {
+        "key": next((headings.index(name) for name in STICKY_HEADINGS if name in headings), 0),
+        "absent": absent,
+        "name_span": max(1, min(NAME_SPAN, len(headings) - 1)),
         "id": f"table-{next(counter)}",
         "title": table.title,
         "columns": [{"heading": column.heading, "numeric": column.numeric} for column in table.columns],
         "rows": [[column.show(row) for column in table.columns] for row in rows],
-        "num_rows": len(rows),
+        "num_rows": len(rows) + len(absent),
         "csv": csv_address(table),
         "file": _file_name(table.title),
         "notes": (*table.legend, *table.notes),

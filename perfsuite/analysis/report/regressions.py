@@ -2,123 +2,249 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.report.answers import MAX_NAMED, Answer
+import pandas as pd
+
+from perfsuite.analysis.frames.labels import enumerate_words, workload_words
+from perfsuite.analysis.report.answers import Answer, sentence, small_table
+from perfsuite.analysis.report.trust import trust_sentence
 from perfsuite.analysis.verdicts.metric_verdict import percent
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
+from perfsuite.analysis.verdicts.verdict_words import counts_in_words
+from perfsuite.formatting import MIB_BYTES, duration, plural, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import TypeVar
+    from collections.abc import Callable, Sequence
 
-    from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict, Verdict
-    from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
-
-    Judged = TypeVar("Judged", bound=BenchmarkVerdict | TrainingVerdict)
-
-
-def regressions_answer(figure_data: FigureData) -> Answer | None:
-    """Return the answer of the first screen, where there is a baseline."""
-    comparison = figure_data.comparison
-    if comparison is None:
-        return None
-    benchmarks, trainings = ranked(comparison), ranked_trainings(comparison.trainings)
-    lines = [f"{_name(benchmark)}: {benchmark.time.reason}" for benchmark in _of(benchmarks, "failed")[:MAX_NAMED]]
-    lines += [f"{training.cell.label}: {training.reason}" for training in _of(trainings, "failed")[:MAX_NAMED]]
-    for benchmark in _of(benchmarks, "regressed")[:MAX_NAMED]:
-        lines += _benchmark_lines(benchmark)
-    for training in _of(trainings, "regressed")[:MAX_NAMED]:
-        lines += _training_lines(training)
-    missing = [benchmark.fullname.rsplit("::", 1)[-1] for benchmark in _of(benchmarks, "missing")]
-    missing += [training.cell.label for training in _of(trainings, "missing")]
-    if missing:
-        lines.append(f"missing in the candidate: {_first_names(missing)}")
-    lines.append(", ".join(f"{num} {verdict}" for verdict, num in comparison.count().items()))
-    lead, tone = _lead(comparison)
-    return Answer(question="Did anything regress?", lead=lead, lines=tuple(lines), tone=tone, target="verdicts")
+    from perfsuite.analysis.verdicts.process_results import ProcessResult
+    from perfsuite.analysis.verdicts.training_verdicts import AccuracyVerdict, TrainingVerdict
+    from perfsuite.analysis.verdicts.trust_evidence import Trust
 
 
-def _first_names(names: Sequence[str]) -> str:
-    words = ", ".join(names[:MAX_NAMED])
-    return words if len(names) <= MAX_NAMED else f"{words} and {len(names) - MAX_NAMED} more"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A metric of a benchmark or of a full training that has a verdict.
+
+    Attributes:
+        kind: Key of `KINDS`.
+        name: Of the benchmark.
+        change: With its interval and, where it is not time, its metric.
+        from_to: Values of the baseline and of the candidate.
+        size: For the order: the larger the worse.
+    """
+
+    kind: str
+    name: str
+    change: str
+    from_to: str
+    size: float
 
 
-def _of(judged: Sequence[Judged], verdict: Verdict) -> list[Judged]:
-    return [one for one in judged if one.verdict == verdict]
+KINDS = {
+    "failed": ("failed", "failed"),
+    "accuracy": ("less accurate", "less accurate"),
+    "time": ("slower", "slower"),
+    "memory": ("uses more memory", "use more memory"),
+}
+"""What regressed, the worst first: of one, and of several."""
+
+KINDS_IMPROVED = {
+    "accuracy": ("more accurate", "more accurate"),
+    "time": ("faster", "faster"),
+    "memory": ("uses less memory", "use less memory"),
+}
 
 
-def _name(benchmark: BenchmarkVerdict) -> str:
-    return benchmark.fullname.rsplit("::", 1)[-1] if benchmark.workload is None else benchmark.workload.label
+def regressions_answer(comparison: Comparison, trust: Trust) -> Answer:
+    """Return the first answer of a page with a baseline.
+
+    Args:
+        comparison: The verdicts.
+        trust: Their grade.
+    """
+    lead, tone, shown = _lead(comparison, trust)
+    changes = sorted(_changes(comparison, shown), key=lambda one: (list(KINDS).index(one.kind), -one.size))
+    if shown != "regressed":
+        changes.sort(key=lambda one: -one.size)
+    tables, more = small_table(
+        ("", "change [95%]", "baseline -> candidate"), [(one.name, one.change, one.from_to) for one in changes]
+    )
+    missing = _missing(comparison)
+    counts = counts_in_words([*(one.verdict for one in comparison.benchmarks), *_verdicts_of_trainings(comparison)])
+    return Answer(
+        question="Did anything regress?",
+        lead=lead,
+        context=" · ".join(_context(comparison)),
+        tables=tables,
+        lines=(*more, *missing, sentence([counts]), trust_sentence(trust)),
+        tone=tone,
+        target="verdicts",
+    )
 
 
-def _benchmark_lines(benchmark: BenchmarkVerdict) -> list[str]:
-    name = _name(benchmark)
-    if benchmark.time.by_tail:
-        return [f"{name}: {benchmark.time.reason}", *_memory_lines(name, benchmark.memory)]
-    return [*_time_lines(name, benchmark.time, "time"), *_memory_lines(name, benchmark.memory)]
+def _verdicts_of_trainings(comparison: Comparison) -> list[Verdict]:
+    return [one.verdict for one in comparison.trainings.verdicts]
 
 
-def _training_lines(training: TrainingVerdict) -> list[str]:
-    name, accuracy = training.cell.label, training.accuracy
-    lines = []
-    if accuracy.verdict == "regressed":
-        numbers = (accuracy.change, accuracy.change_low, accuracy.change_high)
-        change, low, high = (f"{100 * (number or 0.0):+.2f}" for number in numbers)
-        lines.append(f"{name}: {change} [{low}, {high}] points of test accuracy")
-    return [*lines, *_time_lines(name, training.time, "training time"), *_memory_lines(name, training.memory)]
-
-
-def _time_lines(name: str, time: MetricVerdict, what: str) -> list[str]:
-    if time.verdict != "regressed" or not (time.ratio and time.ratio_low and time.ratio_high):
-        return []
-    return [f"{name}: {percent(time.ratio)} [{percent(time.ratio_low)}, {percent(time.ratio_high)}] {what}"]
-
-
-def _memory_lines(name: str, memory: MetricVerdict | None) -> list[str]:
-    return [f"{name}: peak memory {memory.reason}"] if memory is not None and memory.verdict == "regressed" else []
-
-
-def _lead(comparison: Comparison) -> tuple[str, str]:
-    """Return the answer in a few words, and how it is shown."""
-    counts = comparison.count()
-    if "failed" in counts:
-        failed = f"{_shares(comparison, 'failed')} failed"
-        also = f", {_shares(comparison, 'regressed')} regressed" if "regressed" in counts else ""
-        return f"Yes: {failed}{also}", "bad"
-    if "regressed" in counts:
-        return f"Yes: {_shares(comparison, 'regressed')}", "bad"
-    return _lead_without_regressions(comparison)
-
-
-def _lead_without_regressions(comparison: Comparison) -> tuple[str, str]:
-    counts = comparison.count()
+def _lead(comparison: Comparison, trust: Trust) -> tuple[str, str, Verdict]:
+    """Return the answer in a few words, how it is shown, and which verdicts are listed below it."""
+    counts, total = comparison.count(), _total(comparison)
+    worse = _kinds_in_words(_changes(comparison, "regressed"), KINDS)
+    if worse:
+        return f"Regressed: {worse}, of {total}.", "bad", "regressed"
     if "incomparable" in counts:
-        return "Cannot be said: the machines are not the same", "unsure"
+        return "Cannot be judged: the machines are not the same.", "unsure", "incomparable"
     if comparison.why_not_judged is not None:
-        return f"Cannot be said: {_what(comparison)} could be judged", "unsure"
+        return f"Cannot be judged: not one of {total}.", "unsure", "inconclusive"
     if "missing" in counts:
-        return f"Missing: {_shares(comparison, 'missing')}", "bad"
+        return f"Missing: {counts['missing']} of {total}.", "bad", "missing"
+    better = _kinds_in_words(_changes(comparison, "improved"), KINDS_IMPROVED)
+    also = f"; {better}" if better else ""
     if "inconclusive" in counts:
-        return f"None shown, but {_shares(comparison, 'inconclusive')} could not be judged", "unsure"
-    return "No", "good"
+        num = counts["inconclusive"]
+        return f"No regression shown{also}; {num} of {total} could not be judged.", "unsure", "inconclusive"
+    return f"No regression among {total}{also}.", "plain" if trust.grade == "low" else "good", "improved"
 
 
-def _shares(comparison: Comparison, verdict: Verdict) -> str:
-    """Return how many of each kind have a verdict: `1 of 12 benchmarks, 1 of 4 full trainings`."""
-    kinds: dict[str, Sequence[BenchmarkVerdict | TrainingVerdict]] = {
-        "benchmarks": comparison.benchmarks,
-        "full trainings": comparison.trainings.verdicts,
-    }
-    shares = []
-    for kind, judged in kinds.items():
-        num = len(_of(judged, verdict))
-        if num:
-            shares.append(f"{num} of {len(judged)} {kind}")
-    return ", ".join(shares)
+def _total(comparison: Comparison) -> str:
+    counts = {"benchmark": len(comparison.benchmarks), "full training": len(comparison.trainings.verdicts)}
+    return enumerate_words([plural(num, noun) for noun, num in counts.items() if num]) or "nothing"
 
 
-def _what(comparison: Comparison) -> str:
-    return "not one benchmark" if comparison.benchmarks else "not one full training"
+def _kinds_in_words(changes: Sequence[Change], kinds: dict[str, tuple[str, str]]) -> str:
+    nums = Counter(change.kind for change in changes)
+    return ", ".join(f"{nums[kind]} {words[nums[kind] > 1]}" for kind, words in kinds.items() if nums[kind])
+
+
+def _changes(comparison: Comparison, verdict: Verdict) -> list[Change]:
+    """Return every metric that has this verdict; `regressed` includes what failed."""
+    name = _namer(comparison.benchmarks)
+    found = []
+    for benchmark in ranked(comparison):
+        found += _metrics(name(benchmark), benchmark, verdict, "")
+    for training in ranked_trainings(comparison.trainings):
+        label = training.cell.label
+        if training.accuracy.verdict == verdict and training.verdict != "failed":
+            found += _accuracy(label, training.accuracy)
+        found += _metrics(label, training, verdict, " training time")
+    return found
+
+
+def _metrics(name: str, judged: BenchmarkVerdict | TrainingVerdict, verdict: Verdict, what: str) -> list[Change]:
+    found = []
+    if judged.verdict == "failed" and verdict == "regressed":
+        reason = getattr(judged, "reason", judged.time.reason)
+        found.append(Change(kind="failed", name=name, change="failed", from_to=reason.partition(";")[0], size=math.inf))
+    if judged.time.verdict == verdict and judged.time.ratio is not None:
+        found.append(_time(name, judged.time, what))
+    memory = judged.memory
+    if memory is not None and memory.verdict == verdict and memory.ratio is not None:
+        found.append(_memory(name, memory))
+    return found
+
+
+def _time(name: str, time: MetricVerdict, what: str) -> Change:
+    ratio, low, high = time.ratio, time.ratio_low, time.ratio_high
+    if time.by_tail and time.tail is not None:
+        ratio, low, high, what = time.tail.ratio, time.tail.ratio_low, time.tail.ratio_high, " slowest rounds"
+    assert ratio is not None  # noqa: S101 - for the type checker: asked by the caller
+    interval = "" if low is None or high is None else f" [{percent(low)[:-1]}, {percent(high)[:-1]}]"
+    values = "" if time.by_tail else _from_to(time.baseline, time.candidate, duration)
+    change = f"{percent(ratio)}{interval}{what}"
+    return Change(kind="time", name=name, change=change, from_to=values, size=abs(math.log(ratio)))
+
+
+def _memory(name: str, memory: MetricVerdict) -> Change:
+    ratio = memory.ratio or 1.0
+    values = _from_to(memory.baseline, memory.candidate, lambda peak: f"{significant(peak / MIB_BYTES)} MiB")
+    return Change(
+        kind="memory", name=name, change=f"{percent(ratio)} memory", from_to=values, size=abs(math.log(ratio))
+    )
+
+
+def _accuracy(name: str, accuracy: AccuracyVerdict) -> list[Change]:
+    change, low, high = (
+        100 * (number or 0.0) for number in (accuracy.change, accuracy.change_low, accuracy.change_high)
+    )
+    values = _from_to(accuracy.baseline, accuracy.candidate, lambda ratio: f"{100 * ratio:.2f} %")
+    words = f"{change:+.2f} [{low:+.2f}, {high:+.2f}] points of accuracy"
+    return [Change(kind="accuracy", name=name, change=words, from_to=values, size=abs(change))]
+
+
+def _from_to(baseline: float | None, candidate: float | None, show: Callable[[float], str]) -> str:
+    """Return `161.2 -> 181.0 ms`, the unit once where it is the same."""
+    if baseline is None or candidate is None:
+        return ""
+    before, after = show(baseline), show(candidate)
+    value, _, unit = before.partition(" ")
+    return f"{value if after.endswith(f' {unit}') else before} -> {after}"
+
+
+def _namer(benchmarks: Sequence[BenchmarkVerdict]) -> Callable[[BenchmarkVerdict], str]:
+    """Return what names a benchmark: its workload without what all share, else the end of its name where unique."""
+    workloads = [dataclasses.asdict(one.workload) for one in benchmarks if one.workload is not None]
+    words = workload_words(pd.DataFrame(workloads), but=()) if workloads else None
+    ends = Counter(one.fullname.rsplit("::", 1)[-1] for one in benchmarks)
+
+    def name(one: BenchmarkVerdict) -> str:
+        if one.workload is not None and words is not None:
+            return words(dataclasses.asdict(one.workload))
+        end = one.fullname.rsplit("::", 1)[-1]
+        return end if ends[end] == 1 else one.fullname
+
+    return name
+
+
+def _missing(comparison: Comparison) -> list[str]:
+    name = _namer(comparison.benchmarks)
+    names = [name(one) for one in comparison.benchmarks if one.verdict == "missing"]
+    names += [one.cell.label for one in comparison.trainings.verdicts if one.verdict == "missing"]
+    if not names:
+        return []
+    more = f" and {len(names) - MAX_MISSING:,} more" if len(names) > MAX_MISSING else ""
+    return [f"missing in the candidate: {', '.join(names[:MAX_MISSING])}{more}"]
+
+
+MAX_MISSING = 3
+
+
+def _context(comparison: Comparison) -> list[str]:
+    """Return what is compared with what, on what, by how many runs."""
+    sides = comparison.sides
+    old, new = sides.side(candidate=False), sides.side(candidate=True)
+    parts = [f"{name} {after} vs {before}" for name, before, after in _differing(old, new)]
+    machines = {process.machine.get("GPU") or process.machine.get("CPU") for process in sides.processes}
+    parts += sorted(machine for machine in machines if machine is not None)
+    if len(old) == len(new):
+        parts.append(f"{plural(len(old), 'run')} each" if old else "")
+    else:
+        parts.append(f"{plural(len(new), 'run')} vs {len(old):,}")
+    return [part for part in parts if part]
+
+
+def _differing(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> list[tuple[str, str, str]]:
+    """Return the name of each version that differs, and its values on both sides; without any, the commits."""
+    names = ("torch", "torchvision", "CUDA", "cuDNN", "driver")
+    found = [(name, *(_versions({one.versions.get(name) for one in side}) for side in (old, new))) for name in names]
+    found = [(name, before, after) for name, before, after in found if before and after and before != after]
+    if found:
+        return [_without_shared_build(*one) for one in found]
+    before, after = (_versions({one.commit for one in side}) for side in (old, new))
+    return [("commit", before, after)] if before and after and before != after else []
+
+
+def _versions(values: set[str | None]) -> str:
+    return ", ".join(sorted(value for value in values if value is not None))
+
+
+def _without_shared_build(name: str, before: str, after: str) -> tuple[str, str, str]:
+    """Leave out `+cu130` where both have it."""
+    (old, _, old_build), (new, _, new_build) = before.partition("+"), after.partition("+")
+    return (name, old, new) if old_build == new_build and old != new else (name, before, after)

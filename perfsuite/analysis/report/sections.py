@@ -13,6 +13,7 @@ from perfsuite.analysis.frames.gpu_environments import EnvironmentIndex, same_en
 from perfsuite.analysis.frames.gpu_words import decision_lines
 from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pairs import has_pairs
+from perfsuite.analysis.frames.unmeasured import Unmeasured, unmeasured
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
@@ -42,6 +43,7 @@ class Section:
         drawings: Figures.
         tables: Tables that are always open.
         folded: Tables that open on demand.
+        unmeasured: What gave no result: empty rows below those of the first folded table.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Section:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     folded: tuple[Table, ...] = ()
+    unmeasured: tuple[Unmeasured, ...] = ()
 
 
 METHOD = (
@@ -75,7 +78,8 @@ METHOD = (
 def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
     """Return the sections that the results allow, in the order in which a reader needs them."""
     results = figure_data.results
-    repeated = set(warnings_of(figure_data))
+    warnings = tuple(warnings_of(figure_data))
+    repeated = set(warnings)
     found = [
         _verdicts(figure_data),
         _which_gpu(figure_data),
@@ -116,9 +120,15 @@ def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
         ),
         _figures(figure_data, "rounds", "Noise of the rounds", ("rounds",)),
         _figures(figure_data, "plain", "Benchmarks", ("plain",)),
-        Section(name="warnings", title="Warnings", items=tuple(warnings_of(figure_data))),
+        Section(name="warnings", title="Warnings", items=warnings),
         _environment(figure_data),
-        Section(name="tables", title="Tables", words=(_TABLES_WORDS,), folded=_raw_tables(results)),
+        Section(
+            name="tables",
+            title="Tables",
+            words=(_TABLES_WORDS,),
+            folded=_raw_tables(results),
+            unmeasured=() if results.benchmarks.empty else unmeasured(results),
+        ),
     ]
     return tuple(
         _without_repeated_notes(section, repeated) for section in found if section is not None and _has_any(section)
@@ -217,7 +227,7 @@ def _training_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
 
 
 def _raw_tables(results: Results) -> tuple[Table, ...]:
-    found = [] if results.benchmarks.empty else [build_table("steps", results)]
+    found = [build_table("steps", results)] if not results.benchmarks.empty else [_unmeasured_table(results)]
     found += [
         build_table(name, results)
         for name in ("overhead", "input_pipeline")
@@ -225,6 +235,17 @@ def _raw_tables(results: Results) -> tuple[Table, ...]:
     ]
     found += _training_tables(results, ("epochs", "confusion"))
     return tuple(table for table in found if _is_shown(table))
+
+
+def _unmeasured_table(results: Results) -> Table:
+    """Return what gave no result as a table of its own, where nothing else is there."""
+    columns = ("nodeid", "outcome", "reason", "file")
+    headings = {"nodeid": "benchmark"}
+    return Table(
+        title=f"Without a result: {len(results.outcomes)}",
+        frame=results.outcomes,
+        columns=tuple(text_column(name, headings.get(name)) for name in columns),
+    )
 
 
 def _environment(figure_data: FigureData) -> Section:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.registry import draw
-from perfsuite.analysis.frames.rows import rows_of
-from perfsuite.analysis.frames.training_words import accuracies_in_words, accuracy_line, amp_line
+from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.rows import is_known, rows_of
+from perfsuite.analysis.frames.training_words import (
+    accuracies_in_words,
+    accuracy_line,
+    accuracy_percent,
+    is_smoke,
+    target_words,
+)
 from perfsuite.analysis.frames.trainings import accuracy_frame
-from perfsuite.analysis.report.answers import Answer, first_lines
+from perfsuite.analysis.report.answers import Answer, first_lines, small_table
+from perfsuite.analysis.report.speedups import saved_memory
 from perfsuite.analysis.tables.trainings import accuracy_table, amp_table
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
     from perfsuite.analysis.tables.table import Table
+
+MAX_TRAININGS = 8
+
+NO_INTERVAL = "[no interval]"
+"""How `ratio_text` says it."""
 
 
 def trainings_answer(figure_data: FigureData) -> Answer | None:
@@ -23,23 +39,78 @@ def trainings_answer(figure_data: FigureData) -> Answer | None:
     rows = rows_of(accuracy_frame(figure_data.results))
     if not rows:
         return None
-    changes = [line for row in rows if (line := amp_line(row)) is not None]
-    outcomes = Counter(row["target_outcome"] for row in rows)
+    judged = [row for row in rows if not is_smoke(row)]
+    outcomes = Counter(row["target_outcome"] for row in judged)
     tone = "plain"
     if outcomes["missed"]:
         tone = "bad"
-    elif outcomes["reached"] == len(rows) and all(row.get("non_inferior") is not False for row in rows):
+    elif judged and outcomes["reached"] == len(judged) and all(row.get("non_inferior") is not False for row in judged):
         tone = "good"
-    elif outcomes["cannot tell"] or any(row.get("non_inferior") is False for row in rows):
+    elif outcomes["cannot tell"] or any(row.get("non_inferior") is False for row in judged):
         tone = "unsure"
-    accuracies = [accuracy_line(row) for row in rows] if len(rows) > 1 else []
+    precisions = dict.fromkeys(row["precision"] for row in rows if row["precision"] != BASELINE)
+    other = next(iter(precisions)) if len(precisions) == 1 else "other"
+    ratios = [ratio for row in rows if (ratio := ratio_of_row(row, "time_ratio")) is not None]
+    has_interval = any(ratio.low is not None for ratio in ratios)
+    heads = ("", "fp32", other, "points (lower bound)", "time" if has_interval else f"time {NO_INTERVAL}", "memory")
+    texts = _by_family(rows, several=len(precisions) > 1)
+    if not has_interval:  # said once, above the column
+        texts = [(*text[:4], text[4].removesuffix(f" {NO_INTERVAL}"), text[5]) for text in texts]
+    tables, more = small_table(heads, texts, most=MAX_TRAININGS)
     return Answer(
-        question="Full trainings",
+        question="How accurate are the full trainings?",
         lead=accuracies_in_words(rows),
-        lines=(*first_lines(accuracies), *first_lines(changes)),
+        context="test accuracy, mean over seeds [95% interval]",
+        tables=tables,
+        lines=tuple(more),
         tone=tone,
         target="trainings",
     )
+
+
+def _by_family(rows: Sequence[dict[str, Any]], *, several: bool) -> list[tuple[str, ...]]:
+    """Return a row for each pair of FP32 and another precision of the same training, and for each that has no other."""
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        families.setdefault(str(row["label"]).removesuffix(f" {row['precision']}"), []).append(row)
+    found: list[tuple[str, ...]] = []
+    for name, members in families.items():
+        baseline = next((row for row in members if row["precision"] == BASELINE), None)
+        own = "" if baseline is None else _accuracy(baseline)
+        others = [row for row in members if row["precision"] != BASELINE]
+        found += [
+            (
+                f"{name} {row['precision']}" if several else name,
+                *(own, _accuracy(row), _change(row), _time(row), _memory(row)),
+            )
+            for row in others
+        ] or [(name, own, "", "", "", "")]
+    return found
+
+
+def _accuracy(row: Mapping[Any, Any]) -> str:
+    """Return the accuracy with its interval, and what became of its target unless it is reached."""
+    if is_smoke(row):
+        return f"{accuracy_percent(row)}, {target_words(row)}"
+    outcome = row["target_outcome"]
+    return accuracy_percent(row) if outcome in {None, "reached"} else f"{accuracy_percent(row)}: target {outcome}"
+
+
+def _change(row: Mapping[Any, Any]) -> str:
+    """Return what AMP changed in the accuracy; nothing of the recipe smoke, whose accuracy has no verdict."""
+    if not is_known(row.get("accuracy_difference")) or is_smoke(row):
+        return ""
+    verdict = "no worse" if row["non_inferior"] else "not shown to be no worse"
+    return f"{100 * row['accuracy_difference']:+.2f} ({100 * row['accuracy_difference_bound']:+.2f}): {verdict}"
+
+
+def _time(row: Mapping[Any, Any]) -> str:
+    ratio = ratio_of_row(row, "time_ratio")
+    return "" if ratio is None else ratio_text(ratio, brief=True)
+
+
+def _memory(row: Mapping[Any, Any]) -> str:
+    return saved_memory([row["memory_ratio"]], brief=True) if is_known(row.get("memory_ratio")) else ""
 
 
 def trainings_words(figure_data: FigureData) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The page in a browser, the network cut. Needs Chromium and playwright, and is skipped without them.
 
 To have both: `apt-get install chromium` (Debian's package; playwright's own browsers are not used) and
-`pip install playwright`; the tests environment of tox brings the second.
+`pip install playwright`; the tests environment of tox brings the second, and axe-core with `axe-playwright-python`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import itertools
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import make_content
 from report_builders import hostile_file, plain_file, step_file, training_epochs
+from report_pages import PAGES
 from simulated import write_sides
 from training_builders import make_training, make_training_entry
 
 from perfsuite.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -187,34 +188,165 @@ def test_headings_tables_and_figures_have_accessible_names(visit: Visit, report:
     assert all(names)
 
 
-@pytest.mark.parametrize("width", [390, 1600, 3840])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_width_makes_the_page_scroll_sideways_or_a_letter_too_small(
-    width: int, scheme: str, browser: Any, report: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make each of the six kinds of page once."""
+    made: dict[str, Path] = {}
+
+    def page(name: str) -> Path:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            files, baseline = PAGES[name](folder)
+            made[name] = folder / f"{name}.html"
+            against = ["--baseline", *map(str, baseline)] if baseline else []
+            assert main(["report", *map(str, files), *against, "-o", str(made[name])]) == 0
+        return made[name]
+
+    return page
+
+
+SIZES = """() => {
+  const sizes = { html: new Set(), svg: new Set() };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode, element = text.parentElement;
+    if (!text.textContent.trim() || element.closest("script, title, #tip")) continue;
+    if (!element.getClientRects().length) continue;
+    const svg = element.closest("svg"), size = parseFloat(getComputedStyle(element).fontSize);
+    if (svg) sizes.svg.add(size * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width);
+    else sizes.html.add(size);
+  }
+  return { html: [...sizes.html], svg: [...sizes.svg] };
+}"""
+"""Of every text that is seen, in pixels."""
+
+BEYOND = """all => all.flatMap(svg => { const box = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(text => { const own = text.getBoundingClientRect();
+  return own.left < box.left - 3 || own.right > box.right + 3; }).map(text => text.textContent); })"""
+"""Texts of figures that are partly outside of them."""
+
+MAX_SIZES = 4
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_width_makes_a_page_scroll_sideways_or_a_letter_too_small(
+    name: str, width: int, browser: Any, pages: Callable[[str], Path]
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-    page = Visit(context.new_page()).open(report)
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    page = Visit(context.new_page()).open(pages(name))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    sizes = page.locator(".panel svg").evaluate_all(
-        "all => all.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"
-    )
-    assert min(sizes) * 7.5 > 8.5  # the smallest type of a panel, in pixels
-    texts = page.locator(".panel svg").evaluate_all(
-        """all => all.flatMap(svg => { const box = svg.getBoundingClientRect();
-        return [...svg.querySelectorAll("text")].filter(text => { const own = text.getBoundingClientRect();
-        return own.left < box.left - 3 || own.right > box.right + 3; }).map(text => text.textContent); })"""
-    )
-    assert texts == []
-    page.screenshot(path=tmp_path / "page.png", full_page=True)
+    wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert page.locator(".answer").evaluate_all(wide) == []
+    sizes = page.evaluate(SIZES)
+    assert len(sizes["html"]) <= MAX_SIZES
+    assert min(sizes["html"]) >= 11
+    assert min(sizes["svg"]) >= 9
+    assert page.locator(".panel svg").evaluate_all(BEYOND) == []
     if folder := os.environ.get("PERFSUITE_SCREENSHOTS"):
-        shutil.copy(tmp_path / "page.png", f"{folder}/report-{width}-{scheme}.png")
+        for scheme, is_whole in itertools.product(("light", "dark"), (False, True)):
+            page.emulate_media(color_scheme=scheme)
+            target = Path(folder) / f"{name}-{width}-{scheme}{'-whole' if is_whole else ''}.png"
+            page.screenshot(path=target, full_page=is_whole)
     context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_answers_are_seen_without_scrolling_on_a_laptop(
+    name: str, visit: Visit, pages: Callable[[str], Path]
+) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": 1280, "height": 800})
+    visit.open(pages(name))
+    for answer in page.locator(".answer").all()[:-1]:  # all but what was measured
+        box = answer.locator(".lead").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 800
+    assert page.locator(".answer .next").count() == 1
+    last_line = page.locator(".answer .next").bounding_box()
+    assert last_line is not None
+    assert last_line["y"] + last_line["height"] <= 800
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme", "part"),
+    [
+        *((name, 1280, "light", ".first") for name in PAGES),
+        ("few foreign", 390, "light", "body"),
+        ("one-run", 390, "dark", "body"),
+        ("regression", 1280, "light", "body"),
+    ],
+)
+def test_axe_finds_nothing_to_object_to(
+    name: str, width: int, scheme: str, part: str, browser: Any, pages: Callable[[str], Path], tmp_path: Path
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
+    if name == "few foreign":  # thousands of rows take axe minutes
+        source = plain_file(tmp_path / "few.json", [f"test_{number}" for number in range(60)])
+        path = tmp_path / "report.html"
+        main(["report", str(source), "-o", str(path)])
+    else:
+        path = pages(name)
+    viewport = {"width": width, "height": 900}
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, bypass_csp=True)
+    page = Visit(context.new_page()).open(path)
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate(f"axe.run({part!r})")
+    assert len(found["passes"]) > 10
+    assert [(one["id"], [node["html"] for node in one["nodes"][:3]]) for one in found["violations"]] == []
+    context.close()
+
+
+def test_the_column_that_names_a_row_stays_in_view_on_a_phone(visit: Visit, pages: Callable[[str], Path]) -> None:
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    page = visit.open(pages("regression"))
+    holder = page.locator("#verdicts .scroll").first
+    name = holder.locator("tbody tr").first.locator("td").nth(1)
+    assert "resnet50" in name.inner_text()
+    holder.evaluate("holder => { holder.scrollLeft = 300; }")
+    left = holder.bounding_box()["x"]
+    assert abs(name.bounding_box()["x"] - left) < 4
+    assert holder.locator("tbody tr").first.locator("td").first.bounding_box()["x"] < left - 50
+
+
+def test_rows_without_a_result_stay_last_however_a_table_is_sorted(visit: Visit, pages: Callable[[str], Path]) -> None:
+    page = visit.open(pages("one-run"))
+    page.locator("#tables summary").first.click()
+    table = page.locator("#tables table").first
+    for _ in range(2):
+        table.get_by_role("button", name="median ms").click()
+        assert table.locator("tbody tr").nth(17).get_attribute("class") is None
+        assert table.locator("tbody tr").nth(18).get_attribute("class") == "absent"
+    assert "out of memory: 21.4 GiB needed" in table.locator("tbody tr").nth(18).inner_text()
+
+
+def test_an_explanation_of_a_figure_is_folded_until_it_is_asked_for(visit: Visit, pages: Callable[[str], Path]) -> None:
+    page = visit.open(pages("one-run"))
+    explanation = page.locator("#phases .how")
+    assert explanation.locator("p").first.is_hidden()
+    explanation.locator("summary").click()
+    assert explanation.locator("p").first.is_visible()
+
+
+def test_print_repeats_the_headings_of_tables_and_breaks_no_word(visit: Visit, pages: Callable[[str], Path]) -> None:
+    page = visit.open(pages("regression"))
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("th button").count() == 0  # a button would not be repeated on the next page
+    broken = page.locator(".scroll td").evaluate_all(
+        """cells => cells.filter(cell => { const style = getComputedStyle(cell);
+        return style.overflowWrap === "anywhere" || style.wordBreak !== "normal" || style.hyphens === "auto"; })
+        .length"""
+    )
+    assert broken == 0
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("th button").count() > 10
 
 
 def test_the_page_prints_with_its_figures(visit: Visit, report: Path, tmp_path: Path) -> None:
     page = visit.open(report)
     page.emulate_media(color_scheme="dark")
-    page.pdf(path=tmp_path / "page.pdf", format="A4", print_background=True)
+    page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True, print_background=True)
     content = (tmp_path / "page.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     assert len(content) > 50_000
@@ -274,6 +406,6 @@ def test_verdicts_of_other_peoples_benchmarks_are_drawn(visit: Visit, tmp_path: 
     target = tmp_path / "report.html"
     main(["report", *map(str, new), "--baseline", *map(str, old), "-o", str(target)])
     page = visit.open(target)
-    assert page.locator(".answer.bad .lead").inner_text() == "Yes: 1 of 32 benchmarks"
+    assert page.locator(".answer .lead").first.inner_text() == "Regressed: 1 slower, of 32 benchmarks."
     assert page.locator("#verdicts svg").count() == 3
     visit.assert_quiet(target)

@@ -34,7 +34,24 @@ if TYPE_CHECKING:
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "div", "span"),
     *("h1", "h2", "h3", "p", "ul", "ol", "li", "i", "a", "button", "label", "input", "figure", "figcaption", "details"),
-    *("summary", "table", "thead", "tbody", "tr", "th", "td", "script", "svg", "g", "path", "use", "text", "tspan"),
+    *(
+        "code",
+        "strong",
+        "summary",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "script",
+        "svg",
+        "g",
+        "path",
+        "use",
+        "text",
+        "tspan",
+    ),
     *("defs", "clippath", "rect", "pattern"),
 }
 
@@ -62,6 +79,13 @@ def page_of(*files: Path, baseline: tuple[Path, ...] = ()) -> str:
     return render_page(gather(files, baseline), version="1.2.3")
 
 
+def first_tables(page: str) -> list[list[str]]:
+    """Return the rows of the small tables of the first screen."""
+    first = page[page.index('<section class="first"') : page.index('<div class="hero">')]
+    rows = re.findall(r"<tr>(.*?)(?=<tr|</tbody|</thead)", first, re.DOTALL)
+    return [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)", row)] for row in rows]
+
+
 @pytest.fixture
 def steps(tmp_path: Path) -> Path:
     return step_file(tmp_path / "steps.json")
@@ -70,9 +94,15 @@ def steps(tmp_path: Path) -> Path:
 def test_the_first_screen_says_what_was_measured_and_what_amp_gives_with_intervals(steps: Path) -> None:
     text = Reader(page_of(steps)).text
     assert "Mixed precision on Tesla T4" in text
-    for words in ("18 steps", "times as fast", "0.64 of the memory", "(low to high): spread within one run"):
+    for words in ("18 steps", "x as fast, 36% less memory", "(low to high): spread within one run"):
         assert words in text
-    assert re.search(r"resnet50: 1\.\d\dx \(1\.\d\d to 1\.\d\d in this run\) the speed, 0\.64x the memory", text)
+    rows = first_tables(page_of(steps))
+    assert rows[0] == ["", "speed", "images/s", "memory"]
+    assert [row[0] for row in rows[1:]] == ["resnet18", "resnet34", "resnet50"]
+    for row in rows[1:]:
+        assert re.fullmatch(r"1\.\d\dx \(1\.\d\d to 1\.\d\d\)", row[1])
+        assert re.fullmatch(r"[\d,]+ -> [\d,]+", row[2])
+        assert row[3] == "-36%"
     assert "speed-ups are of one run: their spread says nothing of other runs" in text
     assert "1.9x [" not in text
 
@@ -109,15 +139,18 @@ def test_verdicts_against_a_baseline_come_first_and_name_what_regressed(tmp_path
     old, new = write_sides(tmp_path, changes=[1.0] * 10 + [1.1, 0.9])
     reader = Reader(page_of(*new, baseline=tuple(old)))
     assert reader.sections()[0] == "verdicts"
-    assert "Yes: 1 of 12 benchmarks" in reader.text
-    assert re.search(r"test_step\[10\]: \+\d+\.\d% \[\+\d+\.\d%, \+\d+\.\d%\] time", reader.text)
+    assert "Regressed: 1 slower, of 12 benchmarks." in reader.text
+    ((name, change, values),) = first_tables(page_of(*new, baseline=tuple(old)))[1:]
+    assert name == "test_step[10]"
+    assert re.fullmatch(r"\+\d+\.\d% \[\+\d+\.\d, \+\d+\.\d\]", change)
+    assert re.fullmatch(r"[\d.]+ -> [\d.]+ (us|ms)", values)
 
 
 def test_other_machines_are_never_judged_but_set_side_by_side(tmp_path: Path) -> None:
     old = step_file(tmp_path / "old.json", environment=t4(), run_id="old")
     new = step_file(tmp_path / "new.json", environment=h100(), run_id="new", factor=0.2)
     reader = Reader(page_of(new, baseline=(old,)))
-    assert "Cannot be said: the machines are not the same" in reader.text
+    assert "Cannot be judged: the machines are not the same." in reader.text
     assert "across" in reader.sections()
 
 
@@ -147,7 +180,7 @@ def test_only_full_trainings_give_curves_matrices_and_accuracy(write_result: Cal
     assert reader.sections() == ["thesis", "trainings", "confusion", "warnings", "environment", "tables"]
     for words in (
         "2 full trainings",
-        "+1.50 points (lower bound +0.07): no worse",
+        "+1.50 (+0.07): no worse",
         "loss scale, after the last epoch",
         "one seed",
     ):
@@ -268,9 +301,9 @@ def test_findings_and_failed_cells_are_listed_once_as_warnings(tmp_path: Path, s
     path = tmp_path / "found.json"
     path.write_text(json.dumps(content))
     text = Reader(page_of(path)).text
-    assert text.count("rounds spread by 40%") == 2  # on the first screen and in its section
-    assert text.count("2 GiB were missing") == 2
-    assert "1 cell did not produce a result" in text
+    assert text.count("rounds spread by 40%") == 1
+    assert text.count("2 GiB were missing") == 3  # on the first screen, as a row of its table, among the warnings
+    assert "18 steps; without a result: 1 out of memory" in text
 
 
 def test_the_command_writes_the_page(steps: Path, tmp_path: Path) -> None:

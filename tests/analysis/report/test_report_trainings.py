@@ -68,13 +68,18 @@ ACCURACY = r"resnet18 fp32 83\.0% \[81\.\d, 84\.\d\], target 83\.6% minus 2 poin
 
 def test_the_first_line_says_the_accuracy_with_its_interval_against_the_target(read: Callable[..., FigureData]) -> None:
     one = read(make_training())
-    assert re.fullmatch(ACCURACY, answer(one, "Full trainings").lead)
+    assert re.fullmatch(ACCURACY, answer(one, "How accurate are the full trainings?").lead)
     two = read(make_training(), make_training("amp-fp16", accuracy=0.78))
-    found = answer(two, "Full trainings")
+    found = answer(two, "How accurate are the full trainings?")
     assert found.lead == "78.0 to 83.0%, 95% intervals within ±1.3 points; targets: 1 missed, 1 reached"
     assert found.tone == "bad"
-    assert re.fullmatch(ACCURACY, found.lines[0])
-    assert "non-inferiority not shown" in found.lines[2]
+    (table,) = found.tables
+    assert table.heads == ("", "fp32", "amp-fp16", "points (lower bound)", "time [no interval]", "memory")
+    (row,) = table.rows
+    assert re.fullmatch(r"83\.0% \[81\.\d, 84\.\d\]", row[1])
+    assert re.fullmatch(r"78\.0% \[.*\]: target missed", row[2])
+    assert re.fullmatch(r"-5\.00 \(-\d\.\d\d\): not shown to be no worse", row[3])
+    assert row[4:] == ("1.00x", "-36%")
 
 
 def test_the_section_begins_with_all_accuracies_and_shows_what_amp_changed(read: Callable[..., FigureData]) -> None:
@@ -98,7 +103,7 @@ def test_the_section_begins_with_all_accuracies_and_shows_what_amp_changed(read:
 def test_an_unchecked_target_is_not_called_reached(read: Callable[..., FigureData]) -> None:
     record = make_training()
     record = dataclasses.replace(record, data=dataclasses.replace(record.data, is_canonical=False))
-    found = answer(read(record), "Full trainings")
+    found = answer(read(record), "How accurate are the full trainings?")
     assert found.lead.endswith("target 83.6% minus 2 points: not checked")
     assert found.tone == "plain"
 
@@ -106,10 +111,11 @@ def test_an_unchecked_target_is_not_called_reached(read: Callable[..., FigureDat
 def test_trainings_that_regressed_are_named_in_points_with_their_interval(read: Callable[..., FigureData]) -> None:
     figure_data = read(*trained("new", loss=0.03), baseline=trained("old"))
     found = answer(figure_data, "Did anything regress?")
-    assert found.lead == "Yes: 1 of 2 full trainings"
-    assert re.fullmatch(
-        r"resnet18 amp-fp16: -\d\.\d\d \[-\d\.\d\d, -\d\.\d\d\] points of test accuracy", found.lines[0]
-    )
+    assert found.lead == "Regressed: 1 less accurate, of 2 full trainings."
+    ((name, change, values),) = found.tables[0].rows
+    assert name == "resnet18 amp-fp16"
+    assert re.fullmatch(r"-\d\.\d\d \[-\d\.\d\d, -\d\.\d\d\] points of accuracy", change)
+    assert re.fullmatch(r"8\d\.\d\d -> 8\d\.\d\d %", values)
     verdicts = section(figure_data, "verdicts")
     assert [drawing.kind for drawing in verdicts.drawings] == ["accuracy-changes"]
     assert [table.title for table in verdicts.tables] == ["Full trainings: 1 regressed, 1 unchanged"]
@@ -123,9 +129,11 @@ def test_trainings_that_take_longer_or_more_memory_are_named(read: Callable[...,
 
     slow = tuple(grown(record) for record in trained("new", factor=1.5, num_seeds=5))
     found = answer(read(*slow, baseline=trained("old", num_seeds=5)), "Did anything regress?")
-    text = "\n".join(found.lines)
-    assert re.search(r"resnet18 fp32: \+50\.\d% \[\+\d+\.\d%, \+\d+\.\d%\] training time", text)
-    assert "resnet18 fp32: peak memory 700.0 -> 900.0 MiB" in text
+    assert found.lead == "Regressed: 2 slower, 2 use more memory, of 2 full trainings."
+    rows = found.tables[0].rows
+    assert rows[0][0] == "resnet18 fp32"
+    assert re.fullmatch(r"\+50\.\d% \[\+\d+\.\d, \+\d+\.\d\] training time", rows[0][1])
+    assert ("resnet18 fp32", "+28.6% memory", "700.0 -> 900.0 MiB") in rows
 
 
 def test_notes_of_compared_trainings_are_among_the_warnings(read: Callable[..., FigureData]) -> None:
@@ -137,13 +145,13 @@ def test_a_training_that_the_candidate_lacks_is_missing(read: Callable[..., Figu
     old, new = trained("old"), trained("new")
     only_fp32 = tuple(record for record in new if record.workload == make_workload(phase="full_training"))
     found = answer(read(*only_fp32, baseline=old), "Did anything regress?")
-    assert found.lead == "Missing: 1 of 2 full trainings"
+    assert found.lead == "Missing: 1 of 2 full trainings."
     assert "missing in the candidate: resnet18 amp-fp16" in found.lines
 
 
 def test_trainings_of_other_machines_have_no_verdicts(read: Callable[..., FigureData]) -> None:
     figure_data = read(*trained("new"), baseline=trained("old"), environment=h100())
-    assert answer(figure_data, "Did anything regress?").lead == "Cannot be said: the machines are not the same"
+    assert answer(figure_data, "Did anything regress?").lead == "Cannot be judged: the machines are not the same."
     verdicts = section(figure_data, "verdicts")
     assert verdicts.words == ("No verdicts: the machines of the two sides are not the same.",)
     assert verdicts.folded

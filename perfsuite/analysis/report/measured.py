@@ -1,0 +1,98 @@
+"""What was measured, on what, and what gave no result, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.analysis.frames.labels import enumerate_words
+from perfsuite.analysis.frames.rows import is_known
+from perfsuite.analysis.frames.unmeasured import unmeasured
+from perfsuite.analysis.report.answers import MAX_NAMED, Answer, small_table
+from perfsuite.formatting import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.frames.results import Pair, Results
+    from perfsuite.analysis.load.full_training import FullTraining
+
+
+def measured_answer(figure_data: FigureData) -> Answer:
+    """Return the last answer of the first screen."""
+    results = figure_data.results
+    lost = unmeasured(results)
+    lines = []
+    if not results.benchmarks.empty and results.has_records:
+        lines.append(_workloads_line(results.benchmarks))
+    lines += [" · ".join(_environment_parts(figure_data))]
+    lines.append(", ".join(_files_parts(figure_data)))
+    several_files = len({one.file for one in lost}) > 1
+    tables, more = small_table(
+        ("gave no result", "why"),
+        [(f"{one.name} in {one.file}" if several_files else one.name, f"{one.outcome}: {one.reason}") for one in lost],
+        most=MAX_NAMED,
+    )
+    counts = Counter(one.outcome for one in lost)
+    kinds = [f"{num:,} {outcome}" for outcome, num in counts.items()]
+    what = enumerate_words(_counts(results)) or "nothing"
+    return Answer(
+        question="What was measured",
+        lead=f"{what}; without a result: {', '.join(kinds)}" if kinds else what,
+        tables=tables,
+        lines=(*more, *(line for line in lines if line)),
+        tone="unsure" if set(counts) - {"skipped"} or results.cut_short else "plain",
+        target="environment",
+    )
+
+
+def _counts(results: Results) -> list[str]:
+    """Return how many results of each kind there are."""
+    names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
+    counts = {
+        "step" if results.has_records else "benchmark": len(names),
+        "interleaved pair": len(results.pairs),
+        "full training": len(results.trainings),
+    }
+    return [plural(num, kind) for kind, num in counts.items() if num]
+
+
+def _workloads_line(frame: pd.DataFrame) -> str:
+    models = [str(model) for model in dict.fromkeys(frame["model"])]
+    precisions = [str(precision) for precision in dict.fromkeys(frame["precision"])]
+    batch_sizes = [str(size) for size in sorted({int(size) for size in frame["batch_size"]})]
+    return f"{enumerate_words(models)} in {enumerate_words(precisions)}, batch {enumerate_words(batch_sizes)}"
+
+
+def _files_parts(figure_data: FigureData) -> list[str]:
+    files = values_of(figure_data, "file")
+    parts = [f"{len(files)} files"] if len(files) > 1 else []
+    if figure_data.comparison is not None:
+        baseline = plural(len(figure_data.comparison.sides.side(candidate=False)), "process")
+        parts.append(f"compared with {baseline} of a baseline")
+    num_cut_short = len(figure_data.results.cut_short)
+    if num_cut_short:
+        parts.append(f"{plural(num_cut_short, 'run')} cut short")
+    return parts
+
+
+def _environment_parts(figure_data: FigureData) -> list[str]:
+    parts = []
+    for column, label in (("device", ""), ("torch", "torch "), ("cuda", "CUDA "), ("driver", "driver ")):
+        values = values_of(figure_data, column)
+        if values:
+            parts.append(f"{label}{enumerate_words(values)}")
+    return parts or values_of(figure_data, "cpu")
+
+
+def values_of(figure_data: FigureData, column: str) -> list[str]:
+    """Return the different values of a column of the environment, or the files, in the order of the results."""
+    results = figure_data.results
+    found = [] if results.benchmarks.empty or column not in results.benchmarks else list(results.benchmarks[column])
+    found += [_value(one, column) for one in results.pairs] + [_value(one, column) for one in results.trainings]
+    return [str(value) for value in dict.fromkeys(found) if is_known(value)]
+
+
+def _value(one: Pair | FullTraining, column: str) -> Any:
+    return one.file if column == "file" else one.environment[column]

@@ -1,0 +1,236 @@
+"""How far a comparison or results can be trusted; the rules are in `trust_rules`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from perfsuite.analysis.frames.consistency import consistency_findings
+from perfsuite.analysis.frames.foreign_findings import CONTRADICTORY, SHORT_ROUND, SPREAD, ZERO
+from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.telemetry import is_throttled
+from perfsuite.analysis.frames.unmeasured import unmeasured
+from perfsuite.analysis.statistics.effect import TYPICAL
+from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
+from perfsuite.analysis.verdicts.sample_notes import mixed_versions
+from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
+from perfsuite.analysis.verdicts.trust_evidence import Evidence
+from perfsuite.analysis.verdicts.trust_rules import grade
+from perfsuite.recipes import SMOKE
+from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO, STEAL_LIMIT_RATIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from perfsuite.analysis.frames.results import Pair, Results
+    from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
+    from perfsuite.analysis.verdicts.trust_evidence import Trust
+    from perfsuite.records.cell import Record
+    from perfsuite.records.pair import PairedRecord
+    from perfsuite.records.telemetry import Telemetry
+    from perfsuite.records.training import TrainingRecord
+
+CHANGED = ("failed", "regressed")
+
+NOT_JUDGED = ("incomparable", "missing", "inconclusive")
+
+SUSPICIOUS = (ZERO, CONTRADICTORY, SHORT_ROUND)
+"""Findings of a foreign benchmark which mean that it did not measure what it says."""
+
+
+def trust_line(comparison: Comparison) -> str:
+    """Return the grade of a comparison in one line, with its reasons and what to do next."""
+    trust = trust_of_comparison(comparison)
+    return f"trust: {trust.in_words}; next: {trust.action}"
+
+
+def trust_of_comparison(comparison: Comparison) -> Trust:
+    """Return how far a comparison can be trusted."""
+    return grade(_evidence_of_comparison(comparison))
+
+
+def trust_of_results(results: Results) -> Trust:
+    """Return how far results can be trusted that are compared with no others."""
+    return grade(_evidence_of_results(results))
+
+
+def _evidence_of_comparison(comparison: Comparison) -> Evidence:
+    sides, typical = comparison.sides, comparison.typical
+    both = [sides.side(candidate=candidate) for candidate in (False, True)]
+    judged: list[BenchmarkVerdict | TrainingVerdict] = [
+        *ranked(comparison),
+        *ranked_trainings(comparison.trainings),
+    ]
+    trainings = [
+        record
+        for one in comparison.trainings.verdicts
+        for candidate in (False, True)
+        for record in one.cell.records(candidate=candidate)
+    ]
+    records = [record for process in sides.processes for record in process.records.values()]
+    readings = _readings(comparison)
+    detectable = sorted(ratio for one in comparison.benchmarks if (ratio := one.time.mde95) is not None)
+    needed = [num for one in judged if (num := one.time.num_processes_needed) is not None]
+    is_judged = typical is not None and bool(typical.judged.any())
+    return Evidence(
+        is_comparison=True,
+        num_results=len(judged),
+        num_processes=min(map(len, both)) if comparison.benchmarks else None,
+        is_judged=comparison.why_not_judged is None,
+        is_other_machine="incomparable" in comparison.count(),
+        num_not_judged=sum(one.verdict in NOT_JUDGED for one in judged),
+        num_processes_needed=min(needed) if needed else None,
+        is_interleaved=typical.interleaved if typical is not None and is_judged else None,
+        detectable_ratios=_ends(detectable),
+        is_host_noisy=typical is not None and is_judged and typical.quantile != TYPICAL,
+        **_disturbances(readings),
+        num_quick=sum(record.quick for record in records),
+        num_smoke=sum(record.recipe == SMOKE for record in trainings),
+        num_without_result=_failures(comparison),
+        num_files=len(sides.processes),
+        num_cut_short=sum(not process.complete for process in sides.processes),
+        is_dirty=any((process.commit or "").endswith("+dirty") for process in sides.processes),
+        mixed=tuple(
+            note
+            for name, side in zip(("baseline", "candidate"), both, strict=True)
+            for note in mixed_versions(name, side)
+        ),
+        num_seeds=_fewest_seeds(comparison),
+        changed=next((_name(one) for one in judged if one.verdict in CHANGED), None),
+        is_own=bool(records or trainings),
+    )
+
+
+def _name(one: BenchmarkVerdict | TrainingVerdict) -> str:
+    """Return what `--explain` finds a benchmark or a full training by."""
+    if isinstance(one, TrainingVerdict):
+        return one.cell.label
+    return one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label
+
+
+def _ends(ratios: Sequence[float]) -> tuple[float, float, float] | None:
+    known = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return (known[0], statistics.median(known), known[-1]) if known else None
+
+
+def _readings(comparison: Comparison) -> list[list[Telemetry]]:
+    """Return the readings of each benchmark and each cell of full trainings, of both sides together."""
+    sides = comparison.sides
+    found: list[list[Record | TrainingRecord]] = [
+        [record for candidate in (False, True) for record in sides.records(row, candidate=candidate)]
+        for row in range(len(sides.keys))
+    ]
+    found += [
+        [record for candidate in (False, True) for record in one.cell.records(candidate=candidate)]
+        for one in comparison.trainings.verdicts
+    ]
+    return [[record.telemetry for record in records if record.telemetry is not None] for records in found]
+
+
+class _Disturbances(TypedDict):
+    num_loaded: int
+    num_steal: int
+    num_shared: int
+    num_throttled: int
+
+
+def _disturbances(readings: Iterable[Iterable[Telemetry]]) -> _Disturbances:
+    """Return how many results had each disturbance in any of their readings."""
+    return {
+        "num_loaded": _num_with(readings, lambda one: (one.background_cpu_ratio or 0.0) > BACKGROUND_LIMIT_RATIO),
+        "num_steal": _num_with(readings, lambda one: (one.steal_ratio or 0.0) > STEAL_LIMIT_RATIO),
+        "num_shared": _num_with(readings, lambda one: bool(one.num_other_processes)),
+        "num_throttled": _num_with(readings, is_throttled),
+    }
+
+
+def _num_with(readings: Iterable[Iterable[Telemetry]], is_so: Callable[[Telemetry], bool]) -> int:
+    return sum(any(is_so(one) for one in of_one) for of_one in readings)
+
+
+def _failures(comparison: Comparison) -> dict[str, int]:
+    """Return how many benchmarks and full trainings failed in any process of either side."""
+    num = sum(any(one.num_failed) for one in comparison.benchmarks)
+    num += sum(any(one.num_failed) for one in comparison.trainings.verdicts)
+    return {"failed": num} if num else {}
+
+
+def _fewest_seeds(comparison: Comparison) -> int | None:
+    nums = [
+        len(one.cell.seeds(candidate=candidate))
+        for one in comparison.trainings.verdicts
+        for candidate in (False, True)
+        if one.cell.records(candidate=candidate)
+    ]
+    return min(nums) if nums else None
+
+
+def _evidence_of_results(results: Results) -> Evidence:
+    rows = rows_of(results.benchmarks[[name for name in _COLUMNS if name in results.benchmarks]])
+    others: list[PairedRecord | TrainingRecord] = [*(pair.record for pair in results.pairs)]
+    others += [training.record for training in results.trainings]
+    readings = [[one] for one in (*results.telemetry, *(record.telemetry for record in others)) if one is not None]
+    words = [row.get("warnings") or "" for row in rows]
+    findings = [row.get("findings") or "" for row in rows if row.get("run_id") is None]
+    elsewhere: list[Pair | FullTraining] = [*results.pairs, *results.trainings]
+    commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in elsewhere}
+    files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere}
+    outcomes = Counter(one.outcome for one in unmeasured(results))
+    return Evidence(
+        is_comparison=False,
+        num_results=len(rows) + len(others) + sum(outcomes.values()),
+        num_processes=_typical_processes(rows, results),
+        has_noise_floor=any(row.get("noise_measured") is not None for row in rows),
+        **_disturbances(readings),
+        num_noisy=_count(words, "noisy") + _count(findings, SPREAD),
+        num_contradictory=len(consistency_findings(results))
+        + sum(any(finding in text for finding in SUSPICIOUS) for text in findings),
+        num_quick=sum(bool(row.get("quick")) for row in rows) + sum(pair.record.quick for pair in results.pairs),
+        num_smoke=sum(training.record.recipe == SMOKE for training in results.trainings),
+        num_without_result=outcomes,
+        num_files=max(len(files | set(results.cut_short)), 1),
+        num_cut_short=len(results.cut_short),
+        is_dirty=any(commit.endswith("+dirty") for commit in commits),
+        num_seeds=_fewest_seeds_of_results(results),
+        is_own=results.has_records,
+    )
+
+
+_PLACES = ("device", "cpu", "host", "torch", "commit")
+
+_COLUMNS = (
+    *_PLACES,
+    "fullname",
+    "model",
+    "series",
+    "file",
+    "run_id",
+    "warnings",
+    "findings",
+    "quick",
+    "noise_measured",
+)
+"""Of the frame, which may have thousands of rows, what a grade rests on."""
+
+
+def _count(words: Iterable[str], word: str) -> int:
+    return sum(word in text for text in words)
+
+
+def _typical_processes(rows: Iterable[dict[str, Any]], results: Results) -> int | None:
+    """Return how many processes measured a benchmark, as a rule, in one place; None where there are trainings only."""
+    keys = [
+        (row["fullname"], row.get("model"), *(row.get(name) for name in _PLACES), row.get("series")) for row in rows
+    ]
+    keys += [(pair.name, None, *(pair.environment[name] for name in _PLACES), pair.series) for pair in results.pairs]
+    return statistics.median_low(Counter(keys).values()) if keys else None
+
+
+def _fewest_seeds_of_results(results: Results) -> int | None:
+    seeds = sorted((str((one.record.workload, one.record.recipe.name)), one.record.seed) for one in results.trainings)
+    groups = [len({seed for _, seed in found}) for _, found in itertools.groupby(seeds, key=lambda one: one[0])]
+    return min(groups) if groups else None
