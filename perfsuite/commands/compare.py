@@ -70,7 +70,9 @@ def add_options(command: Parser) -> None:
     add_judging(command)
     add_choice(command)
     command.add_argument(
-        "--ignore-host", action="store_true", help="host names differ although the machine is the same"
+        "--ignore-host",
+        action="store_true",
+        help="compare although host names differ, as in containers on one machine; GPU and CPU must still be the same",
     )
     command.add_argument(
         "--explain",
@@ -136,7 +138,12 @@ def add_thresholds(command: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="the smallest loss of a full training's accuracy that counts, in points of a percent; default: 1",
     )
-    command.add_argument("--thresholds", metavar="FILE", type=Path, help="TOML: minimum effects by benchmark")
+    command.add_argument(
+        "--thresholds",
+        metavar="FILE",
+        type=Path,
+        help='TOML file of minimum effects by benchmark: a table [min-effect] with lines such as "*resnet50*" = "5%%"',
+    )
 
 
 def read_judging(options: argparse.Namespace) -> Judging:

@@ -22,6 +22,7 @@ from perfsuite.analysis.verdicts.row_choice import (
     shown_note,
 )
 from perfsuite.analysis.verdicts.training_rows import training_row
+from perfsuite.analysis.verdicts.trust import trust_line
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_change, shown_verdict
 from perfsuite.formatting import plural
 
@@ -63,11 +64,12 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
         Column(heading="reason", show=lambda row: row["reason"], foldable=True, shown_when=shared_reason is None),
     )
     what = "all benchmarks" if len(rows) == len(comparison.benchmarks) else "all that are shown"
+    shared = [f"{what}: {shared_reason}"] if shared_reason is not None else []
     return Table(
         title=_headline(comparison),
         frame=rows,
         columns=columns if rows else (),
-        notes=(*([f"{what}: {shared_reason}"] if shared_reason is not None else []), *comparison.notes),
+        notes=(*shared, *comparison.notes),
         legend=tuple(_legend(comparison, judged=judged, by_others=by_others)) if rows else (),
     )
 
@@ -184,7 +186,8 @@ def comparison_tables(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> l
     if trainings is not None and not found:
         trainings = dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))
     found += [] if trainings is None else [trainings]
-    found[0] = dataclasses.replace(found[0], notes=(*shown_note(comparison, choice), *found[0].notes))
+    notes = (*shown_note(comparison, choice), trust_line(comparison), *found[0].notes)
+    found[0] = dataclasses.replace(found[0], notes=notes)
     return found
 
 

@@ -92,6 +92,7 @@ def test_the_table_shows_both_times_and_the_largest_changes_first(
     changes = [1.05, 1.3, 1.1, 0.8, 0.9, *[1.0] * 12]
     main(arguments(write_sides(tmp_path, changes=changes)))
     lines = [line for line in capsys.readouterr().out.splitlines() if "test_step[" in line]
+    assert lines.pop().startswith("trust: ")
     found = [int(line.partition("test_step[")[2].partition("]")[0]) for line in lines[:5]]
     assert found == [1, 2, 0, 3, 4]
     assert all(" -> " in line for line in lines)
@@ -125,7 +126,7 @@ def test_json_is_one_object_with_the_documented_keys(sides: Sides, capsys: pytes
 def test_markdown_shows_what_changed_and_folds_the_rest(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments(sides, "--format", "markdown"))
     short, _, full = capsys.readouterr().out.partition("<details>")
-    assert short.count("test\\_step") == 1
+    assert short.count("test\\_step") == 2  # its row, and the command behind the grade of trust
     assert full.count("test\\_step") == 13
     assert "<summary>All 13 benchmarks</summary>" in full
 
@@ -139,7 +140,7 @@ def test_a_table_of_very_many_benchmarks_shows_the_most_notable_and_says_so(
     both = write_sides(tmp_path, changes=[1.0] * 11 + [1.2])
     main(arguments(both))
     out = capsys.readouterr().out
-    assert out.count("test_step[") == 5
+    assert out.count("test_step[") == 5 + 1  # the rows, and the command behind the grade of trust
     assert "test_step[11]" in out
     assert "the first 5 of 12 benchmarks are shown; --format csv and json have all" in out
     main(arguments(both, "--format", "csv"))

@@ -293,8 +293,9 @@ def test_every_format_has_the_verdict_and_its_reason(
         assert main(arguments(complete, candidate, "--format", name)) == 1
         shown[name] = capsys.readouterr().out
     reason = f"out of memory in 5 of 5 processes of the candidate: {REASONS['out_of_memory']}"
-    (line,) = (line for line in shown["terminal"].splitlines() if LABEL in line)
+    (line, trust) = (line for line in shown["terminal"].splitlines() if LABEL in line)
     assert line.startswith("✗ failed ")
+    assert re.match(r"trust: \w+: .*; next: perfsuite compare .* --explain ", trust)
     assert reason in line
     assert "✗ failed" in shown["markdown"].partition("<details>")[0]
     assert "out of memory in 5 of 5 processes" in shown["latex"]
@@ -314,7 +315,7 @@ def test_the_report_says_first_what_failed(complete: list[Path], tmp_path: Path)
     assert main(["report", *map(str, candidate), "--baseline", *map(str, complete), "-o", str(page)]) in {0, 1}
     text = re.sub(r"\s+", " ", re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page.read_text(), flags=re.DOTALL))
     first, _, rest = text.partition("Did anything regress?")[2].partition("Can I trust this?")
-    assert first.lstrip().startswith("Yes: 1 of 3 benchmarks failed")
+    assert first.lstrip().startswith("Regressed: 1 failed, of 3 benchmarks.")
     assert f"{LABEL}: out of memory in 5 of 5 processes of the candidate: resnet18" in first
     assert "✗ failed" in rest
 
