@@ -87,9 +87,9 @@ class EnvironmentIndex:
 
     def __init__(self, results: Results) -> None:
         """Find them; see `place_columns` for what is distinguished."""
-        origins = _origins(results)
+        self._files = _file_origins(results)
+        origins = _origins(results, self._files)
         self._columns = place_columns(pd.DataFrame(origins)) if origins else []
-        self._files = {file.label: {**file.environment, "series": file.series} for file in results.files}
         keys = dict.fromkeys(self._key(origin) for origin in origins)
         self._same = _completed(list(keys), self._columns)
         first: dict[Key, dict[str, Any]] = {}
@@ -142,15 +142,23 @@ class EnvironmentIndex:
         return found
 
 
-def _origins(results: Results) -> list[dict[str, Any]]:
+def _file_origins(results: Results) -> dict[str, dict[str, Any]]:
+    """Return where each file was written, by its label; its series is that of its benchmarks, where it has any."""
+    frame = results.benchmarks
+    series = {} if frame.empty else dict(zip(frame["file"], frame["series"], strict=True))
+    return {
+        file.label: {**file.environment, "file": file.label, "series": series.get(file.label, file.series)}
+        for file in results.files
+    }
+
+
+def _origins(results: Results, files: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return where every training step, with or without a result, and every training is from, in the order of files."""
     columns = [*ENVIRONMENT_COLUMNS, "series", "file", "name"]
     frame, missing = results.benchmarks, results.outcomes
     found = [] if frame.empty else rows_of(frame.loc[frame["phase"] == PHASE, columns])
-    files = {file.label: file for file in results.files}
     for outcome in rows_of(missing.loc[missing["phase"] == PHASE, ["file", "nodeid"]]):
-        file = files[outcome["file"]]
-        found.append({**file.environment, "series": file.series, "file": file.label, "name": outcome["nodeid"]})
+        found.append({**files[outcome["file"]], "name": outcome["nodeid"]})
     done = comparable_trainings(results).trainings
     trainings = [origin_of(training) for training in done if training.environment["device"] is not None]
     order = {label: number for number, label in enumerate(files)}

@@ -450,6 +450,19 @@ def test_a_training_of_an_earlier_run_is_of_the_machine_that_fits(
     assert [one.label for one in decision.environments] == ["T4", "A100, host host", "A100, host another"]
 
 
+def test_files_that_are_kept_apart_keep_their_memory_and_what_failed(write_result: Callable[..., Path]) -> None:
+    """As `collect --by-file` has them: the series of every benchmark is its file."""
+    contents = [gpu_content(cells(1.0, n), run_id=str(n), outcomes=(out_of_memory("fp32", 512),)) for n in range(2)]
+    results = collect([write_result(content, f"run-{n}.json") for n, content in enumerate(contents)])
+    together = decide_gpus(results)
+    frame = results.benchmarks
+    apart = decide_gpus(dataclasses.replace(results, benchmarks=frame.assign(series=frame["file"])))
+    assert [one.label for one in apart.environments] == ["T4, run-0.json", "T4, run-1.json"]
+    assert {one.capacity_bytes for one in apart.environments} == {together.environments[0].capacity_bytes}
+    (row, *_) = apart.rows
+    assert [one.batch_size for one in row.missing] == [512]
+
+
 def test_foreign_or_missing_steps_give_no_rows(write_result: Callable[..., Path]) -> None:
     path = write_result(make_content([]))
     decision = decide([path])
