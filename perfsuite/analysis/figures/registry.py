@@ -33,6 +33,7 @@ class FigureKind:
 
 
 FIGURES: dict[str, FigureKind] = {
+    "gpus": FigureKind(module="gpus", needs="train_step on several GPUs, or with several versions"),
     "speedup": FigureKind(module="steps", needs="fp32 and another precision of the same step"),
     "interleaved": FigureKind(module="steps", needs="results of pytest benchmarks -m interleaved"),
     "phases": FigureKind(module="steps", needs="forward, backward and train_step of the same network"),

@@ -35,7 +35,7 @@ HERO_KINDS = ("speedup", "interleaved", "accuracy", "plain", "rounds")
 
 HERO_KINDS_OF = {
     "verdicts": ("verdicts", "accuracy-changes", "across"),
-    "across": ("across",),
+    "across": ("gpus", "across"),
     "trainings": ("accuracy",),
     "plain": ("plain",),
 }
@@ -116,6 +116,8 @@ def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:
         panels = drawing.panels
         # The same for several places is still one picture.
         alike = [panel for panel in panels if panel.title.partition("\n")[0] == panels[0].title.partition("\n")[0]]
+        if kind == "gpus":
+            alike = list(panels)  # a panel per network, which is what is asked
         return dataclasses.replace(drawing, panels=tuple(alike[:HERO_PANELS]), notes=())
     return None
 

@@ -196,7 +196,14 @@ def _which_gpu(figure_data: FigureData) -> Section | None:
     decision = decide_gpus(figure_data.results, against=against, prices=figure_data.prices)
     words, table = decision_lines(decision), decision_table(decision)
     notes = tuple(note for note in table.notes if note not in words)
-    return Section(name="gpus", title="Which GPU", words=words, tables=(dataclasses.replace(table, notes=notes),))
+    drawing = draw("gpus", figure_data)
+    return Section(
+        name="gpus",
+        title="Which GPU",
+        words=words,
+        drawings=() if drawing is None else (drawing,),
+        tables=(dataclasses.replace(table, notes=notes),),
+    )
 
 
 def _memory(figure_data: FigureData) -> Section:

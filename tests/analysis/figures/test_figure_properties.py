@@ -235,6 +235,28 @@ def test_a_bar_is_as_long_as_what_it_stands_for_in_every_environment_of_a_networ
     assert all(panel.num_rows == 2 * len(GPUS) for panel in panels)
 
 
+def test_gpus_stand_in_the_order_of_their_speed_which_is_that_of_the_raw_rounds(tmp_path: Path) -> None:
+    paths = environments(tmp_path)
+    drawing = build_chart("gpus", gather(paths))
+    assert [panel.title for panel in drawing.panels] == list(MODELS)
+    with in_style():
+        figure, marks = panel_figure(drawing.panels[0])
+    widths = [patch.get_width() for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    rates = {}
+    for path in paths:
+        content = json.loads(path.read_text())
+        for entry in content["benchmarks"]:
+            if "resnet18" in entry["fullname"] and "train_step" in entry["fullname"]:
+                precision = entry["extra_info"]["perfsuite"]["workload"]["precision"]
+                rates[path.stem, precision] = 128 / np.median(entry["stats"]["data"])
+    expected = []
+    for name in sorted({name for name, _ in rates}, key=lambda name: -rates[name, "amp-fp16"]):
+        expected += [rates[name, "amp-fp16"], rates[name, "fp32"]]
+    assert widths == pytest.approx(expected)
+    assert "H100" in next(iter(marks.texts.values()))
+    assert draw("gpus", gather(paths[:1])) is None
+
+
 def test_what_follows_from_the_gpu_is_no_part_of_a_name_and_names_are_short(tmp_path: Path) -> None:
     drawing = build_chart("phases", gather(environments(tmp_path)))
     assert "power limit" not in drawing.finding

@@ -46,6 +46,7 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
         "telemetry": [evidence],
         "interleaved": [pairs],
         "across": [steps, other],
+        "gpus": [steps, other],
         "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
         "accuracy-changes": [of_sides[1], "--baseline", of_sides[0]],
@@ -81,7 +82,7 @@ def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, l
     for axes in figure.axes:
         text = axes.get_xlabel()
         assert re.search(r"\nn = \d", text), text
-        assert re.search(r"\bx\b|ms|MiB|mJ|%|time of an iteration", text), text
+        assert re.search(r"\bx\b|ms|MiB|mJ|%|images/s|time of an iteration", text), text
 
 
 def test_panels_are_drawn_within_the_figure_and_never_over_each_other(files: dict[str, list[str]]) -> None:
