@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.group_means import group_means
 from perfsuite.analysis.frames.ratio_text import ratio_columns, ratio_of_row
-from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.frames.speedup import time_ratio
-from perfsuite.analysis.statistics.intervals import geometric_mean
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
 
@@ -88,9 +89,8 @@ def step_groups(frame: pd.DataFrame, baseline: str, others: Sequence[str]) -> li
     rows = []
     for other in others:
         new = frame[frame["environment"] == other]
-        both = [
-            identity for identity in dict.fromkeys(frame["identity"]) if _has(old, identity) and _has(new, identity)
-        ]
+        has_both = set(old["identity"]) & set(new["identity"])
+        both = [identity for identity in dict.fromkeys(frame["identity"]) if identity in has_both]
         if len(both) < 2:  # noqa: PLR2004 - a group is of several
             continue
         first = frame.drop_duplicates("identity").set_index("identity").loc[both]
@@ -130,10 +130,6 @@ def amp_groups(frame: pd.DataFrame, environments: Sequence[str]) -> list[dict[st
     return rows
 
 
-def _has(frame: pd.DataFrame, identity: str) -> bool:
-    return bool((frame["identity"] == identity).any())
-
-
 def _log_matrix(frame: pd.DataFrame, identities: Sequence[str], runs: Sequence[str] | None = None) -> Floats:
     """Return the logarithms of the medians of the rounds in seconds [benchmarks, processes], NaN where absent."""
     runs = list(dict.fromkeys(frame["run_id"])) if runs is None else runs
@@ -150,12 +146,12 @@ def _of_both(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Any]:
     """Return times, peaks and processes of both sides, as far as they have any."""
     values: dict[str, Any] = {}
     for name, side in (("baseline", old), ("candidate", new)):
-        own = side.drop_duplicates("run_id")
-        known = own[own["time_median_s"] > 0]
-        peak = pd.to_numeric(own["peak_allocated_bytes"]).max() if "peak_allocated_bytes" in own else None
-        values[f"num_{name}"] = len(own)
-        values[f"time_{name}_s"] = None if known.empty else geometric_mean(known["time_median_s"])
-        values[f"memory_{name}_bytes"] = float(peak) if peak is not None and pd.notna(peak) else None
+        peaks = side["peak_allocated_bytes"].tolist() if "peak_allocated_bytes" in side else []
+        times = dict(zip(side["run_id"].tolist(), side["time_median_s"].tolist(), strict=True))
+        logs = [math.log(seconds) for seconds in times.values() if seconds is not None and seconds > 0]
+        values[f"num_{name}"] = len(times)
+        values[f"time_{name}_s"] = math.exp(math.fsum(logs) / len(logs)) if logs else None
+        values[f"memory_{name}_bytes"] = max((float(peak) for peak in peaks if is_known(peak)), default=None)
     return values
 
 

@@ -114,7 +114,7 @@ def num_column(environments: Sequence[str], *, within: bool = False) -> Column:
 
 def shared_text(texts: Sequence[str]) -> str:
     """Return one text where all are the same, else all of them."""
-    return texts[0] if len(set(texts)) == 1 else ", ".join(texts)
+    return texts[0] if len(set(texts)) == 1 else "/".join(texts)
 
 
 def accuracy_column(side: str, environments: Sequence[str], heading: str) -> Column:

@@ -62,9 +62,9 @@ def shown_peaks(row: dict[str, Any]) -> str:
 
 
 def shown_num(row: dict[str, Any]) -> str:
-    """Return how many samples each side of a row has: one number where both have as many."""
+    """Return how many samples each side of a row has: one number where both have as many, else baseline/candidate."""
     old, new = row["num_baseline"], row["num_candidate"]
-    return f"{old}" if old == new else f"{old}, {new}"
+    return f"{old}" if old == new else f"{old}/{new}"
 
 
 def _legend(found: TrainingComparison, alpha: float) -> list[str]:

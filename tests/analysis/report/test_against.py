@@ -9,6 +9,7 @@ import pytest
 from builders import ENVIRONMENT
 from report_builders import h100, step_file, t4
 
+from perfsuite.analysis.frames.environments import choose_environment
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.report.data import figure_data_of, gather
 from perfsuite.cli import main
@@ -48,6 +49,10 @@ def test_others_are_compared_with_the_environment_that_is_named(
     named = {"Tesla T4": 1.0, "NVIDIA H100 80GB": 0.1, "NVIDIA A100 40GB": 0.2}
     for entry in found.changes:
         assert entry["ratio"] == pytest.approx(named[entry["environment"]] / named[expected], rel=0.03)
+
+
+def test_a_whole_name_is_meant_even_where_it_is_a_part_of_another() -> None:
+    assert choose_environment(["torch 2.13.0", "torch 2.13"], "TORCH 2.13") == "torch 2.13"
 
 
 @pytest.mark.parametrize(

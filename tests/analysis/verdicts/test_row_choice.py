@@ -103,7 +103,7 @@ def test_both_times_the_change_once_and_n_are_shown(sides: Sides, capsys: pytest
     assert words[1] == "->"
     assert words[4].startswith("+")
     assert words[4].endswith("%")
-    assert words[7:9] == ["5,", "4"]
+    assert words[7] == "5/4"
     assert any("n: processes a side" in one for one in lines)
 
 
