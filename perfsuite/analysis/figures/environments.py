@@ -16,7 +16,7 @@ from perfsuite.analysis.figures.ratio_marks import (
 )
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import OTHER_PRECISION, precision_color
-from perfsuite.analysis.frames.labels import phase_rank, short_devices, workload_words
+from perfsuite.analysis.frames.labels import phase_rank, workload_words
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
 
@@ -60,7 +60,7 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
         reference=1.0,
         scale=scale,
     )
-    names = _short_names(found.environments, figure_data.results)
+    names = found.short_names
     baseline = names[found.baseline]
     panels: list[Panel] = []
     ranges = []
@@ -81,21 +81,6 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
         legend=(*legend, *bracket_legend(ratios)),
         notes=("no verdicts: the sides differ in machine or version on purpose", *not_drawn),
     )
-
-
-def _short_names(environments: Sequence[str], results: Results) -> dict[str, str]:
-    """Return the labels of environments with short names of their GPUs and CPUs."""
-    frame = results.benchmarks
-    columns = [column for column in ("device", "cpu") if column in frame]
-    devices = short_devices(rows_of(frame[columns].drop_duplicates())) if columns else {}
-    longest_first = sorted(devices.items(), key=lambda item: len(item[0]), reverse=True)
-    names = {}
-    for environment in environments:
-        name = environment
-        for device, short in longest_first:
-            name = name.replace(device, short)
-        names[environment] = name
-    return names
 
 
 Workload = dict[str, Any]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.environment_steps import amp_groups, amp_in_steps, step_changes, step_groups
 from perfsuite.analysis.frames.environment_trainings import amp_of_trainings, training_changes
+from perfsuite.analysis.frames.labels import short_devices
 from perfsuite.analysis.frames.noise_floor import with_known_noise
 from perfsuite.analysis.frames.results import Results, results_of
 from perfsuite.analysis.frames.rows import is_known, rows_of
@@ -39,6 +40,7 @@ class Across:
     Attributes:
         baseline: Label of the environment that the others are compared with.
         environments: Labels of all, the baseline first.
+        short_names: Of each label the same with a short name of its GPU and CPU.
         changes: A dict per benchmark and other environment: `fullname`, `label`, `environment`, `ratio` of times with
             what `ratio_columns` adds, `memory_ratio`, `num_baseline` and `num_candidate` (processes of the baseline's
             and of the other environment), `time_baseline_s` and `time_candidate_s` (geometric means over them),
@@ -62,6 +64,7 @@ class Across:
 
     baseline: str
     environments: tuple[str, ...]
+    short_names: dict[str, str]
     changes: tuple[dict[str, Any], ...]
     amp: tuple[dict[str, Any], ...]
     groups: tuple[dict[str, Any], ...]
@@ -129,10 +132,12 @@ def compare_environments(
             f"--across {','.join(axes)}: all files are of {name}; leave the option out{''.join(copies[:1])}"
         )
     environments = (name, *others)
+    devices = short_devices(places)
     cells = join_trainings(known, ())
     return Across(
         baseline=name,
         environments=environments,
+        short_names={label(place): label(_with_short_devices(place, devices)) for place in places},
         changes=tuple(step_changes(frame, results, name, others)),
         amp=tuple(amp_in_steps(frame, results, environments)),
         groups=tuple(step_groups(frame, name, others)),
@@ -145,6 +150,11 @@ def compare_environments(
             *results.notes,
         ),
     )
+
+
+def _with_short_devices(environment: Environment, devices: Mapping[str, str]) -> Environment:
+    names = {column: devices.get(str(environment.get(column)), environment.get(column)) for column in ("device", "cpu")}
+    return {**environment, **names}
 
 
 def files_by_environment(results: Results, axes: Sequence[str]) -> dict[str, list[str]]:

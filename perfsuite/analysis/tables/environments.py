@@ -27,7 +27,7 @@ from perfsuite.formatting import printable_json
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perfsuite.analysis.frames.environments import Across
 
@@ -42,6 +42,7 @@ Entry = dict[str, Any]
 def across_json(found: Across) -> str:
     """Return it as one JSON object."""
     content = {"schema": SCHEMA, **dataclasses.asdict(found)}
+    del content["short_names"]  # for people
     return printable_json(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
@@ -79,11 +80,26 @@ def across_tables(found: Across) -> list[Table]:
         *([_trainings_table(found)] if found.trainings else []),
         *([_training_amp_table(found)] if found.training_amp else []),
     ]
+    tables = [_with_short_names(table, found.short_names) for table in tables]
     of_all = (*found.notes, "no verdicts: the sides differ in machine or version on purpose")
     if not tables:
         return [Table(title=f"Against {found.baseline}", frame=[], columns=(), notes=of_all)]
     first = dataclasses.replace(tables[0], notes=(*of_all, *tables[0].notes))
     return [first, *tables[1:]]
+
+
+def _with_short_names(table: Table, names: Mapping[str, str]) -> Table:
+    """Return a table in whose words, not in its values, environments have short names."""
+    longest_first = sorted(names, key=len, reverse=True)
+
+    def short(text: str) -> str:
+        for name in longest_first:
+            text = text.replace(name, names[name])
+        return text
+
+    columns = tuple(dataclasses.replace(column, heading=short(column.heading)) for column in table.columns)
+    legend = tuple(short(line) for line in table.legend)
+    return dataclasses.replace(table, title=short(table.title), columns=columns, legend=legend)
 
 
 MEANS_NOTE = "intervals: a process is one sample, by the geometric mean of its times over the cells of a group"

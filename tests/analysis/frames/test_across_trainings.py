@@ -79,7 +79,7 @@ def test_files_with_full_trainings_alone_are_compared_across_gpus(tmp_path: Path
         assert entry["memory_ratio"] == 1.0
     text = shown(found)
     for expected in (
-        "Full trainings against Tesla T4",
+        "Full trainings against T4",
         "-1.00 [",
         "2.00x faster [no interval]",
         "3,600 -> 1,800 s",
@@ -243,10 +243,10 @@ def test_benchmarks_and_full_trainings_of_one_call_are_tables_and_one_csv(
     sides = ["compare", "--baseline", str(paths[0]), "--candidate", str(paths[1]), "--across", "gpu"]
     titles = [table.title for table in across_tables(across(paths[:1], paths[1:], ["gpu"]))]
     assert titles == [
-        "Time and peak memory against Tesla T4",
-        "Geometric means against Tesla T4",
+        "Time and peak memory against T4",
+        "Geometric means against T4",
         "AMP vs FP32, in each environment",
-        "Full trainings against Tesla T4",
+        "Full trainings against T4",
         "AMP vs FP32 of full trainings, in each environment",
     ]
     assert main([*sides, "--format", "csv"]) == 0

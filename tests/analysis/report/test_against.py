@@ -9,7 +9,7 @@ import pytest
 from builders import ENVIRONMENT
 from report_builders import h100, step_file, t4
 
-from perfsuite.analysis.frames.environments import choose_environment
+from perfsuite.analysis.frames.environment_names import choose_by_part
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.report.data import figure_data_of, gather
 from perfsuite.cli import main
@@ -52,13 +52,14 @@ def test_others_are_compared_with_the_environment_that_is_named(
 
 
 def test_a_whole_name_is_meant_even_where_it_is_a_part_of_another() -> None:
-    assert choose_environment(["torch 2.13.0", "torch 2.13"], "TORCH 2.13") == "torch 2.13"
+    names = {"torch 2.13.0": (), "torch 2.13": ()}
+    assert choose_by_part("--against", "TORCH 2.13", names) == "torch 2.13"
 
 
 @pytest.mark.parametrize(
     ("against", "complaint"),
     [
-        ("V100", "unknown environment 'V100'; in these files: Tesla T4, NVIDIA H100 80GB, NVIDIA A100 40GB"),
+        ("V100", "--against: unknown environment 'V100'; in these files: Tesla T4, NVIDIA H100 80GB, NVIDIA A100 40GB"),
         ("100", "--against: '100' is part of several names: NVIDIA H100 80GB, NVIDIA A100 40GB"),
         ("", "--against: unknown environment ''; in these files"),
     ],
