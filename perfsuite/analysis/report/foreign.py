@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import place_columns
 from perfsuite.analysis.frames.labels import name_column, place_words
-from perfsuite.analysis.frames.rows import is_known, rows_of
+from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.report.answers import Answer, SmallTable, small_table
 from perfsuite.formatting import duration, plural
 
@@ -60,12 +60,14 @@ def _times(figure_data: FigureData) -> dict[tuple[str, str], float]:
     foreign = frame[frame["model"].isna() & (frame["time_median_s"] > 0)]
     if foreign.empty:
         return {}
-    place, name = place_words(foreign), name_column(foreign)
+    name, places = name_column(foreign), place_columns(foreign)
+    wheres = [""] * len(foreign)
+    if places:
+        place = place_words(foreign)
+        wheres = [place(row) for row in rows_of(foreign[places])]
     logs: dict[tuple[str, str], list[float]] = {}
-    columns = [name, "time_median_s", *place_columns(foreign)]
-    for row in rows_of(foreign[list(dict.fromkeys(columns))]):  # of thousands of rows
-        if is_known(row["time_median_s"]):
-            logs.setdefault((str(row[name]), place(row)), []).append(math.log(row["time_median_s"]))
+    for one, where, time_s in zip(foreign[name], wheres, foreign["time_median_s"].tolist(), strict=True):
+        logs.setdefault((str(one), where), []).append(math.log(time_s))
     return {key: math.exp(statistics.fmean(found)) for key, found in logs.items()}
 
 

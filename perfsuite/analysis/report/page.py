@@ -16,7 +16,7 @@ from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.analysis.report.embed import THEMED, panel_svg
 from perfsuite.analysis.report.policy import content_policy, csv_address
 from perfsuite.analysis.report.sections import page_sections
-from perfsuite.analysis.report.summary import headline, summarize
+from perfsuite.analysis.report.summary import headline, summarize, warnings_of
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def render_page(figure_data: FigureData, *, version: str) -> str:
     """
     sheet, script = _own("page.css"), _own("page.js")
     counter = iter(range(1_000_000))
+    warnings = warnings_of(figure_data)
     sections = [
         {
             "name": section.name,
@@ -73,10 +74,10 @@ def render_page(figure_data: FigureData, *, version: str) -> str:
                 for index, table in enumerate(section.folded)
             ],
         }
-        for section in page_sections(figure_data)
+        for section in page_sections(figure_data, warnings)
     ]
     names = {section["name"] for section in sections}
-    answers = summarize(figure_data)
+    answers = summarize(figure_data, warnings)
     hero = _hero(figure_data, answers[0])
     return _template().render(
         title=headline(figure_data),

@@ -73,8 +73,10 @@ def regressions_answer(comparison: Comparison, trust: Trust) -> Answer:
     changes = sorted(_changes(comparison, shown), key=lambda one: (list(KINDS).index(one.kind), -one.size))
     if shown != "regressed":
         changes.sort(key=lambda one: -one.size)
+    has_intervals = any("[" in one.change for one in changes)
     tables, more = small_table(
-        ("", "change [95%]", "baseline -> candidate"), [(one.name, one.change, one.from_to) for one in changes]
+        ("", f"change [{'95%' if has_intervals else 'no interval'}]", "baseline -> candidate"),
+        [(one.name, one.change, one.from_to) for one in changes],
     )
     missing = _missing(comparison)
     counts = counts_in_words([*(one.verdict for one in comparison.benchmarks), *_verdicts_of_trainings(comparison)])
@@ -102,7 +104,7 @@ def _lead(comparison: Comparison, trust: Trust) -> tuple[str, str, Verdict]:
     if "incomparable" in counts:
         return "Cannot be judged: the machines are not the same.", "unsure", "incomparable"
     if comparison.why_not_judged is not None:
-        return f"Cannot be judged: not one of {total}.", "unsure", "inconclusive"
+        return f"Cannot be judged: none of {total}.", "unsure", "inconclusive"
     if "missing" in counts:
         return f"Missing: {counts['missing']} of {total}.", "bad", "missing"
     better = _kinds_in_words(_changes(comparison, "improved"), KINDS_IMPROVED)
@@ -222,11 +224,14 @@ def _context(comparison: Comparison) -> list[str]:
     parts = [f"{name} {after} vs {before}" for name, before, after in _differing(old, new)]
     machines = {process.machine.get("GPU") or process.machine.get("CPU") for process in sides.processes}
     parts += sorted(machine for machine in machines if machine is not None)
-    if len(old) == len(new):
-        parts.append(f"{plural(len(old), 'run')} each" if old else "")
-    else:
-        parts.append(f"{plural(len(new), 'run')} vs {len(old):,}")
-    return [part for part in parts if part]
+    parts += _num_in_words("run", len(new), len(old))
+    return parts + _num_in_words("full training", len(sides.trainings[1]), len(sides.trainings[0]))
+
+
+def _num_in_words(noun: str, new: int, old: int) -> list[str]:
+    if not new and not old:
+        return []
+    return [f"{plural(new, noun)} each" if new == old else f"{plural(new, noun)} vs {old:,}"]
 
 
 def _differing(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> list[tuple[str, str, str]]:

@@ -24,7 +24,7 @@ from perfsuite.analysis.tables.table import Table, text_column
 from perfsuite.analysis.tables.verdicts import comparison_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
@@ -75,10 +75,15 @@ METHOD = (
 )
 
 
-def page_sections(figure_data: FigureData) -> tuple[Section, ...]:
-    """Return the sections that the results allow, in the order in which a reader needs them."""
+def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None) -> tuple[Section, ...]:
+    """Return the sections that the results allow, in the order in which a reader needs them.
+
+    Args:
+        figure_data: What they are about.
+        warnings: As `warnings_of` returns them, where they are known.
+    """
     results = figure_data.results
-    warnings = tuple(warnings_of(figure_data))
+    warnings = tuple(warnings_of(figure_data) if warnings is None else warnings)
     repeated = set(warnings)
     found = [
         _verdicts(figure_data),

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from perfsuite.analysis.frames.labels import PHASE_TITLES, place_words, workload_words
-from perfsuite.analysis.frames.ratio_text import bracket_notes, is_interval, ratio_of_row, ratio_text
+from perfsuite.analysis.frames.pairs import pairs_frame
+from perfsuite.analysis.frames.ratio_text import bracket_notes, is_interval, ratio_columns, ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.report.answers import MAX_NAMED, MAX_ROWS, Answer, small_table
 from perfsuite.formatting import significant
+from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
 
 Row = dict[str, Any]
@@ -21,23 +26,25 @@ Row = dict[str, Any]
 
 def speedups_answer(figure_data: FigureData) -> Answer | None:
     """Return the answer of the first screen, where FP32 and another precision were measured."""
-    frame = figure_data.speedups
+    frame, source = figure_data.speedups, figure_data.results.benchmarks
+    if frame.empty:
+        frame = source = interleaved_speedups(figure_data.results)
     if frame.empty:
         return None
     phase = next(name for name in (*PHASE_TITLES, *frame["phase"]) if (frame["phase"] == name).any())
     rows = rows_of(frame[frame["phase"] == phase])
     speedups = [ratio_of_row(row, "speedup_ratio") for row in rows]
-    memories = [float(row["memory_ratio"]) for row in rows if is_known(row["memory_ratio"])]
+    memories = _memory_ratios(rows)
     lead = f"{_times([float(row['speedup_ratio']) for row in rows])} as fast"
     if memories:
         lead += f", {saved_memory(memories)}"
     compared = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
-    place = place_words(figure_data.results.benchmarks)
+    place = place_words(source)
     by_place: dict[str, list[Row]] = {}
     for row in rows:
         by_place.setdefault(place(row), []).append(row)
     if len(by_place) == 1:
-        label = workload_words(figure_data.results.benchmarks)
+        label = workload_words(source)
         most = MAX_ROWS
         heads, texts = _by_workload(rows, label, several=frame["precision"].nunique() > 1)
     else:
@@ -55,6 +62,26 @@ def speedups_answer(figure_data: FigureData) -> Answer | None:
     )
 
 
+def interleaved_speedups(results: Results) -> pd.DataFrame:
+    """Return what `speedup_frame` returns of steps, of interleaved pairs; their memory is unknown."""
+    frame = pairs_frame(results, ("speedup",))
+    rows = []
+    for row in rows_of(frame[frame["baseline_precision"] == BASELINE] if "baseline_precision" in frame else frame):
+        ratio = ratio_of_row(row, "time_ratio")
+        if ratio is None:
+            continue
+        speeds = {
+            "baseline_images_per_second": row["batch_size"] / row["baseline_time_s"],
+            "images_per_second": row["batch_size"] / row["time_s"],
+        }
+        rows.append({**row, **speeds, **ratio_columns("speedup_ratio", ratio.inverse())})
+    return pd.DataFrame(rows)
+
+
+def _memory_ratios(rows: Iterable[Row]) -> list[float]:
+    return [float(row["memory_ratio"]) for row in rows if is_known(row.get("memory_ratio"))]
+
+
 def _by_workload(
     rows: Sequence[Row], label: Callable[[Mapping[Any, Any]], str], *, several: bool
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -63,7 +90,8 @@ def _by_workload(
     for row in rows:
         ratio = ratio_of_row(row, "speedup_ratio")
         speed = "unknown" if ratio is None else ratio_text(ratio, brief=True)
-        memory = saved_memory([float(row["memory_ratio"])], brief=True) if is_known(row["memory_ratio"]) else ""
+        memories = _memory_ratios([row])
+        memory = saved_memory(memories, brief=True) if memories else ""
         name = f"{label(row)} {row['precision']}" if several else label(row)
         speeds = [significant(row[key], 3) for key in ("baseline_images_per_second", "images_per_second")]
         texts.append((name, speed, " -> ".join(speeds), memory))
@@ -74,7 +102,7 @@ def _by_place(by_place: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...], l
     """Return a row for each place: what its networks have in common."""
     texts: list[tuple[str, ...]] = []
     for where, rows in by_place.items():
-        memories = [float(row["memory_ratio"]) for row in rows if is_known(row["memory_ratio"])]
+        memories = _memory_ratios(rows)
         memory = saved_memory(memories, brief=True) if memories else ""
         texts.append((where, _times([float(row["speedup_ratio"]) for row in rows]), memory))
     return ("", "speed", "memory"), texts

@@ -33,8 +33,14 @@ MAX_DEVICES = 2
 """That the title of a page names."""
 
 
-def summarize(figure_data: FigureData) -> tuple[Answer, ...]:
-    """Return the answers that the results allow; the first one is what the page is opened for."""
+def summarize(figure_data: FigureData, warnings: Sequence[str] | None = None) -> tuple[Answer, ...]:
+    """Return the answers that the results allow; the first one is what the page is opened for.
+
+    Args:
+        figure_data: What they are about.
+        warnings: As `warnings_of` returns them, where they are known.
+    """
+    warnings = warnings_of(figure_data) if warnings is None else warnings
     trust = trust_of(figure_data)
     comparison = figure_data.comparison
     answers = [
@@ -43,7 +49,7 @@ def summarize(figure_data: FigureData) -> tuple[Answer, ...]:
         speedups_answer(figure_data),
         trainings_answer(figure_data),
         foreign_answer(figure_data) if comparison is None else None,
-        trust_answer(trust, len(warnings_of(figure_data))),
+        trust_answer(trust, len(warnings)),
         measured_answer(figure_data),
     ]
     return tuple(answer for answer in answers if answer is not None)

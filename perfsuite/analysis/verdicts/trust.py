@@ -81,7 +81,7 @@ def _evidence_of_comparison(comparison: Comparison) -> Evidence:
         num_results=len(judged),
         num_processes=min(map(len, both)) if comparison.benchmarks else None,
         is_judged=comparison.why_not_judged is None,
-        is_other_machine="incomparable" in comparison.count(),
+        other_machine=_other_machine(comparison),
         num_not_judged=sum(one.verdict in NOT_JUDGED for one in judged),
         num_processes_needed=min(needed) if needed else None,
         is_interleaved=typical.interleaved if typical is not None and is_judged else None,
@@ -103,6 +103,13 @@ def _evidence_of_comparison(comparison: Comparison) -> Evidence:
         changed=next((_name(one) for one in judged if one.verdict in CHANGED), None),
         is_own=bool(records or trainings),
     )
+
+
+def _other_machine(comparison: Comparison) -> str | None:
+    """Return in what the machines differ, by the first benchmark or full training that is not judged for it."""
+    reasons = [one.time.reason for one in comparison.benchmarks if one.time.verdict == "incomparable"]
+    reasons += [one.reason for one in comparison.trainings.verdicts if one.verdict == "incomparable"]
+    return reasons[0].partition(";")[0] if reasons else None
 
 
 def _name(one: BenchmarkVerdict | TrainingVerdict) -> str:

@@ -26,7 +26,7 @@ class Evidence:
         num_processes: Of the side that has fewer; of a result the median of its benchmarks. None: full trainings only.
         has_noise_floor: Whether an A/A run of the machine says how much processes differ.
         is_judged: Whether anything could be judged, where something was compared.
-        is_other_machine: Whether the sides are of different machines.
+        other_machine: In what the machines of the sides differ: `another host: a, b`; None where they are one.
         num_not_judged: Inconclusive, incomparable or missing.
         num_processes_needed: A side, for a verdict on the next that could be settled; None where no number would.
         is_interleaved: Whether the order of the processes separates code from drift; None where that is not asked.
@@ -55,7 +55,7 @@ class Evidence:
     num_processes: int | None = None
     has_noise_floor: bool = False
     is_judged: bool = True
-    is_other_machine: bool = False
+    other_machine: str | None = None
     num_not_judged: int = 0
     num_processes_needed: int | None = None
     is_interleaved: bool | None = None

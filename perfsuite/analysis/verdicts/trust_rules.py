@@ -73,7 +73,8 @@ def _when_all_is_well(evidence: Evidence) -> str:
 def _more_processes(evidence: Evidence, num: int) -> str:
     if evidence.is_comparison:
         count = "" if num <= GOOD_PROCESSES else f" --processes {num}"
-        return f"perfsuite ab --baseline PYTHON --candidate PYTHON{count}"
+        tests = "" if evidence.is_own else " -- TESTS"
+        return f"perfsuite ab --baseline PYTHON --candidate PYTHON{count}{tests}"
     if not evidence.is_own:
         return "run it again, into a file of its own: pytest --benchmark-json=run2.json"
     return "run it 5 times, a file each: pytest benchmarks -m step --benchmark-json=run2.json"
@@ -83,13 +84,18 @@ def _nothing(evidence: Evidence) -> Reason | None:
     return None if evidence.num_results else Reason(grade="low", text="no results")
 
 
+_SIDE_BY_SIDE = "see them side by side: perfsuite compare --across"
+
+
 def _judged_nothing(evidence: Evidence) -> Reason | None:
-    if evidence.is_other_machine:
-        return Reason(
-            grade="low",
-            text="the machines are not the same: no verdicts",
-            action="see them side by side: perfsuite compare --across gpu --baseline OLD --candidate NEW",
-        )
+    if evidence.other_machine is not None:
+        what = evidence.other_machine.partition(":")[0]
+        command = {
+            "another host": "if it is one machine: perfsuite compare --ignore-host --baseline OLD --candidate NEW",
+            "another board of the same GPU": f"{_SIDE_BY_SIDE} board --baseline OLD --candidate NEW",
+        }.get(what, f"{_SIDE_BY_SIDE} gpu --baseline OLD --candidate NEW")
+        text = f"the machines are not the same: {evidence.other_machine}"
+        return Reason(grade="low", text=text, action=command)
     if not evidence.is_judged:
         action = _more_processes(evidence, evidence.num_processes_needed or 0)
         return Reason(grade="low", text="nothing could be judged", action=action)
@@ -129,7 +135,7 @@ def _order(evidence: Evidence) -> Reason | None:
 
 def _not_judged(evidence: Evidence) -> Reason | None:
     num = evidence.num_not_judged
-    if not num or not evidence.is_judged or evidence.is_other_machine:
+    if not num or not evidence.is_judged or evidence.other_machine is not None:
         return None
     needed = evidence.num_processes_needed
     return Reason(

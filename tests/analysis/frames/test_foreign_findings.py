@@ -114,7 +114,8 @@ def test_a_report_of_foreign_results_with_findings_never_says_that_nothing_was_f
     page = tmp_path / "page.html"
     assert main(["report", str(path), "-o", str(page)]) == 0
     text = page.read_text()
-    assert "No warnings" not in text
+    assert "Trust: high" not in text
+    assert "1 warning, listed below" in text
     assert f"1 of 1 results: {finding}" in text
 
 

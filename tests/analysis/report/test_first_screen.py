@@ -166,6 +166,22 @@ def test_two_versions_of_torch_on_one_gpu_are_environments(tmp_path: Path) -> No
     assert "2.14.0" in found.lead
 
 
+def test_interleaved_pairs_alone_answer_what_amp_gives(write_result: Callable[..., Path]) -> None:
+    pairs = [make_paired_entry(make_pair(run_id=f"run-{index}")) for index in range(3)]
+    files = [write_result(make_content([pair]), f"{index}.json") for index, pair in enumerate(pairs)]
+    found = answer(gather(files), "AMP vs FP32 (whole training step)")
+    assert found.lead == "2.00x as fast"
+    assert found.tables[0].heads == ("", "speed", "images/s")
+    assert found.tables[0].rows == (("resnet18", "2.00x [2.00, 2.01]", "1,279 -> 2,559"),)
+
+
+def test_changes_without_an_interval_are_called_so(tmp_path: Path) -> None:
+    old, new = write_sides(tmp_path, changes=[1.0, 1.3], num=1)
+    found = summarize(gather(new, old))[0]
+    assert found.lead == "Cannot be judged: none of 2 benchmarks."
+    assert found.tables[0].heads == ("", "change [no interval]", "baseline -> candidate")
+
+
 def test_foreign_benchmarks_show_their_distribution_and_the_ten_slowest(tmp_path: Path) -> None:
     files, _ = foreign(tmp_path)
     found = answer(gather(files), "How long do they take?")

@@ -41,7 +41,7 @@ LOST = {"out of memory": 1}
         (MEASURED, {}, "high", ""),
         (MEASURED, {"num_results": 0, "num_processes": None}, "low", "no results"),
         (COMPARED, {"is_judged": False, "num_not_judged": 20}, "low", "low: nothing could be judged"),
-        (COMPARED, {"is_other_machine": True, "is_judged": False}, "low", "low: the machines are not the same"),
+        (COMPARED, {"other_machine": "another GPU: L4, T4", "is_judged": False}, "low", "the same: another GPU: L4"),
         (COMPARED, {"num_processes": 2}, "low", "2 processes on a side"),
         (COMPARED, {"num_processes": 3}, "medium", "3 processes a side"),
         (COMPARED, {"num_processes": None, "num_seeds": 3}, "high", ""),
@@ -130,6 +130,12 @@ def sides(tmp_path: Path) -> tuple[list[Path], list[Path]]:
     return write_sides(tmp_path, changes=[1.0] * 9 + [1.1], process_sd=0.002)
 
 
+@pytest.mark.parametrize(("what", "axis"), [("GPU", "gpu"), ("CPU", "gpu"), ("board of the same GPU", "board")])
+def test_other_machines_are_set_side_by_side_along_what_differs(what: str, axis: str) -> None:
+    evidence = dataclasses.replace(COMPARED, other_machine=f"another {what}: a, b", is_judged=False)
+    assert f"perfsuite compare --across {axis} " in grade(evidence).action
+
+
 def test_five_interleaved_processes_of_one_quiet_machine_are_trusted(sides: tuple[list[Path], list[Path]]) -> None:
     comparison = compared(*sides)
     assert trust_of_comparison(comparison).grade == "high"
@@ -149,8 +155,16 @@ def test_sides_that_ran_one_after_the_other_are_not_fully_trusted(tmp_path: Path
 @pytest.mark.parametrize(
     ("hosts", "words", "command"),
     [
-        (("gpu-a", "gpu-b"), "the machines are not the same: no verdicts", "perfsuite compare --across gpu"),
-        (("gpu-a", "gpu-a"), "nothing could be judged; 2 processes on a side", "perfsuite ab"),
+        (
+            ("gpu-a", "gpu-b"),
+            "the machines are not the same: another host: gpu-a, gpu-b; 2 processes on a side",
+            "if it is one machine: perfsuite compare --ignore-host",
+        ),
+        (
+            ("gpu-a", "gpu-a"),
+            "nothing could be judged; 2 processes on a side",
+            "perfsuite ab --baseline PYTHON --candidate PYTHON -- TESTS",
+        ),
     ],
 )
 def test_what_cannot_be_judged_is_never_trusted(
