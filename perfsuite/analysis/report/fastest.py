@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.frames.device_names import short_device_names
 from perfsuite.analysis.frames.labels import PHASE_TITLES
 from perfsuite.analysis.frames.ratio_text import ratio_text
 from perfsuite.analysis.frames.speedup import time_ratio
@@ -28,6 +29,7 @@ def fastest_answer(figure_data: FigureData) -> Answer | None:
     cells = [cell for cell in cells if cell.workload["phase"] == phase]
     results = figure_data.results
     devices = {_device(results, cell) for cell in cells}
+    names = short_device_names(devices)
     by_gpu = len(devices) > 1
     rows = []
     winners: set[str] = set()
@@ -35,7 +37,7 @@ def fastest_answer(figure_data: FigureData) -> Answer | None:
     for model in dict.fromkeys(str(cell.workload["model"]) for cell in cells):
         best: dict[str, Cell] = {}
         for cell in (cell for cell in cells if cell.workload["model"] == model):
-            group = _device(results, cell) if by_gpu else cell.place
+            group = names[_device(results, cell)] if by_gpu else cell.place
             if group not in best or _images_per_second(cell) > _images_per_second(best[group]):
                 best[group] = cell
         if len(best) > 1:
