@@ -42,7 +42,7 @@ HEROES = {
     "five-runs": "speedup",
     "regression": "verdicts",
     "trainings": "accuracy",
-    "ten-environments": "across",
+    "ten-environments": "gpus",
     "foreign": "plain",
 }
 
@@ -135,7 +135,7 @@ def test_the_fastest_gpu_is_named_for_each_network_with_its_speed_over_the_next_
     (table,) = found.tables
     assert table.heads == ("", "fastest", "images/s", "times as fast as the next")
     for row, model in zip(table.rows, ("resnet18", "resnet34", "resnet50"), strict=True):
-        assert row[:2] == (model, "NVIDIA H100 80GB HBM3, torch 2.14.0+cu130")
+        assert row[:2] == (model, "H100, torch 2.14.0+cu130")
         assert re.fullmatch(r"1\.6\dx \(1\.6\d to 1\.\d\d\) NVIDIA GeForce RTX 4090", row[3])
 
 
@@ -154,7 +154,7 @@ def test_the_fastest_differs_by_network_where_it_does(tmp_path: Path) -> None:
     ]
     found = answer(gather(files), "Which GPU is the fastest?")
     assert found.lead == "the fastest GPU differs by network"
-    assert [row[1] for row in found.tables[0].rows] == ["Tesla T4", "NVIDIA H100 80GB"]
+    assert [row[1] for row in found.tables[0].rows] == ["T4", "H100"]
 
 
 def test_two_versions_of_torch_on_one_gpu_are_environments(tmp_path: Path) -> None:
