@@ -19,6 +19,10 @@ MAX_NARROW = 38
 """Characters of all columns together that a phone of 390 px shows in the small size."""
 
 
+MAX_NARROW_COLUMNS = 4
+"""Columns that fit beside another answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallTable:
     """A few rows of an answer; the first column names, the others are numbers.
@@ -62,6 +66,11 @@ class Answer:
     command: str = ""
     tone: str = "plain"
     target: str | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs the whole width on a large screen too."""
+        return any(len(table.heads) > MAX_NARROW_COLUMNS for table in self.tables)
 
 
 def first_lines(lines: list[str], num: int = MAX_NAMED + 2) -> list[str]:

@@ -8,9 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import place_columns
-from perfsuite.analysis.frames.labels import name_column, place_words
+from perfsuite.analysis.frames.labels import place_words
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.report.answers import Answer, SmallTable, small_table
+from perfsuite.analysis.report.short_names import short_names
 from perfsuite.formatting import duration, plural
 
 if TYPE_CHECKING:
@@ -60,14 +61,15 @@ def _times(figure_data: FigureData) -> dict[tuple[str, str], float]:
     foreign = frame[frame["model"].isna() & (frame["time_median_s"] > 0)]
     if foreign.empty:
         return {}
-    name, places = name_column(foreign), place_columns(foreign)
+    names = short_names(foreign["fullname"])
+    places = place_columns(foreign)
     wheres = [""] * len(foreign)
     if places:
         place = place_words(foreign)
         wheres = [place(row) for row in rows_of(foreign[places])]
     logs: dict[tuple[str, str], list[float]] = {}
-    for one, where, time_s in zip(foreign[name], wheres, foreign["time_median_s"].tolist(), strict=True):
-        logs.setdefault((str(one), where), []).append(math.log(time_s))
+    for one, where, time_s in zip(foreign["fullname"], wheres, foreign["time_median_s"].tolist(), strict=True):
+        logs.setdefault((names[one], where), []).append(math.log(time_s))
     return {key: math.exp(statistics.fmean(found)) for key, found in logs.items()}
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.labels import enumerate_words, workload_words
 from perfsuite.analysis.report.answers import Answer, sentence, small_table
+from perfsuite.analysis.report.short_names import short_names
 from perfsuite.analysis.report.trust import trust_sentence
 from perfsuite.analysis.verdicts.metric_verdict import percent
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
@@ -190,16 +191,15 @@ def _from_to(baseline: float | None, candidate: float | None, show: Callable[[fl
 
 
 def _namer(benchmarks: Sequence[BenchmarkVerdict]) -> Callable[[BenchmarkVerdict], str]:
-    """Return what names a benchmark: its workload without what all share, else the end of its name where unique."""
+    """Return what names a benchmark: its workload without what all share, else the end of its name."""
     workloads = [dataclasses.asdict(one.workload) for one in benchmarks if one.workload is not None]
     words = workload_words(pd.DataFrame(workloads), but=()) if workloads else None
-    ends = Counter(one.fullname.rsplit("::", 1)[-1] for one in benchmarks)
+    short = short_names(one.fullname for one in benchmarks)
 
     def name(one: BenchmarkVerdict) -> str:
         if one.workload is not None and words is not None:
             return words(dataclasses.asdict(one.workload))
-        end = one.fullname.rsplit("::", 1)[-1]
-        return end if ends[end] == 1 else one.fullname
+        return short[one.fullname]
 
     return name
 
@@ -223,6 +223,7 @@ def _context(comparison: Comparison) -> list[str]:
     old, new = sides.side(candidate=False), sides.side(candidate=True)
     parts = [f"{name} {after} vs {before}" for name, before, after in _differing(old, new)]
     machines = {process.machine.get("GPU") or process.machine.get("CPU") for process in sides.processes}
+    machines |= {one.environment["device"] for side in sides.trainings for one in side}
     parts += sorted(machine for machine in machines if machine is not None)
     parts += _num_in_words("run", len(new), len(old))
     return parts + _num_in_words("full training", len(sides.trainings[1]), len(sides.trainings[0]))

@@ -204,8 +204,21 @@ def _evidence_of_results(results: Results) -> Evidence:
         is_dirty=any(commit.endswith("+dirty") for commit in commits),
         num_seeds=_fewest_seeds_of_results(results),
         is_own=results.has_records,
+        marker=_marker(results),
     )
 
+
+def _marker(results: Results) -> str:
+    """Return the marker of the benchmarks that these results are of."""
+    comparisons = {pair.record.comparison for pair in results.pairs}
+    own = [marker for name, marker in MARKERS.items() if name in comparisons]
+    steps = [] if results.benchmarks.empty else ["step"]
+    markers = [*steps, *own] or ["step"]
+    return markers[0] if len(markers) == 1 else f'"{" or ".join(markers)}"'
+
+
+MARKERS = {"speedup": "interleaved", "overhead": "overhead"}
+"""Of interleaved pairs, by what they compare."""
 
 _PLACES = ("device", "cpu", "host", "torch", "commit")
 

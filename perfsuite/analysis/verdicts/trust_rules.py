@@ -77,7 +77,7 @@ def _more_processes(evidence: Evidence, num: int) -> str:
         return f"perfsuite ab --baseline PYTHON --candidate PYTHON{count}{tests}"
     if not evidence.is_own:
         return "run it again, into a file of its own: pytest --benchmark-json=run2.json"
-    return "run it 5 times, a file each: pytest benchmarks -m step --benchmark-json=run2.json"
+    return f"run it 5 times, a file each: pytest benchmarks -m {evidence.marker} --benchmark-json=run2.json"
 
 
 def _nothing(evidence: Evidence) -> Reason | None:
@@ -103,7 +103,7 @@ def _judged_nothing(evidence: Evidence) -> Reason | None:
 
 
 def _processes(evidence: Evidence) -> Reason | None:
-    if evidence.num_processes is None:
+    if evidence.num_processes is None or evidence.other_machine is not None:
         return None
     allowed, text = _of_sides(evidence.num_processes) if evidence.is_comparison else _of_runs(evidence)
     return None if allowed == "high" else Reason(grade=allowed, text=text, action=_more_processes(evidence, 0))
@@ -162,7 +162,7 @@ def _quick(evidence: Evidence) -> Reason | None:
     return Reason(
         grade="low",
         text="first answers (--perf-quick): fewer rounds and a shorter warm-up",
-        action="measure without --perf-quick: pytest benchmarks -m step --benchmark-json=run1.json",
+        action=f"measure without --perf-quick: pytest benchmarks -m {evidence.marker} --benchmark-json=run1.json",
     )
 
 

@@ -17,6 +17,7 @@ from perfsuite.analysis.frames.unmeasured import unmeasured
 from perfsuite.analysis.report.answers import small_table
 from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.report.page import _caption, _hero, render_page
+from perfsuite.analysis.report.short_names import short_names
 from perfsuite.analysis.report.speedups import saved_memory
 from perfsuite.analysis.report.summary import summarize
 from perfsuite.recipes import SMOKE
@@ -280,6 +281,20 @@ def test_a_small_table_leaves_out_empty_columns_and_counts_the_rows_that_it_does
     assert tables[0].rows == (("x", "1"),)
     assert more == ("and 1 more",)
     assert small_table(("", "a"), []) == ((), ())
+
+
+def test_a_name_is_as_short_as_it_can_be_without_being_that_of_another() -> None:
+    names = {
+        "a/test_x.py::test_one[a/b::c]": "test_one[a/b::c]",
+        "a/test_x.py::TestA::test_two": "TestA::test_two",
+        "a/test_x.py::TestB::test_two": "TestB::test_two",
+        "a/test_y.py::test_three": "test_y.py::test_three",
+        "a/test_z.py::test_three": "test_z.py::test_three",
+        "a/test_w.py::test_four": "a/test_w.py::test_four",
+        "b/test_w.py::test_four": "b/test_w.py::test_four",
+        "plain": "plain",
+    }
+    assert short_names(names) == names
 
 
 @pytest.mark.parametrize(

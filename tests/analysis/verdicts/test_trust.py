@@ -157,7 +157,7 @@ def test_sides_that_ran_one_after_the_other_are_not_fully_trusted(tmp_path: Path
     [
         (
             ("gpu-a", "gpu-b"),
-            "the machines are not the same: another host: gpu-a, gpu-b; 2 processes on a side",
+            "the machines are not the same: another host: gpu-a, gpu-b",
             "if it is one machine: perfsuite compare --ignore-host",
         ),
         (
@@ -239,6 +239,7 @@ def test_what_the_hardware_did_meanwhile_lowers_the_grade_of_results_and_of_comp
 def test_pairs_and_full_trainings_have_a_grade_of_their_own(write_result: Callable[..., Path]) -> None:
     pair = write_result(make_content([make_paired_entry(make_pair())]), "pair.json")
     assert results_grade(pair).in_words.startswith("low: one run")
+    assert "pytest benchmarks -m interleaved " in results_grade(pair).action
     seeds = [make_training(seed=seed, weights_sha256=str(seed)) for seed in range(3)]
     trainings = write_result(make_content([make_training_entry(one) for one in seeds]), "trainings.json")
     assert results_grade(trainings).grade == "high"
