@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.axis import Axis, ratio_limits
@@ -16,8 +15,9 @@ from perfsuite.analysis.figures.ratio_marks import (
 )
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import OTHER_PRECISION, precision_color
+from perfsuite.analysis.frames.change_text import speed_text
 from perfsuite.analysis.frames.labels import phase_rank, workload_words
-from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.ratio_text import ratio_of_row
 from perfsuite.analysis.frames.rows import is_known, rows_of
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.panels import Panel
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
-
-
-CLOSE_TO_1 = (0.5, 2.0)
-"""Between these a ratio is printed to a tenth of a percent, which two versions of torch may differ by."""
 
 
 def across_chart(figure_data: FigureData) -> Drawing | None:
@@ -47,7 +43,7 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
             continue
         speed = time_ratio.inverse()
         ratios.append(speed)
-        row = _row(entry, workloads.get(entry["label"]), speed)
+        row = _row(entry, workloads.get(entry["label"]), speed, speed_text(time_ratio))
         rows_by_environment.setdefault(entry["environment"], []).append(row)
     if not rows_by_environment:
         return None
@@ -112,33 +108,20 @@ def _order(workload: Workload | None) -> tuple[int, int]:
     return (0, 0) if workload is None else (workload["rank"], phase_rank(workload["phase"]))
 
 
-def _row(entry: Mapping[str, Any], workload: Workload | None, speed: Ratio) -> Row:
+def _row(entry: Mapping[str, Any], workload: Workload | None, speed: Ratio, words: str) -> Row:
     group, label, color = "", str(entry["label"]).rsplit("::", 1)[-1], OTHER_PRECISION
     if workload is not None:
         group, color = workload["network"], precision_color(workload["precision"])
         label = f"{workload['phase'].replace('_', ' ')} {workload['precision']}"
-    tip = f"{entry['label']} on {entry['environment']}: {_speed_words(speed)}"
+    tip = f"{entry['label']} on {entry['environment']}: {words}"
     if is_known(entry.get("memory_ratio")):
         tip += f"; {entry['memory_ratio']:.2f}x the peak memory"
     return Row(
         group=group,
         label=label,
-        value=ratio_text(speed, decimals=_decimals(speed.ratio), brief=True),
+        value=words,
         points=(ratio_point(speed, color=color, tip=tip, look="dot"),),
     )
-
-
-def _speed_words(speed: Ratio) -> str:
-    """Return `17.1x faster` or `1.25x slower`, in three significant digits, as a reader would say it."""
-    factor, word = (speed.ratio, "faster") if speed.ratio >= 1 else (1 / speed.ratio, "slower")
-    return f"{factor:.3g}x {word} ({ratio_text(speed, decimals=_decimals(speed.ratio))} the speed)"
-
-
-def _decimals(ratio: float) -> int:
-    """Return how many digits after the point show a ratio in three significant digits; one more close to 1."""
-    if CLOSE_TO_1[0] < ratio < CLOSE_TO_1[1]:
-        return 3
-    return max(0, 2 - math.floor(math.log10(1.0005 * ratio)))
 
 
 def _range_words(environment: str, rows: Sequence[Row]) -> str:
