@@ -143,7 +143,7 @@ def _panels(rows: Sequence[Row], axis: Axis) -> list[Panel]:
 
 
 def _legend(shown: Sequence[BenchmarkVerdict], *, has_processes: bool) -> list[Swatch]:
-    verdicts = {benchmark.verdict for benchmark in shown}
+    verdicts = {benchmark.time.verdict for benchmark in shown}
     legend = [
         Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
         for verdict in WORST_FIRST
@@ -190,10 +190,13 @@ def _row(benchmark: BenchmarkVerdict, label: str, processes: dict[bool, list[flo
     value = f"{percent(ratio)} [no interval]"
     if low is not None and high is not None:
         value = f"{percent(ratio)[:-1]} [{percent(low)[:-1]}, {percent(high)[:-1]}]%"
-    tip = f"{benchmark.fullname}: {benchmark.verdict}, {value}; {time.reason}"
-    point = Point(value=ratio, color=COLORS[benchmark.verdict], tip=tip, low=low, high=high)
+    memory = benchmark.memory
+    if memory is not None and memory.verdict == "regressed":
+        label = f"{label}, uses more memory"
+    tip = f"{benchmark.fullname}: time {time.verdict}, {value}; {time.reason}"
+    point = Point(value=ratio, color=COLORS[time.verdict], tip=tip, low=low, high=high)
     return Row(
-        label=f"{SYMBOLS[benchmark.verdict]} {label}",
+        label=f"{SYMBOLS[time.verdict]} {label}",
         value=value,
         points=(point, *_process_points(label, processes)),
     )

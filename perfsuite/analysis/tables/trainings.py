@@ -27,6 +27,7 @@ from perfsuite.analysis.tables.shared_columns import (
     warnings_column,
 )
 from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, ratio_column, shown, text_column
+from perfsuite.recipes import SMOKE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,6 +200,8 @@ def _difference(row: dict[str, Any]) -> str:
     if difference is None:
         return "-"
     verdict = "no worse" if row["non_inferior"] else "non-inferiority not shown"
+    if row["recipe"] == SMOKE.name:
+        verdict = NOT_JUDGED
     return f"{100 * difference:+.2f} (lower bound {_bound(row)}): {verdict}"
 
 
@@ -212,7 +215,13 @@ def difference_in_words(row: dict[str, Any]) -> str:
     return "{} [{}, {}]".format(*ends)
 
 
+NOT_JUDGED = "smoke: not judged"
+"""Of trainings on a small part of the images: their accuracy shows only that they learn."""
+
+
 def _non_inferior(row: dict[str, Any]) -> str:
+    if row["recipe"] == SMOKE.name:
+        return NOT_JUDGED
     return "shown" if row["non_inferior"] else "not shown"
 
 

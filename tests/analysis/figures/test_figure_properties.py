@@ -21,7 +21,7 @@ from perfsuite.analysis.figures.panels import panel_figure, whole_figure
 from perfsuite.analysis.figures.registry import FIGURES, build_chart, draw
 from perfsuite.analysis.figures.row_labels import MAX_LINES, distinct_labels, label_lines, without_common_beginning
 from perfsuite.analysis.figures.row_panel import MAX_PANELS, MAX_ROWS
-from perfsuite.analysis.figures.style import in_style
+from perfsuite.analysis.figures.style import WORSE, in_style
 from perfsuite.analysis.report.data import gather
 
 if TYPE_CHECKING:
@@ -213,6 +213,27 @@ def test_a_process_is_a_dot_of_its_own_beside_its_verdict(tmp_path: Path) -> Non
         expected += [medians[path][index] / mean for path in (*old, *new)]
     assert sorted(float(dot.get_xdata()[0]) for dot in dots) == pytest.approx(sorted(expected))
     assert sum("a process of the candidate" in text for text in marks.texts.values()) == 2 * len(new)
+
+
+def test_more_memory_is_no_slower_time(tmp_path: Path) -> None:
+    paths = [
+        [step_file(tmp_path / f"{side}{n}.json", run_id=f"{side}{n}", seed=n, models=["resnet18"]) for n in range(5)]
+        for side in ("old", "new")
+    ]
+    for path in paths[1]:
+        content = json.loads(path.read_text())
+        for entry in content["benchmarks"]:
+            entry["extra_info"]["perfsuite"]["metrics"]["peak_allocated_bytes"] *= 2
+        path.write_text(json.dumps(content))
+    figure_data = gather(paths[1], paths[0])
+    assert figure_data.comparison is not None
+    assert figure_data.comparison.count() == {"regressed": 6}
+    with in_style():
+        (panel,) = build_chart("verdicts", figure_data).panels
+        figure, _ = panel_figure(panel)
+    assert "uses more memory" in panel.finding
+    colors = {line.get_markerfacecolor() for line in figure.axes[0].get_lines() if line.get_markersize() == 6}
+    assert WORSE not in colors
 
 
 def test_an_environment_17_times_as_fast_is_drawn_where_it_is_on_a_logarithmic_axis(tmp_path: Path) -> None:
