@@ -87,6 +87,6 @@ def test_a_new_gpu_is_an_entry_for_memory_and_limits(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(GPUS, "t5", dataclasses.replace(GPUS["t4"], name="t5"))
-    for command in (["memory", "--gpu", "t5", "--model", "resnet18", "--precision", "fp32"], ["limits", "--gpu", "t5"]):
-        assert main(command) == 0
+    for command in ("memory", "limits"):
+        assert main([command, "--gpu", "t5", "--model", "resnet18", "--precision", "fp32"]) == 0
         assert "t5" in capsys.readouterr().out.lower()

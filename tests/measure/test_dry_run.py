@@ -51,7 +51,7 @@ def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: s
     """The measurement is the profiler's: the two share nothing but the network."""
     is_emulated = precision == "amp-fp16"  # and slow
     cpu = torch.device("cpu")
-    for gradients in ("freed", "kept"):
+    for gradients in ("freed",) if is_emulated and model != "resnet18" else ("freed", "kept"):
         workload = make_workload(
             model=model,
             precision=precision,
