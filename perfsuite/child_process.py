@@ -63,8 +63,21 @@ def started(command: list[str], *, held: int | None = None, **options: object) -
         if process is not None:
             if process.poll() is None:
                 kill(process)
-                process.wait()
+                _reap(process)
             running.discard(process)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was killed.
+
+    Not by `Popen.wait`: a signal that comes while the block waits can leave the lock of that object taken for good.
+    """
+    if sys.platform == "win32":
+        process.wait()
+        return
+    with contextlib.suppress(ChildProcessError):  # it was waited for when the signal came
+        _, status = os.waitpid(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
 
 
 def _first_in_child(mask: set[signal.Signals]) -> Callable[[], None]:
@@ -120,8 +133,29 @@ def signals_held(*names: str) -> Iterator[set[signal.Signals]]:
     if not hasattr(signal, "pthread_sigmask"):
         yield set()
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in names})
+    numbers = [signal.Signals(getattr(signal, name)) for name in names]
+    caught: list[int] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
-        yield {signal.Signals(number) for number in before}
+        with contextlib.ExitStack() as handlers:
+            # The mask is that of this thread alone. Another one takes the signal, and Python runs its handler here.
+            if threading.current_thread() is threading.main_thread():
+                _catch(numbers, caught, handlers)
+            yield {signal.Signals(number) for number in before}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in dict.fromkeys(caught):
+            signal.raise_signal(number)
+
+
+def _catch(numbers: list[signal.Signals], caught: list[int], handlers: contextlib.ExitStack) -> None:
+    """Note signals instead of acting on them, until the handlers are put back."""
+
+    def note(number: int, _: object) -> None:
+        caught.append(number)
+
+    for number in numbers:
+        handler = signal.getsignal(number)
+        if handler is not None and handler is not signal.SIG_IGN:
+            handlers.callback(signal.signal, number, handler)
+            signal.signal(number, note)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from generated_images import generated_parts, mirror_files, write_mirror
 
-from perfsuite.child_process import kill_running, running, started
+from perfsuite.child_process import kill_running, running, signals_held, started
 from perfsuite.workloads.images import load_image_set, make_image_set
 
 if TYPE_CHECKING:
@@ -269,6 +270,36 @@ def test_no_worker_of_an_import_is_left(numbers: tuple[signal.Signals, ...], tmp
         wait_for(lambda worker=worker: not is_running(int(worker)))  # type: ignore[misc]
     assert "Traceback" not in error
     assert process.returncode in {*(-number for number in numbers), 130}
+
+
+def test_a_signal_that_another_thread_takes_is_held_too() -> None:
+    """The mask of signals is a thread's own: libraries have threads that take what this one holds."""
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    seen: list[str] = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("handled"))
+    try:
+        with signals_held("SIGTERM"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+            seen.append("end of the block")
+        assert seen == ["end of the block", "handled"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        end.set()
+        other.join()
+
+
+def test_a_signal_in_the_midst_of_a_wait_leaves_no_process_and_waits_for_none() -> None:
+    """What `Popen.wait` does between taking its lock and the next line may be the last that it does."""
+    begun = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt), started(["sleep", "600"]) as process:
+        process._waitpid_lock.acquire()  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < PATIENCE_S
+    assert not is_running(process.pid)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_signal_while_a_process_is_started_is_neither_lost_nor_loses_the_process() -> None:
