@@ -55,8 +55,8 @@ def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: s
         workload = make_workload(
             model=model,
             precision=precision,
-            batch_size=1 if is_emulated else 8,
-            image_size=16 if is_emulated else 32,
+            batch_size=2 if is_emulated else 8,
+            image_size=8 if is_emulated else 32,
             gradients=gradients,
             device_type="cpu",
         )
