@@ -126,20 +126,23 @@ def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:
 def _caption(finding: str) -> tuple[str, str]:
     """Return what a figure shows as one line, and the rest of it.
 
-    The line ends with a sentence, or else with a part of one; a single part that is longer stays whole.
+    The line ends with a sentence, or else with a part of one or of a list; a single part that is longer stays whole.
     """
-    ends = [found.end() for found in _SENTENCE_END.finditer(finding)] or [
-        found.end() for found in _PART_END.finditer(finding)
-    ]
-    fitting = [end for end in ends if end <= MAX_CAPTION]
-    if len(finding) <= MAX_CAPTION or not ends:
+    if len(finding) <= MAX_CAPTION:
         return finding, ""
-    end = max(fitting, default=min(ends))
-    return finding[:end].strip().rstrip(";"), finding[end:].strip()
+    for pattern in (_SENTENCE_END, _PART_END, _LIST_END):
+        fitting = [found.end() for found in pattern.finditer(finding) if found.end() <= MAX_CAPTION]
+        if fitting:
+            end = max(fitting)
+            line = finding[:end].rstrip(";,")
+            return (f"{line} ..." if pattern is _LIST_END else line), finding[end:].strip()
+    return finding, ""
 
 
 _SENTENCE_END = re.compile(r"[.!?](?= [A-Z])")
 _PART_END = re.compile(r";(?= )")
+_LIST_END = re.compile(r",(?= )(?![^\[(]*[\])])")
+"""A comma that is in no brackets: those hold the ends of an interval."""
 
 
 def _drawing(drawing: Drawing, counter: Any) -> dict[str, Any]:

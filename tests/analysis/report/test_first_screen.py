@@ -304,6 +304,11 @@ def test_a_name_is_as_short_as_it_can_be_without_being_that_of_another() -> None
         (f"{'a' * 60}. {'B' * 60}. {'C' * 60}.", f"{'a' * 60}. {'B' * 60}.", f"{'C' * 60}."),
         (f"{'a' * 100}; {'b' * 60}.", "a" * 100, f"{'b' * 60}."),
         ("a" * 200, "a" * 200, ""),
+        (
+            f"{'a' * 80} 1x [1, 2], {'b' * 20} 1x [{'1' * 40}, 2].",
+            f"{'a' * 80} 1x [1, 2] ...",
+            f"{'b' * 20} 1x [{'1' * 40}, 2].",
+        ),
     ],
 )
 def test_a_caption_is_one_line_and_the_rest_is_folded(finding: str, line: str, more: str) -> None:
