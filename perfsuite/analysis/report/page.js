@@ -64,12 +64,15 @@
     svg.addEventListener("blur", hide);
   }
 
-  // Tables: a number, a time with its unit, h:mm:ss or text, by what stands in the cell.
+  // Tables: a number, a time with its unit, h:mm:ss, a change of speed or text, by what stands in the cell.
   const UNITS = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
   const keyOf = (text) => {
     const clock = /^(\d+):(\d\d):(\d\d)$/.exec(text);
     if (clock) return +clock[1] * 3600 + +clock[2] * 60 + +clock[3];
-    const number = /^([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:x|%)?(?: (ns|us|ms|s))?(?=$|[\s\[(])/i.exec(text);
+    const change = /^([\d,.]+)x (faster|slower)/.exec(text);
+    if (change) return change[2] === "faster" ? +change[1].replaceAll(",", "") : 1 / +change[1].replaceAll(",", "");
+    if (/^(same within|open|baseline)\b/.test(text)) return 1;
+    const number = /^~?([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:x|%)?(?: (ns|us|ms|s))?(?=$|[\s\[(])/i.exec(text);
     return number ? parseFloat(number[1].replaceAll(",", "")) * (UNITS[number[2]] || 1) : null;
   };
   const sort = (table, column, direction) => {

@@ -7,6 +7,7 @@ To have both: `apt-get install chromium` (Debian's package; playwright's own bro
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import make_content
+from builders import ENVIRONMENT, make_content
 from report_builders import hostile_file, plain_file, step_file, training_epochs
 from report_pages import PAGES
 from simulated import write_sides
@@ -115,6 +116,38 @@ def test_a_click_on_a_heading_sorts_numbers_as_numbers_both_ways(visit: Visit, r
     button.press("Enter")
     assert values() == sorted(values(), reverse=True)
     assert table.locator("th[aria-sort]").count() == 1
+
+
+def test_changes_of_speed_and_approximate_numbers_are_sorted_by_what_they_say(visit: Visit, tmp_path: Path) -> None:
+    factors = {"Tesla T4": 1.0, "NVIDIA H100 80GB": 0.1, "NVIDIA L4": 1.6}
+    files = []
+    for index, (name, factor) in enumerate(factors.items()):
+        path = tmp_path / f"{index}.json"
+        environment = dataclasses.replace(ENVIRONMENT, device=name, gpu=name)
+        files.append(
+            step_file(path, environment=environment, run_id=name, seed=index, models=["resnet18"], factor=factor)
+        )
+    target = tmp_path / "page.html"
+    assert main(["report", *map(str, files), "-o", str(target)]) == 0
+    page = visit.open(target)
+    table = page.locator("#gpus table").first
+    table.get_by_role("button", name="largest batch").click()
+    heads = table.locator("th").all_inner_texts()
+    column = next(index for index, head in enumerate(heads, 1) if "largest" in head)
+    cells = table.locator(f"tbody tr td:nth-child({column})").all_inner_texts()
+    batches = [float(text.strip("~").replace(",", "")) for text in cells if text != "-"]
+    assert batches == sorted(batches)
+    page.locator("#across details").evaluate_all("found => found.forEach(one => { one.open = true; })")
+    across = page.locator("#across table").first
+    for name, word in (("H100: speed", "faster"), ("L4: speed", "slower")):
+        across.get_by_role("button", name=name).click()
+        heads = across.locator("th").all_inner_texts()
+        column = next(index for index, head in enumerate(heads, 1) if name in head)
+        cells = across.locator(f"tbody tr td:nth-child({column})").all_inner_texts()
+        assert all(word in text for text in cells)
+        values = [float(text.partition("x")[0]) for text in cells]
+        assert values == sorted(values, reverse=word == "slower")
+        assert len(set(values)) > 1
 
 
 def test_a_filter_leaves_the_rows_that_hold_every_word(visit: Visit, report: Path) -> None:
