@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from perfsuite.commands.parser import Parser
 
 
+DEFAULT_FAIL_ON = "regressed,missing,unjudged"
+DEFAULT_MIN_EFFECT, DEFAULT_ALPHA, DEFAULT_MARGIN = "2%", "0.05", "1"
+
+
 def add_options(command: Parser) -> None:
     """Add the options of the command `compare`."""
     command.description = (
@@ -117,7 +121,7 @@ def add_judging(command: argparse.ArgumentParser) -> None:
     add_thresholds(command)
     command.add_argument(
         "--fail-on",
-        default="regressed,missing,unjudged",
+        default=DEFAULT_FAIL_ON,
         metavar="LIST",
         help="what ends with status 1, separated by commas: failed: the candidate recorded that a benchmark failed, "
         "ran out of memory or was interrupted, in a larger share of its processes than the baseline; regressed: the "
@@ -130,11 +134,15 @@ def add_judging(command: argparse.ArgumentParser) -> None:
 
 def add_thresholds(command: argparse.ArgumentParser) -> None:
     """Add the options that say what counts as a change."""
-    command.add_argument("--min-effect", default="2%", metavar="X", help="what counts as a change; default: 2%%")
-    command.add_argument("--alpha", default="0.05", metavar="P", help="chance of any false verdict; default: 0.05")
+    command.add_argument(
+        "--min-effect", default=DEFAULT_MIN_EFFECT, metavar="X", help="what counts as a change; default: 2%%"
+    )
+    command.add_argument(
+        "--alpha", default=DEFAULT_ALPHA, metavar="P", help="chance of any false verdict; default: 0.05"
+    )
     command.add_argument(
         "--accuracy-margin",
-        default="1",
+        default=DEFAULT_MARGIN,
         metavar="POINTS",
         help="the smallest loss of a full training's accuracy that counts, in points of a percent; default: 1",
     )
@@ -279,7 +287,26 @@ def _explain(comparison: Comparison, options: argparse.Namespace) -> int:
     return 0
 
 
+JUDGING_OPTIONS = {
+    "--fail-on": ("fail_on", DEFAULT_FAIL_ON),
+    "--min-effect": ("min_effect", DEFAULT_MIN_EFFECT),
+    "--alpha": ("alpha", DEFAULT_ALPHA),
+    "--accuracy-margin": ("accuracy_margin", DEFAULT_MARGIN),
+    "--thresholds": ("thresholds", None),
+    "--explain": ("explain", None),
+    "--ignore-host": ("ignore_host", False),
+}
+"""Options of verdicts, which environments side by side have none of, with their attribute and default."""
+
+
 def _across(options: argparse.Namespace) -> int:
+    given = [
+        option
+        for option, (name, default) in JUDGING_OPTIONS.items()
+        if getattr(options, name) not in {default, "never"}  # --fail-on never is what it does
+    ]
+    if given:
+        raise InvalidChoiceError(f"{', '.join(given)}: --across gives no verdicts; leave one of them out")
     choice = read_choice(options)
     if choice.only or options.sort == "verdict":
         option = "--only" if choice.only else "--sort verdict"

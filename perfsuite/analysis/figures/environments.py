@@ -37,9 +37,11 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
     workloads = _workloads(figure_data.results)
     rows_by_environment: dict[str, list[Row]] = {}
     ratios: list[Ratio] = []
+    num_without = 0
     for entry in sorted(found.changes, key=lambda entry: _order(workloads.get(entry["label"]))):
         time_ratio = ratio_of_row(entry, "ratio")
         if time_ratio is None:
+            num_without += 1
             continue
         speed = time_ratio.inverse()
         ratios.append(speed)
@@ -50,13 +52,13 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
     all_rows = [row for rows in rows_by_environment.values() for row in rows]
     limits, scale = ratio_limits(drawn_values(all_rows), 0.1)
     logarithmic = ", logarithmic" if scale == "log ratio" else ""
+    names = found.short_names
     axis = Axis(
-        label=f"speed / speed on the first (above 1: faster), x{logarithmic}; {processes_of(ratios)}",
+        label=f"speed / the baseline's (above 1: faster), x{logarithmic}; {processes_of(ratios)}",
         limits=limits,
         reference=1.0,
         scale=scale,
     )
-    names = found.short_names
     baseline = names[found.baseline]
     panels: list[Panel] = []
     ranges = []
@@ -67,15 +69,21 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
             panels += rows_panels(name, f"Speed on {name} against {baseline}", rows, axis)
             ranges.append(_range_words(name, rows))
     drawn, not_drawn = drawn_panels(panels)
+    colors = {point.color for row in all_rows for point in row.points}
     precisions = sorted({workload["precision"] for workload in workloads.values()})
-    legend = [Swatch(label=name, color=precision_color(name), look="point") for name in precisions]
+    legend = [
+        Swatch(label=name, color=precision_color(name), look="point")
+        for name in precisions
+        if precision_color(name) in colors
+    ]
+    unmatched = [f"{num_without} that only one of two environments measured are not drawn"] if num_without else []
     return Drawing(
         kind="across",
         title=f"Speed against {baseline}{bracket_words(ratios)}",
         finding=f"Against {baseline}: {'; '.join(ranges)}.",
         panels=drawn,
         legend=(*legend, *bracket_legend(ratios)),
-        notes=("no verdicts: the sides differ in machine or version on purpose", *not_drawn),
+        notes=("no verdicts: the sides differ in machine or version on purpose", *unmatched, *not_drawn),
     )
 
 

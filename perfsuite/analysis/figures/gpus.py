@@ -33,7 +33,7 @@ def gpus_chart(figure_data: FigureData) -> Drawing | None:
         return None
     panels: list[Panel] = []
     findings = []
-    has_thin = False
+    all_rows: list[Row] = []
     for network, cells in by_network(steps).items():
         by_place: dict[str, list[Cell]] = {}
         for cell in cells:
@@ -43,16 +43,22 @@ def gpus_chart(figure_data: FigureData) -> Drawing | None:
         used = [_fastest(members) for members in by_place.values()]
         axis = Axis(label=f"images/s; {n_words(used)}", limits=(0, upper_limit(drawn_values(rows))))
         panels += rows_panels(network, "Images a second", rows, axis)
-        has_thin |= any(bar.thin for row in rows for bar in row.bars)
+        all_rows += rows
         findings.append(f"{network}: {rows[0].label} {rows[0].value}")
     drawn, not_drawn = drawn_panels(panels)
-    precisions = list(dict.fromkeys(cell.workload["precision"] for cell in steps))
+    has_thin = any(bar.thin for row in all_rows for bar in row.bars)
+    drawn_colors = {bar.color for row in all_rows for bar in row.bars}
+    precisions = dict.fromkeys(_precision(cell) for cell in steps)
     return Drawing(
         kind="gpus",
         title="Images a second of a whole training step, each GPU at its fastest precision",
         finding=f"The fastest: {enumerate_words(findings)}.",
         panels=drawn,
-        legend=tuple(Swatch(label=name, color=precision_color(name)) for name in precisions),
+        legend=tuple(
+            Swatch(label=name, color=precision_color(name))
+            for name in precisions
+            if precision_color(name) in drawn_colors
+        ),
         notes=(*(["thin: FP32 on the same GPU"] if has_thin else []), *not_drawn),
     )
 

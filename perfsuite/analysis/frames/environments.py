@@ -229,4 +229,18 @@ def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[st
     values = {name: {str(place[name]) for place in places} for name in checked if name not in known}
     if "board" in values:  # files of before boards were recorded are of any
         values["board"] = {str(place["board"]) for place in places if is_known(place["board"])}
-    return [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
+    notes = [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
+    return [*notes, *(_machines_together(places) if "board" not in axes else [])]
+
+
+def _machines_together(places: Sequence[Environment]) -> list[str]:
+    """Return a note for each GPU that several machines have, which are one environment unless `board` is an axis."""
+    hosts: dict[str, set[str]] = {}
+    for place in places:
+        if is_known(place["device"]) and is_known(place["host"]):
+            hosts.setdefault(str(place["device"]), set()).add(str(place["host"]))
+    return [
+        f"{device} of {len(names)} machines taken together: host {', '.join(sorted(names))}; --across gpu,board"
+        for device, names in hosts.items()
+        if len(names) > 1
+    ]

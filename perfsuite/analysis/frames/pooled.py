@@ -76,14 +76,15 @@ def _pooled(rows: Sequence[Row]) -> Row:
         return {**rows[0], "num_processes": 1, "process_margin_ratio": None}
     found = {name: _pooled_value([row[name] for row in rows]) for name in rows[0]}
     medians = [row["time_median_s"] for row in rows]
+    margin = None
     if all(is_known(time) and time > 0 for time in medians):
         found["time_median_s"] = geometric_mean(pd.Series(medians))
         found["images_per_second"] = rows[0]["batch_size"] / found["time_median_s"]
-        found["process_margin_ratio"] = margin_over_processes(medians)
+        margin = margin_over_processes(medians)
     found["num_rounds"] = sum(int(row["num_rounds"]) for row in rows if is_known(row["num_rounds"]))
     found["time_margin_ratio"] = None
     found["file"] = plural(len({row["file"] for row in rows}), "file")
-    return {"process_margin_ratio": None, **found, "num_processes": len(rows)}
+    return {**found, "num_processes": len(rows), "process_margin_ratio": margin}
 
 
 def _pooled_value(values: Sequence[Any]) -> Any:

@@ -126,7 +126,8 @@ def time_ratio(
     """Return the time of one side over the other's, and the rows it is computed from.
 
     All other numbers of a row must be of these too. Over processes where there are two or more that have both sides,
-    or two or more a side; else of one run, with the noise floor of the machine where it is known.
+    or two or more a side; of one run that has both, or where each side has one, with the noise floor of the machine
+    where it is known; of one run against several the ratio of geometric means, of which no interval is known.
 
     Args:
         numerator: Rows of `results.benchmarks`, with their numbers in the column `row`.
@@ -140,9 +141,12 @@ def time_ratio(
     paired = len(both) > 1
     if paired:
         top, bottom = top.loc[both], bottom.loc[both]
-    elif min(len(top), len(bottom)) < 2:  # noqa: PLR2004 - a variance needs two
-        top, bottom = (side.loc[both] if len(both) else side.iloc[:1] for side in (top, bottom))
+    elif len(both) == 1:
+        top, bottom = top.loc[both], bottom.loc[both]
         return top, bottom, _of_one_run(top, bottom, results)
+    elif min(len(top), len(bottom)) < 2:  # noqa: PLR2004 - a variance needs two
+        ratio = geometric_mean(top["time_median_s"]) / geometric_mean(bottom["time_median_s"])
+        return top, bottom, bare_ratio(ratio)
     rounds = [_rounds(side, results) for side in (top, bottom)]
     pooled = None if rounds[0] is None or rounds[1] is None else (rounds[0], rounds[1])
     return top, bottom, ratio_over_processes(_medians(top), _medians(bottom), paired=paired, rounds=pooled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,10 @@ def panel_svg(panel: Panel, prefix: str) -> str:
         panel: What to draw.
         prefix: Makes ids unique in the page.
     """
-    with style.in_style(text_as_text=True):
+    with style.in_style(text_as_text=True), warnings.catch_warnings():
         figure, marks = panel_figure(panel)
         stream = io.BytesIO()
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font lacks is set by the reader's own font
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ET.fromstring(stream.getvalue())  # noqa: S314 - matplotlib's own output
     used = _references(root)

@@ -272,8 +272,4 @@ def _speed_notes(entries: Sequence[Entry], key: str, *, more: str = MORE_STEPS) 
 
 
 def _n_words(found: Across) -> str:
-    words = f"n: processes of {' / '.join(found.environments)}"
-    nums = {(entry["num_baseline"], entry["num_candidate"]) for entry in found.changes if entry["ratio"] is not None}
-    if (1, 1) in nums and len(nums) > 1:
-        return f"{words}; where an environment has one, it is compared with one of the baseline"
-    return words
+    return f"n: processes of {' / '.join(found.environments)}"

@@ -54,9 +54,8 @@ def held_tables(results: Results) -> list[str]:
     from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs  # brings pandas, which help texts do without
 
     held = [] if results.benchmarks.empty else ["steps"]
-    if results.has_records:
-        held += [name for name in COMPARISONS if has_pairs(results, name)]
-        held += ["accuracy"] if results.trainings else []
+    held += [name for name in COMPARISONS if has_pairs(results, name)]
+    held += ["accuracy"] if results.trainings else []
     return held or ["steps"]
 
 
@@ -76,7 +75,8 @@ def build_table(name: str, results: Results, **choices: Any) -> Table:
     from perfsuite.analysis.tables.steps import no_steps_table, plain_table
 
     kind = choose(TABLES, name, kind="table")
-    if not results.has_records:
+    has_others = bool(results.pairs or results.trainings)
+    if not results.has_records and (kind.needs_steps or not has_others):
         return plain_table(results)
     if kind.needs_steps and results.benchmarks.empty:
         return no_steps_table(results)

@@ -14,6 +14,7 @@ from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     cell_columns,
+    cell_keys,
     distinguishing_columns,
     is_pooled,
     notes_of,
@@ -22,7 +23,7 @@ from perfsuite.analysis.tables.shared_columns import (
     without,
 )
 from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, shown, text_column
-from perfsuite.formatting import duration
+from perfsuite.formatting import duration, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,9 +83,10 @@ def steps_table(results: Results) -> Table:
         warnings_column(frame),
     )
     legend = noise_notes(frame) if "noise_measured" in frame else []
+    left_out = {"name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent"}
     return Table(
         title=f"Training steps{shared_in_words(frame)}",
-        frame=without(frame, ("name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent")),
+        frame=without(frame, tuple(left_out - set(cell_keys(frame)))),
         columns=columns,
         legend=(*pooled_legend(frame), *legend, *other_tables(results)),
         notes=(*consistency_findings(results), *notes_of(results)),
@@ -117,7 +119,7 @@ def plain_table(results: Results) -> Table:
     else:
         left_out += WORKLOAD_COLUMNS
     return Table(
-        title=f"{len(frame)} benchmarks{shared_in_words(frame)}",
+        title=f"{plural(len(frame), 'benchmark')}{shared_in_words(frame)}",
         frame=without(frame, tuple(left_out)),
         columns=shown(
             *distinguishing_columns(frame),

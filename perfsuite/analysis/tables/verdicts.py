@@ -66,7 +66,7 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
     what = "all benchmarks" if len(rows) == len(comparison.benchmarks) else "all that are shown"
     shared = [f"{what}: {shared_reason}"] if shared_reason is not None else []
     return Table(
-        title=_headline(comparison),
+        title=_headline(comparison, by_change=choice.sort in {"verdict", "change"}),
         frame=rows,
         columns=columns if rows else (),
         notes=(*shared, *comparison.notes),
@@ -111,12 +111,13 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
     return lines
 
 
-def _headline(comparison: Comparison) -> str:
+def _headline(comparison: Comparison, *, by_change: bool) -> str:
     counts = counts_in_words(one.verdict for one in comparison.benchmarks) or "nothing to compare"
     sides = [len(comparison.sides.side(candidate=candidate)) for candidate in (False, True)]
     seen = any(one.time.ratio is not None for one in comparison.benchmarks)
     if seen and comparison.typical is not None and min(sides) < MIN_PROCESSES:
-        counts = f"too few runs for verdicts, largest changes first: {counts}"
+        order = ", largest changes first" if by_change else ""
+        counts = f"too few runs for verdicts{order}: {counts}"
     baseline, candidate = (plural(num, "process") for num in sides)
     return f"{counts}; {candidate} of the candidate against {baseline} of the baseline"
 
@@ -224,7 +225,7 @@ def comparison_rows(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Tab
     kinds = {"benchmark": benchmarks, "training": trainings}
     names = dict.fromkeys(name for rows in kinds.values() for row in rows for name in row)
     rows = [{"kind": kind, **dict.fromkeys(names), **row} for kind, of_kind in kinds.items() for row in of_kind]
-    return Table(title=_headline(comparison), frame=rows, columns=())
+    return Table(title=_headline(comparison, by_change=True), frame=rows, columns=())
 
 
 def comparison_markdown(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> str:

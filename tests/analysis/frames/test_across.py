@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from builders import ENVIRONMENT, make_content, make_entry, make_record, make_workload
+from report_builders import h100, step_file, t4
 from simulated import write_sides
 
 from perfsuite.analysis.frames.environments import across
@@ -75,8 +76,8 @@ def test_more_than_two_machines_give_a_pivot(files: dict[str, Path]) -> None:
     for expected in (
         "A10",
         "H100",
-        "2.50x faster (",
-        "10.0x faster (",
+        "2.50x faster [no interval]",  # of two runs against one
+        "10.0x faster [no interval]",
         "AMP vs FP32, in each environment",
         "spread within one run",
     ):
@@ -84,6 +85,55 @@ def test_more_than_two_machines_give_a_pivot(files: dict[str, Path]) -> None:
     lines = [line for line in text.splitlines() if line.startswith("resnet18 fp32 train_step b128")]
     assert len(lines) == 1
     assert any(note.startswith("torch differs too: 2.13.0+cu130, 2.15.0") for note in found.notes)
+
+
+def test_all_runs_of_a_side_count_where_the_other_has_one(tmp_path: Path) -> None:
+    factors = {"r0": 1.0, "r1": 1.2, "r2": 1.2}
+    old = [
+        step_file(tmp_path / f"{name}.json", run_id=name, seed=n, models=["resnet18"], factor=factor)
+        for n, (name, factor) in enumerate(factors.items())
+    ]
+    new = step_file(tmp_path / "new.json", run_id="new", seed=9, models=["resnet18"], environment=h100(), factor=0.5)
+    for order in (old, old[::-1]):
+        found = across(order, [new], ["gpu"])
+        for entry in found.changes:
+            medians = [
+                np.median(one["stats"]["data"])
+                for path in (*old, new)
+                for one in json.loads(path.read_text())["benchmarks"]
+                if one["fullname"] == entry["fullname"]
+            ]
+            expected = medians[3] / np.exp(np.mean(np.log(medians[:3])))
+            assert entry["ratio"] == pytest.approx(expected)
+            assert entry["ratio_low"] is None
+            assert (entry["num_baseline"], entry["num_candidate"]) == (3, 1)
+        (mean,) = (group for group in found.groups if group["by"] == "all")
+        assert mean["ratio"] == pytest.approx(np.exp(np.mean([np.log(entry["ratio"]) for entry in found.changes])))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--fail-on", "regressed"), ("--alpha", "0.01"), ("--explain", "x"), ("--thresholds", "none.toml")],
+)
+def test_an_option_of_verdicts_is_refused_side_by_side(
+    option: str, value: str, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = ["--baseline", str(files["t4"]), "--candidate", str(files["h100"])]
+    assert main(["compare", *sides, "--across", "gpu", option, value]) == 2
+    if option != "--thresholds":  # that the file is missing is said first
+        assert f"{option}: --across gives no verdicts" in capsys.readouterr().err
+
+
+def test_machines_of_one_gpu_that_are_taken_together_are_named(tmp_path: Path) -> None:
+    paths = []
+    for n, (host, environment) in enumerate((("ha", t4()), ("hb", t4()), ("hc", h100()))):
+        path = step_file(tmp_path / f"{n}.json", run_id=f"m{n}", seed=n, models=["resnet18"], environment=environment)
+        content = json.loads(path.read_text())
+        content["machine_info"]["node"] = host
+        path.write_text(json.dumps(content))
+        paths.append(path)
+    found = across(paths[:2], paths[2:], ["gpu"])
+    assert any("of 2 machines taken together: host ha, hb" in note for note in found.notes)
 
 
 def test_both_axes_name_environments_by_both(files: dict[str, Path]) -> None:

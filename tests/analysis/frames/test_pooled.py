@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from report_builders import h100, step_file
+from builders import make_content
+from report_builders import h100, plain_file, step_file
 from scipy import stats
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.frames.pooled import first_rows, pooled_benchmarks
 from perfsuite.analysis.frames.results import collect
@@ -55,6 +57,35 @@ def test_by_file_every_run_has_its_own_row(files: list[Path], capsys: pytest.Cap
     assert all(text.count(path.name) == 18 for path in files)
     assert main(["collect", *map(str, files)]) == 0
     assert not any(path.name in capsys.readouterr().out for path in files)
+
+
+def test_two_series_of_runs_are_two_rows_a_cell_in_every_format(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [
+        step_file(tmp_path / f"{name}-{n}.json", run_id=f"{name}{n}", seed=n, models=["resnet18"])
+        for name in ("old", "new")
+        for n in range(2)
+    ]
+    for form in ("terminal", "markdown", "csv", "json"):
+        assert main(["collect", *map(str, paths), "--format", form]) == 0
+        text = capsys.readouterr().out
+        assert "series" in text
+        assert "old" in text
+        assert "new" in text
+    assert main(["report", *map(str, paths), "-o", str(tmp_path / "page.html")]) == 0
+
+
+def test_a_foreign_file_hides_no_training_and_no_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainings = tmp_path / "trainings.json"
+    trainings.write_text(json.dumps(make_content([make_training_entry(make_training())])))
+    foreign = plain_file(tmp_path / "foreign.json", ["test_x"])
+    assert main(["collect", str(trainings), str(foreign)]) == 0
+    out = capsys.readouterr().out
+    assert "test_x" in out
+    assert "resnet18" in out
+    assert main(["collect", str(trainings), str(foreign), "--table", "accuracy"]) == 0
+    assert "resnet18" in capsys.readouterr().out
 
 
 def test_a_warning_of_some_runs_says_of_how_many(files: list[Path]) -> None:
