@@ -134,5 +134,5 @@ def _row(entry: Mapping[str, Any], workload: Workload | None, speed: Ratio, word
 
 def _range_words(environment: str, rows: Sequence[Row]) -> str:
     ends = sorted(rows, key=lambda row: row.points[0].value)
-    texts = [f"{row.points[0].value:.3g}x ({row.group} {row.label})".replace("( ", "(") for row in (ends[0], ends[-1])]
+    texts = [f"{row.points[0].value:.3g}x ({row.name})" for row in (ends[0], ends[-1])]
     return f"{environment} {' to '.join(dict.fromkeys(texts))} the speed"

@@ -76,7 +76,7 @@ def plain_chart(figure_data: FigureData) -> Drawing | None:
     return Drawing(
         kind="plain",
         title=f"Median times of {plural(len(slowest), 'benchmark')}",
-        finding=f"The slowest: {f'{slow.group} {slow.label}'.strip()}, {slow.value}.",
+        finding=f"The slowest: {slow.name}, {slow.value}.",
         panels=kept,
         notes=(*notes, *not_drawn),
     )

@@ -187,7 +187,7 @@ def _light_row(cell: Cell) -> Row:
 
 
 def _named(row: Row) -> str:
-    return f"{row.value} ({f'{row.group} {row.label}'.strip()})"
+    return f"{row.value} ({row.name})"
 
 
 def telemetry_chart(figure_data: FigureData) -> Drawing | None:

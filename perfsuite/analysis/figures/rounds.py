@@ -70,7 +70,7 @@ def rounds_chart(figure_data: FigureData) -> Drawing | None:
     return Drawing(
         kind="rounds",
         title="How rounds are spread around the median of their process",
-        finding=f"The widest upper tail: {f'{widest.group} {widest.label}'.strip()}, {widest.value} of its median.",
+        finding=f"The widest upper tail: {widest.name}, {widest.value} of its median.",
         panels=drawn,
         legend=tuple(Swatch(label=name, color=precision_color(name)) for name in precisions),
         notes=(

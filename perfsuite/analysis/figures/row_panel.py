@@ -59,6 +59,11 @@ class Row:
     points: tuple[Point, ...] = ()
     shape: Shape | None = None
 
+    @property
+    def name(self) -> str:
+        """Its group and its label, where it is named alone."""
+        return f"{self.group} {self.label}".strip()
+
 
 def rows_panels(
     title: str, what: str, rows: Sequence[Row], axis: Axis, *, in_columns: bool = False
@@ -111,7 +116,7 @@ def drawn_panels(panels: Sequence[Panel]) -> tuple[tuple[Panel, ...], tuple[str,
 
 def rows_words(rows: Sequence[Row], most: int = 6) -> str:
     """Return rows in words, the first of them where there are many."""
-    words = ", ".join(" ".join(part for part in (row.group, row.label, row.value) if part) for row in rows[:most])
+    words = ", ".join(f"{row.name} {row.value}" for row in rows[:most])
     return words if len(rows) <= most else f"{words} and {len(rows) - most} more"
 
 
