@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perfsuite.analysis.figures.axis import Axis, spread_limits
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Point
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
-from perfsuite.analysis.figures.style import INK
+from perfsuite.analysis.figures.style import INK, MUTED
 from perfsuite.analysis.figures.verdicts import COLORS
 from perfsuite.analysis.frames.labels import span
 from perfsuite.analysis.frames.training_words import points
@@ -19,12 +21,15 @@ from perfsuite.analysis.verdicts.verdict_words import SYMBOLS, counts_in_words
 from perfsuite.formatting import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.statistics.accuracy import AccuracyChange
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
 
 
 def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
-    """Draw candidate minus baseline in points with 95% intervals, the worst verdicts first."""
+    """Draw candidate minus baseline in points with 95% intervals, and each seed as a dot; the worst verdicts first."""
     if figure_data.comparison is None:
         return None
     found = figure_data.comparison.trainings
@@ -56,6 +61,7 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
                 for verdict in WORST_FIRST
                 if any(one.accuracy.verdict == verdict for one in known)
             ),
+            *_seed_legend([one.accuracy.details for one in known if one.accuracy.details is not None]),
             Swatch(label=f"margin: {points(found.margin)} lower", color=INK, look="dashed"),
         ),
         notes=(
@@ -64,6 +70,21 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
         ),
         forest=forest,
     )
+
+
+def _seed_legend(changes: Sequence[AccuracyChange]) -> list[Swatch]:
+    dotted = [one for one in changes if _has_several_seeds(one)]
+    legend = []
+    if any(one.is_paired for one in dotted):
+        legend.append(Swatch(label="a pair of one seed", color=INK, look="process"))
+    if not all(one.is_paired for one in dotted):
+        legend.append(Swatch(label="a seed of the candidate", color=INK, look="process"))
+        legend.append(Swatch(label="of the baseline", color=MUTED, look="process"))
+    return legend
+
+
+def _has_several_seeds(change: AccuracyChange) -> bool:
+    return max(change.num_baseline, change.num_candidate) > 1
 
 
 def _row(one: TrainingVerdict) -> Row:
@@ -79,5 +100,28 @@ def _row(one: TrainingVerdict) -> Row:
     return Row(
         label=f"{SYMBOLS[accuracy.verdict]} {one.cell.label}",
         value=value,
-        points=(Point(value=change, low=low, high=high, color=COLORS[accuracy.verdict], tip=tip),),
+        points=(
+            Point(value=change, low=low, high=high, color=COLORS[accuracy.verdict], tip=tip),
+            *_seed_points(one.cell.label, accuracy.details),
+        ),
     )
+
+
+def _seed_points(label: str, change: AccuracyChange | None) -> list[Point]:
+    """Return a dot for each pair of seeds; where they are not paired, for each seed, against the baseline's mean."""
+    if change is None or not _has_several_seeds(change):
+        return []
+    baseline, candidate = (100 * np.array(accuracies) for accuracies in change.accuracies)
+    if change.is_paired:
+        dots = [("a pair of one seed", INK, candidate - baseline)]
+    else:
+        mean = baseline.mean()
+        dots = [
+            ("a seed of the candidate, against the baseline's mean", INK, candidate - mean),
+            ("a seed of the baseline, against its mean", MUTED, baseline - mean),
+        ]
+    return [
+        Point(value=value, color=color, tip=f"{label}: {what}, {value:+.2f} points", look="process")
+        for what, color, values in dots
+        for value in values.tolist()
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.analysis.figures.panels import Drawing, Panel, second_line
-from perfsuite.analysis.figures.style import INK, MUTED, PAPER, mixed
+from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, mixed
 from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness, within_noise
 from perfsuite.analysis.frames.labels import enumerate_words, titled
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_groups import TrainingGroup
 
 
-MATRIX_POINTS = 6.7
+MATRIX_INCHES = (4.25, 4.04)
+"""Width and height of a matrix: a cell holds four digits."""
 """Of the numbers in a matrix: the smallest type that is 9 pixels high on a phone."""
 
 
@@ -144,7 +145,7 @@ def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
                     text,
                     ha="center",
                     va="center",
-                    fontsize=MATRIX_POINTS,
+                    fontsize=FONT_POINTS,
                     color="#fffffe" if dark else "#10151b",
                     clip_on=False,
                 )
@@ -162,8 +163,9 @@ def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
         title=title,
         finding=finding,
         draw=draw,
-        height=3.86 + second_line(title),
-        margins=(0.97, 0.06, 0.93, 0.34 + second_line(title)),
+        height=MATRIX_INCHES[1] + second_line(title),
+        margins=(1.03, 0.06, 1.0, 0.34 + second_line(title)),
+        width=MATRIX_INCHES[0],
     )
 
 

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, SMALL_POINTS, WIDTH_INCHES, in_style
+from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, WIDTH_INCHES, in_style
 from perfsuite.formatting import printable
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def whole_figure(drawing: Drawing) -> Figure:
             _draw_legend(figure, swatches, bottom=bottom)
         for index, line in enumerate(words):
             place = (0.12 / width, (below - NOTE_INCHES * index) / height)
-            figure.text(*place, line, va="top", fontsize=SMALL_POINTS, color=MUTED)
+            figure.text(*place, line, va="top", fontsize=FONT_POINTS, color=MUTED)
         return figure
 
 
@@ -161,7 +161,7 @@ def _words_below(drawing: Drawing, width: float) -> list[str]:
     lines: list[str] = []
     for text in (*drawing.notes, drawing.source):
         if text:
-            lines += textwrap.wrap(printable(text), max(30, int(width / 0.072)))
+            lines += textwrap.wrap(printable(text), max(30, int(width / 0.077)))
     return lines
 
 
@@ -179,13 +179,13 @@ def _draw(figure: Figure, panel: Panel, marks: Marks, *, left: float, top: float
     )
     panel.draw(axes, marks)
     first, _, second = panel.title.partition("\n")
-    for text, down, size, weight, color in (
-        (first, 0.06, FONT_POINTS + 0.8, "bold", INK),
-        (second, 0.23, SMALL_POINTS, "normal", MUTED),
+    for text, down, weight, color in (
+        (first, 0.06, "bold", INK),
+        (second, 0.22, "normal", MUTED),
     ):
-        words = fitted(printable(text), 46 if weight == "bold" else 60)
+        words = fitted(printable(text), 48 if weight == "bold" else 56)
         place = ((left + 0.12) / width, (height - top - down) / height)
-        figure.text(*place, words, va="top", fontsize=size, weight=weight, color=color)
+        figure.text(*place, words, va="top", fontsize=FONT_POINTS, weight=weight, color=color)
 
 
 def _legend_rows(legend: Sequence[Swatch], width: float) -> list[list[Swatch]]:
@@ -202,7 +202,7 @@ def _legend_rows(legend: Sequence[Swatch], width: float) -> list[list[Swatch]]:
 
 
 def _legend_width(swatch: Swatch) -> float:
-    return 0.5 + 0.075 * len(swatch.label)
+    return 0.5 + 0.08 * len(swatch.label)
 
 
 _MARKERS = {"point": "o", "diamond": "D", "interval": "|", "tick": "|", "process": "o"}
@@ -245,7 +245,7 @@ def _draw_legend(figure: Figure, swatches: Sequence[Swatch], *, bottom: float) -
             )
         figure.add_artist(artist)
         figure.text(
-            (left + 0.28) / width, middle, printable(swatch.label), va="center", fontsize=SMALL_POINTS, color=MUTED
+            (left + 0.28) / width, middle, printable(swatch.label), va="center", fontsize=FONT_POINTS, color=MUTED
         )
         left += _legend_width(swatch)
 

@@ -38,8 +38,7 @@ WIDTH_INCHES = 3.6
 """Of a panel: as wide as a phone shows it, so that small type stays readable."""
 
 FONT_POINTS = 8.0
-SMALL_POINTS = 7.5
-TITLE_POINTS = 9.0
+"""Of all text of a panel: a page scales every panel alike, to the size of its own text."""
 
 
 def precision_color(name: str) -> str:
@@ -70,8 +69,8 @@ def in_style(*, text_as_text: bool = False) -> Iterator[None]:
             "text.parse_math": False,
             "axes.edgecolor": MUTED,
             "axes.labelcolor": MUTED,
-            "axes.labelsize": SMALL_POINTS,
-            "axes.titlesize": TITLE_POINTS,
+            "axes.labelsize": FONT_POINTS,
+            "axes.titlesize": FONT_POINTS,
             "axes.titleweight": "bold",
             "axes.titlelocation": "left",
             "axes.titlepad": 8.0,
@@ -82,8 +81,8 @@ def in_style(*, text_as_text: bool = False) -> Iterator[None]:
             "axes.formatter.use_mathtext": False,
             "xtick.color": MUTED,
             "ytick.color": MUTED,
-            "xtick.labelsize": SMALL_POINTS,
-            "ytick.labelsize": SMALL_POINTS,
+            "xtick.labelsize": FONT_POINTS,
+            "ytick.labelsize": FONT_POINTS,
             "xtick.major.size": 3.0,
             "ytick.major.size": 3.0,
             "xtick.major.width": 0.7,

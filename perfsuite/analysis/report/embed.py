@@ -33,6 +33,11 @@ THEMED = {
 }
 """Colours that a page has its own values of, by theme; all others (the shades of a matrix) stay as they are."""
 
+TEXT_REM = 0.875
+"""Size of all text of a page, `--text` of its style sheet: figures are scaled so that theirs is as large."""
+
+POINTS_PER_INCH = 72
+
 _ELEMENTS = {"svg", "g", "path", "use", "text", "tspan", "defs", "clipPath", "rect", "pattern", "title"}
 _ATTRIBUTES = {"d", "x", "y", "width", "height", "transform", "viewBox", "patternUnits", "clip-path"}
 _PRESENTATION = {
@@ -75,7 +80,7 @@ def panel_svg(panel: Panel, prefix: str) -> str:
     root.set("role", "img")
     root.set("aria-label", printable(panel.finding))
     root.set("focusable", "false")
-    root.attrib.pop("width", None)
+    root.set("width", f"{panel.width * TEXT_REM / (style.FONT_POINTS / POINTS_PER_INCH):.2f}rem")
     root.attrib.pop("height", None)
     ET.register_namespace("", SVG)
     return ET.tostring(root, encoding="unicode").replace(f' xmlns="{SVG}"', "", 1)

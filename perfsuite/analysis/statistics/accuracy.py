@@ -52,6 +52,7 @@ class AccuracyChange:
         image_variance: Of one sample, from its finite number of test images. A sample is the difference of a pair of
             seeds, or the accuracy of one seed where they are not paired.
         sample_variance: Between samples (pooled over the sides where not paired); None for a single one.
+        accuracies: Of each seed of the baseline, and of the candidate; a pair has the same place in both.
     """
 
     change: float
@@ -60,6 +61,7 @@ class AccuracyChange:
     is_paired: bool
     image_variance: float
     sample_variance: float | None
+    accuracies: tuple[tuple[float, ...], tuple[float, ...]]
 
     @property
     def dof(self) -> int:
@@ -126,6 +128,7 @@ def paired_change(baseline: Floats, candidate: Floats, image_variances: Floats) 
         is_paired=True,
         image_variance=float(image_variances.mean()),
         sample_variance=float(differences.var(ddof=1)) if len(differences) > 1 else None,
+        accuracies=(tuple(baseline.tolist()), tuple(candidate.tolist())),
     )
 
 
@@ -148,6 +151,7 @@ def unpaired_change(baseline: Floats, candidate: Floats, num_images: int) -> Acc
         is_paired=False,
         image_variance=sum(variances) / 2,
         sample_variance=squares / dof if dof else None,
+        accuracies=(tuple(baseline.tolist()), tuple(candidate.tolist())),
     )
 
 

@@ -12,7 +12,7 @@ from training_builders import make_predicted_training, make_training, make_train
 
 from perfsuite.analysis.figures import panels as figures
 from perfsuite.analysis.figures.registry import build_chart
-from perfsuite.analysis.figures.style import AMP_FP16, FP32, INK
+from perfsuite.analysis.figures.style import AMP_FP16, FP32, INK, PAPER
 from perfsuite.analysis.frames.confusion import within_noise
 from perfsuite.analysis.report.data import gather
 from perfsuite.recipes import SMOKE
@@ -54,6 +54,14 @@ def cells(num_seeds: int = 1) -> list[TrainingRecord]:
         for model in ("resnet18", "resnet34", "resnet50")
         for precision in ("amp-fp16", "fp32")
         for seed in range(num_seeds)
+    ]
+
+
+def hollow_dots(axes: Any) -> list[float]:
+    return [
+        float(line.get_xdata()[0])
+        for line in axes.get_lines()
+        if line.get_marker() == "o" and line.get_markerfacecolor() == PAPER
     ]
 
 
@@ -134,12 +142,26 @@ def test_changes_of_accuracy_are_drawn_in_points_with_the_margin_dashed(draw: Ca
     drawing = draw("accuracy-changes", *new, baseline=old)
     (axes,) = axes_of(drawing)
     change = 100 * np.mean([b.test_accuracy - a.test_accuracy for a, b in zip(old, new, strict=True)])
-    (dot,) = (line for line in axes.get_lines() if line.get_marker() == "o")
+    (dot,) = (line for line in axes.get_lines() if line.get_marker() == "o" and line.get_markerfacecolor() != PAPER)
     assert float(dot.get_xdata()[0]) == pytest.approx(change)
     (margin,) = (line for line in axes.get_lines() if line.get_linestyle() == "--")
     assert {x for x in margin.get_xdata() if np.isfinite(x)} == {-1.0}
     assert drawing.finding == "1 regressed."
     assert "n = 3 seeds a side" in axes.get_xlabel()
+    pairs = [100 * (b.test_accuracy - a.test_accuracy) for a, b in zip(old, new, strict=True)]
+    assert sorted(hollow_dots(axes)) == pytest.approx(sorted(pairs))
+    assert "a pair of one seed" in {swatch.label for swatch in drawing.legend}
+
+
+def test_seeds_that_are_not_paired_are_drawn_against_the_baseline_s_mean(draw: Callable[..., Any]) -> None:
+    old = [make_predicted_training(seed=seed, run_id="old") for seed in (0, 1)]
+    new = [make_predicted_training(seed=seed, run_id="new", loss=0.03) for seed in (2, 3)]
+    drawing = draw("accuracy-changes", *new, baseline=old)
+    (axes,) = axes_of(drawing)
+    mean = np.mean([one.test_accuracy for one in old])
+    expected = [100 * (one.test_accuracy - mean) for one in (*old, *new)]
+    assert sorted(hollow_dots(axes)) == pytest.approx(sorted(expected))
+    assert {"a seed of the candidate", "of the baseline"} <= {swatch.label for swatch in drawing.legend}
 
 
 def test_a_difference_is_noise_as_often_as_chance_says(draw: Callable[..., Any]) -> None:

@@ -31,6 +31,7 @@ def pair(*, change: float = 0.0, seeds: int = 3, between: float | None = 0.0, im
         is_paired=True,
         image_variance=images,
         sample_variance=None if seeds == 1 else between,
+        accuracies=((0.8,) * seeds, (0.8 + change,) * seeds),
     )
 
 
