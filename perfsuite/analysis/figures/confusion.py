@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_groups import TrainingGroup
 
 
-MATRIX_INCHES = (4.25, 4.04)
+MATRIX_INCHES = (4.5, 4.04)
 """Width and height of a matrix: a cell holds four digits."""
 """Of the numbers in a matrix: the smallest type that is 9 pixels high on a phone."""
 
