@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Final
 
@@ -76,8 +75,13 @@ def significant(value: float, digits: int = 4) -> str:
     """Return `value` with `digits` significant digits and no exponent for the sizes that occur here."""
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{decimals}f}"
+    return f"{value:,.{num_decimals(value, digits)}f}"
+
+
+def num_decimals(value: float, digits: int) -> int:
+    """Return how many decimals show so many significant digits of a value after rounding: 1 of 9.996 and 3 digits."""
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return max(0, digits - 1 - exponent)
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,17 @@ UNITS = (
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.012345, "0.01235"), (1.0, "1.000"), (1234.5, "1,234"), (98765.4, "98,765")]
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.012345, "0.01235"),
+        (1.0, "1.000"),
+        (9.99996, "10.00"),
+        (999.96, "1,000"),
+        (-0.99999, "-1.000"),
+        (1234.5, "1,234"),
+        (98765.4, "98,765"),
+    ],
 )
 def test_numbers_are_shown_with_four_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text

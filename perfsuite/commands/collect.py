@@ -18,6 +18,7 @@ from perfsuite.analysis.tables.registry import TABLES, build_table, held_tables
 from perfsuite.analysis.tables.row_selection import SORTS, TableChoice, choose_rows, selection_notes
 from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.speedup import steps_summary
+from perfsuite.analysis.tables.steps import other_tables
 from perfsuite.analysis.tables.versions import version_tables
 from perfsuite.commands.gpu_options import AGAINST, add_price, baseline_label, device_prices
 from perfsuite.commands.inputs import ResultFiles
@@ -63,7 +64,7 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--by-file",
         action="store_true",
-        help="of steps: a row per file instead of one for all runs of a cell",
+        help="a row per file instead of one for all runs of a cell or a pair, or all seeds of a training",
     )
     command.add_argument(
         "--extra",
@@ -75,7 +76,7 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--select",
         metavar="EXPR",
-        help="show the rows that match, as pytest's -k over names and workloads: 'resnet50 and not (forward or b8)'",
+        help="show the rows that match, as pytest's -k over names, workloads, GPUs: 'resnet50 and not (forward or b8)'",
     )
     command.add_argument(
         "--sort", choices=SORTS, help="by name, or by time, the longest first; default: as in the files"
@@ -137,6 +138,9 @@ def _show_all(results: Results, options: argparse.Namespace, choice: TableChoice
     if len(names) == 1:
         return _show_one(names[0], results, options, choice)
     tables = [_built(name, results) for name in names]
+    follow = set(other_tables(results))
+    tables[0] = dataclasses.replace(tables[0], legend=tuple(line for line in tables[0].legend if line not in follow))
+    tables[-1] = dataclasses.replace(tables[-1], legend=(*tables[-1].legend, *other_tables(results, names)))
     seen: set[str] = set()
     for number, table in enumerate(tables):  # what is said of all files is said once
         notes, legend = (tuple(line for line in lines if line not in seen) for lines in (table.notes, table.legend))

@@ -25,12 +25,14 @@ class FigureData:
 
     Attributes:
         results: What the files hold.
+        baseline: What the files of a baseline hold, where one was given.
         comparison: Verdicts against a baseline, where one was given and the machines are the same.
         across: Machines or versions side by side, where the files differ in them.
         prices: Price per hour by the short name of a device, as the user gave them.
     """
 
     results: Results
+    baseline: Results | None = None
     comparison: Comparison | None = None
     across: Across | None = None
     prices: Mapping[str, float] = field(default_factory=dict)

@@ -26,10 +26,12 @@ class FigureKind:
         module: Of `perfsuite.analysis.figures`; it has a function `<name>_chart(figure_data)`, which returns None where
             the results have nothing for it.
         needs: What results it needs, in words.
+        has_baseline: Whether it shows the baseline's results too, where there is one.
     """
 
     module: str
     needs: str
+    has_baseline: bool = False
 
 
 FIGURES: dict[str, FigureKind] = {
@@ -47,9 +49,13 @@ FIGURES: dict[str, FigureKind] = {
     "epochs": FigureKind(module="trainings", needs="full trainings"),
     "confusion": FigureKind(module="confusion", needs="full trainings"),
     "differences": FigureKind(module="confusion", needs="full trainings in fp32 and with AMP"),
-    "verdicts": FigureKind(module="verdicts", needs="--baseline files of the same machine"),
-    "accuracy-changes": FigureKind(module="accuracy_changes", needs="full trainings, and --baseline files with some"),
-    "across": FigureKind(module="environments", needs="files of several GPUs or torch versions"),
+    "verdicts": FigureKind(module="verdicts", needs="--baseline files of the same machine", has_baseline=True),
+    "accuracy-changes": FigureKind(
+        module="accuracy_changes", needs="full trainings, and --baseline files with some", has_baseline=True
+    ),
+    "across": FigureKind(
+        module="environments", needs="the same benchmarks in files of several GPUs or torch versions", has_baseline=True
+    ),
     "rounds": FigureKind(module="rounds", needs="steps with their raw rounds"),
     "plain": FigureKind(module="plain", needs="benchmarks that are not the suite's"),
 }
@@ -61,7 +67,10 @@ def draw(name: str, figure_data: FigureData) -> Drawing | None:
     module = importlib.import_module(f"perfsuite.analysis.figures.{FIGURES[name].module}")
     build: Callable[[FigureData], Drawing | None] = getattr(module, f"{name.replace('-', '_')}_chart")
     drawing = build(figure_data)
-    return None if drawing is None else dataclasses.replace(drawing, source=source_words(figure_data.results))
+    if drawing is None:
+        return None
+    baseline = figure_data.baseline if FIGURES[name].has_baseline else None
+    return dataclasses.replace(drawing, source=source_words(figure_data.results, baseline=baseline))
 
 
 def build_chart(name: str, figure_data: FigureData) -> Drawing:

@@ -105,15 +105,22 @@ def _speedup_row(group: str, label: str, ratio: Ratio, precision: str, details: 
 
 
 def _speedup_finding(records: Sequence[Mapping[Any, Any]], place: Any) -> str:
-    """Return the range of speed-ups of the first phase, with the intervals or spreads of its ends."""
+    """Return the range of speed-ups of the first phase, with the intervals or spreads of its ends, and what they are.
+
+    The first sentence is short: it is the caption of a page.
+    """
     phase = records[0]["phase"]
     ends = sorted((row for row in records if row["phase"] == phase), key=lambda row: float(row["speedup_ratio"]))
     what = "A whole training step runs at" if phase == "train_step" else f"A {PHASE_TITLES.get(phase, phase)} runs at"
-    texts = []
+    texts = [ratio_text(_speedup(row)) for row in (ends[0], ends[-1])]
+    names = []
     for row in (ends[0], ends[-1]):
         where = f" on {place(row)}" if place(row) else ""
-        texts.append(f"{ratio_text(_speedup(row))} ({row['model']} {row['precision']}{where})")
-    return f"{what} {' to '.join(dict.fromkeys(texts))} the speed of FP32."
+        names.append(f"{row['model']} {row['precision']}{where}")
+    finding = f"{what} {' to '.join(dict.fromkeys(texts))} the speed of FP32."
+    if len(ends) == 1:
+        return f"{finding} It is that of {names[0]}."
+    return f"{finding} The lowest is that of {names[0]}; the highest, of {names[1]}."
 
 
 def interleaved_chart(figure_data: FigureData) -> Drawing | None:

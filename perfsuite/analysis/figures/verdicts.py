@@ -15,8 +15,9 @@ from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Point
 from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, drawn_panels, rows_panels
 from perfsuite.analysis.figures.style import BETTER, INK, MUTED, SAME, UNSURE, WORSE
+from perfsuite.analysis.frames.change_text import percent_change_text, percent_text
 from perfsuite.analysis.frames.labels import workload_words
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, percent
+from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.ranking import ranked
 from perfsuite.analysis.verdicts.verdict_words import SYMBOLS
 
@@ -187,9 +188,9 @@ def _row(benchmark: BenchmarkVerdict, label: str, processes: dict[bool, list[flo
         ratio, low, high = time.tail.ratio, time.tail.ratio_low, time.tail.ratio_high
         label = f"{label}, slowest rounds"
         processes = {}  # their ratios are those of typical rounds
-    value = f"{percent(ratio)} [no interval]"
-    if low is not None and high is not None:
-        value = f"{percent(ratio)[:-1]} [{percent(low)[:-1]}, {percent(high)[:-1]}]%"
+    value = percent_change_text(ratio, low, high)
+    if low is None or high is None:
+        value += " [no interval]"
     memory = benchmark.memory
     if memory is not None and memory.verdict == "regressed":
         label = f"{label}, uses more memory"
@@ -207,6 +208,6 @@ def _process_points(label: str, processes: dict[bool, list[float]]) -> list[Poin
     for is_candidate, ratios in processes.items():
         side, color = ("candidate", INK) if is_candidate else ("baseline", MUTED)
         for ratio in ratios:
-            tip = f"{label}: a process of the {side}, {percent(ratio)} against the mean of the baseline"
+            tip = f"{label}: a process of the {side}, {percent_text(ratio)} against the mean of the baseline"
             points.append(Point(value=ratio, color=color, tip=tip, look="process"))
     return points

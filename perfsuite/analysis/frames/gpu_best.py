@@ -26,8 +26,8 @@ class Best:
     Attributes:
         criterion: Which.
         rows: Those that it is; several where the measurements do not distinguish them, the best value first.
-        num_compared: How many environments have a value.
-        num_environments: How many there are of the network.
+        num_compared: How many environments have a value; of a price, how many devices.
+        num_environments: How many there are of the network, counted alike.
         basis: Of costs: all of them measured, or all projected, whatever else is known of some.
     """
 
@@ -52,14 +52,25 @@ def best_of(rows: Sequence[GpuRow], decision: GpuDecision) -> list[Best]:
         rows: Of one network.
         decision: What they are of.
     """
-    comparable, num = comparable_rows(rows), len(rows)
+    comparable = comparable_rows(rows)
     found = [
         _best("fastest", comparable, _slowness, decision),
         _least_cost("cheapest", comparable, "money", decision),
         _least_cost("least energy", comparable, "energy_joules", decision),
         _best("largest batch", comparable, _smallness, decision),
     ]
-    return [dataclasses.replace(best, num_environments=num) for best in found if best is not None]
+    return [
+        dataclasses.replace(best, num_environments=_num_places(rows, best.criterion))
+        for best in found
+        if best is not None
+    ]
+
+
+def _num_places(rows: Sequence[GpuRow], criterion: Criterion) -> int:
+    """Return how many environments there are; of costs how many devices, for a price is that of a device."""
+    if criterion == "cheapest":
+        return len({row.environment.short_device for row in rows})
+    return len(rows)
 
 
 def comparable_rows(rows: Sequence[GpuRow]) -> list[GpuRow]:
@@ -113,7 +124,13 @@ def _best(
     ]
     if len(others) == len(values) - 1:
         return None
-    return Best(criterion=criterion, rows=(best, *others), num_compared=len(values), num_environments=len(rows))
+    compared = [rows[number] for _, number in values]
+    return Best(
+        criterion=criterion,
+        rows=(best, *others),
+        num_compared=_num_places(compared, criterion),
+        num_environments=_num_places(rows, criterion),
+    )
 
 
 UNSURE_RATIO = 1.05

@@ -12,7 +12,7 @@ from perfsuite.analysis.frames.ratio_text import bracket_notes
 from perfsuite.precisions import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from perfsuite.analysis.frames.gpus import GpuDecision, GpuRow
 
@@ -21,9 +21,12 @@ MORE = "for a 95% interval: give the files of two or more runs of each GPU"
 
 def decision_notes(decision: GpuDecision) -> tuple[str, ...]:
     """Return what is listed below the rows, the best of each network first."""
+    if not decision.rows:
+        return ()
     return (
         *decision_lines(decision),
         *_speed_notes(decision),
+        *_left_out_notes(decision),
         *_batch_notes(decision),
         *_cost_notes(decision),
         *_torch_note(decision),
@@ -38,11 +41,21 @@ def _speed_notes(decision: GpuDecision) -> list[str]:
     notes += bracket_notes([row.speed for row in decision.rows], more=MORE)
     if any(row.speed is not None and row.speed.basis is None for row in decision.rows):
         notes.append("[no interval]: too few rounds, or one run against several: give two or more of each GPU")
-    alone = _labels(decision, lambda row: set(row.steps) == {BASELINE})
-    several = _labels(decision, lambda row: len(row.steps) > 1)
-    if alone and several:
-        notes.append(f"{enumerate_words(alone)}: {BASELINE} alone was measured; AMP may be faster there")
-    return notes + _size_notes(decision)
+    return notes + _baseline_notes(decision) + _size_notes(decision)
+
+
+def _baseline_notes(decision: GpuDecision) -> list[str]:
+    """Return where FP32 alone was measured of a network that others measured in more precisions."""
+    name = network_words(decision)
+    networks: dict[str, list[str]] = {}
+    for rows in decision.by_network():
+        alone = [row.environment.label for row in rows if set(row.steps) == {BASELINE}]
+        if alone and any(len(row.steps) > 1 for row in rows):
+            networks.setdefault(enumerate_words(alone), []).append(name(rows[0].network))
+    return [
+        f"{enumerate_words(names)} on {labels}: {BASELINE} alone was measured; AMP may be faster there"
+        for labels, names in networks.items()
+    ]
 
 
 def _precisions(decision: GpuDecision) -> str:
@@ -74,8 +87,21 @@ def _size_notes(decision: GpuDecision) -> list[str]:
     return notes
 
 
-def _labels(decision: GpuDecision, is_meant: Callable[[GpuRow], bool]) -> list[str]:
-    return list(dict.fromkeys(row.environment.label for row in decision.rows if is_meant(row)))
+def _left_out_notes(decision: GpuDecision) -> list[str]:
+    """Return what was measured at other batch sizes than the one that is shown."""
+    name = network_words(decision)
+    notes, sizes = [], set()
+    for row in decision.rows:
+        for steps in row.left_out:
+            if steps.precision in row.steps:
+                sizes.add(steps.batch_size)
+            else:
+                what = f"{name(row.network)} {steps.precision} on {row.environment.label}"
+                notes.append(f"{what}: measured at batch {steps.batch_size:,} and not at {row.batch_size:,}: not shown")
+    if sizes:
+        listed = enumerate_words([f"{size:,}" for size in sorted(sizes)])
+        notes.append(f"also measured and not shown: batch {listed}; --table steps has them")
+    return notes
 
 
 def _batch_notes(decision: GpuDecision) -> list[str]:

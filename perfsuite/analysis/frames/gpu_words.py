@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ from perfsuite.analysis.frames.gpu_best import best_of
 from perfsuite.analysis.frames.gpus import SECONDS_PER_HOUR
 from perfsuite.analysis.frames.labels import enumerate_words, shared_in_words, workload_words
 from perfsuite.analysis.frames.ratio_text import ratio_text
-from perfsuite.formatting import significant
+from perfsuite.formatting import num_decimals, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,5 +155,4 @@ def _value_text(row: GpuRow, best: Best, decision: GpuDecision) -> str:
 
 def speed_text(ratio: Ratio) -> str:
     """Return a speed with three significant digits: `17.0x`, `3.34x`, `0.299x`, and its interval with as many."""
-    decimals = SPEED_DIGITS - 1 - math.floor(math.log10(ratio.ratio))
-    return ratio_text(ratio, decimals=max(0, decimals), brief=True)
+    return ratio_text(ratio, decimals=num_decimals(ratio.ratio, SPEED_DIGITS), brief=True)

@@ -70,6 +70,7 @@ class GpuRow:
         environment: Where.
         batch_size: N of the steps; None where there are none.
         steps: Of each precision at that batch size, FP32 first.
+        left_out: Steps at other batch sizes, which are not shown.
         precision: The fastest of them, or of the full trainings where there are no steps.
         baseline_precision: The fastest in the baseline's environment.
         speed: Images per second over those in the baseline's environment, in the fastest precision of each.
@@ -87,6 +88,7 @@ class GpuRow:
     environment: GpuEnvironment
     batch_size: int | None
     steps: Mapping[str, Steps]
+    left_out: tuple[Steps, ...]
     precision: str | None
     baseline_precision: str | None
     speed: Ratio | None
@@ -225,6 +227,7 @@ def _row(network: Network, place: _Place, base: _Place | None, results: Results)
         environment=place.environment,
         batch_size=place.batch_size,
         steps=steps,
+        left_out=tuple(one for one in place.steps if one.batch_size != place.batch_size),
         precision=precision,
         baseline_precision=None if fastest_base is None else fastest_base.precision,
         speed=None if is_baseline else _speed(fastest, fastest_base, results),

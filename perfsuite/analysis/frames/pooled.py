@@ -47,9 +47,13 @@ def pooled_benchmarks(results: Results) -> pd.DataFrame:
 def by_file(results: Results) -> Results:
     """Return results in which every file is a place of its own, so that nothing of two files is put together."""
     frame = results.benchmarks
-    if frame.empty:
-        return results
-    return dataclasses.replace(results, benchmarks=frame.assign(series=frame["file"]))
+    return dataclasses.replace(
+        results,
+        benchmarks=frame if frame.empty else frame.assign(series=frame["file"]),
+        pairs=tuple(dataclasses.replace(pair, series=pair.file) for pair in results.pairs),
+        trainings=tuple(dataclasses.replace(training, series=training.file) for training in results.trainings),
+        files=tuple(dataclasses.replace(file, series=file.label) for file in results.files),
+    )
 
 
 def first_rows(results: Results) -> set[int]:

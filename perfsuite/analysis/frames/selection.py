@@ -30,6 +30,9 @@ EXAMPLE = "write it as pytest's -k: resnet50 and not (forward or backward)"
 NAME_COLUMNS = ("fullname", "name", "label", "benchmark", "training")
 """Columns that name a row, the longest first."""
 
+PLACE_COLUMNS = ("environment", "device")
+"""Columns that say on what a row was measured; files are none, for their names may say anything."""
+
 _FIELD_WORDS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda size: f"b{size}",
     "image_size": lambda size: f"{size}px",
@@ -157,8 +160,8 @@ class _Parser:
 
 
 def row_names(row: Mapping[Any, Any]) -> list[str]:
-    """Return what an expression finds in a row: its names, and the fields of its workload, as far as it has them."""
-    names = [str(row[column]) for column in NAME_COLUMNS if row.get(column) is not None]
+    """Return what an expression finds in a row: its names, the fields of its workload, and where it was measured."""
+    names = [str(row[column]) for column in (*NAME_COLUMNS, *PLACE_COLUMNS) if row.get(column) is not None]
     fields = [words(row[column]) for column, words in _FIELD_WORDS.items() if row.get(column) is not None]
     return [*names, *(text for text in fields if text)]
 

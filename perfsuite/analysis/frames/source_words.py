@@ -9,7 +9,7 @@ from perfsuite.analysis.frames.rows import is_known
 from perfsuite.formatting import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from perfsuite.analysis.frames.results import Results
 
@@ -17,20 +17,34 @@ MAX_NAMED = 3
 """Of several GPUs or versions, so many are named; the others are counted."""
 
 
-def source_words(results: Results) -> str:
-    """Return `Measured on T4, torch 2.13.0, CUDA 13.0, driver 580.95, batch 128; 5 files`."""
-    devices = _values(results, "device")
-    on = devices or _values(results, "cpu")
+def source_words(results: Results, *, baseline: Results | None = None) -> str:
+    """Return a sentence: `Measured on T4, torch 2.13.0, CUDA 13.0, driver 580.95, batch 128; 5 files`.
+
+    Args:
+        results: What is drawn.
+        baseline: What it is compared with; `5 files, and 5 of the baseline` then.
+    """
+    shown = [results] if baseline is None else [results, baseline]
+    num_files = plural(len(_values([results], "file")), "file")
+    if baseline is not None:
+        num_files += f", and {len(_values([baseline], 'file'))} of the baseline"
+    parts = _parts(shown)
+    measured = f"Measured on {', '.join(parts)}; " if parts else ""
+    return f"{measured}{num_files}."
+
+
+def _parts(shown: Sequence[Results]) -> list[str]:
+    """Return on what and with what it was measured."""
+    devices = _values(shown, "device")
+    on = devices or _values(shown, "cpu")
     short = short_devices([{"device": name} for name in on])
     parts = [_listed([short[name] for name in on])] if on else []
     for column, label in (("torch", "torch"), ("cuda", "CUDA"), ("driver", "driver")):
-        values = _values(results, column)
+        values = _values(shown, column)
         parts += [f"{label} {_listed(values)}"] if values else []
-    batch_sizes = sorted({int(value) for value in _column(results, "batch_size")})
+    batch_sizes = sorted({int(value) for results in shown for value in _column(results, "batch_size")})
     parts += [f"batch {_listed([str(size) for size in batch_sizes])}"] if batch_sizes else []
-    num_files = len(_values(results, "file"))
-    measured = f"Measured on {', '.join(parts)}; " if parts else ""
-    return f"{measured}{plural(num_files, 'file')}."
+    return parts
 
 
 def _listed(values: list[str]) -> str:
@@ -38,17 +52,17 @@ def _listed(values: list[str]) -> str:
     return enumerate_words([*values[:MAX_NAMED], f"{others} more"] if others > 0 else values)
 
 
-def _values(results: Results, column: str) -> list[str]:
+def _values(shown: Sequence[Results], column: str) -> list[str]:
     """Return the values of a column of the environment, or of the files, in their order."""
-    found = _column(results, column)
-    found += [pair.file if column == "file" else pair.environment.get(column) for pair in results.pairs]
-    found += [training.file if column == "file" else training.environment.get(column) for training in results.trainings]
-    return [str(value) for value in _unique(found)]
+    found: list[Any] = []
+    for results in shown:
+        found += _column(results, column)
+        found += [pair.file if column == "file" else pair.environment.get(column) for pair in results.pairs]
+        found += [one.file if column == "file" else one.environment.get(column) for one in results.trainings]
+    return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 
 def _column(results: Results, column: str) -> list[Any]:
-    return _unique(results.benchmarks[column]) if column in results.benchmarks else []
-
-
-def _unique(values: Iterable[Any]) -> list[Any]:
-    return [value for value in dict.fromkeys(values) if is_known(value)]
+    if column not in results.benchmarks:
+        return []
+    return [value for value in results.benchmarks[column].unique() if is_known(value)]

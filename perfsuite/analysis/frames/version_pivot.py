@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ MIN_SHARED_RATIO = 0.5
 STATISTICS = {"time_median_s": "median", "time_mean_s": "mean", "time_min_s": "min"}
 """Of the rounds, the first that all results have."""
 
+_Benchmark = tuple[str, int]
+"""Its full name, and its number among those of that name in one file."""
+
 _TELLING = ("device", "torch", "python", "series", "file")
 """Columns that name a version, the most telling first; all others follow."""
 
@@ -41,13 +45,16 @@ class VersionPivot:
         versions: Names of the columns, in the order of the files: what distinguishes them.
         num_files: Files of each; of several, times are geometric means.
         statistic: What of the rounds the times are.
+        num_zero: Times of 0, which are in no row: nothing takes none.
         rows: A dict per benchmark: `fullname`, `name` (short where that is unique), `time_s` (a list, None where a
-            version lacks it), `extra` (a dict of what was asked for: the values of all versions).
+            version lacks it), `extra` (a dict of what was asked for: the values of all versions). What is in one file
+            again under the same name is a row of its own.
     """
 
     versions: tuple[str, ...]
     num_files: tuple[int, ...]
     statistic: str
+    num_zero: int
     rows: tuple[dict[str, Any], ...]
 
 
@@ -107,26 +114,30 @@ def _pivot(frame: pd.DataFrame) -> VersionPivot:
     rows = rows_of(frame)
     keys = [tuple(str(row[column]) for column in columns) for row in rows]
     versions = list(dict.fromkeys(keys))
-    statistic = next((key for key in STATISTICS if frame[key].notna().all() and (frame[key] > 0).all()), "time_min_s")
+    statistic = next((key for key in STATISTICS if frame[key].notna().all() and (frame[key] > 0).any()), "time_min_s")
     short = name_column(frame)
     names = _without_common_path(dict(zip(frame["fullname"], frame[short], strict=True)))
-    times: dict[tuple[str, tuple[str, ...]], list[float]] = {}
-    extra: dict[str, dict[str, list[Any]]] = {}
+    benchmarks = _repetitions(rows)
+    times: dict[tuple[_Benchmark, tuple[str, ...]], list[float]] = {}
+    extra: dict[_Benchmark, dict[str, list[Any]]] = {}
     asked = [str(column) for column in frame if str(column).startswith(PREFIX)]
-    for row, key in zip(rows, keys, strict=True):
+    for row, benchmark, key in zip(rows, benchmarks, keys, strict=True):
         if row[statistic]:
-            times.setdefault((row["fullname"], key), []).append(row[statistic])
+            times.setdefault((benchmark, key), []).append(row[statistic])
         for column in asked:
-            extra.setdefault(row["fullname"], {}).setdefault(column, []).append(row[column])
-    found = [
-        {
-            "fullname": fullname,
-            "name": name,
-            "time_s": [_geometric_mean(times.get((fullname, version))) for version in versions],
-            "extra": extra.get(fullname, {}),
-        }
-        for fullname, name in names.items()
-    ]
+            extra.setdefault(benchmark, {}).setdefault(column, []).append(row[column])
+    found = []
+    for benchmark in dict.fromkeys(benchmarks):
+        fullname, number = benchmark
+        again = f" ({number})" if number > 1 else ""
+        found.append(
+            {
+                "fullname": f"{fullname}{again}",
+                "name": f"{names[fullname]}{again}",
+                "time_s": [_geometric_mean(times.get((benchmark, version))) for version in versions],
+                "extra": extra.get(benchmark, {}),
+            }
+        )
     files: dict[tuple[str, ...], set[str]] = {}
     for row, key in zip(rows, keys, strict=True):
         files.setdefault(key, set()).add(row["file"])
@@ -134,8 +145,19 @@ def _pivot(frame: pd.DataFrame) -> VersionPivot:
         versions=_labels(rows, keys, versions, columns),
         num_files=tuple(len(files[version]) for version in versions),
         statistic=STATISTICS[statistic],
+        num_zero=int((frame[statistic] == 0).sum()),
         rows=tuple(found),
     )
+
+
+def _repetitions(rows: Sequence[dict[str, Any]]) -> list[_Benchmark]:
+    """Return of each row its benchmark, and its number among those of that name in its file."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found = []
+    for row in rows:
+        counts[row["file"], row["fullname"]] += 1
+        found.append((row["fullname"], counts[row["file"], row["fullname"]]))
+    return found
 
 
 def _without_common_path(names: dict[str, str]) -> dict[str, str]:

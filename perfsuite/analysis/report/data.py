@@ -66,14 +66,14 @@ def figure_data_of(
         return FigureData(results=results, across=_side_by_side(files, results, against))
     if against is not None:
         raise InvalidChoiceError("--against: with --baseline, its environment is what the others are compared with")
-    together = results_of([*baseline, *files])
+    together, old = results_of([*baseline, *files]), results_of(baseline)
     found = None
     if machines_differ(comparison.sides.processes) is not None or _several(together, "torch"):
         axes = _axes(together)
-        one_environment = len(files_by_environment(results_of(baseline), axes)) == 1
+        one_environment = len(files_by_environment(old, axes)) == 1
         if axes and one_environment and not results.benchmarks.empty:
             found = compare_environments(baseline, files, axes)
-    return FigureData(results=results, comparison=comparison, across=found)
+    return FigureData(results=results, baseline=old, comparison=comparison, across=found)
 
 
 def _side_by_side(files: Sequence[ResultFile], results: Results, against: str | None) -> Across | None:

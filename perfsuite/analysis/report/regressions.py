@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from perfsuite.analysis.frames.change_text import percent_change_text, percent_text
 from perfsuite.analysis.frames.labels import enumerate_words, workload_words
 from perfsuite.analysis.report.answers import Answer, sentence, small_table
 from perfsuite.analysis.report.short_names import short_names
 from perfsuite.analysis.report.trust import trust_sentence
-from perfsuite.analysis.verdicts.metric_verdict import percent
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
 from perfsuite.analysis.verdicts.verdict_words import counts_in_words
 from perfsuite.formatting import MIB_BYTES, duration, plural, significant
@@ -158,9 +158,8 @@ def _time(name: str, time: MetricVerdict, what: str) -> Change:
     if time.by_tail and time.tail is not None:
         ratio, low, high, what = time.tail.ratio, time.tail.ratio_low, time.tail.ratio_high, " slowest rounds"
     assert ratio is not None  # noqa: S101 - for the type checker: asked by the caller
-    interval = "" if low is None or high is None else f" [{percent(low)[:-1]}, {percent(high)[:-1]}]"
     values = "" if time.by_tail else _from_to(time.baseline, time.candidate, duration)
-    change = f"{percent(ratio)}{interval}{what}"
+    change = f"{percent_change_text(ratio, low, high)}{what}"
     return Change(kind="time", name=name, change=change, from_to=values, size=abs(math.log(ratio)))
 
 
@@ -168,7 +167,7 @@ def _memory(name: str, memory: MetricVerdict) -> Change:
     ratio = memory.ratio or 1.0
     values = _from_to(memory.baseline, memory.candidate, lambda peak: f"{significant(peak / MIB_BYTES)} MiB")
     return Change(
-        kind="memory", name=name, change=f"{percent(ratio)} memory", from_to=values, size=abs(math.log(ratio))
+        kind="memory", name=name, change=f"{percent_text(ratio)} memory", from_to=values, size=abs(math.log(ratio))
     )
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.frames.change_text import percent_text
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.evidence import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
 from perfsuite.analysis.verdicts.causes import changed_kernels
-from perfsuite.analysis.verdicts.metric_verdict import percent
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import MIB_BYTES, duration, printable
 
@@ -114,7 +114,7 @@ def _steps(comparison: Comparison, row: int, typical: Decision) -> list[str]:
     change = float(effect.change[row])
     what = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
     left_out = ", the slowest process of either side left out" if effect.num_left_out else ""
-    interval = f"95% interval {percent(math.exp(typical.low[row]))} to {percent(math.exp(typical.high[row]))}"
+    interval = f"95% interval {percent_text(math.exp(typical.low[row]))} to {percent_text(math.exp(typical.high[row]))}"
     raw, shrunk = _size(effect.raw_sd[row]), _size(effect.sd[row])
     prior = "unlimited" if effect.prior_dof > MAX_SHOWN_DOF else f"{effect.prior_dof:.0f}"
     reached = "it does" if abs(change) >= least else "it does not"
@@ -159,7 +159,7 @@ def _compared_with_others(row: int, typical: Decision) -> str:
         margin = (
             f", beyond {_size(relative.margin)} because the sides ran one after the other" if relative.margin else ""
         )
-        interval = f"{percent(math.exp(relative.low[row]))} to {percent(math.exp(relative.high[row]))}"
+        interval = f"{percent_text(math.exp(relative.low[row]))} to {percent_text(math.exp(relative.high[row]))}"
         verdict = _against(relative.p_value[row], relative.alpha)
         return (
             f"{agree}, {shift}. Relative to the others: {_signed(float(relative.change[row]))}, 95% interval {interval}"
@@ -181,7 +181,7 @@ def _tail(comparison: Comparison, row: int, tail: TailDecision) -> list[str]:
         return ["  not known: the files have no raw rounds, or numbers of rounds that differ too much"]
     effect = TAIL_EFFECT_FACTOR * comparison.benchmarks[row].min_effect
     verdict = "regressed" if tail.regressed[row] else "no regression"
-    interval = f"95% interval {percent(math.exp(tail.low[row]))} to {percent(math.exp(tail.high[row]))}"
+    interval = f"95% interval {percent_text(math.exp(tail.low[row]))} to {percent_text(math.exp(tail.high[row]))}"
     change = f"{_signed(float(tail.change[row]))}, {interval}"
     against = _against(float(tail.p_value[row]), tail.alpha)
     return [f"  {change}, p = {tail.p_value[row]:.2g}, {against}; must reach {100 * effect:.3g}%: {verdict}"]

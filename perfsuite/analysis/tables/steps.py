@@ -26,6 +26,8 @@ from perfsuite.analysis.tables.table import Column, Priority, Table, metric_colu
 from perfsuite.formatting import duration, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
@@ -52,13 +54,16 @@ _PRIORITIES = {
 }
 
 
-def other_tables(results: Results) -> tuple[str, ...]:
-    """Return where to find what the table of steps does not show."""
-    found = [name for name in COMPARISONS if has_pairs(results, name)]
+TRAINING_TABLES = ("accuracy", "confusion", "epochs", "thesis")
+
+
+def other_tables(results: Results, shown: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return where to find what the table of steps, and the tables that are shown with it, do not show."""
+    found = [name for name in COMPARISONS if has_pairs(results, name) and name not in shown]
     where = " and ".join(f"--table {name}" for name in found)
     lines = [f"interleaved pairs: {where}"] if found else []
     if results.trainings:
-        lines.append("full trainings: --table accuracy, confusion, epochs, thesis")
+        lines.append(f"full trainings: --table {', '.join(name for name in TRAINING_TABLES if name not in shown)}")
     return tuple(lines)
 
 

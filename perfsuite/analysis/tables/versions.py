@@ -47,6 +47,7 @@ def _versions_table(pivot: VersionPivot) -> Table:
     legend = ["ratio: slowest / fastest of a row", MARK_NOTE]
     if several:
         legend.append(f"geometric means over files: {', '.join(several)}")
+    notes = [f"{plural(pivot.num_zero, 'time')} of 0 not shown: nothing takes none"] if pivot.num_zero else []
     return Table(
         title=f"{plural(len(pivot.rows), 'benchmark')} in {plural(len(pivot.versions), 'version')}: {pivot.statistic}",
         frame=list(pivot.rows),
@@ -57,6 +58,7 @@ def _versions_table(pivot: VersionPivot) -> Table:
             *(_extra_column(name, pivot) for name in pivot.rows[0]["extra"]),
         ),
         legend=tuple(legend),
+        notes=tuple(notes),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.frames.change_text import percent_text
 from perfsuite.analysis.frames.training_words import ACCURACY_MARGIN
 from perfsuite.analysis.load.full_training import without_replays
 from perfsuite.analysis.statistics.decision import TAIL_SHARE, Decision, decide
@@ -24,7 +25,6 @@ from perfsuite.analysis.verdicts.metric_verdict import (
     MetricVerdict,
     Verdict,
     memory_verdict,
-    percent,
     time_verdict,
 )
 from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison, TrainingVerdict, compare_trainings
@@ -287,7 +287,7 @@ def _notes(sides: Sides, typical: Decision) -> list[str]:
     if common is not None and common.p_value < COMMON_ALPHA and typical.agreeing_ratio >= MIN_AGREEING_RATIO:
         what = "the code's, for the runs were interleaved" if typical.interleaved else "code or drift"
         notes.append(
-            f"common-mode shift: nearly all benchmarks changed by about {percent(math.exp(common.change))}, "
+            f"common-mode shift: nearly all benchmarks changed by about {percent_text(math.exp(common.change))}, "
             f"statistically significant; {what}"
         )
     if min(len(sides.side(candidate=candidate)) for candidate in (False, True)) == MIN_PROCESSES:

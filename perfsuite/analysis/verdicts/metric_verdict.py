@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from perfsuite.analysis.frames.change_text import percent_text
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.statistics.tail import TAIL_FRACTION
 from perfsuite.formatting import MIB_BYTES, plural
@@ -179,17 +180,17 @@ def _why_changed(row: int, typical: Decision, direction: str) -> str:
     if typical.by_itself[row]:
         return f"{direction}, significant"
     if typical.by_shift[row] and typical.common is not None:
-        shift = percent(math.exp(typical.common.change))
+        shift = percent_text(math.exp(typical.common.change))
         return f"{direction}, like nearly all benchmarks: their common-mode shift of {shift} is significant"
     relative = _relative(typical, row)
     assert relative is not None  # noqa: S101 - for the type checker: nothing else makes a change significant
-    interval = f"[{percent(relative.ratio_low)}, {percent(relative.ratio_high)}]"
-    return f"{direction}, relative to the others: {percent(relative.ratio)} {interval}"
+    interval = f"[{percent_text(relative.ratio_low)}, {percent_text(relative.ratio_high)}]"
+    return f"{direction}, relative to the others: {percent_text(relative.ratio)} {interval}"
 
 
 def _tail_in_words(row: int, tail: TailDecision) -> str:
-    low, high = (percent(math.exp(end[row])) for end in (tail.low, tail.high))
-    return f"the slowest {TAIL_FRACTION:.0%} of the rounds: {percent(math.exp(tail.change[row]))} [{low}, {high}]"
+    low, high = (percent_text(math.exp(end[row])) for end in (tail.low, tail.high))
+    return f"the slowest {TAIL_FRACTION:.0%} of the rounds: {percent_text(math.exp(tail.change[row]))} [{low}, {high}]"
 
 
 def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -> str:
@@ -197,7 +198,7 @@ def _why_inconclusive(row: int, typical: Decision, effect: float, needed: int) -
         common = typical.common
         together = ""
         if common is not None and abs(common.change) > math.log1p(effect):
-            together = f"the benchmarks shifted by {percent(math.exp(common.change))} together: "
+            together = f"the benchmarks shifted by {percent_text(math.exp(common.change))} together: "
         return f"{together}{NOT_INTERLEAVED}"
     scatter = f"scatter {math.expm1(typical.effect.sd[row]):.1%}"
     beyond = abs(float(typical.effect.change[row])) - math.log1p(effect)
@@ -258,11 +259,6 @@ def _no_peak(peaks: Floats, is_candidate: Bools, has_it: Bools, unusable: Bools)
             what = what if is_absent.any() else "0 or negative"
             parts.append(f"{what} in {is_absent.size} of {int((has_it & side).sum())} processes of the {name}")
     return MetricVerdict(verdict="inconclusive", reason=f"the peak is {' and '.join(parts)}")
-
-
-def percent(ratio: float) -> str:
-    """Return a ratio as a change: `+5.1%`."""
-    return f"{100 * (ratio - 1):+.1f}%"
 
 
 def metric_columns(name: str, metric: MetricVerdict | None, unit: str) -> dict[str, Any]:

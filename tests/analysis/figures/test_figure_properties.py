@@ -213,6 +213,17 @@ def test_a_process_is_a_dot_of_its_own_beside_its_verdict(tmp_path: Path) -> Non
         expected += [medians[path][index] / mean for path in (*old, *new)]
     assert sorted(float(dot.get_xdata()[0]) for dot in dots) == pytest.approx(sorted(expected))
     assert sum("a process of the candidate" in text for text in marks.texts.values()) == 2 * len(new)
+    num = f"{len(new)} files, and {len(old)} of the baseline."
+    assert build_chart("verdicts", gather(new, old)).source.endswith(num)
+    assert "baseline" not in build_chart("plain", gather(new, old)).source
+
+
+def test_a_change_of_a_thousandfold_is_read_whole_in_its_row(tmp_path: Path) -> None:
+    old, new = write_sides(tmp_path, changes=[1.0, 1000.0])
+    drawing = build_chart("verdicts", gather(new, old))
+    texts = [text.get_text() for text in whole_figure(drawing).axes[0].texts]
+    (change,) = (text for text in texts if text.startswith(("+9", "+1")))
+    assert re.fullmatch(r"\+[\d,]+% \[\+[\d,]+, \+[\d,]+\]", change)
 
 
 def test_more_memory_is_no_slower_time(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from perfsuite.analysis.frames.gpu_best import best_of
 from perfsuite.analysis.frames.gpu_notes import decision_notes
 from perfsuite.analysis.frames.gpu_words import decision_lines, missing_text
 from perfsuite.analysis.frames.gpus import decide_gpus
+from perfsuite.analysis.frames.pooled import by_file
 from perfsuite.analysis.frames.results import collect
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.records.environment import Process
@@ -422,8 +423,31 @@ def test_a_gpu_measured_in_fp32_alone_is_named(write_result: Callable[..., Path]
         write_result(gpu_content(cells(0.3, 2), environment=A100, run_id="a"), "a100.json"),
     ]
     notes = decision_notes(decide(paths))
-    assert "T4: fp32 alone was measured; AMP may be faster there" in notes
+    assert "resnet18 on T4: fp32 alone was measured; AMP may be faster there" in notes
     assert "speed: images/s over those of T4, in the fastest precision of each: fp32 on T4; amp-fp16 on A100" in notes
+
+
+def test_what_was_measured_at_another_batch_size_is_named(write_result: Callable[..., Path]) -> None:
+    on_t4 = {("resnet18", "fp32", 128): rounds(0.1, 1), ("resnet18", "amp-fp16", 256): rounds(0.1, 1)}
+    on_a100 = {**cells(0.3, 2), **cells(0.5, 3, batch_size=256)}
+    paths = [
+        write_result(gpu_content(on_t4, run_id="t"), "t4.json"),
+        write_result(gpu_content(on_a100, environment=A100, run_id="a"), "a100.json"),
+    ]
+    notes = decision_notes(decide(paths))
+    assert "resnet18 amp-fp16 on T4: measured at batch 256 and not at 128: not shown" in notes
+    assert "also measured and not shown: batch 256; --table steps has them" in notes
+
+
+def test_two_versions_on_one_gpu_are_one_price(write_result: Callable[..., Path]) -> None:
+    later = dataclasses.replace(T4, torch="2.14.0+cu130")
+    contents = [
+        gpu_content({("resnet18", "fp32", 128): rounds(seconds, n)}, environment=gpu, run_id=str(n))
+        for n, (seconds, gpu) in enumerate([(0.1, T4), (0.11, later), (0.03, A100), (0.02, V100)])
+    ]
+    paths = [write_result(content, f"{n}.json") for n, content in enumerate(contents)]
+    (line,) = decision_lines(decide(paths, prices={"T4": 0.1, "A100": 1.1}))
+    assert "cheapest of the 2 with a price" in line
 
 
 def test_another_torch_is_said_where_the_labels_do_not(write_result: Callable[..., Path]) -> None:
@@ -451,12 +475,10 @@ def test_a_training_of_an_earlier_run_is_of_the_machine_that_fits(
 
 
 def test_files_that_are_kept_apart_keep_their_memory_and_what_failed(write_result: Callable[..., Path]) -> None:
-    """As `collect --by-file` has them: the series of every benchmark is its file."""
     contents = [gpu_content(cells(1.0, n), run_id=str(n), outcomes=(out_of_memory("fp32", 512),)) for n in range(2)]
     results = collect([write_result(content, f"run-{n}.json") for n, content in enumerate(contents)])
     together = decide_gpus(results)
-    frame = results.benchmarks
-    apart = decide_gpus(dataclasses.replace(results, benchmarks=frame.assign(series=frame["file"])))
+    apart = decide_gpus(by_file(results))
     assert [one.label for one in apart.environments] == ["T4, run-0.json", "T4, run-1.json"]
     assert {one.capacity_bytes for one in apart.environments} == {together.environments[0].capacity_bytes}
     (row, *_) = apart.rows

@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from builders import make_content
+from builders import make_content, make_pair, make_paired_entry
 from report_builders import h100, plain_file, step_file
 from scipy import stats
 from training_builders import make_training, make_training_entry
 
-from perfsuite.analysis.frames.pooled import first_rows, pooled_benchmarks
+from perfsuite.analysis.frames.pairs import pairs_frame
+from perfsuite.analysis.frames.pooled import by_file, first_rows, pooled_benchmarks
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.cli import main
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -57,6 +59,18 @@ def test_by_file_every_run_has_its_own_row(files: list[Path], capsys: pytest.Cap
     assert all(text.count(path.name) == 18 for path in files)
     assert main(["collect", *map(str, files)]) == 0
     assert not any(path.name in capsys.readouterr().out for path in files)
+
+
+def test_by_file_reaches_pairs_and_origins_too(write_result: Callable[..., Path]) -> None:
+    paths = [
+        write_result(make_content([make_paired_entry(make_pair(run_id=name))]), f"{name}.json")
+        for name in ("run1", "run2")
+    ]
+    together = collect(paths)
+    assert len(pairs_frame(together, ["speedup"])) == 1
+    apart = by_file(together)
+    assert pairs_frame(apart, ["speedup"])["file"].tolist() == ["run1.json", "run2.json"]
+    assert [file.series for file in apart.files] == ["run1.json", "run2.json"]
 
 
 def test_two_series_of_runs_are_two_rows_a_cell_in_every_format(

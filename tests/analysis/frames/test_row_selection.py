@@ -87,6 +87,8 @@ def test_a_row_is_found_by_its_names_and_the_fields_of_its_workload() -> None:
     assert row_names(row) == ["test_step[x]", "b8", "compiled", "resnet50"]
     assert parse_expression("compiled and b8").matches(row_names(row))
     assert not parse_expression("compiled").matches(row_names({**row, "compiled": False}))
+    assert parse_expression("a100 and not h100").matches(row_names({**row, "environment": "A100, torch 2.13.0"}))
+    assert not parse_expression("fp32").matches(row_names({**row, "file": "fp32.json"}))
 
 
 def test_numbers_in_names_are_sorted_by_their_size() -> None:

@@ -90,6 +90,32 @@ def test_files_of_one_version_are_one_column_of_geometric_means(tmp_path: Path) 
     assert "geometric means over files: old (2 files)" in shown(paths)
 
 
+def test_a_benchmark_that_is_twice_in_a_file_is_two_rows(tmp_path: Path) -> None:
+    paths = [write(tmp_path, f"v{number}", {"a": 0.001 * number, "b": 1.0}, commit=str(number)) for number in (1, 2)]
+    for path in paths:
+        content = json.loads(path.read_text())
+        again = json.loads(json.dumps(content["benchmarks"][0]))
+        again["stats"] |= {"median": 0.5, "data": [0.5] * 5}
+        content["benchmarks"].append(again)
+        path.write_text(json.dumps(content))
+    (pivot,), _ = version_pivots(collect(paths))
+    assert [one["name"] for one in pivot.rows] == ["a", "b", "a (2)"]
+    assert pivot.rows[0]["time_s"] == pytest.approx([0.001, 0.002])
+    assert pivot.rows[2]["time_s"] == pytest.approx([0.5, 0.5])
+
+
+def test_a_time_of_0_is_left_out_and_counted_and_changes_nothing_else(tmp_path: Path) -> None:
+    paths = [write(tmp_path, f"v{number}", {"a": 0.001 * number, "b": 1.0}, commit=str(number)) for number in (1, 2)]
+    content = json.loads(paths[0].read_text())
+    content["benchmarks"][1]["stats"]["median"] = 0.0
+    del content["benchmarks"][1]["stats"]["data"]
+    paths[0].write_text(json.dumps(content))
+    (pivot,), _ = version_pivots(collect(paths))
+    assert pivot.statistic == "median"
+    assert pivot.rows[1]["time_s"] == [None, 1.0]
+    assert "1 time of 0 not shown" in shown(paths)
+
+
 def test_versions_are_named_without_the_words_that_all_their_files_have(tmp_path: Path) -> None:
     names = ("lib_Linux_0001_before_x86", "lib_Linux_0002_after_x86")
     paths = [write(tmp_path, name, {"a": 0.1}, commit="ab"[number]) for number, name in enumerate(names)]
