@@ -93,7 +93,7 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
             "speedup",
             "AMP vs FP32",
             ("speedup", "interleaved"),
-            _step_tables(results, ("speedup", "interleaved")),
+            _step_tables(figure_data, ("speedup", "interleaved")),
         ),
         _figures(figure_data, "phases", "Phases of a step", ("phases",)),
         _memory(figure_data),
@@ -102,10 +102,10 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
             "limits",
             "Percent of hardware peak",
             ("limits",),
-            folded=_step_tables(results, ("limits", "kernels")),
+            folded=_step_tables(figure_data, ("limits", "kernels")),
         ),
         _figures(
-            figure_data, "telemetry", "Energy and clocks", ("telemetry",), folded=_step_tables(results, ("telemetry",))
+            figure_data, "telemetry", "Energy and clocks", ("telemetry",), folded=_step_tables(figure_data, ("telemetry",))
         ),
         _figures(figure_data, "thesis", "Compared with the thesis", ("thesis",), _thesis_tables(results)),
         Section(
@@ -218,15 +218,16 @@ def _memory(figure_data: FigureData) -> Section:
     return dataclasses.replace(section, folded=(build_table("memory", figure_data.results),))
 
 
-def _step_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
+def _step_tables(figure_data: FigureData, names: tuple[str, ...]) -> list[Table]:
     """Return tables of step results; only those that speak of what they are named for."""
-    found = []
+    results, found = figure_data.results, []
     for name in names:
         if name == "interleaved" and not has_pairs(results, name):
             continue
         if name != "interleaved" and (not results.has_records or results.benchmarks.empty):
             continue
-        found.append(build_table(name, results))
+        known = {"speedups": figure_data.speedups} if name == "speedup" else {}
+        found.append(build_table(name, results, **known))
     return found
 
 
