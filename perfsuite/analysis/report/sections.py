@@ -105,7 +105,11 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
             folded=_step_tables(figure_data, ("limits", "kernels")),
         ),
         _figures(
-            figure_data, "telemetry", "Energy and clocks", ("telemetry",), folded=_step_tables(figure_data, ("telemetry",))
+            figure_data,
+            "telemetry",
+            "Energy and clocks",
+            ("telemetry",),
+            folded=_step_tables(figure_data, ("telemetry",)),
         ),
         _figures(figure_data, "thesis", "Compared with the thesis", ("thesis",), _thesis_tables(results)),
         Section(
