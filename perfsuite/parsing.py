@@ -53,26 +53,53 @@ def split_names(option: str, value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+MIN_IMAGE_SIZE = 16
+"""In pixels: a ResNet in CIFAR form, which halves them three times, leaves 2x2. Of a single pixel and a single image
+batch normalisation has no variance."""
+
+MAX_IMAGE_SIZE = 1024
+"""In pixels; larger than the images that classifiers are trained on, beyond it lies a typing error."""
+
+MAX_NUM_CLASSES = 100_000
+"""More than the 21,843 classes of all of ImageNet; beyond it lies a typing error."""
+
+
 def parse_batch_sizes(option: str, value: str, largest: int) -> tuple[int, ...]:
     """Return the batch sizes of a comma-separated option, each once, in their order.
 
     Raises:
         InvalidChoiceError: One is no whole number from 1 to `largest`; the message names the option.
     """
-    return tuple(dict.fromkeys(_parse_batch_size(option, part, largest) for part in split_names(option, value)))
+    parts = split_names(option, value)
+    return tuple(dict.fromkeys(_whole_number(option, part, "a batch size", 1, largest) for part in parts))
 
 
-def _parse_batch_size(option: str, value: str, largest: int) -> int:
-    """Return a batch size from what the user wrote.
+def parse_image_sizes(option: str, value: str) -> tuple[int, ...]:
+    """Return the image sizes, in pixels, of a comma-separated option, each once, in their order.
 
     Raises:
-        InvalidChoiceError: No whole number from 1 to `largest`; the message names the option.
+        InvalidChoiceError: One is no whole number from 16 to 1024; the message names the option.
     """
+    parts = split_names(option, value)
+    what = "an image size in pixels"
+    return tuple(dict.fromkeys(_whole_number(option, part, what, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE) for part in parts))
+
+
+def parse_num_classes(option: str, value: str) -> int:
+    """Return a number of classes.
+
+    Raises:
+        InvalidChoiceError: No whole number from 2 to 100000; the message names the option.
+    """
+    return _whole_number(option, value, "a number of classes", 2, MAX_NUM_CLASSES)
+
+
+def _whole_number(option: str, value: str, what: str, least: int, most: int) -> int:
     # Longer texts are not even read: Python refuses whole numbers of thousands of digits.
-    fits = value.isascii() and value.isdigit() and len(value) <= len(str(largest)) and 1 <= int(value) <= largest
+    fits = value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most
     if not fits:
         raise InvalidChoiceError(
-            f"{option}: {value[:20]!r} is not a batch size; whole numbers from 1 to {largest} are allowed"
+            f"{option}: {value[:20]!r} is not {what}; whole numbers from {least} to {most} are allowed"
         )
     return int(value)
 

@@ -90,6 +90,33 @@ def test_a_list_of_batch_sizes_is_a_row_each_and_a_column(command: str, capsys: 
     assert "--batch-size: 'x' is not a batch size" in capsys.readouterr().err
 
 
+def test_other_images_and_classes_have_no_figure_of_the_thesis(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = ["--model", "resnet18", "--precision", "fp32", "--batch-size", "128", "--format", "json"]
+    for command, keys in (
+        ("memory", ["thesis_peak_bytes"]),
+        ("limits", ["limit_training_s", "thesis_training_time_s"]),
+    ):
+        for images, is_of_the_thesis in (((), True), (("--image-size", "16"), False), (("--classes", "11"), False)):
+            gradients = ("--gradients", "kept") if command == "memory" else ()
+            assert main([command, *cell, *gradients, *images]) == 0
+            (row,) = json.loads(capsys.readouterr().out)
+            assert [row[key] is not None for key in keys] == [is_of_the_thesis] * len(keys)
+        assert main([command, "--image-size", "9"]) == 2
+        assert "--image-size: '9' is not an image size in pixels" in capsys.readouterr().err
+
+
+def test_larger_images_take_what_convolutions_of_that_size_take(capsys: pytest.CaptureFixture[str]) -> None:
+    """1.81e9 multiply-accumulates an image forward, by torchvision's documentation; three times as many in a step."""
+    assert main(["limits", "--model", "resnet18", "--image-size", "224", "--classes", "1000", "--format", "json"]) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    first_layer = 64 * 3 * 7 * 7 * 112 * 112  # of the images themselves no gradient is computed
+    assert row["step_flops"] / 128 == pytest.approx(2 * (3 * 1.81e9 - first_layer), rel=0.005)
+    assert main(["limits", "--model", "resnet18", "--image-size", "224"]) == 0
+    text = capsys.readouterr().out
+    assert "batch 128, 224x224 pixels" in text
+    assert "training" not in text.replace("training step", "")
+
+
 def test_memory_predicts_any_cell_and_the_largest_batch(capsys: pytest.CaptureFixture[str]) -> None:
     cell = ["memory", "--model", "resnet18", "--precision", "amp"]
     assert main([*cell, "--batch-size", "4", "--format", "json"]) == 0

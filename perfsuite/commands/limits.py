@@ -28,6 +28,12 @@ def add_options(command: Parser) -> None:
     command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
     command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
     command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
+    command.add_argument(
+        "--image-size",
+        metavar="N[,N...]",
+        help="height and width in pixels; CIFAR form below 64, torchvision's own stem from there on; default: 32",
+    )
+    command.add_argument("--classes", metavar="N", help="number of classes; default: 10")
     add_output(command)
 
 
@@ -36,7 +42,12 @@ def run(options: argparse.Namespace) -> int:
     from perfsuite.offline.limits import limit_cells, plan_limits  # with torch: not for --help
 
     sheet, workloads = plan_limits(
-        gpu=options.gpu, models=options.model, precisions=options.precision, batch_size=options.batch_size
+        gpu=options.gpu,
+        models=options.model,
+        precisions=options.precision,
+        batch_size=options.batch_size,
+        image_size=options.image_size,
+        num_classes=options.classes,
     )
     rows = []
     for row in limit_cells(sheet, workloads):

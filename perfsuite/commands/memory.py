@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from perfsuite.analysis.frames.labels import images_in_words
 from perfsuite.analysis.tables.memory import predicted_memory_table
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.streams import say_progress
@@ -26,6 +27,12 @@ def add_options(command: Parser) -> None:
     command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
     command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
     command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
+    command.add_argument(
+        "--image-size",
+        metavar="N[,N...]",
+        help="height and width in pixels; CIFAR form below 64, torchvision's own stem from there on; default: 32",
+    )
+    command.add_argument("--classes", metavar="N", help="number of classes; default: 10")
     command.add_argument(
         "--gradients",
         choices=("freed", "kept"),
@@ -51,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         gradients=options.gradients,
         capacity=options.capacity,
         gpu=options.gpu,
+        image_size=options.image_size,
+        num_classes=options.classes,
     )
     rows = []
     for row in predict_cells(plan):
@@ -60,4 +69,6 @@ def run(options: argparse.Namespace) -> int:
     notes = plan.notes
     if any(row.get("largest_batch_size") == 0 for row in rows):
         notes = ("a largest batch of 0: not even one image fits; what one takes is in the same row", *notes)
-    return show(predicted_memory_table(pd.DataFrame(rows), title=plan.title, notes=notes), options)
+    frame = pd.DataFrame(rows)
+    title = f"{plan.title}{images_in_words(frame)}"
+    return show(predicted_memory_table(frame, title=title, notes=notes), options)

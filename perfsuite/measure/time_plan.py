@@ -16,7 +16,8 @@ from perfsuite.measure.flops import Work
 from perfsuite.measure.kernel_profile import NUM_ITERATIONS, NUM_WARM_UP_PASSES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.warm_up import MIN_ITERATIONS
-from perfsuite.workloads.models import MODELS
+from perfsuite.records.workload import IMAGE_SIZE
+from perfsuite.workloads.models import MODELS, STEM_STRIDE, has_cifar_stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,9 @@ def sheet_for(device_type: str, gpu: str | None, num_threads: int) -> tuple[Gpu,
 def estimate_work(workload: Workload) -> Work:
     """Return about what `count_work` counts, at once: the head of a run cannot wait for dry runs."""
     spec = MODELS[workload.model]
-    scale = (workload.image_size / 32) ** 2 * workload.batch_size
+    scale = (workload.image_size / IMAGE_SIZE) ** 2 * workload.batch_size
+    if not has_cifar_stem(workload.image_size):
+        scale /= STEM_STRIDE**2
     forward_flops = 2e9 * spec.forward_gmacs * scale
     is_half = workload.precision.startswith("amp")
     kept = spec.kept_megabytes * 1e6 * scale / (2 if is_half else 1)

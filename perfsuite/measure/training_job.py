@@ -95,10 +95,12 @@ def _identity(
     deterministic: bool,
     device_type: str,
 ) -> str:
+    known = dataclasses.asdict(workload)
+    del known["num_classes"]  # the same in all trainings: those of before it was a field are found again
     return json.dumps(
         {
             "environment": {name: getattr(environment, name, None) for name in ENVIRONMENT_FIELDS},
-            "workload": dataclasses.asdict(workload),
+            "workload": known,
             "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in {"source", "name"}},
             "seed": seed,
             "split": split,

@@ -10,8 +10,8 @@ from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpu
 from perfsuite.measure.dry_run import MAX_BATCH_SIZE
 from perfsuite.measure.flops import count_work
-from perfsuite.parsing import choose, parse_batch_sizes, split_names
-from perfsuite.records.workload import Workload
+from perfsuite.parsing import choose, parse_batch_sizes, parse_image_sizes, parse_num_classes, split_names
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
 from perfsuite.workloads.models import MODELS
 from perfsuite.workloads.precision import resolve_precision
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def plan_limits(
-    *, gpu: str, models: str | None, precisions: str | None, batch_size: str | None
+    *,
+    gpu: str,
+    models: str | None,
+    precisions: str | None,
+    batch_size: str | None,
+    image_size: str | None = None,
+    num_classes: str | None = None,
 ) -> tuple[Gpu, list[Workload]]:
     """Turn the command's options into a data sheet and cells; None is an option not given.
 
@@ -39,9 +45,19 @@ def plan_limits(
         has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
         raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
     sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
+    image_sizes = parse_image_sizes("--image-size", image_size or str(IMAGE_SIZE))
+    classes = parse_num_classes("--classes", num_classes or str(NUM_CLASSES))
     return sheet, [
-        Workload(model=model, precision=policy, phase="train_step", batch_size=size, device_type="cuda")
-        for model, policy, size in itertools.product(names, dict.fromkeys(policies), sizes)
+        Workload(
+            model=model,
+            precision=policy,
+            phase="train_step",
+            batch_size=size,
+            image_size=pixels,
+            num_classes=classes,
+            device_type="cuda",
+        )
+        for model, policy, pixels, size in itertools.product(names, dict.fromkeys(policies), image_sizes, sizes)
     ]
 
 
@@ -59,14 +75,16 @@ def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any
         memory_s = work.min_bytes / sheet.bytes_per_second
         limit_s = max(arithmetic_s, memory_s)
         images_per_second = workload.batch_size / limit_s
-        epochs = thesis.EPOCHS.get(workload.model)
+        epochs = thesis.EPOCHS.get(workload.model) if workload.is_of_cifar10 else None
         training_s = None if epochs is None else epochs * thesis.TRAIN_IMAGES / images_per_second
-        same = sheet.name == "t4" and workload.batch_size == thesis.BATCH_SIZE
+        same = sheet.name == "t4" and workload.batch_size == thesis.BATCH_SIZE and workload.is_of_cifar10
         theirs = thesis.thesis_result(workload.model, workload.precision) if same else None
         yield {
             "model": workload.model,
             "precision": workload.precision,
             "batch_size": workload.batch_size,
+            "image_size": workload.image_size,
+            "num_classes": workload.num_classes,
             "step_flops": work.flops,
             "min_bytes": work.min_bytes,
             "arithmetic_s": arithmetic_s,

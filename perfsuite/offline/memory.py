@@ -12,8 +12,15 @@ from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
 from perfsuite.measure.dry_run import MAX_BATCH_SIZE, largest_batch_size, predict_memory
-from perfsuite.parsing import choose, parse_batch_sizes, parse_capacity, split_names
-from perfsuite.records.workload import Workload
+from perfsuite.parsing import (
+    choose,
+    parse_batch_sizes,
+    parse_capacity,
+    parse_image_sizes,
+    parse_num_classes,
+    split_names,
+)
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
 from perfsuite.workloads.models import MODELS
 from perfsuite.workloads.precision import resolve_precision
 
@@ -48,6 +55,8 @@ def plan_cells(
     gradients: str | None,
     capacity: str | None,
     gpu: str | None,
+    image_size: str | None = None,
+    num_classes: str | None = None,
 ) -> Plan:
     """Turn the command's options into cells; None is an option not given.
 
@@ -57,13 +66,15 @@ def plan_cells(
     if batch_size is not None and (capacity is not None or gpu is not None):
         option = "--capacity" if gpu is None else "--gpu"
         raise InvalidChoiceError(f"--batch-size: {option} asks for the largest batch size; leave one of them out")
-    named = any(option is not None for option in (models, precisions, batch_size))
+    named = any(option is not None for option in (models, precisions, batch_size, image_size, num_classes))
     state = gradients or ("freed" if named else thesis.GRADIENTS)
     names = split_names("--model", models or "resnet18,resnet34,resnet50")
     for name in names:
         choose(MODELS, name, kind="model")
     policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
     sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
+    image_sizes = parse_image_sizes("--image-size", image_size or str(IMAGE_SIZE))
+    classes = parse_num_classes("--classes", num_classes or str(NUM_CLASSES))
     sheet = None if gpu is None else choose_gpu(gpu)
     capacity_bytes, words = _capacity(capacity, sheet)
     how = f"gradients {state}"
@@ -74,9 +85,16 @@ def plan_cells(
     return Plan(
         workloads=tuple(
             Workload(
-                model=model, precision=policy, phase="train_step", batch_size=size, gradients=state, device_type="cuda"
+                model=model,
+                precision=policy,
+                phase="train_step",
+                batch_size=size,
+                image_size=pixels,
+                num_classes=classes,
+                gradients=state,
+                device_type="cuda",
             )
-            for model, policy, size in itertools.product(names, dict.fromkeys(policies), sizes)
+            for model, policy, pixels, size in itertools.product(names, dict.fromkeys(policies), image_sizes, sizes)
         ),
         capacity_bytes=capacity_bytes,
         title=f"Predicted peak memory of a training step in MiB, {how}{f', {words}' if words else ''}",
@@ -98,6 +116,8 @@ def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
             "model": workload.model,
             "precision": workload.precision,
             "batch_size": workload.batch_size,
+            "image_size": workload.image_size,
+            "num_classes": workload.num_classes,
             "gradients": workload.gradients,
             **largest,
             **dataclasses.asdict(prediction),
@@ -111,10 +131,10 @@ def _peak(workload: Workload, batch_size: int) -> int:
 
 
 def _thesis_peak(workload: Workload) -> int | None:
-    """Return the thesis's peak where the workload is its own: batch 128 with gradients kept."""
+    """Return the thesis's peak where the workload is its own: batch 128 of CIFAR-10 with gradients kept."""
     result = thesis.thesis_result(workload.model, workload.precision)
     same = workload.batch_size == thesis.BATCH_SIZE and workload.gradients == thesis.GRADIENTS
-    return result.peak_allocated_bytes if result is not None and same else None
+    return result.peak_allocated_bytes if result is not None and same and workload.is_of_cifar10 else None
 
 
 def _capacity(capacity: str | None, sheet: Gpu | None) -> tuple[int | None, str | None]:

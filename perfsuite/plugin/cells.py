@@ -19,12 +19,13 @@ from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
 from perfsuite.precisions import BASELINE
-from perfsuite.records.workload import Workload
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfsuite.measure.budget import Effort
+    from perfsuite.plugin.options import Options
     from perfsuite.records.cell import Record
     from perfsuite.records.pair import Comparison, PairedRecord
 
@@ -37,7 +38,18 @@ WHOLE = dict.fromkeys(("interleaved", "overhead", "input_pipeline"), "train_step
 ACTIVE_CLOCK = pytest.StashKey[ActiveClock]()
 """The timer of a full training, on its item."""
 
-PARAMETERS = ("model", "precision", "batch_size", "memory_format", "gradients", "compiled")
+PARAMETERS = (
+    "model",
+    "precision",
+    "batch_size",
+    "image_size",
+    "memory_format",
+    "gradients",
+    "compiled",
+)
+
+OF_TRAININGS = {ON_REQUEST, "input_pipeline"}
+"""Markers of what is done with the images of a full training, whatever images steps are measured with."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -56,16 +68,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     seeds: tuple[int | None, ...] = tuple(range(options.num_seeds)) if is_training else (None,)
     if is_training:
         sizes = (options.recipe.batch_size,)
+    image_sizes = (IMAGE_SIZE,) if _is_of_trainings(metafunc.definition) else options.image_sizes
+    num_classes = num_classes_of(metafunc.definition, options)
     cases = itertools.product(
-        options.models, sizes, options.memory_formats, options.gradients, precisions, (options.compiled,), seeds
+        options.models,
+        image_sizes,
+        sizes,
+        options.memory_formats,
+        options.gradients,
+        precisions,
+        (options.compiled,),
+        seeds,
     )
     names, values, ids = PARAMETERS + (("seed",) if is_training else ()), [], []
-    for model, size, layout, gradients, precision, compiled, seed in cases:
-        values.append((model, precision, size, layout, gradients, compiled, *(() if seed is None else (seed,))))
-        suffix = _suffix(layout, gradients, compiled=compiled, cudnn_benchmark=options.cudnn_benchmark)
+    for model, image_size, size, layout, gradients, precision, compiled, seed in cases:
+        own = (model, precision, size, image_size, layout, gradients, compiled)
+        values.append(own if seed is None else (*own, seed))
+        suffix = f"-{image_size}px" if image_size != IMAGE_SIZE else ""
+        suffix += f"-{num_classes}classes" if num_classes != NUM_CLASSES else ""
+        suffix += _suffix(layout, gradients, compiled=compiled, cudnn_benchmark=options.cudnn_benchmark)
         suffix += "" if not seed else f"-seed{seed}"
         ids.append(f"{model}-{precision}-b{size}{suffix}")
     metafunc.parametrize(names, values, ids=ids)
+
+
+def _is_of_trainings(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in OF_TRAININGS)
+
+
+def num_classes_of(item: pytest.Item, options: Options) -> int:
+    """Return how many outputs the network of a test has."""
+    return NUM_CLASSES if _is_of_trainings(item) else options.num_classes
 
 
 def _is_speedup(item: pytest.Item) -> bool:
@@ -105,6 +138,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(cells[0], "_nodeid") and not hasattr(config.option, "benchmark_precision"):
         # pytest-benchmark before 5.3 reads an attribute that pytest 9.2 no longer has.
         raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
+    _refuse_images_of_steps_alone(state.options, cells)
     state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     for item in cells:
         defaults = _benchmark_defaults(config, state, item)
@@ -133,6 +167,17 @@ def _without_empty_matrices(
         config.hook.pytest_deselected(items=empty)
         items[:] = [item for item in items if item not in empty]
     return [cell for cell in cells if cell not in empty]
+
+
+def _refuse_images_of_steps_alone(options: Options, cells: list[pytest.Item]) -> None:
+    """Refuse options of synthetic images where nothing is measured with them: they would be ignored."""
+    if (options.image_sizes, options.num_classes) == ((IMAGE_SIZE,), NUM_CLASSES):
+        return
+    if all(_is_of_trainings(cell) for cell in cells):
+        raise pytest.UsageError(
+            f"--perf-image-size, --perf-classes: full trainings are of CIFAR-10, {IMAGE_SIZE}x{IMAGE_SIZE} pixels and "
+            f"{NUM_CLASSES} classes; leave the options out, or select -m step"
+        )
 
 
 def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]) -> list[pytest.Item]:
@@ -192,12 +237,14 @@ def _effort(config: pytest.Config, item: pytest.Item) -> Effort:
 @pytest.fixture
 def workload(
     request: pytest.FixtureRequest,
+    *,
     model: str,
     precision: str,
     batch_size: int,
+    image_size: int,
     memory_format: str,
     gradients: str,
-    compiled: bool,  # noqa: FBT001 - a parameter of the matrix
+    compiled: bool,
 ) -> Workload:
     """The identity of the cell, from the parameters and the phase in its marker `step`; a pair is of whole steps."""
     marker = request.node.get_closest_marker("step")
@@ -211,6 +258,8 @@ def workload(
         precision=precision,
         phase=phase,
         batch_size=batch_size,
+        image_size=image_size,
+        num_classes=num_classes_of(request.node, state.options),
         memory_format=memory_format,
         gradients=gradients,
         compiled=compiled,

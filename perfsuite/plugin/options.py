@@ -13,10 +13,18 @@ import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError
 from perfsuite.measure.budget import OVERHEAD_TIME_S
-from perfsuite.parsing import choose, parse_batch_sizes, require_device_name, split_names
+from perfsuite.parsing import (
+    choose,
+    parse_batch_sizes,
+    parse_image_sizes,
+    parse_num_classes,
+    require_device_name,
+    split_names,
+)
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +62,8 @@ class Options:
         models: Names of networks.
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
+        image_sizes: H and W of the images in pixels.
+        num_classes: K, outputs of the networks.
         memory_formats: Names of memory formats.
         gradients: `freed` or `kept`, or both.
         compiled: Whether networks go through `torch.compile`.
@@ -75,6 +85,8 @@ class Options:
     models: tuple[str, ...]
     precisions: tuple[str, ...]
     batch_sizes: tuple[int, ...]
+    image_sizes: tuple[int, ...]
+    num_classes: int
     memory_formats: tuple[str, ...]
     gradients: tuple[str, ...]
     compiled: bool
@@ -122,6 +134,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         metavar="N[,N...]",
         help="images in a batch; default: 128 on CUDA, 8 on the CPU",
+    )
+    group.addoption(
+        "--perf-image-size",
+        default=str(IMAGE_SIZE),
+        metavar="N[,N...]",
+        help="height and width of the synthetic images in pixels; networks have the CIFAR form below 64 and "
+        f"torchvision's own stem from there on; default: {IMAGE_SIZE}",
+    )
+    group.addoption(
+        "--perf-classes",
+        default=str(NUM_CLASSES),
+        metavar="N",
+        help=f"number of classes, outputs of the networks; default: {NUM_CLASSES}",
     )
     group.addoption(
         "--perf-memory-format",
@@ -239,6 +264,8 @@ def read_options(get: Callable[[str], object]) -> Options:
         models=split_names("--perf-models", str(get("perf_models"))),
         precisions=split_names("--perf-precisions", str(get("perf_precisions"))),
         batch_sizes=_batch_sizes(get("perf_batch_size")),
+        image_sizes=parse_image_sizes("--perf-image-size", str(get("perf_image_size"))),
+        num_classes=parse_num_classes("--perf-classes", str(get("perf_classes"))),
         memory_formats=split_names("--perf-memory-format", str(get("perf_memory_format"))),
         gradients=split_names("--perf-gradients", str(get("perf_gradients"))),
         compiled=bool(get("perf_compile")),

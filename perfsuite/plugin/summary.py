@@ -13,7 +13,7 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words
-from perfsuite.plugin.cells import PARAMETERS, phase_of
+from perfsuite.plugin.cells import PARAMETERS, num_classes_of, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
@@ -70,7 +70,8 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
         if not isinstance(phase, str) or phase not in PHASES:
             return []  # the cell itself says so
         names = {name: cell.callspec.params[name] for name in PARAMETERS}  # type: ignore[attr-defined]
-        workload = Workload(phase=phase, device_type=state.device.type, **names)
+        num_classes = num_classes_of(cell, state.options)
+        workload = Workload(phase=phase, device_type=state.device.type, num_classes=num_classes, **names)
         whole = replace(workload, phase="train_step")
         cells.append((workload, estimate_work(workload), estimate_work(whole)))
     sheet, is_known = sheet_for(state.device.type, where.gpu, where.num_threads)

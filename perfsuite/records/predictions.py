@@ -12,8 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from perfsuite.errors import RecordError
-
-NUM_CLASSES = 10
+from perfsuite.records.workload import NUM_CLASSES
 
 MAX_PREDICTIONS = 15_000
 """Of one record: half more than the test images of CIFAR-10, and no longer in base64 than a text in a file may be."""

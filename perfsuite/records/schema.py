@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
 1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: how a pair was measured; the
@@ -20,7 +20,8 @@ outcome `cannot_tell`: a check was measured, and its interval did not decide in 
 says in which environment it was trained, keeps its test predictions, its interruptions and the reasons of its choices;
 its peak memory is that of training alone. 5: a training keeps its telemetry. 6: names: `overhead` (was `fidelity`),
 `pipeline_thesis` (was `pipeline_study`), the recipe `thesis` (was `study`), `num_iterations` of a pair (was
-`num_passes`), the metric `min_bytes` (was `least_bytes`).
+`num_passes`), the metric `min_bytes` (was `least_bytes`). 7: a workload has its number of classes, and may have other
+images than of 32x32 pixels.
 """
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from perfsuite.errors import RecordError
 from perfsuite.records.environment import Environment, Process  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.predictions import (
-    NUM_CLASSES,
     DiscordantCounts,
     confusion_of,
     count_discordant,
@@ -19,7 +18,7 @@ from perfsuite.records.proof import ProofReading  # noqa: TC001 - read at run ti
 from perfsuite.records.schema import SCHEMA_VERSION, check_metrics
 from perfsuite.records.strict_json import to_strict_json
 from perfsuite.records.telemetry import Telemetry  # noqa: TC001 - strict_json reads the types of fields at run time
-from perfsuite.records.workload import Recipe, Workload  # noqa: TC001 - read at run time, to check files
+from perfsuite.records.workload import NUM_CLASSES, Recipe, Workload
 
 PEAK_WITHOUT_EVALUATION = 4
 """Schema version from which on a training's peak memory is that of its steps alone."""

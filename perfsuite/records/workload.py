@@ -8,6 +8,13 @@ from perfsuite.errors import RecordError
 
 PHASES = ("forward", "backward", "train_step")
 
+IMAGE_SIZE = 32
+"""H and W of CIFAR-10 in pixels. Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
+section 3.1."""
+
+NUM_CLASSES = 10
+"""K of CIFAR-10. The same source."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -24,27 +31,38 @@ class Workload:
         gradients: `freed` (set to None by zero_grad) or `kept` (zeroed in place).
         device_type: `cuda` or `cpu`.
         cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest, or takes what its heuristic says.
+        num_classes: K, outputs of the network.
     """
 
     model: str
     precision: str
     phase: str
     batch_size: int
-    image_size: int = 32
+    image_size: int = IMAGE_SIZE
     memory_format: str = "contiguous"
     compiled: bool = False
     gradients: str = "freed"
     device_type: str
     cudnn_benchmark: bool = False
+    num_classes: int = NUM_CLASSES
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise RecordError(f"batch size is {self.batch_size!r}, at least 1 is needed")
+        for name in ("batch_size", "image_size", "num_classes"):
+            value = getattr(self, name)
+            if value < 1:
+                raise RecordError(f"{name.replace('_', ' ')} is {value!r}, at least 1 is needed")
+
+    @property
+    def is_of_cifar10(self) -> bool:
+        """Whether its images and classes are as those of CIFAR-10, which the thesis trained on."""
+        return (self.image_size, self.num_classes) == (IMAGE_SIZE, NUM_CLASSES)
 
     @property
     def label(self) -> str:
         """The workload in words, the defaults left out: `resnet18 amp-fp16 train_step b128`."""
-        extra = [self.memory_format] if self.memory_format != "contiguous" else []
+        extra = [f"{self.image_size}px"] if self.image_size != IMAGE_SIZE else []
+        extra += [f"{self.num_classes} classes"] if self.num_classes != NUM_CLASSES else []
+        extra += [self.memory_format] if self.memory_format != "contiguous" else []
         extra += ["compiled"] if self.compiled else []
         extra += [f"gradients {self.gradients}"] if self.gradients != "freed" else []
         extra += ["cudnn-benchmark"] if self.cudnn_benchmark else []

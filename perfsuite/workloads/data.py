@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from perfsuite.workloads.models import MEMORY_FORMATS, NUM_CLASSES
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.workloads.models import MEMORY_FORMATS
 
 
 def synthetic_batch(
-    batch_size: int, *, device: torch.device, image_size: int = 32, memory_format: str = "contiguous", seed: int = 0
+    batch_size: int,
+    *,
+    device: torch.device,
+    image_size: int = IMAGE_SIZE,
+    num_classes: int = NUM_CLASSES,
+    memory_format: str = "contiguous",
+    seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one batch of random images and labels on the device.
 
@@ -20,5 +27,5 @@ def synthetic_batch(
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(batch_size, 3, image_size, image_size, generator=generator)  # N C H W
-    labels = torch.randint(NUM_CLASSES, (batch_size,), generator=generator)  # N
+    labels = torch.randint(num_classes, (batch_size,), generator=generator)  # N
     return images.to(device).contiguous(memory_format=MEMORY_FORMATS[memory_format]), labels.to(device)

@@ -1,4 +1,4 @@
-"""The CIFAR ResNets, by name."""
+"""The ResNets, by name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import torch
 from torch import nn
 
 from perfsuite.parsing import choose
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 from perfsuite.workloads.torchvision_import import import_torchvision
 
-NUM_CLASSES = 10
-"""K. Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, section 3.1."""
+MIN_STRIDED_STEM_SIZE = 64
+"""From this size of an image on, in pixels, a network has torchvision's own stem (7x7, stride 2, max-pool), which is
+made for 224: it leaves 16x16 of 64 pixels, half of what the CIFAR form keeps of its 32, and 1/16 of the work."""
+
+STEM_STRIDE = 4
+"""Of torchvision's own stem: 2 of the convolution, 2 of the max-pool. Source: He et al., Deep Residual Learning for
+Image Recognition, 2015, table 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +58,24 @@ MEMORY_FORMATS: dict[str, torch.memory_format] = {
 }
 
 
-def build_model(name: str, *, device: torch.device, memory_format: str = "contiguous", seed: int = 0) -> nn.Module:
-    """Build a torchvision ResNet in CIFAR form, in training mode, float32, with seeded initial weights.
+def has_cifar_stem(image_size: int) -> bool:
+    """Whether a network for images of so many pixels has the stem of the CIFAR form."""
+    return image_size < MIN_STRIDED_STEM_SIZE
 
-    The CIFAR form has a 3x3 stem of stride 1 with 64 channels, no max-pool, and 10 classes. Input [N, 3, 32, 32]
-    float32, output [N, 10].
+
+def build_model(
+    name: str,
+    *,
+    device: torch.device,
+    memory_format: str = "contiguous",
+    seed: int = 0,
+    image_size: int = IMAGE_SIZE,
+    num_classes: int = NUM_CLASSES,
+) -> nn.Module:
+    """Build a torchvision ResNet, in training mode, float32, with seeded initial weights.
+
+    For images below 64 pixels in CIFAR form: a 3x3 stem of stride 1 with 64 channels and no max-pool; for larger ones
+    with torchvision's own stem. Input [N, 3, H, W] float32, output [N, K].
     Source: README.md, "Which networks".
 
     Args:
@@ -64,6 +83,8 @@ def build_model(name: str, *, device: torch.device, memory_format: str = "contig
         device: Where the parameters live.
         memory_format: A name from `MEMORY_FORMATS`.
         seed: Seed of the initial weights; the global random state is left as it was.
+        image_size: H and W in pixels.
+        num_classes: K.
 
     Raises:
         InvalidChoiceError: An unknown name or memory format.
@@ -74,9 +95,10 @@ def build_model(name: str, *, device: torch.device, memory_format: str = "contig
     constructor = getattr(import_torchvision().models, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = constructor(weights=None, num_classes=NUM_CLASSES)
-        model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
-    model.maxpool = nn.Identity()
+        model = constructor(weights=None, num_classes=num_classes)
+        if has_cifar_stem(image_size):
+            model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+            model.maxpool = nn.Identity()
     if layout != torch.contiguous_format or any(parameter.device != device for parameter in model.parameters()):
         model = model.to(device=device, memory_format=layout)  # not where it changes nothing: fake tensors refuse it
     return cast("nn.Module", model.train())

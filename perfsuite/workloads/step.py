@@ -67,11 +67,19 @@ class TrainingStep:
         self.workload = workload
         self.policy = policy_named(workload.precision)
         self.device = device
-        self.model = build_model(workload.model, device=device, memory_format=workload.memory_format, seed=seed)
+        self.model = build_model(
+            workload.model,
+            device=device,
+            memory_format=workload.memory_format,
+            seed=seed,
+            image_size=workload.image_size,
+            num_classes=workload.num_classes,
+        )
         self.images, self.labels = synthetic_batch(
             workload.batch_size,
             device=device,
             image_size=workload.image_size,
+            num_classes=workload.num_classes,
             memory_format=workload.memory_format,
             seed=seed,
         )

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from perfsuite.errors import MeasurementError
-from perfsuite.records.predictions import NUM_CLASSES, confusion_of
+from perfsuite.records.predictions import confusion_of
+from perfsuite.records.workload import NUM_CLASSES
 from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.models import MEMORY_FORMATS, build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd

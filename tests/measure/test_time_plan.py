@@ -57,6 +57,13 @@ def test_the_estimate_of_the_head_is_that_of_the_counted_work() -> None:
         assert iteration_s(workload, estimated, sheet) == pytest.approx(iteration_s(workload, counted, sheet), rel=0.15)
 
 
+@pytest.mark.parametrize("size", [48, 64, 224])
+def test_the_estimate_knows_the_size_of_the_image_and_the_stem(size: int) -> None:
+    workload = dataclasses.replace(matrix(phases=("train_step",))[0], image_size=size, batch_size=4)
+    counted, estimated = count_work(workload), estimate_work(workload)
+    assert estimated.flops == pytest.approx(counted.flops, rel=0.15)
+
+
 def test_long_steps_have_fewer_rounds_than_short_ones() -> None:
     """Steps of a slow GPU would otherwise take most of the run."""
     sheet = dataclasses.replace(GPUS["t4"], peak_flops={"fp32": 8.1e11}, bytes_per_second=32e9)

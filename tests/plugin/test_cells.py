@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from suite_run import REPOSITORY
 
 from perfsuite.measure import device as device_module
 from perfsuite.measure.nvml import NvmlGpu, NvmlReading
@@ -42,6 +43,30 @@ def test_options_span_the_matrix(run_suite: Callable[..., Run]) -> None:
         "resnet18-fp32-b4-kept-compiled]",
         "resnet18-fp32-b4-channels_last-kept-compiled]",
     ]
+
+
+def test_images_and_classes_are_part_of_the_matrix_and_of_the_record(run_suite: Callable[..., Run]) -> None:
+    own = ("--perf-models=resnet18", "--perf-precisions=fp32", "--perf-image-size=16,64", "--perf-classes=7")
+    run = run_suite(*own, "-k", "forward")
+    assert run.names == ["test_forward[resnet18-fp32-b2-16px-7classes]", "test_forward[resnet18-fp32-b2-64px-7classes]"]
+    workloads = [one["extra_info"]["perfsuite"]["workload"] for one in run.content["benchmarks"]]
+    assert [(one["image_size"], one["num_classes"]) for one in workloads] == [(16, 7), (64, 7)]
+
+
+@pytest.mark.parametrize("marker", ["full_training", "input_pipeline"])
+def test_full_trainings_are_of_cifar_10_and_say_so(
+    run_suite: Callable[..., Run], suite_folder: pytest.Pytester, marker: str
+) -> None:
+    for name in ("test_full_training.py", "test_interleaved.py"):
+        text = (REPOSITORY / "benchmarks" / name).read_text()
+        (suite_folder.path / "benchmarks" / name).write_text(text)
+    run = run_suite("-m", marker, "--perf-image-size=64", "--collect-only", "-q")
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--perf-image-size, --perf-classes: full trainings are of CIFAR-10, 32x32 pixels" in run.text
+    run = run_suite("-m", f"step or {marker}", "--perf-image-size=64", "--collect-only", "-q")
+    names = [line for line in run.text.splitlines() if "::" in line]
+    assert {name.partition("::")[0] for name in names if "64px" in name} == {"benchmarks/test_step.py"}
+    assert any("64px" not in name for name in names)
 
 
 def test_a_run_leaves_its_results_and_shows_what_amp_gives(run_suite: Callable[..., Run]) -> None:

@@ -48,6 +48,29 @@ def test_the_network_is_in_cifar_form_and_in_training_mode() -> None:
     assert (stem.kernel_size, stem.stride, stem.out_channels) == ((3, 3), (1, 1), 64)
 
 
+PUBLISHED = {"resnet18": (11_689_512, 1.81), "resnet50": (25_557_032, 4.09)}
+"""Parameters and 1e9 multiply-accumulates of one 3x224x224 image with 1,000 classes, as torchvision's documentation
+lists them with its weights ("num_params", "_ops")."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_at_224_pixels_a_network_is_torchvision_s_own(name: str) -> None:
+    model = build_model(name, device=CPU, image_size=224, num_classes=1000)
+    num_parameters, gmacs = PUBLISHED[name]
+    assert sum(parameter.numel() for parameter in model.parameters()) == num_parameters
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        assert model(torch.zeros(2, 3, 224, 224)).shape == (2, 1000)
+    assert counter.get_total_flops() / 4e9 == pytest.approx(gmacs, abs=0.006)
+
+
+def test_the_stem_changes_at_64_pixels() -> None:
+    for size, stride in ((16, (1, 1)), (63, (1, 1)), (64, (2, 2))):
+        model = build_model("resnet18", device=CPU, image_size=size, num_classes=7)
+        assert model.conv1.stride == stride
+        assert isinstance(model.maxpool, torch.nn.Identity) == (size < 64)
+        assert model(torch.zeros(1, 3, size, size)).shape == (1, 7)  # also of the smallest image alone
+
+
 def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)

@@ -27,6 +27,7 @@ WORKLOAD_COLUMNS = (
     "gradients",
     "device_type",
     "cudnn_benchmark",
+    "num_classes",
 )
 
 

@@ -14,6 +14,7 @@ from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.formatting import duration
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +102,8 @@ def _label(row: Mapping[Any, Any], columns: Sequence[str], where: str) -> str:
     """Return the workload in words, as far as these columns say it, without defaults, and where it was measured."""
     parts = [str(row[column]) for column in ("model", "precision", "phase") if column in columns]
     parts.append(f"b{row['batch_size']}")
+    parts += [f"{row['image_size']}px"] if row["image_size"] != IMAGE_SIZE else []
+    parts += [f"{row['num_classes']} classes"] if row["num_classes"] != NUM_CLASSES else []
     parts += [str(row["memory_format"])] if row["memory_format"] != "contiguous" else []
     parts += ["compiled"] if row["compiled"] else []
     parts += [f"gradients {row['gradients']}"] if row["gradients"] != "freed" else []

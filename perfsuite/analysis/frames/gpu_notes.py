@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite import thesis
 from perfsuite.analysis.frames.gpu_best import comparable_rows
+from perfsuite.analysis.frames.gpu_trainings import num_images
 from perfsuite.analysis.frames.gpu_words import PREDICTED, decision_lines, network_words
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.analysis.frames.ratio_text import bracket_notes
@@ -161,9 +162,8 @@ def _shown(energies: Iterable[float | None], prices: list[str]) -> str:
 
 def _recipe(rows: Iterable[GpuRow]) -> str:
     epochs: dict[int, list[str]] = {}
-    for model in dict.fromkeys(row.network.model for row in rows):
-        if model in thesis.EPOCHS:
-            epochs.setdefault(thesis.EPOCHS[model], []).append(model)
+    for model in dict.fromkeys(row.network.model for row in rows if num_images(row.network) is not None):
+        epochs.setdefault(thesis.EPOCHS[model], []).append(model)
     if len(epochs) == 1:
         return f"{next(iter(epochs))} epochs of {thesis.TRAIN_IMAGES:,} images"
     listed = ", ".join(f"{enumerate_words(models)} {number}" for number, models in epochs.items())

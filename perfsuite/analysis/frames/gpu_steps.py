@@ -39,6 +39,7 @@ class Network:
     compiled: bool
     gradients: str
     cudnn_benchmark: bool
+    num_classes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,6 +162,7 @@ def _network(row: Mapping[str, Any]) -> Network:
         compiled=bool(row["compiled"]),
         gradients=str(row["gradients"]),
         cudnn_benchmark=bool(row["cudnn_benchmark"]),
+        num_classes=int(row["num_classes"]),
     )
 
 

@@ -9,6 +9,7 @@ from perfsuite import thesis
 from perfsuite.analysis.frames.gpu_steps import Network
 from perfsuite.analysis.frames.row_warnings import pooled_warnings
 from perfsuite.analysis.frames.thesis_trainings import comparable_trainings
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,12 +48,8 @@ class MeasuredTraining:
         trainings do so by default where steps do not: they are not asked to be the same.
         """
         own = self.network
-        return (own.model, own.image_size, own.memory_format, own.compiled) == (
-            network.model,
-            network.image_size,
-            network.memory_format,
-            network.compiled,
-        )
+        names = ("model", "image_size", "num_classes", "memory_format", "compiled")
+        return all(getattr(own, name) == getattr(network, name) for name in names)
 
 
 def measured_trainings(results: Results, index: EnvironmentIndex) -> list[MeasuredTraining]:
@@ -76,6 +73,7 @@ def _network(record: TrainingRecord) -> Network:
         compiled=workload.compiled,
         gradients=workload.gradients,
         cudnn_benchmark=workload.cudnn_benchmark,
+        num_classes=workload.num_classes,
     )
 
 
@@ -95,7 +93,11 @@ def _training(
     )
 
 
-def num_images(model: str) -> int | None:
-    """Return how many images a full training by the thesis's recipe computes; None for a network it did not train."""
-    epochs = thesis.EPOCHS.get(model)
+def num_images(network: Network) -> int | None:
+    """Return how many images a full training by the thesis's recipe computes; None for a network it did not train.
+
+    It trained on the images and classes of CIFAR-10.
+    """
+    is_of_cifar10 = (network.image_size, network.num_classes) == (IMAGE_SIZE, NUM_CLASSES)
+    epochs = thesis.EPOCHS.get(network.model) if is_of_cifar10 else None
     return None if epochs is None else epochs * thesis.TRAIN_IMAGES

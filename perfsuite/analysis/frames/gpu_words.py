@@ -54,7 +54,7 @@ def _workload(row: GpuRow) -> dict[str, Any]:
 
 
 def _columns(network: Network) -> dict[str, Any]:
-    names = ("model", "image_size", "memory_format", "compiled", "gradients", "cudnn_benchmark")
+    names = ("model", "image_size", "memory_format", "compiled", "gradients", "cudnn_benchmark", "num_classes")
     return {name: getattr(network, name) for name in names}
 
 

@@ -281,7 +281,7 @@ def _measured_cost(training: MeasuredTraining | None, price_per_hour: float | No
 
 
 def _projected_cost(steps: Steps | None, price_per_hour: float | None) -> TrainingCost:
-    images = None if steps is None else num_images(steps.network.model)
+    images = None if steps is None else num_images(steps.network)
     if steps is None or images is None:
         return TrainingCost(time_s=None, energy_joules=None, money=None)
     time_s, energy = images / steps.images_per_second, steps.energy_per_image_joules

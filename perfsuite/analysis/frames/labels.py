@@ -10,6 +10,7 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, naming_columns
 from perfsuite.analysis.frames.device_names import short_device_names
 from perfsuite.analysis.frames.rows import is_known, plain, rows_of
 from perfsuite.analysis.load.result_file import short_commit
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,6 +87,7 @@ def _part(column: str, value: Any) -> str:
     words: dict[str, str] = {
         "batch_size": f"b{value}",
         "image_size": f"{value}px",
+        "num_classes": f"{value} classes",
         "compiled": "compiled" if value else "",
         "gradients": "" if value == "freed" else f"gradients {value}",
         "memory_format": "" if value == "contiguous" else str(value),
@@ -148,12 +150,21 @@ def shared_in_words(frame: pd.DataFrame) -> str:
     return text + (f" on {', '.join(where)}" if where else "")
 
 
+def images_in_words(frame: pd.DataFrame) -> str:
+    """Return what all rows share of their images and classes, for a title; nothing where they are CIFAR-10's."""
+    names = [name for name in ("image_size", "num_classes") if _is_shared(frame[name])]
+    parts = [_WORKLOAD_IN_WORDS[name](frame[name].iloc[0]) for name in names]
+    return "".join(f", {part}" for part in parts if part)
+
+
 def _is_shared(values: pd.Series[Any]) -> bool:
     return bool(values.notna().all()) and values.nunique() == 1
 
 
 _WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda size: f"batch {size}",
+    "image_size": lambda size: "" if size == IMAGE_SIZE else f"{size}x{size} pixels",
+    "num_classes": lambda number: "" if number == NUM_CLASSES else f"{number} classes",
     "memory_format": lambda name: "" if name == "contiguous" else str(name),
     "compiled": lambda compiled: "compiled" if compiled else "",
     "gradients": lambda name: "" if name == "freed" else f"gradients {name}",

@@ -36,6 +36,7 @@ PLACE_COLUMNS = ("environment", "device")
 _FIELD_WORDS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda size: f"b{size}",
     "image_size": lambda size: f"{size}px",
+    "num_classes": lambda number: f"{number}classes",
     "compiled": lambda compiled: "compiled" if compiled else "",
     "cudnn_benchmark": lambda is_on: "cudnn-benchmark" if is_on else "",
     **dict.fromkeys(("model", "precision", "phase", "memory_format", "gradients", "device_type"), str),

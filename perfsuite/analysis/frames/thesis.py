@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.speedup import time_ratio
 from perfsuite.analysis.statistics.intervals import geometric_mean
 from perfsuite.precisions import BASELINE
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
@@ -35,6 +36,7 @@ def thesis_frame(results: Results) -> pd.DataFrame:
     places = place_columns(frame)
     frame = frame.assign(row=range(len(frame)))
     frame = frame[(frame["phase"] == "train_step") & frame["model"].isin(thesis.EPOCHS)]
+    frame = frame[(frame["image_size"] == IMAGE_SIZE) & (frame["num_classes"] == NUM_CLASSES)]
     frame = frame[(frame["precision"] == BASELINE) | frame["precision"].str.startswith("amp-")]
     keys = [*places, *WORKLOAD_COLUMNS]
     groups = dict(iter(frame.groupby(keys, dropna=False, sort=False)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
+from perfsuite.analysis.frames.labels import differs, has_any, images_in_words, shared_in_words, varying
 from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
@@ -89,30 +89,36 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
     """
     has_thesis = has_any(frame, "thesis_training_time_s")
     has_share = has_any(frame, "data_sheet_ratio")
+    has_training = has_any(frame, "limit_training_s")
+    training_legend = []
+    if has_training:
+        training_legend.append("training: the thesis's epochs of 45,000 images, without evaluation and loading")
+    if has_thesis or has_share:
+        training_legend.append("% of data sheet: the limit / what the thesis took")
     return Table(
         title=(
             f"Theoretical time on {gpu.name.upper()} with direct convolution, batch "
-            f"{', '.join(map(str, frame['batch_size'].unique()))}"
+            f"{', '.join(map(str, frame['batch_size'].unique()))}{images_in_words(frame)}"
         ),
         frame=frame,
         columns=shown(
             text_column("model"),
             text_column("precision"),
             batch_column(frame),
+            text_column("image_size", SHORT_HEADINGS["image_size"], shown_when=differs(frame, "image_size")),
             metric_column("step_flops", priority=Priority.DETAIL),
             metric_column("min_bytes", priority=Priority.DETAIL),
             metric_column("limit_s", priority=Priority.MAIN),
             text_column("bound_by", "bound by"),
             metric_column("limit_images_per_second"),
-            metric_column("limit_training_s"),
+            metric_column("limit_training_s", shown_when=has_training),
             metric_column("thesis_training_time_s", heading="thesis took", shown_when=has_thesis),
             metric_column("data_sheet_ratio", shown_when=has_share),
         ),
         legend=(
             "limit: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
             WINOGRAD,
-            "training: the thesis's epochs of 45,000 images, without evaluation and loading",
-            *(("% of data sheet: the limit / what the thesis took",) if has_thesis or has_share else ()),
+            *training_legend,
             gpu.source,
         ),
     )

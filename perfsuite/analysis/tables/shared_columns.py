@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
 
 
-SHORT_HEADINGS = {"batch_size": "batch", "cudnn_benchmark": "cuDNN benchmark"}
+SHORT_HEADINGS = {
+    "batch_size": "batch",
+    "image_size": "pixels",
+    "num_classes": "classes",
+    "cudnn_benchmark": "cuDNN benchmark",
+}
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

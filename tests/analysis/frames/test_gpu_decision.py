@@ -21,6 +21,7 @@ from perfsuite.analysis.frames.gpu_words import decision_lines, missing_text
 from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pooled import by_file
 from perfsuite.analysis.frames.results import collect
+from perfsuite.analysis.frames.thesis import thesis_frame
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.records.environment import Process
 
@@ -437,6 +438,21 @@ def test_what_was_measured_at_another_batch_size_is_named(write_result: Callable
     notes = decision_notes(decide(paths))
     assert "resnet18 amp-fp16 on T4: measured at batch 256 and not at 128: not shown" in notes
     assert "also measured and not shown: batch 256; --table steps has them" in notes
+
+
+def test_other_images_than_cifar_10_s_project_no_training_and_are_networks_of_their_own(
+    write_result: Callable[..., Path],
+) -> None:
+    content = gpu_content({("resnet18", "fp32", 128): rounds(0.1, 1)}, run_id="t")
+    larger = json.loads(json.dumps(content["benchmarks"][0]).replace("-b128", "-b128-224px"))
+    larger["extra_info"]["perfsuite"]["workload"] |= {"image_size": 224, "num_classes": 1000}
+    content["benchmarks"].append(larger)
+    path = write_result(content)
+    small, large = decide([path]).rows
+    assert small.projected.time_s is not None
+    assert large.projected.time_s is None
+    assert large.network.num_classes == 1000
+    assert thesis_frame(collect([path]))["model"].tolist() == ["resnet18"]
 
 
 def test_two_versions_on_one_gpu_are_one_price(write_result: Callable[..., Path]) -> None:
