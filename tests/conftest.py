@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from cuda_stand_in import CudaStandIn
 
@@ -23,6 +23,34 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Load pytester, with its options: only these tests need it, and its help is nothing for users."""
     pluginmanager.import_plugin("pytester")
+
+
+LONGEST_FIRST = (
+    "measure/test_killed_trainings.py",
+    "measure/test_dry_run.py",
+    "test_notebook.py",
+    "analysis/report/test_report_browser.py",
+    "campaign/test_ab.py",
+    "campaign/test_ab_trainings.py",
+    "analysis/statistics/test_yardstick.py",
+    "plugin/test_lost_device.py",
+    "test_cli.py",
+)
+"""Files that take the longest, by measurement. pytest-xdist begins those with the fewest tests last: one worker would
+wait for the other for minutes."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let files begin in the order in which they are collected."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take the longest; all others stay in their order."""
+    root = Path(__file__).parent
+    order = {root / name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_collection_finish() -> None:
