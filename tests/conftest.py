@@ -25,7 +25,7 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.import_plugin("pytester")
 
 
-LONGEST_FIRST = (
+SLOW_FILES = (
     "measure/test_killed_trainings.py",
     "measure/test_dry_run.py",
     "test_notebook.py",
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take the longest; all others stay in their order."""
     root = Path(__file__).parent
-    order = {root / name: number for number, name in enumerate(LONGEST_FIRST)}
+    order = {root / name: number for number, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
 
 

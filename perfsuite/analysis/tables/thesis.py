@@ -27,7 +27,8 @@ def thesis_table(results: Results) -> Table:
     if comparable_trainings(results).trainings or (left_out and frame.empty):
         return thesis_trainings_table(results)
     if frame.empty:
-        note = "nothing to compare with the thesis: it needs train_step of resnet18, resnet34 or resnet50, 32 pixels, 10 classes"
+        needed = "train_step of resnet18, resnet34 or resnet50, 32 pixels, 10 classes"
+        note = f"nothing to compare with the thesis: it needs {needed}"
         return Table(title="The thesis's tables 5.1 and 5.2", frame=frame, columns=(), notes=(note, *notes_of(results)))
     return Table(
         title=f"Compared with the thesis (Tesla T4, torch 1.6.0){shared_in_words(results.benchmarks)}",
