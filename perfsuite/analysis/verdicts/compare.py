@@ -328,7 +328,7 @@ def _nothing_in_common(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
         return ["the two sides have no benchmark in common"]
     values = {name: ({one[name] for one in old}, {one[name] for one in new}) for name in old[0]}
     differing = [
-        f"{name.replace('_', ' ')} ({', '.join(sorted(map(str, a)))} and {', '.join(sorted(map(str, b)))})"
+        f"{name.removeprefix('num_').replace('_', ' ')} ({', '.join(sorted(map(str, a)))} and {', '.join(sorted(map(str, b)))})"
         for name, (a, b) in values.items()
         if not a & b
     ]
