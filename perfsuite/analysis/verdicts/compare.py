@@ -327,11 +327,11 @@ def _nothing_in_common(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
     if not old or not new:
         return ["the two sides have no benchmark in common"]
     values = {name: ({one[name] for one in old}, {one[name] for one in new}) for name in old[0]}
-    differing = [
-        f"{name.removeprefix('num_').replace('_', ' ')} ({', '.join(sorted(map(str, a)))} and {', '.join(sorted(map(str, b)))})"
-        for name, (a, b) in values.items()
-        if not a & b
-    ]
+    differing = []
+    for name, sides in values.items():
+        if not sides[0] & sides[1]:
+            listed = " and ".join(", ".join(sorted(map(str, side))) for side in sides)
+            differing.append(f"{name.removeprefix('num_').replace('_', ' ')} ({listed})")
     return [f"the two sides have no benchmark in common; they differ in {', '.join(differing) or 'several settings'}"]
 
 
