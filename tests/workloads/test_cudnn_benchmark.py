@@ -110,6 +110,8 @@ def test_the_search_and_determinism_are_not_asked_for_together() -> None:
         "perf_models": "resnet18",
         "perf_precisions": "fp32",
         "perf_batch_size": None,
+        "perf_image_size": "32",
+        "perf_classes": "10",
         "perf_memory_format": "contiguous",
         "perf_gradients": "freed",
         "perf_recipe": "thesis",

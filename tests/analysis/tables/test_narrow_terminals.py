@@ -164,7 +164,14 @@ def predicted_memory(_folder: Path) -> list[Table]:
     parts = ("parameters", "gradients", "optimizer", "activations", "autocast", "temporary", "other", "peak")
     row: dict[str, Any] = {f"{part}_bytes": 12_345 * MIB_BYTES for part in parts}
     row |= {"thesis_peak_bytes": 3387 * MIB_BYTES}
-    workload = {"model": "resnet152", "precision": "amp-bf16", "batch_size": 128, "largest_batch_size": 12_345}
+    workload = {
+        "model": "resnet152",
+        "precision": "amp-bf16",
+        "batch_size": 128,
+        "image_size": 32,
+        "num_classes": 10,
+        "largest_batch_size": 12_345,
+    }
     rows = [
         {**row, **workload, "gradients": gradients, "thesis_difference_ratio": -0.01} for gradients in ("kept", "freed")
     ]
@@ -172,7 +179,14 @@ def predicted_memory(_folder: Path) -> list[Table]:
 
 
 def theoretical_times(_folder: Path) -> list[Table]:
-    row: dict[str, Any] = {"model": "resnet50", "precision": "amp-fp16", "batch_size": 128, "step_flops": 1e12}
+    row: dict[str, Any] = {
+        "model": "resnet50",
+        "precision": "amp-fp16",
+        "batch_size": 128,
+        "image_size": 32,
+        "num_classes": 10,
+        "step_flops": 1e12,
+    }
     row |= {"min_bytes": 1e9, "limit_s": 0.1, "bound_by": "operations", "limit_images_per_second": 1234.5}
     row |= {"limit_training_s": 1e4, "thesis_training_time_s": 12815.0, "data_sheet_ratio": 0.4}
     return [paper_table(pd.DataFrame([row]), gpu=GPUS["t4"])]
