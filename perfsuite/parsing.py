@@ -71,7 +71,9 @@ def parse_batch_sizes(option: str, value: str, largest: int) -> tuple[int, ...]:
         InvalidChoiceError: One is no whole number from 1 to `largest`; the message names the option.
     """
     parts = split_names(option, value)
-    return tuple(dict.fromkeys(_whole_number(option, part, "a batch size", 1, largest) for part in parts))
+    return tuple(
+        dict.fromkeys(parse_whole_number(option, part, "a batch size", least=1, most=largest) for part in parts)
+    )
 
 
 def parse_image_sizes(option: str, value: str) -> tuple[int, ...]:
@@ -80,9 +82,11 @@ def parse_image_sizes(option: str, value: str) -> tuple[int, ...]:
     Raises:
         InvalidChoiceError: One is no whole number from 16 to 1024; the message names the option.
     """
-    parts = split_names(option, value)
-    what = "an image size in pixels"
-    return tuple(dict.fromkeys(_whole_number(option, part, what, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE) for part in parts))
+    sizes = [
+        parse_whole_number(option, part, "an image size in pixels", least=MIN_IMAGE_SIZE, most=MAX_IMAGE_SIZE)
+        for part in split_names(option, value)
+    ]
+    return tuple(dict.fromkeys(sizes))
 
 
 def parse_num_classes(option: str, value: str) -> int:
@@ -91,16 +95,29 @@ def parse_num_classes(option: str, value: str) -> int:
     Raises:
         InvalidChoiceError: No whole number from 2 to 100000; the message names the option.
     """
-    return _whole_number(option, value, "a number of classes", 2, MAX_NUM_CLASSES)
+    return parse_whole_number(option, value, "a number of classes", least=2, most=MAX_NUM_CLASSES)
 
 
-def _whole_number(option: str, value: str, what: str, least: int, most: int) -> int:
+def parse_whole_number(
+    option: str, value: str, what: str, *, least: int, most: int, unit: str = "whole numbers"
+) -> int:
+    """Return a whole number that the user wrote.
+
+    Args:
+        option: Its name.
+        value: What was written.
+        what: What it should be, with its article.
+        least: The smallest that is allowed.
+        most: The largest.
+        unit: What is allowed, in the plural.
+
+    Raises:
+        InvalidChoiceError: It is none, or not within these; the message names the option.
+    """
     # Longer texts are not even read: Python refuses whole numbers of thousands of digits.
     fits = value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most
     if not fits:
-        raise InvalidChoiceError(
-            f"{option}: {value[:20]!r} is not {what}; whole numbers from {least} to {most} are allowed"
-        )
+        raise InvalidChoiceError(f"{option}: {value[:20]!r} is not {what}; {unit} from {least} to {most} are allowed")
     return int(value)
 
 

@@ -9,6 +9,7 @@ import pytest
 from perfsuite.cli import main
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpus import GPUS, WORKSPACE_BYTES
+from perfsuite.offline.cells import CellChoice
 from perfsuite.offline.memory import plan_cells
 
 SHOWN_BY_NVIDIA_SMI_BYTES = {
@@ -32,7 +33,7 @@ def test_what_torch_has_is_less_than_the_board_and_has_a_source(name: str) -> No
 
 def test_a_t4_has_what_torch_sees_and_not_what_nvidia_smi_shows() -> None:
     """14.56 GiB of capacity: an error message of torch on a T4 with a recent driver."""
-    plan = plan_cells(models="resnet18", precisions="fp32", batch_size=None, gradients=None, capacity=None, gpu="T4")
+    plan = plan_cells(CellChoice(models="resnet18", precisions="fp32"), gradients=None, capacity=None, gpu="T4")
     assert GPUS["t4"].memory.total_bytes == pytest.approx(14_909 * MIB_BYTES, abs=MIB_BYTES)
     assert plan.capacity_bytes is not None
     assert plan.capacity_bytes < 14.56 * GIB_BYTES - 256 * MIB_BYTES

@@ -138,8 +138,6 @@ def _show_all(results: Results, options: argparse.Namespace, choice: TableChoice
     if len(names) == 1:
         return _show_one(names[0], results, options, choice)
     tables = [_built(name, results) for name in names]
-    follow = set(other_tables(results))
-    tables[0] = dataclasses.replace(tables[0], legend=tuple(line for line in tables[0].legend if line not in follow))
     tables[-1] = dataclasses.replace(tables[-1], legend=(*tables[-1].legend, *other_tables(results, names)))
     seen: set[str] = set()
     for number, table in enumerate(tables):  # what is said of all files is said once
@@ -160,6 +158,8 @@ def _show_saved(path: Path, options: argparse.Namespace, choice: TableChoice) ->
 
 def _show_one(name: str, results: Results, options: argparse.Namespace, choice: TableChoice) -> int:
     table = _built(name, results)
+    if name == "steps" and table.columns:  # a table without any says it itself
+        table = dataclasses.replace(table, legend=(*table.legend, *other_tables(results)))
     if choice == TableChoice() and options.format == "markdown" and name == "steps" and len(table.frame) > 1:
         head = steps_summary(results)
         if head is not None:

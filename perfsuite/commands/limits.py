@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perfsuite.analysis.tables.roofline import paper_table
+from perfsuite.commands.cell_options import add_cell_options, cell_choice
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.streams import say_progress
 from perfsuite.gpus import GPUS
@@ -25,15 +26,7 @@ def add_options(command: Parser) -> None:
         "thesis's measured times are shown too. With Winograd's algorithm, which cuDNN may choose, FP32 can take less."
     )
     command.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
-    command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
-    command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
-    command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
-    command.add_argument(
-        "--image-size",
-        metavar="N[,N...]",
-        help="height and width in pixels; CIFAR form below 64, torchvision's own stem from there on; default: 32",
-    )
-    command.add_argument("--classes", metavar="N", help="number of classes; default: 10")
+    add_cell_options(command)
     add_output(command)
 
 
@@ -41,14 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     from perfsuite.offline.limits import limit_cells, plan_limits  # with torch: not for --help
 
-    sheet, workloads = plan_limits(
-        gpu=options.gpu,
-        models=options.model,
-        precisions=options.precision,
-        batch_size=options.batch_size,
-        image_size=options.image_size,
-        num_classes=options.classes,
-    )
+    sheet, workloads = plan_limits(cell_choice(options), gpu=options.gpu)
     rows = []
     for row in limit_cells(sheet, workloads):
         rows.append(row)

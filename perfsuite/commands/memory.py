@@ -8,6 +8,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.labels import images_in_words
 from perfsuite.analysis.tables.memory import predicted_memory_table
+from perfsuite.commands.cell_options import add_cell_options, cell_choice
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.streams import say_progress
 from perfsuite.gpus import GPUS
@@ -24,15 +25,7 @@ def add_options(command: Parser) -> None:
         "Predict the peak memory of a training step by a dry run, without a GPU and without allocating. "
         "With no options: the thesis's six cells compared with its figures."
     )
-    command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
-    command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
-    command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
-    command.add_argument(
-        "--image-size",
-        metavar="N[,N...]",
-        help="height and width in pixels; CIFAR form below 64, torchvision's own stem from there on; default: 32",
-    )
-    command.add_argument("--classes", metavar="N", help="number of classes; default: 10")
+    add_cell_options(command)
     command.add_argument(
         "--gradients",
         choices=("freed", "kept"),
@@ -51,16 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     from perfsuite.offline.memory import plan_cells, predict_cells  # with torch: not for --help
 
-    plan = plan_cells(
-        models=options.model,
-        precisions=options.precision,
-        batch_size=options.batch_size,
-        gradients=options.gradients,
-        capacity=options.capacity,
-        gpu=options.gpu,
-        image_size=options.image_size,
-        num_classes=options.classes,
-    )
+    plan = plan_cells(cell_choice(options), gradients=options.gradients, capacity=options.capacity, gpu=options.gpu)
     rows = []
     for row in predict_cells(plan):
         rows.append(row)

@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpu
-from perfsuite.measure.dry_run import MAX_BATCH_SIZE
 from perfsuite.measure.flops import count_work
-from perfsuite.parsing import choose, parse_batch_sizes, parse_image_sizes, parse_num_classes, split_names
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
-from perfsuite.workloads.models import MODELS
-from perfsuite.workloads.precision import resolve_precision
+from perfsuite.offline.cells import step_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from perfsuite.gpus import Gpu
+    from perfsuite.offline.cells import CellChoice
+    from perfsuite.records.workload import Workload
 
 
-def plan_limits(
-    *,
-    gpu: str,
-    models: str | None,
-    precisions: str | None,
-    batch_size: str | None,
-    image_size: str | None = None,
-    num_classes: str | None = None,
-) -> tuple[Gpu, list[Workload]]:
-    """Turn the command's options into a data sheet and cells; None is an option not given.
+def plan_limits(choice: CellChoice, *, gpu: str) -> tuple[Gpu, tuple[Workload, ...]]:
+    """Turn the command's options into a data sheet and cells.
 
     Raises:
         InvalidChoiceError: A value that is not allowed; the message names the option.
     """
     sheet = choose_gpu(gpu)
-    names = split_names("--model", models or "resnet18,resnet34,resnet50")
-    for name in names:
-        choose(MODELS, name, kind="model")
-    policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
-    lacking = [policy for policy in policies if sheet.peak_for(policy) is None]
+    workloads = step_cells(choice)
+    lacking = [workload.precision for workload in workloads if sheet.peak_for(workload.precision) is None]
     if lacking:
         has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
         raise InvalidChoiceError(f"--precision: the data sheet of a {sheet.name} has no {lacking[0]}; it has {has}")
-    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
-    image_sizes = parse_image_sizes("--image-size", image_size or str(IMAGE_SIZE))
-    classes = parse_num_classes("--classes", num_classes or str(NUM_CLASSES))
-    return sheet, [
-        Workload(
-            model=model,
-            precision=policy,
-            phase="train_step",
-            batch_size=size,
-            image_size=pixels,
-            num_classes=classes,
-            device_type="cuda",
-        )
-        for model, policy, pixels, size in itertools.product(names, dict.fromkeys(policies), image_sizes, sizes)
-    ]
+    return sheet, workloads
 
 
-def limit_cells(sheet: Gpu, workloads: list[Workload]) -> Iterator[dict[str, Any]]:
+def limit_cells(sheet: Gpu, workloads: Sequence[Workload]) -> Iterator[dict[str, Any]]:
     """Yield a row per cell: its work, the time of a step and of a training by the data sheet, and the thesis's time.
 
     A step with direct convolution takes its operations / the peak, or its bytes / the bandwidth if that takes longer; a

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +10,15 @@ from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
-from perfsuite.measure.dry_run import MAX_BATCH_SIZE, largest_batch_size, predict_memory
-from perfsuite.parsing import (
-    choose,
-    parse_batch_sizes,
-    parse_capacity,
-    parse_image_sizes,
-    parse_num_classes,
-    split_names,
-)
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
-from perfsuite.workloads.models import MODELS
-from perfsuite.workloads.precision import resolve_precision
+from perfsuite.measure.dry_run import largest_batch_size, predict_memory
+from perfsuite.offline.cells import CellChoice, step_cells
+from perfsuite.parsing import parse_capacity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perfsuite.gpus import Gpu
+    from perfsuite.records.workload import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,57 +38,26 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_cells(
-    *,
-    models: str | None,
-    precisions: str | None,
-    batch_size: str | None,
-    gradients: str | None,
-    capacity: str | None,
-    gpu: str | None,
-    image_size: str | None = None,
-    num_classes: str | None = None,
-) -> Plan:
+def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | None, gpu: str | None) -> Plan:
     """Turn the command's options into cells; None is an option not given.
 
     Raises:
         InvalidChoiceError: A value that is not allowed; the message names the option.
     """
-    if batch_size is not None and (capacity is not None or gpu is not None):
+    if choice.batch_size is not None and (capacity is not None or gpu is not None):
         option = "--capacity" if gpu is None else "--gpu"
         raise InvalidChoiceError(f"--batch-size: {option} asks for the largest batch size; leave one of them out")
-    named = any(option is not None for option in (models, precisions, batch_size, image_size, num_classes))
-    state = gradients or ("freed" if named else thesis.GRADIENTS)
-    names = split_names("--model", models or "resnet18,resnet34,resnet50")
-    for name in names:
-        choose(MODELS, name, kind="model")
-    policies = [resolve_precision(name, "cuda") for name in split_names("--precision", precisions or "fp32,amp-fp16")]
-    sizes = parse_batch_sizes("--batch-size", batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
-    image_sizes = parse_image_sizes("--image-size", image_size or str(IMAGE_SIZE))
-    classes = parse_num_classes("--classes", num_classes or str(NUM_CLASSES))
+    state = gradients or (thesis.GRADIENTS if choice == CellChoice() else "freed")
+    workloads = step_cells(choice, gradients=state)
     sheet = None if gpu is None else choose_gpu(gpu)
     capacity_bytes, words = _capacity(capacity, sheet)
-    how = f"gradients {state}"
-    if capacity_bytes is not None:
-        sizes = sizes[:1]  # the largest is looked for, whatever they are
-    elif len(sizes) == 1:
-        words = f"batch {sizes[0]}"
+    batch_sizes = {workload.batch_size for workload in workloads}
+    if capacity_bytes is None and len(batch_sizes) == 1:
+        words = f"batch {batch_sizes.pop()}"
     return Plan(
-        workloads=tuple(
-            Workload(
-                model=model,
-                precision=policy,
-                phase="train_step",
-                batch_size=size,
-                image_size=pixels,
-                num_classes=classes,
-                gradients=state,
-                device_type="cuda",
-            )
-            for model, policy, pixels, size in itertools.product(names, dict.fromkeys(policies), image_sizes, sizes)
-        ),
+        workloads=workloads,
         capacity_bytes=capacity_bytes,
-        title=f"Predicted peak memory of a training step in MiB, {how}{f', {words}' if words else ''}",
+        title=f"Predicted peak memory of a training step in MiB, gradients {state}{f', {words}' if words else ''}",
         notes=_notes(sheet),
     )
 

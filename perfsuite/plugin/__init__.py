@@ -8,6 +8,7 @@ pytest_plugins = (
     "perfsuite.plugin.options",
     "perfsuite.plugin.selection",
     "perfsuite.plugin.distribution",
+    "perfsuite.plugin.matrix",
     "perfsuite.plugin.cells",
     "perfsuite.plugin.trainings",
     "perfsuite.plugin.outcomes",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +15,7 @@ from perfsuite.parsing import (
     parse_batch_sizes,
     parse_image_sizes,
     parse_num_classes,
+    parse_whole_number,
     require_device_name,
     split_names,
 )
@@ -27,7 +25,7 @@ from perfsuite.recipes import read_recipe
 from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from perfsuite.records.workload import Recipe
 
@@ -271,16 +269,20 @@ def read_options(get: Callable[[str], object]) -> Options:
         compiled=bool(get("perf_compile")),
         cudnn_benchmark=bool(get("perf_cudnn_benchmark")),
         recipe=read_recipe(str(get("perf_recipe")), Path.cwd()),
-        num_seeds=_num_seeds(str(get("perf_seeds"))),
+        num_seeds=parse_whole_number(
+            "--perf-seeds", str(get("perf_seeds")), "a number of seeds", least=1, most=MAX_SEEDS
+        ),
         data=_path("--perf-data", get("perf_data")),
         run_dir=_path("--perf-run-dir", get("perf_run_dir")),
         restart=bool(get("perf_restart")),
         deterministic=bool(get("perf_deterministic")),
         profiled=not get("perf_no_profile"),
-        overhead_time_s=_overhead_time_s(str(get("perf_overhead_time"))),
+        overhead_time_s=_whole_seconds(
+            "--perf-overhead-time", str(get("perf_overhead_time")), MAX_OVERHEAD_TIME_S, least=0
+        ),
         quick=bool(get("perf_quick")),
-        turn_time_s=_whole_seconds("--perf-turn-time", get("perf_turn_time"), 1, MAX_TURN_TIME_S),
-        preheat_s=_whole_seconds("--perf-preheat", get("perf_preheat"), 1, MAX_PREHEAT_S),
+        turn_time_s=_seconds_or_none("--perf-turn-time", get("perf_turn_time"), MAX_TURN_TIME_S),
+        preheat_s=_seconds_or_none("--perf-preheat", get("perf_preheat"), MAX_PREHEAT_S),
     )
     if options.deterministic and options.cudnn_benchmark:
         raise InvalidChoiceError(
@@ -311,26 +313,6 @@ def read_options(get: Callable[[str], object]) -> Options:
     return options
 
 
-def given(config: pytest.Config, option: str) -> bool:
-    """Whether the user set a long option: on the command line, in `PYTEST_ADDOPTS` or in the ini-file's `addopts`."""
-    arguments = [
-        *config.invocation_params.args,
-        *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
-        *config.getini("addopts"),
-    ]
-    return any(argument.partition("=")[0] == option for argument in _expanded(map(str, arguments), config))
-
-
-def _expanded(arguments: Iterable[str], config: pytest.Config) -> Iterator[str]:
-    """Yield the arguments, those in files (`@file`, one a line, as pytest reads them) included."""
-    for argument in arguments:
-        yield argument
-        if argument.startswith("@"):
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                text = (config.invocation_params.dir / argument[1:]).read_text(encoding="utf-8")
-                yield from _expanded(text.splitlines(), config)
-
-
 def _at(option: str, check: Callable[[], object]) -> None:
     try:
         check()
@@ -342,32 +324,12 @@ def _path(option: str, value: object) -> Path | None:
     return None if value is None else expanded(option, str(value))
 
 
-def _is_whole(value: str, least: int, most: int) -> bool:
-    # Longer texts are not even read: Python refuses whole numbers of thousands of digits.
-    return value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most
+def _whole_seconds(option: str, value: str, most: int, *, least: int) -> int:
+    return parse_whole_number(option, value, "a time", least=least, most=most, unit="whole seconds")
 
 
-def _overhead_time_s(value: str) -> int:
-    if not _is_whole(value, 0, MAX_OVERHEAD_TIME_S):
-        allowed = f"whole seconds from 0 to {MAX_OVERHEAD_TIME_S} are allowed"
-        raise InvalidChoiceError(f"--perf-overhead-time: {value[:20]!r} is not a time; {allowed}")
-    return int(value)
-
-
-def _whole_seconds(option: str, value: object, least: int, most: int) -> int | None:
-    if value is None:
-        return None
-    if not _is_whole(str(value), least, most):
-        raise InvalidChoiceError(
-            f"{option}: {str(value)[:20]!r} is not a time; whole seconds from {least} to {most} are allowed"
-        )
-    return int(str(value))
-
-
-def _num_seeds(value: str) -> int:
-    if not _is_whole(value, 1, MAX_SEEDS):
-        raise InvalidChoiceError(f"--perf-seeds: {value[:20]!r} is not a number of seeds; choose from 1 to {MAX_SEEDS}")
-    return int(value)
+def _seconds_or_none(option: str, value: object, most: int) -> int | None:
+    return None if value is None else _whole_seconds(option, str(value), most, least=1)
 
 
 def _batch_sizes(value: object) -> tuple[int, ...]:

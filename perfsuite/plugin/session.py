@@ -13,7 +13,8 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.budget import Effort
-from perfsuite.plugin.options import OPTIONS, Options, given
+from perfsuite.plugin.given import given
+from perfsuite.plugin.options import OPTIONS, Options
 from perfsuite.records.environment import Process
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words
-from perfsuite.plugin.cells import PARAMETERS, num_classes_of, phase_of
+from perfsuite.plugin.matrix import PARAMETERS, num_classes_of, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite

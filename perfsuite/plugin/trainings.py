@@ -11,7 +11,7 @@ import pytest
 
 from perfsuite.errors import DataError, FolderInUseError, MeasurementError, PerfsuiteError
 from perfsuite.formatting import MIB_BYTES, duration_in_words
-from perfsuite.plugin.cells import ACTIVE_CLOCK
+from perfsuite.plugin.matrix import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.results import environment

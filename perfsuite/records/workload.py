@@ -16,6 +16,11 @@ NUM_CLASSES = 10
 """K of CIFAR-10. The same source."""
 
 
+def is_of_cifar10(image_size: int, num_classes: int) -> bool:
+    """Whether images and classes are as those of CIFAR-10."""
+    return (image_size, num_classes) == (IMAGE_SIZE, NUM_CLASSES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What is measured: the identity under which results are compared.
@@ -55,7 +60,7 @@ class Workload:
     @property
     def is_of_cifar10(self) -> bool:
         """Whether its images and classes are as those of CIFAR-10, which the thesis trained on."""
-        return (self.image_size, self.num_classes) == (IMAGE_SIZE, NUM_CLASSES)
+        return is_of_cifar10(self.image_size, self.num_classes)
 
     @property
     def label(self) -> str:

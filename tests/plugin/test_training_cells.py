@@ -155,7 +155,7 @@ def test_a_mirror_given_as_data_is_imported_once(run_suite: Callable[..., Run], 
             "--perf-recipe: unknown recipe 'fast'; choose from thesis, smoke, or name a .toml file",
         ),
         (["--perf-recipe=no.toml"], "no.toml: cannot be read: no such file"),
-        (["--perf-seeds=0"], "--perf-seeds: '0' is not a number of seeds; choose from 1 to 1000"),
+        (["--perf-seeds=0"], "--perf-seeds: '0' is not a number of seeds; whole numbers from 1 to 1000"),
         (["--perf-seeds=x"], "--perf-seeds: 'x' is not a number of seeds"),
     ],
 )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MATRIX_INCHES = (4.5, 4.04)
 """Width and height of a matrix: a cell holds four digits."""
-"""Of the numbers in a matrix: the smallest type that is 9 pixels high on a phone."""
 
 
 def confusion_chart(figure_data: FigureData) -> Drawing | None:

@@ -9,7 +9,7 @@ from perfsuite import thesis
 from perfsuite.analysis.frames.gpu_steps import Network
 from perfsuite.analysis.frames.row_warnings import pooled_warnings
 from perfsuite.analysis.frames.thesis_trainings import comparable_trainings
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.records.workload import is_of_cifar10
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +98,6 @@ def num_images(network: Network) -> int | None:
 
     It trained on the images and classes of CIFAR-10.
     """
-    is_of_cifar10 = (network.image_size, network.num_classes) == (IMAGE_SIZE, NUM_CLASSES)
-    epochs = thesis.EPOCHS.get(network.model) if is_of_cifar10 else None
+    is_like_it = is_of_cifar10(network.image_size, network.num_classes)
+    epochs = thesis.EPOCHS.get(network.model) if is_like_it else None
     return None if epochs is None else epochs * thesis.TRAIN_IMAGES

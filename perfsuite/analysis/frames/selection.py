@@ -162,9 +162,10 @@ class _Parser:
 
 def row_names(row: Mapping[Any, Any]) -> list[str]:
     """Return what an expression finds in a row: its names, the fields of its workload, and where it was measured."""
-    names = [str(row[column]) for column in (*NAME_COLUMNS, *PLACE_COLUMNS) if row.get(column) is not None]
+    names = [str(row[column]) for column in NAME_COLUMNS if row.get(column) is not None]
     fields = [words(row[column]) for column, words in _FIELD_WORDS.items() if row.get(column) is not None]
-    return [*names, *(text for text in fields if text)]
+    places = [str(row[column]) for column in PLACE_COLUMNS if row.get(column) is not None]
+    return [*names, *(text for text in fields if text), *places]
 
 
 def in_natural_order(name: str) -> list[tuple[bool, int, str]]:

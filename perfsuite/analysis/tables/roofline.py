@@ -90,11 +90,11 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
     has_thesis = has_any(frame, "thesis_training_time_s")
     has_share = has_any(frame, "data_sheet_ratio")
     has_training = has_any(frame, "limit_training_s")
-    training_legend = []
+    more = []
     if has_training:
-        training_legend.append("training: the thesis's epochs of 45,000 images, without evaluation and loading")
+        more.append("training: the thesis's epochs of 45,000 images, without evaluation and loading")
     if has_thesis or has_share:
-        training_legend.append("% of data sheet: the limit / what the thesis took")
+        more.append("% of data sheet: the limit / what the thesis took")
     return Table(
         title=(
             f"Theoretical time on {gpu.name.upper()} with direct convolution, batch "
@@ -118,7 +118,7 @@ def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
         legend=(
             "limit: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
             WINOGRAD,
-            *training_legend,
+            *more,
             gpu.source,
         ),
     )

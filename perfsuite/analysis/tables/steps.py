@@ -93,7 +93,7 @@ def steps_table(results: Results) -> Table:
         title=f"Training steps{shared_in_words(frame)}",
         frame=without(frame, tuple(left_out - set(cell_keys(frame)))),
         columns=columns,
-        legend=(*pooled_legend(frame), *legend, *other_tables(results)),
+        legend=(*pooled_legend(frame), *legend),
         notes=(*consistency_findings(results), *notes_of(results)),
     )
 
