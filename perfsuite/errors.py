@@ -35,6 +35,10 @@ class PrecisionNotActiveError(PerfsuiteError):
     """The precision asked for is not what the device computes in; a cell that meets it fails and yields no number."""
 
 
+class ModelError(PerfsuiteError):
+    """A network that is not the suite's own cannot be found, built, fed or trained; the message names it."""
+
+
 class MeasurementError(PerfsuiteError):
     """A measurement contradicts itself; a cell that meets it fails and yields no number."""
 

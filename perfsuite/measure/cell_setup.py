@@ -5,12 +5,24 @@ from __future__ import annotations
 import contextlib
 import gc
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfsuite.errors import DeviceLostError, OutOfMemoryError, PerfsuiteError, PrecisionNotActiveError
+from perfsuite.errors import (
+    DeviceLostError,
+    MeasurementError,
+    OutOfMemoryError,
+    PerfsuiteError,
+    PrecisionNotActiveError,
+)
 from perfsuite.formatting import MIB_BYTES, first_line
 from perfsuite.measure.memory import left_behind_bytes, release_cached_memory
+from perfsuite.measure.starting import Start, run_first_iteration
+from perfsuite.workloads.build import build_workload
+from perfsuite.workloads.built_network import BuiltNetwork
+from perfsuite.workloads.cuda_graph import require_graph_support
 from perfsuite.workloads.device_errors import is_out_of_memory, why_device_is_lost
+from perfsuite.workloads.network_check import check_network
 from perfsuite.workloads.precision import applied_to, check_model, policy_named, require_support, verify
 from perfsuite.workloads.step import TrainingStep
 
@@ -22,6 +34,10 @@ if TYPE_CHECKING:
     from perfsuite.measure.clock import DeviceClock
     from perfsuite.records.proof import ProofReading
     from perfsuite.records.workload import Workload
+    from perfsuite.workloads.measurable import Measurable
+
+    Make = Callable[[Workload, torch.device], Measurable]
+    """Builds what a workload measures."""
 
 LEFT_BEHIND_LIMIT_BYTES = 16 * MIB_BYTES
 """What may be allocated on a GPU before a cell without being called a leak: library workspaces that cannot be freed."""
@@ -100,39 +116,92 @@ def memory_left_behind(device: torch.device) -> list[str]:
     return [f"{left_behind / MIB_BYTES:.0f} MiB were allocated before this cell began: peaks include it"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What was built and is ready to be measured.
+
+    Attributes:
+        step: It.
+        proof: The probes of its precision.
+        start: What its first iteration took.
+    """
+
+    step: Measurable
+    proof: tuple[ProofReading, ...]
+    start: Start
+
+
 def build_step(
-    workload: Workload, *, device: torch.device, report_stage: Callable[[str], None]
-) -> tuple[TrainingStep, tuple[ProofReading, ...]]:
-    """Build a step, verify its precision, and train until the loss scale has settled.
+    workload: Workload,
+    *,
+    device: torch.device,
+    report_stage: Callable[[str], None],
+    make: Make = build_workload,
+) -> Built:
+    """Build what a workload measures, verify its precision, and run until the loss scale has settled.
 
     The policy's flags are active while it runs, and restored afterwards.
 
+    Args:
+        workload: What.
+        device: Where.
+        report_stage: Told what is being done, in a word or two.
+        make: Builds it.
+
     Returns:
-        The step, gradients as at the beginning of one, and the probes of its precision.
+        What was built, gradients as at the beginning of an iteration.
 
     Raises:
         NotSupportedError: This hardware lacks what the workload asks for.
+        ModelError: A network that is not the suite's own cannot be built or run.
         PrecisionNotActiveError: The precision asked for is not the one computed in.
     """
     policy = policy_named(workload.precision)
     require_support(policy, device)
+    if workload.cuda_graphs:
+        require_graph_support(workload, device)
     with contextlib.ExitStack() as undo, applied_to(workload):
         report_stage("building")
-        step = TrainingStep(workload, device=device)
+        step = make(workload, device)
         undo.callback(step.close)
         report_stage("verifying precision")
         proof = verify(policy, device)
-        check_model(policy, step.model, step.images)
-        report_stage("warming up")
-        step.settle()
-        if policy.loss_scaling and not step.scale_is_dynamic():
+        step.findings = _examined(step)
+        report_stage("compiling" if workload.is_compiled else "warming up")
+        start = run_first_iteration(step)
+        if isinstance(step, TrainingStep) and policy.loss_scaling and not step.scale_is_dynamic():
             raise PrecisionNotActiveError(f"{policy.name} is not active: the loss is not scaled")
         step.zero_gradients()
         undo.pop_all()
-    return step, proof
+    return Built(step=step, proof=proof, start=start)
 
 
-def no_new_skips(step: TrainingStep) -> Callable[[], bool]:
+def build_training_step(
+    workload: Workload, *, device: torch.device, report_stage: Callable[[str], None]
+) -> TrainingStep:
+    """Build a training step as `build_step` does, and raise what that raises."""
+    step = build_step(workload, device=device, report_stage=report_stage).step
+    if not isinstance(step, TrainingStep):
+        raise MeasurementError(f"{workload.label} is no training step")
+    return step
+
+
+def _examined(step: Measurable) -> tuple[str, ...]:
+    """Look at the network: does it compute in the type asked for, and does what a user wrote do what it must?
+
+    Returns:
+        Findings, in words.
+    """
+    if not isinstance(step, BuiltNetwork):
+        return ()
+    findings = [] if step.spec.source is None else check_network(step)
+    other = check_model(step.policy, step.model, step.inputs, is_strict=step.spec.source is None)
+    if other:
+        findings.append(f"computed in another type than {step.policy.name} asks for: {', '.join(other[:3])}")
+    return tuple(findings)
+
+
+def no_new_skips(step: Measurable) -> Callable[[], bool]:
     """Tell whether the loss scale has stabilised: no step skipped since the last time this was asked."""
     seen = float(step.num_skipped)
 

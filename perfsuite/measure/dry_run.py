@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.errors import MeasurementError, NotSupportedError, PerfsuiteError
+from perfsuite.formatting import first_line
+from perfsuite.records.workload import CALL, INFERENCE
+from perfsuite.workloads.inference import Inference
+from perfsuite.workloads.model_spec import tensors_in
 from perfsuite.workloads.precision import autocast
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from perfsuite.records.workload import Workload
 
@@ -63,15 +67,21 @@ def predict_memory(workload: Workload) -> MemoryPrediction:
     backward pass the forward pass. On a CPU the scratch of oneDNN's convolutions counts, on a GPU no library's does.
 
     Raises:
-        NotSupportedError: This torch has no memory tracker, or the network is compiled.
+        NotSupportedError: This torch has no memory tracker, the network is compiled, or what it does depends on the
+            values of its tensors, which fake tensors do not have.
         InvalidChoiceError: A name in the workload is unknown.
+        ModelError: What builds the network or its batch raises, or returns none.
     """
     _refuse_compiled(workload)
+    if workload.phase == CALL:
+        raise NotSupportedError("what a callable does is not known before it runs")
+    if workload.phase == INFERENCE:
+        return _predict_inference(workload)
     return _predict_phases(dataclasses.replace(workload, phase="train_step"))[workload.phase]
 
 
 def _refuse_compiled(workload: Workload) -> None:
-    if workload.compiled:
+    if workload.is_compiled:
         raise NotSupportedError("a compiled network decides itself what it keeps; a dry run cannot tell")
 
 
@@ -94,13 +104,13 @@ def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
     """Return the predictions of all phases; one dry run passes through each of them."""
     fake_tensors, memory_tracker = _fake_tensors_and_tracker()
     found: dict[str, MemoryPrediction] = {}
-    with fake_tensors(), warnings.catch_warnings():
+    with fakes_followed(workload), fake_tensors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hooks on fake tensors
         step = TrainingStep(workload, device=torch.device("cpu"))
         step.train_step()
         step.zero_gradients()
         tracker = memory_tracker()
-        tracker.track_external(step.model, step.optimizer, step.images, step.labels)
+        tracker.track_external(step.model, step.optimizer, *tensors_in(step.inputs), *tensors_in(step.targets))
         copies: Any = _AutocastCopies(step.model.parameters(), tracker)
         with tracker, copies, _library_scratch(workload):
             loss = step.forward()
@@ -111,6 +121,39 @@ def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
             step.scaler.update()
             found["train_step"] = _peak_so_far(tracker, copies)
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _predict_inference(workload: Workload) -> MemoryPrediction:
+    """Return the prediction of an iteration in eval mode: an activation lives until the next layer has used it."""
+    fake_tensors, memory_tracker = _fake_tensors_and_tracker()
+    with fakes_followed(workload), fake_tensors(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hooks on fake tensors
+        built = Inference(workload, device=torch.device("cpu"))
+        tracker = memory_tracker()
+        tracker.track_external(built.model, *tensors_in(built.inputs), *tensors_in(built.targets))
+        copies: Any = _AutocastCopies(built.model.parameters(), tracker)
+        with tracker, copies, _library_scratch(workload):
+            built.infer()
+            return _peak_so_far(tracker, copies)
+
+
+@contextlib.contextmanager
+def fakes_followed(workload: Workload) -> Iterator[None]:
+    """Make one line of what a network raises on fake tensors: a dry run is then not possible.
+
+    Raises:
+        NotSupportedError: In place of a RuntimeError; torch's own errors for fake tensors are such.
+    """
+    try:
+        yield
+    except PerfsuiteError:
+        raise
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
+        reason = f"{type(error).__name__}: {first_line(error)[:200]}"
+    else:
+        return
+    raise NotSupportedError(f"a dry run cannot follow {workload.model}: {reason}")
 
 
 class EvaluationDryRun:

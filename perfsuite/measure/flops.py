@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perfsuite.measure.dry_run import predict_memory
+from perfsuite.errors import NotSupportedError
+from perfsuite.measure.dry_run import fakes_followed, predict_memory
+from perfsuite.records.workload import CALL, INFERENCE, NOT_COMPILED
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -40,9 +42,13 @@ def count_work(workload: Workload) -> Work:
     Source: `torch.utils.flop_counter` for the arithmetic; the sizes are those of the dry run.
 
     Raises:
-        NotSupportedError: This torch has no memory tracker.
+        NotSupportedError: This torch has no memory tracker, or a dry run cannot follow the network.
     """
-    plain = dataclasses.replace(workload, compiled=False)
+    if workload.phase == CALL:
+        raise NotSupportedError("what a callable does is not known before it runs")
+    plain = dataclasses.replace(workload, compile_mode=NOT_COMPILED, cuda_graphs=False)
+    if workload.phase == INFERENCE:
+        return _count_inference(plain)
     flops = _count_flops(dataclasses.replace(plain, precision="fp32", phase="train_step", memory_format="contiguous"))
     kept = predict_memory(dataclasses.replace(plain, phase="forward"))
     weights = kept.parameters_bytes
@@ -52,13 +58,23 @@ def count_work(workload: Workload) -> Work:
     return Work(flops=flops[workload.phase], min_bytes=min_bytes[workload.phase])
 
 
+def _count_inference(workload: Workload) -> Work:
+    """Return the work of asking a network for its outputs: weights are read once, and inputs.
+
+    Activations may all stay on the chip, and outputs are small.
+    """
+    forward = dataclasses.replace(workload, precision="fp32", phase="train_step", memory_format="contiguous")
+    sizes = predict_memory(workload)
+    return Work(flops=_count_flops(forward)["forward"], min_bytes=sizes.parameters_bytes + sizes.other_bytes)
+
+
 @functools.lru_cache(maxsize=64)
 def _count_flops(workload: Workload) -> dict[str, int]:
     """Return the operations of every phase; they are the same in every precision and layout."""
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FakeTensorMode(), warnings.catch_warnings():
+    with fakes_followed(workload), FakeTensorMode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hooks on fake tensors
         step = TrainingStep(workload, device=torch.device("cpu"))
         with FlopCounterMode(display=False) as counter:

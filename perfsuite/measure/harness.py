@@ -12,29 +12,34 @@ from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, 
 from perfsuite.measure.drift import drift_finding
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.flops import count_work
+from perfsuite.measure.latency import measure_latencies
 from perfsuite.measure.microbenchmarks import probe_limits
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.rounds import EnergyWindow, SkippedInRounds, more_rounds
+from perfsuite.measure.starting import compile_metrics
 from perfsuite.measure.step_memory import measure_step_memory
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.warm_up import WarmUp, warm_up
 from perfsuite.records.cell import Record
 from perfsuite.records.schema import KEY
 from perfsuite.records.telemetry import SPREAD_LIMIT_RATIO
+from perfsuite.records.workload import INFERENCE
+from perfsuite.workloads.build import build_workload
 from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.precision import applied_to
+from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.measure.cell_setup import Benchmark
+    from perfsuite.measure.cell_setup import Benchmark, Make
     from perfsuite.measure.memory import PeakMemory
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.environment import Process
     from perfsuite.records.proof import ProofReading
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.workload import Workload
-    from perfsuite.workloads.step import TrainingStep
+    from perfsuite.workloads.measurable import Measurable
 
 
 LIMITS = (
@@ -66,6 +71,8 @@ def measure(
     workload: Workload,
     benchmark: Benchmark,
     context: RunContext,
+    *,
+    make: Make = build_workload,
 ) -> Record | None:
     """Measure one cell and store its record under `extra_info["perfsuite"]`.
 
@@ -76,6 +83,7 @@ def measure(
         workload: What to measure.
         benchmark: pytest-benchmark's fixture, with `clock` as its timer.
         context: Where, by which clock, in which process, with how much time.
+        make: Builds it.
 
     Returns:
         The record, or None where pytest-benchmark is disabled and nothing was timed.
@@ -90,7 +98,7 @@ def measure(
     with guard(benchmark, workload.label, device=context.device, clock=context.clock):
         findings = memory_left_behind(context.device)
         with applied_to(workload):
-            cell = _Cell(workload, benchmark, context)
+            cell = _Cell(workload, benchmark, context, make)
             try:
                 cell.run()
             finally:
@@ -105,7 +113,8 @@ def measure(
 class _Cell:
     """One cell while it is measured."""
 
-    def __init__(self, workload: Workload, benchmark: Benchmark, context: RunContext) -> None:
+    def __init__(self, workload: Workload, benchmark: Benchmark, context: RunContext, make: Make) -> None:
+        self._make = make
         self._effort = context.effort
         self._budget = context.budget
         self._workload = workload
@@ -113,9 +122,10 @@ class _Cell:
         self._device = context.device
         self._clock = context.clock
         self._report_stage = context.report_stage
-        self._step: TrainingStep | None = None
+        self._step: Measurable | None = None
         self._proof: tuple[ProofReading, ...] = ()
         self._settings: dict[str, str | int | float | bool] = {}
+        self._step_findings: tuple[str, ...] = ()
         self._warm_up = WarmUp(num_steps=0, seconds=0.0, unstable=None)
         self._peak: PeakMemory | None = None
         self._ledger: dict[str, int | float | None] = dict.fromkeys(LEDGER)
@@ -125,11 +135,15 @@ class _Cell:
         self._limits: dict[str, int | float | None] = dict.fromkeys(LIMITS)
         self._limits_absent: dict[str, str] = dict.fromkeys(LIMITS, NOT_IN_QUICK)
         self._skipped: SkippedInRounds | None = None
+        self._latencies_s: tuple[float, ...] = ()
+        self._compiling: dict[str, int | float | None] = {}
+        self._compiling_absent: dict[str, str] = {}
 
     def run(self) -> None:
-        self._step, self._proof = build_step(self._workload, device=self._device, report_stage=self._report_stage)
+        built = build_step(self._workload, device=self._device, report_stage=self._report_stage, make=self._make)
+        self._step, self._proof = built.step, built.proof
         step = self._step
-        self._settings = step.settings
+        self._settings, self._step_findings = step.settings, step.findings
         self._prepare_phase(step)
         if self._benchmark.disabled:  # run once to see that it runs
             self._benchmark(step.phase)
@@ -138,6 +152,10 @@ class _Cell:
             self._warm_up = self._warm_up_step(step)
             self._report_stage("timing")
             self._time_rounds(step)
+            if self._workload.phase == INFERENCE:
+                self._report_stage("timing single iterations")
+                self._latencies_s = measure_latencies(step.phase, self._clock, max_time_s=self._budget.max_time_s)
+        self._compiling, self._compiling_absent = compile_metrics(step, built.start)
         self._report_stage("measuring memory")
         self._peak = measure_step_memory(step)
         if self._effort.quick:
@@ -148,7 +166,7 @@ class _Cell:
         self._report_stage("predicting memory")
         self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
 
-    def _warm_up_step(self, step: TrainingStep) -> WarmUp:
+    def _warm_up_step(self, step: Measurable) -> WarmUp:
         """Warm up, for longer where the device is cold."""
         min_seconds, max_seconds = self._effort.warm_up_limits_s(self._device.type, is_warm=self._clock.history.is_warm)
         done = warm_up(
@@ -171,7 +189,7 @@ class _Cell:
         self._clock.history.note_temperature(self._clock(), sample.temperature_celsius)
         return sample.sm_clock_mhz
 
-    def _time_rounds(self, step: TrainingStep) -> None:
+    def _time_rounds(self, step: Measurable) -> None:
         """Let pytest-benchmark run its rounds, then more until their mean is known; read energy over all of them."""
         skipped = self._skipped = SkippedInRounds(step, self._clock)
         try:
@@ -198,10 +216,11 @@ class _Cell:
         finally:
             self._clock.unwatch()
 
-    def _prepare_phase(self, step: TrainingStep) -> None:
-        if self._workload.phase == "backward":
+    def _prepare_phase(self, step: Measurable) -> None:
+        if isinstance(step, TrainingStep) and self._workload.phase == "backward":
             self._settings["retained_backward_error"] = step.check_retained_backward()
-            step.retain_graph()
+        step.prepare()
+        step.capture()
 
     def record(self, process: Process, findings: list[str]) -> Record:
         if self._peak is None:
@@ -226,6 +245,7 @@ class _Cell:
                 **itemised,
                 **self._ledger,
                 **self._limits,
+                **self._compiling,
                 "num_skipped_steps": num_skipped,
                 "num_timed_steps": num_timed,
                 "num_warm_up_steps": self._warm_up.num_steps,
@@ -234,6 +254,7 @@ class _Cell:
             absent={
                 **self._ledger_absent,
                 **self._limits_absent,
+                **self._compiling_absent,
                 **{key: self._peak.absent or "" for key, value in itemised.items() if value is None},
             },
             settings=self._settings,
@@ -242,6 +263,7 @@ class _Cell:
             process=process,
             telemetry=self._telemetry,
             quick=self._effort.quick,
+            latencies_s=self._latencies_s,
         )
 
     def _findings(self, num_skipped: int, num_timed: int) -> list[str]:
@@ -253,6 +275,7 @@ class _Cell:
         drift = drift_finding(self._benchmark.stats["data"], self._budget.drift_ratio)
         heating = self._clock.history.heating_finding(self._telemetry, advice=" (--perf-preheat loads it first)")
         findings += [finding for finding in (drift, heating) if finding is not None]
+        findings += self._step_findings
         spread = float(self._benchmark.stats["iqr"]) / float(self._benchmark.stats["median"])
         if spread > SPREAD_LIMIT_RATIO:
             findings.append(
@@ -271,7 +294,7 @@ class _Cell:
             self._step = None
 
 
-def _limits(step: TrainingStep, clock: Callable[[], float]) -> tuple[dict[str, int | float | None], dict[str, str]]:
+def _limits(step: Measurable, clock: Callable[[], float]) -> tuple[dict[str, int | float | None], dict[str, str]]:
     """Return the least that an iteration has to do, what the device can do at most, and the reasons for what is absent.
 
     Nothing that goes wrong here may cost the cell, which is measured already.

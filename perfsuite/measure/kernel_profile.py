@@ -18,8 +18,9 @@ from perfsuite.errors import MeasurementError
 from perfsuite.measure.clock import device_synchronizer, independent_stopwatch
 from perfsuite.measure.memory import release_cached_memory
 from perfsuite.records.profile import Kernel, Profile
+from perfsuite.records.workload import PHASES
+from perfsuite.workloads.build import build_workload
 from perfsuite.workloads.precision import applied_to, policy_named, require_support
-from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from perfsuite.records.workload import Workload
+    from perfsuite.workloads.built_network import BuiltNetwork
 
 NUM_KERNELS = 10
 """How many kernels a record keeps."""
@@ -62,21 +64,22 @@ class BuiltStep:
     def __init__(self, device: torch.device) -> None:
         """Build steps on a device, none as yet."""
         self._device = device
-        self._step: TrainingStep | None = None
+        self._step: BuiltNetwork | None = None
 
-    def get(self, workload: Workload) -> TrainingStep:
+    def get(self, workload: Workload) -> BuiltNetwork:
         """Return a step of the workload, whatever its phase; another one that is kept is closed before.
 
         Raises:
             NotSupportedError: This hardware lacks what the workload asks for.
         """
         if self._step is not None and _whole_step(self._step.workload) == _whole_step(workload):
+            self._step.workload = workload
             return self._step
         self.close()
         policy = policy_named(workload.precision)  # its cell has verified it
         require_support(policy, self._device)
         with applied_to(workload):
-            self._step = TrainingStep(workload, device=self._device)
+            self._step = build_workload(workload, self._device)
             self._step.settle()
         return self._step
 
@@ -91,7 +94,7 @@ class BuiltStep:
 
 
 def _whole_step(workload: Workload) -> Workload:
-    return dataclasses.replace(workload, phase="train_step")
+    return dataclasses.replace(workload, phase="train_step") if workload.phase in PHASES else workload
 
 
 def profile_workload(workload: Workload, built: BuiltStep, *, device: torch.device, timed_s: float) -> Profile:
@@ -108,13 +111,10 @@ def profile_workload(workload: Workload, built: BuiltStep, *, device: torch.devi
         MeasurementError: The profiler saw nothing.
     """
     step = built.get(workload)
-    run = {"forward": step.forward, "backward": step.backward, "train_step": step.train_step}[workload.phase]
     with applied_to(workload):
-        step.zero_gradients()
-        if workload.phase == "backward":
-            step.retain_graph()
+        step.prepare()
         try:
-            return take_profile(run, device=device, timed_s=timed_s)
+            return take_profile(step.body, device=device, timed_s=timed_s)
         finally:
             step.release_graph()
 

@@ -110,6 +110,7 @@ def measure_peak_memory(
     run: Callable[[], object],
     device: torch.device,
     resident: Callable[[], Iterable[torch.Tensor]],
+    is_allocating: bool = True,
 ) -> PeakMemory:
     """Return the peak of one iteration, measured on the second of two iterations.
 
@@ -121,11 +122,15 @@ def measure_peak_memory(
         run: The iteration; its result is held until it ends.
         device: Where it runs.
         resident: Every tensor that is alive before `prepare`; asked for on a CPU only, where no allocator knows.
+        is_allocating: Whether the iteration surely allocates something.
+
+    Raises:
+        MeasurementError: It does, and the profiler saw nothing of it.
     """
     release_cached_memory(device)
     if device.type == "cuda":
         return _peak_on_cuda(prepare, run, device)
-    return _peak_on_cpu(prepare, run, resident())
+    return _peak_on_cpu(prepare, run, resident(), is_allocating=is_allocating)
 
 
 def _peak_on_cuda(prepare: Callable[[], object], run: Callable[[], object], device: torch.device) -> PeakMemory:
@@ -170,7 +175,11 @@ def cuda_peak(stats: Mapping[str, int], *, used_bytes: int, held_bytes: int, cub
 
 
 def _peak_on_cpu(
-    prepare: Callable[[], object], run: Callable[[], object], resident: Iterable[torch.Tensor]
+    prepare: Callable[[], object],
+    run: Callable[[], object],
+    resident: Iterable[torch.Tensor],
+    *,
+    is_allocating: bool,
 ) -> PeakMemory:
     """Peak of live tensor bytes, the counterpart of CUDA's `max_memory_allocated`.
 
@@ -186,7 +195,7 @@ def _peak_on_cpu(
         with record_function(_WINDOW):
             run()
     return PeakMemory(
-        allocated_bytes=before + peak_of_events(_memory_events(profiler)),
+        allocated_bytes=before + peak_of_events(_memory_events(profiler), is_allocating=is_allocating),
         absent="torch's CPU allocator holds no memory in reserve",
     )
 
@@ -206,14 +215,18 @@ class MemoryEvent:
     in_window: bool
 
 
-def peak_of_events(events: list[MemoryEvent]) -> int:
+def peak_of_events(events: list[MemoryEvent], *, is_allocating: bool = True) -> int:
     """Return the highest running sum of bytes within the window, the sum at its start included.
 
+    An iteration that allocates nothing has its peak at its start, where all that was prepared is alive.
+
     Raises:
-        MeasurementError: No event lies in the window.
+        MeasurementError: No event lies in the window of an iteration that allocates.
     """
     ordered = sorted(events, key=lambda event: event.time_ns)
     inside = [index for index, event in enumerate(ordered) if event.in_window]
+    if not inside and not is_allocating:
+        return 0
     if not inside:
         raise MeasurementError("the profiler saw no allocation in the measured iteration; peak memory is unknown")
     running = [0, *itertools.accumulate(event.num_bytes for event in ordered)]

@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.measure.budget import OVERHEAD_LOOKS
-from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind
+from perfsuite.measure.cell_setup import build_training_step, guard, memory_left_behind
 from perfsuite.measure.clock import ClockStopwatch, independent_stopwatch
 from perfsuite.measure.paired import StoppingRule, make_side, run_pair
 from perfsuite.measure.telemetry import make_instrument
@@ -55,7 +55,7 @@ def measure_overhead(
     with guard(benchmark, workload.label, device=context.device, clock=context.clock), contextlib.ExitStack() as undo:
         device = context.device
         findings = memory_left_behind(device)
-        step, _ = build_step(workload, device=device, report_stage=context.report_stage)
+        step = build_training_step(workload, device=device, report_stage=context.report_stage)
         undo.callback(step.close)
         with applied_to(workload):
             bare = bare_step(step)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.pair import Comparison
     from perfsuite.records.workload import Workload
-    from perfsuite.workloads.step import TrainingStep
+    from perfsuite.workloads.measurable import Measurable
 
 LIMITS_RATIO: dict[str, dict[str, float]] = {
     # Beyond it, the results would contain the suite's own overhead.
@@ -87,11 +87,12 @@ def measure_speedup(
         findings = memory_left_behind(context.device)
         steps = []
         for one in workloads:
-            step, _ = build_step(one, device=context.device, report_stage=context.report_stage)
+            step = build_step(one, device=context.device, report_stage=context.report_stage).step
             undo.callback(step.close)
-            if one.phase == "backward":
-                with applied_to(one):
-                    step.retain_graph()
+            with applied_to(one):
+                step.prepare()
+                step.capture()
+            findings += step.findings
             steps.append(step)
         sides = [make_side(step, step.phase, ClockStopwatch(context.clock)) for step in steps]
         return run_pair(
@@ -104,7 +105,7 @@ def measure_speedup(
         )
 
 
-def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
+def make_side(step: Measurable, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
     """Return a side that runs under the flags of a step's precision."""
     return Side(run=run, stopwatch=stopwatch, active=lambda: applied_to(step.workload))
 
@@ -113,7 +114,7 @@ def make_side(step: TrainingStep, run: Callable[[], object], stopwatch: Stopwatc
 def run_pair(
     comparison: Comparison,
     sides: list[Side],
-    steps: list[TrainingStep],
+    steps: list[Measurable],
     benchmark: Benchmark,
     context: RunContext,
     *,
@@ -243,7 +244,7 @@ def _settle_s(effort: Effort) -> float:
 
 
 def _warm_both_up(
-    sides: list[Side], steps: list[TrainingStep], clock: DeviceClock, effort: Effort
+    sides: list[Side], steps: list[Measurable], clock: DeviceClock, effort: Effort
 ) -> tuple[list[Side], int, list[str]]:
     """Warm both sides up.
 

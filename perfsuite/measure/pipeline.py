@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
-from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind
+from perfsuite.measure.cell_setup import build_training_step, guard, memory_left_behind
 from perfsuite.measure.clock import ClockStopwatch
 from perfsuite.measure.paired import make_side, run_pair
 from perfsuite.recipes import SMOKE
@@ -45,7 +45,7 @@ def measure_pipeline(
     with guard(benchmark, workload.label, device=context.device, clock=context.clock), contextlib.ExitStack() as undo:
         device = context.device
         findings = memory_left_behind(device)
-        step, _ = build_step(workload, device=device, report_stage=context.report_stage)
+        step = build_training_step(workload, device=device, report_stage=context.report_stage)
         undo.callback(step.close)
         images = random_images(max(PIPELINE_IMAGES, 4 * workload.batch_size))
         recipe = dataclasses.replace(SMOKE, batch_size=workload.batch_size, learning_rate=LEARNING_RATE, num_train=None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perfsuite.measure.clock import DeviceClock
     from perfsuite.measure.telemetry import Instrument
     from perfsuite.records.telemetry import Telemetry
-    from perfsuite.workloads.step import TrainingStep
+    from perfsuite.workloads.measurable import Measurable
 
 ENERGY_WINDOW_S = 2.0
 """Least length of the window whose energy is read. The counter moves every 20 to 100 ms: 5% of the window at most.
@@ -63,7 +63,7 @@ class SkippedInRounds:
         by_round: Of every round since the first `watch`, those of the calibration included.
     """
 
-    def __init__(self, step: TrainingStep, clock: DeviceClock) -> None:
+    def __init__(self, step: Measurable, clock: DeviceClock) -> None:
         """Count those of a step, rounds as the clock sees them."""
         self._step = step
         self._clock = clock
@@ -83,7 +83,7 @@ class SkippedInRounds:
 class EnergyWindow:
     """The energy of all iterations from its beginning to its end, `ENERGY_WINDOW_S` or longer."""
 
-    def __init__(self, instrument: Instrument, clock: Callable[[], float], step: TrainingStep) -> None:
+    def __init__(self, instrument: Instrument, clock: Callable[[], float], step: Measurable) -> None:
         """Begin now."""
         self._instrument = instrument
         self._clock = clock

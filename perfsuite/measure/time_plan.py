@@ -15,9 +15,8 @@ from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
 from perfsuite.measure.flops import Work
 from perfsuite.measure.kernel_profile import NUM_ITERATIONS, NUM_WARM_UP_PASSES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
+from perfsuite.measure.sample_cost import sample_cost
 from perfsuite.measure.warm_up import MIN_ITERATIONS
-from perfsuite.records.workload import IMAGE_SIZE
-from perfsuite.workloads.models import MODELS, STEM_STRIDE, has_cifar_stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +34,9 @@ BANDWIDTH_RATIO = 0.8
 
 TRAFFIC_RATIO = 3.0
 """Bytes that move over the least that must: batch norm reads its input twice, ReLU reads and writes once more."""
+
+LAUNCH_S = 1e-5
+"""Of a kernel, about; no iteration takes less, nor one of a network of which nothing is known."""
 
 CPU_FLOPS_PER_THREAD = 50 * GIGA
 CPU_BYTES_PER_SECOND = 10 * GIGA
@@ -102,16 +104,18 @@ def sheet_for(device_type: str, gpu: str | None, num_threads: int) -> tuple[Gpu,
 
 def estimate_work(workload: Workload) -> Work:
     """Return about what `count_work` counts, at once: the head of a run cannot wait for dry runs."""
-    spec = MODELS[workload.model]
-    scale = (workload.image_size / IMAGE_SIZE) ** 2 * workload.batch_size
-    if not has_cifar_stem(workload.image_size):
-        scale /= STEM_STRIDE**2
-    forward_flops = 2e9 * spec.forward_gmacs * scale
+    cost = sample_cost(workload.model, image_size=workload.image_size, num_classes=workload.num_classes)
+    forward_flops = 2e9 * cost.forward_gmacs * workload.batch_size
     is_half = workload.precision.startswith("amp")
-    kept = spec.kept_megabytes * 1e6 * scale / (2 if is_half else 1)
-    weights = 4 * spec.num_parameters
-    flops = {"forward": 1, "backward": 2, "train_step": 3}[workload.phase] * forward_flops
-    moved = {"forward": kept + weights, "backward": kept + 2 * weights, "train_step": 2 * kept + 8 * weights}
+    kept = cost.kept_megabytes * 1e6 * workload.batch_size / (2 if is_half else 1)
+    weights = 4 * cost.num_parameters
+    flops = {"inference": 1, "forward": 1, "backward": 2, "train_step": 3}[workload.phase] * forward_flops
+    moved = {
+        "inference": kept + weights,  # each activation is written once, whether or not it is kept
+        "forward": kept + weights,
+        "backward": kept + 2 * weights,
+        "train_step": 2 * kept + 8 * weights,
+    }
     return Work(flops=int(flops), min_bytes=int(moved[workload.phase]))
 
 
@@ -119,7 +123,8 @@ def iteration_s(workload: Workload, work: Work, sheet: Gpu) -> float:
     """Return about how long an iteration takes."""
     peak = sheet.peak_for(workload.precision) or sheet.peak_flops["fp32"]
     compute_s = work.flops / (peak * COMPUTE_RATIO.get(workload.precision, TENSOR_COMPUTE_RATIO))
-    return compute_s + TRAFFIC_RATIO * work.min_bytes / (sheet.bytes_per_second * BANDWIDTH_RATIO)
+    traffic_s = TRAFFIC_RATIO * work.min_bytes / (sheet.bytes_per_second * BANDWIDTH_RATIO)
+    return max(compute_s + traffic_s, LAUNCH_S)
 
 
 def plan(

@@ -16,6 +16,7 @@ from perfsuite.folder_lock import NAME as LOCK_NAME
 from perfsuite.folder_lock import folder_locked
 from perfsuite.records.reading import read_record
 from perfsuite.records.training import TrainingRecord
+from perfsuite.records.workload import NOT_COMPILED, NUM_CLASSES
 from perfsuite.small_files import read_json
 
 if TYPE_CHECKING:
@@ -96,7 +97,12 @@ def _identity(
     device_type: str,
 ) -> str:
     known = dataclasses.asdict(workload)
-    del known["num_classes"]  # the same in all trainings: those of before it was a field are found again
+    # As identities were before schema version 8, so that trainings of before are found again.
+    mode = known.pop("compile_mode")
+    known["compiled"] = workload.is_compiled if mode in {NOT_COMPILED, "default"} else mode
+    for name, default in {"num_classes": NUM_CLASSES, "cuda_graphs": False, "model_digest": None}.items():
+        if known[name] == default:
+            del known[name]
     return json.dumps(
         {
             "environment": {name: getattr(environment, name, None) for name in ENVIRONMENT_FIELDS},

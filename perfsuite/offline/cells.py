@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from perfsuite import thesis
 from perfsuite.measure.dry_run import MAX_BATCH_SIZE
-from perfsuite.parsing import choose, parse_batch_sizes, parse_image_sizes, parse_num_classes, split_names
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
-from perfsuite.workloads.models import MODELS
+from perfsuite.parsing import parse_batch_sizes, parse_image_sizes, parse_num_classes, split_names
+from perfsuite.records.workload import Workload
+from perfsuite.workloads.model_sources import load_model
 from perfsuite.workloads.precision import resolve_precision
 
 
@@ -38,24 +38,23 @@ def step_cells(choice: CellChoice, *, gradients: str = "freed") -> tuple[Workloa
     Raises:
         InvalidChoiceError: A value that is not allowed; the message names the option.
     """
-    names = split_names("--model", choice.models or "resnet18,resnet34,resnet50")
-    for name in names:
-        choose(MODELS, name, kind="model")
+    specs = [load_model(name) for name in split_names("--model", choice.models or "resnet18,resnet34,resnet50")]
     precisions = split_names("--precision", choice.precisions or "fp32,amp-fp16")
     policies = dict.fromkeys(resolve_precision(name, "cuda") for name in precisions)
     batch_sizes = parse_batch_sizes("--batch-size", choice.batch_size or str(thesis.BATCH_SIZE), MAX_BATCH_SIZE)
-    image_sizes = parse_image_sizes("--image-size", choice.image_size or str(IMAGE_SIZE))
-    num_classes = parse_num_classes("--classes", choice.num_classes or str(NUM_CLASSES))
+    image_sizes = None if choice.image_size is None else parse_image_sizes("--image-size", choice.image_size)
+    num_classes = None if choice.num_classes is None else parse_num_classes("--classes", choice.num_classes)
     return tuple(
         Workload(
-            model=model,
+            model=spec.name,
             precision=policy,
             phase="train_step",
             batch_size=batch_size,
             image_size=image_size,
-            num_classes=num_classes,
+            num_classes=num_classes or spec.num_classes,
             gradients=gradients,
             device_type="cuda",
         )
-        for model, policy, image_size, batch_size in itertools.product(names, policies, image_sizes, batch_sizes)
+        for spec, policy in itertools.product(specs, policies)
+        for image_size, batch_size in itertools.product(image_sizes or (spec.image_size,), batch_sizes)
     )

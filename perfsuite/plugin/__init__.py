@@ -10,6 +10,7 @@ pytest_plugins = (
     "perfsuite.plugin.distribution",
     "perfsuite.plugin.matrix",
     "perfsuite.plugin.cells",
+    "perfsuite.plugin.own_tests",
     "perfsuite.plugin.trainings",
     "perfsuite.plugin.outcomes",
     "perfsuite.plugin.results",

@@ -50,7 +50,7 @@ def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workloa
     def run(workload: Workload) -> Record | None:
         from perfsuite.measure.harness import measure
 
-        return _measured(request, benchmark, workload, lambda context: measure(workload, benchmark, context))
+        return measured(request, benchmark, workload, lambda context: measure(workload, benchmark, context))
 
     return run
 
@@ -62,7 +62,7 @@ def measure_speedup(request: pytest.FixtureRequest, benchmark: Any) -> Callable[
     def run(workload: Workload) -> PairedRecord | None:
         from perfsuite.measure.paired import measure_speedup
 
-        return _measured(
+        return measured(
             request, benchmark, workload, lambda context: measure_speedup(workload, BASELINE, benchmark, context)
         )
 
@@ -82,7 +82,7 @@ def measure_overhead(request: pytest.FixtureRequest, benchmark: Any) -> Callable
 
         extra_time_s = suite(request.config).options.overhead_time_s
 
-        def measured(context: RunContext) -> PairedRecord | None:
+        def against_bare(context: RunContext) -> PairedRecord | None:
             return measure_overhead(
                 workload,
                 benchmark,
@@ -91,7 +91,7 @@ def measure_overhead(request: pytest.FixtureRequest, benchmark: Any) -> Callable
                 extra_time_s=extra_time_s,
             )
 
-        record = _measured(request, benchmark, workload, measured)
+        record = measured(request, benchmark, workload, against_bare)
         problem = None if record is None else _overhead_problem(record, extra_time_s)
         if problem is not None:
             request.node.stash[KEPT] = True
@@ -128,17 +128,17 @@ def measure_pipeline(
     def run(workload: Workload, against: Comparison) -> PairedRecord | None:
         from perfsuite.measure.pipeline import measure_pipeline
 
-        return _measured(
+        return measured(
             request, benchmark, workload, lambda context: measure_pipeline(workload, against, benchmark, context)
         )
 
     return run
 
 
-def _measured(
+def measured(
     request: pytest.FixtureRequest, benchmark: Any, workload: Workload, measure: Callable[[RunContext], Measured]
 ) -> Measured:
-    """Measure, and turn what goes wrong into one line."""
+    """Measure a cell, and turn what goes wrong into one line."""
     state = suite(request.config)
     request.node.stash[BENCHMARK] = benchmark
     request.node.stash[WORKLOAD] = workload

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+_ALREADY_IMPORTED = "ignore:Module already imported so cannot be rewritten; perfsuite:pytest.PytestAssertRewriteWarning"
+
 PATH_OPTIONS = ("--perf-recipe", "--perf-data", "--perf-run-dir")
 
 
@@ -76,6 +78,8 @@ def _protect_json(parser: Any) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     """End with one line before pytest looks for tests in the wrong place."""
     require_one_word(args, early_config.invocation_params.dir)
+    # This module has imported the package already where a conftest.py asks for `perfsuite.plugin`.
+    early_config.addinivalue_line("filterwarnings", _ALREADY_IMPORTED)
 
 
 def require_one_word(arguments: Sequence[str], folder: Path) -> None:

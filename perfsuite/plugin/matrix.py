@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.given import given
+from perfsuite.plugin.outcomes import fail_in_one_line, is_cell, is_own_test
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
 from perfsuite.precisions import BASELINE
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, Workload
+from perfsuite.records.workload import IMAGE_SIZE, INFERENCE, NOT_COMPILED, NUM_CLASSES, Workload, compile_in_words
 
 if TYPE_CHECKING:
     from perfsuite.plugin.options import Options
 
 
-WHOLE = dict.fromkeys(("interleaved", "overhead", "input_pipeline"), "train_step") | {ON_REQUEST: ON_REQUEST}
+WHOLE = dict.fromkeys(("interleaved", "overhead", "input_pipeline"), "train_step") | {
+    ON_REQUEST: ON_REQUEST,
+    INFERENCE: INFERENCE,
+}
 """Phase of tests that have no marker `step`, by their marker."""
 
 ACTIVE_CLOCK = pytest.StashKey[ActiveClock]()
@@ -32,7 +37,8 @@ PARAMETERS = (
     "image_size",
     "memory_format",
     "gradients",
-    "compiled",
+    "compile_mode",
+    "cuda_graphs",
 )
 
 OF_TRAININGS = {ON_REQUEST, "input_pipeline"}
@@ -49,31 +55,39 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = state.options
     precisions = dict.fromkeys(resolve_precision(name, state.device.type) for name in options.precisions)
     sizes = options.batch_sizes or (state.budget.batch_size,)
+    gradients_names = options.gradients
+    if metafunc.definition.get_closest_marker(INFERENCE) is not None:
+        sizes = options.batch_sizes or (1, state.budget.batch_size)
+        gradients_names = ("freed",)  # there are none
     if _is_speedup(metafunc.definition):
         precisions.pop(BASELINE, None)
     is_training = metafunc.definition.get_closest_marker(ON_REQUEST) is not None
     seeds: tuple[int | None, ...] = tuple(range(options.num_seeds)) if is_training else (None,)
     if is_training:
         sizes = (options.recipe.batch_size,)
-    image_sizes = (IMAGE_SIZE,) if _is_of_trainings(metafunc.definition) else options.image_sizes
-    num_classes = num_classes_of(metafunc.definition, options)
+    networks = [
+        (model, image_size)
+        for model in options.models
+        for image_size in image_sizes_of(metafunc.definition, options, model)
+    ]
     cases = itertools.product(
-        options.models,
-        image_sizes,
+        networks,
         sizes,
         options.memory_formats,
-        options.gradients,
+        gradients_names,
         precisions,
-        (options.compiled,),
+        options.compile_modes,
+        options.cuda_graphs,
         seeds,
     )
     names, values, ids = PARAMETERS + (("seed",) if is_training else ()), [], []
-    for model, image_size, size, layout, gradients, precision, compiled, seed in cases:
-        own = (model, precision, size, image_size, layout, gradients, compiled)
+    for (model, image_size), size, layout, gradients, precision, mode, graphs, seed in cases:
+        own = (model, precision, size, image_size, layout, gradients, mode, graphs)
         values.append(own if seed is None else (*own, seed))
+        num_classes = num_classes_of(metafunc.definition, options, model)
         suffix = f"-{image_size}px" if image_size != IMAGE_SIZE else ""
         suffix += f"-{num_classes}classes" if num_classes != NUM_CLASSES else ""
-        suffix += _suffix(layout, gradients, compiled=compiled, cudnn_benchmark=options.cudnn_benchmark)
+        suffix += _suffix(layout, gradients, mode, graphs=graphs, cudnn_benchmark=options.cudnn_benchmark)
         suffix += "" if not seed else f"-seed{seed}"
         ids.append(f"{model}-{precision}-b{size}{suffix}")
     metafunc.parametrize(names, values, ids=ids)
@@ -83,9 +97,22 @@ def _is_of_trainings(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(name) for name in OF_TRAININGS)
 
 
-def num_classes_of(item: pytest.Item, options: Options) -> int:
+def image_sizes_of(item: pytest.Item, options: Options, model: str) -> tuple[int, ...]:
+    """Return the sizes of the images of a test, in pixels."""
+    if _is_of_trainings(item):
+        return (IMAGE_SIZE,)
+    from perfsuite.workloads.models import MODELS
+
+    return options.image_sizes or (MODELS[model].image_size,)
+
+
+def num_classes_of(item: pytest.Item, options: Options, model: str) -> int:
     """Return how many outputs the network of a test has."""
-    return NUM_CLASSES if _is_of_trainings(item) else options.num_classes
+    if _is_of_trainings(item):
+        return NUM_CLASSES
+    from perfsuite.workloads.models import MODELS
+
+    return MODELS[model].num_classes if options.num_classes is None else options.num_classes
 
 
 def _is_speedup(item: pytest.Item) -> bool:
@@ -93,19 +120,20 @@ def _is_speedup(item: pytest.Item) -> bool:
     return item.get_closest_marker("interleaved") is not None
 
 
-def _suffix(layout: str, gradients: str, *, compiled: bool, cudnn_benchmark: bool) -> str:
+def _suffix(layout: str, gradients: str, mode: str, *, graphs: bool, cudnn_benchmark: bool) -> str:
     """Name what is not the default."""
     parts = [layout] if layout != "contiguous" else []
     parts += [gradients] if gradients != "freed" else []
-    parts += ["compiled"] if compiled else []
+    parts += [compile_in_words(mode).replace(" ", "_")] if mode != NOT_COMPILED else []
     parts += ["cudnn_benchmark"] if cudnn_benchmark else []
+    parts += ["cuda_graphs"] if graphs else []
     return "".join(f"-{part}" for part in parts)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give every cell the device's clock and our defaults, where the user has not set others."""
-    cells = [item for item in items if "workload" in getattr(item, "fixturenames", ())]
+    cells = [item for item in items if is_cell(item)]
     if not cells:
         return
     if is_worker(config):
@@ -144,8 +172,9 @@ def _without_empty_matrices(
     config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]
 ) -> list[pytest.Item]:
     """Deselect speed-ups that have nothing to be measured against FP32, or say so where nothing else is left."""
-    empty = [cell for cell in cells if not isinstance(cell.callspec.params["model"], str)]  # type: ignore[attr-defined]
-    if len(empty) == len(cells):
+    matrix = [cell for cell in cells if "workload" in cell.fixturenames]  # type: ignore[attr-defined]
+    empty = [cell for cell in matrix if not isinstance(cell.callspec.params["model"], str)]  # type: ignore[attr-defined]
+    if cells and len(empty) == len(cells):
         raise pytest.UsageError(
             f"--perf-precisions {','.join(suite(config).options.precisions)}: a speed-up is relative to "
             f"{BASELINE}; name another precision too, amp for instance"
@@ -158,7 +187,7 @@ def _without_empty_matrices(
 
 def _refuse_images_of_steps_alone(options: Options, cells: list[pytest.Item]) -> None:
     """Refuse options of synthetic images where nothing is measured with them: they would be ignored."""
-    if (options.image_sizes, options.num_classes) == ((IMAGE_SIZE,), NUM_CLASSES):
+    if set(options.image_sizes) <= {IMAGE_SIZE} and options.num_classes in {None, NUM_CLASSES}:
         return
     if all(_is_of_trainings(cell) for cell in cells):
         raise pytest.UsageError(
@@ -178,9 +207,16 @@ def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: li
 
 
 def phase_of(item: pytest.Item) -> object:
-    """Return the phase in the marker `step` of a test, or None."""
+    """Return the phase of a test that measures one thing by itself, or None where it measures a pair or a training."""
+    if item.get_closest_marker(INFERENCE) is not None:
+        return INFERENCE
     marker = item.get_closest_marker("step")
     return None if marker is None else marker.kwargs.get("phase")
+
+
+def is_step(item: pytest.Item) -> bool:
+    """Whether a test of the suite measures one thing by itself: a phase of a training step, or inference."""
+    return any(item.get_closest_marker(name) is not None for name in ("step", INFERENCE))
 
 
 def _benchmark_defaults(config: pytest.Config, state: Suite, item: pytest.Item) -> dict[str, Any]:
@@ -190,7 +226,7 @@ def _benchmark_defaults(config: pytest.Config, state: Suite, item: pytest.Item) 
     """
     from perfsuite.measure.budget import MIN_SUSTAINED_BLOCKS
 
-    budget, is_pair = state.budget, item.get_closest_marker("step") is None
+    budget, is_pair = state.budget, not (is_step(item) or is_own_test(item))
     min_blocks = budget.min_blocks if state.options.turn_time_s is None else MIN_SUSTAINED_BLOCKS
     ours: dict[str, Any] = {
         "min_rounds": min_blocks if is_pair else budget.min_rounds,
@@ -207,7 +243,7 @@ def _benchmark_defaults(config: pytest.Config, state: Suite, item: pytest.Item) 
 
 
 @pytest.fixture
-def workload(
+def workload(  # noqa: PLR0913 - one for each part of the matrix
     request: pytest.FixtureRequest,
     *,
     model: str,
@@ -216,7 +252,8 @@ def workload(
     image_size: int,
     memory_format: str,
     gradients: str,
-    compiled: bool,
+    compile_mode: str,
+    cuda_graphs: bool,
 ) -> Workload:
     """The identity of the cell, from the parameters and the phase in its marker `step`; a pair is of whole steps."""
     marker = request.node.get_closest_marker("step")
@@ -225,16 +262,30 @@ def workload(
     if not isinstance(phase, str):
         raise pytest.UsageError(f"{request.node.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
     state = suite(request.config)
+    num_classes = num_classes_of(request.node, state.options, model)
     return Workload(
         model=model,
+        model_digest=_digest(request, model, image_size, num_classes),
         precision=precision,
         phase=phase,
         batch_size=batch_size,
         image_size=image_size,
-        num_classes=num_classes_of(request.node, state.options),
+        num_classes=num_classes,
         memory_format=memory_format,
         gradients=gradients,
-        compiled=compiled,
+        compile_mode=compile_mode,
+        cuda_graphs=cuda_graphs,
         device_type=state.device.type,
         cudnn_benchmark=state.options.cudnn_benchmark,
     )
+
+
+def _digest(request: pytest.FixtureRequest, model: str, image_size: int, num_classes: int) -> str | None:
+    """Return the digest of a network; fails the cell with one line where it cannot be built."""
+    from perfsuite.workloads.models import model_digest
+
+    try:
+        return model_digest(model, image_size=image_size, num_classes=num_classes)
+    except PerfsuiteError as error:
+        problem: PerfsuiteError = error.with_traceback(None)
+    return fail_in_one_line(request.node, problem)

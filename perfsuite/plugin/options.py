@@ -22,7 +22,7 @@ from perfsuite.parsing import (
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.records.workload import COMPILE_MODES, IMAGE_SIZE, NOT_COMPILED, NUM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,14 +57,15 @@ class Options:
 
     Attributes:
         device: `auto`, `cuda`, `cuda:1` or `cpu`.
-        models: Names of networks.
+        models: Names of networks, all of which are known.
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
-        image_sizes: H and W of the images in pixels.
-        num_classes: K, outputs of the networks.
+        image_sizes: H and W of the images in pixels, or empty for what each network is made for.
+        num_classes: K, outputs of the networks, or None for what each network is made for.
         memory_formats: Names of memory formats.
         gradients: `freed` or `kept`, or both.
-        compiled: Whether networks go through `torch.compile`.
+        compile_modes: Whether and how networks go through `torch.compile`.
+        cuda_graphs: Whether iterations are captured as CUDA graphs, or not, or both.
         cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest.
         recipe: How full trainings are done.
         num_seeds: How many trainings of each cell.
@@ -84,10 +85,11 @@ class Options:
     precisions: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     image_sizes: tuple[int, ...]
-    num_classes: int
+    num_classes: int | None
     memory_formats: tuple[str, ...]
     gradients: tuple[str, ...]
-    compiled: bool
+    compile_modes: tuple[str, ...]
+    cuda_graphs: tuple[bool, ...]
     cudnn_benchmark: bool
     recipe: Recipe
     num_seeds: int
@@ -118,7 +120,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-models",
         default=DEFAULT_MODELS,
         metavar="NAMES",
-        help=f"comma-separated; also resnet101, resnet152; default: {DEFAULT_MODELS}",
+        help="comma-separated; also resnet101, resnet152, and networks of others: torchvision:NAME, timm:NAME, "
+        f"package.module:FACTORY, path/to/file.py:FACTORY; default: {DEFAULT_MODELS}",
     )
     group.addoption(
         "--perf-precisions",
@@ -135,16 +138,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--perf-image-size",
-        default=str(IMAGE_SIZE),
+        default=None,
         metavar="N[,N...]",
-        help="height and width of the synthetic images in pixels; networks have the CIFAR form below 64 and "
-        f"torchvision's own stem from there on; default: {IMAGE_SIZE}",
+        help="height and width of the synthetic images in pixels; ResNets have the CIFAR form below 64 and "
+        f"torchvision's own stem from there on; default: {IMAGE_SIZE}, 224 for networks of torchvision and timm",
     )
     group.addoption(
         "--perf-classes",
-        default=str(NUM_CLASSES),
+        default=None,
         metavar="N",
-        help=f"number of classes, outputs of the networks; default: {NUM_CLASSES}",
+        help="number of classes, outputs of the networks; default: "
+        f"{NUM_CLASSES}, 1000 for networks of torchvision and timm",
     )
     group.addoption(
         "--perf-memory-format",
@@ -233,7 +237,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="let cuDNN time its algorithms and take the fastest, in steps and full trainings; default: off, as in "
         "PyTorch",
     )
-    group.addoption("--perf-compile", action="store_true", default=False, help="measure torch.compile(model)")
+    group.addoption(
+        "--perf-compile",
+        default=NOT_COMPILED,
+        metavar="MODES",
+        help=f"comma-separated of {', '.join(COMPILE_MODES)}: measure torch.compile(model, mode=...); default: "
+        f"{NOT_COMPILED}",
+    )
+    group.addoption(
+        "--perf-cuda-graphs",
+        default="off",
+        metavar="off[,on]",
+        help="comma-separated of off, on: capture an iteration as a CUDA graph and measure its replay; default: off",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -259,14 +275,15 @@ def read_options(get: Callable[[str], object]) -> Options:
     """
     options = Options(
         device=str(get("perf_device")),
-        models=split_names("--perf-models", str(get("perf_models"))),
+        models=_models(str(get("perf_models"))),
         precisions=split_names("--perf-precisions", str(get("perf_precisions"))),
         batch_sizes=_batch_sizes(get("perf_batch_size")),
-        image_sizes=parse_image_sizes("--perf-image-size", str(get("perf_image_size"))),
-        num_classes=parse_num_classes("--perf-classes", str(get("perf_classes"))),
+        image_sizes=_image_sizes(get("perf_image_size")),
+        num_classes=_num_classes(get("perf_classes")),
         memory_formats=split_names("--perf-memory-format", str(get("perf_memory_format"))),
         gradients=split_names("--perf-gradients", str(get("perf_gradients"))),
-        compiled=bool(get("perf_compile")),
+        compile_modes=split_names("--perf-compile", str(get("perf_compile"))),
+        cuda_graphs=_on_or_off("--perf-cuda-graphs", str(get("perf_cuda_graphs"))),
         cudnn_benchmark=bool(get("perf_cudnn_benchmark")),
         recipe=read_recipe(str(get("perf_recipe")), Path.cwd()),
         num_seeds=parse_whole_number(
@@ -291,12 +308,12 @@ def read_options(get: Callable[[str], object]) -> Options:
         )
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
+    for mode in options.compile_modes:
+        _at("--perf-compile", lambda mode=mode: choose(dict.fromkeys(COMPILE_MODES), mode, kind="mode"))  # type: ignore[misc]
     # The registries are in modules that import torch; a plain run need not wait for that here.
-    if options.models != tuple(DEFAULT_MODELS.split(",")) or options.memory_formats != ("contiguous",):
-        from perfsuite.workloads.models import MEMORY_FORMATS, MODELS
+    if options.memory_formats != ("contiguous",):
+        from perfsuite.workloads.models import MEMORY_FORMATS
 
-        for name in options.models:
-            _at("--perf-models", lambda name=name: choose(MODELS, name, kind="model"))  # type: ignore[misc]
         for name in options.memory_formats:
             _at("--perf-memory-format", lambda name=name: choose(MEMORY_FORMATS, name, kind="memory format"))  # type: ignore[misc]
     if options.precisions != tuple(DEFAULT_PRECISIONS.split(",")):
@@ -318,6 +335,33 @@ def _at(option: str, check: Callable[[], object]) -> None:
         check()
     except PerfsuiteError as error:
         raise InvalidChoiceError(f"{option}: {error}") from None
+
+
+def _models(value: str) -> tuple[str, ...]:
+    """Load the networks, and return their names."""
+    names = split_names("--perf-models", value)
+    if value == DEFAULT_MODELS:
+        return names
+    from perfsuite.workloads.model_sources import load_model
+
+    try:
+        return tuple(dict.fromkeys(load_model(name).name for name in names))
+    except PerfsuiteError as error:
+        raise InvalidChoiceError(f"--perf-models: {error}") from None
+
+
+def _image_sizes(value: object) -> tuple[int, ...]:
+    return () if value is None else parse_image_sizes("--perf-image-size", str(value))
+
+
+def _num_classes(value: object) -> int | None:
+    return None if value is None else parse_num_classes("--perf-classes", str(value))
+
+
+def _on_or_off(option: str, value: str) -> tuple[bool, ...]:
+    names = split_names(option, value)
+    _at(option, lambda: [choose({"off": False, "on": True}, name, kind="value") for name in names])
+    return tuple(name == "on" for name in names)
 
 
 def _path(option: str, value: object) -> Path | None:

@@ -63,6 +63,16 @@ def outcomes(config: pytest.Config) -> list[Outcome]:
     return found
 
 
+def is_cell(item: pytest.Item) -> bool:
+    """Whether a test measures something with the suite."""
+    return "workload" in getattr(item, "fixturenames", ()) or is_own_test(item)
+
+
+def is_own_test(item: pytest.Item) -> bool:
+    """Whether a test is a user's own, which measures a callable with the fixture `perf`."""
+    return "perf" in getattr(item, "fixturenames", ())
+
+
 def has_begun(config: pytest.Config) -> bool:
     """Whether any test began: what goes wrong before is a mistake in one line, not a run that left nothing."""
     return bool(config.stash[_STARTED])
@@ -90,7 +100,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember a cell that was skipped or failed, and let go of the memory that its traceback holds."""
     report = yield
-    if "workload" not in getattr(item, "fixturenames", ()):
+    if not is_cell(item):
         return report
     if report.when == "teardown":
         item.config.stash[_FINISHED].add(item.nodeid)

@@ -18,6 +18,7 @@ from perfsuite.records.cell import Record
 from perfsuite.records.reading import read_record
 from perfsuite.records.schema import KEY
 from perfsuite.records.strict_json import to_strict_json
+from perfsuite.records.workload import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,7 +54,7 @@ def _profile(session: pytest.Session) -> None:
     for bench in finished_benchmarks(config):
         if KEY in bench.extra_info:
             record = read_record(bench.extra_info[KEY])
-            if isinstance(record, Record):
+            if isinstance(record, Record) and record.workload.phase != CALL:  # what it called is gone
                 cells.append((bench, record))
     # The phases of one step follow each other: it is built once for all of them.
     cells.sort(key=lambda cell: dataclasses.replace(cell[1].workload, phase="").label)

@@ -11,8 +11,9 @@ import pytest
 
 from perfsuite.formatting import duration_in_words
 from perfsuite.metrics import METRICS
+from perfsuite.plugin.matrix import is_step, num_classes_of, phase_of
 from perfsuite.plugin.options import OPTIONS
-from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, kind_in_words, outcomes
+from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import read_record
@@ -22,7 +23,9 @@ from perfsuite.records.training import TrainingRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-PHASE_COST = {"forward": 1.0, "backward": 2.0, "train_step": 3.0}
+    from perfsuite.plugin.options import Options
+
+PHASE_COST = {"inference": 1.0, "forward": 1.0, "backward": 2.0, "train_step": 3.0}
 """Relative cost of a phase: backward computes two products for each one of forward."""
 
 PROFILE_SHARE = 0.6
@@ -87,15 +90,13 @@ class Progress:
     """Writes a line per cell: overwritten while it runs on a terminal, written once where the output is a file."""
 
     def __init__(self, config: pytest.Config, reporter: Any, items: Sequence[pytest.Item], *, num_items: int) -> None:
-        from perfsuite.workloads.models import MODELS
-
         budget = suite(config).budget
         self._config = config
         self._reporter = reporter
         self._numbers = {item.nodeid: number for number, item in enumerate(items, start=1)}
-        weights = {item.nodeid: 1.0 + MODELS[_model(item)].forward_gmacs * _phase_cost(item) / 2 for item in items}
+        weights = {item.nodeid: _weight(item, config.stash[OPTIONS]) for item in items}
         if config.stash[OPTIONS].profiled:
-            steps = [item.nodeid for item in items if item.get_closest_marker("step")]
+            steps = [item.nodeid for item in items if is_step(item)]
             weights.update({_profile_of(nodeid): PROFILE_SHARE * weights[nodeid] for nodeid in steps})
         self._left = TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
         self._label = ""
@@ -216,13 +217,24 @@ def _profile_of(nodeid: str) -> str:
     return f"profile of {nodeid}"
 
 
-def _model(item: pytest.Item) -> str:
-    return str(item.callspec.params["model"])  # type: ignore[attr-defined]
+def _weight(item: pytest.Item, options: Options) -> float:
+    """Return about how long a cell takes, relative to others."""
+    if is_own_test(item):
+        return 1.0  # what it calls is not known before it runs
+    return 1.0 + _forward_gmacs(item, options) * _phase_cost(item) / 2
+
+
+def _forward_gmacs(item: pytest.Item, options: Options) -> float:
+    from perfsuite.measure.sample_cost import sample_cost
+
+    parameters = item.callspec.params  # type: ignore[attr-defined]
+    model = str(parameters["model"])
+    num_classes = num_classes_of(item, options, model)
+    return sample_cost(model, image_size=parameters["image_size"], num_classes=num_classes).forward_gmacs
 
 
 def _phase_cost(item: pytest.Item) -> float:
-    marker = item.get_closest_marker("step")
-    return PHASE_COST.get(marker.kwargs.get("phase", ""), 1.0) if marker else PAIR_COST
+    return PHASE_COST.get(str(phase_of(item)), 1.0) if is_step(item) else PAIR_COST
 
 
 def _name(item: pytest.Item) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.atomic_write import write_atomically
-from perfsuite.plugin.outcomes import has_begun, is_complete, note_started, outcomes
+from perfsuite.plugin.outcomes import has_begun, is_cell, is_complete, note_started, outcomes
 from perfsuite.plugin.session import finished_benchmarks, has_cells, is_recording, suite, take_over_json
 from perfsuite.records.schema import KEY, SCHEMA_VERSION
 
@@ -128,12 +128,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     Before it, so that a cell that kills the whole process is known as the one that was being measured.
     """
-    is_cell = result_path(item.config) is not None and "workload" in getattr(item, "fixturenames", ())
-    if is_cell:
+    is_recorded = result_path(item.config) is not None and is_cell(item)
+    if is_recorded:
         note_started(item)
         write_results(item.config)
     result = yield
-    if is_cell:
+    if is_recorded:
         write_results(item.config)
     return result
 

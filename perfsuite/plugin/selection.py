@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ON_REQUEST = "full_training"
 """Cells with this marker run only if `-m` names it (or `long`, which they carry too) or a node id names them."""
 
-PAIRED = ("interleaved", "overhead", "input_pipeline")
+NOT_PLAIN = ("inference", "interleaved", "overhead", "input_pipeline")
 """Markers whose cells run only if there is a `-m`, if a word of `-k` is in their name, or if their file is named."""
 
 _LEFT_OUT = pytest.StashKey[tuple[str, ...]]()
@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the suite's markers."""
     for line in (
         "step(phase): a phase of a training step: forward, backward or train_step; a plain run measures these",
+        "inference: a network in eval mode: latency, throughput, memory",
         "interleaved: FP32 and AMP of a training step interleaved, a paired ratio",
         "overhead: harness overhead: a training step as reported compared with a bare loop of the same step",
         "input_pipeline: a step of full training against the step benchmark, and against the thesis's way of loading",
@@ -40,10 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Raises:
         pytest.UsageError: There is nothing else.
     """
-    deselected = [item for item in items if not (_is_wanted_training(config, item) and _is_wanted_pair(config, item))]
+    deselected = [
+        item for item in items if not (_is_wanted_training(config, item) and _is_wanted_by_marker(config, item))
+    ]
     if deselected:
         found = {marker.name for item in deselected for marker in item.iter_markers()}
-        names = tuple(name for name in (*PAIRED, ON_REQUEST) if name in found)
+        names = tuple(name for name in (*NOT_PLAIN, ON_REQUEST) if name in found)
         if len(deselected) == len(items):
             raise pytest.UsageError(_only_on_request(config, names))
         config.stash[_LEFT_OUT] = names
@@ -70,9 +73,9 @@ def _is_wanted_training(config: pytest.Config, item: pytest.Item) -> bool:
     return bool(named & {ON_REQUEST, "long"}) or _named_by_id(config, item)
 
 
-def _is_wanted_pair(config: pytest.Config, item: pytest.Item) -> bool:
-    """Whether an item is no interleaved pair, or one that is asked for."""
-    if config.option.markexpr or not any(map(item.get_closest_marker, PAIRED)):
+def _is_wanted_by_marker(config: pytest.Config, item: pytest.Item) -> bool:
+    """Whether an item is one that a plain run measures, or one that is asked for."""
+    if config.option.markexpr or not any(map(item.get_closest_marker, NOT_PLAIN)):
         return True
     words = re.findall(r"\w+", config.option.keyword.lower())
     name = item.name.lower().partition("[")[0]

@@ -13,12 +13,12 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words
-from perfsuite.plugin.matrix import PARAMETERS, num_classes_of, phase_of
+from perfsuite.plugin.matrix import PARAMETERS, is_step, num_classes_of, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
 from perfsuite.plugin.trainings import is_training, kept_in_words
-from perfsuite.records.workload import PHASES, Workload
+from perfsuite.records.workload import INFERENCE, PHASES, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,7 +58,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[str]:
     """Return how long the step benchmarks of this run take, everything included; nothing where there are none."""
-    steps = [cell for cell in state.cells if cell.get_closest_marker("step")]
+    steps = [cell for cell in state.cells if is_step(cell)]
     if not steps or not is_recording(config):
         return []
     from perfsuite.measure.time_plan import estimate_work, plan, sheet_for
@@ -67,16 +67,17 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
     cells = []
     for cell in steps:
         phase = phase_of(cell)
-        if not isinstance(phase, str) or phase not in PHASES:
+        if not isinstance(phase, str) or phase not in {*PHASES, INFERENCE}:
             return []  # the cell itself says so
         names = {name: cell.callspec.params[name] for name in PARAMETERS}  # type: ignore[attr-defined]
-        num_classes = num_classes_of(cell, state.options)
+        num_classes = num_classes_of(cell, state.options, names["model"])
         workload = Workload(phase=phase, device_type=state.device.type, num_classes=num_classes, **names)
-        whole = replace(workload, phase="train_step")
+        whole = workload if phase == INFERENCE else replace(workload, phase="train_step")
         cells.append((workload, estimate_work(workload), estimate_work(whole)))
     sheet, is_known = sheet_for(state.device.type, where.gpu, where.num_threads)
     expected = plan(cells, sheet, effort, profiled=state.options.profiled)
-    what = f"{len(cells)} step benchmark{'s' if len(cells) > 1 else ''}"
+    kind = "inference" if all(workload.phase == INFERENCE for workload, _, _ in cells) else "step"
+    what = f"{len(cells)} {kind} benchmark{'s' if len(cells) > 1 else ''}"
     if where.gpu is None:  # no data sheet: a plan was wrong by a factor of seven
         text = f"{what}; how long they take is shown after the first one"
         return [f"{text}: --perf-quick, a first answer" if state.options.quick else text]
@@ -148,7 +149,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     """Return what there is to show, and the name of the first table."""
     from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
     from perfsuite.analysis.frames.pairs import has_pairs
-    from perfsuite.analysis.tables.registry import build_table
+    from perfsuite.analysis.tables.registry import build_table, cell_tables
     from perfsuite.analysis.tables.terminal import render_terminal
 
     results = collect_with_noise_floor([path])
@@ -156,8 +157,9 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
         lines = ["No benchmark produced a result.", *results.outcomes_in_words()]
         return "".join(f"{line}\n" for line in lines), "steps"
     names = []
-    if not results.benchmarks.empty:
-        names.append("steps" if build_table("speedup", results).is_empty else "speedup")
+    names += cell_tables(results)
+    if "steps" in names and not build_table("speedup", results).is_empty:
+        names[names.index("steps")] = "speedup"
     if results.trainings:
         names.append("accuracy")
     names += [name for name in ("interleaved", "overhead", "input_pipeline") if has_pairs(results, name)]

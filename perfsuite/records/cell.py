@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from perfsuite.errors import RecordError
 from perfsuite.records.environment import Process  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.profile import Profile  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.proof import ProofReading  # noqa: TC001 - read at run time, to check files
@@ -31,6 +32,7 @@ class Record:
         telemetry: Hardware telemetry; None in files of before it was read.
         profile: Where the time of an iteration went; None until the suite has come to its profile pass.
         quick: Whether it is a first answer (`--perf-quick`): fewer rounds, shorter warm-up.
+        latencies_s: Seconds of single iterations, each waited for, in their order; of inference alone.
     """
 
     workload: Workload
@@ -44,9 +46,12 @@ class Record:
     telemetry: Telemetry | None = None
     profile: Profile | None = None
     quick: bool = False
+    latencies_s: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)
+        if not all(seconds > 0 for seconds in self.latencies_s):
+            raise RecordError("latencies_s holds a time that is not above 0")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `extra_info["perfsuite"]`.

@@ -68,9 +68,14 @@ def kind_of(value: object) -> str:
 
 
 def read_dataclass(cls: type[T], value: object, where: str) -> T:
-    """Build a dataclass from plain values, every field checked; unknown fields are ignored (a newer minor writer)."""
+    """Build a dataclass from plain values, every field checked; unknown fields are ignored (a newer minor writer).
+
+    A class may have a classmethod `with_todays_names`, which renames the fields of older files.
+    """
     if not isinstance(value, dict):
         raise RecordError(f"{where} is {kind_of(value)}, an object is needed")
+    upgrade = getattr(cls, "with_todays_names", None)
+    value = value if upgrade is None else upgrade(value)
     hints = _hints(cls)
     arguments: dict[str, Any] = {}
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from perfsuite.errors import RecordError
 
 PHASES = ("forward", "backward", "train_step")
+"""Of a training step."""
+
+INFERENCE = "inference"
+"""The phase of a network that is only asked for its outputs."""
+
+CALL = "call"
+"""The phase of a callable that a user's own test measures; its network is whatever it calls."""
+
+NOT_COMPILED = "off"
+COMPILE_MODES = (NOT_COMPILED, "default", "reduce-overhead", "max-autotune")
+"""Whether and how a network goes through torch.compile. Source: PyTorch, `torch.compile`, argument `mode`."""
 
 IMAGE_SIZE = 32
 """H and W of CIFAR-10 in pixels. Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
@@ -21,6 +33,13 @@ def is_of_cifar10(image_size: int, num_classes: int) -> bool:
     return (image_size, num_classes) == (IMAGE_SIZE, NUM_CLASSES)
 
 
+def compile_in_words(mode: str) -> str:
+    """Return a mode of `torch.compile` in words; nothing where the network is not compiled."""
+    if mode == NOT_COMPILED:
+        return ""
+    return "compiled" if mode == "default" else f"compiled {mode}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What is measured: the identity under which results are compared.
@@ -28,15 +47,17 @@ class Workload:
     Attributes:
         model: Name of the network, `resnet18`.
         precision: Name of the precision policy, `amp-fp16`.
-        phase: `forward`, `backward` or `train_step`.
-        batch_size: N, images in a batch.
+        phase: `forward`, `backward` or `train_step`; `inference`; or `call`.
+        batch_size: N, samples in a batch.
         image_size: H and W in pixels.
         memory_format: `contiguous` (NCHW) or `channels_last` (NHWC).
-        compiled: Whether the network went through `torch.compile`.
+        compile_mode: `off`, or the mode of `torch.compile` through which the network went.
         gradients: `freed` (set to None by zero_grad) or `kept` (zeroed in place).
         device_type: `cuda` or `cpu`.
         cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest, or takes what its heuristic says.
         num_classes: K, outputs of the network.
+        cuda_graphs: Whether an iteration was captured once as a CUDA graph, and is replayed.
+        model_digest: What distinguishes a network from others of its name; None for those of the suite itself.
     """
 
     model: str
@@ -45,17 +66,34 @@ class Workload:
     batch_size: int
     image_size: int = IMAGE_SIZE
     memory_format: str = "contiguous"
-    compiled: bool = False
+    compile_mode: str = NOT_COMPILED
     gradients: str = "freed"
     device_type: str
     cudnn_benchmark: bool = False
     num_classes: int = NUM_CLASSES
+    cuda_graphs: bool = False
+    model_digest: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "image_size", "num_classes"):
             value = getattr(self, name)
             if value < 1:
                 raise RecordError(f"{name.replace('_', ' ')} is {value!r}, at least 1 is needed")
+
+    @classmethod
+    def with_todays_names(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a workload of any schema version with the names that they have today."""
+        if "compiled" not in fields or "compile_mode" in fields:
+            return fields
+        is_compiled = fields["compiled"]
+        if not isinstance(is_compiled, bool):
+            raise RecordError(f"a workload's compiled is {is_compiled!r:.40}, a boolean is needed")
+        return {**fields, "compile_mode": "default" if is_compiled else NOT_COMPILED}
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the network went through `torch.compile`."""
+        return self.compile_mode != NOT_COMPILED
 
     @property
     def is_of_cifar10(self) -> bool:
@@ -68,9 +106,10 @@ class Workload:
         extra = [f"{self.image_size}px"] if self.image_size != IMAGE_SIZE else []
         extra += [f"{self.num_classes} classes"] if self.num_classes != NUM_CLASSES else []
         extra += [self.memory_format] if self.memory_format != "contiguous" else []
-        extra += ["compiled"] if self.compiled else []
+        extra += [compile_in_words(self.compile_mode)] if self.is_compiled else []
         extra += [f"gradients {self.gradients}"] if self.gradients != "freed" else []
         extra += ["cudnn-benchmark"] if self.cudnn_benchmark else []
+        extra += ["cuda-graphs"] if self.cuda_graphs else []
         return " ".join([self.model, self.precision, self.phase, f"b{self.batch_size}", *extra])
 
 

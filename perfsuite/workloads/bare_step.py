@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
+from perfsuite.workloads.model_spec import run_network
 from perfsuite.workloads.optimizer import make_sgd
 from perfsuite.workloads.precision import autocast_dtype
 from perfsuite.workloads.step import LEARNING_RATE, MOMENTUM
@@ -23,7 +23,7 @@ def bare_step(step: TrainingStep) -> Callable[[], None]:
     It has an optimizer and a scaler of its own, so that no hook of `step` runs in it: no skipped step is counted, no
     pass either. Network, batch, precision, kinds of optimizer and scaler are the same.
     """
-    model, images, labels = step.network, step.images, step.labels
+    network, inputs, targets, loss_of = step.network, step.inputs, step.targets, step.spec.loss
     device_type, dtype = step.device.type, autocast_dtype(step.policy)
     set_to_none = step.workload.gradients == "freed"
     optimizer = make_sgd(step.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
@@ -33,7 +33,7 @@ def bare_step(step: TrainingStep) -> Callable[[], None]:
     def run() -> None:
         optimizer.zero_grad(set_to_none=set_to_none)
         with torch.autocast(device_type=device_type, dtype=dtype, enabled=dtype is not None):
-            loss = nn.functional.cross_entropy(model(images), labels)
+            loss = loss_of(run_network(network, inputs), targets)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimizer)
         scaler.update()

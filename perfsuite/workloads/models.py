@@ -1,16 +1,25 @@
-"""The ResNets, by name."""
+"""The networks that are known by name: the suite's own, and those that the user asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+import functools
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
+from perfsuite.errors import ModelError, NotSupportedError, PerfsuiteError
+from perfsuite.formatting import first_line
 from perfsuite.parsing import choose
 from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.workloads.device_errors import is_out_of_memory
+from perfsuite.workloads.model_spec import Cost, InputSizes, ModelSpec
 from perfsuite.workloads.torchvision_import import import_torchvision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIN_STRIDED_STEM_SIZE = 64
 """From this size of an image on, in pixels, a network has torchvision's own stem (7x7, stride 2, max-pool), which is
@@ -21,36 +30,39 @@ STEM_STRIDE = 4
 Image Recognition, 2015, table 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
-    """A network of the suite.
+def _resnet(name: str, cost: Cost) -> ModelSpec:
+    """Return the spec of a ResNet of torchvision.
 
-    Attributes:
-        name: Its name, which is torchvision's.
-        num_parameters: Parameters in CIFAR form with 10 classes.
-        forward_gmacs: Multiply-accumulates of one 3x32x32 image, in 1e9; only ever used to estimate times.
-        kept_megabytes: What is kept of one such image for the backward pass in FP32, in 1e6 bytes; the same.
+    For images below 64 pixels in CIFAR form: a 3x3 stem of stride 1 with 64 channels and no max-pool; for larger ones
+    with torchvision's own stem. Input [N, 3, H, W] float32, output [N, K].
+    Source: benchmarks/README.md, "Which networks".
     """
 
-    name: str
-    num_parameters: int
-    forward_gmacs: float
-    kept_megabytes: float
+    def build(sizes: InputSizes) -> nn.Module:
+        model = getattr(import_torchvision().models, name)(weights=None, num_classes=sizes.num_classes)
+        if has_cifar_stem(sizes.image_size):
+            model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+            model.maxpool = nn.Identity()
+        return cast("nn.Module", model)
+
+    return ModelSpec(build=build, name=name, cost=cost)
 
 
-# Source of the parameter counts and of the multiply-accumulates (convolutions and the linear layer): counted on the
-# built networks, `torch.utils.flop_counter` divided by two for the latter. What is kept: dry runs on fake tensors, the
-# difference of two batch sizes. tests/workloads/test_models.py counts again, what is kept of two of the networks.
+# Source of the parameter counts and of the multiply-accumulates (convolutions and the linear layer), of 3x32x32 images
+# and 10 classes: counted on the built networks, `torch.utils.flop_counter` divided by two for the latter. What is kept:
+# dry runs on fake tensors, the difference of two batch sizes. tests/workloads/test_models.py counts again, what is kept
+# of two of the networks.
 MODELS: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        ModelSpec(name="resnet18", num_parameters=11_173_962, forward_gmacs=0.556, kept_megabytes=4.7),
-        ModelSpec(name="resnet34", num_parameters=21_282_122, forward_gmacs=1.159, kept_megabytes=8.0),
-        ModelSpec(name="resnet50", num_parameters=23_520_842, forward_gmacs=1.298, kept_megabytes=25.5),
-        ModelSpec(name="resnet101", num_parameters=42_512_970, forward_gmacs=2.510, kept_megabytes=38.9),
-        ModelSpec(name="resnet152", num_parameters=58_156_618, forward_gmacs=3.722, kept_megabytes=55.4),
+    name: _resnet(name, Cost(num_parameters=num_parameters, forward_gmacs=gmacs, kept_megabytes=megabytes))
+    for name, num_parameters, gmacs, megabytes in (
+        ("resnet18", 11_173_962, 0.556, 4.7),
+        ("resnet34", 21_282_122, 1.159, 8.0),
+        ("resnet50", 23_520_842, 1.298, 25.5),
+        ("resnet101", 42_512_970, 2.510, 38.9),
+        ("resnet152", 58_156_618, 3.722, 55.4),
     )
 }
+"""Every network by its name. The suite's own; `model_sources.load_model` adds what the user asks for."""
 
 MEMORY_FORMATS: dict[str, torch.memory_format] = {
     "contiguous": torch.contiguous_format,
@@ -59,7 +71,7 @@ MEMORY_FORMATS: dict[str, torch.memory_format] = {
 
 
 def has_cifar_stem(image_size: int) -> bool:
-    """Whether a network for images of so many pixels has the stem of the CIFAR form."""
+    """Whether a ResNet for images of so many pixels has the stem of the CIFAR form."""
     return image_size < MIN_STRIDED_STEM_SIZE
 
 
@@ -72,11 +84,7 @@ def build_model(
     image_size: int = IMAGE_SIZE,
     num_classes: int = NUM_CLASSES,
 ) -> nn.Module:
-    """Build a torchvision ResNet, in training mode, float32, with seeded initial weights.
-
-    For images below 64 pixels in CIFAR form: a 3x3 stem of stride 1 with 64 channels and no max-pool; for larger ones
-    with torchvision's own stem. Input [N, 3, H, W] float32, output [N, K].
-    Source: README.md, "Which networks".
+    """Build a network, in training mode, float32, with seeded initial weights.
 
     Args:
         name: A name from `MODELS`.
@@ -89,16 +97,87 @@ def build_model(
     Raises:
         InvalidChoiceError: An unknown name or memory format.
         InstallationError: torchvision does not import.
+        ModelError: What builds the network raises, or returns none.
     """
-    choose(MODELS, name, kind="model")
+    spec = choose(MODELS, name, kind="model")
     layout = choose(MEMORY_FORMATS, memory_format, kind="memory format")
-    constructor = getattr(import_torchvision().models, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = constructor(weights=None, num_classes=num_classes)
-        if has_cifar_stem(image_size):
-            model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
-            model.maxpool = nn.Identity()
+        model = _built(spec, InputSizes(batch_size=1, image_size=image_size, num_classes=num_classes))
     if layout != torch.contiguous_format or any(parameter.device != device for parameter in model.parameters()):
-        model = model.to(device=device, memory_format=layout)  # not where it changes nothing: fake tensors refuse it
-    return cast("nn.Module", model.train())
+        model = cast("Any", model).to(
+            device=device, memory_format=layout
+        )  # not where it changes nothing: fake tensors refuse it
+    return model.train()
+
+
+def _built(spec: ModelSpec, sizes: InputSizes) -> nn.Module:
+    model = called(spec.name, "build", lambda: spec.build(sizes))
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{spec.name}: build returned {_kind(model)}; a torch.nn.Module is needed")
+    return model
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def called(name: str, what: str, run: Callable[[], object]) -> object:
+    """Call what the user wrote for a network.
+
+    Args:
+        name: Of the network.
+        what: What is called, for the message.
+        run: Calls it.
+
+    Raises:
+        NotSupportedError: There is no kernel for the type that is computed in.
+        ModelError: In place of whatever else it raises; memory that ran out and perfsuite's own errors are left as they
+            are.
+    """
+    problem: PerfsuiteError
+    try:
+        return run()
+    except PerfsuiteError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        text = first_line(error)[:300]
+        if re.search(_NO_KERNEL, text):
+            problem = NotSupportedError(f"{name}: {what}: no kernel: {text}")
+        else:
+            problem = ModelError(f"{name}: {what} raised {type(error).__name__}{f': {text}' if text else ''}")
+    raise problem  # outside of the handler, whose traceback holds tensors
+
+
+_NO_KERNEL = r"not implemented for '(Half|BFloat16)'"
+"""What torch says where an operation has no kernel for a type. Source: torch, aten/src/ATen/Dispatch.h."""
+
+
+@functools.lru_cache(maxsize=64)
+def model_digest(name: str, *, image_size: int, num_classes: int) -> str | None:
+    """Return what distinguishes a network from others of the same name; None for those of the suite itself.
+
+    A digest of the file or of the package and its version that it was loaded from, and of the names and shapes of its
+    parameters and buffers.
+
+    Raises:
+        InvalidChoiceError: An unknown name.
+        ModelError: What builds the network raises, or returns none.
+    """
+    spec = choose(MODELS, name, kind="model")
+    if spec.source is None:
+        return None
+    sizes = InputSizes(batch_size=1, image_size=image_size, num_classes=num_classes)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):  # without memory and without initial weights
+                model = _built(spec, sizes)
+        except ModelError:
+            model = _built(spec, sizes)
+    tensors = sorted((*model.named_parameters(), *model.named_buffers()), key=lambda item: item[0])
+    digest = hashlib.sha256(spec.source)
+    for tensor_name, tensor in tensors:
+        digest.update(f"\n{tensor_name} {tuple(tensor.shape)}".encode())
+    return digest.hexdigest()[:16]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def make_sgd(model: nn.Module, *, learning_rate: float, momentum: float, weight_decay: float = 0.0) -> torch.optim.SGD:
-    """Return fused SGD with momentum that starts from zeros.
+    """Return fused SGD with momentum that starts from zeros, of the parameters that are trained.
 
     Fused: one kernel for all parameters, and the only form in which the scaler never asks the device for its overflow
     flag on the host (https://github.com/pytorch/pytorch/issues/80167). On a CPU it is fused as well.
@@ -19,10 +19,9 @@ def make_sgd(model: nn.Module, *, learning_rate: float, momentum: float, weight_
     Fused SGD leaves a fresh momentum buffer uninitialised when the loss scaler skips the very first step (seen in torch
     2.13: momentum of 7.9e+31, and weights to match one step later). From zeros, a first step is the same.
     """
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True
-    )
-    for parameter in model.parameters():
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True)
+    for parameter in trained:
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 

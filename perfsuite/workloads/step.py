@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from perfsuite.errors import InvalidChoiceError, MeasurementError
 from perfsuite.records.workload import PHASES
-from perfsuite.workloads.data import synthetic_batch
-from perfsuite.workloads.models import build_model
+from perfsuite.workloads.built_network import BuiltNetwork, seeded
+from perfsuite.workloads.measurable import Iteration
+from perfsuite.workloads.model_spec import run_network
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
-from perfsuite.workloads.precision import autocast, policy_named
+from perfsuite.workloads.precision import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,18 +33,15 @@ after 40 of them it is far below 2**-14, the smallest normal number of FP16: wha
 Source: torch.amp.GradScaler, init_scale and backoff_factor; IEEE 754-2019 table 3.5."""
 
 
-class TrainingStep:
+class TrainingStep(BuiltNetwork):
     """A network, one batch and an optimizer on a device, and the three phases that are timed.
 
-    Everything inside a phase is inside the timed window; nothing in it waits for the device.
+    Everything inside a phase is inside the timed window; nothing in it waits for the device. Attributes are those of
+    `BuiltNetwork`, and:
 
     Attributes:
-        workload: What this is.
-        model: The network as built, float32 parameters.
-        network: What is run: the model, or what `torch.compile` made of it.
-        images: [N, 3, H, W] float32 on the device.
-        labels: [N] int64 on the device.
-        num_iterations: How many phases were run, counted on the host.
+        optimizer: Fused SGD with momentum.
+        scaler: Of the loss; disabled where the precision needs none.
         num_skipped: How many optimizer steps the scaler skipped, counted on the device: [] float32.
     """
 
@@ -61,42 +56,17 @@ class TrainingStep:
         Raises:
             InvalidChoiceError: A name in the workload is unknown.
             InstallationError: torchvision does not import.
+            ModelError: What builds the network or its batch raises, or returns none.
         """
         if workload.phase not in PHASES:
             raise InvalidChoiceError(f"unknown phase {workload.phase!r}; choose from {', '.join(PHASES)}")
-        self.workload = workload
-        self.policy = policy_named(workload.precision)
-        self.device = device
-        self.model = build_model(
-            workload.model,
-            device=device,
-            memory_format=workload.memory_format,
-            seed=seed,
-            image_size=workload.image_size,
-            num_classes=workload.num_classes,
-        )
-        self.images, self.labels = synthetic_batch(
-            workload.batch_size,
-            device=device,
-            image_size=workload.image_size,
-            num_classes=workload.num_classes,
-            memory_format=workload.memory_format,
-            seed=seed,
-        )
+        super().__init__(workload, device=device, seed=seed)
         self.optimizer = make_sgd(self.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
-        self.num_iterations = 0
         # Without loss scaling nothing is ever skipped, and no hook has to run.
         skipped = SkippedSteps(self.optimizer, device) if self.policy.loss_scaling else None
         self.num_skipped = torch.zeros((), device=device) if skipped is None else skipped.count
         self._set_to_none = workload.gradients == "freed"
-        self._stack = contextlib.ExitStack()
-        self.network: Callable[[torch.Tensor], torch.Tensor] = self.model
-        if workload.compiled:
-            # A graph that is to be walked many times must not give its buffers away.
-            functorch_config: Any = importlib.import_module("torch._functorch.config")
-            self._stack.enter_context(functorch_config.patch(donated_buffer=False))
-            self.network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
         self._retained: torch.Tensor | None = None
 
     @property
@@ -107,14 +77,13 @@ class TrainingStep:
             "optimizer_implementation": "fused",
             "momentum": MOMENTUM,
             "learning_rate": LEARNING_RATE,
-            "cudnn_benchmark": self.workload.cudnn_benchmark,
             "loss_scaling": "dynamic" if self.policy.loss_scaling else "none",
-            "data": "synthetic, standard normal",
+            **super().settings,
         }
 
     @property
-    def phase(self) -> Callable[[], object]:
-        """The timed body of the workload's phase: no arguments, no waiting for the device."""
+    def body(self) -> Callable[[], object]:
+        """The body of the workload's phase: no arguments, no waiting for the device."""
         bodies: dict[str, Callable[[], object]] = {
             "forward": self.forward,
             "backward": self.backward,
@@ -122,18 +91,22 @@ class TrainingStep:
         }
         return bodies[self.workload.phase]
 
+    def loss(self) -> torch.Tensor:
+        """Run network and loss in the precision of the workload; the unscaled loss, [] floating point."""
+        with autocast(self.policy, self.device.type):
+            return self.spec.loss(run_network(self.network, self.inputs), self.targets)
+
     def forward(self) -> torch.Tensor:
         """Run network and loss in training mode, the graph for backward built.
 
-        Inside the window: autocast region, casts of the weights, network, cross-entropy, and the release of the graph
+        Inside the window: autocast region, casts of the weights, network, loss, and the release of the graph
         when the caller drops the loss. Outside: everything else.
 
         Returns:
             The unscaled loss, [] float32.
         """
         self.num_iterations += 1
-        with autocast(self.policy, self.device.type):
-            return nn.functional.cross_entropy(self.network(self.images), self.labels)
+        return self.loss()
 
     def retain_graph(self) -> None:
         """Build the one graph that `backward` walks again and again."""
@@ -167,9 +140,7 @@ class TrainingStep:
         """
         self.num_iterations += 1
         self.optimizer.zero_grad(set_to_none=self._set_to_none)
-        with autocast(self.policy, self.device.type):
-            loss = nn.functional.cross_entropy(self.network(self.images), self.labels)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(self.loss()).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -210,13 +181,16 @@ class TrainingStep:
         Raises:
             MeasurementError: It is beyond the tolerance of the precision, or a gradient is missing.
         """
-        self.retain_graph()
+        with seeded(self.device):  # dropout draws the same mask for both graphs
+            self.retain_graph()
         scale = self.scaler.get_scale()
         self.backward()
         self.backward()
         retained = self.gradients()
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(self.forward()).backward()  # type: ignore[no-untyped-call]
+        with seeded(self.device):
+            fresh_loss = self.scaler.scale(self.forward())
+        fresh_loss.backward()  # type: ignore[no-untyped-call]
         fresh = self.gradients()
         if len(retained) != len(fresh) or not fresh or scale != self.scaler.get_scale():
             raise MeasurementError("backward on the retained graph and on a fresh one gave different sets of gradients")
@@ -229,9 +203,35 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         return error
 
+    def prepare(self) -> None:
+        """Bring the step into the state in which an iteration of its phase begins."""
+        self.zero_gradients()
+        if self.workload.phase == "backward":
+            self.retain_graph()
+
+    def memory_iteration(self) -> Iteration:
+        """Return the phase as training runs it: the backward pass on a fresh graph that is freed as it is consumed."""
+        self.release_graph()
+        self.zero_gradients()
+        graph: list[torch.Tensor] = []
+
+        def prepare_backward() -> None:
+            self.zero_gradients()
+            graph[:] = [self.scaler.scale(self.forward())]
+
+        def run_backward() -> None:
+            graph.pop().backward()  # type: ignore[no-untyped-call]
+
+        iterations: dict[str, Iteration] = {
+            "forward": Iteration(prepare=self.zero_gradients, run=self.forward),
+            "backward": Iteration(prepare=prepare_backward, run=run_backward),
+            "train_step": Iteration(prepare=lambda: None, run=self.train_step),
+        }
+        return iterations[self.workload.phase]
+
     def resident_tensors(self) -> list[torch.Tensor]:
         """Return what lives between two steps: parameters, buffers, gradients, optimizer state, scaler, batch."""
-        found: list[torch.Tensor] = [*self.model.parameters(), *self.model.buffers(), self.images, self.labels]
+        found = super().resident_tensors()
         found += [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         for state in self.optimizer.state.values():
             found += [value for value in state.values() if isinstance(value, torch.Tensor)]
@@ -242,10 +242,7 @@ class TrainingStep:
         self._retained = None
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
-        if self.workload.compiled:
-            dynamo: Any = importlib.import_module("torch._dynamo")
-            dynamo.reset()
-        self._stack.close()
+        super().close()
 
 
 def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -132,8 +132,9 @@ class Training:
         self.model = build_model(workload.model, device=device, memory_format=workload.memory_format, seed=seed)
         self._device, self._seed = device, seed
         self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
-        if workload.compiled:
-            self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model))
+        if workload.is_compiled:
+            mode = None if workload.compile_mode == "default" else workload.compile_mode
+            self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model, mode=mode))
         self.optimizer = make_sgd(
             self.model,
             learning_rate=recipe.learning_rate,

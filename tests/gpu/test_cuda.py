@@ -64,7 +64,7 @@ def test_every_precision_that_the_gpu_has_is_proved_to_be_in_force(name: str, cu
     with applied(POLICIES[name]):
         verify(POLICIES[name], cuda)
         step = TrainingStep(make_workload(precision=name, batch_size=8), device=cuda)
-        check_model(step.policy, step.model, step.images)
+        check_model(step.policy, step.model, step.inputs)
         step.close()
 
 
@@ -112,7 +112,7 @@ def test_a_step_never_waits_for_the_device(name: str, cuda: torch.device) -> Non
 def test_skipped_steps_are_counted_on_the_device(cuda: torch.device) -> None:
     step = TrainingStep(make_workload(precision="amp-fp16", batch_size=8), device=cuda)
     before = [parameter.detach().clone() for parameter in step.model.parameters()]
-    step.images[0, 0, 0, 0] = float("inf")
+    step.inputs[0, 0, 0, 0] = float("inf")
     step.train_step()
     assert step.num_skipped.device == cuda
     assert float(step.num_skipped) == 1
@@ -135,7 +135,7 @@ def test_a_retained_graph_gives_the_gradients_of_a_fresh_one(name: str, cuda: to
 def test_a_compiled_network_runs_in_every_precision(name: str, cuda: torch.device) -> None:
     """Its compiler reads torch's older TF32 flags, which raise where they disagree with the newer ones."""
     supported(name, cuda)
-    step = TrainingStep(make_workload(precision=name, batch_size=8, compiled=True), device=cuda)
+    step = TrainingStep(make_workload(precision=name, batch_size=8, compile_mode="default"), device=cuda)
     with applied(POLICIES[name]):
         step.settle()
     step.close()

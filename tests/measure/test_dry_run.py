@@ -79,7 +79,7 @@ def test_phases_peak_in_their_order_and_a_gpu_has_no_scratch_of_onednn() -> None
 
 def test_a_compiled_network_cannot_be_predicted() -> None:
     with pytest.raises(NotSupportedError, match="a compiled network decides itself"):
-        predict_memory(make_workload(compiled=True))
+        predict_memory(make_workload(compile_mode="default"))
 
 
 def test_an_account_that_does_not_add_up_is_refused() -> None:

@@ -35,7 +35,7 @@ def test_on_a_cpu_the_predicted_peak_of_evaluation_agrees_with_the_measured_one(
 
     def evaluate() -> torch.Tensor:
         with torch.no_grad(), autocast(step.policy, "cpu"):
-            output: torch.Tensor = step.model(step.images)
+            output: torch.Tensor = step.model(step.inputs)
         return output
 
     measured = measure_peak_memory(
@@ -55,7 +55,7 @@ def test_both_memory_formats_evaluate_the_same_number_of_images() -> None:
 def test_where_no_dry_run_is_possible_as_many_images_are_evaluated_as_are_trained_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert evaluation_batch_size(make_workload(compiled=True, batch_size=100)) == 100
+    assert evaluation_batch_size(make_workload(compile_mode="default", batch_size=100)) == 100
 
     def no_tracker() -> None:
         raise NotSupportedError("torch 1.6 has no memory tracker")

@@ -111,7 +111,7 @@ def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.
     def overflow(self: TrainingStep) -> None:
         if self.num_iterations == 9:
             with torch.no_grad():
-                self.images[0, 0, 0, 0] = float("inf")
+                self.inputs[0, 0, 0, 0] = float("inf")
         original(self)
 
     monkeypatch.setattr(TrainingStep, "train_step", overflow)
@@ -168,7 +168,7 @@ def test_a_leak_of_one_activation_shows_in_what_is_left_over(monkeypatch: pytest
 
 
 def test_a_compiled_network_has_no_ledger_and_says_why() -> None:
-    ledger, absent = harness._ledger(make_workload(compiled=True), 1)
+    ledger, absent = harness._ledger(make_workload(compile_mode="default"), 1)
     assert set(ledger) == set(absent) == set(harness.LEDGER)
     assert all(value is None for value in ledger.values())
     assert "a compiled network decides itself" in absent["remainder_bytes"]

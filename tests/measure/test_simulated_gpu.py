@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,7 @@ class SimulatedStep:
         self.workload, self.device = workload, CPU
         self.policy = policy_named(workload.precision)
         self.settings: dict[str, Any] = {}
+        self.findings: tuple[str, ...] = ()
         self.num_iterations = 0
         self.num_skipped = torch.zeros(())
         self._run = gpu.running(LOADS[workload.phase, workload.precision])
@@ -54,10 +56,10 @@ class SimulatedStep:
         self.num_iterations += 1
         self._run()
 
-    def check_retained_backward(self) -> float:
-        return 0.0
+    def prepare(self) -> None:
+        pass
 
-    def retain_graph(self) -> None:
+    def capture(self) -> None:
         pass
 
     def close(self) -> None:
@@ -70,9 +72,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimulatedGpu:
     gpu = SimulatedGpu()
     monkeypatch.setitem(BUDGETS, "cpu", BUDGETS["cuda"])
 
-    def build(workload: Workload, **_: object) -> tuple[SimulatedStep, tuple[()]]:
+    def build(workload: Workload, **_: object) -> SimpleNamespace:
         gpu.idle(BUILDING_S)
-        return SimulatedStep(workload, gpu), ()
+        return SimpleNamespace(step=SimulatedStep(workload, gpu), proof=(), start=None)
 
     monkeypatch.setattr(harness, "build_step", build)
     monkeypatch.setattr(paired, "build_step", build)

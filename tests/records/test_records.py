@@ -143,7 +143,7 @@ def test_something_that_is_no_object_is_refused() -> None:
 
 def test_the_label_leaves_out_what_is_the_default() -> None:
     assert make_workload().label == "resnet18 fp32 train_step b128"
-    changed = make_workload(memory_format="channels_last", compiled=True, gradients="kept")
+    changed = make_workload(memory_format="channels_last", compile_mode="default", gradients="kept")
     assert changed.label == "resnet18 fp32 train_step b128 channels_last compiled gradients kept"
 
 

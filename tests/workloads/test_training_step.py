@@ -8,7 +8,8 @@ from builders import make_workload
 
 from perfsuite.errors import InvalidChoiceError, MeasurementError
 from perfsuite.workloads import step as module
-from perfsuite.workloads.data import synthetic_batch
+from perfsuite.workloads.built_network import make_batch
+from perfsuite.workloads.models import MODELS
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -76,10 +77,10 @@ def test_a_retained_graph_that_is_not_the_same_is_caught(monkeypatch: pytest.Mon
     step = build("backward")
 
     def on_other_images() -> None:
-        images = step.images
-        step.images = torch.randn_like(images)
+        images = step.inputs
+        step.inputs = -images
         step._retained = step.forward()
-        step.images = images
+        step.inputs = images
 
     monkeypatch.setattr(step, "retain_graph", on_other_images)
     with pytest.raises(MeasurementError, match="differs from a fresh one"):
@@ -104,7 +105,7 @@ def test_a_first_step_that_overflows_leaves_weights_and_momentum_as_they_were() 
     step = build("train_step", "amp-fp16")
     before = [parameter.detach().clone() for parameter in step.model.parameters()]
     with torch.no_grad():
-        step.images[0, 0, 0, 0] = float("inf")
+        step.inputs[0, 0, 0, 0] = float("inf")
     step.train_step()
     assert all(torch.equal(a, b) for a, b in zip(before, step.model.parameters(), strict=True))
     assert all(not state["momentum_buffer"].any() for state in step.optimizer.state.values())
@@ -126,7 +127,7 @@ def test_a_step_whose_gradients_overflow_is_counted_on_the_device() -> None:
     assert float(step.num_skipped) == 0
     scale = step.scaler.get_scale()
     with torch.no_grad():
-        step.images[0, 0, 0, 0] = float("inf")
+        step.inputs[0, 0, 0, 0] = float("inf")
     step.train_step()
     assert float(step.num_skipped) == 1
     assert step.scaler.get_scale() == scale / 2
@@ -148,7 +149,7 @@ def test_settling_gives_up_where_every_step_overflows(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "MAX_SETTLING_STEPS", 3)
     step = build("train_step", "amp-fp16")
     with torch.no_grad():
-        step.images[0, 0, 0, 0] = float("inf")
+        step.inputs[0, 0, 0, 0] = float("inf")
     with pytest.raises(MeasurementError, match="3 training steps in a row overflowed in amp-fp16"):
         step.settle()
 
@@ -174,7 +175,9 @@ def test_an_unknown_phase_is_refused_by_name() -> None:
 
 
 def test_synthetic_batches_are_seeded_and_shaped_like_cifar() -> None:
-    images, labels = synthetic_batch(4, device=CPU, memory_format="channels_last")
+    workload, spec = make_workload(batch_size=4), MODELS["resnet18"]
+    batch = make_batch(spec, make_workload(batch_size=4, memory_format="channels_last"), device=CPU)
+    images, labels = batch.inputs, batch.targets
     assert (images.shape, images.dtype, labels.shape, labels.dtype) == (
         (4, 3, 32, 32),
         torch.float32,
@@ -182,5 +185,5 @@ def test_synthetic_batches_are_seeded_and_shaped_like_cifar() -> None:
         torch.int64,
     )
     assert images.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(images, synthetic_batch(4, device=CPU)[0])
-    assert not torch.equal(images, synthetic_batch(4, device=CPU, seed=1)[0])
+    assert torch.equal(images, make_batch(spec, workload, device=CPU).inputs)
+    assert not torch.equal(images, make_batch(spec, workload, device=CPU, seed=1).inputs)

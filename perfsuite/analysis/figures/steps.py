@@ -31,6 +31,7 @@ from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.formatting import significant
 from perfsuite.metrics import METRICS
+from perfsuite.records.workload import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,7 +175,7 @@ def phases_chart(figure_data: FigureData) -> Drawing | None:
         phases_by_row: dict[tuple[str, str], dict[str, Cell]] = {}
         for cell in cells:
             phases_by_row.setdefault((cell.place, cell.workload["precision"]), {})[cell.workload["phase"]] = cell
-        whole = {key: phases for key, phases in phases_by_row.items() if set(PHASE_TITLES) <= set(phases)}
+        whole = {key: phases for key, phases in phases_by_row.items() if set(PHASES) <= set(phases)}
         if not whole:
             continue
         rows = [_phase_row(place, precision, phases) for (place, precision), phases in whole.items()]

@@ -23,11 +23,13 @@ WORKLOAD_COLUMNS = (
     "batch_size",
     "image_size",
     "memory_format",
-    "compiled",
+    "compile_mode",
     "gradients",
     "device_type",
     "cudnn_benchmark",
     "num_classes",
+    "cuda_graphs",
+    "model_digest",
 )
 
 

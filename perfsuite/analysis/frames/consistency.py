@@ -14,7 +14,7 @@ from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.formatting import duration
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.records.workload import IMAGE_SIZE, NOT_COMPILED, NUM_CLASSES, compile_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,8 +105,9 @@ def _label(row: Mapping[Any, Any], columns: Sequence[str], where: str) -> str:
     parts += [f"{row['image_size']}px"] if row["image_size"] != IMAGE_SIZE else []
     parts += [f"{row['num_classes']} classes"] if row["num_classes"] != NUM_CLASSES else []
     parts += [str(row["memory_format"])] if row["memory_format"] != "contiguous" else []
-    parts += ["compiled"] if row["compiled"] else []
+    parts += [compile_in_words(row["compile_mode"])] if row["compile_mode"] != NOT_COMPILED else []
     parts += [f"gradients {row['gradients']}"] if row["gradients"] != "freed" else []
     parts += ["cuDNN benchmark"] if row["cudnn_benchmark"] else []
+    parts += ["CUDA graphs"] if row["cuda_graphs"] else []
     parts += [f"({where})"] if where else []
     return " ".join(parts)

@@ -36,10 +36,12 @@ class Network:
     model: str
     image_size: int
     memory_format: str
-    compiled: bool
+    compile_mode: str
     gradients: str
     cudnn_benchmark: bool
     num_classes: int
+    cuda_graphs: bool
+    model_digest: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,10 +161,12 @@ def _network(row: Mapping[str, Any]) -> Network:
         model=str(row["model"]),
         image_size=int(row["image_size"]),
         memory_format=str(row["memory_format"]),
-        compiled=bool(row["compiled"]),
+        compile_mode=str(row["compile_mode"]),
         gradients=str(row["gradients"]),
         cudnn_benchmark=bool(row["cudnn_benchmark"]),
         num_classes=int(row["num_classes"]),
+        cuda_graphs=bool(row["cuda_graphs"]),
+        model_digest=row["model_digest"],
     )
 
 

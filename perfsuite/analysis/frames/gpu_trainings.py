@@ -48,7 +48,7 @@ class MeasuredTraining:
         trainings do so by default where steps do not: they are not asked to be the same.
         """
         own = self.network
-        names = ("model", "image_size", "num_classes", "memory_format", "compiled")
+        names = ("model", "image_size", "num_classes", "memory_format", "compile_mode", "model_digest")
         return all(getattr(own, name) == getattr(network, name) for name in names)
 
 
@@ -70,10 +70,12 @@ def _network(record: TrainingRecord) -> Network:
         model=workload.model,
         image_size=workload.image_size,
         memory_format=workload.memory_format,
-        compiled=workload.compiled,
+        compile_mode=workload.compile_mode,
         gradients=workload.gradients,
         cudnn_benchmark=workload.cudnn_benchmark,
         num_classes=workload.num_classes,
+        cuda_graphs=workload.cuda_graphs,
+        model_digest=workload.model_digest,
     )
 
 

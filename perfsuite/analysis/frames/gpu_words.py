@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -54,8 +55,7 @@ def _workload(row: GpuRow) -> dict[str, Any]:
 
 
 def _columns(network: Network) -> dict[str, Any]:
-    names = ("model", "image_size", "memory_format", "compiled", "gradients", "cudnn_benchmark", "num_classes")
-    return {name: getattr(network, name) for name in names}
+    return {field.name: getattr(network, field.name) for field in dataclasses.fields(network)}
 
 
 def largest_batch_text(size: int | None, basis: str | None, too_large: int | None) -> str:

@@ -10,13 +10,19 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, naming_columns
 from perfsuite.analysis.frames.device_names import short_device_names
 from perfsuite.analysis.frames.rows import is_known, plain, rows_of
 from perfsuite.analysis.load.result_file import short_commit
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, compile_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-PHASE_TITLES = {"train_step": "whole training step", "forward": "forward", "backward": "backward"}
+PHASE_TITLES = {
+    "train_step": "whole training step",
+    "forward": "forward",
+    "backward": "backward",
+    "inference": "inference",
+    "call": "call",
+}
 """In the order in which they are shown: the whole first, which is what users wait for."""
 
 
@@ -88,10 +94,12 @@ def _part(column: str, value: Any) -> str:
         "batch_size": f"b{value}",
         "image_size": f"{value}px",
         "num_classes": f"{value} classes",
-        "compiled": "compiled" if value else "",
+        "compile_mode": compile_in_words(str(value)),
         "gradients": "" if value == "freed" else f"gradients {value}",
         "memory_format": "" if value == "contiguous" else str(value),
         "cudnn_benchmark": "cuDNN benchmark" if value else "",
+        "cuda_graphs": "CUDA graphs" if value else "",
+        "model_digest": f"({value[:6]})" if isinstance(value, str) else "",
     }
     return words.get(column, str(value))
 
@@ -123,7 +131,14 @@ def enumerate_words(parts: Sequence[str]) -> str:
 
 def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
     """Return the columns that tell rows apart, and those that are always shown."""
-    return [column for column in columns if column in always or frame[column].nunique(dropna=False) > 1]
+    return [column for column in columns if column in always or _varies(frame, column)]
+
+
+def _varies(frame: pd.DataFrame, column: str) -> bool:
+    """Whether rows differ in a column; the digest of a network tells only those of one name apart."""
+    if column == "model_digest":
+        return bool(frame.groupby("model", dropna=False)[column].nunique(dropna=False).gt(1).any())
+    return bool(frame[column].nunique(dropna=False) > 1)
 
 
 def has_any(frame: pd.DataFrame, key: str, *, zero: bool = False) -> bool:
@@ -166,9 +181,10 @@ _WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
     "image_size": lambda size: "" if size == IMAGE_SIZE else f"{size}x{size} pixels",
     "num_classes": lambda number: "" if number == NUM_CLASSES else f"{number} classes",
     "memory_format": lambda name: "" if name == "contiguous" else str(name),
-    "compiled": lambda compiled: "compiled" if compiled else "",
+    "compile_mode": compile_in_words,
     "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
     "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
+    "cuda_graphs": lambda is_on: "CUDA graphs" if is_on else "",
 }
 
 

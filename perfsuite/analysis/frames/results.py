@@ -11,6 +11,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.foreign_findings import foreign_findings
+from perfsuite.analysis.frames.latency import latency_columns
 from perfsuite.analysis.frames.roofline import evidence_columns
 from perfsuite.analysis.frames.row_warnings import warnings_of
 from perfsuite.analysis.frames.rows import rows_of
@@ -318,6 +319,8 @@ def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
         row["quick"] = record.quick
         if row["time_median_s"]:
             row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
+        if record.latencies_s:
+            row.update(latency_columns(record.latencies_s))
         quartiles = row.get("time_q1_s"), row.get("time_q3_s")
         iqr_s = None if quartiles[0] is None or quartiles[1] is None else quartiles[1] - quartiles[0]
         row["warnings"] = warnings_of(record, iqr_s=iqr_s, median_s=row["time_median_s"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import printable
+from perfsuite.records.workload import compile_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +38,8 @@ _FIELD_WORDS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda size: f"b{size}",
     "image_size": lambda size: f"{size}px",
     "num_classes": lambda number: f"{number}classes",
-    "compiled": lambda compiled: "compiled" if compiled else "",
+    "compile_mode": lambda mode: compile_in_words(str(mode)).replace(" ", "-"),
+    "cuda_graphs": lambda is_on: "cuda-graphs" if is_on else "",
     "cudnn_benchmark": lambda is_on: "cudnn-benchmark" if is_on else "",
     **dict.fromkeys(("model", "precision", "phase", "memory_format", "gradients", "device_type"), str),
 }

@@ -36,7 +36,7 @@ RECIPE_VALUES = (
     "num_validation",
     "num_test",
 )
-OTHER_VALUES = ("data", "data_fingerprint", "memory_format", "compiled", "gradients", "image_size", "deterministic")
+OTHER_VALUES = ("data", "data_fingerprint", "memory_format", "compile_mode", "gradients", "image_size", "deterministic")
 """`deterministic` sets the mode of cuDNN as well."""
 
 PRECISION_SETTINGS = ("loss_scaling",)
@@ -174,7 +174,7 @@ def determining_values(record: TrainingRecord, unstated: Sequence[str] = ()) -> 
         **{name: getattr(data, name) for name in ("num_train", "num_validation", "num_test")},
         "data": data.name,
         "data_fingerprint": data.fingerprint,
-        **{name: getattr(workload, name) for name in ("memory_format", "compiled", "gradients", "image_size")},
+        **{name: getattr(workload, name) for name in ("memory_format", "compile_mode", "gradients", "image_size")},
         "deterministic": record.deterministic,
     }
     return (*values.items(), *sorted(settings.items()))

@@ -33,6 +33,7 @@ class TableKind:
 TABLES: dict[str, TableKind] = {
     "steps": TableKind(module="steps", about="a row per cell", needs_steps=True),
     "speedup": TableKind(module="speedup", about="AMP vs FP32 by network and phase", needs_steps=True),
+    "inference": TableKind(module="inference", about="latency, throughput, memory in eval mode", needs_steps=True),
     "interleaved": TableKind(module="pairs", about="FP32 and AMP interleaved"),
     "gpus": TableKind(module="gpus", about="which GPU: speed, largest batch, hours, energy, cost"),
     "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
@@ -53,10 +54,22 @@ def held_tables(results: Results) -> list[str]:
     """Return which tables show all that files hold, one for each kind of result; `steps` where they hold nothing."""
     from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs  # brings pandas, which help texts do without
 
-    held = [] if results.benchmarks.empty else ["steps"]
+    held = cell_tables(results)
     held += [name for name in COMPARISONS if has_pairs(results, name)]
     held += ["accuracy"] if results.trainings else []
     return held or ["steps"]
+
+
+def cell_tables(results: Results) -> list[str]:
+    """Return which tables show what was measured alone: `steps`, and `inference` where there is any."""
+    from perfsuite.analysis.frames.latency import has_inference  # brings numpy, which help texts do without
+
+    if results.benchmarks.empty:
+        return []
+    if not results.has_records or not has_inference(results):
+        return ["steps"]
+    is_inference = results.benchmarks["num_latencies"].notna()
+    return ["inference"] if is_inference.all() else ["steps", "inference"]
 
 
 def build_table(name: str, results: Results, **choices: Any) -> Table:

@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.labels import differs, origin_text
 from perfsuite.analysis.frames.row_warnings import has_warnings
 from perfsuite.analysis.frames.training_groups import heading_of, value_in_words
 from perfsuite.analysis.tables.table import Column, text_column
+from perfsuite.records.workload import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,18 @@ SHORT_HEADINGS = {
     "image_size": "pixels",
     "num_classes": "classes",
     "cudnn_benchmark": "cuDNN benchmark",
+    "compile_mode": "compile",
+    "cuda_graphs": "CUDA graphs",
+    "model_digest": "digest",
 }
+
+
+def throughput_heading(frame: pd.DataFrame) -> str:
+    """Return what is counted in a second: images, unless a network or callable of others may take something else."""
+    if "model_digest" not in frame:
+        return "images/s"
+    is_of_others = frame["model_digest"].notna() | (frame["phase"] == CALL)
+    return "samples/s" if bool(is_of_others.any()) else "images/s"
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -19,11 +19,13 @@ from perfsuite.analysis.tables.shared_columns import (
     is_pooled,
     notes_of,
     pooled_legend,
+    throughput_heading,
     warnings_column,
     without,
 )
 from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, shown, text_column
 from perfsuite.formatting import duration, plural
+from perfsuite.records.workload import INFERENCE, PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +38,15 @@ if TYPE_CHECKING:
 ALWAYS_SHOWN = ("model", "phase")
 """Parts of the workload that people see even where they do not vary."""
 
-ALWAYS_MEASURED = ("images_per_second", "time_median_s", "time_p90_s")
+ALWAYS_MEASURED = ("time_median_s", "time_p90_s")
 
 SOMETIMES_MEASURED = (
     "peak_reserved_bytes",
     "num_skipped_steps",
+    "compile_s",
+    "num_graph_breaks",
+    "num_recompilations",
+    "compile_peak_bytes",
     "energy_per_image_joules",
     "detectable_slowdown_ratio",
 )
@@ -51,6 +57,7 @@ _PRIORITIES = {
     "time_p90_s": Priority.DETAIL,
     "peak_reserved_bytes": Priority.DETAIL,
     "detectable_slowdown_ratio": Priority.DETAIL,
+    "compile_peak_bytes": Priority.DETAIL,
 }
 
 
@@ -75,6 +82,7 @@ def steps_table(results: Results) -> Table:
     columns = shown(
         *cell_columns(frame),
         *(text_column(name, SHORT_HEADINGS.get(name)) for name in workload),
+        metric_column("images_per_second", heading=throughput_heading(frame)),
         *(metric_column(key, priority=_PRIORITIES.get(key)) for key in ALWAYS_MEASURED),
         metric_column("process_margin_ratio", shown_when=pooled),
         metric_column("time_margin_ratio", shown_when=not pooled or has_any(frame, "time_margin_ratio")),
@@ -90,12 +98,22 @@ def steps_table(results: Results) -> Table:
     legend = noise_notes(frame) if "noise_measured" in frame else []
     left_out = {"name", "group", "series", "run_id", "started", "label", "machine", "telemetry_absent"}
     return Table(
-        title=f"Training steps{shared_in_words(frame)}",
+        title=f"{_what(frame)}{shared_in_words(frame)}",
         frame=without(frame, tuple(left_out - set(cell_keys(frame)))),
         columns=columns,
         legend=(*pooled_legend(frame), *legend),
         notes=(*consistency_findings(results), *notes_of(results)),
     )
+
+
+def _what(frame: pd.DataFrame) -> str:
+    """Return what the rows are about."""
+    phases = set(frame["phase"].dropna())
+    if phases <= set(PHASES):
+        return "Training steps"
+    if not phases & set(PHASES):
+        return "Inference" if phases == {INFERENCE} else "Benchmarks"
+    return "Training steps and inference" if phases <= {*PHASES, INFERENCE} else "Training steps and benchmarks"
 
 
 def no_steps_table(results: Results) -> Table:

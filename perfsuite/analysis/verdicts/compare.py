@@ -227,6 +227,8 @@ def _without_times(sides: Sides, row: int) -> MetricVerdict | None:
     if present[sides.is_candidate].any() and present[~sides.is_candidate].any():
         return None
     verdict, reason = verdict_without_times(*sides.attempts[row])
+    if verdict in {"missing", "new"} and sides.has_other_network(row):
+        verdict, reason = "incomparable", "another network has this name: its code, parameters or package differ"
     return MetricVerdict(verdict=verdict, reason=reason)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,16 @@ class Sides:
         """Whether any file of a side holds a result: a benchmark, an interleaved pair or a full training."""
         processes = self.side(candidate=candidate)
         return bool(self.trainings[candidate]) or any(process.keys or process.num_pairs for process in processes)
+
+    def has_other_network(self, row: int) -> bool:
+        """Whether there is the same benchmark of another network with the same name."""
+        own = self.workloads[row]
+        if own is None:
+            return False
+        same_name = [other for other in self.workloads if other is not None and other.model == own.model]
+        return any(
+            other != own and dataclasses.replace(other, model_digest=own.model_digest) == own for other in same_name
+        )
 
     def records(self, row: int, *, candidate: bool) -> list[Record]:
         """Return our records of one benchmark on one side, as far as there are any."""

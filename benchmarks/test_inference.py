@@ -1,0 +1,23 @@
+"""Latency, throughput and peak memory of a network in eval mode: `pytest benchmarks -m inference`.
+
+No graph, precisions as in training. Batch 1 is there for its latency, a larger one for throughput
+(`--perf-batch-size` sets others). Latency is the time of one iteration that is waited for, many times.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.records.cell import Record
+    from perfsuite.records.workload import Workload
+
+
+@pytest.mark.inference
+def test_inference(measure: Callable[[Workload], Record | None], workload: Workload) -> None:
+    """Network in eval mode, in inference mode of torch; the batch is on the device, and the outputs stay there."""
+    measure(workload)
