@@ -1,4 +1,4 @@
-"""Two things interleaved (ABBA or BAAB) in one process: `-m interleaved`, `-m overhead`, `-m input_pipeline`.
+"""Two things interleaved (ABBA or BAAB) in one process: `-m interleaved`, `-m switches`, `-m overhead` and others.
 
 A round is a block of four turns; the readings of every turn are kept. A linear drift of the clock adds as much to one
 side as to the other, and cancels in the ratio.
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 def test_interleaved(measure_speedup: Measure, workload: Workload) -> None:
     """A whole training step in FP32 and in another precision, on the same batch."""
     measure_speedup(workload)
+
+
+@pytest.mark.switches
+def test_switches(measure_switch: Measure, workload: Workload) -> None:
+    """A whole training step with channels_last, AMP, torch.compile, CUDA graphs, and the eager FP32 step."""
+    measure_switch(workload)
 
 
 @pytest.mark.overhead

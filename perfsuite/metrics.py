@@ -169,6 +169,7 @@ _ALL = (
     ),
     Metric(key="num_skipped_steps", heading="skipped steps", format_value=_count),
     Metric(key="num_timed_steps", heading="timed steps", format_value=_count),
+    Metric(key="start_s", heading="start s", format_value=_seconds),
     Metric(key="compile_s", heading="compile s", format_value=_seconds),
     Metric(key="compile_peak_bytes", heading="compile peak MiB", format_value=_mebibytes),
     Metric(key="num_graph_breaks", heading="graph breaks", format_value=_count),

@@ -7,8 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.errors import ModelError, NotSupportedError, PerfsuiteError
+from perfsuite.formatting import first_line
 from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.memory import memory_meter
+from perfsuite.workloads.device_errors import is_out_of_memory
 
 if TYPE_CHECKING:
     from perfsuite.workloads.measurable import Measurable
@@ -32,14 +35,20 @@ class Start:
 
 
 def run_first_iteration(step: Measurable) -> Start:
-    """Run the first iteration, until the loss scale has settled, and measure what it costs."""
+    """Run the first iteration, until the loss scale has settled, and measure what it costs.
+
+    Raises:
+        NotSupportedError: It is to be compiled, and there is no compiler.
+        ModelError: It cannot be compiled.
+        PerfsuiteError: As from `settle`.
+    """
     synchronize = device_synchronizer(step.device)
     meter = memory_meter(step.device)
     synchronize()
     meter.reset()
     breaks = num_graph_breaks()
     begin = time.perf_counter()
-    step.settle()
+    _settle(step)
     synchronize()
     return Start(
         seconds=time.perf_counter() - begin,
@@ -47,6 +56,32 @@ def run_first_iteration(step: Measurable) -> Start:
         num_graphs=num_graphs(),
         num_graph_breaks=num_graph_breaks() - breaks,
     )
+
+
+def _settle(step: Measurable) -> None:
+    if not step.workload.is_compiled:
+        step.settle()
+        return
+    problem: PerfsuiteError
+    try:
+        step.settle()
+    except PerfsuiteError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        text = first_line(error)[:300]
+        if any(sign in f"{type(error).__name__}: {error}" for sign in NO_COMPILER):
+            problem = NotSupportedError(f"torch.compile finds no compiler here: {text}")
+        else:
+            problem = ModelError(f"{step.workload.model} cannot be compiled: {type(error).__name__}: {text}")
+    else:
+        return
+    raise problem  # outside of the handler, whose traceback holds tensors
+
+
+NO_COMPILER = ("InvalidCxxCompiler", "No working C++ compiler", "TritonMissing", "Cannot find a working triton")
+"""What torch says where a compiler is missing. Source: torch, torch/_inductor/exc.py."""
 
 
 def num_graphs() -> int:

@@ -70,6 +70,18 @@ def measure_speedup(request: pytest.FixtureRequest, benchmark: Any) -> Callable[
 
 
 @pytest.fixture
+def measure_switch(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload], PairedRecord | None]:
+    """Measure a workload and the same with nothing switched on, interleaved; skips and fails with one line."""
+
+    def run(workload: Workload) -> PairedRecord | None:
+        from perfsuite.measure.switches import measure_switch
+
+        return measured(request, benchmark, workload, lambda context: measure_switch(workload, benchmark, context))
+
+    return run
+
+
+@pytest.fixture
 def measure_overhead(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload], PairedRecord | None]:
     """Measure a step as reported against a bare loop of it; fails unless the whole interval is within the limit.
 

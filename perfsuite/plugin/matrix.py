@@ -18,10 +18,12 @@ from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import IMAGE_SIZE, INFERENCE, NOT_COMPILED, NUM_CLASSES, Workload, compile_in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perfsuite.plugin.options import Options
 
 
-WHOLE = dict.fromkeys(("interleaved", "overhead", "input_pipeline"), "train_step") | {
+WHOLE = dict.fromkeys(("interleaved", "switches", "overhead", "input_pipeline"), "train_step") | {
     ON_REQUEST: ON_REQUEST,
     INFERENCE: INFERENCE,
 }
@@ -70,18 +72,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for model in options.models
         for image_size in image_sizes_of(metafunc.definition, options, model)
     ]
-    cases = itertools.product(
-        networks,
-        sizes,
-        options.memory_formats,
-        gradients_names,
-        precisions,
-        options.compile_modes,
-        options.cuda_graphs,
-        seeds,
+    ways: Iterable[tuple[str, str, str, bool]] = itertools.product(
+        options.memory_formats, precisions, options.compile_modes, options.cuda_graphs
     )
+    if metafunc.definition.get_closest_marker("switches") is not None:
+        ways = switch_combinations(options, precisions)
+    cases = [
+        (model, precision, size, image_size, layout, gradients, mode, graphs, seed)
+        for (model, image_size), size, gradients, (layout, precision, mode, graphs), seed in itertools.product(
+            networks, sizes, gradients_names, ways, seeds
+        )
+    ]
     names, values, ids = PARAMETERS + (("seed",) if is_training else ()), [], []
-    for (model, image_size), size, layout, gradients, precision, mode, graphs, seed in cases:
+    for model, precision, size, image_size, layout, gradients, mode, graphs, seed in cases:
         own = (model, precision, size, image_size, layout, gradients, mode, graphs)
         values.append(own if seed is None else (*own, seed))
         num_classes = num_classes_of(metafunc.definition, options, model)
@@ -91,6 +94,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         suffix += "" if not seed else f"-seed{seed}"
         ids.append(f"{model}-{precision}-b{size}{suffix}")
     metafunc.parametrize(names, values, ids=ids)
+
+
+def switch_combinations(options: Options, precisions: Iterable[str]) -> list[tuple[str, str, str, bool]]:
+    """Return what is switched on, singly and together: memory format, precision, mode of torch.compile, CUDA graphs.
+
+    AMP is the first precision other than FP32 that the user asks for, and torch.compile runs in the first mode.
+    """
+    amp = next((name for name in precisions if name != BASELINE), None)
+    mode = next((name for name in options.compile_modes if name != NOT_COMPILED), "default")
+    channels_last = ("channels_last", BASELINE, NOT_COMPILED, False)
+    singly = [channels_last, ("contiguous", BASELINE, mode, False), ("contiguous", BASELINE, NOT_COMPILED, True)]
+    if amp is None:
+        return [*singly, ("channels_last", BASELINE, mode, False), ("channels_last", BASELINE, mode, True)]
+    singly.insert(1, ("contiguous", amp, NOT_COMPILED, False))
+    together = [(NOT_COMPILED, False), (mode, False), (mode, True)]
+    return [*singly, *(("channels_last", amp, mode, graphs) for mode, graphs in together)]
 
 
 def _is_of_trainings(item: pytest.Item) -> bool:

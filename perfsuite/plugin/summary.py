@@ -162,7 +162,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
         names[names.index("steps")] = "speedup"
     if results.trainings:
         names.append("accuracy")
-    names += [name for name in ("interleaved", "overhead", "input_pipeline") if has_pairs(results, name)]
+    names += [name for name in ("interleaved", "switches", "overhead", "input_pipeline") if has_pairs(results, name)]
     *tables, last = [build_table(name, results) for name in names]
     texts = []
     for table in tables:

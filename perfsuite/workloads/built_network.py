@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -66,7 +67,11 @@ class BuiltNetwork(Measurable):
             # A graph that is to be walked many times must not give its buffers away.
             functorch_config: Any = importlib.import_module("torch._functorch.config")
             self._stack.enter_context(functorch_config.patch(donated_buffer=False))
+            # A cache on the disk would make the time of compiling that of an earlier run.
+            inductor_config: Any = importlib.import_module("torch._inductor.config")
+            self._stack.enter_context(inductor_config.patch(force_disable_caches=True))
             mode = None if workload.compile_mode == "default" else workload.compile_mode
+            self._stack.enter_context(without_compiler_warnings())
             self.network = torch.compile(self.model, mode=mode)
 
     @property
@@ -110,6 +115,15 @@ def make_batch(spec: ModelSpec, workload: Workload, *, device: torch.device, see
         return moved.contiguous(memory_format=memory_format) if moved.dim() == IMAGE_DIMENSIONS else moved
 
     return Batch(inputs=map_tensors(batch.inputs, on_device), targets=map_tensors(batch.targets, on_device))
+
+
+@contextlib.contextmanager
+def without_compiler_warnings() -> Iterator[None]:
+    """Leave out what torch.compile warns of that no user can change: its own deprecated calls, and its empty cache."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
+        warnings.filterwarnings("ignore", message="dynamo_pgo force disabled")
+        yield
 
 
 @contextlib.contextmanager

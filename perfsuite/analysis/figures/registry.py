@@ -38,6 +38,7 @@ FIGURES: dict[str, FigureKind] = {
     "gpus": FigureKind(module="gpus", needs="train_step on several GPUs, or with several versions"),
     "speedup": FigureKind(module="steps", needs="fp32 and another precision of the same step"),
     "interleaved": FigureKind(module="steps", needs="results of pytest benchmarks -m interleaved"),
+    "switches": FigureKind(module="switches", needs="results of pytest benchmarks -m switches"),
     "phases": FigureKind(module="steps", needs="forward, backward and train_step of the same network"),
     "memory": FigureKind(module="resources", needs="steps with peak memory"),
     "limits": FigureKind(module="resources", needs="steps with their share of hardware peak"),

@@ -87,6 +87,7 @@ def _separate_cells(group: PairGroup, results: Results) -> Ratio | None:
 
 COMPARISONS: dict[str, tuple[Comparison, ...]] = {
     "interleaved": ("speedup",),
+    "switches": ("switch",),
     "overhead": ("overhead",),
     "input_pipeline": ("pipeline_step", "pipeline_thesis"),
 }

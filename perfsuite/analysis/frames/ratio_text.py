@@ -15,6 +15,7 @@ MORE_STEPS = (
     _MORE.format("-m step --benchmark-json=runN.json") + ", or measure the noise of this machine once: perfsuite noise"
 )
 MORE_PAIRS = _MORE.format("-m interleaved --benchmark-json=runN.json")
+MORE_SWITCHES = _MORE.format("-m switches --benchmark-json=runN.json")
 MORE_STEPS_AND_PAIRS = _MORE.format('-m "step or interleaved" --benchmark-json=runN.json')
 MORE_PIPELINES = _MORE.format("-m input_pipeline --benchmark-json=runN.json")
 MORE_FILES = "for a 95% interval: give two or more files a side, each of a run of its own"

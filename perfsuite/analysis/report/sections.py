@@ -95,6 +95,13 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
             ("speedup", "interleaved"),
             _step_tables(figure_data, ("speedup", "interleaved")),
         ),
+        _figures(
+            figure_data,
+            "switches",
+            "What to switch on here",
+            ("switches",),
+            _pair_tables(results, ("switches",)),
+        ),
         _figures(figure_data, "phases", "Phases of a step", ("phases",)),
         _memory(figure_data),
         _figures(
@@ -235,6 +242,10 @@ def _step_tables(figure_data: FigureData, names: tuple[str, ...]) -> list[Table]
     return found
 
 
+def _pair_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
+    return [build_table(name, results) for name in names if results.has_records and has_pairs(results, name)]
+
+
 def _thesis_tables(results: Results) -> list[Table]:
     return [build_table("thesis", results)] if results.has_records else []
 
@@ -245,11 +256,7 @@ def _training_tables(results: Results, names: tuple[str, ...]) -> list[Table]:
 
 def _raw_tables(results: Results) -> tuple[Table, ...]:
     found = [build_table("steps", results)] if not results.benchmarks.empty else [_unmeasured_table(results)]
-    found += [
-        build_table(name, results)
-        for name in ("overhead", "input_pipeline")
-        if results.has_records and has_pairs(results, name)
-    ]
+    found += _pair_tables(results, ("overhead", "input_pipeline"))
     found += _training_tables(results, ("epochs", "confusion"))
     return tuple(table for table in found if _is_shown(table))
 

@@ -193,6 +193,8 @@ def paired_in_words(record: PairedRecord) -> str:
     percent = in_percent(ratio.ratio, ratio.low, ratio.high)
     if record.comparison == "overhead":
         return f"harness overhead {percent}%"
+    if record.comparison == "switch":
+        return f"{ratio_text(ratio.inverse())} the speed of the eager FP32 step"
     if record.comparison == "pipeline_step":
         return f"{percent}% of a step's time"
     return f"speed-up {ratio_text(ratio.inverse())}"

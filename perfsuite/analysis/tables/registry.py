@@ -35,6 +35,7 @@ TABLES: dict[str, TableKind] = {
     "speedup": TableKind(module="speedup", about="AMP vs FP32 by network and phase", needs_steps=True),
     "inference": TableKind(module="inference", about="latency, throughput, memory in eval mode", needs_steps=True),
     "interleaved": TableKind(module="pairs", about="FP32 and AMP interleaved"),
+    "switches": TableKind(module="switches", about="what to switch on: channels_last, AMP, compile, CUDA graphs"),
     "gpus": TableKind(module="gpus", about="which GPU: speed, largest batch, hours, energy, cost"),
     "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
     "limits": TableKind(module="roofline", about="% of hardware peak", needs_steps=True),
