@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import re
@@ -103,7 +104,7 @@ def build_model(
     layout = choose(MEMORY_FORMATS, memory_format, kind="memory format")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _built(spec, InputSizes(batch_size=1, image_size=image_size, num_classes=num_classes))
+        model = _built_real_or_fake(spec, InputSizes(batch_size=1, image_size=image_size, num_classes=num_classes))
     if layout != torch.contiguous_format or any(parameter.device != device for parameter in model.parameters()):
         model = cast("Any", model).to(
             device=device, memory_format=layout
@@ -116,6 +117,25 @@ def _built(spec: ModelSpec, sizes: InputSizes) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ModelError(f"{spec.name}: build returned {_kind(model)}; a torch.nn.Module is needed")
     return model
+
+
+def _built_real_or_fake(spec: ModelSpec, sizes: InputSizes) -> nn.Module:
+    """Build a network; on fake tensors also one whose initial weights depend on the values of tensors."""
+    from torch._subclasses.fake_tensor import FakeCopyMode, unset_fake_temporarily
+
+    with unset_fake_temporarily() as fake_mode:
+        pass
+    if fake_mode is None:
+        return _built(spec, sizes)
+    try:
+        return _built(spec, sizes)
+    except ModelError:
+        pass  # outside of the handler: what is raised then is the error of real tensors
+    copy_mode: Any = FakeCopyMode
+    with unset_fake_temporarily():
+        model = _built(spec, sizes)
+        with copy_mode(fake_mode):
+            return copy.deepcopy(model)
 
 
 def _kind(value: object) -> str:
