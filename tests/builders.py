@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.records.cell import Record
 from perfsuite.records.environment import Environment, Process
-from perfsuite.records.pair import Comparison, PairedRecord
+from perfsuite.records.pair import Comparison, PairedRecord, SideCost
 from perfsuite.records.proof import ProofReading
 from perfsuite.records.schema import KEY, SCHEMA_VERSION
 from perfsuite.records.workload import Workload
@@ -78,16 +78,20 @@ def make_record(workload: Workload | None = None, *, run_id: str = "run-1", peak
 
 def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **changes: Any) -> PairedRecord:
     """Build an interleaving in which the candidate takes half the time, or as long as overhead."""
-    factor = 0.5 if comparison == "speedup" else 1.0
+    is_faster = comparison in {"speedup", "switch"}
+    factor = 0.5 if is_faster else 1.0
+    candidates = {"speedup": {"precision": "amp-fp16"}, "switch": {"memory_format": "channels_last"}}
+    costs = tuple(SideCost(peak_allocated_bytes=peak * 1024**2, start_s=peak / 200) for peak in (400, 300))
     values: dict[str, Any] = {
         "comparison": comparison,
         "baseline": make_workload(),
-        "candidate": make_workload(precision="amp-fp16") if comparison == "speedup" else make_workload(),
+        "candidate": make_workload(**candidates.get(comparison, {})),
         "num_iterations": 5,
         "blocks": tuple(
             (a, a * factor, a * factor * 1.001, a * 1.002) for a in (0.1, 0.101, 0.099, 0.1, 0.102, 0.1, 0.1)
         ),
-        "limit_ratio": None if comparison == "speedup" else 0.01,
+        "limit_ratio": None if is_faster else 0.01,
+        "costs": costs if comparison == "switch" else (),
         "settings": {"optimizer": "sgd"},
         "findings": (),
         "process": Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
@@ -98,7 +102,7 @@ def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **ch
 def make_paired_entry(record: PairedRecord) -> dict[str, Any]:
     """Build an entry of `benchmarks` for an interleaving: pytest-benchmark's rounds are whole blocks."""
     entry = make_entry(make_record(record.candidate), [sum(block) * record.num_iterations for block in record.blocks])
-    test = "interleaved" if record.comparison == "speedup" else record.comparison
+    test = {"speedup": "interleaved", "switch": "switches"}.get(record.comparison, record.comparison)
     name = f"test_{test}[{record.candidate.model}-{record.candidate.precision}]"
     entry.update(name=name, fullname=f"benchmarks/test_interleaved.py::{name}", extra_info={KEY: record.to_json()})
     return entry

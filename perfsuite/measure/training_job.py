@@ -100,7 +100,7 @@ def _identity(
     # As identities were before schema version 8, so that trainings of before are found again.
     mode = known.pop("compile_mode")
     known["compiled"] = workload.is_compiled if mode in {NOT_COMPILED, "default"} else mode
-    for name, default in {"num_classes": NUM_CLASSES, "cuda_graphs": False, "model_digest": None}.items():
+    for name, default in {"num_classes": NUM_CLASSES, "cuda_graphs": False, "model_digest": ""}.items():
         if known[name] == default:
             del known[name]
     return json.dumps(

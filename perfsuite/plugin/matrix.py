@@ -173,6 +173,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # pytest-benchmark before 5.3 reads an attribute that pytest 9.2 no longer has.
         raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
     _refuse_images_of_steps_alone(state.options, cells)
+    _refuse_trainings_of_other_networks(state.options, cells)
     state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     for item in cells:
         defaults = _benchmark_defaults(config, state, item)
@@ -213,6 +214,20 @@ def _refuse_images_of_steps_alone(options: Options, cells: list[pytest.Item]) ->
             f"--perf-image-size, --perf-classes: full trainings are of CIFAR-10, {IMAGE_SIZE}x{IMAGE_SIZE} pixels and "
             f"{NUM_CLASSES} classes; leave the options out, or select -m step"
         )
+
+
+def _refuse_trainings_of_other_networks(options: Options, cells: list[pytest.Item]) -> None:
+    """Refuse a network that has another batch or loss than images and their classes, where images are trained on."""
+    from perfsuite.workloads.models import MODELS
+
+    if not any(_is_of_trainings(cell) for cell in cells):
+        return
+    for name in options.models:
+        if not MODELS[name].classifies_images:
+            raise pytest.UsageError(
+                f"--perf-models: {name}: a full training is of a network that classifies images; leave it out, or "
+                "select -m step"
+            )
 
 
 def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]) -> list[pytest.Item]:
@@ -299,7 +314,7 @@ def workload(  # noqa: PLR0913 - one for each part of the matrix
     )
 
 
-def _digest(request: pytest.FixtureRequest, model: str, image_size: int, num_classes: int) -> str | None:
+def _digest(request: pytest.FixtureRequest, model: str, image_size: int, num_classes: int) -> str:
     """Return the digest of a network; fails the cell with one line where it cannot be built."""
     from perfsuite.workloads.models import model_digest
 

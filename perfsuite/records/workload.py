@@ -57,7 +57,7 @@ class Workload:
         cudnn_benchmark: Whether cuDNN times its algorithms and takes the fastest, or takes what its heuristic says.
         num_classes: K, outputs of the network.
         cuda_graphs: Whether an iteration was captured once as a CUDA graph, and is replayed.
-        model_digest: What distinguishes a network from others of its name; None for those of the suite itself.
+        model_digest: What distinguishes a network from others of its name; empty for those of the suite itself.
     """
 
     model: str
@@ -72,7 +72,7 @@ class Workload:
     cudnn_benchmark: bool = False
     num_classes: int = NUM_CLASSES
     cuda_graphs: bool = False
-    model_digest: str | None = None
+    model_digest: str = ""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "image_size", "num_classes"):

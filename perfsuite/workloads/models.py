@@ -176,8 +176,8 @@ _NO_KERNEL = r"not implemented for '(Half|BFloat16)'"
 
 
 @functools.lru_cache(maxsize=64)
-def model_digest(name: str, *, image_size: int, num_classes: int) -> str | None:
-    """Return what distinguishes a network from others of the same name; None for those of the suite itself.
+def model_digest(name: str, *, image_size: int, num_classes: int) -> str:
+    """Return what distinguishes a network from others of the same name; empty for those of the suite itself.
 
     A digest of the file or of the package and its version that it was loaded from, and of the names and shapes of its
     parameters and buffers.
@@ -188,7 +188,7 @@ def model_digest(name: str, *, image_size: int, num_classes: int) -> str | None:
     """
     spec = choose(MODELS, name, kind="model")
     if spec.source is None:
-        return None
+        return ""
     sizes = InputSizes(batch_size=1, image_size=image_size, num_classes=num_classes)
     with torch.random.fork_rng(devices=[]):
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perfsuite.errors import InvalidChoiceError, MeasurementError
+from perfsuite.errors import InvalidChoiceError, MeasurementError, ModelError
 from perfsuite.records.workload import PHASES
 from perfsuite.workloads.built_network import BuiltNetwork, seeded
 from perfsuite.workloads.measurable import Iteration
@@ -56,11 +56,13 @@ class TrainingStep(BuiltNetwork):
         Raises:
             InvalidChoiceError: A name in the workload is unknown.
             InstallationError: torchvision does not import.
-            ModelError: What builds the network or its batch raises, or returns none.
+            ModelError: What builds the network or its batch raises, or returns none; or it has nothing to train.
         """
         if workload.phase not in PHASES:
             raise InvalidChoiceError(f"unknown phase {workload.phase!r}; choose from {', '.join(PHASES)}")
         super().__init__(workload, device=device, seed=seed)
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise ModelError(f"{workload.model}: no parameter of it is trained; only -m inference can measure it")
         self.optimizer = make_sgd(self.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
         # Without loss scaling nothing is ever skipped, and no hook has to run.

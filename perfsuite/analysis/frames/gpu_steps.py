@@ -41,7 +41,7 @@ class Network:
     cudnn_benchmark: bool
     num_classes: int
     cuda_graphs: bool
-    model_digest: str | None
+    model_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,7 +166,7 @@ def _network(row: Mapping[str, Any]) -> Network:
         cudnn_benchmark=bool(row["cudnn_benchmark"]),
         num_classes=int(row["num_classes"]),
         cuda_graphs=bool(row["cuda_graphs"]),
-        model_digest=row["model_digest"],
+        model_digest=str(row["model_digest"]),
     )
 
 

@@ -99,7 +99,7 @@ def _part(column: str, value: Any) -> str:
         "memory_format": "" if value == "contiguous" else str(value),
         "cudnn_benchmark": "cuDNN benchmark" if value else "",
         "cuda_graphs": "CUDA graphs" if value else "",
-        "model_digest": f"({value[:6]})" if isinstance(value, str) else "",
+        "model_digest": f"({str(value)[:6]})" if value else "",
     }
     return words.get(column, str(value))
 

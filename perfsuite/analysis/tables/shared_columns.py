@@ -35,7 +35,7 @@ def throughput_heading(frame: pd.DataFrame) -> str:
     """Return what is counted in a second: images, unless a network or callable of others may take something else."""
     if "model_digest" not in frame:
         return "images/s"
-    is_of_others = frame["model_digest"].notna() | (frame["phase"] == CALL)
+    is_of_others = (frame["model_digest"].fillna("") != "") | (frame["phase"] == CALL)
     return "samples/s" if bool(is_of_others.any()) else "images/s"
 
 

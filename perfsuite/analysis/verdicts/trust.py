@@ -217,7 +217,7 @@ def _marker(results: Results) -> str:
     return markers[0] if len(markers) == 1 else f'"{" or ".join(markers)}"'
 
 
-MARKERS = {"speedup": "interleaved", "overhead": "overhead"}
+MARKERS = {"speedup": "interleaved", "switch": "switches", "overhead": "overhead"}
 """Of interleaved pairs, by what they compare."""
 
 _PLACES = ("device", "cpu", "host", "torch", "commit")

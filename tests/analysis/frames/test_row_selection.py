@@ -83,10 +83,17 @@ def test_what_is_no_expression_is_refused_with_the_place(text: str, complaint: s
 
 
 def test_a_row_is_found_by_its_names_and_the_fields_of_its_workload() -> None:
-    row = {"name": "test_step[x]", "model": "resnet50", "batch_size": 8, "compiled": True, "phase": None, "time_s": 1.0}
+    row = {
+        "name": "test_step[x]",
+        "model": "resnet50",
+        "batch_size": 8,
+        "compile_mode": "default",
+        "phase": None,
+        "time_s": 1.0,
+    }
     assert row_names(row) == ["test_step[x]", "b8", "compiled", "resnet50"]
     assert parse_expression("compiled and b8").matches(row_names(row))
-    assert not parse_expression("compiled").matches(row_names({**row, "compiled": False}))
+    assert not parse_expression("compiled").matches(row_names({**row, "compile_mode": "off"}))
     assert parse_expression("a100 and not h100").matches(row_names({**row, "environment": "A100, torch 2.13.0"}))
     assert not parse_expression("fp32").matches(row_names({**row, "file": "fp32.json"}))
 

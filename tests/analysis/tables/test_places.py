@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import ENVIRONMENT, make_content, make_pair, make_paired_entry
+from builders import (
+    ENVIRONMENT,
+    make_content,
+    make_entry,
+    make_pair,
+    make_paired_entry,
+    make_record,
+    make_workload,
+)
 from foreign_files import needs_public_files, ordinary_rounds, public_files, write_foreign
 from matplotlib.figure import Figure
 from report_builders import step_file, training_epochs
@@ -41,7 +49,7 @@ KINDS_OF_TWO_SIDES = {"verdicts", "accuracy-changes", "across"}
 
 def _pair_file(path: Path, number: int, **changes: str) -> Path:
     entries = []
-    for comparison in ("speedup", "overhead", "pipeline_step"):
+    for comparison in ("speedup", "switch", "overhead", "pipeline_step"):
         pair = make_pair(comparison=comparison, run_id=f"pair-{number}")
         entries.append(make_paired_entry(dataclasses.replace(pair, limit_ratio=0.01)))
     environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
@@ -66,10 +74,20 @@ def _step_file(path: Path, number: int, **changes: str) -> Path:
     return step_file(path, environment=environment, run_id=f"steps-{number}", seed=number, evidence=True)
 
 
+def _inference_file(path: Path, number: int, **changes: str) -> Path:
+    environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
+    record = make_record(make_workload(phase="inference", batch_size=1), run_id=f"inference-{number}")
+    record = dataclasses.replace(record, latencies_s=(0.001,) * 100)
+    path.write_text(json.dumps(make_content([make_entry(record, [0.001] * 20)], environment=environment)))
+    return path
+
+
 def _maker(name: str) -> Any:
+    if name == "inference":
+        return _inference_file
     if name in {"accuracy", "confusion", "epochs", "curves", "differences"}:
         return _training_file
-    return _pair_file if name in {"interleaved", "overhead", "input_pipeline"} else _step_file
+    return _pair_file if name in {"interleaved", "switches", "overhead", "input_pipeline"} else _step_file
 
 
 def _words(drawing: Drawing) -> str:
