@@ -113,6 +113,7 @@ def _of_torchvision(name: str) -> ModelSpec:
 
 
 def _of_timm(name: str) -> ModelSpec:
+    import_torchvision()  # timm imports it, whether or not its compiled operators load
     try:
         timm: Any = importlib.import_module("timm")
     except ImportError as error:

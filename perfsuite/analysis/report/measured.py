@@ -10,6 +10,7 @@ from perfsuite.analysis.frames.rows import is_known
 from perfsuite.analysis.frames.unmeasured import unmeasured
 from perfsuite.analysis.report.answers import MAX_NAMED, Answer, small_table
 from perfsuite.formatting import plural
+from perfsuite.records.workload import PHASES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,9 @@ def measured_answer(figure_data: FigureData) -> Answer:
 def _counts(results: Results) -> list[str]:
     """Return how many results of each kind there are."""
     names = set() if results.benchmarks.empty else set(results.benchmarks["fullname"])
+    is_of_steps = results.has_records and bool(names) and set(results.benchmarks["phase"]) <= set(PHASES)
     counts = {
-        "step" if results.has_records else "benchmark": len(names),
+        "step" if is_of_steps else "benchmark": len(names),
         "interleaved pair": len(results.pairs),
         "full training": len(results.trainings),
     }

@@ -21,6 +21,7 @@ from perfsuite.analysis.verdicts.trust_evidence import Evidence
 from perfsuite.analysis.verdicts.trust_rules import grade
 from perfsuite.recipes import SMOKE
 from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO, STEAL_LIMIT_RATIO
+from perfsuite.records.workload import CALL, INFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -204,17 +205,22 @@ def _evidence_of_results(results: Results) -> Evidence:
         is_dirty=any(commit.endswith("+dirty") for commit in commits),
         num_seeds=_fewest_seeds_of_results(results),
         is_own=results.has_records,
-        marker=_marker(results),
+        command=_command(results),
     )
 
 
-def _marker(results: Results) -> str:
-    """Return the marker of the benchmarks that these results are of."""
+def _command(results: Results) -> str:
+    """Return what would measure these benchmarks again; a user's own tests have no marker."""
     comparisons = {pair.record.comparison for pair in results.pairs}
     own = [marker for name, marker in MARKERS.items() if name in comparisons]
-    steps = [] if results.benchmarks.empty else ["step"]
-    markers = [*steps, *own] or ["step"]
-    return markers[0] if len(markers) == 1 else f'"{" or ".join(markers)}"'
+    phases = set() if results.benchmarks.empty else set(results.benchmarks["phase"])
+    if CALL in phases:
+        return "pytest benchmarks"
+    steps = ["step"] if phases - {INFERENCE} else []
+    inference = [INFERENCE] if INFERENCE in phases else []
+    markers = [*steps, *inference, *own] or ["step"]
+    selection = markers[0] if len(markers) == 1 else f'"{" or ".join(markers)}"'
+    return f"pytest benchmarks -m {selection}"
 
 
 MARKERS = {"speedup": "interleaved", "switch": "switches", "overhead": "overhead"}

@@ -48,7 +48,7 @@ class Evidence:
         num_seeds: Fewest of a full training and side; None without full trainings.
         changed: The first benchmark that changed, for the command that explains it.
         is_own: Whether perfsuite measured it.
-        marker: Of the benchmarks that would be run again.
+        command: What would measure these benchmarks again.
     """
 
     is_comparison: bool
@@ -78,7 +78,7 @@ class Evidence:
     num_seeds: int | None = None
     changed: str | None = None
     is_own: bool = True
-    marker: str = "step"
+    command: str = "pytest benchmarks -m step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

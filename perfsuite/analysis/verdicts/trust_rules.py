@@ -77,7 +77,7 @@ def _more_processes(evidence: Evidence, num: int) -> str:
         return f"perfsuite ab --baseline PYTHON --candidate PYTHON{count}{tests}"
     if not evidence.is_own:
         return "run it again, into a file of its own: pytest --benchmark-json=run2.json"
-    return f"run it 5 times, a file each: pytest benchmarks -m {evidence.marker} --benchmark-json=run2.json"
+    return f"run it 5 times, a file each: {evidence.command} --benchmark-json=run2.json"
 
 
 def _nothing(evidence: Evidence) -> Reason | None:
@@ -162,7 +162,7 @@ def _quick(evidence: Evidence) -> Reason | None:
     return Reason(
         grade="low",
         text="first answers (--perf-quick): fewer rounds and a shorter warm-up",
-        action=f"measure without --perf-quick: pytest benchmarks -m {evidence.marker} --benchmark-json=run1.json",
+        action=f"measure without --perf-quick: {evidence.command} --benchmark-json=run1.json",
     )
 
 
@@ -249,7 +249,7 @@ def _seeds(evidence: Evidence) -> Reason | None:
     return Reason(
         grade="medium",
         text="one seed of a full training: the difference between seeds is assumed",
-        action="train more seeds: pytest benchmarks -m full_training --perf-seeds 0,1,2",
+        action="train more seeds: pytest benchmarks -m full_training --perf-seeds 3",
     )
 
 
