@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
 from perfsuite.measure.flops import Work
 from perfsuite.measure.kernel_profile import NUM_ITERATIONS, NUM_WARM_UP_PASSES
+from perfsuite.measure.latency import NUM_LATENCIES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.sample_cost import sample_cost
 from perfsuite.measure.warm_up import MIN_ITERATIONS
+from perfsuite.records.workload import INFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,12 +180,14 @@ def _cell_items(
     warm_up_s = effort.warm_up_limits_s(workload.device_type, is_warm=not is_first)[1 if is_first else 0]
     round_s = math.ceil(budget.min_round_s / once) * once
     rounds_s = max(budget.min_rounds, math.ceil(budget.rounds_s / round_s)) * round_s
+    latencies_s = min(NUM_LATENCIES * once, budget.max_time_s) if workload.phase == INFERENCE else 0.0
     settling = SETTLE_ITERATIONS + (CHECK_ITERATIONS if workload.phase == "backward" else 0)
     return {
         "building": BUILD_S + VERIFY_S + settling * step,
         "warm-up": max(warm_up_s, MIN_ITERATIONS * once),
         "rounds": rounds_s + 2 * round_s,  # calibrated before, run once more after
         "energy": max(0.0, ENERGY_WINDOW_S - rounds_s) if workload.device_type == "cuda" else 0.0,
+        "single iterations": latencies_s,
         "peak memory": 2 * step,
         "probing": _probing_s(workload, sheet),
         "cleaning up": CLEAN_UP_S,

@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parents[2] / "benchmarks" / "examples"
         (f"{EXAMPLES}/transformer.py:block", 32),
         (f"{EXAMPLES}/transformer.py:language_model", 32),
         ("torchvision:mobilenet_v3_small", 64),
-        ("torchvision:shufflenet_v2_x0_5", 64),
+        ("torchvision:alexnet", 64),
         ("torchvision:squeezenet1_1", 64),
     ],
 )

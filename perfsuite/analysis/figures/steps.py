@@ -62,7 +62,7 @@ def speedup_chart(figure_data: FigureData) -> Drawing | None:
         row = _speedup_row(group, label, ratio, record["precision"], _speeds(record))
         by_phase.setdefault(record["phase"], []).append((row, ratio))
     ratios = [ratio for rows in by_phase.values() for _, ratio in rows]
-    limit = upper_limit(drawn_values([row for rows in by_phase.values() for row, _ in rows]))
+    limit = upper_limit([*drawn_values([row for rows in by_phase.values() for row, _ in rows]), 1.0])
     panels: list[Panel] = []
     for phase, rows in by_phase.items():
         title = PHASE_TITLES.get(phase, phase)

@@ -52,7 +52,7 @@ def switches_chart(figure_data: FigureData) -> Drawing | None:
         return None
     n = f"n = {span(blocks)} blocks, {processes_of(ratios).removeprefix('n = ')}"
     label = f"speed over the eager FP32 step (1 = the same), x; {n}"
-    axis = Axis(label=label, limits=(0, upper_limit(drawn_values(rows))), reference=1.0)
+    axis = Axis(label=label, limits=(0, upper_limit([*drawn_values(rows), 1.0])), reference=1.0)
     drawn, not_drawn = drawn_panels(rows_panels("whole training step", "Speed over eager FP32", rows, axis))
     missing = [f"not measured: {', '.join(dict.fromkeys(names))}: {reason}" for reason, names in not_measured.items()]
     precisions = dict.fromkeys(row["precision"] for row in rows_of(frame))

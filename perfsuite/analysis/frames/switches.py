@@ -94,7 +94,7 @@ def _eager_row(groups: list[PairGroup]) -> dict[str, Any]:
         "start_s": _median([cost.start_s for cost in costs]),
         "break_even_steps": None,
         "num_blocks": sum(len(record.blocks) for record in records),
-        "warnings": "",
+        "warnings": None,
         "reason": "",
     }
 

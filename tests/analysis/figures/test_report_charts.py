@@ -31,7 +31,8 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
     other = str(step_file(tmp_path / "other.json", environment=h100(), run_id="other"))
     records = [make_training(name, history=training_epochs(3, name)) for name in ("fp32", "amp-fp16")]
     trainings = str(write_result(make_content([make_training_entry(record) for record in records]), "trainings.json"))
-    pairs = str(write_result(make_content([make_paired_entry(make_pair())]), "pairs.json"))
+    both = [make_paired_entry(make_pair(comparison=name)) for name in ("speedup", "switch")]
+    pairs = str(write_result(make_content(both), "pairs.json"))
     folder = tmp_path / "sides"
     folder.mkdir()
     old, new = write_sides(folder, changes=[1.0, 1.1, 1.0, 1.0])
@@ -45,6 +46,7 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
         "limits": [evidence],
         "telemetry": [evidence],
         "interleaved": [pairs],
+        "switches": [pairs],
         "across": [steps, other],
         "gpus": [steps, other],
         "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
