@@ -146,7 +146,7 @@ def interleaved_chart(figure_data: FigureData) -> Drawing | None:
     groups = list(dict.fromkeys(row.group for row in rows))
     rows.sort(key=lambda row: groups.index(row.group))
     n = f"n = {span(frame['num_blocks'].tolist())} blocks, {processes_of(ratios).removeprefix('n = ')}"
-    axis = Axis(label=f"{NO_GAIN}; {n}", limits=(0, upper_limit(drawn_values(rows))), reference=1.0)
+    axis = Axis(label=f"{NO_GAIN}; {n}", limits=(0, upper_limit([*drawn_values(rows), 1.0])), reference=1.0)
     drawn, not_drawn = drawn_panels(rows_panels("whole training step", "Speed-up over FP32", rows, axis))
     return Drawing(
         kind="interleaved",
