@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -81,6 +82,16 @@ def write_result(tmp_path: Path) -> Callable[..., Path]:
 def no_noise_floors_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests apart from what the user of this machine has measured."""
     monkeypatch.setenv("PERFSUITE_NOISE", str(tmp_path_factory.getbasetemp() / "no noise floors.json"))
+
+
+@pytest.fixture(autouse=True)
+def loaded_networks_are_forgotten() -> Iterator[None]:
+    """Leave no network of a test among the names that another test chooses from; imports nothing."""
+    yield
+    models: Any = sys.modules.get("perfsuite.workloads.models")
+    if models is not None:
+        for name in [name for name, spec in models.MODELS.items() if spec.source is not None]:
+            del models.MODELS[name]
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import pytest
 from suite_run import REPOSITORY
 
 from perfsuite.cli import main
-from perfsuite.workloads.models import MODELS, model_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from suite_run import Run
 
@@ -25,15 +24,6 @@ def all_benchmarks(suite_folder: pytest.Pytester) -> None:
     for name in BENCHMARKS:
         text = (REPOSITORY / "benchmarks" / name).read_text()
         (suite_folder.path / "benchmarks" / name).write_text(text)
-
-
-@pytest.fixture(autouse=True)
-def forgotten_afterwards() -> Iterator[None]:
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
-    model_digest.cache_clear()
 
 
 def test_a_network_of_a_file_is_measured_in_every_phase_with_its_digest_and_its_ledger(

@@ -17,7 +17,6 @@ from perfsuite.workloads.model_spec import InputSizes, ModelSpec
 from perfsuite.workloads.models import MODELS, build_model, model_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CPU = torch.device("cpu")
@@ -31,15 +30,6 @@ def net(num_classes):
 def other():
     return nn.Linear(3, 4)
 """
-
-
-@pytest.fixture(autouse=True)
-def forgotten_afterwards() -> Iterator[None]:
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
-    model_digest.cache_clear()
 
 
 @pytest.fixture
@@ -143,7 +133,7 @@ def test_the_digest_is_of_the_file_and_of_names_and_shapes_of_parameters(mine: P
     of_seven, of_eight = digest("mine.py:net"), digest("mine.py:net", 8)
     assert len(of_seven) == 16
     assert of_seven != of_eight
-    MODELS.clear()
+    del MODELS["mine.py:net"]
     model_digest.cache_clear()
     mine.write_text(MINE + "\n# another file\n")
     load_model(f"{mine}:net")
