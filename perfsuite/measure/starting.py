@@ -7,11 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.errors import ModelError, NotSupportedError, PerfsuiteError
-from perfsuite.formatting import first_line
 from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.memory import memory_meter
-from perfsuite.workloads.device_errors import is_out_of_memory
+from perfsuite.workloads.models import called
 
 if TYPE_CHECKING:
     from perfsuite.workloads.measurable import Measurable
@@ -48,7 +46,10 @@ def run_first_iteration(step: Measurable) -> Start:
     meter.reset()
     breaks = num_graph_breaks()
     begin = time.perf_counter()
-    _settle(step)
+    if step.workload.is_compiled:
+        called(step.workload.model, "torch.compile", step.settle)
+    else:
+        step.settle()
     synchronize()
     return Start(
         seconds=time.perf_counter() - begin,
@@ -56,32 +57,6 @@ def run_first_iteration(step: Measurable) -> Start:
         num_graphs=num_graphs(),
         num_graph_breaks=num_graph_breaks() - breaks,
     )
-
-
-def _settle(step: Measurable) -> None:
-    if not step.workload.is_compiled:
-        step.settle()
-        return
-    problem: PerfsuiteError
-    try:
-        step.settle()
-    except PerfsuiteError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        text = first_line(error)[:300]
-        if any(sign in f"{type(error).__name__}: {error}" for sign in NO_COMPILER):
-            problem = NotSupportedError(f"torch.compile finds no compiler here: {text}")
-        else:
-            problem = ModelError(f"{step.workload.model} cannot be compiled: {type(error).__name__}: {text}")
-    else:
-        return
-    raise problem  # outside of the handler, whose traceback holds tensors
-
-
-NO_COMPILER = ("InvalidCxxCompiler", "No working C++ compiler", "TritonMissing", "Cannot find a working triton")
-"""What torch says where a compiler is missing. Source: torch, torch/_inductor/exc.py."""
 
 
 def num_graphs() -> int:

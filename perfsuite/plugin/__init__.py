@@ -5,6 +5,7 @@ attributes of pytest-benchmark's session object.
 """
 
 pytest_plugins = (
+    "perfsuite.plugin.registration",
     "perfsuite.plugin.options",
     "perfsuite.plugin.selection",
     "perfsuite.plugin.distribution",

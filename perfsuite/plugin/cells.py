@@ -11,7 +11,7 @@ from perfsuite.errors import HarnessOverheadError, InconclusiveError, PerfsuiteE
 from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.measure.run_context import RunContext
 from perfsuite.plugin.given import given
-from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
+from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line, in_one_line
 from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.session import suite
 from perfsuite.precisions import BASELINE
@@ -154,19 +154,15 @@ def measured(
     state = suite(request.config)
     request.node.stash[BENCHMARK] = benchmark
     request.node.stash[WORKLOAD] = workload
+    context = RunContext(
+        device=state.device,
+        clock=state.clock,
+        process=state.process,
+        effort=_effort(request.config, request.node),
+        report_stage=lambda stage: report_stage(request.config, stage),
+    )
     try:
-        context = RunContext(
-            device=state.device,
-            clock=state.clock,
-            process=state.process,
-            effort=_effort(request.config, request.node),
-            report_stage=lambda stage: report_stage(request.config, stage),
-        )
-        return measure(context)
+        return in_one_line(request.node, lambda: measure(context))
     except (KeyboardInterrupt, SystemExit):
         benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
         raise
-    except PerfsuiteError as error:
-        problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the cell's tensors
-    # Outside of the handler: pytest would show the error twice, as one during the handling of the other.
-    return fail_in_one_line(request.node, problem)

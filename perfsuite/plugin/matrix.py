@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.given import given
-from perfsuite.plugin.outcomes import fail_in_one_line, is_cell, is_own_test
+from perfsuite.plugin.outcomes import in_one_line, is_cell, is_own_test
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
 from perfsuite.precisions import BASELINE
@@ -318,8 +317,4 @@ def _digest(request: pytest.FixtureRequest, model: str, image_size: int, num_cla
     """Return the digest of a network; fails the cell with one line where it cannot be built."""
     from perfsuite.workloads.models import model_digest
 
-    try:
-        return model_digest(model, image_size=image_size, num_classes=num_classes)
-    except PerfsuiteError as error:
-        problem: PerfsuiteError = error.with_traceback(None)
-    return fail_in_one_line(request.node, problem)
+    return in_one_line(request.node, lambda: model_digest(model, image_size=image_size, num_classes=num_classes))

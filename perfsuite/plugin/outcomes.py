@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
@@ -13,7 +13,9 @@ from perfsuite.records.outcome import Outcome, OutcomeKind
 from perfsuite.records.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+
+T = TypeVar("T")
 
 OUTCOME_KIND = pytest.StashKey[OutcomeKind]()
 """What a failed cell died of, set by whoever knows."""
@@ -117,6 +119,16 @@ def pytest_runtest_makereport(
         if BENCHMARK in item.stash and not item.stash.get(KEPT, False):
             item.stash[BENCHMARK].has_error = True  # also what was measured and then did not end well is not a result
     return report
+
+
+def in_one_line(item: pytest.Item, run: Callable[[], T]) -> T:
+    """Return what a call returns; skip or fail the cell with one line where it raises one of the suite's errors."""
+    try:
+        return run()
+    except PerfsuiteError as error:
+        problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the cell's tensors
+    # Outside of the handler: pytest would show the error twice, as one during the handling of the other.
+    return fail_in_one_line(item, problem)
 
 
 def fail_in_one_line(item: pytest.Item, problem: PerfsuiteError) -> NoReturn:

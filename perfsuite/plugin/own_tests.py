@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.errors import InvalidChoiceError, ModelError, PerfsuiteError
+from perfsuite.errors import InvalidChoiceError, ModelError
 from perfsuite.plugin.cells import measured
-from perfsuite.plugin.outcomes import fail_in_one_line
+from perfsuite.plugin.outcomes import fail_in_one_line, in_one_line
 from perfsuite.plugin.session import suite
 from perfsuite.records.workload import CALL, Workload
 
@@ -49,15 +49,7 @@ def _measure(
     if node.stash.get(_USED, False):
         fail_in_one_line(node, ModelError(f"{node.name}: perf was called before in this test; one test measures once"))
     node.stash[_USED] = True
-    try:
-        workload = _workload(request, run, batch, precision=precision, name=name)
-    except PerfsuiteError as error:
-        problem: PerfsuiteError | None = error.with_traceback(None)
-    else:
-        problem = None
-    if problem is not None:
-        benchmark.skipped = True  # else pytest-benchmark complains that its fixture was not used
-        fail_in_one_line(node, problem)
+    workload = in_one_line(node, lambda: _workload(request, run, batch, precision=precision, name=name))
     return measured(
         request,
         benchmark,

@@ -105,8 +105,9 @@ def _of_torchvision(name: str) -> ModelSpec:
         options: dict[str, Any] = {"weights": None, "num_classes": sizes.num_classes}
         if name.startswith("vit_"):  # the only ones that are built for one size of image
             options["image_size"] = sizes.image_size
-        if name in {"googlenet", "inception_v3"}:  # else both warn that it will change
-            options["init_weights"] = True
+        if name in {"googlenet", "inception_v3"}:
+            # No loss is taken of the auxiliary heads; without the other both warn that it will change.
+            options.update(aux_logits=False, init_weights=True)
         return cast("nn.Module", models.get_model(name, **options))
 
     return _of_imagenet(f"torchvision:{name}", build, b"torchvision")

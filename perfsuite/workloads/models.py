@@ -151,7 +151,7 @@ def called(name: str, what: str, run: Callable[[], object]) -> object:
         run: Calls it.
 
     Raises:
-        NotSupportedError: There is no kernel for the type that is computed in.
+        NotSupportedError: There is no kernel for the type that is computed in, or no compiler.
         ModelError: In place of whatever else it raises; memory that ran out and perfsuite's own errors are left as they
             are.
     """
@@ -164,15 +164,18 @@ def called(name: str, what: str, run: Callable[[], object]) -> object:
         if is_out_of_memory(error):
             raise
         text = first_line(error)[:300]
-        if re.search(_NO_KERNEL, text):
-            problem = NotSupportedError(f"{name}: {what}: no kernel: {text}")
-        else:
-            problem = ModelError(f"{name}: {what} raised {type(error).__name__}{f': {text}' if text else ''}")
+        words = f"{name}: {what} raised {type(error).__name__}{f': {text}' if text else ''}"
+        is_missing = re.search(_MISSING, f"{type(error).__name__}: {error}")
+        problem = NotSupportedError(words) if is_missing else ModelError(words)
     raise problem  # outside of the handler, whose traceback holds tensors
 
 
-_NO_KERNEL = r"not implemented for '(Half|BFloat16)'"
-"""What torch says where an operation has no kernel for a type. Source: torch, aten/src/ATen/Dispatch.h."""
+_MISSING = (
+    r"not implemented for '(Half|BFloat16)'|InvalidCxxCompiler|No working C\+\+ compiler|TritonMissing|"
+    r"Cannot find a working triton"
+)
+"""What torch says where an operation has no kernel for a type, and where torch.compile finds no compiler. Source:
+torch, aten/src/ATen/Dispatch.h and torch/_inductor/exc.py."""
 
 
 @functools.lru_cache(maxsize=64)

@@ -90,10 +90,14 @@ class Failing:
         (
             RuntimeError("InvalidCxxCompiler: No working C++ compiler found"),
             NotSupportedError,
-            "finds no compiler here",
+            "resnet18: torch.compile raised RuntimeError: ",
         ),
-        (RuntimeError("Cannot find a working triton installation"), NotSupportedError, "finds no compiler here"),
-        (TypeError("no lowering\nfor this"), ModelError, "resnet18 cannot be compiled: TypeError: no lowering$"),
+        (
+            RuntimeError("Cannot find a working triton installation"),
+            NotSupportedError,
+            "resnet18: torch.compile raised RuntimeError: ",
+        ),
+        (TypeError("no lowering\nfor this"), ModelError, "resnet18: torch.compile raised TypeError: no lowering$"),
         (OutOfMemoryError("too large"), OutOfMemoryError, "too large"),
         (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError, "out of memory"),
     ],

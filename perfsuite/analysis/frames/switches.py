@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, place_columns
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import workload_words
 from perfsuite.analysis.frames.pair_groups import PairGroup, pair_groups, pair_origin
 from perfsuite.analysis.frames.ratio_text import ratio_columns
@@ -155,8 +155,3 @@ def _missing_rows(results: Results) -> list[dict[str, Any]]:
 
 def _median(values: list[Any]) -> float | None:
     return float(statistics.median(values)) if values else None
-
-
-def switch_places(frame: pd.DataFrame) -> list[str]:
-    """Return the columns that distinguish where combinations were measured."""
-    return [] if frame.empty else place_columns(frame)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.columns import place_columns
 from perfsuite.analysis.frames.labels import differs, shared_in_words
 from perfsuite.analysis.frames.ratio_text import MORE_SWITCHES, bracket_notes, ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
-from perfsuite.analysis.frames.switches import EAGER, switch_places, switches_frame
+from perfsuite.analysis.frames.switches import EAGER, switches_frame
 from perfsuite.analysis.tables.shared_columns import (
     notes_of,
     place_table_columns,
@@ -77,7 +78,7 @@ def _break_even(row: dict[str, Any]) -> str:
 def _best(frame: pd.DataFrame) -> list[str]:
     """Return in words, for each network and place, what was fastest, and what cannot be told from it."""
     found = []
-    for _, rows in frame[frame["reason"] == ""].groupby(["subject", *switch_places(frame)], sort=False, dropna=False):
+    for _, rows in frame[frame["reason"] == ""].groupby(["subject", *place_columns(frame)], sort=False, dropna=False):
         measured = [(ratio_of_row(row, "speedup_ratio"), row) for row in rows_of(rows)]
         known = [(ratio, row) for ratio, row in measured if ratio is not None]
         if not known:
