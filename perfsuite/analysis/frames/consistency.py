@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.labels import place_in_words, short_devices
+from perfsuite.analysis.frames.labels import place_in_words, short_devices, workload_label
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.formatting import duration
-from perfsuite.records.workload import IMAGE_SIZE, NOT_COMPILED, NUM_CLASSES, compile_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,14 +99,5 @@ def excessive_parts(benchmarks: pd.DataFrame) -> list[str]:
 
 def _label(row: Mapping[Any, Any], columns: Sequence[str], where: str) -> str:
     """Return the workload in words, as far as these columns say it, without defaults, and where it was measured."""
-    parts = [str(row[column]) for column in ("model", "precision", "phase") if column in columns]
-    parts.append(f"b{row['batch_size']}")
-    parts += [f"{row['image_size']}px"] if row["image_size"] != IMAGE_SIZE else []
-    parts += [f"{row['num_classes']} classes"] if row["num_classes"] != NUM_CLASSES else []
-    parts += [str(row["memory_format"])] if row["memory_format"] != "contiguous" else []
-    parts += [compile_in_words(row["compile_mode"])] if row["compile_mode"] != NOT_COMPILED else []
-    parts += [f"gradients {row['gradients']}"] if row["gradients"] != "freed" else []
-    parts += ["cuDNN benchmark"] if row["cudnn_benchmark"] else []
-    parts += ["CUDA graphs"] if row["cuda_graphs"] else []
-    parts += [f"({where})"] if where else []
-    return " ".join(parts)
+    label = workload_label(row, columns)
+    return f"{label} ({where})" if where else label

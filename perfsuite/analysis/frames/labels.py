@@ -90,18 +90,28 @@ def workload_words(
 
 
 def _part(column: str, value: Any) -> str:
-    words: dict[str, str] = {
-        "batch_size": f"b{value}",
-        "image_size": f"{value}px",
-        "num_classes": f"{value} classes",
-        "compile_mode": compile_in_words(str(value)),
-        "gradients": "" if value == "freed" else f"gradients {value}",
-        "memory_format": "" if value == "contiguous" else str(value),
-        "cudnn_benchmark": "cuDNN benchmark" if value else "",
-        "cuda_graphs": "CUDA graphs" if value else "",
-        "model_digest": f"({str(value)[:6]})" if value else "",
-    }
-    return words.get(column, str(value))
+    return _PARTS.get(column, str)(value)
+
+
+_PARTS: dict[str, Callable[[Any], str]] = {
+    "batch_size": lambda size: f"b{size}",
+    "image_size": lambda size: f"{size}px",
+    "num_classes": lambda number: f"{number} classes",
+    "compile_mode": compile_in_words,
+    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+    "memory_format": lambda name: "" if name == "contiguous" else str(name),
+    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
+    "cuda_graphs": lambda is_on: "CUDA graphs" if is_on else "",
+    "model_digest": lambda digest: f"({digest[:6]})" if digest else "",
+}
+"""Parts of a workload in words; nothing where it is the default, but for the images and their classes."""
+
+
+def workload_label(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
+    """Return the parts of a workload that some columns hold, without those that are CIFAR-10's or the default."""
+    unsaid = {"image_size": IMAGE_SIZE, "num_classes": NUM_CLASSES, "device_type": row["device_type"]}
+    shown = [column for column in WORKLOAD_COLUMNS if column in columns and unsaid.get(column) != row[column]]
+    return " ".join(text for column in shown if (text := _part(column, row[column])))
 
 
 def phase_rank(phase: str) -> int:

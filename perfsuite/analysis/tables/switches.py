@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.columns import place_columns
-from perfsuite.analysis.frames.labels import differs, shared_in_words
+from perfsuite.analysis.frames.labels import differs, place_words, shared_in_words
 from perfsuite.analysis.frames.ratio_text import MORE_SWITCHES, bracket_notes, ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.frames.switches import EAGER, switches_frame
@@ -78,13 +78,15 @@ def _break_even(row: dict[str, Any]) -> str:
 def _best(frame: pd.DataFrame) -> list[str]:
     """Return in words, for each network and place, what was fastest, and what cannot be told from it."""
     found = []
+    place = place_words(frame)
     for _, rows in frame[frame["reason"] == ""].groupby(["subject", *place_columns(frame)], sort=False, dropna=False):
         measured = [(ratio_of_row(row, "speedup_ratio"), row) for row in rows_of(rows)]
         known = [(ratio, row) for ratio, row in measured if ratio is not None]
         if not known:
             continue
         best, row = max(known, key=lambda pair: pair[0].ratio)
-        where = f"{row['subject']}: " if differs(frame, "subject") else ""
+        names = [row["subject"] if differs(frame, "subject") else "", place(row)]
+        where = "".join(f"{name}: " for name in names if name)
         if best.low is None or best.low <= 1:
             found.append(f"{where}nothing is faster than the eager FP32 step beyond its scatter")
             continue

@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import make_content, make_pair, make_paired_entry, make_workload
+from builders import ENVIRONMENT, make_content, make_pair, make_paired_entry, make_workload
 
 from perfsuite.analysis.figures.registry import build_chart
 from perfsuite.analysis.frames.results import collect
@@ -143,3 +143,16 @@ def test_a_pair_of_a_side_without_its_cost_is_refused() -> None:
     record = make_pair(comparison="switch")
     with pytest.raises(RecordError, match="costs are of 1 sides; of both or of none is needed"):
         dataclasses.replace(record, costs=record.costs[:1])
+
+
+def test_the_fastest_of_two_places_is_named_with_its_place(write_result: Callable[..., Path]) -> None:
+    paths = []
+    for number, (torch, factor) in enumerate((("2.12.0", 0.5), ("2.13.0", 0.8))):
+        entry = pair(factor, precision="amp-fp16")
+        record = entry["extra_info"]["perfsuite"]
+        record["process"] = {**record["process"], "run_id": f"run-{number}"}
+        environment = dataclasses.replace(ENVIRONMENT, torch=torch)
+        paths.append(write_result(make_content([entry], environment=environment), f"run-{number}.json"))
+    notes = build_table("switches", collect(paths)).notes
+    assert notes[0].startswith("torch 2.12.0: fastest here: amp-fp16, 2.00x")
+    assert notes[1].startswith("torch 2.13.0: fastest here: amp-fp16, 1.25x")
