@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HERO_ROWS = 8
 HERO_PANELS = 3
-HERO_KINDS = ("speedup", "interleaved", "accuracy", "plain", "rounds")
+HERO_KINDS = ("speedup", "interleaved", "switches", "accuracy", "plain", "rounds")
 """What the one picture of the first screen is: the first of these that the results have."""
 
 HERO_KINDS_OF = {

@@ -13,6 +13,7 @@ from perfsuite.analysis.frames.switches import EAGER, switches_frame
 from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.cli import main
 from perfsuite.records.outcome import Outcome
 from perfsuite.records.pair import SideCost
 
@@ -156,3 +157,10 @@ def test_the_fastest_of_two_places_is_named_with_its_place(write_result: Callabl
     notes = build_table("switches", collect(paths)).notes
     assert notes[0].startswith("torch 2.12.0: fastest here: amp-fp16, 2.00x")
     assert notes[1].startswith("torch 2.13.0: fastest here: amp-fp16, 1.25x")
+
+
+def test_the_page_of_switches_begins_with_their_figure(path: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["report", str(path), "-o", str(page)]) == 0
+    first_screen = page.read_text().partition("<nav")[0]
+    assert "What to switch on here" in first_screen
