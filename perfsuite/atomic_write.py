@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -40,14 +41,19 @@ def _require_ordinary(path: Path, mode: int) -> None:
         raise OSError(errno.EINVAL, "not an ordinary file, but a pipe, a device or a socket", str(path))
 
 
-def write_atomically(path: Path, content: str | bytes | memoryview, *, keep: Path | None = None) -> None:
+Content = str | bytes | memoryview | Callable[[IO[bytes]], None]
+"""Of a file: the whole of it, or what writes it to a stream."""
+
+
+def write_atomically(path: Path, content: Content, *, keep: Path | None = None) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
     A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.
 
     Args:
         path: The file.
-        content: Its whole content; text is written as UTF-8, what Unicode cannot encode becomes a question mark.
+        content: Its whole content, or what writes it; text is written as UTF-8, what Unicode cannot encode becomes a
+            question mark.
         keep: What the old file is renamed to, whatever it is, in the same folder; it is replaced if not given.
 
     Raises:
@@ -56,9 +62,9 @@ def write_atomically(path: Path, content: str | bytes | memoryview, *, keep: Pat
     path = Path(os.path.realpath(path))
     if path.is_symlink():  # only a loop of links is still one
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
     if keep is None and path.exists() and not path.is_file():
-        path.write_bytes(data)
+        with path.open("wb") as stream:
+            _write(stream, content)
         return
     _remove_leftovers(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
@@ -66,7 +72,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview, *, keep: Pat
     try:
         with os.fdopen(handle, "wb") as stream:
             _try_lock(stream)
-            stream.write(data)
+            _write(stream, content)
             stream.flush()
             os.fsync(stream.fileno())
         umask = os.umask(0)
@@ -78,6 +84,13 @@ def write_atomically(path: Path, content: str | bytes | memoryview, *, keep: Pat
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(stream: IO[bytes], content: Content) -> None:
+    if callable(content):
+        content(stream)
+    else:
+        stream.write(content.encode("utf-8", errors="replace") if isinstance(content, str) else content)
 
 
 def _prefix(path: Path) -> str:

@@ -64,11 +64,22 @@ deviation of sqrt(0.83 * 0.17 / 10000) = 0.0038 each, and of one seed each, with
 standard deviations of the difference, sqrt(4) * 0.0038, are 0.02."""
 
 
-def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
-    """Return the recipe as it is for a network: the thesis's epochs and target where it is the thesis's recipe."""
+def recipe_for(recipe: Recipe, model: str, precision: str, *, is_of_cifar10: bool = True) -> Recipe:
+    """Return the recipe as it is for a network and its images.
+
+    Args:
+        recipe: By name, or a user's own, which is returned as it is.
+        model: Name of the network: the thesis's recipe has the thesis's epochs and target for it.
+        precision: Name of the precision, likewise.
+        is_of_cifar10: Whether images and classes are as those of CIFAR-10, which the targets of recipes by name are of.
+    """
+    if recipe.name not in RECIPES:
+        return recipe
+    if not is_of_cifar10:
+        recipe = dataclasses.replace(recipe, target_accuracy=None)
     if recipe.name != THESIS.name:
         return recipe
-    theirs = thesis_result(model, POLICIES[precision].thesis)
+    theirs = thesis_result(model, POLICIES[precision].thesis) if is_of_cifar10 else None
     return dataclasses.replace(
         recipe,
         epochs=EPOCHS.get(model, recipe.epochs),
@@ -76,19 +87,20 @@ def recipe_for(recipe: Recipe, model: str, precision: str) -> Recipe:
     )
 
 
-def is_target_checked(recipe: Recipe, *, is_canonical: bool) -> bool:
+def is_target_checked(recipe: Recipe, *, is_of_data: bool) -> bool:
     """Whether a training is checked for the target of its recipe.
 
-    The thesis's accuracies, and those of a user's recipe, are asserted on CIFAR-10 itself only; that `smoke` learns at
-    all, on any images.
+    Args:
+        recipe: Its recipe. That `smoke` learns at all is checked on any images of CIFAR-10's form.
+        is_of_data: Whether the target is one for its images; see `TrainingRecord.is_target_of_its_data`.
     """
-    return recipe.target_accuracy is not None and (is_canonical or recipe == SMOKE)
+    return recipe.target_accuracy is not None and (is_of_data or recipe == SMOKE)
 
 
-def missed_target(recipe: Recipe, *, test_accuracy: float, is_canonical: bool) -> str | None:
+def missed_target(recipe: Recipe, *, test_accuracy: float, is_of_data: bool) -> str | None:
     """Return in words that a training missed the target of its recipe, or None; see `is_target_checked`."""
     target = recipe.target_accuracy
-    is_checked = is_target_checked(recipe, is_canonical=is_canonical)
+    is_checked = is_target_checked(recipe, is_of_data=is_of_data)
     if target is None or not is_checked or test_accuracy >= target - TARGET_TOLERANCE:
         return None
     tolerance = f"{100 * TARGET_TOLERANCE:.0f} points of tolerance"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.records.workload import has_cifar_stem
+
 if TYPE_CHECKING:
     from perfsuite.records.workload import Recipe, Workload
 
@@ -13,6 +15,7 @@ INITIALISATION = (
     "(normal, He, fan out); normalisation 1 and 0; linear layer: PyTorch's default"
 )
 TRAINING_TIME = "steps and validation of all epochs; without test, checkpoints, start-up and epochs that were cut off"
+OWN_INITIALISATION = "the network's own: as its source builds it, its initial weights drawn with the seed"
 DATA_ORDER = "a new permutation every epoch, of seed and epoch alone; the smaller last batch is trained on"
 NORMALISATION = "mean and deviation of the training images, per channel"
 
@@ -43,11 +46,14 @@ def training_choices(
         deterministic: Whether the same algorithms are chosen every time.
         evaluation_batch: Images that are evaluated at once.
     """
+    is_in_cifar_form = not workload.model_digest and has_cifar_stem(workload.image_size)
     rows: tuple[tuple[str, str | int | float | bool, str], ...] = (
         (
             "initialisation",
-            INITIALISATION,
-            "replacing the stem of torchvision's ResNet by a new Conv2d, the usual way to CIFAR's form, gives this",
+            INITIALISATION if is_in_cifar_form else OWN_INITIALISATION,
+            "replacing the stem of torchvision's ResNet by a new Conv2d, the usual way to CIFAR's form, gives this"
+            if is_in_cifar_form
+            else "a network is trained as those who wrote it build it",
         ),
         (
             "augmentation",

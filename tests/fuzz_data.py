@@ -35,7 +35,7 @@ from training_builders import make_training
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.training_job import FINISHED, _digest_of, read_finished
 from perfsuite.workloads import checkpoint
-from perfsuite.workloads.decoding import decode_images
+from perfsuite.workloads.decoding import TargetSize, decode_images
 from perfsuite.workloads.image_files import check_data_path
 from perfsuite.workloads.images import import_images, load_image_set, save_image_set
 
@@ -205,7 +205,7 @@ def import_file(path: Path) -> None:
 def decode(path: Path) -> None:
     """Decode one image, whose error is a ValueError that begins with its name."""
     try:
-        decode_images([("picture", path.read_bytes())])
+        decode_images([("picture", path.read_bytes())], TargetSize(size=32))
     except ValueError as error:
         if not str(error).startswith("picture: "):
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from perfsuite.workloads.image_files import CLASSES
+from perfsuite.records.workload import CIFAR10_CLASSES
 from perfsuite.workloads.images import ImageSet, make_image_set
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def mirror_files(parts: dict[str, tuple[Any, Any]], *, numbers: bool = False, en
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             stream = io.BytesIO()
             Image.fromarray(image.transpose(1, 2, 0)).save(stream, "PNG" if ending == "png" else "JPEG")
-            name = str(label) if numbers else CLASSES[label]
+            name = str(label) if numbers else CIFAR10_CLASSES[label]
             files[f"{split}/{name}/{index:04d}.{ending}"] = stream.getvalue()
     return files
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.commands.streams import say_progress, write
-from perfsuite.errors import DataError
+from perfsuite.errors import DataError, InvalidChoiceError
+from perfsuite.parsing import parse_image_sizes
 from perfsuite.paths import same_file
+from perfsuite.records.workload import is_of_cifar10
 from perfsuite.workloads import images
 from perfsuite.workloads.canonical import canonical_fingerprint
 
@@ -17,27 +21,40 @@ if TYPE_CHECKING:
     from perfsuite.commands.parser import Parser
 
 
+IMPORT_WORDS = (
+    "class folders {train,test}/<class>/* or {train,val}/<class>/*, or the binary version of CIFAR-10 or CIFAR-100: a "
+    "folder, .zip, .tar, .tar.gz, .tar.xz"
+)
+
+
 def add_options(command: Parser) -> None:
     """Add the options of the command `data`."""
     command.description = (
-        "Download, import, verify or show the images for full trainings: the original CIFAR-10, or a mirror of it, "
-        "stored in one file."
+        "Download, import, verify or show the images for full trainings, stored in one file: the original CIFAR-10, or "
+        "any other images and classes."
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, words in (
         ("download", "CIFAR-10 through torchvision, checked against its published MD5 sums"),
-        ("import", "a mirror as class folders {train,test}/<class>/*: a folder, .zip, .tar, .tar.gz, .tar.xz"),
+        ("import", IMPORT_WORDS),
         ("verify", "compute the fingerprint again from every pixel"),
         ("show", "what it is, and where"),
     ):
         action = actions.add_parser(name, help=words, description=words)
         if name == "import":
             action.add_argument("path", metavar="PATH", type=Path, help="folder or archive")
+            action.add_argument(
+                "--image-size",
+                metavar="N",
+                help="resize to NxN pixels: the shorter side to N, then the middle is cut out; default: as they are, "
+                "all of one size and square",
+            )
         action.add_argument(
             "--data",
             metavar="FILE",
             type=Path,
-            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder",
+            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder, or NAME.npz there "
+            "for images imported from NAME that are not of CIFAR-10's size and classes",
         )
         action.set_defaults(action=name)
 
@@ -45,6 +62,7 @@ def add_options(command: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     path = options.data or images.default_path()
+    is_default = options.data is None and not os.environ.get(images.DATA_VARIABLE)
     if options.action == "import" and same_file(options.path, path):
         raise DataError(f"--data {path}: is what is to be imported; name another file")
     if path.suffix != ".npz":
@@ -57,8 +75,18 @@ def run(options: argparse.Namespace) -> int:
         found = download_images()
         images.save_image_set(found, path)
     elif options.action == "import":
-        found = images.import_images(options.path, report=lambda num: say_progress(f"importing: {num:,} images"))
+        image_size = None
+        if options.image_size is not None:
+            (image_size, *others) = parse_image_sizes("--image-size", options.image_size)
+            if others:
+                raise InvalidChoiceError(f"--image-size: {options.image_size!r} is more than one size; give one")
+        found = images.import_images(
+            options.path, image_size=image_size, report=lambda num: say_progress(f"importing: {num:,} images")
+        )
         say_progress("")
+        if is_default and not is_of_cifar10(found.image_size, found.num_classes):
+            path = images.own_path(options.path)  # the default is where trainings look for CIFAR-10
+            is_default = False
         images.save_image_set(found, path)
     else:
         found = images.load_image_set(path)
@@ -66,17 +94,20 @@ def run(options: argparse.Namespace) -> int:
             images.verify_image_set(found, path)
     lines = [
         str(path),
-        f"  {found.name}, {found.source}; {_kind(is_canonical=found.is_canonical)}",
+        f"  {found.name}, {found.source}; {_kind(found)}",
         *(f"  {line}" for line in images.class_counts_in_words(found)),
         f"  fingerprint {found.fingerprint}" + (", verified" if options.action == "verify" else ""),
+        f"train on it: pytest -m full_training{'' if is_default else f' --perf-data={shlex.quote(str(path))}'}",
     ]
     write("\n".join(lines) + "\n", None)
     return 0
 
 
-def _kind(*, is_canonical: bool) -> str:
-    if is_canonical:
+def _kind(found: images.ImageSet) -> str:
+    if found.is_canonical:
         return "CIFAR-10 itself"
+    if not is_of_cifar10(found.image_size, found.num_classes):
+        return "other images than CIFAR-10's: the thesis's accuracies are no targets for them"
     if canonical_fingerprint() is None:
         return (
             "not recognised as the original CIFAR-10: accuracy targets are not checked (`perfsuite data download` "

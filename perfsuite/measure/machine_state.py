@@ -22,6 +22,7 @@ from perfsuite.measure.nvml_library import NvmlUnavailableError
 from perfsuite.measure.readings import THROTTLE_REASONS
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
 from perfsuite.precisions import POLICIES
+from perfsuite.workloads.memory_budget import read_free_memory
 from perfsuite.workloads.precision import applied, require_support, verify
 from perfsuite.workloads.torchvision_import import import_torchvision
 
@@ -174,7 +175,7 @@ def read_condition(
         busy_ratio=busy_ratio,
         steal_ratio=steal_ratio,
         governors=read_governors(Path("/sys/devices/system/cpu")),
-        free_memory_bytes=read_free_memory(Path("/proc/meminfo")),
+        free_memory_bytes=read_free_memory(),
         results=str(results),
         results_error=results_error,
         free_disk_bytes=free_disk_bytes,
@@ -295,15 +296,6 @@ def read_governors(folder: Path) -> tuple[str, ...] | None:
         with contextlib.suppress(OSError):
             found.add(path.read_text(encoding="ascii").strip())
     return tuple(sorted(found)) or None
-
-
-def read_free_memory(path: Path) -> int | None:
-    """Return MemAvailable in bytes. Source: proc(5)."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in path.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
 
 
 def _shares(seconds: float) -> tuple[float | None, float | None]:

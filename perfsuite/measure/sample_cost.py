@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perfsuite.records.workload import IMAGE_SIZE, Workload
+from perfsuite.records.workload import IMAGE_SIZE, Workload, has_cifar_stem
 from perfsuite.workloads.model_spec import Cost
-from perfsuite.workloads.models import MODELS, STEM_STRIDE, has_cifar_stem
+from perfsuite.workloads.models import MODELS, STEM_STRIDE
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:

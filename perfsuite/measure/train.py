@@ -22,7 +22,12 @@ from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.measure.training_job import Job, identity_of, read_finished, training_folder, write_finished
 from perfsuite.measure.training_progress import Progress, read_progress
 from perfsuite.measure.training_result import training_findings, training_metrics
-from perfsuite.records.predictions import MAX_PREDICTIONS, pack_predictions
+from perfsuite.records.predictions import (
+    MAX_CONFUSION_CLASSES,
+    confusion_of,
+    max_predictions,
+    pack_predictions,
+)
 from perfsuite.records.strict_json import to_strict_json
 from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.training_choices import training_choices
@@ -123,7 +128,8 @@ def train(
             instrument=instrument,
         )
         run.resume(warn)
-        check_model(policy, training.model, torch.zeros(2, 3, 32, 32, device=device))
+        size = job.workload.image_size
+        check_model(policy, training.model, torch.zeros(2, 3, size, size, device=device))
         watch = instrument.start()
         try:
             run.epochs(report, epoch_ended, lambda: instrument.read(watch))
@@ -312,6 +318,11 @@ class _Run:
             deterministic=job.deterministic,
             evaluation_batch=training.evaluation_batch,
         )
+        num_classes = job.workload.num_classes
+        is_small = num_classes <= MAX_CONFUSION_CLASSES
+        predictions = None
+        if len(split.test) <= max_predictions(num_classes):
+            predictions = pack_predictions(test.outcomes, num_classes)
         return TrainingRecord(
             workload=job.workload,
             recipe=job.recipe,
@@ -324,11 +335,12 @@ class _Run:
                 num_train=len(split.train),
                 num_validation=len(split.validation),
                 num_test=len(split.test),
+                classes=job.images.classes if is_small else (),
             ),
             metrics=metrics,
             absent=absent,
             history=tuple(progress.history),
-            confusion=test.confusion,
+            confusion=confusion_of(test.outcomes, num_classes) if is_small else (),
             test_accuracy=test.accuracy,
             weights_sha256=training.weights_sha256(),
             num_resumes=progress.num_resumes,
@@ -344,6 +356,6 @@ class _Run:
             process=process,
             environment=job.environment,
             reasons={choice.name: choice.reason for choice in choices},
-            test_predictions=pack_predictions(test.outcomes) if len(split.test) <= MAX_PREDICTIONS else None,
+            test_predictions=predictions,
             telemetry=telemetry,
         )

@@ -12,7 +12,7 @@ from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.given import given
 from perfsuite.plugin.outcomes import in_one_line, is_cell, is_own_test
 from perfsuite.plugin.selection import ON_REQUEST
-from perfsuite.plugin.session import Suite, hide_benchmark_table, suite
+from perfsuite.plugin.session import IMAGES, Suite, hide_benchmark_table, suite
 from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import IMAGE_SIZE, INFERENCE, NOT_COMPILED, NUM_CLASSES, Workload, compile_in_words
 
@@ -210,8 +210,9 @@ def _refuse_images_of_steps_alone(options: Options, cells: list[pytest.Item]) ->
         return
     if all(_is_of_trainings(cell) for cell in cells):
         raise pytest.UsageError(
-            f"--perf-image-size, --perf-classes: full trainings are of CIFAR-10, {IMAGE_SIZE}x{IMAGE_SIZE} pixels and "
-            f"{NUM_CLASSES} classes; leave the options out, or select -m step"
+            "--perf-image-size, --perf-classes: full trainings take size and classes of their images (--perf-data), "
+            "and the input pipeline is measured with those of CIFAR-10; leave the options out, or select -m step "
+            "(`perfsuite data import PATH --image-size N` makes images of another size)"
         )
 
 
@@ -296,6 +297,9 @@ def workload(  # noqa: PLR0913 - one for each part of the matrix
         raise pytest.UsageError(f"{request.node.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
     state = suite(request.config)
     num_classes = num_classes_of(request.node, state.options, model)
+    if phase == ON_REQUEST:
+        images = request.config.stash[IMAGES]
+        image_size, num_classes = images.image_size, images.num_classes
     return Workload(
         model=model,
         model_digest=_digest(request, model, image_size, num_classes),

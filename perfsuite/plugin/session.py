@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from perfsuite.measure.budget import Budget
     from perfsuite.measure.clock import DeviceClock
+    from perfsuite.workloads.images import ImageSet
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +70,9 @@ class Suite:
 
 
 _SUITE = pytest.StashKey[Suite]()
+
+IMAGES: pytest.StashKey[ImageSet] = pytest.StashKey()
+"""What full trainings are of, once the cells are collected."""
 
 
 def suite(config: pytest.Config) -> Suite:

@@ -16,7 +16,7 @@ from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_lin
 from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.results import environment
 from perfsuite.plugin.selection import ON_REQUEST
-from perfsuite.plugin.session import has_cells, suite
+from perfsuite.plugin.session import IMAGES, has_cells, suite
 from perfsuite.recipes import missed_target, recipe_for
 from perfsuite.records.schema import KEY
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from perfsuite.records.training import EpochRecord, TrainingRecord
     from perfsuite.records.workload import Workload
     from perfsuite.workloads.images import ImageSet
-
-_IMAGES = pytest.StashKey["ImageSet"]()
 
 
 def is_training(item: pytest.Item) -> bool:
@@ -47,7 +45,7 @@ def pytest_collection_finish(session: pytest.Session) -> Generator[None, object,
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     result = yield
     try:
-        config.stash[_IMAGES] = _images(config)
+        config.stash[IMAGES] = _images(config)
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
     return result
@@ -163,9 +161,11 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
     clock = request.node.stash[ACTIVE_CLOCK]
     job = Job(
         workload=workload,
-        recipe=recipe_for(state.options.recipe, workload.model, workload.precision),
+        recipe=recipe_for(
+            state.options.recipe, workload.model, workload.precision, is_of_cifar10=workload.is_of_cifar10
+        ),
         seed=seed,
-        images=config.stash[_IMAGES],
+        images=config.stash[IMAGES],
         folder=run_folder(config),
         environment=environment(config),
         deterministic=state.options.deterministic,
@@ -198,7 +198,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
     with guard(benchmark, workload.label, device=state.device, clock=state.clock):
         benchmark.pedantic(body, rounds=1, iterations=1)
     (record,) = found
-    missed = missed_target(record.recipe, test_accuracy=record.test_accuracy, is_canonical=record.data.is_canonical)
+    missed = missed_target(record.recipe, test_accuracy=record.test_accuracy, is_of_data=record.is_target_of_its_data)
     if missed is not None:
         record = dataclasses.replace(record, findings=(*record.findings, missed))
     if not benchmark.disabled:

@@ -16,8 +16,9 @@ MAX_NUMBER = 2**63
 """What a 64-bit integer holds, and more bytes, seconds or steps than anything here will ever have."""
 
 
-MAX_TEXT_CHARACTERS = 20_000
-"""Of a name or another text in a file: several times the longest kernel name, and quickly handled a thousand times."""
+MAX_TEXT_CHARACTERS = 40_000
+"""Of a name or another text in a file: what the predictions of 15,000 images take, many times the longest kernel name,
+and quickly handled a thousand times."""
 
 
 def check_length(text: str, where: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from perfsuite.errors import RecordError
 from perfsuite.records.environment import Environment, Process  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.predictions import (
+    MAX_CONFUSION_CLASSES,
     DiscordantCounts,
     confusion_of,
     count_discordant,
@@ -18,12 +19,12 @@ from perfsuite.records.proof import ProofReading  # noqa: TC001 - read at run ti
 from perfsuite.records.schema import SCHEMA_VERSION, check_metrics
 from perfsuite.records.strict_json import to_strict_json
 from perfsuite.records.telemetry import Telemetry  # noqa: TC001 - strict_json reads the types of fields at run time
-from perfsuite.records.workload import NUM_CLASSES, Recipe, Workload
+from perfsuite.records.workload import CIFAR10_CLASSES, NUM_CLASSES, Recipe, Workload
 
 PEAK_WITHOUT_EVALUATION = 4
 """Schema version from which on a training's peak memory is that of its steps alone."""
 
-NO_PREDICTIONS = "a record of before schema version 4, or of more than 15,000 test images, keeps no test predictions"
+NO_PREDICTIONS = "a record of before schema version 4, or of too many test images, keeps no test predictions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class DataIdentity:
         num_train: Images trained on.
         num_validation: Images validated on.
         num_test: Images tested on.
+        classes: Names of the classes in the order of their labels; empty in records of before schema version 9, which
+            are of CIFAR-10's, and of more classes than `predictions.MAX_CONFUSION_CLASSES`.
     """
 
     name: str
@@ -47,6 +50,7 @@ class DataIdentity:
     num_train: int
     num_validation: int
     num_test: int
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,8 @@ class TrainingRecord:
         metrics: Values by registered metric key; None where one is absent.
         absent: The reason for every metric that is None.
         history: Its epochs.
-        confusion: Test images of each class (rows) by the class they were predicted as (columns) [10, 10].
+        confusion: Test images of each class (rows) by the class they were predicted as (columns) [K, K]; empty of
+            more classes than `predictions.MAX_CONFUSION_CLASSES`.
         test_accuracy: Correct test images, as a ratio.
         weights_sha256: Digest of the final weights: sorted names, dtypes, shapes, bytes.
         num_resumes: How often it was interrupted and resumed.
@@ -102,7 +107,7 @@ class TrainingRecord:
         reasons: Why each of the settings that the thesis leaves open is as it is; empty in records of before schema
             version 4.
         test_predictions: What was predicted for each test image, in the order of the split, as `predictions` packs it;
-            None in records of before schema version 4, and of more than `predictions.MAX_PREDICTIONS` test images.
+            None in records of before schema version 4, and of more test images than `predictions.max_predictions`.
         telemetry: What the GPU did in the epochs of the process that finished it; None in records of before schema
             version 5.
     """
@@ -143,12 +148,36 @@ class TrainingRecord:
         time_s = self.metrics.get("training_time_s")
         if time_s is None or time_s <= 0:
             raise RecordError(f"metric 'training_time_s' is {time_s!r}; a time in seconds above 0 is needed")
-        if len(self.confusion) != NUM_CLASSES or any(len(row) != NUM_CLASSES for row in self.confusion):
-            raise RecordError("the confusion matrix is not 10x10")
+        self._check_predictions()
+
+    def _check_predictions(self) -> None:
+        num_classes = self.workload.num_classes
+        num_rows = num_classes if num_classes <= MAX_CONFUSION_CLASSES else 0
+        if len(self.confusion) != num_rows or any(len(row) != num_rows for row in self.confusion):
+            raise RecordError(f"the confusion matrix is not {num_rows}x{num_rows}")
+        if len(self.data.classes) not in {0, num_rows}:
+            raise RecordError(f"data.classes names {len(self.data.classes)} classes; {num_rows} are needed")
         if self.test_predictions is not None:
-            outcomes = unpack_predictions(self.test_predictions, self.data.num_test)
-            if confusion_of(outcomes) != self.confusion:
+            outcomes = unpack_predictions(self.test_predictions, self.data.num_test, num_classes)
+            if num_rows and confusion_of(outcomes, num_classes) != self.confusion:
                 raise RecordError("test_predictions do not add up to the confusion matrix")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the rows and columns of the confusion matrix."""
+        num_classes = len(self.confusion)
+        if self.data.classes:
+            return self.data.classes
+        return CIFAR10_CLASSES if num_classes == NUM_CLASSES else tuple(map(str, range(num_classes)))
+
+    @property
+    def is_target_of_its_data(self) -> bool:
+        """Whether the recipe's target is one for these images.
+
+        It is for CIFAR-10 itself, and for images of another form, for which only a user's own recipe has a target; it
+        is not for a copy of CIFAR-10 with other pixels.
+        """
+        return self.data.is_canonical or not self.workload.is_of_cifar10
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `extra_info["perfsuite"]`.
@@ -175,8 +204,8 @@ def discordant_counts(baseline: TrainingRecord, candidate: TrainingRecord) -> Di
     for record in (baseline, candidate):
         if record.test_predictions is None:
             raise RecordError(f"{record.workload.label} seed {record.seed}: {NO_PREDICTIONS}")
-        outcomes.append(unpack_predictions(record.test_predictions, record.data.num_test))
-    return count_discordant(outcomes[0], outcomes[1])
+        outcomes.append(unpack_predictions(record.test_predictions, record.data.num_test, record.workload.num_classes))
+    return count_discordant(outcomes[0], outcomes[1], baseline.workload.num_classes)
 
 
 def with_cudnn_benchmark(fields: dict[str, Any]) -> dict[str, Any]:

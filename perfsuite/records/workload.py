@@ -27,6 +27,19 @@ section 3.1."""
 NUM_CLASSES = 10
 """K of CIFAR-10. The same source."""
 
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""Label 0 to 9 of CIFAR-10. The same source."""
+
+
+MIN_STRIDED_STEM_SIZE = 64
+"""From this size of an image on, in pixels, a ResNet has torchvision's own stem (7x7, stride 2, max-pool), which is
+made for 224: it leaves 16x16 of 64 pixels, half of what the CIFAR form keeps of its 32, and 1/16 of the work."""
+
+
+def has_cifar_stem(image_size: int) -> bool:
+    """Whether a ResNet for images of so many pixels has the stem of the CIFAR form."""
+    return image_size < MIN_STRIDED_STEM_SIZE
+
 
 def is_of_cifar10(image_size: int, num_classes: int) -> bool:
     """Whether images and classes are as those of CIFAR-10."""

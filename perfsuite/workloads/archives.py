@@ -10,6 +10,7 @@ import bz2
 import contextlib
 import io
 import lzma
+import os
 import stat
 import sys
 import tarfile
@@ -40,8 +41,12 @@ ZIP_MEMBER_BYTES = 1024
 MAX_XZ_BYTES = 256 * 1024**2
 """Of memory to unpack .xz; the highest level of compression takes 65 MiB."""
 
-MAX_UNPACKED_BYTES = 2 * 1024**3
-"""Of all members of an archive together: what a bomb would exceed."""
+MIN_UNPACKED_BYTES = 2 * 1024**3
+"""What all members of an archive may always take together."""
+
+MAX_EXPANSION = 20
+"""How many times its own size an archive beyond that may unpack to. Images are compressed already, those of CIFAR's own
+archives shrink by a tenth; small ones that fill blocks of tar shrink to a third; a bomb unpacks to a thousand times."""
 
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """The compressions of zip members whose unpacking takes no more memory than is asked for."""
@@ -83,20 +88,37 @@ def members(path: Path, budget: MemoryBudget) -> Iterator[Member]:
     with errors_named(path, DAMAGED), open_ordinary(path) as stream:
         if zipfile.is_zipfile(stream):
             with open_zip(stream, budget) as archive:
-                yield from _zip_members(archive)
+                yield from _zip_members(archive, _size_of(stream))
         elif _is_tar(stream):
-            yield from _tar_members(_unpacked(stream))
+            yield from _tar_members(_unpacked(stream), _size_of(stream))
         else:
             raise DataError(f"{path}: {NO_ARCHIVE}")
+
+
+def _size_of(stream: BinaryIO) -> int:
+    return os.fstat(stream.fileno()).st_size
 
 
 DAMAGED = "an archive that is damaged or not supported"
 NO_ARCHIVE = "neither a folder nor an archive; .zip, .tar, .tar.gz and .tar.xz are read"
 
 
-def _check_unpacked(num_bytes: int) -> None:
-    if num_bytes > MAX_UNPACKED_BYTES:
-        raise ValueError(f"more than {MAX_UNPACKED_BYTES // 1024**3} GiB unpacked, which no mirror of CIFAR-10 has")
+def check_unpacked(num_bytes: int, archive_bytes: int, *, always_bytes: int) -> None:
+    """Refuse a bomb.
+
+    Args:
+        num_bytes: What members unpack to.
+        archive_bytes: What they take as they are.
+        always_bytes: What they may always unpack to.
+
+    Raises:
+        ValueError: They unpack to more than that, and to more than `MAX_EXPANSION` times what they take.
+    """
+    if num_bytes > max(always_bytes, MAX_EXPANSION * archive_bytes):
+        raise ValueError(
+            f"it unpacks to more than {always_bytes / 1024**3:.1f} GiB and {MAX_EXPANSION} times its size, which no "
+            "images do"
+        )
 
 
 @contextlib.contextmanager
@@ -144,8 +166,9 @@ def open_zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes
     return archive.open(info)
 
 
-def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
-    _check_unpacked(sum(info.file_size for info in archive.infolist()))
+def _zip_members(archive: zipfile.ZipFile, archive_bytes: int) -> Iterator[Member]:
+    num_bytes = sum(info.file_size for info in archive.infolist())
+    check_unpacked(num_bytes, archive_bytes, always_bytes=MIN_UNPACKED_BYTES)
     for info in archive.infolist():
         mode = stat.S_IFMT(info.external_attr >> 16)
         is_file = mode in {0, stat.S_IFREG}  # 0: written where files have no mode
@@ -178,7 +201,7 @@ def _kind(*, is_folder: bool, is_file: bool) -> str:
     return "file" if is_file else "other"
 
 
-def _tar_members(stream: IO[bytes] | io.BufferedReader) -> Iterator[Member]:
+def _tar_members(stream: IO[bytes] | io.BufferedReader, archive_bytes: int) -> Iterator[Member]:
     num_bytes = 0
     forward = _Forward(stream)
     forward.left_bytes = MAX_TAR_HEADER_BYTES
@@ -191,7 +214,7 @@ def _tar_members(stream: IO[bytes] | io.BufferedReader) -> Iterator[Member]:
                     raise ValueError("cut off, or damaged between two members")
                 return
             num_bytes += max(info.size, 0)
-            _check_unpacked(num_bytes)
+            check_unpacked(num_bytes, archive_bytes, always_bytes=MIN_UNPACKED_BYTES)
             archive.members = []  # type: ignore[attr-defined]  # else all of them are kept
             archive.pax_headers = {}
             forward.left_bytes = sys.maxsize

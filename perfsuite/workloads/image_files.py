@@ -1,4 +1,4 @@
-"""Mirrors of CIFAR-10 as class folders: a folder, a zip or a tar archive. All of it untrusted, nothing is unpacked."""
+"""Data sets as files: a folder, a zip or a tar archive. All of it untrusted, nothing is unpacked to the disk."""
 
 from __future__ import annotations
 
@@ -12,81 +12,139 @@ from typing import IO, TYPE_CHECKING
 
 from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError
+from perfsuite.formatting import plural, printable
+from perfsuite.records.workload import CIFAR10_CLASSES
 from perfsuite.workloads.archives import DAMAGED, NO_ARCHIVE, errors_named, is_archive, members
 from perfsuite.workloads.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
+    from collections.abc import Callable, Iterable, Iterator
 
 SPLITS = ("train", "test")
-MAX_FILE_BYTES = 256 * 1024
-"""Of one image of 32x32 pixels: eighty times what it takes uncompressed."""
+VALIDATION = "validation"
+"""What a folder `val`, `valid` or `validation` is called: it is tested on where there is no `test`."""
 
-IMAGE_BYTES = 2 * 3 * 32 * 32 + 512
-"""Of memory for one image: its pixels, once more while they are ordered, its name, label and digest."""
+FOLDERS = {"train": "train", "test": "test", "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION}
+"""Part of a data set by the name of its folder."""
+
+FORM = "{train,test}/<class>/*.png or .jpg, or {train,val}/<class>/*"
+"""Of class folders, for messages."""
 
 MAX_NAME = 4096
+MAX_CLASS_NAME = 100
+MAX_CLASSES = 65_536
 
 ENDINGS = (".png", ".jpg", ".jpeg")
-DEEPEST = 4
-"""`mirror/train/cat/0001.jpg` has as many parts."""
+DEEPEST = 5
+"""`cifar100/train/fish/shark/0001.png`, with superclasses, has as many parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
-    """One file of a mirror.
+    """One file of a data set as class folders.
 
     Attributes:
-        split: `train` or `test`.
-        label: 0 to 9.
-        name: Its place in the mirror.
+        split: `train`, `test` or `validation`.
+        class_name: The name of its folder.
+        name: Its place in the data set.
         content: Its bytes.
     """
 
     split: str
-    label: int
+    class_name: str
     name: str
     content: bytes
 
 
-def image_files(path: Path) -> Iterator[ImageFile]:
-    """Read the images of a mirror one after the other: `{train,test}/<class>/*`, also one folder deeper.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one file of a data set may take.
+
+    Attributes:
+        max_file_bytes: Of the file.
+        kept_bytes: Of memory that is kept of it.
+    """
+
+    max_file_bytes: int
+    kept_bytes: int
+
+
+def image_files(path: Path, limits: Limits) -> Iterator[ImageFile]:
+    """Read the images of class folders one after the other: `{train,test,val}/<class>/*`.
+
+    A folder may lie around them, as archives have it, and superclasses between: `cifar100/train/fish/shark/*`.
 
     Args:
         path: A folder, .zip, .tar, .tar.gz or .tar.xz.
+        limits: Of each.
 
     Raises:
         DataError: It cannot be read, leads out of itself, holds links, the same image twice or something of an unlikely
             size, or would take too much memory.
     """
-    limits = _Limits(path)
-    read = _in_folder if os.path.isdir(path) else _in_archive  # noqa: PTH112 - no error for a path that is too long
-    for file in read(path, limits):
-        limits.check_place(file)
-        yield file
+    places = _Places(path)
+    for name, content in files_in(path, limits, wanted=is_image):
+        spot = _spot(name)
+        if spot is not None:
+            places.check(name, spot)
+            yield ImageFile(split=spot.split, class_name=spot.class_name, name=name, content=content)
 
 
-def require_all_classes(path: Path, found: Iterable[tuple[str, int]]) -> None:
-    """Check that a mirror has images of every class in both parts.
+def files_in(path: Path, limits: Limits, *, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Yield the place and the content of files in a folder or an archive, one after the other.
 
     Args:
-        path: The mirror.
-        found: Split and label of each image.
+        path: A folder, .zip, .tar, .tar.gz or .tar.xz.
+        limits: Of each.
+        wanted: Whether a file is, by its place.
 
     Raises:
-        DataError: One has none.
+        DataError: As `image_files` does.
+    """
+    reader = _Reader(path, limits)
+    read = _in_folder if os.path.isdir(path) else _in_archive  # noqa: PTH112 - no error for a path that is too long
+    return read(path, reader, wanted)
+
+
+def is_image(place: str) -> bool:
+    """Whether a file is an image of a class, by its place."""
+    return _spot(place) is not None
+
+
+def class_labels(path: Path, found: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the classes in the order of their labels, and the label of each folder's name.
+
+    Those of CIFAR-10, by name or as 0 to 9, are labelled as there; numbers are ordered as numbers, other names as text.
+
+    Args:
+        path: The data set.
+        found: Part, `train` or `test`, and folder's name of each image.
+
+    Raises:
+        DataError: There are no images, a class lacks images in a part, or there are too few or too many classes.
     """
     there = set(found)
+    names = {name for _, name in there}
+    if not names:
+        raise DataError(f"{path}: no images in it; {FORM} is needed, or CIFAR's own binary files")
+    known = {name: _known_as(name) for name in names}
+    if set(known.values()) == set(CIFAR10_CLASSES):
+        labels = {name: CIFAR10_CLASSES.index(known[name]) for name in names}
+        classes: tuple[str, ...] = CIFAR10_CLASSES
+    else:
+        are_numbers = all(re.fullmatch(r"[0-9]{1,9}", name) for name in names)
+        classes = tuple(sorted(names, key=lambda name: (int(name) if are_numbers else 0, name)))
+        labels = {name: label for label, name in enumerate(classes)}
+    if not 2 <= len(classes) <= MAX_CLASSES:  # noqa: PLR2004 - fewer are no classification
+        raise DataError(f"{path}: images of {plural(len(classes), 'class')}; from 2 to {MAX_CLASSES:,} are allowed")
+    labels_there = {(split, labels[name]) for split, name in there}
     for split in SPLITS:
-        for label, name in enumerate(CLASSES):
-            if (split, label) not in there:
+        for label, name in enumerate(classes):
+            if (split, label) not in labels_there:
                 raise DataError(
-                    f"{path}: no images of class {name} in {split}; {{train,test}}/<class>/* is needed, the classes "
-                    f"named {', '.join(CLASSES)} or 0 to 9"
+                    f"{path}: no images of class {printable(name)} in {split}; {FORM} is needed, each class in both"
                 )
+    return classes, labels
 
 
 def check_data_path(path: Path) -> None:
@@ -96,17 +154,12 @@ def check_data_path(path: Path) -> None:
         DataError: There is no such thing, or it is something else.
     """
     if os.path.isdir(path):  # noqa: PTH112 - no error for a path that is too long
-        if not any(
-            next(path.glob(f"{above}{split}/{name}/"), None)
-            for above in ("", "*/")
-            for split in SPLITS
-            for name in CLASSES
-        ):
+        if not any(next(path.glob(pattern), None) for pattern in ("train/*", "*/train/*", "*.bin", "*/*.bin")):
             raise DataError(f"{path}: no class folders in it; train/airplane, test/truck and so on are needed")
     elif not os.path.exists(path):  # noqa: PTH110
         raise DataError(
             f"{path}: no such file or folder; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` "
-            "takes a mirror"
+            "takes class folders"
         )
     elif path.suffix == ".npz":
         with errors_named(path, "no data set of perfsuite"), open_ordinary(path) as stream:
@@ -116,21 +169,20 @@ def check_data_path(path: Path) -> None:
         raise DataError(f"{path}: {NO_ARCHIVE}")
 
 
-def _in_folder(root: Path, limits: _Limits) -> Iterator[ImageFile]:
+def _in_folder(root: Path, reader: _Reader, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     with errors_named(root, "cannot be read"):
         for folder, folders, names in os.walk(root, onerror=_raise):
             folders.sort()
             for name in sorted(names):
                 file = Path(folder) / name
                 place = file.relative_to(root).as_posix()
-                spot = _spot(place)
-                if spot is None:
+                if not wanted(place):
                     continue
                 if file.is_symlink():
                     raise DataError(f"{root}: {place} is a link; copy what it points to")
                 with _named(root, place), open_ordinary(file) as stream:
-                    content = limits.read(stream, place)
-                yield ImageFile(split=spot[0], label=spot[1], name=place, content=content)
+                    content = reader.read(stream, place)
+                yield place, content
 
 
 def _raise(error: OSError) -> None:
@@ -145,16 +197,15 @@ def _named(root: Path, place: str) -> Iterator[None]:
         raise DataError(f"{root}: {place}: cannot be read: {error.strerror}") from None
 
 
-def _in_archive(path: Path, limits: _Limits) -> Iterator[ImageFile]:
-    for member in members(path, limits.budget):
+def _in_archive(path: Path, reader: _Reader, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    for member in members(path, reader.budget):
         _check_name(path, member.name)
         if member.kind == "other":
             raise DataError(f"{path}: {member.name[:100]!r} is a link or a device; such archives are refused")
-        spot = _spot(member.name) if member.kind == "file" else None
-        if spot is not None:
+        if member.kind == "file" and wanted(member.name):
             with errors_named(path, f"{DAMAGED}, at {member.name[:100]!r}"), member.open() as stream:
-                content = limits.read(stream, member.name)
-            yield ImageFile(split=spot[0], label=spot[1], name=member.name, content=content)
+                content = reader.read(stream, member.name)
+            yield member.name, content
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -165,53 +216,81 @@ def _check_name(path: Path, name: str) -> None:
         raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing of it was read")
 
 
-def _spot(place: str) -> tuple[str, int] | None:
-    """Return split and label of a file by its place, or None for one that is no image of a class."""
-    parts = _parts(place)
-    if not place.lower().endswith(ENDINGS) or not 3 <= len(parts) <= DEEPEST:  # noqa: PLR2004 - split, class, file
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spot:
+    """What the place of an image says: the folders above its part, its part, its class, its own name."""
+
+    root: tuple[str, ...]
+    split: str
+    class_name: str
+    file_name: str
+
+
+def _spot(place: str) -> _Spot | None:
+    """Return what the place of a file says, or None for one that is no image of a class."""
+    parts = tuple(part for part in PurePosixPath(place).parts if part != ".")
+    if not place.lower().endswith(ENDINGS) or not 3 <= len(parts) <= DEEPEST:  # noqa: PLR2004 - part, class, file
         return None
-    split, name = parts[-3].lower(), parts[-2].lower()
-    if split not in SPLITS or parts[-1].startswith("."):
+    *above, class_name, file_name = parts
+    if class_name.startswith(".") or file_name.startswith("."):
         return None
-    if name in CLASSES:
-        return split, CLASSES.index(name)
-    return (split, int(name)) if re.fullmatch(r"[0-9]", name) else None
+    for depth in (1, 2):  # a class, or a superclass with its classes
+        split = FOLDERS.get(above[-depth].lower()) if len(above) >= depth else None
+        if split is not None:
+            return _Spot(root=tuple(above[:-depth]), split=split, class_name=class_name, file_name=file_name)
+    return None
 
 
-def _parts(place: str) -> tuple[str, ...]:
-    return tuple(part for part in PurePosixPath(place).parts if part != ".")
+def _known_as(class_name: str) -> str:
+    """Return the name that CIFAR-10 has for a class, or its own."""
+    if re.fullmatch(r"[0-9]", class_name):
+        return CIFAR10_CLASSES[int(class_name)]
+    return class_name.lower() if class_name.lower() in CIFAR10_CLASSES else class_name
 
 
-class _Limits:
-    """Counts what was read, and stops what no mirror of CIFAR-10 needs.
+class _Reader:
+    """Reads one file after the other within the limits.
 
     Attributes:
         budget: Memory that is taken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits) -> None:
         self.budget = MemoryBudget(path)
+        self._path, self._limits = path, limits
+
+    def read(self, stream: IO[bytes], name: str) -> bytes:
+        """Read one file within its limit."""
+        self.budget.take(self._limits.kept_bytes + len(name), name)
+        most = self._limits.max_file_bytes
+        content = stream.read(most + 1)
+        if len(content) > most:
+            raise DataError(f"{self._path}: {name[:100]!r} is larger than {most // 1024:,} KiB; no such image is")
+        return content
+
+
+class _Places:
+    """Where the images of a data set lie."""
+
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._root: tuple[str, ...] | None = None
         self._places: set[tuple[str, ...]] = set()
 
-    def read(self, stream: IO[bytes], name: str) -> bytes:
-        """Read one image within its limit."""
-        self.budget.take(IMAGE_BYTES + len(name), name)
-        content = stream.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise DataError(f"{self._path}: {name[:100]!r} is larger than 256 KiB; this is no image of 32x32 pixels")
-        return content
-
-    def check_place(self, file: ImageFile) -> None:
-        """Refuse an image that is there twice, by one name in an archive or in two mirrors in one folder."""
-        *root, _, _, name = _parts(file.name)
+    def check(self, place: str, spot: _Spot) -> None:
+        """Refuse a class that cannot be named, and an image that is there twice: by one name, or in two data sets."""
+        name = spot.class_name
+        if len(name) > MAX_CLASS_NAME or not name.isprintable():
+            raise DataError(
+                f"{self._path}: a class is named {name[:100]!r}; at most {MAX_CLASS_NAME} printable characters "
+                "are allowed, rename its folder"
+            )
         if self._root is None:
-            self._root = tuple(root)
-        if tuple(root) != self._root:
-            places = " and ".join(repr("/".join((*parts, file.split))[:100]) for parts in (self._root, root))
-            raise DataError(f"{self._path}: images in {places}; one mirror is read, name it or leave out the other")
-        place = (file.split, str(file.label), name)
-        if place in self._places:
-            raise DataError(f"{self._path}: {file.name[:100]!r} is there twice; each image must be there once")
-        self._places.add(place)
+            self._root = spot.root
+        if spot.root != self._root:
+            places = " and ".join(repr("/".join((*root, spot.split))[:100]) for root in (self._root, spot.root))
+            raise DataError(f"{self._path}: images in {places}; one data set is read, name it or leave out the other")
+        key = (spot.split, _known_as(name), spot.file_name)
+        if key in self._places:
+            raise DataError(f"{self._path}: {place[:100]!r} is there twice; each image must be there once")
+        self._places.add(key)

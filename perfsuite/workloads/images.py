@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError
-from perfsuite.formatting import first_line
+from perfsuite.formatting import first_line, plural
+from perfsuite.parsing import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+from perfsuite.records.workload import CIFAR10_CLASSES, IMAGE_SIZE, is_of_cifar10
 from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
-from perfsuite.workloads.decoding import IMAGE_SIZE, decode_images
-from perfsuite.workloads.image_files import CLASSES, SPLITS, image_files, require_all_classes
-from perfsuite.workloads.npz import read_byte_arrays
+from perfsuite.workloads.cifar_binary import LIMITS as CIFAR_LIMITS
+from perfsuite.workloads.cifar_binary import is_cifar_binary, read_cifar_binary
+from perfsuite.workloads.decoding import HOW_TO_RESIZE, Images, Labels, TargetSize, decode_images, size_of_image
+from perfsuite.workloads.image_files import (
+    FORM,
+    MAX_CLASSES,
+    SPLITS,
+    VALIDATION,
+    Limits,
+    class_labels,
+    files_in,
+    image_files,
+    is_image,
+)
+from perfsuite.workloads.npz import read_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from perfsuite.workloads.decoding import Images
-
-FORMAT = "perfsuite-images-1"
+FORMAT = "perfsuite-images-2"
 """Of the cache file, an npz archive without pickled objects."""
+
+FORMAT_OF_CIFAR10 = "perfsuite-images-1"
+"""Of files of before there were other data sets than of CIFAR-10's form, which they do not say."""
+
+MAX_RESIZED_FILE_BYTES = 32 * 1024**2
+"""Of one image that is resized: a camera's."""
+
+FILE_BYTES_PER_PIXEL = 256
+"""Of an image that is not resized, at most: eighty times what it takes uncompressed, for what else is in its file."""
+
+MAX_COUNTED_CLASSES = 20
+"""More are not counted one by one in what is said of a data set."""
 
 DATA_VARIABLE = "PERFSUITE_DATA"
 """Environment variable that names the data set, where `--perf-data` does not."""
@@ -40,10 +64,11 @@ class ImageSet:
     """Labelled images, in an order that depends on nothing but themselves.
 
     Attributes:
-        train_images: [N, 3, 32, 32] uint8.
-        train_labels: [N] uint8, 0 to 9.
-        test_images: [N, 3, 32, 32] uint8.
-        test_labels: [N] uint8.
+        train_images: [N, 3, H, W] uint8, H and W the same.
+        train_labels: [N] uint8, or uint16 where there are more than 256 classes.
+        test_images: [N, 3, H, W] uint8.
+        test_labels: [N] as those to train on.
+        classes: Their names in the order of the labels.
         fingerprint: SHA-256 over all pixels and labels, whatever the order of the files was.
         is_canonical: Whether its pixels are those of the original CIFAR-10: it was downloaded and checked against the
             published MD5 sum, or it has the fingerprint that such a download had on this machine.
@@ -51,9 +76,10 @@ class ImageSet:
     """
 
     train_images: Images
-    train_labels: Images
+    train_labels: Labels
     test_images: Images
-    test_labels: Images
+    test_labels: Labels
+    classes: tuple[str, ...]
     fingerprint: str
     is_canonical: bool
     source: str
@@ -63,37 +89,58 @@ class ImageSet:
         """What people call it: `CIFAR-10`, or `images 1a2b3c4d` by its fingerprint."""
         return "CIFAR-10" if self.is_canonical else f"images {self.fingerprint[:8]}"
 
+    @property
+    def image_size(self) -> int:
+        """H and W in pixels."""
+        return int(self.train_images.shape[-1])
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
 
 def make_image_set(
-    parts: Mapping[str, tuple[Images, Images]], *, is_canonical: bool = False, source: str = ""
+    parts: Mapping[str, tuple[Images, Labels]],
+    *,
+    classes: tuple[str, ...] = CIFAR10_CLASSES,
+    is_canonical: bool = False,
+    source: str = "",
 ) -> ImageSet:
     """Order images by their digests and take the fingerprint.
 
     The same images give the same set, the same order and so the same split, in whatever order or format they came.
 
     Args:
-        parts: Images [N, 3, 32, 32] and labels [N] by split, `train` and `test`.
+        parts: Images [N, 3, H, W] uint8 and labels [N] by split, `train` and `test`.
+        classes: The names of the labels, from 0 on.
         is_canonical: Whether these are known to be the original CIFAR-10; else their fingerprint decides.
         source: Where they came from, in words.
 
     Raises:
-        DataError: Shapes, types or labels that are none of CIFAR-10's form.
+        DataError: Shapes or types that are none of images, or labels of no class.
     """
-    ordered: dict[str, tuple[Images, Images]] = {}
+    label_type = _label_type(classes)
+    ordered: dict[str, tuple[Images, Labels]] = {}
     whole = hashlib.sha256()
+    size = parts["train"][0].shape[-1]
     for split in SPLITS:
         images, labels = parts[split]
-        if images.dtype != np.uint8 or images.shape[1:] != (3, IMAGE_SIZE, IMAGE_SIZE) or len(images) != len(labels):
-            raise DataError(f"{split} images are {images.dtype} {images.shape}; uint8 [N, 3, 32, 32] are needed")
-        if not len(images) or labels.max(initial=0) >= len(CLASSES):
-            raise DataError(f"{split}: {len(images)} images, labels up to {labels.max(initial=0)}; 0 to 9 are needed")
+        if images.dtype != np.uint8 or images.shape[1:] != (3, size, size) or len(images) != len(labels):
+            raise DataError(f"{split} images are {images.dtype} {images.shape}; uint8 [N, 3, H, W] are needed, H = W")
+        if not len(images) or labels.max(initial=0) >= len(classes):
+            raise DataError(
+                f"{split}: {len(images)} images, labels up to {labels.max(initial=0)}; 0 to {len(classes) - 1} are "
+                "needed"
+            )
         pixels = np.ascontiguousarray(images)
+        small_labels = labels.astype(label_type)
         digests = [
-            hashlib.sha256(bytes([label]) + pixels[index].tobytes()).digest()
-            for index, label in enumerate(labels.astype(np.uint8).tolist())
+            hashlib.sha256(label.tobytes() + pixels[index].tobytes()).digest()
+            for index, label in enumerate(small_labels)
         ]
         order = sorted(range(len(digests)), key=digests.__getitem__)
-        ordered[split] = (pixels[order], labels[order].astype(np.uint8))
+        ordered[split] = (pixels[order], small_labels[order])
         whole.update(f"{split} {len(digests)} ".encode())
         for index in order:
             whole.update(digests[index])
@@ -103,63 +150,133 @@ def make_image_set(
         train_labels=ordered["train"][1],
         test_images=ordered["test"][0],
         test_labels=ordered["test"][1],
+        classes=classes,
         fingerprint=fingerprint,
         is_canonical=is_canonical or fingerprint == canonical_fingerprint(),
         source=source,
     )
 
 
+def _label_type(classes: Sequence[str]) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if len(classes) <= 256 else "<u2")  # noqa: PLR2004 - values of a byte
+
+
 def random_images(num: int, seed: int = 0) -> ImageSet:
-    """Return random images and labels: for measuring speed, there is nothing to learn in them."""
+    """Return random images and labels of CIFAR-10's form: for measuring speed, there is nothing to learn in them."""
     generator = np.random.default_rng(seed)
     parts = {}
     for split, size in (("train", num), ("test", 10)):
         pixels = generator.integers(0, 256, (size, 3, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-        parts[split] = (pixels, generator.integers(0, len(CLASSES), size).astype(np.uint8))
+        parts[split] = (pixels, generator.integers(0, len(CIFAR10_CLASSES), size).astype(np.uint8))
     return make_image_set(parts, source="random")
 
 
-def import_images(path: Path, *, report: Callable[[int], None] = lambda _num: None) -> ImageSet:
-    """Read and decode a mirror of CIFAR-10 as class folders.
+def import_images(
+    path: Path, *, image_size: int | None = None, report: Callable[[int], None] = lambda _num: None
+) -> ImageSet:
+    """Read and decode a data set: class folders, or the binary version of CIFAR-10 or CIFAR-100.
 
     Args:
         path: A folder, .zip, .tar, .tar.gz or .tar.xz.
+        image_size: H and W in pixels to which images are resized (see `decode_images`); None to take them as they are,
+            all of one size.
         report: Told how many images are done.
 
     Raises:
         DataError: It is none, or an image in it is damaged.
     """
+    first = _first_file(path)
+    source = f"imported from {path.name}"
+    if first is not None and is_cifar_binary(first[0]):
+        if image_size not in {None, IMAGE_SIZE}:
+            raise DataError(
+                f"{path}: --image-size {image_size}: CIFAR's binary version has {IMAGE_SIZE}x{IMAGE_SIZE} pixels; "
+                "leave the option out"
+            )
+        parts, classes = read_cifar_binary(path)
+        return make_image_set(parts, classes=classes, source=source)
+    target = _target_size(path, first, image_size)
+    parts, classes = _read_class_folders(path, target, report)
+    if VALIDATION in parts and "test" in parts:
+        source += f"; its {plural(len(parts[VALIDATION][1]), 'validation image')} left out"
+    elif VALIDATION in parts:
+        parts["test"] = parts[VALIDATION]
+        source += ", tested on its validation images"
+    if target.is_resized:
+        source += f", resized to {target.size}x{target.size}"
+    return make_image_set(parts, classes=classes, source=source)
+
+
+def _first_file(path: Path) -> tuple[str, bytes] | None:
+    """Return place and content of the first file that is an image of a class, or of CIFAR's binary version."""
+    limits = Limits(max_file_bytes=CIFAR_LIMITS.max_file_bytes, kept_bytes=0)
+    files = files_in(path, limits, wanted=lambda place: is_image(place) or is_cifar_binary(place))
+    return next(files, None)
+
+
+def _target_size(path: Path, first: tuple[str, bytes] | None, image_size: int | None) -> TargetSize:
+    """Return the size of the images: what the user asks for, else that of the first of them."""
+    if image_size is not None:
+        return TargetSize(size=image_size, is_resized=True)
+    if first is None:
+        raise DataError(f"{path}: no images in it; {FORM} is needed, or CIFAR's own binary files")
+    name, content = first
+    try:
+        width, height = size_of_image(f"{path}: {name}", content)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    if width != height or not MIN_IMAGE_SIZE <= width <= MAX_IMAGE_SIZE:
+        raise DataError(
+            f"{path}: {name[:100]}: {width}x{height} pixels; as they are, images must be square, from {MIN_IMAGE_SIZE} "
+            f"to {MAX_IMAGE_SIZE} pixels; {HOW_TO_RESIZE}"
+        )
+    return TargetSize(size=width)
+
+
+def _read_class_folders(
+    path: Path, target: TargetSize, report: Callable[[int], None]
+) -> tuple[dict[str, tuple[Images, Labels]], tuple[str, ...]]:
+    """Return images and labels by part, and the names of the classes."""
     splits: list[str] = []
-    labels: list[int] = []
+    names: list[str] = []
+    max_file_bytes = MAX_RESIZED_FILE_BYTES if target.is_resized else FILE_BYTES_PER_PIXEL * target.size**2
+    # Its pixels, once more while they are ordered, its name, label and digest.
+    limits = Limits(max_file_bytes=max_file_bytes, kept_bytes=2 * 3 * target.size**2 + 512)
 
     def contents() -> Iterator[tuple[str, bytes]]:
-        for file in image_files(path):
+        for file in image_files(path, limits):
             splits.append(file.split)
-            labels.append(file.label)
+            names.append(file.class_name)
             yield f"{path}: {file.name}", file.content
 
     try:
-        images = decode_images(contents(), report=report)
+        images = decode_images(contents(), target, report=report)
     except ValueError as error:
         raise DataError(str(error)) from None
-    require_all_classes(path, zip(splits, labels, strict=True))
+    tested = "test" if "test" in splits else VALIDATION
+    used = [(split, name) for split, name in zip(splits, names, strict=True) if split in {"train", tested}]
+    classes, labels_by_name = class_labels(path, ((split.replace(tested, "test"), name) for split, name in used))
     parts = {}
-    for split in SPLITS:
+    for split in dict.fromkeys(splits):
         rows = np.array([index for index, name in enumerate(splits) if name == split])
-        parts[split] = (images[rows], np.array(labels, np.uint8)[rows])
-    del images  # before they are copied once more
-    return make_image_set(parts, source=f"imported from {path.name}")
+        labels = np.array([labels_by_name.get(names[index], 0) for index in rows.tolist()], np.int64)
+        parts[split] = (images[rows], labels)
+    return parts, classes
 
 
 def class_counts_in_words(images: ImageSet) -> list[str]:
-    """Return a line for each part: how many images it has of each class."""
+    """Return a line on the form of the images, and one for each part: how many it has of each class."""
     lines = []
+    if not is_of_cifar10(images.image_size, images.num_classes):
+        lines.append(f"{images.num_classes} classes, {images.image_size}x{images.image_size} pixels")
     for part, labels in (("training", images.train_labels), ("test", images.test_labels)):
-        counts = np.bincount(labels, minlength=len(CLASSES)).tolist()
+        counts = np.bincount(labels, minlength=images.num_classes).tolist()
         if len(set(counts)) == 1:
             lines.append(f"{len(labels):,} {part} images, {counts[0]:,} of each class")
+        elif len(counts) > MAX_COUNTED_CLASSES:
+            lines.append(f"{len(labels):,} {part} images, {min(counts):,} to {max(counts):,} of each class")
         else:
-            each = ", ".join(f"{name} {count:,}" for name, count in zip(CLASSES, counts, strict=True))
+            each = ", ".join(f"{name} {count:,}" for name, count in zip(images.classes, counts, strict=True))
             lines.append(f"{len(labels):,} {part} images, not the same number of each class: {each}")
     return lines
 
@@ -172,6 +289,12 @@ def default_path() -> Path:
     return cache_folder() / "cifar10.npz"
 
 
+def own_path(source: Path) -> Path:
+    """Return where a data set is kept that is none of CIFAR-10's form: by its name beside the default one."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", source.name.partition(".")[0]) or "images"
+    return cache_folder() / f"{name}.npz"
+
+
 def save_image_set(images: ImageSet, path: Path) -> None:
     """Write the cache file in one step.
 
@@ -180,22 +303,25 @@ def save_image_set(images: ImageSet, path: Path) -> None:
     """
     meta = {
         "format": FORMAT,
+        "classes": images.classes,
         "fingerprint": images.fingerprint,
         "is_canonical": images.is_canonical,
         "source": images.source,
     }
-    stream = io.BytesIO()
-    np.savez(
-        stream,
-        train_images=images.train_images,
-        train_labels=images.train_labels,
-        test_images=images.test_images,
-        test_labels=images.test_labels,
-        meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
-    )
+
+    def write(stream: IO[bytes]) -> None:
+        np.savez(
+            stream,
+            train_images=images.train_images,
+            train_labels=images.train_labels,
+            test_images=images.test_images,
+            test_labels=images.test_labels,
+            meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
+        )
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, stream.getbuffer())
+        write_atomically(path, write)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -209,16 +335,18 @@ def load_image_set(path: Path) -> ImageSet:
         DataError: It is missing, damaged, or something else.
     """
     canonical = canonical_fingerprint()
-    arrays = read_byte_arrays(path, ("train_images", "train_labels", "test_images", "test_labels", "meta"))
+    arrays = read_arrays(path, ("train_images", "train_labels", "test_images", "test_labels", "meta"))
     try:
         meta: Any = json.loads(arrays["meta"].tobytes())
-        if meta["format"] != FORMAT:
+        if meta["format"] not in {FORMAT, FORMAT_OF_CIFAR10}:
             raise DataError(f"{path}: of format {str(meta['format'])[:40]!r}; {FORMAT} is needed")
+        classes = CIFAR10_CLASSES if meta["format"] == FORMAT_OF_CIFAR10 else _class_names(meta["classes"])
         images = ImageSet(
             train_images=arrays["train_images"],
             train_labels=arrays["train_labels"],
             test_images=arrays["test_images"],
             test_labels=arrays["test_labels"],
+            classes=classes,
             fingerprint=str(meta["fingerprint"]),
             is_canonical=meta["is_canonical"] is True if canonical is None else meta["fingerprint"] == canonical,
             source=str(meta["source"]),
@@ -229,16 +357,34 @@ def load_image_set(path: Path) -> ImageSet:
     return images
 
 
+def _class_names(value: Any) -> tuple[str, ...]:
+    """Return the names of classes that a file says.
+
+    Raises:
+        ValueError: They are none.
+    """
+    is_right = isinstance(value, list) and all(isinstance(name, str) and name.isprintable() for name in value)
+    if not is_right or not 2 <= len(value) == len(set(value)) <= MAX_CLASSES:  # noqa: PLR2004 - fewer are none
+        raise ValueError("its classes are not named, each by another name")
+    return tuple(value)
+
+
 def _check_form(images: ImageSet, path: Path) -> None:
+    size = images.train_images.shape[-1] if images.train_images.ndim else 0
     for split, pixels, labels in (
         ("train", images.train_images, images.train_labels),
         ("test", images.test_images, images.test_labels),
     ):
-        shape = (len(labels), 3, IMAGE_SIZE, IMAGE_SIZE)
-        right = pixels.dtype == labels.dtype == np.uint8 and pixels.shape == shape and labels.ndim == 1
-        if not right or not len(labels) or labels.max() >= len(CLASSES):
+        shape = (len(labels), 3, size, size) if labels.ndim == 1 else ()
+        right = pixels.dtype == np.uint8 and labels.dtype == _label_type(images.classes) and pixels.shape == shape
+        if not right or not len(labels) or labels.max() >= images.num_classes:
             raise DataError(
-                f"{path}: {split} images {pixels.dtype} {pixels.shape} and labels {labels.shape} do not fit"
+                f"{path}: {split} images {pixels.dtype} {pixels.shape} and labels {labels.dtype} {labels.shape} of "
+                f"{images.num_classes} classes do not fit"
+            )
+        if not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:
+            raise DataError(
+                f"{path}: {split} images of {size}x{size} pixels; {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} are allowed"
             )
 
 
@@ -249,7 +395,7 @@ def verify_image_set(images: ImageSet, path: Path) -> None:
         DataError: It is another one: the file was changed or damaged.
     """
     parts = {"train": (images.train_images, images.train_labels), "test": (images.test_images, images.test_labels)}
-    found = make_image_set(parts).fingerprint
+    found = make_image_set(parts, classes=images.classes).fingerprint
     if found != images.fingerprint:
         raise DataError(
             f"{path}: its images have the fingerprint {found[:16]}..., it says {images.fingerprint[:16]}...; "
@@ -301,7 +447,8 @@ def split_images(
     if min(training, validating, testing) < 1 or training + validating > available or testing > len(images.test_labels):
         raise DataError(
             f"{training} images to train, {validating} to validate and {testing} to test on are asked for; "
-            f"{images.name} has {available} and {len(images.test_labels)}"
+            f"{images.name} has {available} and {len(images.test_labels)}: a recipe of its own says fewer "
+            "(num_train, num_validation and num_test in the .toml of --perf-recipe)"
         )
     generator = np.random.Generator(np.random.PCG64(seed))
     order = generator.permutation(available)

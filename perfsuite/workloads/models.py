@@ -14,17 +14,13 @@ from torch import nn
 from perfsuite.errors import ModelError, NotSupportedError, PerfsuiteError
 from perfsuite.formatting import first_line
 from perfsuite.parsing import choose
-from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
+from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, has_cifar_stem
 from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.model_spec import Cost, InputSizes, ModelSpec
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MIN_STRIDED_STEM_SIZE = 64
-"""From this size of an image on, in pixels, a network has torchvision's own stem (7x7, stride 2, max-pool), which is
-made for 224: it leaves 16x16 of 64 pixels, half of what the CIFAR form keeps of its 32, and 1/16 of the work."""
 
 STEM_STRIDE = 4
 """Of torchvision's own stem: 2 of the convolution, 2 of the max-pool. Source: He et al., Deep Residual Learning for
@@ -71,11 +67,6 @@ MEMORY_FORMATS: dict[str, torch.memory_format] = {
 }
 
 
-def has_cifar_stem(image_size: int) -> bool:
-    """Whether a ResNet for images of so many pixels has the stem of the CIFAR form."""
-    return image_size < MIN_STRIDED_STEM_SIZE
-
-
 def build_model(
     name: str,
     *,
@@ -115,7 +106,8 @@ def build_model(
 def _built(spec: ModelSpec, sizes: InputSizes) -> nn.Module:
     model = called(spec.name, "build", lambda: spec.build(sizes))
     if not isinstance(model, nn.Module):
-        raise ModelError(f"{spec.name}: build returned {_kind(model)}; a torch.nn.Module is needed")
+        hint = " (name the ModelSpec itself, not a function that returns it)" if isinstance(model, ModelSpec) else ""
+        raise ModelError(f"{spec.name}: build returned {_kind(model)}; a torch.nn.Module is needed{hint}")
     return model
 
 

@@ -1,4 +1,4 @@
-"""Reads arrays of bytes from an .npz file from anywhere; nothing in it is unpickled, no size in it is believed."""
+"""Reads arrays of whole numbers from an .npz file from anywhere: nothing is unpickled, no size in it is believed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.atomic_write import open_ordinary
-from perfsuite.workloads.archives import errors_named, open_zip, open_zip_member
-from perfsuite.workloads.memory_budget import MemoryBudget
+from perfsuite.workloads.archives import check_unpacked, errors_named, open_zip, open_zip_member
+from perfsuite.workloads.memory_budget import MIN_BYTES, MemoryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1024**2
 
 
-def read_byte_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Read these arrays of uint8, of whatever shape.
+ALLOWED_TYPES = (np.dtype(np.uint8), np.dtype("<u2"))
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """Read these arrays of uint8 or uint16, of whatever shape.
 
     Raises:
         DataError: It is no such file, it is damaged, or would take too much memory.
@@ -36,18 +39,20 @@ def read_byte_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[A
             for name in names:
                 if f"{name}.npy" not in members:
                     raise ValueError(f"it has no {name}")
-                budget.take(members[f"{name}.npy"].file_size, name)
+                member = members[f"{name}.npy"]
+                check_unpacked(member.file_size, member.compress_size, always_bytes=MIN_BYTES)
+                budget.take(member.file_size, name)
             return {name: _read(archive, members[f"{name}.npy"]) for name in names}
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, np.dtype[Any]]:
     with open_zip_member(archive, info) as stream:
         shape, dtype = _read_header(stream)
         num_bytes = info.file_size - stream.tell()
-        if dtype != np.uint8 or math.prod(shape) != num_bytes:
+        if dtype not in ALLOWED_TYPES or math.prod(shape) * dtype.itemsize != num_bytes:
             raise ValueError(f"{info.filename} is {dtype} {shape} in {num_bytes:,} bytes; uint8 is needed")
-        array = np.empty(shape, np.uint8)
-        rest = array.reshape(-1).data
+        array = np.empty(shape, dtype)
+        rest = array.reshape(-1).view(np.uint8).data
         while rest:
             block = stream.read(min(_BLOCK_BYTES, len(rest)))
             if not block:

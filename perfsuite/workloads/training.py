@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from perfsuite.errors import MeasurementError
-from perfsuite.records.predictions import confusion_of
-from perfsuite.records.workload import NUM_CLASSES
 from perfsuite.workloads.device_errors import is_out_of_memory
+from perfsuite.workloads.model_spec import classification_loss, tensors_in
 from perfsuite.workloads.models import MEMORY_FORMATS, build_model
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
 from perfsuite.workloads.precision import autocast, policy_named
@@ -22,6 +21,7 @@ from perfsuite.workloads.precision import autocast, policy_named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from perfsuite.records.predictions import Outcomes
     from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
 
@@ -33,14 +33,12 @@ class Evaluation:
     Attributes:
         loss: Mean cross-entropy.
         accuracy: Correct ones, as a ratio.
-        confusion: How many of each class (rows) were predicted as each (columns) [10, 10].
-        outcomes: A byte per image, in their order: ten times the true class plus the predicted one.
+        outcomes: What was predicted for each image, in their order; see `predictions.Outcomes`.
     """
 
     loss: float
     accuracy: float
-    confusion: tuple[tuple[int, ...], ...]
-    outcomes: bytes
+    outcomes: Outcomes
 
 
 class DeviceImages:
@@ -129,7 +127,14 @@ class Training:
         """
         self.workload, self.recipe = workload, recipe
         self.policy = policy_named(workload.precision)
-        self.model = build_model(workload.model, device=device, memory_format=workload.memory_format, seed=seed)
+        self.model = build_model(
+            workload.model,
+            device=device,
+            memory_format=workload.memory_format,
+            seed=seed,
+            image_size=workload.image_size,
+            num_classes=workload.num_classes,
+        )
         self._device, self._seed = device, seed
         self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
         if workload.is_compiled:
@@ -215,7 +220,7 @@ class Training:
         """
         self.optimizer.zero_grad(set_to_none=self.workload.gradients == "freed")
         with autocast(self.policy, self._device.type):
-            loss = nn.functional.cross_entropy(self._network(images), labels)
+            loss = classification_loss(self._network(images), labels)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -246,21 +251,21 @@ class Training:
                 torch.cuda.empty_cache()  # cuDNN and the driver allocate outside of torch's cache
 
     def _evaluate(self, images: DeviceImages, batch_size: int) -> Evaluation:
+        num_classes = self.workload.num_classes
         losses = torch.zeros((), device=self._device)
         outcomes = []
         self.model.eval()
         with torch.no_grad():
             for pixels, labels in images.batches(batch_size):
                 with autocast(self.policy, self._device.type):
-                    logits = self.model(pixels)  # N K
+                    logits = next(tensors_in(self.model(pixels)))  # N K
                 losses += nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-                outcomes.append((NUM_CLASSES * labels + logits.argmax(1)).to(torch.uint8))  # N
-        found = torch.cat(outcomes).cpu().numpy().tobytes()
-        confusion = confusion_of(found)
+                outcomes.append(num_classes * labels + logits.argmax(1))  # N
+        found = torch.cat(outcomes).cpu().numpy()
+        is_correct = found // num_classes == found % num_classes
         return Evaluation(
             loss=float(losses) / images.num_images,
-            accuracy=sum(confusion[label][label] for label in range(NUM_CLASSES)) / images.num_images,
-            confusion=confusion,
+            accuracy=float(is_correct.sum()) / images.num_images,
             outcomes=found,
         )
 

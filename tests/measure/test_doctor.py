@@ -18,12 +18,12 @@ from perfsuite.measure.machine_state import (
     GpuCondition,
     read_condition,
     read_cpu_quota,
-    read_free_memory,
     read_governors,
     read_gpu,
     smallest_step,
 )
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
+from perfsuite.workloads.memory_budget import read_free_memory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,8 @@ from perfsuite.measure.telemetry import CpuInstrument
 from perfsuite.measure.train import train
 from perfsuite.measure.training_job import Job
 from perfsuite.recipes import SMOKE
+from perfsuite.records import predictions
 from perfsuite.records.environment import Process
-from perfsuite.records.predictions import MAX_PREDICTIONS, pack_predictions
 from perfsuite.records.reading import read_record
 from perfsuite.records.strict_json import MAX_TEXT_CHARACTERS
 from perfsuite.workloads.training import Training
@@ -417,15 +417,20 @@ def test_a_validation_loss_that_is_not_finite_costs_no_training(
 def test_more_test_images_than_a_record_keeps_predictions_of_cost_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_module, "MAX_PREDICTIONS", 19)
+    monkeypatch.setattr(predictions, "MAX_PREDICTION_BYTES", 19)
     record, _ = run(make_job(tmp_path))
     assert record.test_predictions is None
     assert sum(map(sum, record.confusion)) == 20
     assert read_record(record.to_json()) == record
 
 
-def test_as_many_predictions_as_a_record_keeps_can_be_read_back() -> None:
-    assert len(pack_predictions(bytes(MAX_PREDICTIONS))) <= MAX_TEXT_CHARACTERS
+@pytest.mark.parametrize(
+    ("num_classes", "least"), [(10, 15_000), (16, 15_000), (100, 15_000), (256, 15_000), (1000, 7000)]
+)
+def test_as_many_predictions_as_a_record_keeps_can_be_read_back(num_classes: int, least: int) -> None:
+    most = predictions.max_predictions(num_classes)
+    assert most >= least
+    assert len(predictions.pack_predictions([0] * most, num_classes)) <= MAX_TEXT_CHARACTERS
 
 
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
@@ -15,6 +16,7 @@ from suite_run import REPOSITORY
 
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.frames.trainings import accuracy_frame
+from perfsuite.cli import main
 from perfsuite.folder_lock import folder_locked
 from perfsuite.measure import train as train_module
 from perfsuite.records.reading import read_record
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from suite_run import Run
 
 RECIPE = "epochs = 2\nbatch_size = 4\nnum_train = 8\nnum_validation = 4\nnum_test = 20\nlearning_rate = 0.02\n"
+PARTS = ("train", "test")
 CELL = ("-m", "full_training", "--perf-device=cpu", "--perf-models=resnet18", "--perf-recipe=tiny.toml")
 
 
@@ -282,3 +285,37 @@ def test_what_deterministic_trainings_set_for_cublas_is_recorded(
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-deterministic", quick=False)
     assert run.content["machine_info"]["perfsuite"]["variables"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_other_images_and_classes_are_trained_on_collected_drawn_and_compared(
+    run_suite: Callable[..., Run],
+    suite_folder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    generator = np.random.default_rng(0)
+    classes = tuple(f"{label} $<b>" for label in range(30))
+    parts = {split: (generator.integers(0, 256, (60, 3, 48, 48), np.uint8), np.arange(60) % 30) for split in PARTS}
+    images.save_image_set(images.make_image_set(parts, classes=classes), suite_folder.path / "flowers.npz")
+    monkeypatch.setenv("PERFSUITE_DATA", str(suite_folder.path / "flowers.npz"))
+    files: list[Path] = []
+    for _ in range(2):
+        run = run_suite(*CELL, "--perf-precisions=fp32", "--perf-restart", quick=False)
+        assert run.result.ret == pytest.ExitCode.OK, run.text
+        assert "not the original CIFAR-10" not in run.text
+        (record,) = records(run)
+        files.append(run.files[0].rename(suite_folder.path / f"{len(files)}.json"))
+    assert (record.workload.image_size, record.workload.num_classes) == (48, 30)
+    assert record.data.classes == classes
+    assert main(["collect", "--table", "confusion", str(files[0])]) == 0
+    out = capsys.readouterr().out
+    assert "of 30 classes the 15 of which the fewest images are predicted correctly" in out
+    assert "(15 others)" in out
+    assert main(["chart", "confusion", str(files[0]), "-o", str(suite_folder.path / "confusion.svg")]) == 0
+    assert main(["report", str(files[0]), "-o", str(suite_folder.path / "report.html")]) == 0
+    page = (suite_folder.path / "report.html").read_text()
+    assert "$<b>" not in page
+    assert "$&lt;b&gt;" in page
+    assert main(["compare", "--baseline", str(files[0]), "--candidate", str(files[1]), "--fail-on", "regressed"]) == 0
+    assert main(["collect", "--table", "thesis", str(files[0])]) == 0
+    assert "48 pixels and 30 classes, not those of CIFAR-10" in capsys.readouterr().out

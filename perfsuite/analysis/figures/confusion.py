@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.analysis.figures.panels import Drawing, Panel, second_line
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, mixed
-from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness, within_noise
+from perfsuite.analysis.frames.confusion import ShownClasses, by_classes, confusion_of, likeness, within_noise
 from perfsuite.analysis.frames.labels import enumerate_words, titled
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
 from perfsuite.precisions import BASELINE
@@ -24,33 +24,37 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_groups import TrainingGroup
 
 
-MATRIX_INCHES = (4.5, 4.04)
-"""Width and height of a matrix: a cell holds four digits."""
+MARGINS_INCHES = (1.09, 1.34)
+CELLS_INCHES = (3.41, 2.7)
+"""Width and height of what is around the cells of a matrix, and of the cells of ten classes: one holds four digits."""
+
+NUM_CIFAR_CLASSES = 10
 
 
 def confusion_chart(figure_data: FigureData) -> Drawing | None:
     """Draw the confusion matrices side by side, as the thesis's figure 5.1."""
     groups = _baselines_first(training_groups(figure_data.results))
-    if not groups:
-        return None
     family_name = family_words(groups)
-    panels, words = [], []
-    for group in groups:
-        family, total = group.family, confusion_of(group)
+    panels, words, notes = [], [], []
+    for group, classes in _with_classes(groups):
+        notes += classes.in_words()
+        family, total = group.family, classes.reduced(confusion_of(group))
         name = f"{family_name(family)} {group.precision}"
         shares = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
-        correct = np.trace(total) / max(total.sum(), 1)
+        correct = np.trace(confusion_of(group)) / max(total.sum(), 1)
         words.append(f"{name} {correct:.1%}")
         finding = f"Confusion matrix of {name}: {correct:.2%} of {int(total.sum()):,} correct"
         short = f"{family_name(family, with_place=False)} {group.precision} (n = {int(total.sum()):,})"
-        matrix = _Matrix(numbers=total, shades=shares, color=_sequential, shown="{:,d}")
+        matrix = _Matrix(names=classes.names, numbers=total, shades=shares, color=_sequential, shown="{:,d}")
         panels.append(_matrix_panel(titled(short, family.place), finding, matrix))
+    if not panels:
+        return None
     return Drawing(
         kind="confusion",
         title="Confusion matrices: true class in the row, predicted class in the column",
         finding=f"Correct test images: {enumerate_words(words)}.",
         panels=tuple(panels),
-        notes=("numbers: test images; shade: share of the true class",),
+        notes=("numbers: test images; shade: share of the true class", *dict.fromkeys(notes)),
     )
 
 
@@ -58,27 +62,31 @@ def differences_chart(figure_data: FigureData) -> Drawing | None:
     """Draw AMP's confusion matrices minus those of FP32."""
     groups = training_groups(figure_data.results)
     family_name = family_words(groups)
-    panels, words = [], []
-    num_beyond = 0
-    for group in groups:
+    panels, words, notes = [], [], []
+    num_beyond = num_cells = 0
+    for group, classes in _with_classes(groups):
         baseline = baseline_of(group, groups)
         if baseline is None:
             continue
-        family, total, base = group.family, confusion_of(group), confusion_of(baseline)
+        notes += classes.in_words()
+        family = group.family
+        total, base = (classes.reduced(confusion_of(one)) for one in (group, baseline))
         share, base_share = (100 * each / np.maximum(each.sum(axis=1, keepdims=True), 1) for each in (total, base))
         name = f"{family_name(family)}: {group.precision} minus {BASELINE}"
-        alike = likeness(base, total)
+        alike = likeness(confusion_of(baseline), confusion_of(group))
         words.append(f"{family_name(family)} {group.precision} {alike:.2f}")
         largest = np.abs(share - base_share).max()
         finding = f"{name}: errors alike by {alike:.2f}, the largest difference {largest:.1f} points"
         short = f"{family_name(family, with_place=False)}: {group.precision} minus {BASELINE}"
         change, noise = share - base_share, within_noise(base, total)
         num_beyond += int((~noise).sum())
-        matrix = _Matrix(numbers=change, shades=change, color=_diverging, shown="{:+.0f}", is_noise=noise)
+        num_cells += noise.size
+        matrix = _Matrix(
+            names=classes.names, numbers=change, shades=change, color=_diverging, shown="{:+.0f}", is_noise=noise
+        )
         panels.append(_matrix_panel(titled(short, family.place), finding, matrix))
     if not panels:
         return None
-    num_cells = len(panels) * len(CLASSES) ** 2
     return Drawing(
         kind="differences",
         title="Confusion of AMP minus that of FP32, in points of the true class",
@@ -87,6 +95,7 @@ def differences_chart(figure_data: FigureData) -> Drawing | None:
         notes=(
             "orange: AMP predicts more images of the row as the column; purple: fewer; grey: within binomial noise",
             f"beyond it: {num_beyond} of {num_cells} cells; about {round(num_cells / 20)} would be by chance alone",
+            *dict.fromkeys(notes),
         ),
     )
 
@@ -104,8 +113,9 @@ def _diverging(points: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Matrix:
-    """What a matrix shows: a number and a shade a cell [10, 10], and which of them are only noise."""
+    """What a matrix shows: a number and a shade a cell [K, K], and which of them are only noise."""
 
+    names: tuple[str, ...]
     numbers: Any
     shades: Any
     color: Callable[[float], str]
@@ -119,11 +129,13 @@ NOISE = "#e4e6ea"
 
 def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
     name = title.replace("\n", ", ")
+    scale = max(1.0, len(matrix.names) / NUM_CIFAR_CLASSES)
+    ticks = [_shortened(class_name) for class_name in matrix.names]
 
     def draw(axes: Axes, marks: Marks) -> None:
         from matplotlib.patches import Rectangle
 
-        size = len(CLASSES)
+        size = len(matrix.names)
         for row in range(size):
             for column in range(size):
                 is_noise = matrix.is_noise is not None and bool(matrix.is_noise[row, column])
@@ -134,7 +146,7 @@ def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
                 text = matrix.shown.format(number.item())
                 noise = ", within noise" if is_noise else ""
                 share = f"{matrix.shades[row, column]:.1f}%{noise}"
-                marks.add(cell, f"{name}: {CLASSES[row]} predicted as {CLASSES[column]}: {text} ({share})")
+                marks.add(cell, f"{name}: {matrix.names[row]} predicted as {matrix.names[column]}: {text} ({share})")
                 if round(abs(float(number))) == 0:
                     continue
                 dark = sum(int(fill[index : index + 2], 16) for index in (1, 3, 5)) < 390  # noqa: PLR2004
@@ -150,8 +162,8 @@ def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
                 )
         axes.set_xlim(0, size)
         axes.set_ylim(size, 0)
-        axes.set_xticks(np.arange(size) + 0.5, CLASSES, rotation=90, color=INK)
-        axes.set_yticks(np.arange(size) + 0.5, CLASSES, color=INK)
+        axes.set_xticks(np.arange(size) + 0.5, ticks, rotation=90, color=INK)
+        axes.set_yticks(np.arange(size) + 0.5, ticks, color=INK)
         axes.tick_params(length=0, pad=3, labelcolor=MUTED)
         axes.set_xlabel("predicted class", labelpad=3)
         axes.set_ylabel("true class", labelpad=3)
@@ -162,10 +174,26 @@ def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
         title=title,
         finding=finding,
         draw=draw,
-        height=MATRIX_INCHES[1] + second_line(title),
+        height=MARGINS_INCHES[1] + scale * CELLS_INCHES[1] + second_line(title),
         margins=(1.03, 0.06, 1.0, 0.34 + second_line(title)),
-        width=MATRIX_INCHES[0],
+        width=MARGINS_INCHES[0] + scale * CELLS_INCHES[0],
     )
+
+
+MAX_TICK_CHARACTERS = 12
+
+
+def _shortened(class_name: str) -> str:
+    """Return a name that fits into the margin; the mark of a cell has all of it."""
+    if len(class_name) <= MAX_TICK_CHARACTERS:
+        return class_name
+    return class_name[: MAX_TICK_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _with_classes(groups: Sequence[TrainingGroup]) -> list[tuple[TrainingGroup, ShownClasses]]:
+    """Return the groups that have a confusion matrix, in their order, with the classes that it shows."""
+    classes_of = {id(group): classes for classes, members in by_classes(groups) for group in members}
+    return [(group, classes_of[id(group)]) for group in groups if id(group) in classes_of]
 
 
 def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:

@@ -2,20 +2,89 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfsuite.formatting import plural
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.frames.training_groups import TrainingGroup
 
+MAX_SHOWN_CLASSES = 16
+"""A matrix of more classes shows the least accurate of them, and the others as one: a reader looks for those."""
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-"""Label 0 to 9. Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownClasses:
+    """Which classes matrices show: all, or the least accurate and the others as one.
+
+    Attributes:
+        names: Of rows and columns, in the order of the labels; the last one may be of the others.
+        labels: Those of the classes that are shown one by one.
+        num_others: How many classes are shown as one; 0 for none.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    num_others: int
+
+    def reduced(self, confusion: Any) -> Any:
+        """Return a matrix [K, K] as it is shown: the rows and the columns of the others are added [k, k]."""
+        counts = np.asarray(confusion)
+        if not self.num_others:
+            return counts
+        groups = np.full(len(counts), len(self.labels))
+        groups[list(self.labels)] = np.arange(len(self.labels))
+        size = len(self.labels) + 1
+        shown = np.zeros((size, size), counts.dtype)
+        np.add.at(shown, (groups[:, None], groups[None, :]), counts)
+        return shown
+
+    def in_words(self) -> list[str]:
+        """Return the note on classes that are not shown one by one, if there are any."""
+        if not self.num_others:
+            return []
+        num_classes = self.num_others + len(self.labels)
+        text = (
+            f"of {num_classes} classes the {len(self.labels)} of which the fewest images are predicted correctly, the "
+            "others as one; the result file has all of them"
+        )
+        return [text]
+
+
+def groups_with_confusion(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:
+    """Return the groups whose records keep a confusion matrix: those of not too many classes."""
+    return [group for group in groups if group.records[0].confusion]
+
+
+def shown_classes(groups: Sequence[TrainingGroup]) -> ShownClasses:
+    """Return the classes that the matrices of groups of one data set show: the same for all, to be compared."""
+    names = groups[0].records[0].class_names
+    if len(names) <= MAX_SHOWN_CLASSES:
+        return ShownClasses(names=names, labels=tuple(range(len(names))), num_others=0)
+    total = np.sum([confusion_of(group) for group in groups], axis=0)
+    accuracies = np.diag(total) / np.maximum(total.sum(axis=1), 1)
+    worst = np.argsort(accuracies, kind="stable")[: MAX_SHOWN_CLASSES - 1]
+    labels = tuple(sorted(worst.tolist()))
+    num_others = len(names) - len(labels)
+    others = f"({plural(num_others, 'other')})"
+    return ShownClasses(names=(*(names[label] for label in labels), others), labels=labels, num_others=num_others)
+
+
+def by_classes(groups: Sequence[TrainingGroup]) -> list[tuple[ShownClasses, list[TrainingGroup]]]:
+    """Return the groups with a confusion matrix by the classes of their data."""
+    found: dict[tuple[str, ...], list[TrainingGroup]] = {}
+    for group in groups_with_confusion(groups):
+        found.setdefault(group.records[0].class_names, []).append(group)
+    return [(shown_classes(members), members) for members in found.values()]
 
 
 def confusion_of(group: TrainingGroup) -> Any:
-    """Return the confusion matrices of all seeds, added [10, 10]."""
+    """Return the confusion matrices of all seeds, added [K, K]."""
     return np.sum([record.confusion for record in group.records], axis=0)
 
 
@@ -24,14 +93,14 @@ NOISE_SD = 1.96
 
 
 def within_noise(baseline: Any, candidate: Any) -> Any:
-    """Return for each cell whether two shares of a true class differ by no more than binomial noise [10, 10] bool.
+    """Return for each cell whether two shares of a true class differ by no more than binomial noise [K, K] bool.
 
     The standard error of a difference of two shares, both of the pooled share p of n and m images, is
     sqrt(p (1 - p) (1 / n + 1 / m)). Where both sides have the same test images this is more than their noise: such
     shares vary together.
 
     Args:
-        baseline: Counts [10, 10], true class by predicted class.
+        baseline: Counts [K, K], true class by predicted class.
         candidate: The same of the other side.
     """
     old, new = np.asarray(baseline, float), np.asarray(candidate, float)
@@ -42,8 +111,8 @@ def within_noise(baseline: Any, candidate: Any) -> Any:
 
 
 def likeness(one: Any, other: Any) -> float:
-    """Return the correlation of the off-diagonal counts of two confusion matrices [10, 10]; 1 means the same errors."""
-    outside = ~np.eye(len(CLASSES), dtype=bool)
+    """Return the correlation of the off-diagonal counts of two confusion matrices [K, K]; 1 means the same errors."""
+    outside = ~np.eye(len(np.asarray(one)), dtype=bool)
     first, second = np.asarray(one)[outside].astype(float), np.asarray(other)[outside].astype(float)
     if first.std() == 0 or second.std() == 0:
         return float(np.array_equal(first, second))

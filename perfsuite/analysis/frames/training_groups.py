@@ -39,6 +39,8 @@ RECIPE_VALUES = (
 OTHER_VALUES = ("data", "data_fingerprint", "memory_format", "compile_mode", "gradients", "image_size", "deterministic")
 """`deterministic` sets the mode of cuDNN as well."""
 
+WORKLOAD_VALUES = ("model_digest", "memory_format", "compile_mode", "gradients", "image_size")
+
 PRECISION_SETTINGS = ("loss_scaling",)
 """Settings that follow from the precision, and so differ between FP32 and AMP of one family."""
 
@@ -174,7 +176,7 @@ def determining_values(record: TrainingRecord, unstated: Sequence[str] = ()) -> 
         **{name: getattr(data, name) for name in ("num_train", "num_validation", "num_test")},
         "data": data.name,
         "data_fingerprint": data.fingerprint,
-        **{name: getattr(workload, name) for name in ("memory_format", "compile_mode", "gradients", "image_size")},
+        **{name: getattr(workload, name) for name in WORKLOAD_VALUES},
         "deterministic": record.deterministic,
     }
     return (*values.items(), *sorted(settings.items()))
@@ -221,7 +223,7 @@ def value_in_words(name: str, value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name == "data_fingerprint":
+    if name in {"data_fingerprint", "model_digest"}:
         return str(value)[:FINGERPRINT_DIGITS]
     return f"{value:g}" if isinstance(value, float) else str(value)
 

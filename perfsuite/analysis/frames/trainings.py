@@ -131,7 +131,7 @@ def _target(records: Sequence[TrainingRecord], interval: tuple[float, float]) ->
         return {"target_accuracy": None, "target_tolerance": None, "target_outcome": None}
     outcome: TargetOutcome = "cannot tell"
     least = target - TARGET_TOLERANCE
-    if not is_target_checked(records[0].recipe, is_canonical=records[0].data.is_canonical):
+    if not is_target_checked(records[0].recipe, is_of_data=records[0].is_target_of_its_data):
         outcome = "not checked"
     elif interval[0] >= least:
         outcome = "reached"

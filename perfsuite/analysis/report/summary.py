@@ -91,7 +91,7 @@ def warnings_of(figure_data: FigureData) -> list[str]:
 def _training_warnings(trainings: Sequence[FullTraining]) -> list[str]:
     records = [training.record for training in trainings]
     found = []
-    if any(not record.data.is_canonical for record in records):
+    if any(not record.is_target_of_its_data for record in records):
         found.append(NOT_CANONICAL)
     if len({record.seed for record in records}) == 1:
         found.append("one seed a training: the difference between seeds is assumed, not measured")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import place_columns
-from perfsuite.analysis.frames.confusion import CLASSES, confusion_of, likeness
+from perfsuite.analysis.frames.confusion import by_classes, confusion_of, likeness
 from perfsuite.analysis.frames.training_groups import (
     baseline_of,
     distinguishing_values,
@@ -21,9 +21,14 @@ from perfsuite.analysis.tables.shared_columns import notes_of, place_table_colum
 from perfsuite.analysis.tables.table import Column, Priority, Table, shown, text_column
 from perfsuite.analysis.tables.trainings import nothing
 from perfsuite.precisions import BASELINE
+from perfsuite.records.predictions import MAX_CONFUSION_CLASSES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.frames.results import Results
+
+NOT_KEPT = f"no confusion matrix of more than {MAX_CONFUSION_CLASSES} classes is kept"
 
 
 def confusion_table(results: Results) -> Table:
@@ -35,20 +40,29 @@ def confusion_table(results: Results) -> Table:
     distinguishing, family_name = distinguishing_values(groups), family_words(groups)
     rows: list[dict[str, Any]] = []
     notes = []
+    headings: dict[str, None] = {}
+    classes_of = {id(group): classes for classes, members in by_classes(groups) for group in members}
     for group in groups:
         origin, family, precision = origin_of(group.members[0]), group.family, group.precision
-        name, total = family_name(family), confusion_of(group)
-        for label, counts in enumerate(total.tolist()):
-            row = {
-                **{column: origin[column] for column in places},
-                "model": family.model,
-                "precision": precision,
-                "recipe": group.recipe,
-                **{value: family.value(value) for value in distinguishing},
-                "true": CLASSES[label],
-            }
-            rows.append({**row, **dict(zip(CLASSES, counts, strict=True))})
-        notes.append(f"{name} {precision}: most confused: {', '.join(_most_confused(total))}")
+        name, classes = family_name(family), classes_of.get(id(group))
+        if classes is None:
+            notes.append(f"{name} {precision}: {NOT_KEPT}")
+            continue
+        total = confusion_of(group)
+        row = {
+            **{column: origin[column] for column in places},
+            "model": family.model,
+            "precision": precision,
+            "recipe": group.recipe,
+            **{value: family.value(value) for value in distinguishing},
+        }
+        columns = [f"class {name}" if name in {*row, "true"} else name for name in classes.names]
+        headings.update(dict.fromkeys(columns))
+        for class_name, counts in zip(classes.names, classes.reduced(total).tolist(), strict=True):
+            rows.append({**row, "true": class_name, **dict(zip(columns, counts, strict=True))})
+        notes += classes.in_words()
+        confused = _most_confused(total, group.records[0].class_names)
+        notes.append(f"{name} {precision}: most confused: {', '.join(confused)}")
         baseline = baseline_of(group, groups)
         if baseline is not None:
             alike = likeness(confusion_of(baseline), total)
@@ -65,19 +79,20 @@ def confusion_table(results: Results) -> Table:
             text_column("model"),
             text_column("precision"),
             text_column("true"),
-            *(Column(heading=name, show=_count(name), numeric=True, priority=Priority.MAIN) for name in CLASSES),
+            *(Column(heading=name, show=_count(name), numeric=True, priority=Priority.MAIN) for name in headings),
         ),
-        legend=tuple(notes),
+        legend=tuple(dict.fromkeys(notes)),
         notes=notes_of(results),
     )
 
 
 def _count(name: str) -> Any:
-    return lambda row: str(row[name])
+    """Return what shows a count; nothing where the images of a row have no such class."""
+    return lambda row: "" if pd.isna(row[name]) else str(int(row[name]))
 
 
-def _most_confused(confusion: Any, num: int = 3) -> list[str]:
+def _most_confused(confusion: Any, names: Sequence[str], num: int = 3) -> list[str]:
     both = np.triu(confusion + confusion.T, 1)
     ranked = np.argsort(both, axis=None)[::-1][:num]
     pairs = [np.unravel_index(index, both.shape) for index in ranked]
-    return [f"{CLASSES[a]} and {CLASSES[b]} ({both[a, b]})" for a, b in pairs if both[a, b] > 0]
+    return [f"{names[a]} and {names[b]} ({both[a, b]})" for a, b in pairs if both[a, b] > 0]

@@ -181,7 +181,7 @@ def _key_columns(results: Results, frame: pd.DataFrame) -> tuple[Column, ...]:
 
 def data_notes(results: Results) -> list[str]:
     """Return the note on images that are not CIFAR-10 itself."""
-    return [] if all(training.record.data.is_canonical for training in results.trainings) else [NOT_CANONICAL]
+    return [] if all(training.record.is_target_of_its_data for training in results.trainings) else [NOT_CANONICAL]
 
 
 def accuracy_in_words(row: dict[str, Any]) -> str:

@@ -48,7 +48,7 @@ def missed_targets(cell: TrainingCell) -> str | None:
 
 def _misses_target(record: TrainingRecord) -> bool:
     return (
-        missed_target(record.recipe, test_accuracy=record.test_accuracy, is_canonical=record.data.is_canonical)
+        missed_target(record.recipe, test_accuracy=record.test_accuracy, is_of_data=record.is_target_of_its_data)
         is not None
     )
 
