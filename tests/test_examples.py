@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from perfsuite.analysis.frames.results import collect
 
 EXAMPLES = Path(__file__).parents[1] / "benchmarks" / "examples"
 
@@ -70,3 +74,38 @@ def test_a_smoke_training_lowers_the_loss(segmentation: Any) -> None:
     segmentation.train_on_shapes(steps=20, batch_size=4, size=32, say=lines.append)
     assert [line.partition(":")[0] for line in lines] == ["step 10 of 20", "step 20 of 20"]
     assert float(lines[-1].rpartition(" ")[2]) < 1.3
+
+
+def commands_of_the_page(heading: str) -> list[list[str]]:
+    """Return the commands in the block below a heading of the page of examples."""
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    block = page.partition("```sh\n")[2].partition("```")[0]
+    return [shlex.split(line) for line in block.splitlines()]
+
+
+def test_the_other_data_set_of_the_page_is_written_imported_and_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs the three commands of the page as they stand, in FP32 alone, from a folder of its own."""
+    for name in ("benchmarks", "perfsuite", "conftest.py", "tox.ini", "pyproject.toml"):
+        (tmp_path / name).symlink_to(EXAMPLES.parents[1] / name)
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parents[1]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    programs = {"python": [], "perfsuite": ["-m", "perfsuite"], "pytest": ["-m", "pytest"]}
+    options = ["--perf-precisions=fp32", "--perf-device=cpu", "--benchmark-json=result.json"]
+    commands = commands_of_the_page("Another data set")
+    assert [command[0] for command in commands] == list(programs)
+    for program, *arguments in commands:
+        more = options if program == "pytest" else []
+        line = [sys.executable, *programs[program], *arguments, *more]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (training,) = collect([tmp_path / "result.json"]).trainings
+    record = training.record
+    assert (record.workload.model, record.workload.image_size, record.data.num_test) == (
+        "mine.py:small_network",
+        32,
+        200,
+    )
+    assert record.data.classes == ("disc", "ring", "square", "stripes", "triangle")
+    assert record.test_accuracy > 0.73

@@ -36,7 +36,7 @@ def download_images(root: Path | None = None) -> ImageSet:
                 reason = str(error).strip().partition("\n")[0][:120]
                 raise DataError(
                     f"CIFAR-10 cannot be {'downloaded' if root is None else f'read from {root}'}: {reason}; without a "
-                    "network use `perfsuite data import PATH` with a mirror"
+                    "network use `perfsuite data import PATH` with class folders"
                 ) from None
             # torchvision has checked every file against the MD5 sums in its source before it unpickled them.
             parts[split] = (found.data.transpose(0, 3, 1, 2), np.array(found.targets, np.uint8))

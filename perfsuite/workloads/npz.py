@@ -30,7 +30,9 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, n
         DataError: It is no such file, it is damaged, or would take too much memory.
     """
     budget = MemoryBudget(path)
-    missing = "no such file; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` takes a mirror"
+    missing = (
+        "no such file; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` takes class folders"
+    )
     with errors_named(path, "no data set of perfsuite, or damaged", missing=missing), open_ordinary(path) as stream:
         if not zipfile.is_zipfile(stream):
             raise ValueError("no zip archive, which an .npz file is")
