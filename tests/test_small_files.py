@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         (b"[" * 100_000, "nested too deeply"),
         (b"[" * 50 + b"]" * 50, "nested more than 20 levels deep"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not JSON: Exceeds the limit"),
-        (b'{"' + b"a" * 50_000 + b'": 1}', "a text of more than 20,000 characters"),
-        (b'["' + b"a" * 50_000 + b'"]', "a text of more than 20,000 characters"),
+        (b'{"' + b"a" * 50_000 + b'": 1}', "a text of more than 40,000 characters"),
+        (b'["' + b"a" * 50_000 + b'"]', "a text of more than 40,000 characters"),
         (b" " * 200_000, "more than 100,000 bytes"),
     ],
 )
