@@ -47,7 +47,7 @@ CPU_BYTES_PER_SECOND = 10 * GIGA
 # read on a machine with a GPU: START_S is an assumption, the others are of two cores of a shared server without one.
 # The four ratios above are assumptions too. A recorded run on a GPU replaces them: `--durations=0` has the seconds of
 # each cell, its record those of its warm-up and its rounds, and what is left of a cell is the host's.
-START_S = 8.0
+START_S = {"cuda": 8.0, "cpu": 1.0}
 """From the first cell to its first kernel: the CUDA context, and loading cuDNN and cuBLAS."""
 BUILD_S = 0.6
 """Of a network: seeded weights on the host, copied to the device."""
@@ -63,7 +63,8 @@ DRY_RUN_S = 2.0
 """Of a network in one precision, once for all phases: memory and operations on fake tensors."""
 READ_PROFILE_S = 0.5
 """Of a cell: starting the profiler and reading its events."""
-PROBE_FLOPS, PROBE_CONVOLUTION_FLOPS, PROBE_BYTES = 137e9, 39e9, 2 * 512 * 1024**2
+PROBE_WORK = {"cuda": (137e9, 39e9, 2 * 512 * 1024**2), "cpu": (2.1e9, 0.6e9, 2 * 128 * 1024**2)}
+"""Operations of a product and of a convolution, and bytes of a copy, of the sizes in `microbenchmarks.SIZES`."""
 PROBE_TIMING_S = 0.02
 NUM_PROBE_TIMINGS = 6
 
@@ -129,22 +130,44 @@ def iteration_s(workload: Workload, work: Work, sheet: Gpu) -> float:
     return max(compute_s + traffic_s, LAUNCH_S)
 
 
-def plan(
-    cells: Sequence[tuple[Workload, Work, Work]], sheet: Gpu, effort: Effort, *, profiled: bool = True
-) -> TimePlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellTimes:
+    """About how long the iterations of a cell take.
+
+    Attributes:
+        workload: Of the cell.
+        iteration_s: Of its phase.
+        step_s: Of its whole training step, or of inference.
+    """
+
+    workload: Workload
+    iteration_s: float
+    step_s: float
+
+
+def times_on_gpu(workload: Workload, work: Work, whole: Work, sheet: Gpu) -> CellTimes:
+    """Return the times of a cell by the work of its phase and of its whole step."""
+    return CellTimes(
+        workload=workload,
+        iteration_s=iteration_s(workload, work, sheet),
+        step_s=iteration_s(workload, whole, sheet),
+    )
+
+
+def plan(cells: Sequence[CellTimes], sheet: Gpu, effort: Effort, *, profiled: bool = True) -> TimePlan:
     """Compute how long cells of the step benchmarks take.
 
     Args:
-        cells: Each with the work of its phase and of its whole step.
+        cells: All of them on one type of device.
         sheet: Of the device.
         effort: How much time the user gives.
         profiled: Whether profiles follow.
     """
-    items = {"starting": START_S}
+    items = {"starting": START_S[cells[0].workload.device_type] if cells else 0.0}
     by_cell = []
     seen: set[Workload] = set()
-    for number, (workload, work, whole) in enumerate(cells):
-        once, step = iteration_s(workload, work, sheet), iteration_s(workload, whole, sheet)
+    for number, cell in enumerate(cells):
+        workload, once, step = cell.workload, cell.iteration_s, cell.step_s
         mine = _cell_items(workload, once, step, sheet, effort, is_first=number == 0)
         is_new = dataclasses.replace(workload, phase="train_step") not in seen
         seen.add(dataclasses.replace(workload, phase="train_step"))
@@ -179,7 +202,9 @@ def _cell_items(
     budget = effort.budget(workload.device_type)
     warm_up_s = effort.warm_up_limits_s(workload.device_type, is_warm=not is_first)[1 if is_first else 0]
     round_s = math.ceil(budget.min_round_s / once) * once
-    rounds_s = max(budget.min_rounds, math.ceil(budget.rounds_s / round_s)) * round_s
+    # The rounds of a CPU scatter so that they go on for as long as they may.
+    wanted_s = budget.rounds_s if workload.device_type == "cuda" or effort.margin_ratio is None else budget.max_time_s
+    rounds_s = max(budget.min_rounds, math.ceil(wanted_s / round_s)) * round_s
     latencies_s = min(NUM_LATENCIES * once, budget.max_time_s) if workload.phase == INFERENCE else 0.0
     settling = SETTLE_ITERATIONS + (CHECK_ITERATIONS if workload.phase == "backward" else 0)
     return {
@@ -197,6 +222,7 @@ def _cell_items(
 def _probing_s(workload: Workload, sheet: Gpu) -> float:
     peak = sheet.peak_for(workload.precision) or sheet.peak_flops["fp32"]
     flops_per_second = peak * COMPUTE_RATIO.get(workload.precision, TENSOR_COMPUTE_RATIO)
-    probes = [flops / flops_per_second for flops in (PROBE_FLOPS, PROBE_CONVOLUTION_FLOPS, PROBE_CONVOLUTION_FLOPS)]
-    probes.append(PROBE_BYTES / (sheet.bytes_per_second * BANDWIDTH_RATIO))
+    product_flops, convolution_flops, copy_bytes = PROBE_WORK[workload.device_type]
+    probes = [flops / flops_per_second for flops in (product_flops, convolution_flops, convolution_flops)]
+    probes.append(copy_bytes / (sheet.bytes_per_second * BANDWIDTH_RATIO))
     return sum(NUM_PROBE_TIMINGS * max(once, PROBE_TIMING_S) for once in probes)

@@ -206,11 +206,12 @@ class Progress:
             text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
             mark = pooled_warnings([record])
             return text + (", trained before" if record.replayed else "") + (f"  {mark}" if mark else "")
-        rate = METRICS["images_per_second"].show(item.stash[WORKLOAD].batch_size / benchmark.stats["median"])
+        workload = item.stash[WORKLOAD]
+        rate = METRICS["images_per_second"].show(workload.batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]
         words = warnings_of(record, iqr_s=benchmark.stats["iqr"], median_s=benchmark.stats["median"])
         mark = f"  {words}" if words else ""
-        return f"{rate:>8} images/s  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB{mark}"
+        return f"{rate:>8} {workload.rate_unit}  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB{mark}"
 
 
 def _profile_of(nodeid: str) -> str:

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfsuite.errors import PerfsuiteError
-from perfsuite.formatting import duration_in_words
+from perfsuite.formatting import duration_in_words, plural
+from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
 from perfsuite.plugin.matrix import PARAMETERS, is_step, num_classes_of, phase_of
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
 from perfsuite.plugin.trainings import is_training, kept_in_words
+from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import INFERENCE, PHASES, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
+    from perfsuite.gpus import Gpu
+    from perfsuite.measure.time_plan import CellTimes
     from perfsuite.plugin.session import Suite
     from perfsuite.records.environment import Environment
 
@@ -61,10 +65,11 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
     steps = [cell for cell in state.cells if is_step(cell)]
     if not steps or not is_recording(config):
         return []
-    from perfsuite.measure.time_plan import estimate_work, plan, sheet_for
+    from perfsuite.measure.time_plan import plan, sheet_for
 
-    effort = state.effort(margin_ratio=None, confidence=0.99)
-    cells = []
+    effort = state.effort(margin_ratio=PRECISION_TARGET, confidence=CONFIDENCE)
+    sheet, is_known = sheet_for(state.device.type, where.gpu, where.num_threads)
+    workloads = []
     for cell in steps:
         phase = phase_of(cell)
         if not isinstance(phase, str) or phase not in {*PHASES, INFERENCE}:
@@ -72,24 +77,63 @@ def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[
         names = {name: cell.callspec.params[name] for name in PARAMETERS}  # type: ignore[attr-defined]
         num_classes = num_classes_of(cell, state.options, names["model"])
         workload = Workload(phase=phase, device_type=state.device.type, num_classes=num_classes, **names)
-        whole = workload if phase == INFERENCE else replace(workload, phase="train_step")
-        cells.append((workload, estimate_work(workload), estimate_work(whole)))
-    sheet, is_known = sheet_for(state.device.type, where.gpu, where.num_threads)
-    expected = plan(cells, sheet, effort, profiled=state.options.profiled)
-    kind = "inference" if all(workload.phase == INFERENCE for workload, _, _ in cells) else "step"
-    what = f"{len(cells)} {kind} benchmark{'s' if len(cells) > 1 else ''}"
-    if where.gpu is None:  # no data sheet: a plan was wrong by a factor of seven
+        workloads.append(workload)
+    kind = "inference" if all(workload.phase == INFERENCE for workload in workloads) else "step"
+    what = plural(len(workloads), f"{kind} benchmark")
+    cells = _cell_times(workloads, sheet)
+    if cells is None:
         text = f"{what}; how long they take is shown after the first one"
         return [f"{text}: --perf-quick, a first answer" if state.options.quick else text]
+    expected = plan(cells, sheet, effort, profiled=state.options.profiled)
     text = f"{what}: about {duration_in_words(expected.seconds)}"
     profiles_s = expected.items.get("profiles", 0.0)
     if profiles_s:
         text += f", {duration_in_words(profiles_s)} of it for profiles (--perf-no-profile)"
     if state.options.quick:
         text += ": --perf-quick, a first answer"
-    if not is_known:
+    if state.device.type == "cuda" and not is_known:
         text += ", if this GPU is as fast as a T4"
-    return [text]
+    return [text, *_slow_precisions(workloads)]
+
+
+def _cell_times(workloads: Sequence[Workload], sheet: Gpu) -> list[CellTimes] | None:
+    """Return about how long iterations take: by the data sheet of a GPU, or by a timed pass on a CPU.
+
+    None where a network cannot be run on the CPU, or is compiled first, which takes longer than all else.
+    """
+    from perfsuite.measure.time_plan import CellTimes, estimate_work, times_on_gpu
+    from perfsuite.measure.timed_pass import cpu_iteration_s
+
+    cells = []
+    for workload in workloads:
+        whole = workload if workload.phase == INFERENCE else replace(workload, phase="train_step")
+        if workload.device_type == "cuda":
+            cells.append(times_on_gpu(workload, estimate_work(workload), estimate_work(whole), sheet))
+            continue
+        iteration_s, step_s = cpu_iteration_s(workload), cpu_iteration_s(whole)
+        if iteration_s is None or step_s is None or workload.is_compiled:
+            return None
+        cells.append(CellTimes(workload=workload, iteration_s=iteration_s, step_s=step_s))
+    return cells
+
+
+SLOW_RATIO = 3.0
+"""From so many times the time of FP32 on, a precision is said to be slow on this CPU: it gains nothing there."""
+
+
+def _slow_precisions(workloads: Sequence[Workload]) -> list[str]:
+    """Return a line for each precision that this CPU has no instructions for."""
+    from perfsuite.measure.timed_pass import cpu_slowdown
+
+    lines = []
+    for precision in dict.fromkeys(workload.precision for workload in workloads if workload.device_type == "cpu"):
+        slowdown = cpu_slowdown(precision)
+        if slowdown > SLOW_RATIO:
+            lines.append(
+                f"WARNING: {precision} takes this CPU about {slowdown:.0f} times as long as {BASELINE}, it has no "
+                f"instructions for it (--perf-precisions={BASELINE} leaves it out)"
+            )
+    return lines
 
 
 def _short_examination(state: Suite, path: Path) -> list[str]:

@@ -109,6 +109,11 @@ class Workload:
         return self.compile_mode != NOT_COMPILED
 
     @property
+    def rate_unit(self) -> str:
+        """What its throughput is counted in: networks of others may be fed with anything."""
+        return "samples/s" if self.model_digest or self.phase == CALL else "images/s"
+
+    @property
     def is_of_cifar10(self) -> bool:
         """Whether its images and classes are as those of CIFAR-10, which the thesis trained on."""
         return is_of_cifar10(self.image_size, self.num_classes)

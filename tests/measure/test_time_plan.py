@@ -7,10 +7,10 @@ import itertools
 
 import pytest
 
-from perfsuite.gpus import GPUS
+from perfsuite.gpus import GPUS, Gpu
 from perfsuite.measure.budget import Effort
-from perfsuite.measure.flops import Work, count_work
-from perfsuite.measure.time_plan import TimePlan, estimate_work, iteration_s, plan, sheet_for
+from perfsuite.measure.flops import count_work
+from perfsuite.measure.time_plan import CellTimes, TimePlan, estimate_work, iteration_s, plan, sheet_for, times_on_gpu
 from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS
 from perfsuite.records.workload import PHASES, Workload
 
@@ -26,12 +26,15 @@ def matrix(*, phases: tuple[str, ...] = PHASES) -> list[Workload]:
     ]
 
 
-def with_work(workloads: list[Workload]) -> list[tuple[Workload, Work, Work]]:
-    return [(one, count_work(one), count_work(dataclasses.replace(one, phase="train_step"))) for one in workloads]
+def times(workloads: list[Workload], sheet: Gpu) -> list[CellTimes]:
+    return [
+        times_on_gpu(one, count_work(one), count_work(dataclasses.replace(one, phase="train_step")), sheet)
+        for one in workloads
+    ]
 
 
 def default_plan(gpu: str, effort: Effort = Effort(), phases: tuple[str, ...] = PHASES) -> TimePlan:  # noqa: B008 - frozen
-    return plan(with_work(matrix(phases=phases)), GPUS[gpu], effort)
+    return plan(times(matrix(phases=phases), GPUS[gpu]), GPUS[gpu], effort)
 
 
 @pytest.mark.parametrize(("gpu", "most_s"), [("t4", MAX_T4_S), ("h100", 145.0)])
@@ -67,8 +70,8 @@ def test_the_estimate_knows_the_size_of_the_image_and_the_stem(size: int) -> Non
 def test_long_steps_have_fewer_rounds_than_short_ones() -> None:
     """Steps of a slow GPU would otherwise take most of the run."""
     sheet = dataclasses.replace(GPUS["t4"], peak_flops={"fp32": 8.1e11}, bytes_per_second=32e9)
-    cells = with_work(matrix(phases=("train_step",))[-2:-1])
-    once = iteration_s(cells[0][0], cells[0][1], sheet)
+    cells = times(matrix(phases=("train_step",))[-2:-1], sheet)
+    once = cells[0].iteration_s
     assert plan(cells, sheet, Effort()).items["rounds"] == pytest.approx(14 * once, rel=0.01)
 
 

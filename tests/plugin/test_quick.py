@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from perfsuite.measure import harness, timed_pass
 from perfsuite.records.cell import Record
 from perfsuite.records.reading import read_record
 
@@ -28,15 +30,47 @@ def test_a_quick_run_measures_whole_steps_and_marks_its_results(run_suite: Calla
     assert record.profile is None
     assert record.absent["step_flops"] == "left out by --perf-quick"
     assert run.text.count("measured with --perf-quick") >= 1
-    assert "1 step benchmark; how long they take is shown after the first one: --perf-quick" in run.text
+    assert re.search(r"1 step benchmark: about \d+ s: --perf-quick, a first answer", run.text)
     assert "--perf-quick, a first answer" in run.text
 
 
-def test_the_head_on_a_cpu_claims_no_time_that_it_cannot_compute(run_suite: Callable[..., Run]) -> None:
-    run = run_suite(*SMALL, "-k", "forward", "--benchmark-min-rounds=2", "--benchmark-max-time=0.01", quick=False)
-    head = run.text.partition("results go to")[0]
-    assert "1 step benchmark; how long they take is shown after the first one" in head
-    assert "step benchmark: about" not in head  # a CPU has no data sheet to compute it from
+def head_of(run: Run) -> str:
+    return run.text.partition("results go to")[0]
+
+
+def test_the_head_on_a_cpu_says_what_a_timed_pass_tells(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred seconds a step: 20 rounds and two more, 8 of warm-up, 2 to settle, 2 for memory, and the profile."""
+    options = (*SMALL, "-k", "train_step", "--benchmark-min-rounds=2", "--benchmark-max-time=0.01")
+    monkeypatch.setattr(timed_pass, "_sample_s", lambda *_: 50.0)
+    run = run_suite(*options, quick=False)
+    found = re.search(r"1 step benchmark: about (\d+) h (\d+) min", head_of(run))
+    assert found is not None
+    assert 34 * 100 < 3600 * int(found[1]) + 60 * int(found[2]) < 45 * 100
+
+
+@pytest.mark.parametrize("reason", ["cannot be run", "compiled"])
+def test_the_head_on_a_cpu_claims_no_time_that_it_cannot_compute(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    options = ["--perf-compile=default"] if reason == "compiled" else []
+    monkeypatch.setattr(timed_pass, "_sample_s", lambda *_: 0.01 if reason == "compiled" else None)
+    monkeypatch.setattr(harness, "measure", None)  # the head is all that is asked for
+    run = run_suite(*SMALL, *options, "-k", "forward", quick=False)
+    assert "1 step benchmark; how long they take is shown after the first one" in head_of(run)
+    assert "step benchmark: about" not in head_of(run)
+
+
+@pytest.mark.parametrize(("slowdown", "is_said"), [(40.0, True), (1.5, False)])
+def test_a_precision_that_the_cpu_emulates_is_said_before_it_takes_an_hour(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, slowdown: float, is_said: bool
+) -> None:
+    monkeypatch.setattr(timed_pass, "cpu_slowdown", lambda name: 1.0 if name == "fp32" else slowdown)
+    monkeypatch.setattr(harness, "measure", None)
+    run = run_suite(*SMALL[:3], "--perf-precisions=fp32,amp", "-m", "step", "-k", "forward", quick=False)
+    line = "WARNING: amp-bf16 takes this CPU about 40 times as long as fp32, it has no instructions for it"
+    assert (line in head_of(run)) is is_said
 
 
 @pytest.mark.parametrize(
