@@ -53,8 +53,8 @@ def add_options(command: Parser) -> None:
             "--data",
             metavar="FILE",
             type=Path,
-            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder, or NAME.npz there "
-            "for images imported from NAME that are not of CIFAR-10's size and classes",
+            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder, or there by "
+            "name, size and classes what is not of CIFAR-10's form",
         )
         action.set_defaults(action=name)
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         )
         say_progress("")
         if is_default and not is_of_cifar10(found.image_size, found.num_classes):
-            path = images.own_path(options.path)  # the default is where trainings look for CIFAR-10
+            path = images.own_path(options.path, found)  # the default is where trainings look for CIFAR-10
             is_default = False
         images.save_image_set(found, path)
     else:

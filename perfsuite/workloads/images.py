@@ -289,10 +289,10 @@ def default_path() -> Path:
     return cache_folder() / "cifar10.npz"
 
 
-def own_path(source: Path) -> Path:
-    """Return where a data set is kept that is none of CIFAR-10's form: by its name beside the default one."""
+def own_path(source: Path, images: ImageSet) -> Path:
+    """Return where a data set is kept that is none of CIFAR-10's form: by its name and form beside the default one."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", source.name.partition(".")[0]) or "images"
-    return cache_folder() / f"{name}.npz"
+    return cache_folder() / f"{name}-{images.image_size}px-{images.num_classes}classes.npz"
 
 
 def save_image_set(images: ImageSet, path: Path) -> None:

@@ -304,8 +304,8 @@ def test_other_images_never_take_the_place_of_cifar10(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     root = write_folders(tmp_path / "my flowers.v2", (48, 48))
     assert main(["data", "import", str(root)]) == 0
-    assert [file.name for file in (tmp_path / "perfsuite").glob("*.npz")] == ["my_flowers.npz"]
-    assert f"--perf-data={tmp_path / 'perfsuite' / 'my_flowers.npz'}" in capsys.readouterr().out
+    assert [file.name for file in (tmp_path / "perfsuite").glob("*.npz")] == ["my_flowers-48px-4classes.npz"]
+    assert f"--perf-data={tmp_path / 'perfsuite' / 'my_flowers-48px-4classes.npz'}" in capsys.readouterr().out
     monkeypatch.setenv("PERFSUITE_DATA", str(tmp_path / "mine.npz"))
     assert main(["data", "import", str(root)]) == 0
     assert (tmp_path / "mine.npz").exists()

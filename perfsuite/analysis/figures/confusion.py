@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.analysis.figures.panels import Drawing, Panel, second_line
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, mixed
-from perfsuite.analysis.frames.confusion import ShownClasses, by_classes, confusion_of, likeness, within_noise
+from perfsuite.analysis.frames.confusion import confusion_of, likeness, with_shown_classes, within_noise
 from perfsuite.analysis.frames.labels import enumerate_words, titled
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
 from perfsuite.precisions import BASELINE
@@ -36,7 +36,7 @@ def confusion_chart(figure_data: FigureData) -> Drawing | None:
     groups = _baselines_first(training_groups(figure_data.results))
     family_name = family_words(groups)
     panels, words, notes = [], [], []
-    for group, classes in _with_classes(groups):
+    for group, classes in with_shown_classes(groups):
         notes += classes.in_words()
         family, total = group.family, classes.reduced(confusion_of(group))
         name = f"{family_name(family)} {group.precision}"
@@ -64,7 +64,7 @@ def differences_chart(figure_data: FigureData) -> Drawing | None:
     family_name = family_words(groups)
     panels, words, notes = [], [], []
     num_beyond = num_cells = 0
-    for group, classes in _with_classes(groups):
+    for group, classes in with_shown_classes(groups):
         baseline = baseline_of(group, groups)
         if baseline is None:
             continue
@@ -188,12 +188,6 @@ def _shortened(class_name: str) -> str:
     if len(class_name) <= MAX_TICK_CHARACTERS:
         return class_name
     return class_name[: MAX_TICK_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _with_classes(groups: Sequence[TrainingGroup]) -> list[tuple[TrainingGroup, ShownClasses]]:
-    """Return the groups that have a confusion matrix, in their order, with the classes that it shows."""
-    classes_of = {id(group): classes for classes, members in by_classes(groups) for group in members}
-    return [(group, classes_of[id(group)]) for group in groups if id(group) in classes_of]
 
 
 def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:

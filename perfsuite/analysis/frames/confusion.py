@@ -56,11 +56,6 @@ class ShownClasses:
         return [text]
 
 
-def groups_with_confusion(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:
-    """Return the groups whose records keep a confusion matrix: those of not too many classes."""
-    return [group for group in groups if group.records[0].confusion]
-
-
 def shown_classes(groups: Sequence[TrainingGroup]) -> ShownClasses:
     """Return the classes that the matrices of groups of one data set show: the same for all, to be compared."""
     names = groups[0].records[0].class_names
@@ -75,12 +70,17 @@ def shown_classes(groups: Sequence[TrainingGroup]) -> ShownClasses:
     return ShownClasses(names=(*(names[label] for label in labels), others), labels=labels, num_others=num_others)
 
 
-def by_classes(groups: Sequence[TrainingGroup]) -> list[tuple[ShownClasses, list[TrainingGroup]]]:
-    """Return the groups with a confusion matrix by the classes of their data."""
-    found: dict[tuple[str, ...], list[TrainingGroup]] = {}
-    for group in groups_with_confusion(groups):
-        found.setdefault(group.records[0].class_names, []).append(group)
-    return [(shown_classes(members), members) for members in found.values()]
+def with_shown_classes(groups: Sequence[TrainingGroup]) -> list[tuple[TrainingGroup, ShownClasses]]:
+    """Return the groups that have a confusion matrix, in their order, each with the classes that it shows.
+
+    Records of too many classes keep none. Groups of the same classes show the same ones, to be compared.
+    """
+    by_names: dict[tuple[str, ...], list[TrainingGroup]] = {}
+    for group in groups:
+        if group.records[0].confusion:
+            by_names.setdefault(group.records[0].class_names, []).append(group)
+    shown = {names: shown_classes(members) for names, members in by_names.items()}
+    return [(group, shown[group.records[0].class_names]) for group in groups if group.records[0].confusion]
 
 
 def confusion_of(group: TrainingGroup) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import place_columns
-from perfsuite.analysis.frames.confusion import by_classes, confusion_of, likeness
+from perfsuite.analysis.frames.confusion import confusion_of, likeness, with_shown_classes
 from perfsuite.analysis.frames.training_groups import (
     baseline_of,
     distinguishing_values,
@@ -41,14 +41,9 @@ def confusion_table(results: Results) -> Table:
     rows: list[dict[str, Any]] = []
     notes = []
     headings: dict[str, None] = {}
-    classes_of = {id(group): classes for classes, members in by_classes(groups) for group in members}
-    for group in groups:
+    for group, classes in with_shown_classes(groups):
         origin, family, precision = origin_of(group.members[0]), group.family, group.precision
-        name, classes = family_name(family), classes_of.get(id(group))
-        if classes is None:
-            notes.append(f"{name} {precision}: {NOT_KEPT}")
-            continue
-        total = confusion_of(group)
+        name, total = family_name(family), confusion_of(group)
         row = {
             **{column: origin[column] for column in places},
             "model": family.model,
@@ -69,6 +64,11 @@ def confusion_table(results: Results) -> Table:
             notes.append(
                 f"{name}: similarity of the errors of {precision} and {BASELINE}: {alike:.2f} (1: the same pairs)"
             )
+    notes += [
+        f"{family_name(group.family)} {group.precision}: {NOT_KEPT}"
+        for group in groups
+        if not group.records[0].confusion
+    ]
     return Table(
         title="Confusion matrices: true class in the row, predicted class in the column",
         frame=pd.DataFrame(rows),
