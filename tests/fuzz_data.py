@@ -34,6 +34,7 @@ from training_builders import make_training
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.training_job import FINISHED, _digest_of, read_finished
+from perfsuite.records.workload import CIFAR10_CLASSES
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.decoding import TargetSize, decode_images
 from perfsuite.workloads.image_files import check_data_path
@@ -63,6 +64,16 @@ def mirror(ending: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         files = mirror_files(generated_parts(10, 10), ending="jpg" if ending == "zip" else "png")
         return write_mirror(files, Path(name) / f"mirror.{ending}").read_bytes()
+
+
+@functools.cache
+def binary_version() -> bytes:
+    """Return an archive of CIFAR's binary version, two images a file."""
+    records = b"".join(bytes([label]) + bytes(range(256)) * 12 for label in (3, 9))
+    files = {f"cifar/data_batch_{number}.bin": records for number in range(1, 6)} | {"cifar/test_batch.bin": records}
+    files["cifar/batches.meta.txt"] = "\n".join(CIFAR10_CLASSES).encode()
+    with tempfile.TemporaryDirectory() as name:
+        return write_mirror(files, Path(name) / "cifar.tar").read_bytes()
 
 
 @functools.cache
@@ -202,10 +213,16 @@ def import_file(path: Path) -> None:
     import_images(path)
 
 
+def import_resized(path: Path) -> None:
+    """Read a data set whose images are made smaller."""
+    import_images(path, image_size=24)
+
+
 def decode(path: Path) -> None:
-    """Decode one image, whose error is a ValueError that begins with its name."""
+    """Decode one image, whose error is a ValueError that begins with its name; as it is, or resized."""
+    size = TargetSize(size=32) if path.stat().st_size % 2 else TargetSize(size=48, is_resized=True)
     try:
-        decode_images([("picture", path.read_bytes())], TargetSize(size=32))
+        decode_images([("picture", path.read_bytes())], size)
     except ValueError as error:
         if not str(error).startswith("picture: "):
             raise
@@ -237,6 +254,9 @@ KINDS: dict[str, tuple[str, Callable[[random.Random], bytes], Callable[[Path], o
     "tar headers": ("m.tar", lambda chance: damaged_tar(mirror("tar"), chance), import_file),
     "tar.gz": ("m.tar.gz", lambda chance: damaged(mirror("tar.gz"), chance), import_file),
     "tar.xz": ("m.tar.xz", lambda chance: damaged(mirror("tar.xz"), chance), import_file),
+    "resized": ("m.zip", lambda chance: damaged_zip(mirror("zip"), chance), import_resized),
+    "CIFAR binary": ("m.tar", lambda chance: damaged(binary_version(), chance), import_file),
+    "CIFAR binary headers": ("m.tar", lambda chance: damaged_tar(binary_version(), chance), import_file),
     "npz": ("m.npz", lambda chance: damaged(data_set(), chance), load_image_set),
     "npz members": ("m.npz", lambda chance: damaged_zip(data_set(), chance), load_image_set),
     "JPEG": ("image", lambda chance: damaged(image("jpg"), chance), decode),
