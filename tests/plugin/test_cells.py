@@ -60,7 +60,7 @@ def test_images_and_classes_are_part_of_the_matrix_and_of_the_record(run_suite: 
 
 
 @pytest.mark.parametrize("marker", ["full_training", "input_pipeline"])
-def test_full_trainings_are_of_cifar_10_and_say_so(
+def test_full_trainings_have_the_size_of_their_images_and_say_so(
     run_suite: Callable[..., Run], suite_folder: pytest.Pytester, marker: str
 ) -> None:
     for name in ("test_full_training.py", "test_interleaved.py"):
@@ -68,7 +68,7 @@ def test_full_trainings_are_of_cifar_10_and_say_so(
         (suite_folder.path / "benchmarks" / name).write_text(text)
     run = run_suite("-m", marker, "--perf-image-size=64", "--collect-only", "-q")
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--perf-image-size, --perf-classes: full trainings are of CIFAR-10, 32x32 pixels" in run.text
+    assert "--perf-image-size, --perf-classes: full trainings take size and classes of their images" in run.text
     run = run_suite("-m", f"step or {marker}", "--perf-image-size=64", "--collect-only", "-q")
     names = [line for line in run.text.splitlines() if "::" in line]
     assert {name.partition("::")[0] for name in names if "64px" in name} == {"benchmarks/test_step.py"}
