@@ -11,6 +11,7 @@ from perfsuite.analysis.tables.memory import predicted_memory_table
 from perfsuite.commands.cell_options import add_cell_options, cell_choice
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.streams import say_progress
+from perfsuite.errors import NotSupportedError
 from perfsuite.gpus import GPUS
 
 if TYPE_CHECKING:
@@ -46,10 +47,14 @@ def run(options: argparse.Namespace) -> int:
 
     plan = plan_cells(cell_choice(options), gradients=options.gradients, capacity=options.capacity, gpu=options.gpu)
     rows = []
-    for row in predict_cells(plan):
-        rows.append(row)
-        say_progress(f"{len(rows)} of {len(plan.workloads)} cells: {row['model']} {row['precision']}")
-    say_progress("")
+    try:
+        for row in predict_cells(plan):
+            rows.append(row)
+            say_progress(f"{len(rows)} of {len(plan.workloads)} cells: {row['model']} {row['precision']}")
+    except NotSupportedError as error:
+        raise NotSupportedError(f"{error}; `pytest benchmarks -m step` measures its memory") from None
+    finally:
+        say_progress("")
     notes = plan.notes
     if any(row.get("largest_batch_size") == 0 for row in rows):
         notes = ("a largest batch of 0: not even one image fits; what one takes is in the same row", *notes)

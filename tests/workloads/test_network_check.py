@@ -6,6 +6,7 @@ import pytest
 import torch
 from builders import make_workload
 
+from perfsuite.cli import main
 from perfsuite.errors import ModelError, NotSupportedError
 from perfsuite.measure.cell_setup import build_step
 from perfsuite.measure.dry_run import predict_memory
@@ -80,6 +81,13 @@ def test_control_flow_that_fake_tensors_cannot_follow_is_left_out_with_the_reaso
     spec = load_model("own_networks:asks_the_host")
     with pytest.raises(NotSupportedError, match="a dry run cannot follow own_networks:asks_the_host: DataDependent"):
         predict_memory(make_workload(model=spec.name, batch_size=2, device_type="cpu"))
+
+
+def test_the_command_then_says_what_measures_the_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "--model", "own_networks:asks_the_host", "--batch-size", "2"]) == 2
+    error = capsys.readouterr().err
+    assert "a dry run cannot follow own_networks:asks_the_host: DataDependent" in error
+    assert error.endswith("; `pytest benchmarks -m step` measures its memory\n")
 
 
 def test_dropout_draws_the_same_mask_for_the_retained_graph_and_the_fresh_one() -> None:
