@@ -6,6 +6,7 @@ In a process of its own, which nothing can be patched in from outside, this is a
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from cuda_stand_in import use_tiny_networks
@@ -16,7 +17,7 @@ from perfsuite.measure import microbenchmarks as probes
 
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no time to lose on a CPU."""
-    limits = {
+    limits: dict[str, Any] = {
         f"{which}_{first}warm_up_s": seconds
         for which, seconds in (("min", 0.0), ("max", 0.01))
         for first in ("", "first_")
