@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 # In workers of pytest-xdist pytest-benchmark times nothing. The tests start runs of the suite that are no workers.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 
+# Compiled modules are kept, as Python does unless it is told otherwise: the tests start hundreds of processes and runs,
+# and each would compile the same modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """Load pytester, with its options: only these tests need it, and its help is nothing for users."""

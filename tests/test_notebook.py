@@ -24,7 +24,8 @@ from generated_images import generated_set
 from perfsuite.cli import main
 from perfsuite.workloads.images import save_image_set
 
-REPOSITORY = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
+REPOSITORY = TESTS.parent
 NOTEBOOK = REPOSITORY / "benchmarks" / "colab.ipynb"
 MAX_LINES = 20
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -99,7 +100,7 @@ class Executed:
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
-    """Run every cell in a small checkout, from the folder that the notebook lies in."""
+    """Run every cell in a small checkout with tiny networks, from the folder that the notebook lies in."""
     checkout, drive = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("drive")
     (checkout / "perfsuite").symlink_to(REPOSITORY / "perfsuite", target_is_directory=True)
     shutil.copytree(NOTEBOOK.parent, checkout / "benchmarks", ignore=shutil.ignore_patterns("results"))
@@ -114,6 +115,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
         PERFSUITE_NOTEBOOK_FULL_TRAINING="1",
         PERFSUITE_NOTEBOOK_TRAINING_OPTIONS="--perf-models=resnet18 --perf-precisions=fp32 --perf-recipe=tiny.toml",
         PERFSUITE_NOTEBOOK_TRAINING_FOLDER=str(drive),
+        PYTHONPATH=os.pathsep.join(map(str, (TESTS, TESTS / "plugin"))),
+        PYTEST_ADDOPTS="-p small_suite",
     )
     (results,) = (path for path in (checkout / "results").iterdir() if path.is_dir())
     return Executed(cells=cells, results=results, trainings=drive / "trainings")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from killed_training import run_training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerProcess
 
 REPOSITORY = Path(__file__).parents[2]
 NUM_KILLS = int(os.environ.get("PERFSUITE_NUM_KILLS", "10"))
@@ -18,86 +24,77 @@ NUM_KILLS = int(os.environ.get("PERFSUITE_NUM_KILLS", "10"))
 
 NUM_EPOCHS = max(12, NUM_KILLS)
 
-SCRIPT = """
-import dataclasses, json, sys
-from pathlib import Path
-import torch
-from builders import ENVIRONMENT, make_workload
-from generated_images import generated_set
-from perfsuite.measure.active_clock import ActiveClock
-from perfsuite.measure.training_job import Job
-from perfsuite.measure import train as train_module
-from perfsuite.measure.train import train
-from perfsuite.recipes import SMOKE
-from perfsuite.records.environment import Process
 
-torch.set_num_threads(1)
-train_module.evaluation_batch_size = lambda _step: 4  # a dry run takes longer than this training
-recipe = dataclasses.replace(SMOKE, epochs=int(sys.argv[3]), batch_size=4, num_train=12, num_validation=4, num_test=20)
-workload = make_workload(precision="fp32", phase="full_training", batch_size=4, device_type="cpu")
-job = Job(
-    workload=workload, recipe=recipe, seed=0, images=generated_set(), folder=Path(sys.argv[1]),
-    environment=ENVIRONMENT, deterministic=True, checkpoint_every_s=1.0,
-)
-clock = ActiveClock()
-said = lambda epoch, images_per_s, left: print("epoch", epoch.epoch, "is on disk", flush=True)
-process = Process(run_id=sys.argv[2], pid=1, started="2026-01-05T10:00:00+00:00")
-print("started", flush=True)
-record = train(
-    job, device=torch.device("cpu"), process=process, clock=clock, epoch_ended=said,
-    warn=lambda text: print(text, file=sys.stderr),
-)
-print(json.dumps(record.to_json()))
-"""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A training in a process of its own, and what it tells."""
+
+    process: ForkServerProcess
+    connection: Connection[Any, Any]
+
+    def read(self) -> Any:
+        """Wait for what it tells next; None once it has ended."""
+        try:
+            return self.connection.recv()
+        except EOFError:
+            return None
 
 
-def start(folder: Path, run_id: str) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    environment["PYTHONPATH"] = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder), run_id, str(NUM_EPOCHS)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Started]:
+    """Start a training; its process is forked from one that has imported torch, which takes longest."""
+    folders = (str(REPOSITORY), str(REPOSITORY / "tests"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["killed_training"])
+
+    def start_one(folder: Path, run_id: str) -> Started:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=run_training, args=(sender, folder, run_id, NUM_EPOCHS), daemon=True)
+        process.start()
+        sender.close()  # ours: the end of the process is then the end of what it tells
+        return Started(process, receiver)
+
+    return start_one
 
 
-def wait_for_a_save(process: subprocess.Popen[str], folder: Path) -> bool:
+def wait_for_a_save(process: ForkServerProcess, folder: Path) -> bool:
     """Wait until a checkpoint is being written; false if the process ends before."""
-    while process.poll() is None:
+    while process.is_alive():
         if any(folder.glob("*/.checkpoint.pt.*")):
             return True
         time.sleep(0.001)
     return False
 
 
-def test_a_training_killed_at_random_moments_ends_bit_for_bit_as_one_left_alone(tmp_path: Path) -> None:
+def test_a_training_killed_at_random_moments_ends_bit_for_bit_as_one_left_alone(
+    tmp_path: Path, start: Callable[[Path, str], Started]
+) -> None:
     whole = start(tmp_path / "whole", "whole")
     generator = random.Random(7)  # noqa: S311 - moments, not secrets
     num_killed = num_killed_while_saving = 0
     for number in range(NUM_KILLS):
-        process = start(tmp_path / "killed", f"run-{number}")
-        assert process.stdout is not None
-        process.stdout.readline()  # imported, about to train
+        started = start(tmp_path / "killed", f"run-{number}")
+        assert started.read() == "started"
         is_saving = False
         if number % 5 == 4:
-            is_saving = wait_for_a_save(process, tmp_path / "killed")
+            is_saving = wait_for_a_save(started.process, tmp_path / "killed")
         elif number % 2:  # in the epoch after, or the one after that: a slow machine has something to resume too
-            process.stdout.readline()
-            time.sleep(generator.uniform(0.0, 0.3))
+            started.read()
+            time.sleep(generator.uniform(0.0, 0.2))
         else:
-            time.sleep(generator.uniform(0.0, 1.5))
-        process.kill()
-        process.communicate()
-        num_killed += process.returncode == -9
-        num_killed_while_saving += is_saving and process.returncode == -9
+            time.sleep(generator.uniform(0.0, 0.8))
+        started.process.kill()
+        started.process.join()
+        num_killed += started.process.exitcode == -9
+        num_killed_while_saving += is_saving and started.process.exitcode == -9
     last = start(tmp_path / "killed", "last")
     results = []
-    for process in (whole, last):
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        results.append(json.loads(out.splitlines()[-1]))
+    for started in (whole, last):
+        told = list(iter(started.read, None))
+        started.process.join(120)
+        assert started.process.exitcode == 0
+        results.append(told[-1])
     alone, survivor = results
     assert num_killed_while_saving >= NUM_KILLS // 10
     assert [path.name for path in tmp_path.glob("*/*/.*")] == []  # no part of a file is left

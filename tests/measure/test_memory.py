@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from builders import make_workload
+from torch import nn
 
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.memory import (
@@ -17,10 +19,14 @@ from perfsuite.measure.memory import (
     release_cached_memory,
     resident_bytes,
 )
+from perfsuite.workloads.model_spec import ModelSpec
+from perfsuite.workloads.models import MODELS
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perfsuite.workloads.model_spec import InputSizes
 
 CPU = torch.device("cpu")
 MIB = 1024**2
@@ -91,18 +97,26 @@ def test_a_storage_that_is_shared_counts_once() -> None:
     assert resident_bytes([tensor, tensor.view(2, -1), tensor[5:]]) == 2 * MIB
 
 
-def test_a_step_in_half_precision_holds_fewer_activations_than_one_in_fp32() -> None:
+def test_a_step_in_half_precision_holds_fewer_activations_than_one_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network of small layers: a ResNet in BF16 takes a minute where a CPU must emulate it."""
+
+    def build(sizes: InputSizes) -> nn.Module:
+        pairs = [(nn.Conv2d(3 if index == 0 else 16, 16, 3, padding=1), nn.ReLU()) for index in range(16)]
+        layers = itertools.chain.from_iterable(pairs)
+        return nn.Sequential(*layers, nn.AvgPool2d(4), nn.Flatten(), nn.Linear(1024, sizes.num_classes))
+
+    monkeypatch.setitem(MODELS, "small", ModelSpec(build=build, name="small"))
     peaks = {}
     for precision in ("fp32", "amp-bf16"):
-        step = TrainingStep(
-            make_workload(model="resnet18", precision=precision, batch_size=8, device_type="cpu"), device=CPU
-        )
+        workload = make_workload(model="small", precision=precision, batch_size=8, device_type="cpu")
+        step = TrainingStep(workload, device=CPU)
         step.train_step()
         step.zero_gradients()
         peaks[precision] = peak(step.train_step, resident=step.resident_tensors())
+        types = {tensor.dtype for tensor in (*step.resident_tensors(), *step.gradients())}
+        assert types == {torch.float32, torch.int64}  # parameters, gradients, momentum; and labels
         step.close()
-    # Parameters, gradients and momentum of 11.2 million stay float32, 8 images' activations do not.
-    assert 3 * 11_173_962 * 4 < peaks["amp-bf16"] < 0.95 * peaks["fp32"]
+    assert peaks["amp-bf16"] < 0.8 * peaks["fp32"]
 
 
 class FakeCuda:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import importlib
 from typing import TYPE_CHECKING
 
 import pandas as pd  # noqa: F401 - imported before any run inside pytester
@@ -11,14 +12,16 @@ import rich.table  # noqa: F401 - the same
 import scipy.special  # noqa: F401 - the same
 import torch
 from builders import make_workload
-from suite_run import QUICK, REPOSITORY, Run
+from cuda_stand_in import use_tiny_networks
+from small_suite import make_small
+from suite_run import IN_A_PROCESS, QUICK, REPOSITORY, Run
 
 from perfsuite.analysis.tables import registry as views  # noqa: F401 - the same
-from perfsuite.measure import budget, doctor, environment, harness  # noqa: F401 - the same
-from perfsuite.measure import microbenchmarks as probes
+from perfsuite.measure import doctor, environment, harness  # noqa: F401 - the same
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.workloads.step import TrainingStep
+from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +33,20 @@ def everything_imported() -> None:
 
     Pytester forgets modules that a run inside it was the first to import, and torch cannot be imported twice.
     """
-    for phase in ("backward", "train_step"):
-        for precision in ("fp32", "amp-bf16"):
-            workload = make_workload(phase=phase, precision=precision, batch_size=1, device_type="cpu")
-            step = TrainingStep(workload, device=torch.device("cpu"))
-            step.train_step()
-            measure_peak_memory(
-                prepare=lambda: None, run=step.train_step, device=step.device, resident=step.resident_tensors
-            )
-            step.close()
+    import_torchvision()
+    with contextlib.suppress(ImportError):
+        importlib.import_module("hypothesis")  # its plugin imports it at the end of every run
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_tiny_networks(monkeypatch)
+        for phase in ("backward", "train_step"):
+            for precision in ("fp32", "amp-bf16"):
+                workload = make_workload(phase=phase, precision=precision, batch_size=1, device_type="cpu")
+                step = TrainingStep(workload, device=torch.device("cpu"))
+                step.train_step()
+                measure_peak_memory(
+                    prepare=lambda: None, run=step.train_step, device=step.device, resident=step.resident_tensors
+                )
+                step.close()
     read_nvml()
 
 
@@ -50,15 +58,7 @@ def suite_folder(
 ) -> pytest.Pytester:
     """A checkout in small: the root conftest, the benchmarks, tiny networks, and no time to lose."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    limits = {
-        f"{which}_{first}warm_up_s": seconds
-        for which, seconds in (("min", 0.0), ("max", 0.01))
-        for first in ("", "first_")
-    }
-    quick = dataclasses.replace(budget.BUDGETS["cpu"], **limits)
-    monkeypatch.setitem(budget.BUDGETS, "cpu", quick)
-    small = probes.Sizes(matrix=32, images=1, copy_bytes=4096, min_seconds=1e-4)
-    monkeypatch.setitem(probes.SIZES, "cpu", small)
+    make_small(monkeypatch)
     pytester.makeconftest((REPOSITORY / "conftest.py").read_text())
     pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config\ntestpaths = benchmarks\n")
     folder = pytester.mkdir("benchmarks")
@@ -79,11 +79,11 @@ def run_suite(suite_folder: pytest.Pytester) -> Callable[..., Run]:
 
 @pytest.fixture
 def run_suite_in_a_process(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Run it in a process of its own, which may die; what makes it quick is not patched there."""
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    """Run it in a process of its own, which may die."""
+    monkeypatch.setenv("PYTHONPATH", IN_A_PROCESS["PYTHONPATH"])
 
     def run(*arguments: str) -> Run:
-        return Run(suite_folder.runpytest_subprocess(*QUICK, *arguments), suite_folder.path)
+        return Run(suite_folder.runpytest_subprocess("-p", "small_suite", *QUICK, *arguments), suite_folder.path)
 
     return run
 

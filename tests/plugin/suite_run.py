@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ QUICK = (
     "--benchmark-max-time=0.01",
     "--perf-no-profile",
 )
+IN_A_PROCESS = {
+    "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "tests", REPOSITORY / "tests" / "plugin")))
+}
+"""Variables with which a process finds the suite, and `-p small_suite`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from suite_run import REPOSITORY
+from suite_run import IN_A_PROCESS
 
 from perfsuite.cli import main
 
@@ -67,11 +67,18 @@ def test_no_tensor(perf):
 def test_unknown_precision(perf):
     perf(print, precision="fp8")
 """
-QUICK = ("--perf-device=cpu", "--perf-quick", "--benchmark-min-rounds=2", "--benchmark-max-time=0.01")
+QUICK = (
+    "-p",
+    "small_suite",
+    "--perf-device=cpu",
+    "--perf-quick",
+    "--benchmark-min-rounds=2",
+    "--benchmark-max-time=0.01",
+)
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, **IN_A_PROCESS}
     environment.pop("PYTEST_ADDOPTS", None)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", *QUICK, *arguments],

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from suite_run import QUICK
+from suite_run import IN_A_PROCESS, QUICK
 
 from perfsuite.atomic_write import write_atomically
 from perfsuite.plugin import results
@@ -172,8 +172,8 @@ def test_a_process_that_is_killed_leaves_the_cells_that_were_finished(suite_fold
         "    return original(self)\n"
         "TrainingStep.forward = forward\n"
     )
-    command = [sys.executable, "-m", "pytest", *QUICK, "-k", "resnet18 and forward", "-q"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "pytest", "-p", "small_suite", *QUICK, "-k", "resnet18 and forward", "-q"]
+    environment = {**os.environ, **IN_A_PROCESS}
     process = subprocess.Popen(
         command, cwd=suite_folder.path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 import torch
 from builders import make_workload
-from generated_images import generated_set
+from generated_images import generated_parts, generated_set
 
 from perfsuite.errors import DataError, MeasurementError, RecordError
 from perfsuite.recipes import SMOKE, THESIS
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
-from perfsuite.workloads.images import split_images
+from perfsuite.workloads.images import make_image_set, split_images
 from perfsuite.workloads.training import DeviceImages, Training, deterministic
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from perfsuite.workloads.images import ImageSet
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 
@@ -32,19 +34,23 @@ def make_training(
     num_train: int = 8,
     batch_size: int = 4,
     evaluation_batch: int | None = None,
+    images: ImageSet = IMAGES,
     **changes: Any,
 ) -> Training:
     workload = make_workload(
         precision=precision, phase="full_training", batch_size=batch_size, device_type="cpu", **changes
     )
-    split = split_images(IMAGES, seed=seed, num_train=num_train, num_validation=4, num_test=20)
+    split = split_images(images, seed=seed, num_train=num_train, num_validation=4, num_test=20)
     recipe = dataclasses.replace(RECIPE, batch_size=batch_size)
-    return Training(workload, recipe, IMAGES, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
+    return Training(workload, recipe, images, split, device=CPU, seed=seed, evaluation_batch=evaluation_batch)
 
 
 @pytest.mark.usefixtures("real_networks")
 def test_a_learnable_set_is_learnt() -> None:
-    training = make_training(num_train=40, batch_size=10)
+    parts = {name: (images[:, :, ::2, ::2], labels) for name, (images, labels) in generated_parts().items()}
+    training = make_training(
+        num_train=40, batch_size=10, images=make_image_set(parts, source="generated"), image_size=16
+    )
     before = training.evaluate("test")
     losses = [training.train_epoch()[0] for _ in range(6)]
     after = training.evaluate("test")

@@ -43,7 +43,7 @@ def test_forward_gives_a_loss_with_its_graph() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "amp-bf16"])
 def test_backward_can_walk_its_graph_again_and_again(precision: str) -> None:
-    step = build("backward", precision)
+    step = build("backward", precision, image_size=8)
     step.retain_graph()
     step.backward()
     first = step.gradients()
@@ -70,7 +70,7 @@ def test_backward_without_a_graph_is_refused() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "amp-bf16"])
 def test_a_retained_graph_gives_the_gradients_of_a_fresh_one(precision: str) -> None:
-    assert build("backward", precision).check_retained_backward() < 1e-6
+    assert build("backward", precision, image_size=8).check_retained_backward() < 1e-6
 
 
 def test_a_retained_graph_that_is_not_the_same_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
