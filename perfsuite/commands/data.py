@@ -11,7 +11,6 @@ from perfsuite.commands.streams import say_progress, write
 from perfsuite.errors import DataError, InvalidChoiceError
 from perfsuite.parsing import parse_image_sizes
 from perfsuite.paths import same_file
-from perfsuite.records.workload import is_of_cifar10
 from perfsuite.workloads import images
 from perfsuite.workloads.canonical import canonical_fingerprint
 
@@ -63,11 +62,12 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     path = options.data or images.default_path()
     is_default = options.data is None and not os.environ.get(images.DATA_VARIABLE)
+    given_by = f"${images.DATA_VARIABLE}" if options.data is None else "--data"
     if options.action == "import" and same_file(options.path, path):
-        raise DataError(f"--data {path}: is what is to be imported; name another file")
+        raise DataError(f"{given_by} {path}: is what is to be imported; name another file")
     if path.suffix != ".npz":
         raise DataError(
-            f"--data {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"
+            f"{given_by} {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"
         )
     if options.action == "download":
         from perfsuite.workloads.download import download_images  # with torchvision, and so with torch
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
             options.path, image_size=image_size, report=lambda num: say_progress(f"importing: {num:,} images")
         )
         say_progress("")
-        if is_default and not is_of_cifar10(found.image_size, found.num_classes):
+        if is_default and not found.is_of_cifar10:
             path = images.own_path(options.path, found)  # the default is where trainings look for CIFAR-10
             is_default = False
         images.save_image_set(found, path)
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 def _kind(found: images.ImageSet) -> str:
     if found.is_canonical:
         return "CIFAR-10 itself"
-    if not is_of_cifar10(found.image_size, found.num_classes):
+    if not found.is_of_cifar10:
         return "other images than CIFAR-10's: the thesis's accuracies are no targets for them"
     if canonical_fingerprint() is None:
         return (

@@ -75,7 +75,7 @@ def _counted(model: str, image_size: int, num_classes: int) -> Cost:
             num_bytes = kept.num_bytes
             del loss
             step.close()
-    except Exception:  # noqa: BLE001 - a user's code may raise anything, and its benchmarks say what
+    except (Exception, SystemExit):  # noqa: BLE001 - a user's code may raise anything, and its benchmarks say what
         return UNKNOWN
     return Cost(
         num_parameters=num_parameters,

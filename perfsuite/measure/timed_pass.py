@@ -65,7 +65,7 @@ def _sample_s(model: str, image_size: int, num_classes: int, batch_size: int) ->
             step = TrainingStep(workload, device=torch.device("cpu"))
             seconds = _timed(step.train_step)
             step.close()
-    except Exception:  # noqa: BLE001 - a user's code may raise anything, and its benchmarks say what
+    except (Exception, SystemExit):  # noqa: BLE001 - a user's code may raise anything, and its benchmarks say what
         return None
     return seconds / batch_size
 

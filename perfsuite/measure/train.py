@@ -19,7 +19,14 @@ from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
-from perfsuite.measure.training_job import Job, identity_of, read_finished, training_folder, write_finished
+from perfsuite.measure.training_job import (
+    Job,
+    identity_of,
+    kept_names,
+    read_finished,
+    training_folder,
+    write_finished,
+)
 from perfsuite.measure.training_progress import Progress, read_progress
 from perfsuite.measure.training_result import training_findings, training_metrics
 from perfsuite.records.predictions import (
@@ -335,7 +342,7 @@ class _Run:
                 num_train=len(split.train),
                 num_validation=len(split.validation),
                 num_test=len(split.test),
-                classes=job.images.classes if is_small else (),
+                classes=kept_names(job.images.classes),
             ),
             metrics=metrics,
             absent=absent,

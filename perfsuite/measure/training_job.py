@@ -14,9 +14,10 @@ from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError, RecordError, ResultFileError
 from perfsuite.folder_lock import NAME as LOCK_NAME
 from perfsuite.folder_lock import folder_locked
+from perfsuite.records.predictions import MAX_CONFUSION_CLASSES
 from perfsuite.records.reading import read_record
 from perfsuite.records.training import TrainingRecord
-from perfsuite.records.workload import NOT_COMPILED, NUM_CLASSES
+from perfsuite.records.workload import CIFAR10_CLASSES, NOT_COMPILED, NUM_CLASSES
 from perfsuite.small_files import read_json
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device
 """What a training must share with one that is finished or was interrupted, to be replayed or resumed."""
 
 
+def kept_names(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of classes as a record keeps them: none where there are too many."""
+    return classes if len(classes) <= MAX_CONFUSION_CLASSES else ()
+
+
 def identity_of(job: Job, split: Split, device: torch.device) -> str:
     """Return what determines a training; a checkpoint or result of another identity is never used."""
     return _identity(
@@ -81,6 +87,7 @@ def identity_of(job: Job, split: Split, device: torch.device) -> str:
         job.recipe,
         seed=job.seed,
         split=split.fingerprint,
+        classes=kept_names(job.images.classes),
         deterministic=job.deterministic,
         device_type=device.type,
     )
@@ -93,6 +100,7 @@ def _identity(
     *,
     seed: int,
     split: str,
+    classes: tuple[str, ...],
     deterministic: bool,
     device_type: str,
 ) -> str:
@@ -110,6 +118,8 @@ def _identity(
             "recipe": {k: v for k, v in dataclasses.asdict(recipe).items() if k not in {"source", "name"}},
             "seed": seed,
             "split": split,
+            # As identities were before there were other classes.
+            **({} if classes in {(), CIFAR10_CLASSES} else {"classes": classes}),
             "deterministic": deterministic,
             "device_type": device_type,
         },
@@ -188,6 +198,7 @@ def _identity_of_record(record: TrainingRecord) -> str:
         record.recipe,
         seed=record.seed,
         split=record.data.split_fingerprint,
+        classes=record.data.classes,
         deterministic=record.deterministic,
         device_type=record.workload.device_type,
     )

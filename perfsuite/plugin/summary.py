@@ -130,8 +130,8 @@ def _slow_precisions(workloads: Sequence[Workload]) -> list[str]:
         slowdown = cpu_slowdown(precision)
         if slowdown > SLOW_RATIO:
             lines.append(
-                f"WARNING: {precision} takes this CPU about {slowdown:.0f} times as long as {BASELINE}, it has no "
-                f"instructions for it (--perf-precisions={BASELINE} leaves it out)"
+                f"WARNING: {precision}: a convolution takes this CPU about {slowdown:.0f} times as long as in "
+                f"{BASELINE}; it has no instructions for it (--perf-precisions={BASELINE} leaves it out)"
             )
     return lines
 

@@ -93,7 +93,10 @@ def _imported(config: pytest.Config, path: Path) -> ImageSet:
     _say(config, f"importing {path}")
     found = import_images(path)
     _say(config, "; ".join(class_counts_in_words(found)))
-    save_image_set(found, kept)
+    try:
+        save_image_set(found, kept)
+    except DataError as error:
+        _say(config, f"WARNING: imported again the next time: {error}")
     return found
 
 
@@ -162,7 +165,7 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
     job = Job(
         workload=workload,
         recipe=recipe_for(
-            state.options.recipe, workload.model, workload.precision, is_of_cifar10=workload.is_of_cifar10
+            state.options.recipe, workload.model, workload.precision, is_of_cifar10=config.stash[IMAGES].is_of_cifar10
         ),
         seed=seed,
         images=config.stash[IMAGES],

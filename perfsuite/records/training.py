@@ -19,7 +19,15 @@ from perfsuite.records.proof import ProofReading  # noqa: TC001 - read at run ti
 from perfsuite.records.schema import SCHEMA_VERSION, check_metrics
 from perfsuite.records.strict_json import to_strict_json
 from perfsuite.records.telemetry import Telemetry  # noqa: TC001 - strict_json reads the types of fields at run time
-from perfsuite.records.workload import CIFAR10_CLASSES, NUM_CLASSES, Recipe, Workload
+from perfsuite.records.workload import (
+    CIFAR10_CLASSES,
+    MAX_CLASS_NAME,
+    MAX_SIZE,
+    NUM_CLASSES,
+    Recipe,
+    Workload,
+    are_class_names,
+)
 
 PEAK_WITHOUT_EVALUATION = 4
 """Schema version from which on a training's peak memory is that of its steps alone."""
@@ -155,8 +163,14 @@ class TrainingRecord:
         num_rows = num_classes if num_classes <= MAX_CONFUSION_CLASSES else 0
         if len(self.confusion) != num_rows or any(len(row) != num_rows for row in self.confusion):
             raise RecordError(f"the confusion matrix is not {num_rows}x{num_rows}")
-        if len(self.data.classes) not in {0, num_rows}:
-            raise RecordError(f"data.classes names {len(self.data.classes)} classes; {num_rows} are needed")
+        if len(self.data.classes) not in {0, num_rows} or not are_class_names(self.data.classes):
+            raise RecordError(
+                f"data.classes names {len(self.data.classes)} classes; {num_rows} are needed, each by another name of "
+                f"at most {MAX_CLASS_NAME} printable characters"
+            )
+        counts = [count for row in self.confusion for count in row]
+        if counts and not 0 <= min(counts) <= max(counts) <= MAX_SIZE:
+            raise RecordError(f"the confusion matrix counts {min(counts)} to {max(counts)} images in a cell")
         if self.test_predictions is not None:
             outcomes = unpack_predictions(self.test_predictions, self.data.num_test, num_classes)
             if num_rows and confusion_of(outcomes, num_classes) != self.confusion:
@@ -171,13 +185,18 @@ class TrainingRecord:
         return CIFAR10_CLASSES if num_classes == NUM_CLASSES else tuple(map(str, range(num_classes)))
 
     @property
+    def is_of_cifar10(self) -> bool:
+        """Whether its images have the form of CIFAR-10: their size, and their classes by name."""
+        return self.workload.is_of_cifar10 and self.class_names == CIFAR10_CLASSES
+
+    @property
     def is_target_of_its_data(self) -> bool:
         """Whether the recipe's target is one for these images.
 
         It is for CIFAR-10 itself, and for images of another form, for which only a user's own recipe has a target; it
         is not for a copy of CIFAR-10 with other pixels.
         """
-        return self.data.is_canonical or not self.workload.is_of_cifar10
+        return self.data.is_canonical or not self.is_of_cifar10
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `extra_info["perfsuite"]`.

@@ -30,6 +30,18 @@ NUM_CLASSES = 10
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Label 0 to 9 of CIFAR-10. The same source."""
 
+MAX_CLASS_NAME = 100
+"""Characters."""
+
+MAX_SIZE = 2**31 - 1
+"""Of batches, images and classes: more than there will ever be, and less than what arithmetic on them overflows at."""
+
+
+def are_class_names(names: tuple[str, ...]) -> bool:
+    """Whether these can name classes: printable, not too long, each another one."""
+    is_right = all(name.isprintable() and 0 < len(name) <= MAX_CLASS_NAME for name in names)
+    return is_right and len(set(names)) == len(names)
+
 
 MIN_STRIDED_STEM_SIZE = 64
 """From this size of an image on, in pixels, a ResNet has torchvision's own stem (7x7, stride 2, max-pool), which is
@@ -90,8 +102,10 @@ class Workload:
     def __post_init__(self) -> None:
         for name in ("batch_size", "image_size", "num_classes"):
             value = getattr(self, name)
-            if value < 1:
-                raise RecordError(f"{name.replace('_', ' ')} is {value!r}, at least 1 is needed")
+            if not 1 <= value <= MAX_SIZE:
+                raise RecordError(
+                    f"{name.replace('_', ' ')} is {value!r:.40}, at least 1 is needed, at most {MAX_SIZE:,}"
+                )
 
     @classmethod
     def with_todays_names(cls, fields: dict[str, Any]) -> dict[str, Any]:

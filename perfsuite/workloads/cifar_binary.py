@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.errors import DataError
-from perfsuite.records.workload import IMAGE_SIZE
-from perfsuite.workloads.image_files import MAX_CLASS_NAME, Limits, files_in
+from perfsuite.records.workload import IMAGE_SIZE, are_class_names
+from perfsuite.workloads.image_files import CIFAR_FILES, Limits, files_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,7 @@ LIMITS = Limits(max_file_bytes=160_000_000, kept_bytes=160_000_000)
 
 def is_cifar_binary(place: str) -> bool:
     """Whether a file is one of the binary version's, by its name."""
-    name = PurePosixPath(place).name
-    return any(name in (*form.train, *form.test) for form in FORMS)
+    return PurePosixPath(place).name in CIFAR_FILES
 
 
 def read_cifar_binary(path: Path) -> tuple[dict[str, tuple[Images, Labels]], tuple[str, ...]]:
@@ -98,8 +97,7 @@ def read_cifar_binary(path: Path) -> tuple[dict[str, tuple[Images, Labels]], tup
 def _class_names(path: Path, form: CifarForm, content: bytes) -> tuple[str, ...]:
     lines = tuple(line.strip() for line in content.decode("utf-8", errors="replace").splitlines())
     names = tuple(line for line in lines if line)
-    is_right = len(names) == len(set(names)) == form.num_classes
-    if not is_right or any(len(name) > MAX_CLASS_NAME or not name.isprintable() for name in names):
+    if len(names) != form.num_classes or not are_class_names(names):
         raise DataError(f"{path}: {form.classes} does not name {form.num_classes} classes, one a line")
     return names
 

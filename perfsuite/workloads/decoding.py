@@ -188,6 +188,8 @@ def _decode(name: str, content: bytes, target: TargetSize) -> Images:
             )
         if max(width * height, target.size**2 * max(width, height) // min(width, height)) > MAX_PIXELS:
             raise ValueError(f"{name}: {width}x{height} pixels; at most {MAX_PIXELS // 10**6} million are read")
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"{name}: more than 8 bits a channel ({image.mode}), which are not read; save it with 8")
         try:
             pixels = image.convert("RGB")
         except Exception as error:  # noqa: BLE001 - see _opened
@@ -219,4 +221,6 @@ def _opened(name: str, content: bytes) -> Image.Image:
 
 
 def _no_image(name: str, error: Exception) -> ValueError:
-    return ValueError(f"{name}: no PNG or JPEG image ({str(error)[:80] or type(error).__name__})")
+    text = str(error)[:80] or type(error).__name__
+    reason = "it begins as neither" if "BytesIO" in text else text  # an address in memory tells nobody anything
+    return ValueError(f"{name}: no PNG or JPEG image ({reason})")

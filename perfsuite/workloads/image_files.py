@@ -13,11 +13,12 @@ from typing import IO, TYPE_CHECKING
 from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError
 from perfsuite.formatting import plural, printable
-from perfsuite.records.workload import CIFAR10_CLASSES
+from perfsuite.records.workload import CIFAR10_CLASSES, MAX_CLASS_NAME
 from perfsuite.workloads.archives import DAMAGED, NO_ARCHIVE, errors_named, is_archive, members
 from perfsuite.workloads.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
 SPLITS = ("train", "test")
@@ -30,11 +31,16 @@ FOLDERS = {"train": "train", "test": "test", "val": VALIDATION, "valid": VALIDAT
 FORM = "{train,test}/<class>/*.png or .jpg, or {train,val}/<class>/*"
 """Of class folders, for messages."""
 
+CIFAR_FILES = {"test_batch.bin", "test.bin", "train.bin", *(f"data_batch_{number}.bin" for number in range(1, 6))}
+"""Of the binary version of CIFAR-10 and CIFAR-100; see `cifar_binary`."""
+
 MAX_NAME = 4096
-MAX_CLASS_NAME = 100
 MAX_CLASSES = 65_536
 
 ENDINGS = (".png", ".jpg", ".jpeg")
+OTHER_ENDINGS = (".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+"""Of images that are not read, and said to be left out."""
+
 DEEPEST = 5
 """`cifar100/train/fish/shark/0001.png`, with superclasses, has as many parts."""
 
@@ -69,7 +75,7 @@ class Limits:
     kept_bytes: int
 
 
-def image_files(path: Path, limits: Limits) -> Iterator[ImageFile]:
+def image_files(path: Path, limits: Limits, left_out: Counter[str]) -> Iterator[ImageFile]:
     """Read the images of class folders one after the other: `{train,test,val}/<class>/*`.
 
     A folder may lie around them, as archives have it, and superclasses between: `cifar100/train/fish/shark/*`.
@@ -77,13 +83,22 @@ def image_files(path: Path, limits: Limits) -> Iterator[ImageFile]:
     Args:
         path: A folder, .zip, .tar, .tar.gz or .tar.xz.
         limits: Of each.
+        left_out: Images that are not read are counted there by their ending: of other formats, or too deep in folders.
 
     Raises:
         DataError: It cannot be read, leads out of itself, holds links, the same image twice or something of an unlikely
             size, or would take too much memory.
     """
     places = _Places(path)
-    for name, content in files_in(path, limits, wanted=is_image):
+
+    def is_wanted(place: str) -> bool:
+        if is_image(place):
+            return True
+        if _is_other_image(place):
+            left_out[PurePosixPath(place).suffix.lower()] += 1
+        return False
+
+    for name, content in files_in(path, limits, wanted=is_wanted):
         spot = _spot(name)
         if spot is not None:
             places.check(name, spot)
@@ -114,7 +129,8 @@ def is_image(place: str) -> bool:
 def class_labels(path: Path, found: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], dict[str, int]]:
     """Return the classes in the order of their labels, and the label of each folder's name.
 
-    Those of CIFAR-10, by name or as 0 to 9, are labelled as there; numbers are ordered as numbers, other names as text.
+    Those of CIFAR-10 are labelled as there, some of them as a number too. Numbers are ordered as such, other names as
+    text.
 
     Args:
         path: The data set.
@@ -128,11 +144,11 @@ def class_labels(path: Path, found: Iterable[tuple[str, str]]) -> tuple[tuple[st
     if not names:
         raise DataError(f"{path}: no images in it; {FORM} is needed, or CIFAR's own binary files")
     known = {name: _known_as(name) for name in names}
-    if set(known.values()) == set(CIFAR10_CLASSES):
+    are_numbers = all(re.fullmatch(r"[0-9]{1,9}", name) for name in names)
+    if set(known.values()) == set(CIFAR10_CLASSES) and not are_numbers:
         labels = {name: CIFAR10_CLASSES.index(known[name]) for name in names}
         classes: tuple[str, ...] = CIFAR10_CLASSES
     else:
-        are_numbers = all(re.fullmatch(r"[0-9]{1,9}", name) for name in names)
         classes = tuple(sorted(names, key=lambda name: (int(name) if are_numbers else 0, name)))
         labels = {name: label for label, name in enumerate(classes)}
     if not 2 <= len(classes) <= MAX_CLASSES:  # noqa: PLR2004 - fewer are no classification
@@ -154,8 +170,8 @@ def check_data_path(path: Path) -> None:
         DataError: There is no such thing, or it is something else.
     """
     if os.path.isdir(path):  # noqa: PTH112 - no error for a path that is too long
-        if not any(next(path.glob(pattern), None) for pattern in ("train/*", "*/train/*", "*.bin", "*/*.bin")):
-            raise DataError(f"{path}: no class folders in it; train/airplane, test/truck and so on are needed")
+        if not _has_images(path):
+            raise DataError(f"{path}: no images in it; {FORM} is needed, or CIFAR's own binary files")
     elif not os.path.exists(path):  # noqa: PTH110
         raise DataError(
             f"{path}: no such file or folder; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` "
@@ -169,10 +185,25 @@ def check_data_path(path: Path) -> None:
         raise DataError(f"{path}: {NO_ARCHIVE}")
 
 
+def _has_images(root: Path) -> bool:
+    """Whether a folder holds an image of a class, or a file of CIFAR's binary version."""
+    for folder, folders, names in os.walk(root):
+        place = Path(folder).relative_to(root)
+        if len(place.parts) >= DEEPEST:
+            folders.clear()
+        if any(is_image((place / name).as_posix()) or name in CIFAR_FILES for name in names):
+            return True
+    return False
+
+
 def _in_folder(root: Path, reader: _Reader, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     with errors_named(root, "cannot be read"):
         for folder, folders, names in os.walk(root, onerror=_raise):
             folders.sort()
+            for name in folders:
+                if (Path(folder) / name).is_symlink():
+                    place = (Path(folder) / name).relative_to(root).as_posix()
+                    raise DataError(f"{root}: {place} is a link; copy what it points to")
             for name in sorted(names):
                 file = Path(folder) / name
                 place = file.relative_to(root).as_posix()
@@ -218,10 +249,11 @@ def _check_name(path: Path, name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spot:
-    """What the place of an image says: the folders above its part, its part, its class, its own name."""
+    """What the place of an image says: the folders above its part, its part, its superclass or none, class and name."""
 
     root: tuple[str, ...]
     split: str
+    superclass: tuple[str, ...]
     class_name: str
     file_name: str
 
@@ -237,8 +269,22 @@ def _spot(place: str) -> _Spot | None:
     for depth in (1, 2):  # a class, or a superclass with its classes
         split = FOLDERS.get(above[-depth].lower()) if len(above) >= depth else None
         if split is not None:
-            return _Spot(root=tuple(above[:-depth]), split=split, class_name=class_name, file_name=file_name)
+            return _Spot(
+                root=tuple(above[:-depth]),
+                split=split,
+                superclass=tuple(above[len(above) - depth + 1 :]),
+                class_name=class_name,
+                file_name=file_name,
+            )
     return None
+
+
+def _is_other_image(place: str) -> bool:
+    """Whether a file is an image in a part of a data set that is not read: of another format, or too deep."""
+    parts = PurePosixPath(place).parts
+    if not place.lower().endswith((*ENDINGS, *OTHER_ENDINGS)) or any(part.startswith((".", "__")) for part in parts):
+        return False
+    return any(part.lower() in FOLDERS for part in parts[:-1])
 
 
 def _known_as(class_name: str) -> str:
@@ -265,7 +311,10 @@ class _Reader:
         most = self._limits.max_file_bytes
         content = stream.read(most + 1)
         if len(content) > most:
-            raise DataError(f"{self._path}: {name[:100]!r} is larger than {most // 1024:,} KiB; no such image is")
+            raise DataError(
+                f"{self._path}: {name[:100]!r} is larger than {most // 1024:,} KiB, too much for such an image; "
+                "`perfsuite data import PATH --image-size N` takes files of up to 32 MiB"
+            )
         return content
 
 
@@ -276,6 +325,7 @@ class _Places:
         self._path = path
         self._root: tuple[str, ...] | None = None
         self._places: set[tuple[str, ...]] = set()
+        self._superclasses: dict[str, tuple[str, ...]] = {}
 
     def check(self, place: str, spot: _Spot) -> None:
         """Refuse a class that cannot be named, and an image that is there twice: by one name, or in two data sets."""
@@ -290,6 +340,10 @@ class _Places:
         if spot.root != self._root:
             places = " and ".join(repr("/".join((*root, spot.split))[:100]) for root in (self._root, spot.root))
             raise DataError(f"{self._path}: images in {places}; one data set is read, name it or leave out the other")
+        superclass = self._superclasses.setdefault(name, spot.superclass)
+        if superclass != spot.superclass:
+            both = " and ".join(repr("/".join((*above, name))[:100]) for above in (superclass, spot.superclass))
+            raise DataError(f"{self._path}: {both} are two classes of one name; rename one")
         key = (spot.split, _known_as(name), spot.file_name)
         if key in self._places:
             raise DataError(f"{self._path}: {place[:100]!r} is there twice; each image must be there once")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,9 +15,9 @@ import numpy as np
 
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError
-from perfsuite.formatting import first_line, plural
+from perfsuite.formatting import first_line, one_line, plural, printable
 from perfsuite.parsing import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
-from perfsuite.records.workload import CIFAR10_CLASSES, IMAGE_SIZE, is_of_cifar10
+from perfsuite.records.workload import CIFAR10_CLASSES, IMAGE_SIZE, are_class_names
 from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
 from perfsuite.workloads.cifar_binary import LIMITS as CIFAR_LIMITS
 from perfsuite.workloads.cifar_binary import is_cifar_binary, read_cifar_binary
@@ -99,6 +100,11 @@ class ImageSet:
         """K."""
         return len(self.classes)
 
+    @property
+    def is_of_cifar10(self) -> bool:
+        """Whether it has the form of CIFAR-10: its size of image, and its classes by name."""
+        return self.image_size == IMAGE_SIZE and self.classes == CIFAR10_CLASSES
+
 
 def make_image_set(
     parts: Mapping[str, tuple[Images, Labels]],
@@ -145,14 +151,15 @@ def make_image_set(
         for index in order:
             whole.update(digests[index])
     fingerprint = whole.hexdigest()
+    is_canonical = is_canonical or fingerprint == canonical_fingerprint()
     return ImageSet(
         train_images=ordered["train"][0],
         train_labels=ordered["train"][1],
         test_images=ordered["test"][0],
         test_labels=ordered["test"][1],
-        classes=classes,
+        classes=CIFAR10_CLASSES if is_canonical else classes,
         fingerprint=fingerprint,
-        is_canonical=is_canonical or fingerprint == canonical_fingerprint(),
+        is_canonical=is_canonical,
         source=source,
     )
 
@@ -186,7 +193,7 @@ def import_images(
         DataError: It is none, or an image in it is damaged.
     """
     first = _first_file(path)
-    source = f"imported from {path.name}"
+    source = f"imported from {printable(path.resolve().name)}"
     if first is not None and is_cifar_binary(first[0]):
         if image_size not in {None, IMAGE_SIZE}:
             raise DataError(
@@ -196,7 +203,8 @@ def import_images(
         parts, classes = read_cifar_binary(path)
         return make_image_set(parts, classes=classes, source=source)
     target = _target_size(path, first, image_size)
-    parts, classes = _read_class_folders(path, target, report)
+    left_out: Counter[str] = Counter()
+    parts, classes = _read_class_folders(path, target, left_out, report)
     if VALIDATION in parts and "test" in parts:
         source += f"; its {plural(len(parts[VALIDATION][1]), 'validation image')} left out"
     elif VALIDATION in parts:
@@ -204,6 +212,9 @@ def import_images(
         source += ", tested on its validation images"
     if target.is_resized:
         source += f", resized to {target.size}x{target.size}"
+    if left_out:
+        counts = ", ".join(f"{number:,} {ending}" for ending, number in sorted(left_out.items()))
+        source += f"; not read, of other formats or too deep in folders: {counts}"
     return make_image_set(parts, classes=classes, source=source)
 
 
@@ -234,7 +245,7 @@ def _target_size(path: Path, first: tuple[str, bytes] | None, image_size: int | 
 
 
 def _read_class_folders(
-    path: Path, target: TargetSize, report: Callable[[int], None]
+    path: Path, target: TargetSize, left_out: Counter[str], report: Callable[[int], None]
 ) -> tuple[dict[str, tuple[Images, Labels]], tuple[str, ...]]:
     """Return images and labels by part, and the names of the classes."""
     splits: list[str] = []
@@ -244,7 +255,7 @@ def _read_class_folders(
     limits = Limits(max_file_bytes=max_file_bytes, kept_bytes=2 * 3 * target.size**2 + 512)
 
     def contents() -> Iterator[tuple[str, bytes]]:
-        for file in image_files(path, limits):
+        for file in image_files(path, limits, left_out):
             splits.append(file.split)
             names.append(file.class_name)
             yield f"{path}: {file.name}", file.content
@@ -267,7 +278,7 @@ def _read_class_folders(
 def class_counts_in_words(images: ImageSet) -> list[str]:
     """Return a line on the form of the images, and one for each part: how many it has of each class."""
     lines = []
-    if not is_of_cifar10(images.image_size, images.num_classes):
+    if not images.is_of_cifar10:
         lines.append(f"{images.num_classes} classes, {images.image_size}x{images.image_size} pixels")
     for part, labels in (("training", images.train_labels), ("test", images.test_labels)):
         counts = np.bincount(labels, minlength=images.num_classes).tolist()
@@ -290,9 +301,9 @@ def default_path() -> Path:
 
 
 def own_path(source: Path, images: ImageSet) -> Path:
-    """Return where a data set is kept that is none of CIFAR-10's form: by its name and form beside the default one."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", source.name.partition(".")[0]) or "images"
-    return cache_folder() / f"{name}-{images.image_size}px-{images.num_classes}classes.npz"
+    """Return where a data set is kept that is none of CIFAR-10's form: by name and pixels beside the default one."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", source.resolve().name.partition(".")[0]) or "images"
+    return cache_folder() / f"{name}-{images.fingerprint[:8]}.npz"
 
 
 def save_image_set(images: ImageSet, path: Path) -> None:
@@ -347,9 +358,9 @@ def load_image_set(path: Path) -> ImageSet:
             test_images=arrays["test_images"],
             test_labels=arrays["test_labels"],
             classes=classes,
-            fingerprint=str(meta["fingerprint"]),
+            fingerprint=_fingerprint(meta["fingerprint"]),
             is_canonical=meta["is_canonical"] is True if canonical is None else meta["fingerprint"] == canonical,
-            source=str(meta["source"]),
+            source=one_line(str(meta["source"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: no data set of perfsuite: {first_line(error)[:120]}") from None
@@ -363,10 +374,22 @@ def _class_names(value: Any) -> tuple[str, ...]:
     Raises:
         ValueError: They are none.
     """
-    is_right = isinstance(value, list) and all(isinstance(name, str) and name.isprintable() for name in value)
-    if not is_right or not 2 <= len(value) == len(set(value)) <= MAX_CLASSES:  # noqa: PLR2004 - fewer are none
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    is_many = is_list and 2 <= len(value) <= MAX_CLASSES  # noqa: PLR2004 - fewer are no classification
+    if not is_many or not are_class_names(tuple(value)):
         raise ValueError("its classes are not named, each by another name")
     return tuple(value)
+
+
+def _fingerprint(value: Any) -> str:
+    """Return the fingerprint that a file says.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError("its fingerprint is none")
+    return value
 
 
 def _check_form(images: ImageSet, path: Path) -> None:
@@ -386,6 +409,8 @@ def _check_form(images: ImageSet, path: Path) -> None:
             raise DataError(
                 f"{path}: {split} images of {size}x{size} pixels; {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} are allowed"
             )
+    if images.is_canonical and not images.is_of_cifar10:
+        raise DataError(f"{path}: says that it is CIFAR-10, and is not; import or download it again")
 
 
 def verify_image_set(images: ImageSet, path: Path) -> None:

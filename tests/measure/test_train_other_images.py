@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from test_train import RECIPE, make_job, proved_elsewhere, run
 
 from perfsuite.analysis.frames.training_groups import determining_values
+from perfsuite.errors import RecordError
 from perfsuite.recipes import SMOKE, THESIS, is_target_checked, recipe_for
 from perfsuite.records.predictions import confusion_of, unpack_predictions
 from perfsuite.records.reading import read_record
@@ -85,3 +86,42 @@ def test_two_networks_of_one_name_are_not_averaged_as_seeds(tmp_path: Path) -> N
     record, _ = run(job_on(random_set(4, 16), tmp_path))
     other = dataclasses.replace(record, workload=dataclasses.replace(record.workload, model_digest="0123456789abcdef"))
     assert determining_values(record) != determining_values(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"classes": ("a", "a", "c", "d")}, "names 4 classes; 4 are needed, each by another name"),
+        ({"classes": ("a", "", "c", "d")}, "each by another name of at most 100 printable characters"),
+        ({"classes": ("a", "\x1b[31m", "c", "d")}, "printable"),
+        ({"classes": ("a", "\ud800", "c", "d")}, "printable"),
+        ({"classes": ("a",)}, "names 1 classes; 4 are needed"),
+        ({"confusion": ((2**63, 0, 0, 0),) + 3 * ((0, 0, 0, 0),)}, "counts 0 to 9223372036854775808 images in a cell"),
+        ({"confusion": ((-5, 0, 0, 0),) + 3 * ((0, 0, 0, 0),)}, "counts -5 to 0 images in a cell"),
+    ],
+)
+def test_names_and_counts_of_a_file_are_checked(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
+    record, _ = run(job_on(random_set(4, 16), tmp_path))
+    changes: dict[str, Any] = {"test_predictions": None, **change}
+    if "classes" in change:
+        changes = {"data": dataclasses.replace(record.data, **change)}
+    with pytest.raises(RecordError, match=complaint):
+        dataclasses.replace(record, **changes)
+
+
+def test_renamed_classes_are_another_training(tmp_path: Path) -> None:
+    images = random_set(4, 16)
+    first, _ = run(job_on(images, tmp_path))
+    again, _ = run(job_on(images, tmp_path))
+    renamed = dataclasses.replace(images, classes=("apple", "bear", "cow", "dog"))
+    other, _ = run(job_on(renamed, tmp_path))
+    assert [record.replayed for record in (first, again, other)] == [False, True, False]
+    assert other.class_names == ("apple", "bear", "cow", "dog")
+    assert determining_values(first) != determining_values(other)
+
+
+def test_ten_classes_of_32_pixels_with_other_names_have_the_target_of_a_users_recipe(tmp_path: Path) -> None:
+    record, _ = run(job_on(random_set(10, 32), tmp_path))
+    assert record.workload.is_of_cifar10
+    assert not record.is_of_cifar10
+    assert record.is_target_of_its_data

@@ -69,7 +69,7 @@ def test_a_precision_that_the_cpu_emulates_is_said_before_it_takes_an_hour(
     monkeypatch.setattr(timed_pass, "cpu_slowdown", lambda name: 1.0 if name == "fp32" else slowdown)
     monkeypatch.setattr(harness, "measure", None)
     run = run_suite(*SMALL[:3], "--perf-precisions=fp32,amp", "-m", "step", "-k", "forward", quick=False)
-    line = "WARNING: amp-bf16 takes this CPU about 40 times as long as fp32, it has no instructions for it"
+    line = "WARNING: amp-bf16: a convolution takes this CPU about 40 times as long as in fp32; it has no instructions"
     assert (line in head_of(run)) is is_said
 
 

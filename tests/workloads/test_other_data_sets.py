@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +114,8 @@ def test_superclasses_may_lie_between(tmp_path: Path) -> None:
         (("10", "9", "100"), ("9", "10", "100")),
         (("cat", "dog"), ("cat", "dog")),
         (("b", "10", "a"), ("10", "a", "b")),
-        (tuple(str(number) for number in range(10)), CIFAR10_CLASSES),
+        (tuple(str(number) for number in range(10)), tuple(str(number) for number in range(10))),
+        (("0", *CIFAR10_CLASSES[1:]), CIFAR10_CLASSES),
         (tuple(name.upper() for name in CIFAR10_CLASSES), CIFAR10_CLASSES),
     ],
 )
@@ -270,8 +273,6 @@ def test_a_file_of_before_there_were_other_data_sets_is_read(tmp_path: Path) -> 
     "classes", [None, "cat", ["cat"], ["cat", "cat"], ["cat", 1], ["cat", "\x1b[2J"], ["a"] * 70_000]
 )
 def test_classes_of_a_damaged_file_are_one_line(tmp_path: Path, classes: Any) -> None:
-    import json
-
     path = tmp_path / "images.npz"
     parts = {split: (np.zeros((2, 3, 16, 16), np.uint8), np.arange(2)) for split in ("train", "test")}
     save_image_set(make_image_set(parts, classes=("a", "b")), path)
@@ -304,8 +305,9 @@ def test_other_images_never_take_the_place_of_cifar10(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     root = write_folders(tmp_path / "my flowers.v2", (48, 48))
     assert main(["data", "import", str(root)]) == 0
-    assert [file.name for file in (tmp_path / "perfsuite").glob("*.npz")] == ["my_flowers-48px-4classes.npz"]
-    assert f"--perf-data={tmp_path / 'perfsuite' / 'my_flowers-48px-4classes.npz'}" in capsys.readouterr().out
+    (file,) = (tmp_path / "perfsuite").glob("*.npz")
+    assert file.name == f"my_flowers-{load_image_set(file).fingerprint[:8]}.npz"
+    assert f"--perf-data={file}" in capsys.readouterr().out
     monkeypatch.setenv("PERFSUITE_DATA", str(tmp_path / "mine.npz"))
     assert main(["data", "import", str(root)]) == 0
     assert (tmp_path / "mine.npz").exists()
@@ -322,6 +324,101 @@ def test_many_classes_are_counted_in_a_line(tmp_path: Path, capsys: pytest.Captu
     save_image_set(make_image_set(parts, classes=tuple(map(str, range(30)))), tmp_path / "images.npz")
     assert main(["data", "show", "--data", str(tmp_path / "images.npz")]) == 0
     assert "61 training images, 2 to 3 of each class" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------ what would be lost silently
+
+
+def write_classes(root: Path, places: list[str], size: tuple[int, int] = (16, 16)) -> Path:
+    """Write an image into each of these folders of both parts; each image is another one."""
+    for number, (split, place) in enumerate(itertools.product(("train", "test"), places)):
+        folder = root / split / place
+        folder.mkdir(parents=True)
+        (folder / f"{number}.png").write_bytes(picture(size, number))
+    return root
+
+
+def test_two_classes_of_one_name_in_two_superclasses_are_refused(tmp_path: Path) -> None:
+    root = write_classes(tmp_path, ["cats/young", "cats/old", "dogs/young"])
+    with pytest.raises(DataError, match="'cats/young' and 'dogs/young' are two classes of one name; rename one"):
+        import_images(root)
+
+
+def test_a_link_to_a_folder_is_refused_as_a_link_to_a_file_is(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "linked", ["a", "b"])
+    (root / "train" / "c").symlink_to(root / "train" / "a")
+    with pytest.raises(DataError, match="train/c is a link; copy what it points to"):
+        import_images(root)
+
+
+def test_images_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "mixed", ["a", "b"])
+    for name in ("1.webp", "2.webp", "3.bmp", ".hidden.bmp", "notes.txt"):
+        (root / "train" / "a" / name).write_bytes(b"x")
+    (root / "train" / "x" / "y" / "z").mkdir(parents=True)
+    (root / "train" / "x" / "y" / "z" / "deep.png").write_bytes(b"x")
+    found = import_images(root)
+    assert found.source.endswith("; not read, of other formats or too deep in folders: 1 .bmp, 1 .png, 2 .webp")
+
+
+def test_ten_classes_of_32_pixels_are_not_cifar10_unless_they_are_named_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PERFSUITE_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for place in ("digits", "again/digits"):
+        root = write_classes(tmp_path / place, [str(number) for number in range(10)], (32, 32))
+        (root / "train" / "0" / "more.png").write_bytes(picture((32, 32), len(place)))
+        assert not import_images(root).is_of_cifar10
+        assert main(["data", "import", str(root)]) == 0
+    names = [file.name for file in (tmp_path / "cache" / "perfsuite").glob("*.npz")]
+    assert len(names) == 2  # neither takes the other's place, nor that of CIFAR-10
+    assert all(name.startswith("digits-") for name in names)
+
+
+@pytest.mark.parametrize(("mode", "complaint"), [("I;16", r"more than 8 bits a channel \(I;16\)")])
+def test_sixteen_bits_a_channel_are_refused_for_they_would_become_white(
+    tmp_path: Path, mode: str, complaint: str
+) -> None:
+    root = write_classes(tmp_path, ["a", "b"])
+    Image.new(mode, (16, 16), 300).save(root / "train" / "a" / "deep.png")
+    with pytest.raises(DataError, match=complaint):
+        import_images(root)
+
+
+def test_a_folder_that_import_takes_is_taken_by_perf_data(tmp_path: Path) -> None:
+    write_classes(tmp_path / "a" / "Cased", ["x", "y"])
+    (tmp_path / "a" / "Cased" / "train").rename(tmp_path / "a" / "Cased" / "Train")
+    check_data_path(tmp_path / "a" / "Cased")
+    check_data_path(tmp_path / "a")
+    (tmp_path / "empty" / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match="no images in it"):
+        check_data_path(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"is_canonical": True}, "says that it is CIFAR-10, and is not"),
+        ({"fingerprint": ""}, "its fingerprint is none"),
+        ({"fingerprint": 12}, "its fingerprint is none"),
+        ({"classes": ["a", "b" * 101]}, "its classes are not named"),
+        ({"classes": ["a", ""]}, "its classes are not named"),
+    ],
+)
+def test_a_forged_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], complaint: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = tmp_path / "images.npz"
+    parts = {split: (np.zeros((2, 3, 16, 16), np.uint8), np.arange(2)) for split in ("train", "test")}
+    save_image_set(make_image_set(parts, classes=("a", "b")), path)
+    with np.load(path) as arrays:
+        contents = {name: arrays[name] for name in arrays.files}
+    meta = {**json.loads(contents["meta"].tobytes()), **change}
+    np.savez(path, **{**contents, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    with pytest.raises(DataError, match=complaint):
+        load_image_set(path)
 
 
 # ---------------------------------------------------------------------------------------------------------- predictions

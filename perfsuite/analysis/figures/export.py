@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.style import in_style
@@ -39,7 +40,8 @@ def save_chart(figure: Any, path: Path) -> None:
     check_chart_path(path)
     stream = io.BytesIO()
     suffix = path.suffix.lower()
-    with in_style():
+    with in_style(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a name in letters that the font lacks is drawn as boxes
         figure.savefig(stream, format=suffix[1:], dpi=160, metadata=UNDATED.get(suffix))
     try:
         write_atomically(path, stream.getvalue())

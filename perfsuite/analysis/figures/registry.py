@@ -48,7 +48,7 @@ FIGURES: dict[str, FigureKind] = {
     ),
     "accuracy": FigureKind(module="accuracy", needs="full trainings"),
     "epochs": FigureKind(module="trainings", needs="full trainings"),
-    "confusion": FigureKind(module="confusion", needs="full trainings"),
+    "confusion": FigureKind(module="confusion", needs="full trainings of at most 256 classes"),
     "differences": FigureKind(module="confusion", needs="full trainings in fp32 and with AMP"),
     "verdicts": FigureKind(module="verdicts", needs="--baseline files of the same machine", has_baseline=True),
     "accuracy-changes": FigureKind(

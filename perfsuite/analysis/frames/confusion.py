@@ -62,11 +62,14 @@ def shown_classes(groups: Sequence[TrainingGroup]) -> ShownClasses:
     if len(names) <= MAX_SHOWN_CLASSES:
         return ShownClasses(names=names, labels=tuple(range(len(names))), num_others=0)
     total = np.sum([confusion_of(group) for group in groups], axis=0)
-    accuracies = np.diag(total) / np.maximum(total.sum(axis=1), 1)
+    num_images = total.sum(axis=1)
+    accuracies = np.where(num_images > 0, np.diag(total) / np.maximum(num_images, 1), np.inf)
     worst = np.argsort(accuracies, kind="stable")[: MAX_SHOWN_CLASSES - 1]
     labels = tuple(sorted(worst.tolist()))
     num_others = len(names) - len(labels)
     others = f"({plural(num_others, 'other')})"
+    while others in names:
+        others = f"({others})"
     return ShownClasses(names=(*(names[label] for label in labels), others), labels=labels, num_others=num_others)
 
 

@@ -37,7 +37,7 @@ def difference_from_thesis(record: TrainingRecord) -> str | None:
     model, precision = record.workload.model, record.workload.precision
     if precision not in THESIS_PRECISIONS or thesis.thesis_result(model, THESIS_PRECISIONS[precision]) is None:
         return f"{model} in {precision} was not trained"
-    if not record.workload.is_of_cifar10:
+    if not record.is_of_cifar10:
         return f"{record.workload.image_size} pixels and {record.workload.num_classes} classes, not those of CIFAR-10"
     recipe = recipe_for(THESIS, model, precision)
     pairs = {name: (getattr(record.recipe, name), getattr(recipe, name)) for name in _RECIPE_VALUES}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -39,7 +39,10 @@ RECIPE_VALUES = (
 OTHER_VALUES = ("data", "data_fingerprint", "memory_format", "compile_mode", "gradients", "image_size", "deterministic")
 """`deterministic` sets the mode of cuDNN as well."""
 
-WORKLOAD_VALUES = ("model_digest", "memory_format", "compile_mode", "gradients", "image_size")
+WORKLOAD_VALUES = ("model_digest", "memory_format", "compile_mode", "gradients", "image_size", "num_classes")
+
+DATA_VALUES = ("data_fingerprint", "class_names", "num_classes")
+"""What the name of the data tells, mostly."""
 
 PRECISION_SETTINGS = ("loss_scaling",)
 """Settings that follow from the precision, and so differ between FP32 and AMP of one family."""
@@ -49,6 +52,7 @@ FREE_SETTINGS = ("evaluation_batch",)
 FP32 and AMP, or two versions of torch, may differ in."""
 
 FINGERPRINT_DIGITS = 8
+MAX_NAMES_CHARACTERS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +180,7 @@ def determining_values(record: TrainingRecord, unstated: Sequence[str] = ()) -> 
         **{name: getattr(data, name) for name in ("num_train", "num_validation", "num_test")},
         "data": data.name,
         "data_fingerprint": data.fingerprint,
+        "class_names": record.class_names,
         **{name: getattr(workload, name) for name in WORKLOAD_VALUES},
         "deterministic": record.deterministic,
     }
@@ -206,7 +211,7 @@ def _differs(name: str, groups: Sequence[TrainingGroup]) -> bool:
         within: Hashable = None
         if name in RECIPE_VALUES:
             within = (group.recipe, group.family.model if group.recipe == THESIS.name else None)
-        elif name == "data_fingerprint":
+        elif name in DATA_VALUES:
             within = group.family.value("data")
         found.setdefault(within, set()).add(group.family.value(name))
     return any(len(values) > 1 for values in found.values())
@@ -225,6 +230,9 @@ def value_in_words(name: str, value: object) -> str:
         return "yes" if value else "no"
     if name in {"data_fingerprint", "model_digest"}:
         return str(value)[:FINGERPRINT_DIGITS]
+    if name == "class_names":
+        text = "/".join(str(one) for one in cast("tuple[str, ...]", value))
+        return text if len(text) <= MAX_NAMES_CHARACTERS else f"{text[:MAX_NAMES_CHARACTERS]}..."
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

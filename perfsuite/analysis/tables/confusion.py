@@ -51,7 +51,7 @@ def confusion_table(results: Results) -> Table:
             "recipe": group.recipe,
             **{value: family.value(value) for value in distinguishing},
         }
-        columns = [f"class {name}" if name in {*row, "true"} else name for name in classes.names]
+        columns = _column_names(classes.names, {*row, "true"})
         headings.update(dict.fromkeys(columns))
         for class_name, counts in zip(classes.names, classes.reduced(total).tolist(), strict=True):
             rows.append({**row, "true": class_name, **dict(zip(columns, counts, strict=True))})
@@ -84,6 +84,18 @@ def confusion_table(results: Results) -> Table:
         legend=tuple(dict.fromkeys(notes)),
         notes=notes_of(results),
     )
+
+
+def _column_names(names: Sequence[str], taken: set[str]) -> list[str]:
+    """Return the names of classes as columns, other ones where a column of this name is there already."""
+    columns: list[str] = []
+    for name in names:
+        column = name
+        while column in taken or (column != name and column in names):
+            column = f"class {column}"
+        taken.add(column)
+        columns.append(column)
+    return columns
 
 
 def _count(name: str) -> Any:

@@ -11,6 +11,7 @@ from training_builders import make_training
 
 from perfsuite.analysis.frames.confusion import MAX_SHOWN_CLASSES, shown_classes, with_shown_classes
 from perfsuite.analysis.frames.training_groups import Family, TrainingGroup
+from perfsuite.analysis.tables.confusion import _column_names
 from perfsuite.records.predictions import confusion_of, pack_predictions
 
 
@@ -72,3 +73,21 @@ def test_two_groups_of_one_data_set_show_the_same_classes_and_another_data_set_i
     first, small, second = (classes for _, classes in with_shown_classes(groups))
     assert first == second
     assert small.names == ("c0", "c1", "c2", "c3")
+
+
+def test_classes_without_test_images_are_not_the_least_accurate() -> None:
+    group = group_of(40)
+    (record,) = group.records
+    rows = [list(row) for row in record.confusion]
+    rows[0], rows[1] = [0] * 40, [0] * 40
+    emptied = dataclasses.replace(record, confusion=tuple(map(tuple, rows)), test_predictions=None)
+    members: Any = (Training(emptied),)
+    shown = shown_classes([dataclasses.replace(group, members=members)])
+    assert not {0, 1} & set(shown.labels)
+
+
+def test_columns_of_classes_never_take_the_place_of_others() -> None:
+    names = ("model", "class model", "true", "a", "class class model")
+    columns = _column_names(names, {"model", "true", "precision"})
+    assert len({*columns, "model", "true", "precision"}) == 8
+    assert columns[3] == "a"
