@@ -270,7 +270,9 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaStandIn]:
     stand_in.install(monkeypatch)
     use_tiny_networks(monkeypatch)
     forget_dry_runs()
-    budget = dataclasses.replace(BUDGETS["cuda"], min_rounds=2, max_time_s=0.01, min_warm_up_s=0.0, max_warm_up_s=0.01)
+    no_warm_up = {"min_warm_up_s": 0.0, "max_warm_up_s": 0.01, "min_first_warm_up_s": 0.0, "max_first_warm_up_s": 0.01}
+    changes: dict[str, Any] = {"min_rounds": 2, "max_time_s": 0.01, **no_warm_up}
+    budget = dataclasses.replace(BUDGETS["cuda"], **changes)
     monkeypatch.setitem(BUDGETS, "cuda", budget)
     monkeypatch.setitem(probes.SIZES, "cuda", probes.Sizes(matrix=32, images=1, copy_bytes=4096, min_seconds=1e-4))
     try:
