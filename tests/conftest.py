@@ -39,7 +39,6 @@ SLOW_FILES = (
     "campaign/test_ab.py",
     "campaign/test_ab_trainings.py",
     "analysis/statistics/test_yardstick.py",
-    "plugin/test_lost_device.py",
     "test_cli.py",
 )
 """Files that take the longest, by measurement. pytest-xdist begins those with the fewest tests last: one worker would

@@ -246,7 +246,7 @@ def slow():
 def main():
     decoding.CHUNK = 1
     decoding.os.sched_getaffinity = lambda _: {0, 1}
-    decoding.decode_images([("a", Slow())] * 4)
+    decoding.decode_images([("a", Slow())] * 4, decoding.TargetSize(size=32))
 
 if __name__ == "__main__":
     import signal
