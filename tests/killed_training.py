@@ -29,7 +29,6 @@ import_torchvision()  # before a process is forked, so that it need not
 def run_training(connection: Connection[Any, Any], folder: Path, run_id: str, num_epochs: int) -> None:
     """Train, or go on with the training in the folder, and send the record at the end."""
     clock = ActiveClock()
-    torch.set_num_threads(1)
     # A dry run takes longer than this training.
     pytest.MonkeyPatch().setattr(train_module, "evaluation_batch_size", lambda _step: 4)
     parts = {name: (images[:, :, ::2, ::2], labels) for name, (images, labels) in generated_parts().items()}

@@ -45,6 +45,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Started]:
     """Start a training; its process is forked from one that has imported torch, which takes longest."""
     folders = (str(REPOSITORY), str(REPOSITORY / "tests"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["killed_training"])
 

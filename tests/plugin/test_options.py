@@ -92,7 +92,7 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_device", "cpu:1", "--perf-device: unknown device 'cpu:1'"),
         ("perf_data", "nothing.npz", "--perf-data: nothing.npz: no such file or folder; `perfsuite data download`"),
         ("perf_data", __file__, f"--perf-data: {__file__}: neither a folder nor an archive; .zip, .tar, .tar.gz and"),
-        ("perf_data", ".", "--perf-data: .: no class folders in it; train/airplane, test/truck and so on"),
+        ("perf_data", ".", "--perf-data: .: no images in it; {train,test}/<class>/*.png or .jpg, or {train,val}"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_option_value_and_choices(name: str, value: str, message: str) -> None:
