@@ -34,11 +34,13 @@ def test_a_short_pass_is_repeated_and_the_shorter_counts(first_s: float, second_
     assert len(calls) == (1 if first_s > 1 else 2)
 
 
-def test_an_iteration_takes_its_share_of_a_step_times_its_batch_and_its_precision(
+def test_an_iteration_takes_its_share_of_a_step_times_its_batch_in_its_precision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(timed_pass, "_sample_s", lambda *_: 0.3)
-    monkeypatch.setattr(timed_pass, "cpu_slowdown", lambda name: 1.0 if name == "fp32" else 5.0)
+    """AMP takes 0.6 s a sample where it is timed; 0.3 s x 50 where that would take too long, as a convolution tells."""
+    slowdowns = {"fp32": 1.0, "amp-bf16": 5.0, "amp-fp16": 50.0}
+    monkeypatch.setattr(timed_pass, "_sample_s", lambda *arguments: 0.3 if arguments[-1] == "fp32" else 0.6)
+    monkeypatch.setattr(timed_pass, "cpu_slowdown", slowdowns.__getitem__)
 
     def seconds(phase: str, precision: str, batch_size: int) -> float | None:
         workload = make_workload(phase=phase, precision=precision, batch_size=batch_size, device_type="cpu")
@@ -46,12 +48,13 @@ def test_an_iteration_takes_its_share_of_a_step_times_its_batch_and_its_precisio
 
     assert seconds("train_step", "fp32", 8) == pytest.approx(2.4)
     assert seconds("forward", "fp32", 8) == pytest.approx(0.8)
-    assert seconds("backward", "amp-bf16", 1) == pytest.approx(1.0)
+    assert seconds("backward", "amp-bf16", 1) == pytest.approx(0.4)
+    assert seconds("train_step", "amp-fp16", 2) == pytest.approx(30.0)
 
 
 def test_more_work_takes_longer() -> None:
     """Real passes of real sizes: four times the pixels of a network take longer, by any clock that runs."""
-    seconds = [timed_pass._sample_s("resnet18", size, 10, 2) for size in (32, 256)]
+    seconds = [timed_pass._sample_s("resnet18", size, 10, 2, "fp32") for size in (32, 256)]
     assert all(one is not None and one > 0 for one in seconds)
     assert all(first < second for first, second in pairwise(one or 0.0 for one in seconds))
 
