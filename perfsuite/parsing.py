@@ -82,11 +82,16 @@ def parse_image_sizes(option: str, value: str) -> tuple[int, ...]:
     Raises:
         InvalidChoiceError: One is no whole number from 16 to 1024; the message names the option.
     """
-    sizes = [
-        parse_whole_number(option, part, "an image size in pixels", least=MIN_IMAGE_SIZE, most=MAX_IMAGE_SIZE)
-        for part in split_names(option, value)
-    ]
-    return tuple(dict.fromkeys(sizes))
+    return tuple(dict.fromkeys(parse_image_size(option, part) for part in split_names(option, value)))
+
+
+def parse_image_size(option: str, value: str) -> int:
+    """Return an image size in pixels.
+
+    Raises:
+        InvalidChoiceError: No whole number from 16 to 1024; the message names the option.
+    """
+    return parse_whole_number(option, value, "an image size in pixels", least=MIN_IMAGE_SIZE, most=MAX_IMAGE_SIZE)
 
 
 def parse_num_classes(option: str, value: str) -> int:

@@ -38,7 +38,8 @@ from perfsuite.records.workload import CIFAR10_CLASSES
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.decoding import TargetSize, decode_images
 from perfsuite.workloads.image_files import check_data_path
-from perfsuite.workloads.images import import_images, load_image_set, save_image_set
+from perfsuite.workloads.image_import import import_images
+from perfsuite.workloads.image_store import load_image_set, save_image_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 
 from perfsuite.cli import main
-from perfsuite.workloads import download, images
+from perfsuite.workloads import download, image_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_download_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch, capsys
         download, "download_images", lambda: dataclasses.replace(generated_set(), is_canonical=True, source="here")
     )
     assert main(["data", "download"]) == 0
-    assert images.load_image_set(cache).is_canonical
+    assert image_store.load_image_set(cache).is_canonical
     assert "CIFAR-10 itself" in capsys.readouterr().out
 
 
@@ -81,7 +81,7 @@ def test_a_mistake_is_one_line_and_status_2(
 
 
 def test_a_damaged_file_is_told_by_verify(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images.save_image_set(generated_set(), cache)
+    image_store.save_image_set(generated_set(), cache)
     content = bytearray(cache.read_bytes())
     content[200_000] ^= 1
     cache.write_bytes(bytes(content))

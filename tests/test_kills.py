@@ -17,7 +17,8 @@ import pytest
 from generated_images import generated_parts, mirror_files, write_mirror
 
 from perfsuite.child_process import kill_running, running, signals_held, started
-from perfsuite.workloads.images import load_image_set, make_image_set
+from perfsuite.workloads.image_store import load_image_set
+from perfsuite.workloads.images import make_image_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

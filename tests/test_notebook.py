@@ -22,7 +22,7 @@ import pytest
 from generated_images import generated_set
 
 from perfsuite.cli import main
-from perfsuite.workloads.images import save_image_set
+from perfsuite.workloads.image_store import save_image_set
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.commands.streams import say_progress, write
-from perfsuite.errors import DataError, InvalidChoiceError
-from perfsuite.parsing import parse_image_sizes
+from perfsuite.errors import DataError
+from perfsuite.parsing import parse_image_size
 from perfsuite.paths import same_file
-from perfsuite.workloads import images
+from perfsuite.workloads import image_import, image_store, images
 from perfsuite.workloads.canonical import canonical_fingerprint
 
 if TYPE_CHECKING:
@@ -53,16 +53,16 @@ def add_options(command: Parser) -> None:
             metavar="FILE",
             type=Path,
             help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder, or there by "
-            "name, size and classes what is not of CIFAR-10's form",
+            "its name and pixels what is not of CIFAR-10's form",
         )
         action.set_defaults(action=name)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
-    path = options.data or images.default_path()
-    is_default = options.data is None and not os.environ.get(images.DATA_VARIABLE)
-    given_by = f"${images.DATA_VARIABLE}" if options.data is None else "--data"
+    path = options.data or image_store.default_path()
+    is_default = options.data is None and not os.environ.get(image_store.DATA_VARIABLE)
+    given_by = f"${image_store.DATA_VARIABLE}" if options.data is None else "--data"
     if options.action == "import" and same_file(options.path, path):
         raise DataError(f"{given_by} {path}: is what is to be imported; name another file")
     if path.suffix != ".npz":
@@ -73,25 +73,21 @@ def run(options: argparse.Namespace) -> int:
         from perfsuite.workloads.download import download_images  # with torchvision, and so with torch
 
         found = download_images()
-        images.save_image_set(found, path)
+        image_store.save_image_set(found, path)
     elif options.action == "import":
-        image_size = None
-        if options.image_size is not None:
-            (image_size, *others) = parse_image_sizes("--image-size", options.image_size)
-            if others:
-                raise InvalidChoiceError(f"--image-size: {options.image_size!r} is more than one size; give one")
-        found = images.import_images(
+        image_size = None if options.image_size is None else parse_image_size("--image-size", options.image_size)
+        found = image_import.import_images(
             options.path, image_size=image_size, report=lambda num: say_progress(f"importing: {num:,} images")
         )
         say_progress("")
         if is_default and not found.is_of_cifar10:
-            path = images.own_path(options.path, found)  # the default is where trainings look for CIFAR-10
+            path = image_store.own_path(options.path, found)  # the default is where trainings look for CIFAR-10
             is_default = False
-        images.save_image_set(found, path)
+        image_store.save_image_set(found, path)
     else:
-        found = images.load_image_set(path)
+        found = image_store.load_image_set(path)
         if options.action == "verify":
-            images.verify_image_set(found, path)
+            image_store.verify_image_set(found, path)
     lines = [
         str(path),
         f"  {found.name}, {found.source}; {_kind(found)}",

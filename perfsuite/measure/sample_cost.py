@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
 
-from perfsuite.records.workload import IMAGE_SIZE, Workload, has_cifar_stem
+from perfsuite.measure.cpu_step import MIN_BATCH_SIZE, look_at_step
+from perfsuite.precisions import BASELINE
+from perfsuite.records.workload import IMAGE_SIZE, has_cifar_stem
 from perfsuite.workloads.model_spec import Cost
 from perfsuite.workloads.models import MODELS, STEM_STRIDE
-from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PASS_BATCH_SIZE = 2
-"""Of the pass that counts: of one sample, batch normalisation has no variance where an image has become one pixel."""
+    from perfsuite.workloads.step import TrainingStep
 
 UNKNOWN = Cost(num_parameters=0, forward_gmacs=0.0, kept_megabytes=0.0)
 """Of a network that cannot be run: its benchmarks say why."""
@@ -49,38 +48,33 @@ def sample_cost(model: str, *, image_size: int, num_classes: int) -> Cost:
 @functools.lru_cache(maxsize=64)
 def _counted(model: str, image_size: int, num_classes: int) -> Cost:
     """Run one training step, and count operations and what is kept for the backward pass."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    workload = Workload(
-        model=model,
-        precision="fp32",
-        phase="train_step",
-        batch_size=PASS_BATCH_SIZE,
+    cost = look_at_step(
+        _cost_of,
+        model,
         image_size=image_size,
         num_classes=num_classes,
-        device_type="cpu",
+        batch_size=MIN_BATCH_SIZE,
+        precision=BASELINE,
     )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its benchmarks show them
-            step = TrainingStep(workload, device=torch.device("cpu"))
-            parameters = {parameter.untyped_storage().data_ptr() for parameter in step.model.parameters()}
-            kept = _Kept(parameters)
-            with (
-                FlopCounterMode(display=False) as counter,
-                torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor),
-            ):
-                loss = step.loss()
-            num_parameters = sum(parameter.numel() for parameter in step.model.parameters())
-            num_bytes = kept.num_bytes
-            del loss
-            step.close()
-    except (Exception, SystemExit):  # noqa: BLE001 - a user's code may raise anything, and its benchmarks say what
-        return UNKNOWN
+    return UNKNOWN if cost is None else cost
+
+
+def _cost_of(step: TrainingStep) -> Cost:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in step.model.parameters()}
+    kept = _Kept(parameters)
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor),
+    ):
+        loss = step.loss()
+    num_bytes = kept.num_bytes
+    del loss
     return Cost(
-        num_parameters=num_parameters,
-        forward_gmacs=counter.get_total_flops() / 2e9 / PASS_BATCH_SIZE,
-        kept_megabytes=num_bytes / 1e6 / PASS_BATCH_SIZE,
+        num_parameters=sum(parameter.numel() for parameter in step.model.parameters()),
+        forward_gmacs=counter.get_total_flops() / 2e9 / step.workload.batch_size,
+        kept_megabytes=num_bytes / 1e6 / step.workload.batch_size,
     )
 
 

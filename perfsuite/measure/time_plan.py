@@ -18,7 +18,7 @@ from perfsuite.measure.latency import NUM_LATENCIES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.sample_cost import sample_cost
 from perfsuite.measure.warm_up import MIN_ITERATIONS
-from perfsuite.records.workload import INFERENCE
+from perfsuite.records.workload import INFERENCE, PHASE_COST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ def estimate_work(workload: Workload) -> Work:
     is_half = workload.precision.startswith("amp")
     kept = cost.kept_megabytes * 1e6 * workload.batch_size / (2 if is_half else 1)
     weights = 4 * cost.num_parameters
-    flops = {"inference": 1, "forward": 1, "backward": 2, "train_step": 3}[workload.phase] * forward_flops
+    flops = PHASE_COST[workload.phase] * forward_flops
     moved = {
         "inference": kept + weights,  # each activation is written once, whether or not it is kept
         "forward": kept + weights,

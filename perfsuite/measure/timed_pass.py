@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from perfsuite.measure.cpu_step import MIN_BATCH_SIZE, look_at_step
 from perfsuite.precisions import BASELINE
-from perfsuite.records.workload import Workload
+from perfsuite.records.workload import PHASE_COST
 from perfsuite.workloads.precision import autocast, policy_named
-from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfsuite.records.workload import Workload
+
 MAX_PASS_BATCH_SIZE = 8
 """The default on a CPU; a larger batch takes longer in proportion."""
-
-MIN_PASS_BATCH_SIZE = 2
-"""Of one sample, batch normalisation has no variance where an image has become one pixel."""
-
-PHASE_RATIOS = {"inference": 1 / 3, "forward": 1 / 3, "backward": 2 / 3, "train_step": 1.0}
-"""Of the time of a training step: backward computes two products for each one of forward."""
 
 REPEATED_BELOW_S = 1.0
 """A pass that takes longer is not repeated, though the first one prepares kernels as well."""
@@ -44,37 +39,30 @@ def cpu_iteration_s(workload: Workload) -> float | None:
     type, that would take minutes: a convolution in both precisions tells so before, and stands in for it.
     """
     network = (workload.model, workload.image_size, workload.num_classes)
-    batch_size = min(max(workload.batch_size, MIN_PASS_BATCH_SIZE), MAX_PASS_BATCH_SIZE)
+    batch_size = min(max(workload.batch_size, MIN_BATCH_SIZE), MAX_PASS_BATCH_SIZE)
     sample_s = _sample_s(*network, batch_size, BASELINE)
     if sample_s is not None and workload.precision != BASELINE:
         expected_s = sample_s * cpu_slowdown(workload.precision)
-        is_short = expected_s * MIN_PASS_BATCH_SIZE <= MAX_PASS_S
-        timed_s = _sample_s(*network, MIN_PASS_BATCH_SIZE, workload.precision) if is_short else None
+        is_short = expected_s * MIN_BATCH_SIZE <= MAX_PASS_S
+        timed_s = _sample_s(*network, MIN_BATCH_SIZE, workload.precision) if is_short else None
         sample_s = expected_s if timed_s is None else timed_s
-    return None if sample_s is None else PHASE_RATIOS[workload.phase] * sample_s * workload.batch_size
+    if sample_s is None:
+        return None
+    return PHASE_COST[workload.phase] / PHASE_COST["train_step"] * sample_s * workload.batch_size
 
 
 @functools.lru_cache(maxsize=64)
 def _sample_s(model: str, image_size: int, num_classes: int, batch_size: int, precision: str) -> float | None:
     """Return the seconds of a training step, per sample."""
-    workload = Workload(
-        model=model,
-        precision=precision,
-        phase="train_step",
-        batch_size=batch_size,
+    seconds = look_at_step(
+        lambda step: _timed(step.train_step),
+        model,
         image_size=image_size,
         num_classes=num_classes,
-        device_type="cpu",
+        batch_size=batch_size,
+        precision=precision,
     )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its benchmarks show them
-            step = TrainingStep(workload, device=torch.device("cpu"))
-            seconds = _timed(step.train_step)
-            step.close()
-    except (Exception, SystemExit):  # noqa: BLE001 - a user's code may raise anything, and its benchmarks say what
-        return None
-    return seconds / batch_size
+    return None if seconds is None else seconds / batch_size
 
 
 @functools.lru_cache(maxsize=8)

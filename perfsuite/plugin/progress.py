@@ -19,14 +19,12 @@ from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import read_record
 from perfsuite.records.schema import KEY
 from perfsuite.records.training import TrainingRecord
+from perfsuite.records.workload import PHASE_COST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from perfsuite.plugin.options import Options
-
-PHASE_COST = {"inference": 1.0, "forward": 1.0, "backward": 2.0, "train_step": 3.0}
-"""Relative cost of a phase: backward computes two products for each one of forward."""
 
 PROFILE_SHARE = 0.6
 """Of the time of its cell that a profile is expected to take, before one is done."""

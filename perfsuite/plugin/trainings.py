@@ -52,19 +52,19 @@ def pytest_collection_finish(session: pytest.Session) -> Generator[None, object,
 
 
 def _images(config: pytest.Config) -> ImageSet:
-    from perfsuite.workloads import images
+    from perfsuite.workloads import image_store
 
-    path = suite(config).options.data or images.default_path()
+    path = suite(config).options.data or image_store.default_path()
     if path.suffix == ".npz":
-        if path.exists() or suite(config).options.data is not None or os.environ.get(images.DATA_VARIABLE):
-            return images.load_image_set(path)
+        if path.exists() or suite(config).options.data is not None or os.environ.get(image_store.DATA_VARIABLE):
+            return image_store.load_image_set(path)
         return _downloaded(config, path)
     return _imported(config, path)
 
 
 def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
     from perfsuite.workloads.download import download_images
-    from perfsuite.workloads.images import save_image_set
+    from perfsuite.workloads.image_store import save_image_set
 
     _say(config, f"no images at {path}: downloading CIFAR-10")
     found = download_images()
@@ -74,13 +74,9 @@ def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
 
 def _imported(config: pytest.Config, path: Path) -> ImageSet:
     """Import a folder or archive once, and keep it next to the default data set."""
-    from perfsuite.workloads.images import (
-        class_counts_in_words,
-        default_path,
-        import_images,
-        load_image_set,
-        save_image_set,
-    )
+    from perfsuite.workloads.image_import import import_images
+    from perfsuite.workloads.image_store import default_path, load_image_set, save_image_set
+    from perfsuite.workloads.images import class_counts_in_words
 
     try:
         stat = path.stat()

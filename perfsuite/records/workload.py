@@ -16,6 +16,9 @@ INFERENCE = "inference"
 CALL = "call"
 """The phase of a callable that a user's own test measures; its network is whatever it calls."""
 
+PHASE_COST = {INFERENCE: 1, "forward": 1, "backward": 2, "train_step": 3}
+"""Of a phase, in forward passes: backward computes two products for each one of forward."""
+
 NOT_COMPILED = "off"
 COMPILE_MODES = (NOT_COMPILED, "default", "reduce-overhead", "max-autotune")
 """Whether and how a network goes through torch.compile. Source: PyTorch, `torch.compile`, argument `mode`."""
@@ -63,6 +66,11 @@ def compile_in_words(mode: str) -> str:
     if mode == NOT_COMPILED:
         return ""
     return "compiled" if mode == "default" else f"compiled {mode}"
+
+
+def rate_unit(model_digest: str, phase: str) -> str:
+    """Return what a throughput is counted in: networks and callables of others may be fed with anything."""
+    return "samples/s" if model_digest or phase == CALL else "images/s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +132,8 @@ class Workload:
 
     @property
     def rate_unit(self) -> str:
-        """What its throughput is counted in: networks of others may be fed with anything."""
-        return "samples/s" if self.model_digest or self.phase == CALL else "images/s"
+        """What its throughput is counted in."""
+        return rate_unit(self.model_digest, self.phase)
 
     @property
     def is_of_cifar10(self) -> bool:

@@ -13,7 +13,7 @@ from perfsuite.errors import ModelError
 from perfsuite.parsing import choose
 from perfsuite.workloads.measurable import Measurable
 from perfsuite.workloads.model_spec import Batch, InputSizes, map_tensors, tensors_in
-from perfsuite.workloads.models import MEMORY_FORMATS, MODELS, build_model, called
+from perfsuite.workloads.models import MEMORY_FORMATS, MODELS, build_model_of, called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,14 +51,7 @@ class BuiltNetwork(Measurable):
         """
         super().__init__(workload, device=device)
         self.spec = choose(MODELS, workload.model, kind="model")
-        self.model = build_model(
-            workload.model,
-            device=device,
-            memory_format=workload.memory_format,
-            seed=seed,
-            image_size=workload.image_size,
-            num_classes=workload.num_classes,
-        )
+        self.model = build_model_of(workload, device=device, seed=seed)
         batch = make_batch(self.spec, workload, device=device, seed=seed)
         self.inputs, self.targets = batch.inputs, batch.targets
         self._stack = contextlib.ExitStack()

@@ -22,6 +22,8 @@ from perfsuite.workloads.torchvision_import import import_torchvision
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfsuite.records.workload import Workload
+
 STEM_STRIDE = 4
 """Of torchvision's own stem: 2 of the convolution, 2 of the max-pool. Source: He et al., Deep Residual Learning for
 Image Recognition, 2015, table 1."""
@@ -101,6 +103,18 @@ def build_model(
             device=device, memory_format=layout
         )  # not where it changes nothing: fake tensors refuse it
     return model.train()
+
+
+def build_model_of(workload: Workload, *, device: torch.device, seed: int = 0) -> nn.Module:
+    """Build the network of a workload; see `build_model`."""
+    return build_model(
+        workload.model,
+        device=device,
+        memory_format=workload.memory_format,
+        seed=seed,
+        image_size=workload.image_size,
+        num_classes=workload.num_classes,
+    )
 
 
 def _built(spec: ModelSpec, sizes: InputSizes) -> nn.Module:

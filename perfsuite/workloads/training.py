@@ -13,8 +13,9 @@ from torch import nn
 
 from perfsuite.errors import MeasurementError
 from perfsuite.workloads.device_errors import is_out_of_memory
+from perfsuite.workloads.device_images import DeviceImages, normalisation
 from perfsuite.workloads.model_spec import classification_loss, tensors_in
-from perfsuite.workloads.models import MEMORY_FORMATS, build_model
+from perfsuite.workloads.models import build_model_of
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
 from perfsuite.workloads.precision import autocast, policy_named
 
@@ -39,55 +40,6 @@ class Evaluation:
     loss: float
     accuracy: float
     outcomes: Outcomes
-
-
-class DeviceImages:
-    """Images on the device as bytes, cast and normalised there, batch by batch.
-
-    Attributes:
-        num_images: How many.
-        num_bytes: What they hold of the device's memory.
-    """
-
-    def __init__(
-        self,
-        images: np.ndarray[Any, np.dtype[np.uint8]],
-        labels: np.ndarray[Any, np.dtype[np.uint8]],
-        *,
-        device: torch.device,
-        memory_format: str,
-        scale: torch.Tensor,
-        shift: torch.Tensor,
-    ) -> None:
-        """Move images [N, 3, H, W] and labels [N] to the device; a pixel becomes `byte * scale + shift` per channel."""
-        self._images = torch.from_numpy(np.ascontiguousarray(images)).to(device)  # N C H W uint8
-        self._labels = torch.from_numpy(labels.astype(np.int64)).to(device)  # N
-        self._format = MEMORY_FORMATS[memory_format]
-        self._scale, self._shift = scale.to(device), shift.to(device)
-        self.num_images = len(labels)
-        self.num_bytes = self._images.numel() + 8 * len(labels)
-
-    def batches(
-        self, batch_size: int, order: torch.Tensor | None = None, *, first: int = 0
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield images [n, 3, H, W] float32, normalised, and labels [n] int64, in this order; nothing waits.
-
-        Args:
-            batch_size: n, but for the last batch.
-            order: Rows [N] int64 on the device; None for as they stand.
-            first: Number of the batch to begin with.
-        """
-        for start in range(first * batch_size, self.num_images, batch_size):
-            if order is None:
-                pixels, labels = self._images[start : start + batch_size], self._labels[start : start + batch_size]
-            else:
-                rows = order[start : start + batch_size]
-                pixels, labels = self._images.index_select(0, rows), self._labels.index_select(0, rows)
-            yield self._normalised(pixels), labels
-
-    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        images = torch.addcmul(self._shift, pixels.float(), self._scale)
-        return images.contiguous(memory_format=self._format)
 
 
 class Training:
@@ -127,14 +79,7 @@ class Training:
         """
         self.workload, self.recipe = workload, recipe
         self.policy = policy_named(workload.precision)
-        self.model = build_model(
-            workload.model,
-            device=device,
-            memory_format=workload.memory_format,
-            seed=seed,
-            image_size=workload.image_size,
-            num_classes=workload.num_classes,
-        )
+        self.model = build_model_of(workload, device=device, seed=seed)
         self._device, self._seed = device, seed
         self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
         if workload.is_compiled:
@@ -148,7 +93,7 @@ class Training:
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
         self._skipped = SkippedSteps(self.optimizer, device)
-        scale, shift = _normalisation(images.train_images, split.train)
+        scale, shift = normalisation(images.train_images, split.train)
         parts = {
             "train": (images.train_images, images.train_labels, split.train),
             "validation": (images.train_images, images.train_labels, split.validation),
@@ -323,28 +268,6 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
         self._images.clear()
-
-
-COUNTED_AT_ONCE = 500
-"""Images: counting makes eight bytes of each of their pixels."""
-
-
-def _normalisation(
-    images: np.ndarray[Any, np.dtype[np.uint8]], rows: np.ndarray[Any, np.dtype[np.int64]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return scale and shift [1, 3, 1, 1] that give each channel of these rows of the images mean 0 and deviation 1."""
-    counts = np.zeros((3, 256), np.int64)  # C, value of a pixel
-    for start in range(0, len(rows), COUNTED_AT_ONCE):
-        block = images[rows[start : start + COUNTED_AT_ONCE]]  # n C H W
-        for channel in range(3):
-            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
-    values = np.arange(256.0)
-    total = counts.sum(axis=1)
-    mean = counts @ values / total
-    deviation = np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 1e-6))
-    scale = torch.tensor(1 / deviation, dtype=torch.float32).view(1, 3, 1, 1)
-    shift = torch.tensor(-mean / deviation, dtype=torch.float32).view(1, 3, 1, 1)
-    return scale, shift
 
 
 @contextlib.contextmanager

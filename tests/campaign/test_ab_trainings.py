@@ -22,7 +22,7 @@ from perfsuite.campaign import run as campaign_run
 from perfsuite.campaign.plan import has_only_trainings, has_trainings
 from perfsuite.cli import main
 from perfsuite.records.environment import Process
-from perfsuite.workloads.images import save_image_set
+from perfsuite.workloads.image_store import save_image_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ phases of a training step are dry-run on fake tensors of the CPU, in test_dry_ru
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -20,12 +20,15 @@ from perfsuite.measure.dry_run import EvaluationDryRun, predict_memory
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.recipes import SMOKE
 from perfsuite.workloads import training as training_module
+from perfsuite.workloads.device_images import DeviceImages
 from perfsuite.workloads.images import random_images, split_images
-from perfsuite.workloads.models import build_model
+from perfsuite.workloads.models import build_model_of
 from perfsuite.workloads.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perfsuite.records.workload import Workload
 
 CUDA = torch.device("cuda", 0)
 BATCH_SIZE = 32
@@ -35,8 +38,8 @@ BATCH_SIZE = 32
 def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Build networks and batches on the device: fake ones can neither be moved nor indexed."""
 
-    def build_there(name: str, *, device: torch.device, **options: Any) -> torch.nn.Module:
-        model = build_model(name, device=torch.device("cpu"), **options)
+    def build_there(workload: Workload, *, device: torch.device, seed: int) -> torch.nn.Module:
+        model = build_model_of(workload, device=torch.device("cpu"), seed=seed)
         for module in model.modules():
             for key, parameter in module._parameters.items():
                 if parameter is not None:
@@ -52,8 +55,8 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
             torch.empty(batch_size, dtype=torch.int64, device=CUDA),
         )
 
-    monkeypatch.setattr(training_module.DeviceImages, "batches", batches)
-    monkeypatch.setattr(training_module, "build_model", build_there)
+    monkeypatch.setattr(DeviceImages, "batches", batches)
+    monkeypatch.setattr(training_module, "build_model_of", build_there)
 
 
 @pytest.mark.filterwarnings("ignore")

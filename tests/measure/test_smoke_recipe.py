@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -14,7 +15,10 @@ from perfsuite.measure.train import train
 from perfsuite.measure.training_job import Job
 from perfsuite.recipes import SMOKE
 from perfsuite.records.environment import Process
-from perfsuite.workloads.images import ImageSet, import_images
+from perfsuite.workloads.image_import import import_images
+
+if TYPE_CHECKING:
+    from perfsuite.workloads.images import ImageSet
 
 IMAGES = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
 VARIABLE = "PERFSUITE_SLOW_TESTS"

@@ -21,7 +21,7 @@ from perfsuite.folder_lock import folder_locked
 from perfsuite.measure import train as train_module
 from perfsuite.records.reading import read_record
 from perfsuite.records.training import TrainingRecord
-from perfsuite.workloads import images
+from perfsuite.workloads import image_store, images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def trainings(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) ->
     text = (REPOSITORY / "benchmarks" / "test_full_training.py").read_text()
     (suite_folder.path / "benchmarks" / "test_full_training.py").write_text(text)
     (suite_folder.path / "tiny.toml").write_text(RECIPE)
-    images.save_image_set(generated_set(), suite_folder.path / "images.npz")
+    image_store.save_image_set(generated_set(), suite_folder.path / "images.npz")
     monkeypatch.setattr(train_module, "verify", lambda *_: ())
     monkeypatch.setenv("PERFSUITE_DATA", str(suite_folder.path / "images.npz"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(suite_folder.path / "cache"))
@@ -120,7 +120,7 @@ def test_a_missed_target_fails_and_keeps_the_numbers(
     run_suite: Callable[..., Run], suite_folder: pytest.Pytester
 ) -> None:
     canonical = dataclasses.replace(generated_set(), is_canonical=True)
-    images.save_image_set(canonical, suite_folder.path / "images.npz")
+    image_store.save_image_set(canonical, suite_folder.path / "images.npz")
     (suite_folder.path / "tiny.toml").write_text(RECIPE + "target_accuracy = 0.99\n")
     run = run_suite(*CELL, "--perf-precisions=fp32", quick=False)
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
@@ -296,7 +296,7 @@ def test_other_images_and_classes_are_trained_on_collected_drawn_and_compared(
     generator = np.random.default_rng(0)
     classes = tuple(f"{label} $<b>" for label in range(30))
     parts = {split: (generator.integers(0, 256, (60, 3, 48, 48), np.uint8), np.arange(60) % 30) for split in PARTS}
-    images.save_image_set(images.make_image_set(parts, classes=classes), suite_folder.path / "flowers.npz")
+    image_store.save_image_set(images.make_image_set(parts, classes=classes), suite_folder.path / "flowers.npz")
     monkeypatch.setenv("PERFSUITE_DATA", str(suite_folder.path / "flowers.npz"))
     files: list[Path] = []
     for _ in range(2):

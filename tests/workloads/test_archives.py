@@ -23,7 +23,9 @@ from generated_images import generated_parts, generated_set, mirror_files, write
 from perfsuite.errors import DataError
 from perfsuite.workloads import archives, memory_budget
 from perfsuite.workloads.image_files import check_data_path
-from perfsuite.workloads.images import import_images, load_image_set, make_image_set, save_image_set
+from perfsuite.workloads.image_import import import_images
+from perfsuite.workloads.image_store import load_image_set, save_image_set
+from perfsuite.workloads.images import make_image_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,8 @@ def peak_mib(code: str, *arguments: object) -> float:
         "import re, sys\n"
         "from pathlib import Path\n"
         "from perfsuite.errors import DataError\n"
-        "from perfsuite.workloads.images import import_images, load_image_set\n"
+        "from perfsuite.workloads.image_import import import_images\n"
+        "from perfsuite.workloads.image_store import load_image_set\n"
         # The peak that getrusage tells is at least that of the process that started this one.
         "def peak_kib():\n"
         "    return int(re.search(r'VmHWM:\\s*([0-9]+) kB', Path('/proc/self/status').read_text())[1])\n"

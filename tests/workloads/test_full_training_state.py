@@ -13,8 +13,9 @@ from generated_images import generated_parts, generated_set
 from perfsuite.errors import DataError, MeasurementError, RecordError
 from perfsuite.recipes import SMOKE, THESIS
 from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_checkpoint
+from perfsuite.workloads.device_images import DeviceImages
 from perfsuite.workloads.images import make_image_set, split_images
-from perfsuite.workloads.training import DeviceImages, Training, deterministic
+from perfsuite.workloads.training import Training, deterministic
 
 if TYPE_CHECKING:
     from pathlib import Path

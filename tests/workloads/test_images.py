@@ -12,16 +12,10 @@ import pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 
 from perfsuite.errors import DataError
-from perfsuite.workloads import archives, canonical, download, images
-from perfsuite.workloads.images import (
-    default_path,
-    import_images,
-    load_image_set,
-    make_image_set,
-    save_image_set,
-    split_images,
-    verify_image_set,
-)
+from perfsuite.workloads import archives, canonical, download, image_store, images
+from perfsuite.workloads.image_import import import_images
+from perfsuite.workloads.image_store import default_path, load_image_set, save_image_set, verify_image_set
+from perfsuite.workloads.images import make_image_set, split_images
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
 
@@ -297,9 +291,9 @@ def test_a_mirror_imported_before_the_download_is_recognised_when_it_is_loaded(
 ) -> None:
     parts = generated_parts()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    images.save_image_set(make_image_set(parts), tmp_path / "imported.npz")
+    image_store.save_image_set(make_image_set(parts), tmp_path / "imported.npz")
     claimed = make_image_set(generated_parts(seed=1), is_canonical=True)
-    images.save_image_set(claimed, tmp_path / "claimed.npz")
+    image_store.save_image_set(claimed, tmp_path / "claimed.npz")
     assert not load_image_set(tmp_path / "imported.npz").is_canonical
     assert load_image_set(tmp_path / "claimed.npz").is_canonical
     download_generated(parts, tmp_path, monkeypatch)

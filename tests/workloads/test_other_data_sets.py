@@ -17,7 +17,9 @@ from perfsuite.errors import DataError, RecordError
 from perfsuite.records.predictions import confusion_of, count_discordant, pack_predictions, unpack_predictions
 from perfsuite.records.workload import CIFAR10_CLASSES
 from perfsuite.workloads.image_files import check_data_path
-from perfsuite.workloads.images import import_images, load_image_set, make_image_set, save_image_set, verify_image_set
+from perfsuite.workloads.image_import import import_images
+from perfsuite.workloads.image_store import load_image_set, save_image_set, verify_image_set
+from perfsuite.workloads.images import make_image_set
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.figures.panels import Drawing, Panel, second_line
+from perfsuite.analysis.figures.panels import Drawing, Panel, fitted, second_line
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, mixed
 from perfsuite.analysis.frames.confusion import confusion_of, likeness, with_shown_classes, within_noise
 from perfsuite.analysis.frames.labels import enumerate_words, titled
 from perfsuite.analysis.frames.training_groups import baseline_of, family_words, training_groups
 from perfsuite.precisions import BASELINE
+from perfsuite.records.workload import NUM_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 MARGINS_INCHES = (1.09, 1.34)
 CELLS_INCHES = (3.41, 2.7)
 """Width and height of what is around the cells of a matrix, and of the cells of ten classes: one holds four digits."""
-
-NUM_CIFAR_CLASSES = 10
 
 
 def confusion_chart(figure_data: FigureData) -> Drawing | None:
@@ -123,14 +122,17 @@ class _Matrix:
     is_noise: Any = None
 
 
+MAX_TICK_CHARACTERS = 12
+"""Of the name of a class in the margin; the mark of a cell has all of it."""
+
 NOISE = "#e4e6ea"
 """The shade of a difference that is within noise."""
 
 
 def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
     name = title.replace("\n", ", ")
-    scale = max(1.0, len(matrix.names) / NUM_CIFAR_CLASSES)
-    ticks = [_shortened(class_name) for class_name in matrix.names]
+    scale = max(1.0, len(matrix.names) / NUM_CLASSES)
+    ticks = [fitted(class_name, MAX_TICK_CHARACTERS) for class_name in matrix.names]
 
     def draw(axes: Axes, marks: Marks) -> None:
         from matplotlib.patches import Rectangle
@@ -178,16 +180,6 @@ def _matrix_panel(title: str, finding: str, matrix: _Matrix) -> Panel:
         margins=(1.03, 0.06, 1.0, 0.34 + second_line(title)),
         width=MARGINS_INCHES[0] + scale * CELLS_INCHES[0],
     )
-
-
-MAX_TICK_CHARACTERS = 12
-
-
-def _shortened(class_name: str) -> str:
-    """Return a name that fits into the margin; the mark of a cell has all of it."""
-    if len(class_name) <= MAX_TICK_CHARACTERS:
-        return class_name
-    return class_name[: MAX_TICK_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _baselines_first(groups: Sequence[TrainingGroup]) -> list[TrainingGroup]:

@@ -12,7 +12,7 @@ from perfsuite.analysis.frames.labels import differs, origin_text
 from perfsuite.analysis.frames.row_warnings import has_warnings
 from perfsuite.analysis.frames.training_groups import heading_of, value_in_words
 from perfsuite.analysis.tables.table import Column, text_column
-from perfsuite.records.workload import CALL
+from perfsuite.records.workload import rate_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,10 @@ def throughput_heading(frame: pd.DataFrame) -> str:
     """Return what is counted in a second: images, unless a network or callable of others may take something else."""
     if "model_digest" not in frame:
         return "images/s"
-    is_of_others = (frame["model_digest"].fillna("") != "") | (frame["phase"] == CALL)
-    return "samples/s" if bool(is_of_others.any()) else "images/s"
+    units = {
+        rate_unit(digest, phase) for digest, phase in zip(frame["model_digest"].fillna(""), frame["phase"], strict=True)
+    }
+    return "samples/s" if "samples/s" in units else "images/s"
 
 
 def without(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
