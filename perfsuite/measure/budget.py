@@ -12,7 +12,7 @@ class Budget:
 
     Attributes:
         batch_size: N where none is asked for.
-        min_rounds: Rounds of a cell that are always run; long steps have as few as these.
+        min_rounds: Rounds of a cell that are run at least, but where they would take longer than `MAX_LONG_ROUNDS_S`.
         min_blocks: Blocks of an interleaved pair that are always run.
         min_round_s: A round has as many iterations as it takes to last so long, and so has a turn of a pair.
         rounds_s: How long the rounds of a cell take together at least.
@@ -105,6 +105,11 @@ PRECISION_TARGET = 0.01
 CONFIDENCE = 0.99
 """... with this confidence, correlated rounds taken into account, or the time of the cell is spent."""
 
+MAX_LONG_ROUNDS_S = 60.0
+"""The rounds of long iterations, seconds each, may take so long together, and are fewer then ..."""
+MIN_LONG_ROUNDS = 5
+"""... but never fewer than these, pytest-benchmark's own default."""
+
 MIN_SUSTAINED_BLOCKS = 4
 """Of a pair whose turns are seconds long; half of them in each order."""
 
@@ -119,6 +124,7 @@ class Effort:
         confidence: Of that margin.
         turn_s: How long each turn of a pair lasts; None for the budget's shortest round.
         preheat_s: How long the device is loaded before the first cell at least; None for the budget's.
+        asked_rounds: Rounds of a cell that the user asks for at least; None for the budget's.
     """
 
     quick: bool = False
@@ -126,10 +132,30 @@ class Effort:
     confidence: float = CONFIDENCE
     turn_s: float | None = None
     preheat_s: float | None = None
+    asked_rounds: int | None = None
 
     def budget(self, device_type: str) -> Budget:
         """Return how a cell is measured on that type of device."""
         return (QUICK_BUDGETS if self.quick else BUDGETS)[device_type]
+
+    def min_rounds(self, device_type: str, iteration_s: float) -> int:
+        """Return how many rounds a cell has at least: fewer than others where its iterations are long.
+
+        Args:
+            device_type: Where it runs.
+            iteration_s: About how long an iteration takes.
+        """
+        if self.asked_rounds is not None:
+            return self.asked_rounds
+        usual = self.budget(device_type).min_rounds
+        if usual * iteration_s <= MAX_LONG_ROUNDS_S:
+            return usual
+        return min(usual, max(int(MAX_LONG_ROUNDS_S / iteration_s), MIN_LONG_ROUNDS))
+
+    def has_long_rounds(self, device_type: str, iteration_s: float) -> bool:
+        """Whether iterations are so long that there are fewer rounds than usual, each of one iteration."""
+        usual = self.budget(device_type).min_rounds if self.asked_rounds is None else self.asked_rounds
+        return self.min_rounds(device_type, iteration_s) < usual
 
     def warm_up_limits_s(self, device_type: str, *, is_warm: bool) -> tuple[float, float]:
         """Return how long a warm-up lasts at least and at most; longer where no cell has warmed the device up."""

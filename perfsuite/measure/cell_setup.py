@@ -55,6 +55,9 @@ class Benchmark(Protocol):
     def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
         """Calibrate, run the rounds, and run once more for the result."""
 
+    def pedantic(self, target: Callable[[], object], *, rounds: int, iterations: int) -> object:
+        """Run so many rounds, and nothing else."""
+
 
 @contextlib.contextmanager
 def guard(benchmark: Benchmark, label: str, *, device: torch.device, clock: DeviceClock) -> Iterator[None]:

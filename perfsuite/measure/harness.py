@@ -197,7 +197,7 @@ class _Cell:
             watch = self._instrument.start()
             try:
                 skipped.watch()
-                self._benchmark(step.phase)
+                self._run_benchmark(step)
                 if self._effort.margin_ratio is not None:
                     skipped.watch()  # again: pytest-benchmark has run the step once more, untimed
                     more_rounds(
@@ -215,6 +215,15 @@ class _Cell:
             self._read_clock_mhz()
         finally:
             self._clock.unwatch()
+
+    def _run_benchmark(self, step: Measurable) -> None:
+        """Let pytest-benchmark run the rounds, as few of them as may be where iterations are long."""
+        iteration_s = self._warm_up.iteration_s
+        if self._effort.has_long_rounds(self._device.type, iteration_s):
+            num_rounds = self._effort.min_rounds(self._device.type, iteration_s)
+            self._benchmark.pedantic(step.phase, rounds=num_rounds, iterations=1)
+        else:
+            self._benchmark(step.phase)
 
     def _prepare_phase(self, step: Measurable) -> None:
         if isinstance(step, TrainingStep) and self._workload.phase == "backward":

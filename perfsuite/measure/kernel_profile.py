@@ -47,6 +47,9 @@ NUM_ITERATIONS = {"cuda": 2, "cpu": 2}
 NUM_WARM_UP_PASSES = {"cuda": 3, "cpu": 1}
 """Kernels are loaded and chosen by then; the clock does not matter, for the shares of kernels do not depend on it."""
 
+LONG_S = 10.0
+"""Longer iterations need no repetition: one is timed and one is profiled, after the whole step that was run before."""
+
 TENSOR_CORE = re.compile(
     r"tensorop|_tensor\d+x|[hsi]884|[hs]1688|[hs]16816|i8816|i16832|hmma|imma|gmma|nvjet|16816_|1688_", re.IGNORECASE
 )
@@ -93,6 +96,18 @@ class BuiltStep:
         release_cached_memory(self._device)
 
 
+def num_passes(device_type: str, timed_s: float | None) -> tuple[int, int]:
+    """Return how many iterations are run before a profile, and how many are timed and as many profiled.
+
+    Args:
+        device_type: Where.
+        timed_s: How long an iteration takes, if known.
+    """
+    if timed_s is not None and timed_s > LONG_S:
+        return 0, 1
+    return NUM_WARM_UP_PASSES[device_type], NUM_ITERATIONS[device_type]
+
+
 def _whole_step(workload: Workload) -> Workload:
     return dataclasses.replace(workload, phase="train_step") if workload.phase in PHASES else workload
 
@@ -128,8 +143,8 @@ def take_profile(run: Callable[[], object], *, device: torch.device, timed_s: fl
         timed_s: Of an iteration before any profile of this process slowed its launches, if known.
     """
     synchronize = device_synchronizer(device)
-    num_iterations = NUM_ITERATIONS[device.type]
-    for _ in range(NUM_WARM_UP_PASSES[device.type]):
+    num_warm_up, num_iterations = num_passes(device.type, timed_s)
+    for _ in range(num_warm_up):
         run()
     synchronize()
     # On a GPU two clocks measure the same iterations: the host's, and the device's own events.

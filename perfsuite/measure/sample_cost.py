@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from perfsuite.measure.cpu_step import MIN_BATCH_SIZE, look_at_step
+from perfsuite.measure.trial_step import MIN_BATCH_SIZE, look_at_step
 from perfsuite.precisions import BASELINE
-from perfsuite.records.workload import IMAGE_SIZE, has_cifar_stem
+from perfsuite.records.workload import IMAGE_SIZE, Workload, has_cifar_stem
 from perfsuite.workloads.model_spec import Cost
 from perfsuite.workloads.models import MODELS, STEM_STRIDE
 
@@ -48,14 +48,16 @@ def sample_cost(model: str, *, image_size: int, num_classes: int) -> Cost:
 @functools.lru_cache(maxsize=64)
 def _counted(model: str, image_size: int, num_classes: int) -> Cost:
     """Run one training step, and count operations and what is kept for the backward pass."""
-    cost = look_at_step(
-        _cost_of,
-        model,
+    workload = Workload(
+        model=model,
+        precision=BASELINE,
+        phase="train_step",
+        batch_size=MIN_BATCH_SIZE,
         image_size=image_size,
         num_classes=num_classes,
-        batch_size=MIN_BATCH_SIZE,
-        precision=BASELINE,
+        device_type="cpu",
     )
+    cost = look_at_step(_cost_of, workload, device=torch.device("cpu"))
     return UNKNOWN if cost is None else cost
 
 

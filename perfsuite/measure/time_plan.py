@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
 from perfsuite.measure.flops import Work
-from perfsuite.measure.kernel_profile import NUM_ITERATIONS, NUM_WARM_UP_PASSES
+from perfsuite.measure.kernel_profile import num_passes
 from perfsuite.measure.latency import NUM_LATENCIES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.sample_cost import sample_cost
-from perfsuite.measure.warm_up import MIN_ITERATIONS
+from perfsuite.measure.warm_up import MIN_ITERATIONS, MIN_LONG_ITERATIONS
 from perfsuite.records.workload import INFERENCE, PHASE_COST
 
 if TYPE_CHECKING:
@@ -76,10 +76,12 @@ class TimePlan:
     Attributes:
         items: Seconds by what they are spent on.
         cells: Seconds of each cell, without its profile.
+        profiles: Seconds of the profile of each cell; zeros where none follow.
     """
 
     items: dict[str, float]
     cells: tuple[float, ...]
+    profiles: tuple[float, ...]
 
     @property
     def seconds(self) -> float:
@@ -145,15 +147,6 @@ class CellTimes:
     step_s: float
 
 
-def times_on_gpu(workload: Workload, work: Work, whole: Work, sheet: Gpu) -> CellTimes:
-    """Return the times of a cell by the work of its phase and of its whole step."""
-    return CellTimes(
-        workload=workload,
-        iteration_s=iteration_s(workload, work, sheet),
-        step_s=iteration_s(workload, whole, sheet),
-    )
-
-
 def plan(cells: Sequence[CellTimes], sheet: Gpu, effort: Effort, *, profiled: bool = True) -> TimePlan:
     """Compute how long cells of the step benchmarks take.
 
@@ -165,6 +158,7 @@ def plan(cells: Sequence[CellTimes], sheet: Gpu, effort: Effort, *, profiled: bo
     """
     items = {"starting": START_S[cells[0].workload.device_type] if cells else 0.0}
     by_cell = []
+    profiles = []
     seen: set[Workload] = set()
     for number, cell in enumerate(cells):
         workload, once, step = cell.workload, cell.iteration_s, cell.step_s
@@ -177,13 +171,13 @@ def plan(cells: Sequence[CellTimes], sheet: Gpu, effort: Effort, *, profiled: bo
             mine["predicting memory"] = DRY_RUN_S
         by_cell.append(sum(mine.values()))
         if profiled and not effort.quick:
-            device_type = workload.device_type
-            num_iterations = NUM_WARM_UP_PASSES[device_type] + 2 * NUM_ITERATIONS[device_type]
-            mine["profiles"] = READ_PROFILE_S + num_iterations * once
+            num_warm_up, num_iterations = num_passes(workload.device_type, once)
+            mine["profiles"] = READ_PROFILE_S + (num_warm_up + 2 * num_iterations) * once
             mine["profiles"] += BUILD_S + SETTLE_ITERATIONS * step if is_new else 0.0
+        profiles.append(mine.get("profiles", 0.0))
         for name, seconds in mine.items():
             items[name] = items.get(name, 0.0) + seconds
-    return TimePlan(items=items, cells=tuple(by_cell))
+    return TimePlan(items=items, cells=tuple(by_cell), profiles=tuple(profiles))
 
 
 def _cell_items(
@@ -200,17 +194,21 @@ def _cell_items(
         is_first: Whether the device is cold.
     """
     budget = effort.budget(workload.device_type)
-    warm_up_s = effort.warm_up_limits_s(workload.device_type, is_warm=not is_first)[1 if is_first else 0]
+    min_warm_up_s, max_warm_up_s = effort.warm_up_limits_s(workload.device_type, is_warm=not is_first)
+    stable_s = max_warm_up_s if is_first else min(MIN_ITERATIONS * once, max_warm_up_s)
+    warm_up_s = max(min_warm_up_s, stable_s, MIN_LONG_ITERATIONS * once)
     round_s = math.ceil(budget.min_round_s / once) * once
     # The rounds of a CPU scatter so that they go on for as long as they may.
     wanted_s = budget.rounds_s if workload.device_type == "cuda" or effort.margin_ratio is None else budget.max_time_s
-    rounds_s = max(budget.min_rounds, math.ceil(wanted_s / round_s)) * round_s
+    rounds_s = max(effort.min_rounds(workload.device_type, once), math.ceil(wanted_s / round_s)) * round_s
+    if not effort.has_long_rounds(workload.device_type, once):
+        rounds_s += 2 * round_s  # calibrated before, run once more after
     latencies_s = min(NUM_LATENCIES * once, budget.max_time_s) if workload.phase == INFERENCE else 0.0
     settling = SETTLE_ITERATIONS + (CHECK_ITERATIONS if workload.phase == "backward" else 0)
     return {
         "building": BUILD_S + VERIFY_S + settling * step,
-        "warm-up": max(warm_up_s, MIN_ITERATIONS * once),
-        "rounds": rounds_s + 2 * round_s,  # calibrated before, run once more after
+        "warm-up": warm_up_s,
+        "rounds": rounds_s,
         "energy": max(0.0, ENERGY_WINDOW_S - rounds_s) if workload.device_type == "cuda" else 0.0,
         "single iterations": latencies_s,
         "peak memory": 2 * step,

@@ -1,7 +1,11 @@
-"""How long an iteration takes on this CPU, from one timed pass of each network: no data sheet tells it."""
+"""How long an iteration takes on this device, from one timed pass of each network.
+
+On a CPU that is done for every network, since no data sheet tells it; on a GPU for those that no table knows.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from typing import TYPE_CHECKING
@@ -9,15 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from perfsuite.measure.cpu_step import MIN_BATCH_SIZE, look_at_step
+from perfsuite.measure.clock import device_synchronizer
+from perfsuite.measure.trial_step import MIN_BATCH_SIZE, look_at_step
 from perfsuite.precisions import BASELINE
-from perfsuite.records.workload import PHASE_COST
+from perfsuite.records.workload import NOT_COMPILED, PHASE_COST, Workload
 from perfsuite.workloads.precision import autocast, policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from perfsuite.records.workload import Workload
 
 MAX_PASS_BATCH_SIZE = 8
 """The default on a CPU; a larger batch takes longer in proportion."""
@@ -48,20 +51,54 @@ def cpu_iteration_s(workload: Workload) -> float | None:
         sample_s = expected_s if timed_s is None else timed_s
     if sample_s is None:
         return None
-    return PHASE_COST[workload.phase] / PHASE_COST["train_step"] * sample_s * workload.batch_size
+    return _share_of_step(workload) * sample_s * workload.batch_size
+
+
+def gpu_iteration_s(workload: Workload, device: torch.device) -> float | None:
+    """Return about how long an iteration takes on a GPU; None where a training step of this batch cannot be run there.
+
+    The whole step is timed as it will be measured, but for what a compiler or a captured graph makes of it.
+    """
+    step = dataclasses.replace(workload, phase="train_step", compile_mode=NOT_COMPILED, cuda_graphs=False)
+    step_s = _gpu_step_s(step, device)
+    return None if step_s is None else _share_of_step(workload) * step_s
+
+
+def _share_of_step(workload: Workload) -> float:
+    return PHASE_COST[workload.phase] / PHASE_COST["train_step"]
+
+
+@functools.lru_cache(maxsize=64)
+def _gpu_step_s(workload: Workload, device: torch.device) -> float | None:
+    return look_at_step(lambda step: _timed_on_gpu(step.train_step, device), workload, device=device)
+
+
+def _timed_on_gpu(
+    run: Callable[[], object], device: torch.device, now: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return the seconds of a second call: the first one starts the device, loads kernels and chooses algorithms."""
+    synchronize = device_synchronizer(device)
+    run()
+    synchronize()
+    begin = now()
+    run()
+    synchronize()
+    return now() - begin
 
 
 @functools.lru_cache(maxsize=64)
 def _sample_s(model: str, image_size: int, num_classes: int, batch_size: int, precision: str) -> float | None:
-    """Return the seconds of a training step, per sample."""
-    seconds = look_at_step(
-        lambda step: _timed(step.train_step),
-        model,
+    """Return the seconds of a training step on the CPU, per sample."""
+    workload = Workload(
+        model=model,
+        precision=precision,
+        phase="train_step",
+        batch_size=batch_size,
         image_size=image_size,
         num_classes=num_classes,
-        batch_size=batch_size,
-        precision=precision,
+        device_type="cpu",
     )
+    seconds = look_at_step(lambda step: _timed(step.train_step), workload, device=torch.device("cpu"))
     return None if seconds is None else seconds / batch_size
 
 

@@ -17,6 +17,9 @@ MIN_HALF = 3
 MIN_ITERATIONS = 8
 """Of a warm-up that times may end; the first two load kernels and choose algorithms."""
 
+MIN_LONG_ITERATIONS = 2
+"""Of a warm-up whose time is over."""
+
 LOOK_RATIO = 1.1
 """Times are looked at again when the warm-up has become so much longer: a look costs time in which the device idles."""
 
@@ -40,6 +43,11 @@ class WarmUp:
     num_steps: int
     seconds: float
     unstable: str | None
+
+    @property
+    def iteration_s(self) -> float:
+        """About how long an iteration takes, in seconds."""
+        return self.seconds / max(self.num_steps, 1)
 
 
 def warm_up(
@@ -83,7 +91,7 @@ def warm_up(
             megahertz = read_clock_mhz()
             if megahertz is not None:
                 clocks.append((len(times), megahertz))
-        is_last = elapsed >= max_seconds and len(times) > 1
+        is_last = elapsed >= max_seconds and len(times) >= MIN_LONG_ITERATIONS
         if is_last or (elapsed >= next_look_s and is_settled and len(times) >= MIN_ITERATIONS):
             next_look_s = elapsed * LOOK_RATIO
             unstable = _why_unsteady(times, clocks, elapsed=elapsed, is_settled=is_settled, stable_ratio=stable_ratio)

@@ -10,7 +10,7 @@ import pytest
 from perfsuite.errors import HarnessOverheadError, InconclusiveError, PerfsuiteError
 from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.measure.run_context import RunContext
-from perfsuite.plugin.given import given
+from perfsuite.plugin.effort import effort_for
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line, in_one_line
 from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.session import suite
@@ -19,28 +19,12 @@ from perfsuite.precisions import BASELINE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.measure.budget import Effort
     from perfsuite.records.cell import Record
     from perfsuite.records.pair import Comparison, PairedRecord
     from perfsuite.records.workload import Workload
 
 
 Measured = TypeVar("Measured")
-
-
-def _effort(config: pytest.Config, item: pytest.Item) -> Effort:
-    """Return how much time the user gives a cell; where it is said how long rounds go on, that holds."""
-    from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
-
-    margin = getattr(config.option, "benchmark_precision", None) if given(config, "--benchmark-precision") else None
-    confidence = CONFIDENCE
-    if given(config, "--benchmark-confidence"):
-        confidence = float(getattr(config.option, "benchmark_confidence", CONFIDENCE))
-    own = [marker.kwargs for marker in item.iter_markers("benchmark") if "timer" not in marker.kwargs]
-    has_own_time = given(config, "--benchmark-max-time") or any("max_time" in kwargs for kwargs in own)
-    if margin is None and not has_own_time:
-        margin = PRECISION_TARGET
-    return suite(config).effort(margin_ratio=None if not margin else float(margin), confidence=confidence)
 
 
 @pytest.fixture
@@ -158,7 +142,7 @@ def measured(
         device=state.device,
         clock=state.clock,
         process=state.process,
-        effort=_effort(request.config, request.node),
+        effort=effort_for(request.config, request.node),
         report_stage=lambda stage: report_stage(request.config, stage),
     )
     try:

@@ -11,6 +11,7 @@ import pytest
 
 from perfsuite.formatting import duration_in_words
 from perfsuite.metrics import METRICS
+from perfsuite.plugin.expected_time import expected_time
 from perfsuite.plugin.matrix import is_step, num_classes_of, phase_of
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, kind_in_words, outcomes
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 PROFILE_SHARE = 0.6
 """Of the time of its cell that a profile is expected to take, before one is done."""
+
+MAX_SKIPPED_RATIO = 0.05
+"""Of the time that a cell is expected to take: one that ended sooner was skipped."""
 
 PAIR_COST = 12.0
 """Of an interleaved pair, in the same measure: four whole steps in a block."""
@@ -69,10 +73,13 @@ class TimeLeft:
 
     def seconds(self) -> float:
         """Return the expected time left, the running cell's included."""
-        skipped_s = 0.05 * self.prior_s  # a cell that ended sooner was skipped, unless it has told how long it takes
-        measured = {name: taken for name, taken in self._done.items() if taken > skipped_s or name in self._told}
-        measured.update({name: taken for name, taken in self._told.items() if name not in self._done})
         average = sum(self.weights.values()) / max(len(self.weights), 1)
+        measured = {
+            name: taken
+            for name, taken in self._done.items()
+            if name in self._told or not self._was_skipped(name, taken, average)
+        }
+        measured.update({name: taken for name, taken in self._told.items() if name not in self._done})
         # The prior counts as one cell of average weight, until a cell has told for itself.
         prior_s, average = (0.0, 0.0) if self._told else (self.prior_s, average)
         known_weight = average + sum(self.weights.get(name, 0.0) for name in measured)
@@ -83,20 +90,20 @@ class TimeLeft:
         running = [begun for name, begun in self._begun.items() if name not in self._done]
         return max(left - sum(self.now() - begun for begun in running), 0.0)
 
+    def _was_skipped(self, name: str, taken_s: float, average: float) -> bool:
+        """Whether a cell ended so much sooner than expected that it was not measured."""
+        weight = self.weights.get(name, average)
+        return taken_s * average <= MAX_SKIPPED_RATIO * self.prior_s * weight
+
 
 class Progress:
     """Writes a line per cell: overwritten while it runs on a terminal, written once where the output is a file."""
 
     def __init__(self, config: pytest.Config, reporter: Any, items: Sequence[pytest.Item], *, num_items: int) -> None:
-        budget = suite(config).budget
         self._config = config
         self._reporter = reporter
         self._numbers = {item.nodeid: number for number, item in enumerate(items, start=1)}
-        weights = {item.nodeid: _weight(item, config.stash[OPTIONS]) for item in items}
-        if config.stash[OPTIONS].profiled:
-            steps = [item.nodeid for item in items if is_step(item)]
-            weights.update({_profile_of(nodeid): PROFILE_SHARE * weights[nodeid] for nodeid in steps})
-        self._left = TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
+        self._left = _time_left(config, items)
         self._label = ""
         self._label_width = len(self._label_of(items[-1])) - len(_name(items[-1])) + max(map(len, map(_name, items)))
         self._live = bool(reporter.isatty) and reporter.verbosity == 0
@@ -214,6 +221,27 @@ class Progress:
 
 def _profile_of(nodeid: str) -> str:
     return f"profile of {nodeid}"
+
+
+def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
+    """Return what estimates the time left: by the plan that the head of the run shows, where there is one.
+
+    Cells that the plan does not cover (pairs, trainings, tests of others) stand in it by their weight relative to its.
+    """
+    options, budget = config.stash[OPTIONS], suite(config).budget
+    weights = {item.nodeid: _weight(item, options) for item in items}
+    expected = expected_time(config)
+    if expected is None or expected.plan is None:
+        if options.profiled:
+            steps = [item.nodeid for item in items if is_step(item)]
+            weights.update({_profile_of(nodeid): PROFILE_SHARE * weights[nodeid] for nodeid in steps})
+        return TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
+    planned = dict(zip(expected.cells, expected.plan.cells, strict=True))
+    scale_s = sum(planned.values()) / sum(weights[nodeid] for nodeid in planned)
+    seconds = {nodeid: planned.get(nodeid, scale_s * weight) for nodeid, weight in weights.items()}
+    profiles = zip(expected.cells, expected.plan.profiles, strict=True)
+    seconds.update({_profile_of(nodeid): profile_s for nodeid, profile_s in profiles if profile_s > 0})
+    return TimeLeft(weights=seconds, prior_s=sum(seconds.values()) / len(seconds))
 
 
 def _weight(item: pytest.Item, options: Options) -> float:

@@ -52,12 +52,13 @@ class Suite:
         """How cells are measured on this type of device."""
         return Effort(quick=self.options.quick).budget(self.device.type)
 
-    def effort(self, *, margin_ratio: float | None, confidence: float) -> Effort:
+    def effort(self, *, margin_ratio: float | None, confidence: float, asked_rounds: int | None) -> Effort:
         """How much time the user gives a cell.
 
         Args:
             margin_ratio: How well the mean of its rounds is to be known, or None.
             confidence: Of that.
+            asked_rounds: How many rounds the user asks for at least, or None.
         """
         options = self.options
         return Effort(
@@ -66,6 +67,7 @@ class Suite:
             confidence=confidence,
             turn_s=options.turn_time_s,
             preheat_s=options.preheat_s,
+            asked_rounds=asked_rounds,
         )
 
 

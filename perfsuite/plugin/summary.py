@@ -13,22 +13,19 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words, plural
-from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
-from perfsuite.plugin.matrix import PARAMETERS, is_step, num_classes_of, phase_of
+from perfsuite.plugin.expected_time import expected_time
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
 from perfsuite.plugin.trainings import is_training, kept_in_words
 from perfsuite.precisions import BASELINE
-from perfsuite.records.workload import INFERENCE, PHASES, Workload
+from perfsuite.records.workload import INFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from perfsuite.gpus import Gpu
-    from perfsuite.measure.time_plan import CellTimes
     from perfsuite.plugin.session import Suite
-    from perfsuite.records.environment import Environment
+    from perfsuite.records.workload import Workload
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -49,7 +46,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
-    lines += _time_plan(config, state, where)
+    lines += _time_in_words(config, state)
     not_asked_for = left_out(config)
     if not_asked_for:
         lines.append(f"not selected: {', '.join(not_asked_for)} (select them with -m)")
@@ -60,61 +57,26 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     return lines
 
 
-def _time_plan(config: pytest.Config, state: Suite, where: Environment) -> list[str]:
-    """Return how long the step benchmarks of this run take, everything included; nothing where there are none."""
-    steps = [cell for cell in state.cells if is_step(cell)]
-    if not steps or not is_recording(config):
+def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
+    """Say how long the step benchmarks of this run take, everything included; nothing where there are none."""
+    expected = expected_time(config)
+    if expected is None:
         return []
-    from perfsuite.measure.time_plan import plan, sheet_for
-
-    effort = state.effort(margin_ratio=PRECISION_TARGET, confidence=CONFIDENCE)
-    sheet, is_known = sheet_for(state.device.type, where.gpu, where.num_threads)
-    workloads = []
-    for cell in steps:
-        phase = phase_of(cell)
-        if not isinstance(phase, str) or phase not in {*PHASES, INFERENCE}:
-            return []  # the cell itself says so
-        names = {name: cell.callspec.params[name] for name in PARAMETERS}  # type: ignore[attr-defined]
-        num_classes = num_classes_of(cell, state.options, names["model"])
-        workload = Workload(phase=phase, device_type=state.device.type, num_classes=num_classes, **names)
-        workloads.append(workload)
+    workloads = expected.workloads
     kind = "inference" if all(workload.phase == INFERENCE for workload in workloads) else "step"
     what = plural(len(workloads), f"{kind} benchmark")
-    cells = _cell_times(workloads, sheet)
-    if cells is None:
+    if expected.plan is None:
         text = f"{what}; how long they take is shown after the first one"
         return [f"{text}: --perf-quick, a first answer" if state.options.quick else text]
-    expected = plan(cells, sheet, effort, profiled=state.options.profiled)
-    text = f"{what}: about {duration_in_words(expected.seconds)}"
-    profiles_s = expected.items.get("profiles", 0.0)
+    text = f"{what}: about {duration_in_words(expected.plan.seconds)}"
+    profiles_s = expected.plan.items.get("profiles", 0.0)
     if profiles_s:
         text += f", {duration_in_words(profiles_s)} of it for profiles (--perf-no-profile)"
     if state.options.quick:
         text += ": --perf-quick, a first answer"
-    if state.device.type == "cuda" and not is_known:
+    if not expected.is_known_device:
         text += ", if this GPU is as fast as a T4"
     return [text, *_slow_precisions(workloads)]
-
-
-def _cell_times(workloads: Sequence[Workload], sheet: Gpu) -> list[CellTimes] | None:
-    """Return about how long iterations take: by the data sheet of a GPU, or by a timed pass on a CPU.
-
-    None where a network cannot be run on the CPU, or is compiled first, which takes longer than all else.
-    """
-    from perfsuite.measure.time_plan import CellTimes, estimate_work, times_on_gpu
-    from perfsuite.measure.timed_pass import cpu_iteration_s
-
-    cells = []
-    for workload in workloads:
-        whole = workload if workload.phase == INFERENCE else replace(workload, phase="train_step")
-        if workload.device_type == "cuda":
-            cells.append(times_on_gpu(workload, estimate_work(workload), estimate_work(whole), sheet))
-            continue
-        iteration_s, step_s = cpu_iteration_s(workload), cpu_iteration_s(whole)
-        if iteration_s is None or step_s is None or workload.is_compiled:
-            return None
-        cells.append(CellTimes(workload=workload, iteration_s=iteration_s, step_s=step_s))
-    return cells
 
 
 SLOW_RATIO = 3.0

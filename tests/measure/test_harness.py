@@ -13,7 +13,7 @@ from builders import make_workload
 from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotActiveError
 from perfsuite.measure import cell_setup as preparation
 from perfsuite.measure import harness
-from perfsuite.measure.budget import BUDGETS
+from perfsuite.measure.budget import BUDGETS, Effort
 from perfsuite.measure.clock import DeviceClock
 from perfsuite.measure.run_context import RunContext
 from perfsuite.measure.warm_up import WarmUp
@@ -60,14 +60,22 @@ class FakeBenchmark:
 
     def __call__(self, function_to_benchmark: Callable[[], object]) -> object:
         if not self.disabled:
-            data = []
-            for iterations in (1, *[2] * self.rounds):
-                begin = self.clock()
-                for _ in range(iterations):
-                    function_to_benchmark()
-                data.append(self.clock() - begin)
-            self.stats = {"rounds": self.rounds, "iterations": 2, "data": data[1:], "iqr": self.iqr, "median": 0.1}
+            self._time(function_to_benchmark, rounds=1, iterations=1)
+            self._time(function_to_benchmark, rounds=self.rounds, iterations=2)
         return function_to_benchmark()
+
+    def pedantic(self, target: Callable[[], object], *, rounds: int, iterations: int) -> object:
+        self._time(target, rounds=rounds, iterations=iterations)
+        return None
+
+    def _time(self, run: Callable[[], object], *, rounds: int, iterations: int) -> None:
+        data = []
+        for _ in range(rounds):
+            begin = self.clock()
+            for _ in range(iterations):
+                run()
+            data.append(self.clock() - begin)
+        self.stats = {"rounds": rounds, "iterations": iterations, "data": data, "iqr": self.iqr, "median": 0.1}
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +110,45 @@ def test_every_phase_gives_a_record_with_every_metric(phase: str) -> None:
     assert len(record.proof) == 6
     assert benchmark.group == f"resnet18 {phase}"
     assert ("retained_backward_error" in record.settings) == (phase == "backward")
+
+
+@pytest.mark.parametrize(
+    ("step_s", "asked_rounds", "num_rounds"),
+    [(0.5, None, 3), (5.0, None, int(60 / 7.5)), (50.0, None, 5), (50.0, 9, 3)],
+    ids=["short", "long", "very long", "asked for"],
+)
+def test_long_iterations_have_fewer_rounds_unless_asked_for(
+    step_s: float, asked_rounds: int | None, num_rounds: int
+) -> None:
+    """Three rounds are the stand-in's own; a reading of the clock takes step_s, two iterations three."""
+    clock = DeviceClock(lambda: None, Counter(step_s))
+    effort = Effort(asked_rounds=asked_rounds)
+    workload = make_workload(batch_size=2, device_type="cpu")
+    context = RunContext(device=CPU, clock=clock, process=PROCESS, effort=effort)
+    benchmark = FakeBenchmark(clock)
+    record = harness.measure(workload, benchmark, context)
+    assert record is not None
+    assert len(benchmark.stats["data"]) == num_rounds
+    iterations = 2 if num_rounds == 3 else 1
+    assert record.metrics["num_timed_steps"] == num_rounds * iterations
+
+
+@pytest.mark.parametrize(
+    ("effort", "iteration_s", "num_rounds"),
+    [
+        (Effort(), 0.1, 20),
+        (Effort(), 3.0, 20),
+        (Effort(), 4.0, 15),
+        (Effort(), 100.0, 5),
+        (Effort(asked_rounds=30), 100.0, 30),
+        (Effort(quick=True), 100.0, 5),
+        (Effort(quick=True), 0.0, 8),
+    ],
+)
+def test_the_rounds_of_long_iterations_take_a_minute(effort: Effort, iteration_s: float, num_rounds: int) -> None:
+    assert effort.min_rounds("cpu", iteration_s) == num_rounds
+    usual = effort.asked_rounds or effort.budget("cpu").min_rounds
+    assert effort.has_long_rounds("cpu", iteration_s) == (num_rounds < usual)
 
 
 def test_steps_skipped_in_timed_rounds_are_counted_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from perfsuite.gpus import GPUS, Gpu
 from perfsuite.measure.budget import Effort
 from perfsuite.measure.flops import count_work
-from perfsuite.measure.time_plan import CellTimes, TimePlan, estimate_work, iteration_s, plan, sheet_for, times_on_gpu
+from perfsuite.measure.time_plan import CellTimes, TimePlan, estimate_work, iteration_s, plan, sheet_for
 from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS
 from perfsuite.records.workload import PHASES, Workload
 
@@ -27,10 +27,12 @@ def matrix(*, phases: tuple[str, ...] = PHASES) -> list[Workload]:
 
 
 def times(workloads: list[Workload], sheet: Gpu) -> list[CellTimes]:
-    return [
-        times_on_gpu(one, count_work(one), count_work(dataclasses.replace(one, phase="train_step")), sheet)
-        for one in workloads
-    ]
+    cells = []
+    for one in workloads:
+        step = dataclasses.replace(one, phase="train_step")
+        once_s, step_s = iteration_s(one, count_work(one), sheet), iteration_s(step, count_work(step), sheet)
+        cells.append(CellTimes(workload=one, iteration_s=once_s, step_s=step_s))
+    return cells
 
 
 def default_plan(gpu: str, effort: Effort = Effort(), phases: tuple[str, ...] = PHASES) -> TimePlan:  # noqa: B008 - frozen

@@ -67,6 +67,17 @@ def test_a_cell_that_is_skipped_at_once_does_not_make_the_others_look_short() ->
     assert left.seconds() == 10.0
 
 
+def test_a_short_cell_among_long_ones_teaches_and_a_long_one_that_is_skipped_does_not() -> None:
+    now = Time()
+    left = TimeLeft(weights={"short": 10.0, "skipped": 1000.0, "long": 1000.0}, prior_s=670.0, now=now)
+    for name, taken in (("short", 20.0), ("skipped", 20.0)):
+        left.begin(name)
+        now.seconds += taken
+        left.end(name)
+    # The prior as one cell of average weight and one short cell that took twice as long.
+    assert left.seconds() == pytest.approx(1000.0 * (670.0 + 20.0) / (670.0 + 10.0))
+
+
 def test_a_cell_that_told_its_time_and_ended_sooner_than_expected_still_gives_an_estimate() -> None:
     now = Time()
     left = TimeLeft(weights={"a": 1.0, "b": 1.0}, prior_s=10.0, now=now)
