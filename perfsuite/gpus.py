@@ -1,191 +1,102 @@
-"""Data sheets, and how much memory torch has: what GPUs can do at most, by the name that torch gives them."""
+"""What GPUs can do at most, by the names that people, torch and `nvidia-smi` give them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import re
+from typing import TYPE_CHECKING
 
 from perfsuite.errors import InvalidChoiceError
-from perfsuite.formatting import GIB_BYTES, MIB_BYTES
-from perfsuite.parsing import choose
+from perfsuite.gpu_catalogue import catalogue
 
-TERA = 1e12
-GIGA = 1e9
+if TYPE_CHECKING:
+    from perfsuite.gpu_sheet import Gpu
 
-WORKSPACE_BYTES = 256 * MIB_BYTES
-"""An allowance for the workspaces of cuBLAS and cuDNN, not measured. torch gives cuBLAS 8 MiB, and 32 MiB on Hopper
-(aten/src/ATen/cuda/CublasHandlePool.cpp); cuDNN takes what its heuristics ask for, and a slower algorithm where that
-does not fit."""
+GPUS = {gpu.name: gpu for gpu in catalogue()}
 
-MAX_CONTEXT_BYTES = round(0.51 * GIB_BYTES)
-"""Of a CUDA context, where none of that GPU is known: the largest of those that are."""
+MIG = re.compile(r"(?P<board>.+?) MIG (?P<slices>[1-7])g\.(?P<gb>[0-9]{1,3})gb(?:\+.*)?\Z", re.IGNORECASE)
+"""How torch names a slice of a GPU: `NVIDIA A100-SXM4-40GB MIG 1g.5gb`."""
 
-MIN_SHARE = 0.97
-"""Of the memory that nvidia-smi shows, what torch sees at least: 0.97 (T4), 0.98 (L4), 0.99 (A100, H100), 1.00 (H200).
-Taken where no GPU of the kind is known."""
+MIG_SLICES = {"a30": 4}
+"""Compute slices of a GPU that is divided; 7 but for these. Source: NVIDIA Multi-Instance GPU User Guide."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuMemory:
-    """How much memory torch has on a GPU, by torch's own messages: less than the data sheet and nvidia-smi show.
-
-    `GPU 0 has a total capacity of ... this process has ... in use. Of the allocated memory ... is allocated by PyTorch,
-    and ... is reserved by PyTorch but unallocated`: what is in use and neither of the last two is the CUDA context.
-
-    Attributes:
-        total_bytes: All of it that torch sees, after ECC and what the driver keeps; it differs by up to 1% between
-            drivers.
-        context_bytes: What a process's CUDA context takes of it, with the kernels that it has loaded.
-        source: Where it says so.
-    """
-
-    total_bytes: int
-    context_bytes: int
-    source: str
-
-    @property
-    def available_bytes(self) -> int:
-        """What is left for tensors: without the context, and without an allowance for workspaces."""
-        return self.total_bytes - self.context_bytes - WORKSPACE_BYTES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """One data sheet; dense products, without the doubling by sparsity that sheets since Ampere show.
-
-    Attributes:
-        name: As people call it on a command line.
-        torch_names: What `torch.cuda.get_device_name` says of it.
-        peak_flops: Floating-point operations per second by precision; a precision that the GPU lacks is left out.
-        bytes_per_second: Bandwidth of its memory.
-        power_watts: Its board power.
-        source: Where it says so.
-        memory: How much of its memory torch has.
-    """
-
-    name: str
-    torch_names: tuple[str, ...]
-    peak_flops: dict[str, float]
-    bytes_per_second: float
-    power_watts: float
-    source: str
-    memory: GpuMemory
-
-    def peak_for(self, precision: str) -> float | None:
-        """Return the peak of a precision policy: `amp-fp16` computes its products in FP16."""
-        return self.peak_flops.get(precision.removeprefix("amp-"))
-
-
-_GPUS = (
-    Gpu(
-        name="t4",
-        torch_names=("Tesla T4",),
-        peak_flops={"fp32": 8.1 * TERA, "fp16": 65 * TERA},
-        bytes_per_second=320 * GIGA,
-        power_watts=70,
-        source="NVIDIA T4 data sheet (2019): 8.1 TFLOPS FP32, 65 mixed precision, 70 W; product brief: up to 320 GB/s",
-        memory=GpuMemory(
-            total_bytes=round(14.56 * GIB_BYTES),
-            context_bytes=round(0.13 * GIB_BYTES),
-            source="github.com/Zheng-Chong/CatVTON/issues/133",
-        ),
-    ),
-    Gpu(
-        name="v100",
-        torch_names=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB"),
-        peak_flops={"fp32": 15.7 * TERA, "fp16": 125 * TERA},
-        bytes_per_second=900 * GIGA,
-        power_watts=300,
-        source="NVIDIA V100 Tensor Core GPU data sheet (2020), SXM2: 15.7 TFLOPS FP32, 125 TFLOPS tensor, 900 GB/s",
-        memory=GpuMemory(
-            total_bytes=round(MIN_SHARE * 16 * GIB_BYTES),
-            context_bytes=MAX_CONTEXT_BYTES,
-            source="no message found; by rule 97% of the smaller board's 16 GiB, and the largest context known",
-        ),
-    ),
-    Gpu(
-        name="a100-40gb",
-        torch_names=("NVIDIA A100-SXM4-40GB", "A100-SXM4-40GB"),
-        peak_flops={"fp32": 19.5 * TERA, "tf32": 156 * TERA, "fp16": 312 * TERA, "bf16": 312 * TERA},
-        bytes_per_second=1555 * GIGA,
-        power_watts=400,
-        source="NVIDIA A100 Tensor Core GPU data sheet (2021), 40GB SXM",
-        memory=GpuMemory(
-            total_bytes=round(39.50 * GIB_BYTES),
-            context_bytes=round(0.49 * GIB_BYTES),
-            source="github.com/TianheWu/CoSeR/issues/10",
-        ),
-    ),
-    Gpu(
-        name="a100-80gb",
-        torch_names=("NVIDIA A100-SXM4-80GB",),
-        peak_flops={"fp32": 19.5 * TERA, "tf32": 156 * TERA, "fp16": 312 * TERA, "bf16": 312 * TERA},
-        bytes_per_second=2039 * GIGA,
-        power_watts=400,
-        source="NVIDIA A100 Tensor Core GPU data sheet (2021), 80GB SXM",
-        memory=GpuMemory(
-            total_bytes=round(79.25 * GIB_BYTES),
-            context_bytes=round(0.49 * GIB_BYTES),
-            source="github.com/levihsu/OOTDiffusion/issues/235; context of an A100 40GB",
-        ),
-    ),
-    Gpu(
-        name="l4",
-        torch_names=("NVIDIA L4",),
-        peak_flops={"fp32": 30.3 * TERA, "tf32": 60 * TERA, "fp16": 121 * TERA, "bf16": 121 * TERA},
-        bytes_per_second=300 * GIGA,
-        power_watts=72,
-        source="NVIDIA L4 Tensor Core GPU data sheet (2023): tensor figures there with sparsity, halved here",
-        memory=GpuMemory(
-            total_bytes=round(22.03 * GIB_BYTES),
-            context_bytes=round(0.23 * GIB_BYTES),
-            source="github.com/ArcInstitute/evo2/issues/190",
-        ),
-    ),
-    Gpu(
-        name="h100",
-        torch_names=("NVIDIA H100 80GB HBM3",),
-        peak_flops={"fp32": 67 * TERA, "tf32": 494.7 * TERA, "fp16": 989.4 * TERA, "bf16": 989.4 * TERA},
-        bytes_per_second=3350 * GIGA,
-        power_watts=700,
-        source="NVIDIA H100 Tensor Core GPU architecture (2022) and data sheet, SXM5: dense figures",
-        memory=GpuMemory(
-            total_bytes=round(79.11 * GIB_BYTES),
-            context_bytes=MAX_CONTEXT_BYTES,
-            source="github.com/vllm-project/vllm/issues/27508; context of an H200, the same chip",
-        ),
-    ),
-    Gpu(
-        name="h200",
-        torch_names=("NVIDIA H200",),
-        peak_flops={"fp32": 67 * TERA, "tf32": 494.7 * TERA, "fp16": 989.4 * TERA, "bf16": 989.4 * TERA},
-        bytes_per_second=4800 * GIGA,
-        power_watts=700,
-        source="NVIDIA H200 Tensor Core GPU data sheet (2024), SXM: tensor figures there with sparsity, halved here",
-        memory=GpuMemory(
-            total_bytes=round(139.81 * GIB_BYTES),
-            context_bytes=round(0.51 * GIB_BYTES),
-            source="github.com/sungwon-chae/arxiv_confi, etu_logging.md",
-        ),
-    ),
-)
-
-GPUS = {gpu.name: gpu for gpu in _GPUS}
+MEMORY_EIGHTHS = {1: 1, 2: 2, 3: 4, 4: 4, 7: 8}
+"""Of the memory and its bandwidth, by compute slices. Source: the same, fraction of memory; an A30 has quarters."""
 
 
 def choose_gpu(option: str) -> Gpu:
-    """Return the GPU that `--gpu` names.
+    """Return the GPU that `--gpu` names: as the catalogue, torch or `nvidia-smi` calls it.
 
     Raises:
         InvalidChoiceError: There is none of that name.
     """
-    try:
-        gpu: Gpu = choose(GPUS, option.lower(), kind="GPU")
-    except InvalidChoiceError as error:
-        raise InvalidChoiceError(f"--gpu: {error}") from None
-    return gpu
+    found = GPUS.get(option.strip().lower()) or gpu_named(option)
+    if found is None:
+        names = ", ".join(GPUS)
+        raise InvalidChoiceError(
+            f"--gpu: unknown GPU {option[:60]!r}; choose from {names}, or a name as torch gives it"
+        )
+    return found
+
+
+def choose_gpus(option: str) -> tuple[Gpu, ...]:
+    """Return the GPUs that `--gpu` names: several separated by commas, or `all` of the catalogue.
+
+    Raises:
+        InvalidChoiceError: There is none of a name.
+    """
+    if option.strip().lower() == "all":
+        return tuple(GPUS.values())
+    chosen = [choose_gpu(name) for name in option.split(",") if name.strip()]
+    if not chosen:
+        raise InvalidChoiceError(f"--gpu: {option[:60]!r} names no GPU; choose from all, {', '.join(GPUS)}")
+    return tuple({gpu.name: gpu for gpu in chosen}.values())
 
 
 def gpu_named(torch_name: str | None) -> Gpu | None:
-    """Return the data sheet of a GPU by the name that torch gives it, or None."""
-    found = [gpu for gpu in _GPUS if torch_name in gpu.torch_names]
-    return found[0] if found else None
+    """Return the data sheet of a GPU by the name that torch or `nvidia-smi` gives it, or None.
+
+    A slice of a GPU (MIG) has its share of the sheet, and a name of its own.
+    """
+    if torch_name is None:
+        return None
+    slice_ = MIG.match(torch_name.strip())
+    if slice_ is not None:
+        board = gpu_named(slice_["board"])
+        return (
+            None if board is None else _slice_of(board, num_slices=int(slice_["slices"]), gigabytes=int(slice_["gb"]))
+        )
+    return _BY_NAME.get(_plain(torch_name))
+
+
+def _plain(name: str) -> str:
+    """Return a name without what drivers have put before it or left out over the years, and without punctuation."""
+    words = re.sub(r"[^a-z0-9]+", " ", name.lower()).split()
+    return " ".join(word for word in words if word not in {"nvidia", "geforce", "tesla", "quadro", "amd"})
+
+
+_BY_NAME = {_plain(name): gpu for gpu in GPUS.values() for name in gpu.torch_names}
+
+
+def _slice_of(board: Gpu, *, num_slices: int, gigabytes: int) -> Gpu | None:
+    """Return the share of a sheet that a slice of the GPU has."""
+    num_all = MIG_SLICES.get(board.name, 7)
+    if num_slices > num_all or num_slices not in MEMORY_EIGHTHS:
+        return None
+    compute = num_slices / num_all
+    memory = num_slices / num_all if board.name in MIG_SLICES else MEMORY_EIGHTHS[num_slices] / 8
+    sizes = dataclasses.replace(
+        board.memory,
+        total_bytes=round(board.memory.total_bytes * memory),
+        source=f"{board.memory.source}; {memory:.0%} of it",
+    )
+    return dataclasses.replace(
+        board,
+        name=f"{board.name} MIG {num_slices}g.{gigabytes}gb",
+        num_sms=round(board.num_sms * compute),
+        peak_flops={precision: peak * compute for precision, peak in board.peak_flops.items()},
+        bytes_per_second=board.bytes_per_second * memory,
+        power_watts=board.power_watts * compute,
+        memory=sizes,
+        note=f"a slice of the GPU: {num_slices} of {num_all} parts of its compute, {memory:.0%} of its memory",
+    )

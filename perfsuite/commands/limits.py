@@ -1,4 +1,4 @@
-"""`perfsuite limits`: what a GPU could do by its data sheet."""
+"""`perfsuite limits`: what a training step and a training would take on GPUs that one does not have."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.tables.roofline import paper_table
+from perfsuite.analysis.frames.prices import read_prices
+from perfsuite.analysis.tables.gpu_limits import gpu_limits_table
 from perfsuite.commands.cell_options import add_cell_options, cell_choice
+from perfsuite.commands.gpu_options import add_price
 from perfsuite.commands.output import add_output, show
 from perfsuite.commands.streams import say_progress
 from perfsuite.gpus import GPUS
@@ -21,12 +23,23 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `limits`."""
     command.description = (
-        "Compute the theoretical minimum time of a training step, and of the thesis's trainings, from the data sheet "
-        "of a GPU, which need not be present: the operations of direct convolution at peak throughput. For a T4, the "
-        "thesis's measured times are shown too. With Winograd's algorithm, which cuDNN may choose, FP32 can take less."
+        "Predict a training step and a training on GPUs that need not be present: a bound from the data sheet, the "
+        "roofline of the operators that eager torch runs, and a prediction calibrated by published measurements, with "
+        "its interval; memory, energy and price. For a T4, the thesis's measured times are shown too."
     )
-    command.add_argument("--gpu", default="t4", metavar="NAME", help=f"default: t4; {', '.join(GPUS)}")
+    command.add_argument(
+        "--gpu",
+        default="t4",
+        metavar="NAME[,NAME...]",
+        help=f"default: t4; all, a name as torch or nvidia-smi gives it, or {', '.join(GPUS)}",
+    )
     add_cell_options(command)
+    command.add_argument(
+        "--memory-format", default="contiguous", metavar="NAME", help="contiguous (the default) or channels_last"
+    )
+    command.add_argument("--images", metavar="N", help="of an epoch of a training; default: 45,000, as the thesis")
+    command.add_argument("--epochs", metavar="N", help="of a training; default: as the thesis, or 50")
+    add_price(command)
     add_output(command)
 
 
@@ -34,10 +47,19 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     from perfsuite.offline.limits import limit_cells, plan_limits  # with torch: not for --help
 
-    sheet, workloads = plan_limits(cell_choice(options), gpu=options.gpu)
+    plan = plan_limits(
+        cell_choice(options),
+        gpu=options.gpu,
+        memory_format=options.memory_format,
+        prices=read_prices(options.price),
+        num_images=options.images,
+        num_epochs=options.epochs,
+    )
     rows = []
-    for row in limit_cells(sheet, workloads):
+    num_cells = len(plan.workloads)
+    for row in limit_cells(plan):
         rows.append(row)
-        say_progress(f"{len(rows)} of {len(workloads)} cells: {row['model']} {row['precision']}")
+        num_seen = len({(one["model"], one["precision"], one["batch_size"], one["image_size"]) for one in rows})
+        say_progress(f"{num_seen} of {num_cells} cells: {row['model']} {row['precision']}")
     say_progress("")
-    return show(paper_table(pd.DataFrame(rows), gpu=sheet), options)
+    return show(gpu_limits_table(pd.DataFrame(rows), gpus=plan.gpus), options)

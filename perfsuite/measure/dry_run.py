@@ -75,9 +75,18 @@ def predict_memory(workload: Workload) -> MemoryPrediction:
     _refuse_compiled(workload)
     if workload.phase == CALL:
         raise NotSupportedError("what a callable does is not known before it runs")
+    plain = in_one_layout(workload)
     if workload.phase == INFERENCE:
-        return _predict_inference(workload)
-    return _predict_phases(dataclasses.replace(workload, phase="train_step"))[workload.phase]
+        return _predict_inference(plain)
+    return _predict_phases(dataclasses.replace(plain, phase="train_step"))[workload.phase]
+
+
+def in_one_layout(workload: Workload) -> Workload:
+    """Return a workload whose tensors are as large, in a layout that fake tensors can be built in.
+
+    Torch refuses to convert the parameters of a module to `channels_last` where they are fake.
+    """
+    return dataclasses.replace(workload, memory_format="contiguous")
 
 
 def _refuse_compiled(workload: Workload) -> None:
@@ -186,7 +195,8 @@ class EvaluationDryRun:
         fake_tensors, self._memory_tracker = _fake_tensors_and_tracker()
         self._fake_tensors = fake_tensors()
         with self._fake_tensors:
-            self._step = TrainingStep(dataclasses.replace(workload, phase="train_step"), device=torch.device("cpu"))
+            step = dataclasses.replace(in_one_layout(workload), phase="train_step")
+            self._step = TrainingStep(step, device=torch.device("cpu"))
             self._step.train_step()
             self._step.zero_gradients()
             self._step.model.eval()

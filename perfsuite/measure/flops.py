@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.errors import NotSupportedError
-from perfsuite.measure.dry_run import fakes_followed, predict_memory
+from perfsuite.measure.dry_run import fakes_followed, in_one_layout, predict_memory
 from perfsuite.records.workload import CALL, INFERENCE, NOT_COMPILED
 from perfsuite.workloads.step import TrainingStep
 
@@ -46,10 +46,10 @@ def count_work(workload: Workload) -> Work:
     """
     if workload.phase == CALL:
         raise NotSupportedError("what a callable does is not known before it runs")
-    plain = dataclasses.replace(workload, compile_mode=NOT_COMPILED, cuda_graphs=False)
+    plain = dataclasses.replace(in_one_layout(workload), compile_mode=NOT_COMPILED, cuda_graphs=False)
     if workload.phase == INFERENCE:
         return _count_inference(plain)
-    flops = _count_flops(dataclasses.replace(plain, precision="fp32", phase="train_step", memory_format="contiguous"))
+    flops = _count_flops(dataclasses.replace(plain, precision="fp32", phase="train_step"))
     kept = predict_memory(dataclasses.replace(plain, phase="forward"))
     weights = kept.parameters_bytes
     forward = weights + kept.activations_bytes + kept.autocast_bytes
@@ -63,7 +63,7 @@ def _count_inference(workload: Workload) -> Work:
 
     Activations may all stay on the chip, and outputs are small.
     """
-    forward = dataclasses.replace(workload, precision="fp32", phase="train_step", memory_format="contiguous")
+    forward = dataclasses.replace(workload, precision="fp32", phase="train_step")
     sizes = predict_memory(workload)
     return Work(flops=_count_flops(forward)["forward"], min_bytes=sizes.parameters_bytes + sizes.other_bytes)
 

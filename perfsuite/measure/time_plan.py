@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.gpus import GIGA, GPUS, Gpu, GpuMemory, gpu_named
+from perfsuite.gpu_sheet import GIGA, Gpu, GpuMemory
+from perfsuite.gpus import GPUS, gpu_named
 from perfsuite.measure.flops import Work
 from perfsuite.measure.kernel_profile import num_passes
 from perfsuite.measure.latency import NUM_LATENCIES
@@ -103,6 +104,10 @@ def sheet_for(device_type: str, gpu: str | None, num_threads: int) -> tuple[Gpu,
         power_watts=0.0,
         source="order of magnitude of a server core",
         memory=GpuMemory(total_bytes=0, context_bytes=0, source="a plan of time asks for none"),
+        architecture="cpu",
+        num_sms=num_threads,
+        boost_mhz=0.0,
+        tensor_mhz=0.0,
     )
     return cpu, False
 

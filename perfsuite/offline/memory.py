@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
-from perfsuite.gpus import WORKSPACE_BYTES, choose_gpu
+from perfsuite.gpu_sheet import WORKSPACE_BYTES
+from perfsuite.gpus import choose_gpu
 from perfsuite.measure.dry_run import largest_batch_size, predict_memory
 from perfsuite.offline.cells import CellChoice, step_cells
 from perfsuite.parsing import parse_capacity
@@ -17,7 +18,7 @@ from perfsuite.parsing import parse_capacity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perfsuite.gpus import Gpu
+    from perfsuite.gpu_sheet import Gpu
     from perfsuite.records.workload import Workload
 
 

@@ -16,7 +16,7 @@ from perfsuite.records.workload import INFERENCE, PHASES, Workload
 if TYPE_CHECKING:
     import torch
 
-    from perfsuite.gpus import Gpu
+    from perfsuite.gpu_sheet import Gpu
     from perfsuite.measure.time_plan import CellTimes, TimePlan
 
 

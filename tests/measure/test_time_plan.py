@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 
-from perfsuite.gpus import GPUS, Gpu
+from perfsuite.gpus import GPUS
 from perfsuite.measure.budget import Effort
 from perfsuite.measure.flops import count_work
 from perfsuite.measure.time_plan import CellTimes, TimePlan, estimate_work, iteration_s, plan, sheet_for
 from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS
 from perfsuite.records.workload import PHASES, Workload
+
+if TYPE_CHECKING:
+    from perfsuite.gpu_sheet import Gpu
 
 MAX_T4_S = 180.0
 

@@ -14,7 +14,8 @@ from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.thesis_trainings import comparable_trainings
 from perfsuite.analysis.frames.training_groups import origin_of
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.gpus import MAX_CONTEXT_BYTES, WORKSPACE_BYTES, gpu_named
+from perfsuite.gpu_sheet import MAX_CONTEXT_BYTES, WORKSPACE_BYTES
+from perfsuite.gpus import gpu_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.labels import differs, has_any, images_in_words, shared_in_words, varying
+from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
 from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
-    batch_column,
     cell_columns,
     cell_keys,
     notes_of,
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
-    from perfsuite.gpus import Gpu
 
 ALWAYS_SHOWN = ("model", "precision", "phase")
 
@@ -78,47 +76,3 @@ def identity_columns(frame: pd.DataFrame) -> list[Column]:
     """Return columns for the place and the workload of a row."""
     names = varying(frame, WORKLOAD_COLUMNS, ALWAYS_SHOWN)
     return [text_column(name, SHORT_HEADINGS.get(name)) for name in names]
-
-
-def paper_table(frame: pd.DataFrame, *, gpu: Gpu) -> Table:
-    """Return limits by a data sheet as a table.
-
-    Args:
-        frame: A row per cell, as `limit_cells` yields them.
-        gpu: Whose data sheet.
-    """
-    has_thesis = has_any(frame, "thesis_training_time_s")
-    has_share = has_any(frame, "data_sheet_ratio")
-    has_training = has_any(frame, "limit_training_s")
-    more = []
-    if has_training:
-        more.append("training: the thesis's epochs of 45,000 images, without evaluation and loading")
-    if has_thesis or has_share:
-        more.append("% of data sheet: the limit / what the thesis took")
-    return Table(
-        title=(
-            f"Theoretical time on {gpu.name.upper()} with direct convolution, batch "
-            f"{', '.join(map(str, frame['batch_size'].unique()))}{images_in_words(frame)}"
-        ),
-        frame=frame,
-        columns=shown(
-            text_column("model"),
-            text_column("precision"),
-            batch_column(frame),
-            text_column("image_size", SHORT_HEADINGS["image_size"], shown_when=differs(frame, "image_size")),
-            metric_column("step_flops", priority=Priority.DETAIL),
-            metric_column("min_bytes", priority=Priority.DETAIL),
-            metric_column("limit_s", priority=Priority.MAIN),
-            text_column("bound_by", "bound by"),
-            metric_column("limit_images_per_second"),
-            metric_column("limit_training_s", shown_when=has_training),
-            metric_column("thesis_training_time_s", heading="thesis took", shown_when=has_thesis),
-            metric_column("data_sheet_ratio", shown_when=has_share),
-        ),
-        legend=(
-            "limit: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
-            WINOGRAD,
-            *more,
-            gpu.source,
-        ),
-    )

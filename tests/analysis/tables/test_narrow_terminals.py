@@ -21,10 +21,10 @@ from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.load.noise_file import NoiseFloor
 from perfsuite.analysis.statistics.intervals import Scatter
 from perfsuite.analysis.tables.environments import across_tables
+from perfsuite.analysis.tables.gpu_limits import gpu_limits_table
 from perfsuite.analysis.tables.memory import predicted_memory_table
 from perfsuite.analysis.tables.noise import noise_table
 from perfsuite.analysis.tables.registry import TABLES, build_table
-from perfsuite.analysis.tables.roofline import paper_table
 from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.table import Column, Priority, Table
 from perfsuite.analysis.tables.terminal import render_terminal
@@ -178,18 +178,42 @@ def predicted_memory(_folder: Path) -> list[Table]:
     return [predicted_memory_table(pd.DataFrame(rows), title="Predicted peak memory", notes=("a note",))]
 
 
-def theoretical_times(_folder: Path) -> list[Table]:
-    row: dict[str, Any] = {
-        "model": "resnet50",
-        "precision": "amp-fp16",
-        "batch_size": 128,
-        "image_size": 32,
-        "num_classes": 10,
-        "step_flops": 1e12,
-    }
-    row |= {"min_bytes": 1e9, "limit_s": 0.1, "bound_by": "operations", "limit_images_per_second": 1234.5}
-    row |= {"limit_training_s": 1e4, "thesis_training_time_s": 12815.0, "data_sheet_ratio": 0.4}
-    return [paper_table(pd.DataFrame([row]), gpu=GPUS["t4"])]
+PREDICTED: dict[str, Any] = {
+    "model": "resnet50",
+    "precision": "amp-fp16",
+    "batch_size": 128,
+    "image_size": 32,
+    "num_classes": 10,
+    "memory_format": "channels_last",
+    "step_flops": 1e12,
+    "min_bytes": 1e9,
+    "bound_images_per_second": 123_456.7,
+    "roofline_images_per_second": 23_456.7,
+    "memory_bound_ratio": 0.91,
+    "predicted_images_per_second": 12_345.6,
+    "predicted_low": 9_123.4,
+    "predicted_high": 16_789.1,
+    "largest_batch_size": 12_345,
+    "num_epochs": 60,
+    "num_images": 1_281_167,
+    "training_s": 1e6,
+    "training_low_s": 7e5,
+    "training_high_s": 1.4e6,
+    "training_joules": 1e9,
+    "training_price": 1234.5,
+    "thesis_training_time_s": None,
+    "thesis_ratio": None,
+}
+
+
+def predicted_trainings(_folder: Path) -> list[Table]:
+    gpus = list(GPUS.values())
+    rows = [{**PREDICTED, "gpu": gpu.name} for gpu in gpus]
+    theirs = {**PREDICTED, "gpu": "t4", "thesis_training_time_s": 12815.0, "thesis_ratio": 0.4, "training_price": None}
+    return [
+        gpu_limits_table(pd.DataFrame(rows), gpus=gpus),
+        gpu_limits_table(pd.DataFrame([theirs]), gpus=[GPUS["t4"]]),
+    ]
 
 
 def checks(_folder: Path) -> list[Table]:
@@ -226,7 +250,7 @@ def saved(folder: Path) -> list[Table]:
     "build",
     [
         *(comparison, comparison_of_two_processes, comparison_of_trainings, environments, environments_of_trainings),
-        *(amp_of_trainings, predicted_memory, theoretical_times, checks, noise_floor, saved),
+        *(amp_of_trainings, predicted_memory, predicted_trainings, checks, noise_floor, saved),
     ],
 )
 def test_every_table_of_a_command_fits_every_terminal(build: Any, tmp_path: Path) -> None:
