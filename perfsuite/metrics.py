@@ -71,10 +71,6 @@ def _kilowatt_hours(value: float) -> str:
     return significant(value / 3.6e6, 2)
 
 
-def _price(value: float) -> str:
-    return significant(value, 3)
-
-
 def _kilojoules(value: float) -> str:
     return significant(value / 1e3)
 
@@ -161,12 +157,13 @@ _ALL = (
     Metric(key="probe_conv_flops_per_second", heading="conv TFLOP/s", format_value=_tera),
     Metric(key="probe_copy_bytes_per_second", heading="copy GB/s", format_value=_giga),
     Metric(key="limit_s", heading="limit ms", format_value=_milliseconds),
+    Metric(key="roofline_s", heading="roofline ms", format_value=_milliseconds),
+    Metric(key="roofline_ratio", heading="% of roofline", format_value=_whole_percent),
     Metric(key="bound_images_per_second", heading="bound images/s", format_value=significant),
     Metric(key="roofline_images_per_second", heading="roofline images/s", format_value=significant),
     Metric(key="memory_bound_ratio", heading="memory-bound %", format_value=_whole_percent),
     Metric(key="training_s", heading="training h", format_value=_hours),
     Metric(key="training_joules", heading="kWh", format_value=_kilowatt_hours),
-    Metric(key="training_price", heading="price", format_value=_price),
     Metric(key="thesis_ratio", heading="of the thesis's time", format_value=_times),
     Metric(key="probe_ratio", heading="% of probe", format_value=_whole_percent),
     Metric(key="data_sheet_ratio", heading="% of data sheet", format_value=_whole_percent),

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from perfsuite.records.operators import OperatorCost
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -46,14 +48,28 @@ def memory_bound_s(operators: Iterable[Operator], *, flops_per_second: float, by
     return roofline_s(waiting, flops_per_second=flops_per_second, bytes_per_second=bytes_per_second)
 
 
-def seconds_by_kind(
+def operator_costs(
     operators: Iterable[Operator], *, flops_per_second: float, bytes_per_second: float
-) -> dict[str, float]:
-    """Return the seconds of each kind of operator at the roofline, the longest first."""
-    seconds: dict[str, float] = defaultdict(float)
+) -> tuple[OperatorCost, ...]:
+    """Return what the operators of each name take at the roofline, those first that lose most to memory."""
+    by_name: dict[tuple[str, str], list[Operator]] = defaultdict(list)
     for one in operators:
-        seconds[one.kind] += operator_s(one, flops_per_second=flops_per_second, bytes_per_second=bytes_per_second)
-    return dict(sorted(seconds.items(), key=lambda item: item[1], reverse=True))
+        by_name[one.name, one.kind].append(one)
+    costs = []
+    for (name, kind), alike in by_name.items():
+        flops = sum(one.num_calls * one.flops for one in alike)
+        seconds = roofline_s(alike, flops_per_second=flops_per_second, bytes_per_second=bytes_per_second)
+        cost = OperatorCost(
+            name=name,
+            kind=kind,
+            num_calls=num_calls(alike),
+            flops=flops,
+            num_bytes=sum(one.num_calls * one.num_bytes for one in alike),
+            roofline_s=seconds,
+            lost_s=max(seconds - flops / flops_per_second, 0.0),
+        )
+        costs.append(cost)
+    return tuple(sorted(costs, key=lambda cost: cost.lost_s, reverse=True))
 
 
 def num_calls(operators: Iterable[Operator]) -> int:

@@ -31,7 +31,7 @@ TABLES = (
         "overhead",
         "input_pipeline",
     ),
-    *("limits", "telemetry", "kernels"),
+    *("roofline", "telemetry", "kernels"),
 )
 
 

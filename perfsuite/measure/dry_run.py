@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from perfsuite.errors import MeasurementError, NotSupportedError, PerfsuiteError
 from perfsuite.formatting import first_line
+from perfsuite.measure.operator_recorder import OperatorRecorder
 from perfsuite.records.workload import CALL, INFERENCE
 from perfsuite.workloads.inference import Inference
 from perfsuite.workloads.model_spec import tensors_in
@@ -28,6 +29,7 @@ from perfsuite.workloads.step import TrainingStep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from perfsuite.records.operators import Operator
     from perfsuite.records.workload import Workload
 
 
@@ -75,10 +77,40 @@ def predict_memory(workload: Workload) -> MemoryPrediction:
     _refuse_compiled(workload)
     if workload.phase == CALL:
         raise NotSupportedError("what a callable does is not known before it runs")
-    plain = in_one_layout(workload)
     if workload.phase == INFERENCE:
-        return _predict_inference(plain)
-    return _predict_phases(dataclasses.replace(plain, phase="train_step"))[workload.phase]
+        return inference_dry_run(workload).memory[INFERENCE]
+    return step_dry_run(workload).memory[workload.phase]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What is seen of an iteration on fake tensors.
+
+    Attributes:
+        memory: Its peak up to the end of each phase.
+        operators: Those of each phase; the update of the weights is one of its own, `optimizer`.
+    """
+
+    memory: dict[str, MemoryPrediction]
+    operators: dict[str, tuple[Operator, ...]]
+
+
+def step_dry_run(workload: Workload) -> DryRun:
+    """Return what is seen of a steady-state training step, once for all of its phases.
+
+    Raises:
+        NotSupportedError: This torch has no memory tracker, or a dry run cannot follow the network.
+    """
+    return _run_step(dataclasses.replace(in_one_layout(workload), phase="train_step"))
+
+
+def inference_dry_run(workload: Workload) -> DryRun:
+    """Return what is seen of an iteration in eval mode: an activation lives until the next layer has used it.
+
+    Raises:
+        NotSupportedError: This torch has no memory tracker, or a dry run cannot follow the network.
+    """
+    return _run_inference(in_one_layout(workload))
 
 
 def in_one_layout(workload: Workload) -> Workload:
@@ -121,10 +153,10 @@ def _fake_tensors_and_tracker() -> tuple[Any, Any]:
 
 
 @functools.lru_cache(maxsize=64)
-def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
-    """Return the predictions of all phases; one dry run passes through each of them."""
+def _run_step(workload: Workload) -> DryRun:
     fake_tensors, memory_tracker = _fake_tensors_and_tracker()
-    found: dict[str, MemoryPrediction] = {}
+    memory: dict[str, MemoryPrediction] = {}
+    operators: dict[str, tuple[Operator, ...]] = {}
     with fakes_followed(workload), fake_tensors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hooks on fake tensors
         step = TrainingStep(workload, device=torch.device("cpu"))
@@ -134,19 +166,24 @@ def _predict_phases(workload: Workload) -> dict[str, MemoryPrediction]:
         tracker.track_external(step.model, step.optimizer, *tensors_in(step.inputs), *tensors_in(step.targets))
         copies: Any = _AutocastCopies(step.model.parameters(), tracker)
         with tracker, copies, _library_scratch(workload):
-            loss = step.forward()
-            found["forward"] = _peak_so_far(tracker, copies)
-            step.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            found["backward"] = _peak_so_far(tracker, copies)
-            step.scaler.step(step.optimizer)
-            step.scaler.update()
-            found["train_step"] = _peak_so_far(tracker, copies)
-    return found
+            with OperatorRecorder() as recorder:
+                loss = step.forward()
+            operators["forward"] = recorder.operators()
+            memory["forward"] = _peak_so_far(tracker, copies)
+            with OperatorRecorder() as recorder:
+                step.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            operators["backward"] = recorder.operators()
+            memory["backward"] = _peak_so_far(tracker, copies)
+            with OperatorRecorder() as recorder:
+                step.scaler.step(step.optimizer)
+                step.scaler.update()
+            operators["optimizer"] = recorder.operators("optimizer")
+            memory["train_step"] = _peak_so_far(tracker, copies)
+    return DryRun(memory=memory, operators=operators)
 
 
 @functools.lru_cache(maxsize=64)
-def _predict_inference(workload: Workload) -> MemoryPrediction:
-    """Return the prediction of an iteration in eval mode: an activation lives until the next layer has used it."""
+def _run_inference(workload: Workload) -> DryRun:
     fake_tensors, memory_tracker = _fake_tensors_and_tracker()
     with fakes_followed(workload), fake_tensors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hooks on fake tensors
@@ -154,9 +191,10 @@ def _predict_inference(workload: Workload) -> MemoryPrediction:
         tracker = memory_tracker()
         tracker.track_external(built.model, *tensors_in(built.inputs), *tensors_in(built.targets))
         copies: Any = _AutocastCopies(built.model.parameters(), tracker)
-        with tracker, copies, _library_scratch(workload):
+        with tracker, copies, _library_scratch(workload), OperatorRecorder() as recorder:
             built.infer()
-            return _peak_so_far(tracker, copies)
+            memory = _peak_so_far(tracker, copies)
+    return DryRun(memory={INFERENCE: memory}, operators={INFERENCE: recorder.operators()})
 
 
 @contextlib.contextmanager

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
-from perfsuite.errors import NotSupportedError
-from perfsuite.measure.dry_run import fakes_followed, in_one_layout, predict_memory
-from perfsuite.records.workload import CALL, INFERENCE, NOT_COMPILED
-from perfsuite.workloads.step import TrainingStep
+from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.operators import count_operators
+from perfsuite.records.workload import INFERENCE, NOT_COMPILED
 
 if TYPE_CHECKING:
     from perfsuite.records.workload import Workload
@@ -44,42 +39,15 @@ def count_work(workload: Workload) -> Work:
     Raises:
         NotSupportedError: This torch has no memory tracker, or a dry run cannot follow the network.
     """
-    if workload.phase == CALL:
-        raise NotSupportedError("what a callable does is not known before it runs")
-    plain = dataclasses.replace(in_one_layout(workload), compile_mode=NOT_COMPILED, cuda_graphs=False)
+    plain = dataclasses.replace(workload, compile_mode=NOT_COMPILED, cuda_graphs=False)
+    flops = sum(one.num_calls * one.flops for one in count_operators(plain))
     if workload.phase == INFERENCE:
-        return _count_inference(plain)
-    flops = _count_flops(dataclasses.replace(plain, precision="fp32", phase="train_step"))
+        # Weights are read once, and inputs; activations may all stay on the chip, and outputs are small.
+        sizes = predict_memory(plain)
+        return Work(flops=flops, min_bytes=sizes.parameters_bytes + sizes.other_bytes)
     kept = predict_memory(dataclasses.replace(plain, phase="forward"))
     weights = kept.parameters_bytes
     forward = weights + kept.activations_bytes + kept.autocast_bytes
     backward = kept.activations_bytes + (kept.autocast_bytes or weights) + weights
     min_bytes = {"forward": forward, "backward": backward, "train_step": forward + backward + 5 * weights}
-    return Work(flops=flops[workload.phase], min_bytes=min_bytes[workload.phase])
-
-
-def _count_inference(workload: Workload) -> Work:
-    """Return the work of asking a network for its outputs: weights are read once, and inputs.
-
-    Activations may all stay on the chip, and outputs are small.
-    """
-    forward = dataclasses.replace(workload, precision="fp32", phase="train_step")
-    sizes = predict_memory(workload)
-    return Work(flops=_count_flops(forward)["forward"], min_bytes=sizes.parameters_bytes + sizes.other_bytes)
-
-
-@functools.lru_cache(maxsize=64)
-def _count_flops(workload: Workload) -> dict[str, int]:
-    """Return the operations of every phase; they are the same in every precision and layout."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with fakes_followed(workload), FakeTensorMode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of hooks on fake tensors
-        step = TrainingStep(workload, device=torch.device("cpu"))
-        with FlopCounterMode(display=False) as counter:
-            loss = step.forward()
-            forward = counter.get_total_flops()
-            loss.backward()  # type: ignore[no-untyped-call]
-            total = counter.get_total_flops()
-    return {"forward": forward, "backward": total - forward, "train_step": total}
+    return Work(flops=flops, min_bytes=min_bytes[workload.phase])

@@ -14,6 +14,7 @@ from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.flops import count_work
 from perfsuite.measure.latency import measure_latencies
 from perfsuite.measure.microbenchmarks import probe_limits
+from perfsuite.measure.operators import count_operators
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.rounds import EnergyWindow, SkippedInRounds, more_rounds
 from perfsuite.measure.starting import compile_metrics
@@ -24,6 +25,7 @@ from perfsuite.records.cell import Record
 from perfsuite.records.schema import KEY
 from perfsuite.records.telemetry import SPREAD_LIMIT_RATIO
 from perfsuite.records.workload import INFERENCE
+from perfsuite.roofline import operator_costs
 from perfsuite.workloads.build import build_workload
 from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.precision import applied_to
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from perfsuite.measure.memory import PeakMemory
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.environment import Process
+    from perfsuite.records.operators import OperatorCost
     from perfsuite.records.proof import ProofReading
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.workload import Workload
@@ -48,8 +51,12 @@ LIMITS = (
     "probe_gemm_flops_per_second",
     "probe_conv_flops_per_second",
     "probe_copy_bytes_per_second",
+    "roofline_s",
 )
 """The metrics that say what bounds an iteration."""
+
+MAX_OPERATORS = 10
+"""How many a record keeps of those that lose most."""
 
 NOT_IN_QUICK = "left out by --perf-quick"
 
@@ -134,6 +141,7 @@ class _Cell:
         self._telemetry: Telemetry | None = None
         self._limits: dict[str, int | float | None] = dict.fromkeys(LIMITS)
         self._limits_absent: dict[str, str] = dict.fromkeys(LIMITS, NOT_IN_QUICK)
+        self._operators: tuple[OperatorCost, ...] = ()
         self._skipped: SkippedInRounds | None = None
         self._latencies_s: tuple[float, ...] = ()
         self._compiling: dict[str, int | float | None] = {}
@@ -163,6 +171,7 @@ class _Cell:
         # After the peak: what the probes load stays in the device's memory.
         self._report_stage("probing limits")
         self._limits, self._limits_absent = _limits(step, self._clock)
+        self._operators = _operators(self._workload, self._limits, self._limits_absent)
         self._report_stage("predicting memory")
         self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
 
@@ -273,6 +282,7 @@ class _Cell:
             telemetry=self._telemetry,
             quick=self._effort.quick,
             latencies_s=self._latencies_s,
+            operators=self._operators[:MAX_OPERATORS],
         )
 
     def _findings(self, num_skipped: int, num_timed: int) -> list[str]:
@@ -326,6 +336,26 @@ def _limits(step: Measurable, clock: Callable[[], float]) -> tuple[dict[str, int
         )
         absent.update({key: reason for key in LIMITS if key.startswith("probe_")})
     return found, absent
+
+
+def _operators(
+    workload: Workload, limits: dict[str, int | float | None], absent: dict[str, str]
+) -> tuple[OperatorCost, ...]:
+    """Return what the operators take at the roofline of the probes, and write their sum or its reason to the limits."""
+    products = [limits[name] for name in ("probe_gemm_flops_per_second", "probe_conv_flops_per_second")]
+    copied = limits["probe_copy_bytes_per_second"]
+    fastest = max((float(rate) for rate in products if rate), default=0.0)
+    if not fastest or not copied:
+        absent["roofline_s"] = absent.get("probe_copy_bytes_per_second", "the probes gave no rate")
+        return ()
+    try:
+        operators = count_operators(workload)
+    except (NotSupportedError, MeasurementError, RuntimeError) as error:
+        absent["roofline_s"] = first_line(error)[:200]
+        return ()
+    costs = operator_costs(operators, flops_per_second=fastest, bytes_per_second=float(copied))
+    limits["roofline_s"] = sum(cost.roofline_s for cost in costs)
+    return costs
 
 
 def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:

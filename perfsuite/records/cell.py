@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from perfsuite.errors import RecordError
 from perfsuite.records.environment import Process  # noqa: TC001 - read at run time, to check files
+from perfsuite.records.operators import OperatorCost  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.profile import Profile  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.proof import ProofReading  # noqa: TC001 - read at run time, to check files
 from perfsuite.records.schema import SCHEMA_VERSION, check_metrics
@@ -33,6 +34,8 @@ class Record:
         profile: Where the time of an iteration went; None until the suite has come to its profile pass.
         quick: Whether it is a first answer (`--perf-quick`): fewer rounds, shorter warm-up.
         latencies_s: Seconds of single iterations, each waited for, in their order; of inference alone.
+        operators: What its operators take at the eager roofline, those first that lose most to memory; empty where
+            they could not be counted.
     """
 
     workload: Workload
@@ -47,6 +50,7 @@ class Record:
     profile: Profile | None = None
     quick: bool = False
     latencies_s: tuple[float, ...] = ()
+    operators: tuple[OperatorCost, ...] = ()
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)

@@ -50,13 +50,13 @@ def test_no_row_is_above_the_bound_but_those_whose_precision_is_not_what_was_pub
             slower = GPUS[row.gpu].peak_flops["tf32"] / GPUS[row.gpu].peak_flops["fp32"]
             if row.bound_s * slower > row.measured_s:
                 impossible.add(row.gpu)
-    assert impossible == {"a100-80gb", "a100-pcie-80gb", "gh200", "h100", "h100-pcie", "h200"}
+    assert impossible == {"a100-80gb", "a100-pcie-80gb"}
 
 
 def test_the_best_runs_come_near_the_roofline_and_far_from_the_bound(fitted: list[Row]) -> None:
     best = max((row for row in fitted if row.kind == "half_channels_last"), key=lambda row: row.share)
     assert 0.8 <= best.share <= 1.0
-    assert best.bound_s / best.measured_s < 0.6
+    assert best.bound_s / best.measured_s < best.share - 0.2
 
 
 def test_every_row_is_in_the_table(rows: list[Row]) -> None:

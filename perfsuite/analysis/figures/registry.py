@@ -41,7 +41,7 @@ FIGURES: dict[str, FigureKind] = {
     "switches": FigureKind(module="switches", needs="results of pytest benchmarks -m switches"),
     "phases": FigureKind(module="steps", needs="forward, backward and train_step of the same network"),
     "memory": FigureKind(module="resources", needs="steps with peak memory"),
-    "limits": FigureKind(module="resources", needs="steps with their share of hardware peak"),
+    "roofline": FigureKind(module="resources", needs="steps with their share of hardware peak"),
     "telemetry": FigureKind(module="resources", needs="steps with energy, which NVML reports on a GPU"),
     "thesis": FigureKind(
         module="thesis", needs="train_step or full trainings of resnet18, resnet34 or resnet50, with AMP"

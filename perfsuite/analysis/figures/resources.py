@@ -125,7 +125,7 @@ MAX_NAMED = 6
 _LIGHT = ("probe_ratio", "data_sheet_ratio")
 
 
-def limits_chart(figure_data: FigureData) -> Drawing | None:
+def roofline_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how much of the hardware peak is reached: of what probes reach on the device, and of its data sheet."""
     found = [
         cell for cell in figure_data.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")
@@ -147,7 +147,7 @@ def limits_chart(figure_data: FigureData) -> Drawing | None:
     drawn, not_drawn = drawn_panels(panels)
     highest, lowest = max(best, key=lambda pair: pair[0]), min(best, key=lambda pair: pair[0])
     return Drawing(
-        kind="limits",
+        kind="roofline",
         title="Percent of hardware peak",
         finding=f"From {_named(lowest[1])} to {_named(highest[1])}.",
         panels=drawn,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.load.benchmark_entry import Benchmark
     from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.records.operators import OperatorCost
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile
     from perfsuite.records.telemetry import Telemetry
@@ -87,6 +88,7 @@ class Results:
         notes: What a reader should know of the files, in words.
         trainings: Full trainings; never among `benchmarks`, whose time is that of one iteration.
         profiles: Where the time of each row's iteration went, or None; in the order of `benchmarks`.
+        operators: What each row's operators take at the eager roofline; in the same order.
         extra_info: What else the suite wrote of each row, as it stands in its file; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
         files: Where the files were written, in their order.
@@ -102,6 +104,7 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
     profiles: list[Profile | None] = field(default_factory=list)
+    operators: list[tuple[OperatorCost, ...]] = field(default_factory=list)
     extra_info: list[dict[str, Any]] = field(default_factory=list)
     files: tuple[FileOrigin, ...] = ()
     telemetry: list[Telemetry | None] = field(default_factory=list)
@@ -146,6 +149,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     outcomes: list[dict[str, Any]] = []
     origins: list[FileOrigin] = []
     profiles: list[Profile | None] = []
+    operators: list[tuple[OperatorCost, ...]] = []
     extra_info: list[dict[str, Any]] = []
     telemetry: list[Telemetry | None] = []
     pairs: list[Pair] = []
@@ -171,6 +175,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             rows.append(row)
             times.append(benchmark.times_s)
             profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
+            operators.append(() if benchmark.cell is None else benchmark.cell.operators)
             extra_info.append(benchmark.extra_info)
             telemetry.append(None if benchmark.cell is None else benchmark.cell.telemetry)
         outcomes += [
@@ -193,6 +198,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         benchmarks=_frame(rows),
         times_s=times,
         profiles=profiles,
+        operators=operators,
         extra_info=extra_info,
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason", *WORKLOAD_COLUMNS]),
         telemetry=telemetry,

@@ -36,13 +36,16 @@ def bounds_of(metrics: dict[str, Any], *, median_s: float | None, precision: str
         gpu: Name of the GPU, or None for a CPU.
 
     Returns:
-        `limit_s`, `achieved_flops_per_second`, `probe_ratio`, `data_sheet_ratio`; None where something is missing.
+        `limit_s`, `achieved_flops_per_second`, `probe_ratio`, `data_sheet_ratio`; None where something is missing. Of
+        records that keep their operators `roofline_ratio` too.
     """
     found: dict[str, Any] = dict.fromkeys(("limit_s", "achieved_flops_per_second", "probe_ratio", "data_sheet_ratio"))
     flops, least = metrics.get("step_flops"), metrics.get("min_bytes")
     if not flops or not least or not median_s:
         return found
     found["achieved_flops_per_second"] = flops / median_s
+    if metrics.get("roofline_s") is not None:
+        found["roofline_ratio"] = metrics["roofline_s"] / median_s
     fastest = max(metrics.get("probe_gemm_flops_per_second") or 0, metrics.get("probe_conv_flops_per_second") or 0)
     copied = metrics.get("probe_copy_bytes_per_second")
     if fastest and copied:

@@ -103,6 +103,7 @@ def _part(results: Results, is_kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Res
         benchmarks=results.benchmarks[is_kept].reset_index(drop=True),
         times_s=kept(results.times_s),
         profiles=kept(results.profiles),
+        operators=kept(results.operators),
         extra_info=kept(results.extra_info),
     )
 

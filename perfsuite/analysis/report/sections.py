@@ -106,10 +106,10 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
         _memory(figure_data),
         _figures(
             figure_data,
-            "limits",
+            "roofline",
             "Percent of hardware peak",
-            ("limits",),
-            folded=_step_tables(figure_data, ("limits", "kernels")),
+            ("roofline",),
+            folded=_step_tables(figure_data, ("roofline", "operators", "kernels")),
         ),
         _figures(
             figure_data,

@@ -67,7 +67,7 @@ def gpu_limits_table(frame: pd.DataFrame, *, gpus: Sequence[Gpu]) -> Table:
             metric_column("largest_batch_size", priority=Priority.NORMAL),
             metric_column("training_s", priority=Priority.MAIN),
             metric_column("training_joules", priority=Priority.NORMAL),
-            metric_column("training_price", shown_when=has_any(frame, "training_price"), priority=Priority.MAIN),
+            _price_column(shown_when=has_any(frame, "training_price")),
             metric_column("thesis_training_time_s", heading="thesis took", shown_when=has_thesis),
             metric_column("thesis_ratio", shown_when=has_thesis),
         ),
@@ -91,6 +91,14 @@ def _predicted_column() -> Column:
         return f"{value} ({low} to {high})"
 
     return Column(heading="predicted images/s", show=show, numeric=True, priority=Priority.MAIN)
+
+
+def _price_column(*, shown_when: bool) -> Column:
+    def show(row: dict[str, Any]) -> str:
+        price = row["training_price"]
+        return "-" if price is None else significant(price, 3)
+
+    return Column(heading="price", show=show, numeric=True, shown_when=shown_when, priority=Priority.MAIN)
 
 
 def _training_words(frame: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import has_any, shared_in_words, varying
+from perfsuite.analysis.frames.operators import kinds_in_words
 from perfsuite.analysis.frames.pooled import pooled_benchmarks
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
@@ -32,22 +33,30 @@ _PRIORITIES = {
     "probe_copy_bytes_per_second": Priority.DETAIL,
     "limit_s": Priority.MAIN,
     "probe_ratio": Priority.MAIN,
+    "roofline_ratio": Priority.MAIN,
     "data_sheet_ratio": Priority.MAIN,
 }
+
+ROOFLINE = (
+    "roofline: the same for each operator, with the bytes that it reads and writes, added up, by the probes: eager "
+    "torch runs one kernel after the other; fused kernels and large caches can beat it"
+)
 
 NO_LIMITS = "these results carry no probes of the device: they are older than the probes, or not perfsuite's"
 
 
-def limits_table(results: Results) -> Table:
+def roofline_table(results: Results) -> Table:
     """Return how close each cell came to the peak: of its device now, and on paper."""
     frame = pooled_benchmarks(results)
     title = f"Percent of hardware peak{shared_in_words(frame)}"
     if not has_any(frame, "probe_ratio"):
         return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(NO_LIMITS, *notes_of(results)))
     on_paper = has_any(frame, "data_sheet_ratio")
+    has_roofline = has_any(frame, "roofline_ratio")
     keys = (
         *("step_flops", "achieved_flops_per_second", "probe_gemm_flops_per_second", "probe_conv_flops_per_second"),
         *("probe_copy_bytes_per_second", "time_median_s", "limit_s", "probe_ratio"),
+        *(("roofline_ratio",) if has_roofline else ()),
         *(("data_sheet_ratio",) if on_paper else ()),
     )
     return Table(
@@ -65,6 +74,7 @@ def limits_table(results: Results) -> Table:
                 "limit: operations of direct convolution / the faster of two probes in the same type, run with the "
                 "cell, or on a GPU the minimum bytes / the copy probe if that takes longer"
             ),
+            *([ROOFLINE, *kinds_in_words(results)] if has_roofline else []),
             *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
             *(["data sheet: the same by the data sheet's peak and bandwidth, dense products"] if on_paper else []),
         ),

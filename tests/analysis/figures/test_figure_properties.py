@@ -64,7 +64,7 @@ def repetitions(folder: Path) -> list[Path]:
 
 
 WORLDS = {"environments": environments, "matrix": matrix, "repetitions": repetitions}
-KINDS = ("speedup", "phases", "memory", "limits", "telemetry", "thesis", "rounds")
+KINDS = ("speedup", "phases", "memory", "roofline", "telemetry", "thesis", "rounds")
 
 
 @pytest.fixture(scope="module", params=WORLDS)
@@ -109,7 +109,7 @@ def test_what_is_beyond_the_largest_figure_is_counted(tmp_path: Path) -> None:
         environment = dataclasses.replace(ENVIRONMENT, device=f"GPU {index}", gpu=f"GPU {index}")
         paths.append(step_file(tmp_path / f"{index}.json", environment=environment, run_id=f"g{index}", evidence=True))
     paths += matrix(tmp_path)
-    drawing = build_chart("limits", gather(paths))
+    drawing = build_chart("roofline", gather(paths))
     assert len(drawing.panels) == MAX_PANELS
     assert num_counted(drawing) == 12 * 18 + 144 - sum(panel.num_rows for panel in drawing.panels) > 0
 

@@ -43,7 +43,7 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
     ]
     evidence = str(step_file(tmp_path / "evidence.json", evidence=True))
     known = {
-        "limits": [evidence],
+        "roofline": [evidence],
         "telemetry": [evidence],
         "interleaved": [pairs],
         "switches": [pairs],

@@ -110,7 +110,7 @@ def test_tables_show_limits_telemetry_and_kernels(tmp_path: Path) -> None:
         profile=profile(("conv_kernel", 0.07), ("batch_norm", 0.02)),
     )
     results = collect([write(tmp_path / "a.json", record)])
-    assert "70.0" in render_terminal(build_table("limits", results), width=None, color=False)
+    assert "70.0" in render_terminal(build_table("roofline", results), width=None, color=False)
     text = render_terminal(build_table("telemetry", results), width=None, color=False)
     for part in ("975", "69", "66", "80.0", "power cap 80%", "70.0"):
         assert part in text
@@ -122,7 +122,7 @@ def test_tables_show_limits_telemetry_and_kernels(tmp_path: Path) -> None:
 
 def test_tables_of_results_without_evidence_say_so(tmp_path: Path) -> None:
     results = collect([write(tmp_path / "a.json", make_record())])
-    for name, part in (("limits", "no probes"), ("telemetry", "no telemetry"), ("kernels", "no profiles")):
+    for name, part in (("roofline", "no probes"), ("telemetry", "no telemetry"), ("kernels", "no profiles")):
         assert part in render_terminal(build_table(name, results), width=None, color=False)
 
 

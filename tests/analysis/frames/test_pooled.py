@@ -111,7 +111,7 @@ def test_a_warning_of_some_runs_says_of_how_many(files: list[Path]) -> None:
     assert set(frame["warnings"]) == {"throttled (4 of 5 runs)"}
 
 
-@pytest.mark.parametrize("name", ["steps", "memory", "limits", "telemetry", "kernels"])
+@pytest.mark.parametrize("name", ["steps", "memory", "roofline", "telemetry", "kernels"])
 def test_tables_of_five_runs_have_a_row_per_cell_and_say_so(name: str, files: list[Path]) -> None:
     table = build_table(name, collect(files))
     assert len(table.rows()) == 18

@@ -127,7 +127,7 @@ def test_sections_are_those_that_the_results_allow(steps: Path, tmp_path: Path) 
 
 def test_energy_and_speed_of_light_have_sections_where_they_are_known(tmp_path: Path) -> None:
     reader = Reader(page_of(step_file(tmp_path / "steps.json", evidence=True)))
-    assert {"limits", "telemetry"} <= set(reader.sections())
+    assert {"roofline", "telemetry"} <= set(reader.sections())
     assert re.search(r"(39|40|41)\.\d%, launch-bound", reader.text)
     assert "21.43 mJ an image at 69.0 W, 1,350 MHz and 77.0 °C" in reader.text
     assert "of what probes reach on this device, %" in reader.text

@@ -12,7 +12,7 @@ from perfsuite.cli import main
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "cpu-amd-epyc"
 
 
-@pytest.mark.parametrize("table", ["steps", "speedup", "memory", "limits", "kernels", "thesis", "interleaved"])
+@pytest.mark.parametrize("table", ["steps", "speedup", "memory", "roofline", "kernels", "thesis", "interleaved"])
 def test_a_table_read_back_gives_the_same_json_and_csv(table: str, tmp_path: Path) -> None:
     files = [str(RESULTS / name) for name in ("steps.json", "speedup.json")]
     for suffix in ("json", "csv"):
