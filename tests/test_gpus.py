@@ -37,8 +37,8 @@ def test_a_t4_has_what_torch_sees_and_not_what_nvidia_smi_shows() -> None:
     """14.56 GiB of capacity: an error message of torch on a T4 with a recent driver."""
     plan = plan_cells(CellChoice(models="resnet18", precisions="fp32"), gradients=None, capacity=None, gpu="T4")
     assert GPUS["t4"].memory.total_bytes == pytest.approx(14_909 * MIB_BYTES, abs=MIB_BYTES)
-    assert plan.capacity_bytes is not None
-    assert plan.capacity_bytes < 14.56 * GIB_BYTES - 256 * MIB_BYTES
+    assert list(plan.capacities) == ["t4"]
+    assert plan.capacities["t4"] < 14.56 * GIB_BYTES - 256 * MIB_BYTES
     text = " ".join(plan.notes)
     for part in ("14,909 MiB that torch sees", "133 MiB for the CUDA context", "256 MiB", "CatVTON/issues/133"):
         assert part in text

@@ -37,7 +37,11 @@ def add_options(command: Parser) -> None:
     capacity.add_argument(
         "--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance"
     )
-    capacity.add_argument("--gpu", metavar="NAME", help=f"the same for a GPU by name: {', '.join(GPUS)}")
+    capacity.add_argument(
+        "--gpu",
+        metavar="NAME[,NAME...]",
+        help=f"the same for GPUs: all, a name as torch or nvidia-smi gives it, or {', '.join(GPUS)}",
+    )
     add_output(command)
 
 
@@ -47,10 +51,11 @@ def run(options: argparse.Namespace) -> int:
 
     plan = plan_cells(cell_choice(options), gradients=options.gradients, capacity=options.capacity, gpu=options.gpu)
     rows = []
+    num_rows = len(plan.workloads) * max(len(plan.capacities), 1)
     try:
         for row in predict_cells(plan):
             rows.append(row)
-            say_progress(f"{len(rows)} of {len(plan.workloads)} cells: {row['model']} {row['precision']}")
+            say_progress(f"{len(rows)} of {num_rows} cells: {row['model']} {row['precision']}")
     except NotSupportedError as error:
         raise NotSupportedError(f"{error}; `pytest benchmarks -m step` measures its memory") from None
     finally:

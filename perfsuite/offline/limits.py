@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from perfsuite import thesis
-from perfsuite.errors import InvalidChoiceError, NotSupportedError
+from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpus
-from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.dry_run import MAX_BATCH_SIZE, predict_memory
 from perfsuite.measure.flops import count_work
 from perfsuite.measure.operators import count_operators
 from perfsuite.offline.cells import step_cells
@@ -127,13 +130,19 @@ def _prices_by_gpu(prices: Sequence[Price], sheets: Sequence[Gpu]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counted:
-    """What is counted of a workload once, for all GPUs."""
+    """What is counted of a workload once, for all GPUs.
+
+    Attributes:
+        workload: It.
+        operators: Of its step.
+        work: Of its step.
+        peaks_bytes: Predicted peaks by batch size, in order.
+    """
 
     workload: Workload
     operators: tuple[Operator, ...]
     work: Work
-    fixed_bytes: float
-    bytes_per_sample: float
+    peaks_bytes: dict[int, int]
 
 
 def limit_cells(plan: LimitsPlan) -> Iterator[dict[str, Any]]:
@@ -149,26 +158,38 @@ def limit_cells(plan: LimitsPlan) -> Iterator[dict[str, Any]]:
         NotSupportedError: A dry run cannot follow the network.
     """
     for workload in plan.workloads:
-        counted = _count(workload)
+        counted = _count(workload, plan.gpus)
         for gpu in plan.gpus:
             if gpu.peak_for(workload.precision) is not None:
                 yield _row(counted, gpu, plan)
 
 
-def _count(workload: Workload) -> _Counted:
-    """Count a workload on fake tensors; of two batches, the memory that every further image takes."""
-    double = dataclasses.replace(workload, batch_size=2 * workload.batch_size)
-    peak, double_peak = predict_memory(workload).peak_bytes, predict_memory(double).peak_bytes
-    per_sample = (double_peak - peak) / workload.batch_size
-    if per_sample <= 0:
-        raise NotSupportedError(f"{workload.model}: its memory does not grow with the batch")
+def _count(workload: Workload, gpus: Sequence[Gpu]) -> _Counted:
+    capacities = [gpu.memory.available_bytes for gpu in gpus]
     return _Counted(
         workload=workload,
         operators=count_operators(workload),
         work=count_work(workload),
-        fixed_bytes=peak - per_sample * workload.batch_size,
-        bytes_per_sample=per_sample,
+        peaks_bytes=_peaks_around(workload, min(capacities), max(capacities)),
     )
+
+
+def _peaks_around(workload: Workload, least_bytes: int, most_bytes: int) -> dict[int, int]:
+    """Return peaks of batch sizes that double, from one that fits the smallest capacity to one too large for all."""
+
+    def peak(batch_size: int) -> int:
+        return predict_memory(dataclasses.replace(workload, batch_size=batch_size)).peak_bytes
+
+    size = workload.batch_size
+    peaks = {size: peak(size)}
+    while peaks[size] > least_bytes and size > 1:
+        size //= 2
+        peaks[size] = peak(size)
+    size = workload.batch_size
+    while peaks[size] <= most_bytes and size < MAX_BATCH_SIZE:
+        size *= 2
+        peaks[size] = peak(size)
+    return dict(sorted(peaks.items()))
 
 
 def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
@@ -203,7 +224,7 @@ def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
         "predicted_images_per_second": batch_size / predicted.seconds,
         "predicted_low": batch_size / predicted.high_s,
         "predicted_high": batch_size / predicted.low_s,
-        "largest_batch_size": _largest_batch(counted, gpu),
+        "largest_batch_size": _largest_batch(counted.peaks_bytes, gpu.memory.available_bytes),
         "num_epochs": plan.epochs_of(workload),
         "num_images": plan.num_images,
         "bound_training_s": num_steps * bound_s,
@@ -217,10 +238,16 @@ def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
     }
 
 
-def _largest_batch(counted: _Counted, gpu: Gpu) -> int:
-    """Return how many samples fit, by the memory that each takes; 0 where not even the weights do."""
-    left_bytes = gpu.memory.available_bytes - counted.fixed_bytes
-    return max(int(left_bytes / counted.bytes_per_sample), 0)
+def _largest_batch(peaks_bytes: dict[int, int], capacity_bytes: int) -> int:
+    """Return how many samples fit; 0 where not even the smallest batch does.
+
+    The peak is the largest of several moments that each grow in proportion to the batch, so it bends upwards: a line
+    between two batch sizes lies above it, and a batch that fits by the line fits.
+    """
+    sizes, peaks = list(peaks_bytes), list(peaks_bytes.values())
+    if capacity_bytes < peaks[0]:
+        return 0
+    return math.floor(np.interp(capacity_bytes, peaks, sizes))
 
 
 def _thesis(workload: Workload, gpu: Gpu, plan: LimitsPlan, training_s: float) -> dict[str, Any]:

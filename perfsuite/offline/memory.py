@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +12,13 @@ from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpu_sheet import WORKSPACE_BYTES
-from perfsuite.gpus import choose_gpu
+from perfsuite.gpus import choose_gpus
 from perfsuite.measure.dry_run import largest_batch_size, predict_memory
 from perfsuite.offline.cells import CellChoice, step_cells
 from perfsuite.parsing import parse_capacity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from perfsuite.gpu_sheet import Gpu
     from perfsuite.records.workload import Workload
@@ -28,13 +30,13 @@ class Plan:
 
     Attributes:
         workloads: The cells.
-        capacity_bytes: What there is for torch, where the largest batch is asked for.
+        capacities: What there is for torch, where the largest batch is asked for: by GPU, or without one.
         title: Says so in a line.
         notes: What a reader should know.
     """
 
     workloads: tuple[Workload, ...]
-    capacity_bytes: int | None
+    capacities: dict[str | None, int]
     title: str
     notes: tuple[str, ...]
 
@@ -50,27 +52,30 @@ def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | Non
         raise InvalidChoiceError(f"--batch-size: {option} asks for the largest batch size; leave one of them out")
     state = gradients or (thesis.GRADIENTS if choice == CellChoice() else "freed")
     workloads = step_cells(choice, gradients=state)
-    sheet = None if gpu is None else choose_gpu(gpu)
-    capacity_bytes, words = _capacity(capacity, sheet)
+    sheets = () if gpu is None else choose_gpus(gpu)
+    capacities, words = _capacities(capacity, sheets)
     batch_sizes = {workload.batch_size for workload in workloads}
-    if capacity_bytes is None and len(batch_sizes) == 1:
+    if not capacities and len(batch_sizes) == 1:
         words = f"batch {batch_sizes.pop()}"
     return Plan(
         workloads=workloads,
-        capacity_bytes=capacity_bytes,
+        capacities=capacities,
         title=f"Predicted peak memory of a training step in MiB, gradients {state}{f', {words}' if words else ''}",
-        notes=_notes(sheet),
+        notes=_notes(sheets),
     )
 
 
 def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
-    """Yield a row per cell: the workload, the parts of its peak in bytes, and the thesis's figure where it has one."""
-    for cell in plan.workloads:
-        workload, largest = cell, {}
-        if plan.capacity_bytes is not None:
-            found = largest_batch_size(lambda size, cell=cell: _peak(cell, size), plan.capacity_bytes)  # type: ignore[misc]
+    """Yield a row per cell and GPU: the workload, the parts of its peak in bytes, and the thesis's figure if any."""
+    for cell, gpu in itertools.product(plan.workloads, plan.capacities or (None,)):
+        workload: Workload = cell
+        largest: dict[str, Any] = {}
+        if plan.capacities:
+            found = largest_batch_size(functools.partial(_peak, cell), plan.capacities[gpu])
             workload = dataclasses.replace(cell, batch_size=found or 1)
             largest = {"largest_batch_size": found or 0}
+        if gpu is not None:
+            largest["gpu"] = gpu
         prediction = predict_memory(workload)
         theirs = _thesis_peak(workload)
         yield {
@@ -98,31 +103,37 @@ def _thesis_peak(workload: Workload) -> int | None:
     return result.peak_allocated_bytes if result is not None and same and workload.is_of_cifar10 else None
 
 
-def _capacity(capacity: str | None, sheet: Gpu | None) -> tuple[int | None, str | None]:
+def _capacities(capacity: str | None, sheets: Sequence[Gpu]) -> tuple[dict[str | None, int], str | None]:
     """Return how much memory there is for tensors, and what is asked for in words."""
-    if sheet is not None:
-        return sheet.memory.available_bytes, f"the largest batch on a {sheet.name.upper()}"
+    if sheets:
+        where = f"a {sheets[0].name.upper()}" if len(sheets) == 1 else "each GPU"
+        return {sheet.name: sheet.memory.available_bytes for sheet in sheets}, f"the largest batch on {where}"
     if capacity is not None:
         size = parse_capacity(capacity)
-        return size, f"the largest batch in {size / GIB_BYTES:.2f} GiB"
-    return None, None
+        return {None: size}, f"the largest batch in {size / GIB_BYTES:.2f} GiB"
+    return {}, None
 
 
-def _notes(sheet: Gpu | None) -> tuple[str, ...]:
-    if sheet is None:
+ALLOCATOR = "a GPU uses a little more than predicted: its allocator rounds up"
+
+
+def _notes(sheets: Sequence[Gpu]) -> tuple[str, ...]:
+    if not sheets:
         return (
             "a GPU uses a little more: its allocator rounds up, cuDNN needs workspace, the context is outside torch",
         )
-    memory = sheet.memory
-    available, total, context, workspace = (
-        f"{size / MIB_BYTES:,.0f} MiB"
-        for size in (memory.available_bytes, memory.total_bytes, memory.context_bytes, WORKSPACE_BYTES)
+    workspace = f"an allowance of {WORKSPACE_BYTES / MIB_BYTES:,.0f} MiB for workspaces of cuBLAS and cuDNN"
+    if len(sheets) > 1:
+        computed = (
+            f"computed for what torch sees of each, minus its CUDA context and {workspace}: --gpu NAME names both"
+        )
+        return (computed, ALLOCATOR)
+    memory = sheets[0].memory
+    available, total, context = (
+        f"{size / MIB_BYTES:,.0f} MiB" for size in (memory.available_bytes, memory.total_bytes, memory.context_bytes)
     )
     return (
-        (
-            f"computed for {available}: the {total} that torch sees, minus {context} for the CUDA context and "
-            f"an allowance of {workspace} for workspaces of cuBLAS and cuDNN"
-        ),
+        f"computed for {available}: the {total} that torch sees, minus {context} for the CUDA context and {workspace}",
         f"memory that torch sees: {memory.source}",
-        "a GPU uses a little more than predicted: its allocator rounds up",
+        ALLOCATOR,
     )

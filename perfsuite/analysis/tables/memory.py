@@ -46,7 +46,8 @@ def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str,
 
     Args:
         frame: A row per cell: model, precision, batch_size, gradients and the parts of the peak in bytes; with
-            `largest_batch_size` where a capacity was given, with `thesis_peak_bytes` where the thesis has a figure.
+            `largest_batch_size` where a capacity was given, with `gpu` where that is a GPU's, with `thesis_peak_bytes`
+            where the thesis has a figure.
         title: Its title.
         notes: What is listed below it.
     """
@@ -56,6 +57,7 @@ def predicted_memory_table(frame: pd.DataFrame, *, title: str, notes: tuple[str,
         title=title,
         frame=frame,
         columns=shown(
+            *([text_column("gpu", "GPU")] if "gpu" in frame and differs(frame, "gpu") else []),
             text_column("model"),
             text_column("precision"),
             batch,
