@@ -107,6 +107,11 @@ def test_every_phase_gives_a_record_with_every_metric(phase: str) -> None:
     assert allocated > copies * 11_173_962 * 4
     itemised = ("peak_reserved_bytes", "rounding_bytes", "cublas_workspace_bytes", "outside_torch_bytes")
     assert record.absent == dict.fromkeys(itemised, "torch's CPU allocator holds no memory in reserve")
+    assert 5 < len(record.operators) <= 10
+    lost = [one.lost_s for one in record.operators]
+    assert lost == sorted(lost, reverse=True)
+    assert record.metrics["roofline_s"] is not None
+    assert sum(one.roofline_s for one in record.operators) <= record.metrics["roofline_s"] * (1 + 1e-9)
     assert len(record.proof) == 6
     assert benchmark.group == f"resnet18 {phase}"
     assert ("retained_backward_error" in record.settings) == (phase == "backward")

@@ -19,6 +19,7 @@ from perfsuite.analysis.verdicts.process_results import read_process
 from perfsuite.analysis.verdicts.samples import join_sides
 from perfsuite.cli import main
 from perfsuite.gpus import GPUS, gpu_named
+from perfsuite.records.operators import OperatorCost
 from perfsuite.records.profile import Kernel, Profile
 from perfsuite.records.telemetry import Spread, Telemetry
 
@@ -122,8 +123,38 @@ def test_tables_show_limits_telemetry_and_kernels(tmp_path: Path) -> None:
 
 def test_tables_of_results_without_evidence_say_so(tmp_path: Path) -> None:
     results = collect([write(tmp_path / "a.json", make_record())])
-    for name, part in (("roofline", "no probes"), ("telemetry", "no telemetry"), ("kernels", "no profiles")):
+    missing = {"roofline": "no probes", "operators": "no operators", "telemetry": "no telemetry"}
+    for name, part in {**missing, "kernels": "no profiles"}.items():
         assert part in render_terminal(build_table(name, results), width=None, color=False)
+
+
+def cost(name: str, kind: str, *, roofline_s: float, lost_s: float) -> OperatorCost:
+    return OperatorCost(
+        name=name, kind=kind, num_calls=20, flops=0, num_bytes=2**30, roofline_s=roofline_s, lost_s=lost_s
+    )
+
+
+def test_the_roofline_and_what_operators_lose_stand_beside_a_measured_step(tmp_path: Path) -> None:
+    """A step of 0.1 s with a roofline of 0.08 s, of which batch normalisation loses 0.02 s and activations 0.0004 s."""
+    operators = (
+        cost("native_batch_norm", "normalisation", roofline_s=0.02, lost_s=0.02),
+        cost("relu_", "activation", roofline_s=0.0004, lost_s=0.0004),
+        cost("convolution", "convolution", roofline_s=0.0596, lost_s=0.0),
+    )
+    record = with_evidence(operators=operators)
+    record = dataclasses.replace(record, metrics={**record.metrics, "roofline_s": 0.08})
+    results = collect([write(tmp_path / "a.json", record)])
+    assert results.benchmarks["roofline_ratio"].tolist() == pytest.approx([0.08 / 0.10145])
+    text = render_terminal(build_table("roofline", results), width=None, color=False)
+    assert "78.9" in text
+    assert "is memory's: normalisation 25%" in text
+    assert "activation" not in text  # below one percent
+    table = build_table("operators", results)
+    lost = {row["operator"]: row["lost_ratio"] for row in table.rows()}
+    assert lost == pytest.approx({"native_batch_norm": 0.25, "relu_": 0.005, "convolution": 0.0})
+    text = render_terminal(table, width=None, color=False)
+    for part in ("native_batch_norm", "normalisation", "25.0", "1,024", "20"):
+        assert part in text
 
 
 def sides_of(tmp_path: Path, old: Record, new: Record) -> Any:
