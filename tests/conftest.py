@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from plain_pytest import PLAIN_PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,14 @@ def pytest_collection_finish() -> None:
 def what_was_frozen_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no cell undo that: each of its collections would walk what is imported, for a quarter of a second."""
     monkeypatch.setattr(gc, "unfreeze", lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_run_a_plain_pytest() -> Iterator[None]:
+    """Let a pytest that a test starts as a process load what the suite needs, and not what its tests need besides."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_PYTEST)
+        yield
 
 
 @pytest.fixture
