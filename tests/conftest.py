@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from plain_pytest import PLAIN_PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,12 @@ wait for the other for minutes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let files begin in the order in which they are collected."""
+    """Let files begin in the order in which they are collected, and name pytest-cov's mark where that is missing.
+
+    The mark stands at tests that do the same hundreds of times, which take twice as long while coverage is measured.
+    What they run, other tests run too: without them the same lines and branches are covered.
+    """
+    config.addinivalue_line("markers", "no_cover: coverage is not measured during this test")
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
@@ -68,6 +74,14 @@ def pytest_collection_finish() -> None:
 def what_was_frozen_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no cell undo that: each of its collections would walk what is imported, for a quarter of a second."""
     monkeypatch.setattr(gc, "unfreeze", lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_run_a_plain_pytest() -> Iterator[None]:
+    """Let a pytest that a test starts as a process load what the suite needs, and not what its tests need besides."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_PYTEST)
+        yield
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from perfsuite.analysis.frames.results import collect
+from perfsuite.workloads.torchvision_import import import_torchvision
 
 EXAMPLES = Path(__file__).parents[1] / "benchmarks" / "examples"
 
@@ -68,8 +69,23 @@ def test_generated_images_show_what_their_targets_say(segmentation: Any) -> None
     assert blue[batch.targets == 2].mean() > 0.8 > blue[batch.targets == 1].mean()
 
 
-def test_a_smoke_training_lowers_the_loss(segmentation: Any) -> None:
-    """Twenty steps are too few to segment, and enough to be far below three classes at random: 1.5 ln 3 = 1.65."""
+def test_a_smoke_training_lowers_the_loss(segmentation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty steps are too few to segment, and enough to be far below three classes at random: 1.5 ln 3 = 1.65.
+
+    The backbone has one block where ResNet-50 has three to six, as wide; that one is run in plugin/test_own_networks.
+    """
+    networks = import_torchvision().models
+    resnet = networks.resnet
+
+    def shallow(*, weights: None, replace_stride_with_dilation: list[bool]) -> torch.nn.Module:
+        assert weights is None
+        layers = [1, 1, 1, 1]
+        found: torch.nn.Module = resnet.ResNet(
+            resnet.Bottleneck, layers, replace_stride_with_dilation=replace_stride_with_dilation
+        )
+        return found
+
+    monkeypatch.setattr(networks.segmentation.fcn, "resnet50", shallow)
     lines: list[str] = []
     segmentation.train_on_shapes(steps=20, batch_size=4, size=32, say=lines.append)
     assert [line.partition(":")[0] for line in lines] == ["step 10 of 20", "step 20 of 20"]

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from generated_images import generated_set
+from plain_pytest import PLAIN_PYTEST
 
 from perfsuite.cli import main
 from perfsuite.workloads.image_store import save_image_set
@@ -116,7 +117,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
         PERFSUITE_NOTEBOOK_TRAINING_OPTIONS="--perf-models=resnet18 --perf-precisions=fp32 --perf-recipe=tiny.toml",
         PERFSUITE_NOTEBOOK_TRAINING_FOLDER=str(drive),
         PYTHONPATH=os.pathsep.join(map(str, (TESTS, TESTS / "plugin"))),
-        PYTEST_ADDOPTS="-p small_suite",
+        PYTEST_ADDOPTS=f"{PLAIN_PYTEST} -p small_suite",
     )
     (results,) = (path for path in (checkout / "results").iterdir() if path.is_dir())
     return Executed(cells=cells, results=results, trainings=drive / "trainings")

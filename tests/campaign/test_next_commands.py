@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from simulated import process_content
 
 from perfsuite.campaign.next_commands import explain_command, extending_command, report_command, run_folder
 from perfsuite.cli import main
 
 PYTEST = """
-import json, pathlib, sys
-
-import numpy as np
-from simulated import process_content
+import pathlib, sys
 
 path = pathlib.Path(next(a.partition("=")[2] for a in sys.argv if a.startswith("--benchmark-json=")))
-number = int(path.name[:3])
-generator = np.random.default_rng(number)
-logs = generator.normal(0, 0.01, (4, 1)) + generator.normal(0, 0.001, (4, 9))
-times = {f"test_step[{i}]": row for i, row in enumerate((0.1 * np.exp(logs)).tolist())}
-path.write_text(json.dumps(process_content(times, minute=number)))
+path.write_bytes(pathlib.Path(__file__).with_name(f"{path.name[:3]}.json").read_bytes())
 """
+MAX_PROCESSES = 200
+"""Of one run in these tests, both sides together."""
+
+
+def result_of(number: int) -> str:
+    """Return what the process with that number writes."""
+    generator = np.random.default_rng(number)
+    logs = generator.normal(0, 0.01, (4, 1)) + generator.normal(0, 0.001, (4, 9))
+    times = {f"test_step[{i}]": row for i, row in enumerate((0.1 * np.exp(logs)).tolist())}
+    return json.dumps(process_content(times, minute=number))
+
+
+@pytest.fixture(scope="module")
+def results() -> list[str]:
+    return [result_of(number) for number in range(1, MAX_PROCESSES + 1)]
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a checkout whose pytest writes simulated results at once."""
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: list[str]) -> Path:
+    """Make a checkout whose pytest has simulated results at once, and imports nothing for them."""
     folder = tmp_path / "check out"
     folder.mkdir()
     (folder / "pytest.py").write_text(PYTEST)
-    tests = str(Path(__file__).parents[1])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+    for number, result in enumerate(results, start=1):
+        (folder / f"{number:03d}.json").write_text(result)
     monkeypatch.chdir(tmp_path)
     return folder
 

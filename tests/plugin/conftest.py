@@ -80,7 +80,8 @@ def run_suite(suite_folder: pytest.Pytester) -> Callable[..., Run]:
 @pytest.fixture
 def run_suite_in_a_process(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Run it in a process of its own, which may die."""
-    monkeypatch.setenv("PYTHONPATH", IN_A_PROCESS["PYTHONPATH"])
+    for name, value in IN_A_PROCESS.items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> Run:
         return Run(suite_folder.runpytest_subprocess("-p", "small_suite", *QUICK, *arguments), suite_folder.path)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plain_pytest import PLAIN_PYTEST
+
 if TYPE_CHECKING:
     import pytest
 
@@ -20,7 +22,8 @@ QUICK = (
     "--perf-no-profile",
 )
 IN_A_PROCESS = {
-    "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "tests", REPOSITORY / "tests" / "plugin")))
+    "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "tests", REPOSITORY / "tests" / "plugin"))),
+    "PYTEST_ADDOPTS": PLAIN_PYTEST,
 }
 """Variables with which a process finds the suite, and `-p small_suite`."""
 

@@ -79,7 +79,6 @@ QUICK = (
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **IN_A_PROCESS}
-    environment.pop("PYTEST_ADDOPTS", None)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", *QUICK, *arguments],
         cwd=folder,

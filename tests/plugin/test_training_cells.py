@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
-from suite_run import REPOSITORY
+from suite_run import IN_A_PROCESS, REPOSITORY
 
 from perfsuite.analysis.frames.results import collect
 from perfsuite.analysis.frames.trainings import accuracy_frame
@@ -263,10 +263,10 @@ def test_an_epoch_writes_a_line_at_once_where_the_output_is_a_file(
         "    return original(self, **options)\n"
         "Training.train_epoch = train_epoch\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **IN_A_PROCESS}
     with log.open("wb") as output:
         subprocess.run(
-            [sys.executable, "-m", "pytest", *CELL, "--perf-precisions=fp32"],
+            [sys.executable, "-m", "pytest", "-p", "small_suite", *CELL, "--perf-precisions=fp32"],
             cwd=suite_folder.path,
             env=environment,
             stdout=output,

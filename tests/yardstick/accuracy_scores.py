@@ -110,9 +110,14 @@ class Cell:
         self.classes = rng.integers(0, NUM_CLASSES, scenario.images)
         slope = (probability(self.logits) * (1 - probability(self.logits))).mean()
         self.deviation = points / 100 / slope
-        probe = shifts(self.deviation, self.classes, 200, rng)
-        self._expected = lambda offset: float(probability(self.logits + probe - offset).mean())
+        self._odds_against = np.exp(-(self.logits + shifts(self.deviation, self.classes, 200, rng)))
         self._slope = slope
+
+    def _expected(self, offset: float) -> float:
+        """Return the expected accuracy with that offset; the exponentials of two million logits are there already."""
+        chances = self._odds_against * np.exp(offset)
+        chances += 1
+        return float(np.divide(1, chances, out=chances).mean())
 
     def offset_of(self, loss: float) -> float:
         """Return the offset of the logits that costs that much expected accuracy."""

@@ -35,7 +35,7 @@ def step_changes(frame: pd.DataFrame, results: Results, baseline: str, others: S
     """
     if frame.empty:
         return []
-    frame = frame.assign(identity=_identity(frame))
+    frame = _only(frame.assign(identity=_identity(frame)), "identity", "environment", "fullname", "label")
     rows = []
     for identity, cells in frame.groupby("identity", sort=False):
         old = cells[cells["environment"] == baseline]
@@ -58,9 +58,9 @@ def amp_in_steps(frame: pd.DataFrame, results: Results, environments: Sequence[s
         results: What they are from.
         environments: Labels of all.
     """
-    ours = frame[frame["model"].notna()]
-    rows: list[dict[str, Any]] = []
     columns = [column for column in PAIRING_COLUMNS if column != "device_type"]
+    ours = _only(frame[frame["model"].notna()], *columns, "precision", "environment", "label")
+    rows: list[dict[str, Any]] = []
     for _, cells in ours.groupby(columns, dropna=False, sort=False):
         for precision in dict.fromkeys(cells.loc[cells["precision"] != BASELINE, "precision"]):
             label = str(cells.loc[cells["precision"] == precision, "label"].iloc[0])
@@ -153,6 +153,15 @@ def _of_both(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Any]:
         values[f"time_{name}_s"] = math.exp(math.fsum(logs) / len(logs)) if logs else None
         values[f"memory_{name}_bytes"] = max((float(peak) for peak in peaks if is_known(peak)), default=None)
     return values
+
+
+_OF_A_RATIO = ("row", "run_id", "time_median_s", "peak_allocated_bytes", "process_sd_log", "process_sd_num_dof")
+"""Columns that ratios of times and of peaks are computed from."""
+
+
+def _only(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return some columns and those of a ratio: each selection of rows copies every column, and there are hundreds."""
+    return frame[[column for column in (*columns, *_OF_A_RATIO) if column in frame]]
 
 
 def _identity(frame: pd.DataFrame) -> list[Any]:

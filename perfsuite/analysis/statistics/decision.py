@@ -159,6 +159,8 @@ def decide(
 
 def _own_order(present: Bools, is_candidate: Bools, order: Floats) -> Bools:
     """Tell for each benchmark whether the processes that have it alternate."""
+    if present.all():
+        return np.full(len(present), is_interleaved(is_candidate, order))
     patterns, rows = np.unique(present, axis=0, return_inverse=True)
     found = [is_interleaved(is_candidate[has], order[has]) for has in patterns]
     return np.array(found, dtype=bool)[rows.reshape(-1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import re
@@ -25,6 +26,7 @@ from perfsuite.analysis.figures.style import WORSE, in_style
 from perfsuite.analysis.report.data import gather
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from perfsuite.analysis.figures.figure_data import FigureData
@@ -67,10 +69,21 @@ WORLDS = {"environments": environments, "matrix": matrix, "repetitions": repetit
 KINDS = ("speedup", "phases", "memory", "roofline", "telemetry", "thesis", "rounds")
 
 
+@pytest.fixture(scope="module")
+def files_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Path]]:
+    """Write the files of each world once; tests only read them."""
+    return functools.cache(lambda name: WORLDS[name](tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="module")
+def gathered(files_of: Callable[[str], list[Path]]) -> Callable[[str], FigureData]:
+    """Read each world once."""
+    return functools.cache(lambda name: gather(files_of(name)))
+
+
 @pytest.fixture(scope="module", params=WORLDS)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, FigureData]:
-    folder = tmp_path_factory.mktemp(request.param)
-    return request.param, gather(WORLDS[request.param](folder))
+def world(request: pytest.FixtureRequest, gathered: Callable[[str], FigureData]) -> tuple[str, FigureData]:
+    return request.param, gathered(request.param)
 
 
 def num_expected(kind: str, figure_data: FigureData) -> int:
@@ -103,12 +116,12 @@ def test_every_row_is_drawn_or_counted_as_not_drawn(kind: str, world: tuple[str,
     assert all(panel.num_rows <= MAX_ROWS for panel in drawing.panels)
 
 
-def test_what_is_beyond_the_largest_figure_is_counted(tmp_path: Path) -> None:
+def test_what_is_beyond_the_largest_figure_is_counted(files_of: Callable[[str], list[Path]], tmp_path: Path) -> None:
     paths = []
     for index in range(12):
         environment = dataclasses.replace(ENVIRONMENT, device=f"GPU {index}", gpu=f"GPU {index}")
         paths.append(step_file(tmp_path / f"{index}.json", environment=environment, run_id=f"g{index}", evidence=True))
-    paths += matrix(tmp_path)
+    paths += files_of("matrix")
     drawing = build_chart("roofline", gather(paths))
     assert len(drawing.panels) == MAX_PANELS
     assert num_counted(drawing) == 12 * 18 + 144 - sum(panel.num_rows for panel in drawing.panels) > 0
@@ -129,13 +142,16 @@ def test_n_is_what_the_files_hold(kind: str, world: tuple[str, FigureData]) -> N
 
 
 def drawn(drawing: Drawing) -> Any:
-    """Draw the panels one by one, as the page has them, and return their axes."""
+    """Lay the panels out one by one, as the page has them, and return their axes.
+
+    Everything is put where it is drawn and nothing is painted, which takes longer and moves nothing.
+    """
     found = []
     with in_style():
         for panel in (*drawing.panels, *drawing.forest):
             figure, _ = panel_figure(panel)
             canvas = FigureCanvasAgg(figure)
-            canvas.draw()  # type: ignore[no-untyped-call]
+            figure.draw_without_rendering()
             found.append((panel, figure, canvas.get_renderer()))  # type: ignore[no-untyped-call]
     return found
 
@@ -198,8 +214,9 @@ def test_the_same_holds_of_large_changes_of_pairs_and_of_long_foreign_names(othe
 
 def test_a_process_is_a_dot_of_its_own_beside_its_verdict(tmp_path: Path) -> None:
     old, new = write_sides(tmp_path, changes=[1.0, 1.2])
+    figure_data = gather(new, old)
     with in_style():
-        (panel,) = build_chart("verdicts", gather(new, old)).panels
+        (panel,) = build_chart("verdicts", figure_data).panels
         figure, marks = panel_figure(panel)
     lines: list[Any] = list(figure.axes[0].get_lines())
     dots = [line for line in lines if line.get_marker() == "o" and line.get_markersize() < 4]
@@ -214,8 +231,8 @@ def test_a_process_is_a_dot_of_its_own_beside_its_verdict(tmp_path: Path) -> Non
     assert sorted(float(dot.get_xdata()[0]) for dot in dots) == pytest.approx(sorted(expected))
     assert sum("a process of the candidate" in text for text in marks.texts.values()) == 2 * len(new)
     num = f"{len(new)} files, and {len(old)} of the baseline."
-    assert build_chart("verdicts", gather(new, old)).source.endswith(num)
-    assert "baseline" not in build_chart("plain", gather(new, old)).source
+    assert build_chart("verdicts", figure_data).source.endswith(num)
+    assert "baseline" not in build_chart("plain", figure_data).source
 
 
 def test_a_change_of_a_thousandfold_is_read_whole_in_its_row(tmp_path: Path) -> None:
@@ -247,8 +264,10 @@ def test_more_memory_is_no_slower_time(tmp_path: Path) -> None:
     assert WORSE not in colors
 
 
-def test_an_environment_17_times_as_fast_is_drawn_where_it_is_on_a_logarithmic_axis(tmp_path: Path) -> None:
-    drawing = build_chart("across", gather(environments(tmp_path)))
+def test_an_environment_17_times_as_fast_is_drawn_where_it_is_on_a_logarithmic_axis(
+    gathered: Callable[[str], FigureData],
+) -> None:
+    drawing = build_chart("across", gathered("environments"))
     panels = {panel.title: figure for panel, figure, _ in drawn(drawing)}
     (fastest,) = (figure.axes[0] for title, figure in panels.items() if "H100" in title)
     dots = [float(line.get_xdata()[0]) for line in fastest.get_lines() if line.get_marker() == "o"]
@@ -261,15 +280,19 @@ def test_an_environment_17_times_as_fast_is_drawn_where_it_is_on_a_logarithmic_a
 
 
 @pytest.mark.parametrize("kind", ["phases", "memory"])
-def test_a_bar_is_as_long_as_what_it_stands_for_in_every_environment_of_a_network(kind: str, tmp_path: Path) -> None:
-    panels = build_chart(kind, gather(environments(tmp_path))).panels
+def test_a_bar_is_as_long_as_what_it_stands_for_in_every_environment_of_a_network(
+    kind: str, gathered: Callable[[str], FigureData]
+) -> None:
+    panels = build_chart(kind, gathered("environments")).panels
     assert [panel.title for panel in panels] == list(MODELS)
     assert all(panel.num_rows == 2 * len(GPUS) for panel in panels)
 
 
-def test_gpus_stand_in_the_order_of_their_speed_which_is_that_of_the_raw_rounds(tmp_path: Path) -> None:
-    paths = environments(tmp_path)
-    drawing = build_chart("gpus", gather(paths))
+def test_gpus_stand_in_the_order_of_their_speed_which_is_that_of_the_raw_rounds(
+    files_of: Callable[[str], list[Path]], gathered: Callable[[str], FigureData]
+) -> None:
+    paths = files_of("environments")
+    drawing = build_chart("gpus", gathered("environments"))
     assert [panel.title for panel in drawing.panels] == list(MODELS)
     with in_style():
         figure, marks = panel_figure(drawing.panels[0])
@@ -289,8 +312,10 @@ def test_gpus_stand_in_the_order_of_their_speed_which_is_that_of_the_raw_rounds(
     assert draw("gpus", gather(paths[:1])) is None
 
 
-def test_what_follows_from_the_gpu_is_no_part_of_a_name_and_names_are_short(tmp_path: Path) -> None:
-    drawing = build_chart("phases", gather(environments(tmp_path)))
+def test_what_follows_from_the_gpu_is_no_part_of_a_name_and_names_are_short(
+    gathered: Callable[[str], FigureData], tmp_path: Path
+) -> None:
+    drawing = build_chart("phases", gathered("environments"))
     assert "power limit" not in drawing.finding
     assert "NVIDIA" not in drawing.finding
     assert all(f"{name} amp-fp16" in drawing.panels[0].finding for name in ("T4", "A100", "H100"))
@@ -302,8 +327,8 @@ def test_what_follows_from_the_gpu_is_no_part_of_a_name_and_names_are_short(tmp_
     assert "60 W amp-fp16" in build_chart("phases", gather(paths)).panels[0].finding
 
 
-def test_a_saved_figure_says_what_it_was_measured_on_and_its_notes(tmp_path: Path) -> None:
-    drawing = build_chart("memory", gather(environments(tmp_path)))
+def test_a_saved_figure_says_what_it_was_measured_on_and_its_notes(gathered: Callable[[str], FigureData]) -> None:
+    drawing = build_chart("memory", gathered("environments"))
     figure = whole_figure(drawing)
     words = " ".join(text.get_text() for text in figure.texts)
     assert drawing.source == (

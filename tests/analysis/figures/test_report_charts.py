@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,24 +25,31 @@ if TYPE_CHECKING:
 HEADERS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
 
 
-@pytest.fixture
-def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[str]]:
-    """Files for every kind of figure."""
-    steps = str(step_file(tmp_path / "steps.json"))
-    other = str(step_file(tmp_path / "other.json", environment=h100(), run_id="other"))
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Files for every kind of figure, which tests only read."""
+    folder = tmp_path_factory.mktemp("files")
+
+    def write_result(content: object, name: str) -> Path:
+        path = folder / name
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    steps = str(step_file(folder / "steps.json"))
+    other = str(step_file(folder / "other.json", environment=h100(), run_id="other"))
     records = [make_training(name, history=training_epochs(3, name)) for name in ("fp32", "amp-fp16")]
     trainings = str(write_result(make_content([make_training_entry(record) for record in records]), "trainings.json"))
     both = [make_paired_entry(make_pair(comparison=name)) for name in ("speedup", "switch")]
     pairs = str(write_result(make_content(both), "pairs.json"))
-    folder = tmp_path / "sides"
-    folder.mkdir()
-    old, new = write_sides(folder, changes=[1.0, 1.1, 1.0, 1.0])
+    sides = folder / "sides"
+    sides.mkdir()
+    old, new = write_sides(sides, changes=[1.0, 1.1, 1.0, 1.0])
     of_sides = [
         str(write_result(make_content([make_training_entry(record)]), f"{name}.json"))
         for name in ("old", "new")
         for record in [make_predicted_training(run_id=name)]
     ]
-    evidence = str(step_file(tmp_path / "evidence.json", evidence=True))
+    evidence = str(step_file(folder / "evidence.json", evidence=True))
     known = {
         "roofline": [evidence],
         "telemetry": [evidence],
@@ -49,7 +57,7 @@ def files(tmp_path: Path, write_result: Callable[..., Path]) -> dict[str, list[s
         "switches": [pairs],
         "across": [steps, other],
         "gpus": [steps, other],
-        "plain": [str(plain_file(tmp_path / "plain.json", ["test_$x$", "test_y"]))],
+        "plain": [str(plain_file(folder / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
         "accuracy-changes": [of_sides[1], "--baseline", of_sides[0]],
         **{kind: [trainings] for kind in ("accuracy", "epochs", "confusion", "differences")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import make_content, make_pair, make_paired_entry
 from report_builders import h100, plain_file, step_file, t4
-from report_pages import PAGES, foreign, one_run, regression, ten_environments
+from report_pages import PAGES, regression
 from simulated import changed, write_sides
 from training_builders import make_training, make_training_entry
 
@@ -52,10 +53,17 @@ def answer(figure_data: FigureData, question: str) -> Answer:
     return next(one for one in summarize(figure_data) if one.question == question)
 
 
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FigureData]:
+    """Write and read the files of each page once."""
+    return functools.cache(lambda name: gather(*PAGES[name](tmp_path_factory.mktemp(name))))
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_the_verdict_comes_first_then_amp_then_trust_then_what_was_measured(name: str, tmp_path: Path) -> None:
-    files, baseline = PAGES[name](tmp_path)
-    figure_data = gather(files, baseline)
+def test_the_verdict_comes_first_then_amp_then_trust_then_what_was_measured(
+    name: str, gathered: Callable[[str], FigureData]
+) -> None:
+    figure_data = gathered(name)
     answers = summarize(figure_data)
     assert [one.question for one in answers] == [*QUESTIONS[name], "Can I trust it?", "What was measured"]
     hero = _hero(figure_data, answers[0])
@@ -64,9 +72,11 @@ def test_the_verdict_comes_first_then_amp_then_trust_then_what_was_measured(name
     assert answers[-2].command.startswith(("perfsuite ", "pytest "))
 
 
-def test_a_regression_counts_time_and_memory_apart_and_lists_all_of_them_the_worst_first(tmp_path: Path) -> None:
-    files, baseline = regression(tmp_path)
-    found = answer(gather(files, baseline), "Did anything regress?")
+def test_a_regression_counts_time_and_memory_apart_and_lists_all_of_them_the_worst_first(
+    gathered: Callable[[str], FigureData],
+) -> None:
+    figure_data = gathered("regression")
+    found = answer(figure_data, "Did anything regress?")
     assert found.lead == "Regressed: 3 slower, 1 uses more memory, of 18 benchmarks."
     assert found.context == "torch 2.14.0 vs 2.13.0 · Tesla T4 · 5 runs each"
     (table,) = found.tables
@@ -82,7 +92,7 @@ def test_a_regression_counts_time_and_memory_apart_and_lists_all_of_them_the_wor
         "4 regressed, 14 unchanged.",
         "Trust: medium. The sides ran one after the other; smallest detectable slowdown 2.5%.",
     )
-    trust = answer(gather(files, baseline), "Can I trust it?")
+    trust = answer(figure_data, "Can I trust it?")
     assert (trust.lead, trust.tone) == ("Trust: medium", "unsure")
     assert trust.command == "perfsuite ab --baseline PYTHON --candidate PYTHON"
 
@@ -128,9 +138,10 @@ def _lose_the_last(content: Any) -> None:
     content["perfsuite"]["outcomes"].append(outcome)
 
 
-def test_the_fastest_gpu_is_named_for_each_network_with_its_speed_over_the_next_one(tmp_path: Path) -> None:
-    files, _ = ten_environments(tmp_path)
-    found = answer(gather(files), "Which GPU is the fastest?")
+def test_the_fastest_gpu_is_named_for_each_network_with_its_speed_over_the_next_one(
+    gathered: Callable[[str], FigureData],
+) -> None:
+    found = answer(gathered("ten-environments"), "Which GPU is the fastest?")
     assert found.lead == "H100 for every network"
     assert found.context == "whole training step, each at its best precision and batch: amp-fp16, batch 128"
     (table,) = found.tables
@@ -183,9 +194,8 @@ def test_changes_without_an_interval_are_called_so(tmp_path: Path) -> None:
     assert found.tables[0].heads == ("", "change [no interval]", "baseline -> candidate")
 
 
-def test_foreign_benchmarks_show_their_distribution_and_the_ten_slowest(tmp_path: Path) -> None:
-    files, _ = foreign(tmp_path)
-    found = answer(gather(files), "How long do they take?")
+def test_foreign_benchmarks_show_their_distribution_and_the_ten_slowest(gathered: Callable[[str], FigureData]) -> None:
+    found = answer(gathered("foreign"), "How long do they take?")
     assert re.fullmatch(r"Half of 5,000 benchmarks take less than 1\d\d\.\d us", found.lead)
     distribution, slowest = found.tables
     assert sum(int(row[1].replace(",", "")) for row in distribution.rows) == 5000
@@ -200,9 +210,10 @@ def test_a_few_foreign_benchmarks_are_all_listed(tmp_path: Path) -> None:
     assert found.tables[0].rows == (("test_b", "2.100 ms"), ("test_a", "1.050 ms"))
 
 
-def test_what_gave_no_result_is_in_the_head_and_as_a_labelled_row_of_the_table(tmp_path: Path) -> None:
-    files, _ = one_run(tmp_path)
-    figure_data = gather(files)
+def test_what_gave_no_result_is_in_the_head_and_as_a_labelled_row_of_the_table(
+    gathered: Callable[[str], FigureData],
+) -> None:
+    figure_data = gathered("one-run")
     found = answer(figure_data, "What was measured")
     assert found.lead == "18 steps; without a result: 1 out of memory, 1 skipped"
     assert found.tone == "unsure"

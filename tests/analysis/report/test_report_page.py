@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import make_content, make_pair, make_paired_entry
 from report_builders import HOSTILE, h100, hostile_file, plain_file, step_file, t4, training_epochs
+from report_pages import five_runs
 from simulated import write_sides
 from training_builders import make_training, make_training_entry
 
@@ -86,17 +87,23 @@ def first_tables(page: str) -> list[list[str]]:
     return [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)", row)] for row in rows]
 
 
-@pytest.fixture
-def steps(tmp_path: Path) -> Path:
-    return step_file(tmp_path / "steps.json")
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that tests only read."""
+    return step_file(tmp_path_factory.mktemp("steps") / "steps.json")
 
 
-def test_the_first_screen_says_what_was_measured_and_what_amp_gives_with_intervals(steps: Path) -> None:
-    text = Reader(page_of(steps)).text
+@pytest.fixture(scope="module")
+def page_of_steps(steps: Path) -> str:
+    return page_of(steps)
+
+
+def test_the_first_screen_says_what_was_measured_and_what_amp_gives_with_intervals(page_of_steps: str) -> None:
+    text = Reader(page_of_steps).text
     assert "Mixed precision on Tesla T4" in text
     for words in ("18 steps", "x as fast, 36% less memory", "(low to high): spread within one run"):
         assert words in text
-    rows = first_tables(page_of(steps))
+    rows = first_tables(page_of_steps)
     assert rows[0] == ["", "speed", "images/s", "memory"]
     assert [row[0] for row in rows[1:]] == ["resnet18", "resnet34", "resnet50"]
     for row in rows[1:]:
@@ -118,8 +125,8 @@ def test_a_speedup_is_called_good_only_where_an_interval_over_processes_shows_it
     assert "[low, high]: 95% interval over 3 processes" in Reader(page_of(*files)).text
 
 
-def test_sections_are_those_that_the_results_allow(steps: Path, tmp_path: Path) -> None:
-    found = Reader(page_of(steps)).sections()
+def test_sections_are_those_that_the_results_allow(page_of_steps: str, tmp_path: Path) -> None:
+    found = Reader(page_of_steps).sections()
     assert found == ["speedup", "phases", "memory", "thesis", "rounds", "warnings", "environment", "tables"]
     bare = step_file(tmp_path / "bare.json", memory=False, precisions=("fp32",))
     assert Reader(page_of(bare)).sections() == ["phases", "thesis", "rounds", "environment", "tables"]
@@ -137,10 +144,11 @@ def test_energy_and_speed_of_light_have_sections_where_they_are_known(tmp_path: 
 
 def test_verdicts_against_a_baseline_come_first_and_name_what_regressed(tmp_path: Path) -> None:
     old, new = write_sides(tmp_path, changes=[1.0] * 10 + [1.1, 0.9])
-    reader = Reader(page_of(*new, baseline=tuple(old)))
+    page = page_of(*new, baseline=tuple(old))
+    reader = Reader(page)
     assert reader.sections()[0] == "verdicts"
     assert "Regressed: 1 slower, of 12 benchmarks." in reader.text
-    ((name, change, values),) = first_tables(page_of(*new, baseline=tuple(old)))[1:]
+    ((name, change, values),) = first_tables(page)[1:]
     assert name == "test_step[10]"
     assert re.fullmatch(r"\+\d+\.\d% \[\+\d+\.\d, \+\d+\.\d\]", change)
     assert re.fullmatch(r"[\d.]+ -> [\d.]+ (us|ms)", values)
@@ -212,12 +220,15 @@ def test_5000_benchmarks_give_a_page_of_less_than_3_mb(tmp_path: Path) -> None:
     assert page.count("<tr>") > 5000
 
 
-def test_a_full_matrix_of_5_files_gives_less_than_3_mb(tmp_path: Path) -> None:
-    files = [
-        step_file(tmp_path / f"{seed}.json", run_id=f"run-{seed}", seed=seed, batch_sizes=(64, 128))
-        for seed in range(5)
-    ]
-    page = page_of(*files)
+@pytest.fixture(scope="module")
+def five_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Files of 36 cells each, which tests only read."""
+    files, _ = five_runs(tmp_path_factory.mktemp("five runs"))
+    return files
+
+
+def test_a_full_matrix_of_5_files_gives_less_than_3_mb(five_files: list[Path]) -> None:
+    page = page_of(*five_files)
     assert "n = 5 processes" in page
     assert len(page.encode()) < 3 * 2**20
 
@@ -238,36 +249,34 @@ def test_hostile_names_stand_in_the_page_as_text(kind: str, tmp_path: Path) -> N
     assert not set(page) & {"\x00", "\x1b", "\u202e"}
 
 
-def test_the_page_names_no_address_but_its_own(steps: Path) -> None:
-    for tag, attributes in Reader(page_of(steps)).tags:
+def test_the_page_names_no_address_but_its_own(page_of_steps: str) -> None:
+    for tag, attributes in Reader(page_of_steps).tags:
         for name in ("href", "src", "action", "data"):
             value = attributes.get(name)
             assert value is None or value.startswith(("#", "data:text/csv")), (tag, name, value)
 
 
-def test_the_policy_lets_nothing_in_but_the_one_script_and_the_one_sheet(steps: Path) -> None:
-    page = page_of(steps)
-    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+def test_the_policy_lets_nothing_in_but_the_one_script_and_the_one_sheet(page_of_steps: str) -> None:
+    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page_of_steps)
     assert found is not None
     policy = html.unescape(found[1])
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; ")
     for tag in ("script", "style"):
-        block = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        block = re.search(rf"<{tag}>(.*?)</{tag}>", page_of_steps, re.DOTALL)
         assert block is not None
         digest = base64.b64encode(hashlib.sha256(block[1].encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_ids_are_unique_and_every_reference_has_its_target(steps: Path) -> None:
-    page = page_of(steps)
-    ids = re.findall(r'\sid="([^"]+)"', page)
+def test_ids_are_unique_and_every_reference_has_its_target(page_of_steps: str) -> None:
+    ids = re.findall(r'\sid="([^"]+)"', page_of_steps)
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r'(?:href="#|url\(#|labelledby=")([^")]+)', page)) <= set(ids)
+    assert set(re.findall(r'(?:href="#|url\(#|labelledby=")([^")]+)', page_of_steps)) <= set(ids)
 
 
-def test_every_figure_says_in_words_what_it_shows_and_every_mark_its_number(steps: Path) -> None:
-    reader = Reader(page_of(steps))
+def test_every_figure_says_in_words_what_it_shows_and_every_mark_its_number(page_of_steps: str) -> None:
+    reader = Reader(page_of_steps)
     figures = [attributes for tag, attributes in reader.tags if tag == "svg"]
     assert len(figures) > 10
     for attributes in figures:
@@ -280,8 +289,8 @@ def test_every_figure_says_in_words_what_it_shows_and_every_mark_its_number(step
     )
 
 
-def test_the_same_files_give_the_same_page(steps: Path) -> None:
-    assert page_of(steps) == page_of(steps)
+def test_the_same_files_give_the_same_page(steps: Path, page_of_steps: str) -> None:
+    assert page_of(steps) == page_of_steps
 
 
 def test_csv_in_the_page_has_base_units_and_no_text_that_a_spreadsheet_would_run() -> None:
@@ -330,11 +339,9 @@ def test_what_a_user_does_wrong_ends_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_page_of_36_cells_and_5_files_takes_a_few_times_as_long_as_loading_the_libraries(tmp_path: Path) -> None:
-    files = [
-        step_file(tmp_path / f"{seed}.json", run_id=f"run-{seed}", seed=seed, batch_sizes=(64, 128))
-        for seed in range(5)
-    ]
+def test_a_page_of_36_cells_and_5_files_takes_a_few_times_as_long_as_loading_the_libraries(
+    five_files: list[Path], tmp_path: Path
+) -> None:
     imports = "import pandas, scipy.special, matplotlib.backends.backend_svg, jinja2"
 
     def seconds(*command: str) -> float:
@@ -346,6 +353,6 @@ def test_a_page_of_36_cells_and_5_files_takes_a_few_times_as_long_as_loading_the
     seconds("-c", imports)
     loading = seconds("-c", imports)
     target = tmp_path / "report.html"
-    whole = seconds("-m", "perfsuite", "report", *map(str, files), "-o", str(target))
+    whole = seconds("-m", "perfsuite", "report", *map(str, five_files), "-o", str(target))
     assert target.stat().st_size > 100_000
     assert whole < 8 * loading
