@@ -70,12 +70,12 @@ def gpu_named(torch_name: str | None) -> Gpu | None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what drivers have put before it or left out over the years, and without punctuation."""
+    """Return the letters and digits of a name, without what drivers have put before it over the years."""
     words = re.sub(r"[^a-z0-9]+", " ", name.lower()).split()
-    return " ".join(word for word in words if word not in {"nvidia", "geforce", "tesla", "quadro", "amd"})
+    return "".join(word for word in words if word not in {"nvidia", "geforce", "tesla", "quadro", "amd"})
 
 
-_BY_NAME = {_plain(name): gpu for gpu in GPUS.values() for name in gpu.torch_names}
+_BY_NAME = {_plain(name): gpu for gpu in GPUS.values() for name in (gpu.name, *gpu.torch_names)}
 
 
 def _slice_of(board: Gpu, *, num_slices: int, gigabytes: int) -> Gpu | None:

@@ -122,9 +122,13 @@ def test_a_gpu_is_found_by_every_name_that_it_is_given(name: str) -> None:
             assert gpu_named(spelling) == gpu
             assert choose_gpu(spelling) == gpu
     assert choose_gpu(name.upper()) == gpu
-    assert len(GPUS) == len({one for gpu in GPUS.values() for one in gpu.torch_names if one}) - sum(
-        len(gpu.torch_names) - 1 for gpu in GPUS.values()
-    )
+
+
+def test_no_two_gpus_share_a_name() -> None:
+    for gpu in GPUS.values():
+        for other in GPUS.values():
+            assert gpu is other or not set(gpu.torch_names) & set(other.torch_names)
+        assert gpu_named(gpu.name) == gpu
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,8 @@ def test_a_gpu_is_found_by_every_name_that_it_is_given(name: str) -> None:
         ("NVIDIA H100 NVL", "h100-nvl"),
         ("NVIDIA GH200 480GB", "gh200"),
         ("NVIDIA L40S", "l40s"),
+        ("rtx2080ti", "rtx-2080-ti"),
+        ("A100 80GB", "a100-80gb"),
         ("NVIDIA GeForce RTX 3090", "rtx-3090"),
         ("NVIDIA GeForce RTX 3090 Ti", None),
         ("NVIDIA RTX 6000 Ada Generation", "rtx-6000-ada"),
