@@ -15,6 +15,7 @@ from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     notes_of,
     place_table_columns,
+    throughput_heading,
     warnings_column,
 )
 from perfsuite.analysis.tables.steps import ALWAYS_SHOWN, steps_table
@@ -40,6 +41,7 @@ def speedup_table(results: Results, speedups: pd.DataFrame | None = None) -> Tab
         note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
         return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes), legend=table.legend)
     other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
+    rate = throughput_heading(frame)
     columns = shown(
         *place_table_columns(results.benchmarks),
         *(text_column(key, SHORT_HEADINGS.get(key)) for key in varying(frame, PAIRING_COLUMNS, ALWAYS_SHOWN)),
@@ -47,10 +49,10 @@ def speedup_table(results: Results, speedups: pd.DataFrame | None = None) -> Tab
         metric_column(
             "images_per_second",
             source="baseline_images_per_second",
-            heading="FP32 images/s",
+            heading=f"FP32 {rate}",
             priority=Priority.NORMAL,
         ),
-        metric_column("images_per_second", heading=f"{other} images/s"),
+        metric_column("images_per_second", heading=f"{other} {rate}"),
         ratio_column("speedup_ratio", "speed-up", priority=Priority.MAIN),
         metric_column(
             "peak_allocated_bytes",
@@ -97,7 +99,8 @@ def _speedup_notes(frame: pd.DataFrame) -> list[str]:
     notes = bracket_notes([ratio_of_row(row, "speedup_ratio") for row in rows], spread_of=spread_of, more=more)
     if interleaved:
         names = ", ".join(dict.fromkeys(interleaved))
-        notes.append(f"speed-up measured interleaved (-m interleaved): {names}; images/s are of separate cells")
+        rate = throughput_heading(frame)
+        notes.append(f"speed-up measured interleaved (-m interleaved): {names}; {rate} are of separate cells")
     return notes
 
 
