@@ -11,6 +11,7 @@ from builders import ENVIRONMENT, make_content, make_entry, make_pair, make_pair
 
 from perfsuite.formatting import MIB_BYTES
 from perfsuite.records.environment import Process
+from perfsuite.records.operators import OperatorCost
 from perfsuite.records.profile import Kernel, Profile
 from perfsuite.records.telemetry import Spread, Telemetry
 from perfsuite.records.training import EpochRecord
@@ -75,7 +76,9 @@ def step_file(  # noqa: PLR0913 - a matrix has many properties
                     metrics |= _evidence_metrics(seconds) if evidence else {}
                     record = dataclasses.replace(record, metrics=metrics, absent={}, process=process)
                     if evidence:
-                        record = dataclasses.replace(record, telemetry=TELEMETRY, profile=PROFILE)
+                        record = dataclasses.replace(
+                            record, telemetry=TELEMETRY, profile=PROFILE, operators=_operators(seconds)
+                        )
                     entries.append(make_entry(record, rounds.tolist()))
     path.write_text(json.dumps(make_content(entries, environment=environment)))
     return path
@@ -111,7 +114,31 @@ def _evidence_metrics(seconds: float) -> dict[str, float]:
         "probe_gemm_flops_per_second": 8e12,
         "probe_conv_flops_per_second": 6e12,
         "probe_copy_bytes_per_second": 2.4e11,
+        "roofline_s": 0.6 * seconds,
     }
+
+
+def _operators(seconds: float) -> tuple[OperatorCost, ...]:
+    """Return a normalisation that takes a fifth of an iteration, and a convolution that waits for no memory."""
+    alike = {"num_calls": 20, "num_bytes": 2**30}
+    return (
+        OperatorCost(
+            name="native_batch_norm",
+            kind="normalisation",
+            flops=0,
+            roofline_s=0.2 * seconds,
+            lost_s=0.2 * seconds,
+            **alike,
+        ),
+        OperatorCost(
+            name="convolution",
+            kind="convolution",
+            flops=round(3.2e12 * seconds),
+            roofline_s=0.4 * seconds,
+            lost_s=0.0,
+            **alike,
+        ),
+    )
 
 
 def _memory(precision: str, size: float) -> dict[str, int]:

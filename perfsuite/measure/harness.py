@@ -342,8 +342,8 @@ def _operators(
     workload: Workload, limits: dict[str, int | float | None], absent: dict[str, str]
 ) -> tuple[OperatorCost, ...]:
     """Return what the operators take at the roofline of the probes, and write their sum or its reason to the limits."""
-    products = [limits[name] for name in ("probe_gemm_flops_per_second", "probe_conv_flops_per_second")]
-    copied = limits["probe_copy_bytes_per_second"]
+    products = [limits.get(name) for name in ("probe_gemm_flops_per_second", "probe_conv_flops_per_second")]
+    copied = limits.get("probe_copy_bytes_per_second")
     fastest = max((float(rate) for rate in products if rate), default=0.0)
     if not fastest or not copied:
         absent["roofline_s"] = absent.get("probe_copy_bytes_per_second", "the probes gave no rate")

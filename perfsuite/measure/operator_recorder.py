@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     ("convolution", ("convolution", "conv2d", "conv1d", "conv3d", "conv_transpose")),
-    ("matrix product", ("mm", "addmm", "bmm", "baddbmm", "attention", "linear")),
+    ("matrix product", ("mm", "addmm", "bmm", "baddbmm", "attention")),
     ("normalisation", ("batch_norm", "layer_norm", "group_norm", "instance_norm")),
     ("activation", ("relu", "threshold", "gelu", "silu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "elu")),
     ("pooling", ("pool",)),
@@ -24,6 +24,9 @@ KINDS = (
     ("cast", ("_to_copy",)),
 )
 """What operators are for, by a part of their name; the first that fits. Everything of the optimizer is `optimizer`."""
+
+NAMES_OF_OTHERS = {"linear", "matmul", "einsum", "conv1d", "conv2d", "conv3d", "max_pool2d", "batch_norm", "layer_norm"}
+"""Operators that are only names for others: in inference mode they come whole, and their parts are noted."""
 
 WITHOUT_A_KERNEL = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "alias"}
 """Operators that move nothing though they are no views."""
@@ -42,6 +45,12 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operator, and note it."""
         del types
         kwargs = kwargs or {}
+        formula = flop_registry.get(func.overloadpacket)
+        if func.overloadpacket.__name__ in NAMES_OF_OTHERS:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
         result = func(*args, **kwargs)
         inputs, outputs = _tensors(args, kwargs), _tensors(result)
         written = _written(func, args, kwargs)
@@ -51,7 +60,6 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         is_kernel = (new or written) and name not in WITHOUT_A_KERNEL
         if is_kernel:
             num_bytes = sum(_bytes_of(tensor) for tensor in (*_one_of_each_storage(inputs), *new, *written))
-            formula = flop_registry.get(func.overloadpacket)
             flops = 0 if formula is None else int(formula(*args, **kwargs, out_val=result))
             dtype = str((inputs or outputs)[0].dtype).removeprefix("torch.")
             key = (name, dtype, flops, num_bytes)

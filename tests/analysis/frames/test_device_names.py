@@ -138,7 +138,7 @@ def test_devices_of_one_model_are_named_alike_by_what_differs(names: list[str], 
 
 
 def test_no_two_devices_have_one_short_name() -> None:
-    names = [*CATALOGUE, *OTHERS]
+    names = list(dict.fromkeys([*CATALOGUE, *OTHERS]))
     everything = short_device_names(names)
     assert len({short.casefold() for short in everything.values()}) == len(set(names))
     for pair in itertools.combinations(names, 2):

@@ -126,7 +126,19 @@ def test_published_figures_give_what_is_computed_by_hand(write_result: Callable[
     assert titan.speed is not None
     assert titan.speed.ratio == pytest.approx(1.98328, abs=1e-5)
     assert v100.speed is None
-    assert titan.largest_batch.basis == "measured"  # neither the file nor the catalogue knows its memory
+    assert titan.largest_batch.basis == "predicted"  # by the catalogue, where the file does not know its memory
+
+
+def test_of_a_gpu_whose_memory_nobody_knows_the_largest_batch_is_the_one_measured(
+    write_result: Callable[..., Path],
+) -> None:
+    unknown = dataclasses.replace(TITAN, device="NVIDIA Imaginary", gpu="NVIDIA Imaginary")
+    cells = {("resnet50", "fp32", 128): [0.03] * 5}
+    files = [
+        write_result(gpu_content(cells, environment=environment, run_id=name), f"{name}.json")
+        for name, environment in (("known", V100), ("unknown", unknown))
+    ]
+    assert row_of(decide(files), "resnet50", "Imaginary").largest_batch.basis == "measured"
 
 
 def test_the_baseline_is_the_environment_of_the_first_file_or_the_one_named(files: list[Path]) -> None:
