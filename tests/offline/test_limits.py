@@ -90,6 +90,14 @@ def test_the_layout_is_one_of_two_and_changes_the_prediction_alone(rows: Callabl
     assert [before[key] for key in same] == [after[key] for key in same]
 
 
+def test_a_network_of_others_is_predicted_and_that_it_extrapolates_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = ["--model", "own_networks:sound", "--precision", "fp32", "--image-size", "224"]
+    assert main(["limits", "--gpu", "t4", *cell]) == 0
+    text = capsys.readouterr().out
+    assert "networks other than ResNets: the prediction extrapolates" in text
+    assert "images of other sizes" not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

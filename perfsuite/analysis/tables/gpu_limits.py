@@ -30,6 +30,8 @@ NOT_NVIDIA = (
 )
 SMALL_IMAGES = "images of other sizes than 224 pixels: the prediction extrapolates from those"
 
+OTHER_NETWORKS = "networks other than ResNets: the prediction extrapolates from those"
+
 MAX_RIVALS = 5
 
 MAX_SOURCES = 3
@@ -150,6 +152,8 @@ def _doubts(frame: pd.DataFrame, gpus: Sequence[Gpu]) -> list[str]:
         notes.append(NOT_NVIDIA)
     if (frame["image_size"] != 224).any():  # noqa: PLR2004 - what the published figures are of
         notes.append(SMALL_IMAGES)
+    if not frame["model"].str.startswith("resnet").all():
+        notes.append(OTHER_NETWORKS)
     shown_gpus = set(frame["gpu"])
     lacking = [gpu.name for gpu in gpus if gpu.name not in shown_gpus]
     if lacking:
