@@ -7,7 +7,8 @@ import functools
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import MeasurementError, NotSupportedError
-from perfsuite.measure.dry_run import EvaluationDryRun, largest_batch_size, predict_memory
+from perfsuite.measure.dry_run import EvaluationDryRun, predict_memory
+from perfsuite.measure.largest_batch import largest_batch_size
 
 if TYPE_CHECKING:
     from perfsuite.records.workload import Workload

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
-from perfsuite.errors import MeasurementError, NotSupportedError
-from perfsuite.formatting import first_line
+from perfsuite.errors import MeasurementError
 from perfsuite.measure.budget import QUICK_FINDING
+from perfsuite.measure.cell_evidence import (
+    LEDGER,
+    LIMITS,
+    MAX_OPERATORS,
+    NOT_IN_QUICK,
+    count_costs,
+    explain_peak,
+    measure_limits,
+)
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.drift import drift_finding
-from perfsuite.measure.dry_run import predict_memory
-from perfsuite.measure.flops import count_work
 from perfsuite.measure.latency import measure_latencies
-from perfsuite.measure.microbenchmarks import probe_limits
-from perfsuite.measure.operators import count_operators
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.rounds import EnergyWindow, SkippedInRounds, more_rounds
 from perfsuite.measure.starting import compile_metrics
@@ -25,15 +28,11 @@ from perfsuite.records.cell import Record
 from perfsuite.records.schema import KEY
 from perfsuite.records.telemetry import SPREAD_LIMIT_RATIO
 from perfsuite.records.workload import INFERENCE
-from perfsuite.roofline import operator_costs
 from perfsuite.workloads.build import build_workload
-from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.precision import applied_to
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from perfsuite.measure.cell_setup import Benchmark, Make
     from perfsuite.measure.memory import PeakMemory
     from perfsuite.measure.run_context import RunContext
@@ -43,35 +42,6 @@ if TYPE_CHECKING:
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.workload import Workload
     from perfsuite.workloads.measurable import Measurable
-
-
-LIMITS = (
-    "step_flops",
-    "min_bytes",
-    "probe_gemm_flops_per_second",
-    "probe_conv_flops_per_second",
-    "probe_copy_bytes_per_second",
-    "roofline_s",
-)
-"""The metrics that say what bounds an iteration."""
-
-MAX_OPERATORS = 10
-"""How many a record keeps of those that lose most."""
-
-NOT_IN_QUICK = "left out by --perf-quick"
-
-LEDGER = (
-    "parameters_bytes",
-    "gradients_bytes",
-    "optimizer_bytes",
-    "activations_bytes",
-    "autocast_bytes",
-    "temporary_bytes",
-    "other_bytes",
-    "predicted_peak_bytes",
-    "remainder_bytes",
-)
-"""The metrics that explain a peak: its parts at the moment of the peak, their sum, and what is unexplained."""
 
 
 def measure(
@@ -170,10 +140,10 @@ class _Cell:
             return
         # After the peak: what the probes load stays in the device's memory.
         self._report_stage("probing limits")
-        self._limits, self._limits_absent = _limits(step, self._clock)
-        self._operators = _operators(self._workload, self._limits, self._limits_absent)
+        self._limits, self._limits_absent = measure_limits(step, self._clock)
+        self._operators = count_costs(self._workload, self._limits, self._limits_absent)
         self._report_stage("predicting memory")
-        self._ledger, self._ledger_absent = _ledger(self._workload, self._peak.allocated_bytes)
+        self._ledger, self._ledger_absent = explain_peak(self._workload, self._peak.allocated_bytes)
 
     def _warm_up_step(self, step: Measurable) -> WarmUp:
         """Warm up, for longer where the device is cold."""
@@ -311,63 +281,3 @@ class _Cell:
         if self._step is not None:
             self._step.close()
             self._step = None
-
-
-def _limits(step: Measurable, clock: Callable[[], float]) -> tuple[dict[str, int | float | None], dict[str, str]]:
-    """Return the least that an iteration has to do, what the device can do at most, and the reasons for what is absent.
-
-    Nothing that goes wrong here may cost the cell, which is measured already.
-    """
-    found: dict[str, int | float | None] = dict.fromkeys(LIMITS)
-    absent: dict[str, str] = {}
-    try:
-        work = count_work(step.workload)
-        found.update(step_flops=work.flops, min_bytes=work.min_bytes)
-    except (NotSupportedError, MeasurementError, RuntimeError) as error:
-        absent.update(dict.fromkeys(("step_flops", "min_bytes"), first_line(error)[:200]))
-    try:
-        limits = dataclasses.asdict(probe_limits(step.workload, device=step.device, clock=clock))
-        found.update({f"probe_{key}": value for key, value in limits.items()})
-    except (MemoryError, RuntimeError) as error:
-        reason = (
-            "not enough memory for the probes as well as the cell"
-            if is_out_of_memory(error)
-            else first_line(error)[:200]
-        )
-        absent.update({key: reason for key in LIMITS if key.startswith("probe_")})
-    return found, absent
-
-
-def _operators(
-    workload: Workload, limits: dict[str, int | float | None], absent: dict[str, str]
-) -> tuple[OperatorCost, ...]:
-    """Return what the operators take at the roofline of the probes, and write their sum or its reason to the limits."""
-    products = [limits.get(name) for name in ("probe_gemm_flops_per_second", "probe_conv_flops_per_second")]
-    copied = limits.get("probe_copy_bytes_per_second")
-    fastest = max((float(rate) for rate in products if rate), default=0.0)
-    if not fastest or not copied:
-        absent["roofline_s"] = absent.get("probe_copy_bytes_per_second", "the probes gave no rate")
-        return ()
-    try:
-        operators = count_operators(workload)
-    except (NotSupportedError, MeasurementError, RuntimeError) as error:
-        absent["roofline_s"] = first_line(error)[:200]
-        return ()
-    costs = operator_costs(operators, flops_per_second=fastest, bytes_per_second=float(copied))
-    limits["roofline_s"] = sum(cost.roofline_s for cost in costs)
-    return costs
-
-
-def _ledger(workload: Workload, measured_bytes: int) -> tuple[dict[str, int | float | None], dict[str, str]]:
-    """Return what the measured peak is made of by a dry run, what is unexplained, and why a part is absent."""
-    try:
-        prediction = predict_memory(workload)
-    except (NotSupportedError, MeasurementError) as error:
-        return dict.fromkeys(LEDGER), dict.fromkeys(LEDGER, str(error))
-    parts: dict[str, int | float | None] = {**dataclasses.asdict(prediction)}
-    del parts["peak_bytes"]
-    return {
-        **parts,
-        "predicted_peak_bytes": prediction.peak_bytes,
-        "remainder_bytes": measured_bytes - prediction.peak_bytes,
-    }, {}

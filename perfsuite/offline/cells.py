@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from perfsuite import thesis
-from perfsuite.measure.dry_run import MAX_BATCH_SIZE
+from perfsuite.measure.largest_batch import MAX_BATCH_SIZE
 from perfsuite.parsing import parse_batch_sizes, parse_image_sizes, parse_num_classes, split_names
 from perfsuite.records.workload import Workload
 from perfsuite.workloads.model_sources import load_model

@@ -12,8 +12,9 @@ import numpy as np
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpus
-from perfsuite.measure.dry_run import MAX_BATCH_SIZE, predict_memory
+from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.flops import count_work
+from perfsuite.measure.largest_batch import MAX_BATCH_SIZE
 from perfsuite.measure.operators import count_operators
 from perfsuite.offline.cells import step_cells
 from perfsuite.offline.prediction import predict_step

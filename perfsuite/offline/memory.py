@@ -13,7 +13,8 @@ from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
 from perfsuite.gpu_sheet import WORKSPACE_BYTES
 from perfsuite.gpus import choose_gpus
-from perfsuite.measure.dry_run import largest_batch_size, predict_memory
+from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.largest_batch import largest_batch_size
 from perfsuite.offline.cells import CellChoice, step_cells
 from perfsuite.parsing import parse_capacity
 

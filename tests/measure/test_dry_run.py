@@ -10,7 +10,8 @@ from builders import make_workload
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
 from perfsuite.measure import dry_run
-from perfsuite.measure.dry_run import largest_batch_size, predict_memory
+from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.largest_batch import MAX_BATCH_SIZE, largest_batch_size
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.parsing import parse_capacity
 from perfsuite.workloads.step import TrainingStep
@@ -120,7 +121,7 @@ def test_the_largest_batch_fits_and_one_more_image_does_not(capacity: int) -> No
 
 def test_the_search_ends_where_nothing_fits_and_where_everything_does() -> None:
     assert largest_batch_size(lambda _size: 100, 50) is None
-    assert largest_batch_size(lambda _size: 100, 100) == dry_run.MAX_BATCH_SIZE
+    assert largest_batch_size(lambda _size: 100, 100) == MAX_BATCH_SIZE
     steps = [10, 20, 1000]  # not a line
     assert largest_batch_size(lambda size: steps[min(size // 50, 2)], 500) == 99
 

@@ -6,8 +6,9 @@ from builders import make_workload
 
 from perfsuite.errors import NotSupportedError
 from perfsuite.measure import dry_run
-from perfsuite.measure.dry_run import EvaluationDryRun, largest_batch_size, predict_memory
+from perfsuite.measure.dry_run import EvaluationDryRun, predict_memory
 from perfsuite.measure.evaluation_batch import MAX_EVALUATION_BATCH, evaluation_batch_size
+from perfsuite.measure.largest_batch import largest_batch_size
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.workloads.precision import autocast
 from perfsuite.workloads.step import TrainingStep

@@ -11,8 +11,8 @@ import torch
 from builders import make_workload
 
 from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PrecisionNotActiveError
+from perfsuite.measure import cell_evidence, harness
 from perfsuite.measure import cell_setup as preparation
-from perfsuite.measure import harness
 from perfsuite.measure.budget import BUDGETS, Effort
 from perfsuite.measure.clock import DeviceClock
 from perfsuite.measure.run_context import RunContext
@@ -220,8 +220,8 @@ def test_a_leak_of_one_activation_shows_in_what_is_left_over(monkeypatch: pytest
 
 
 def test_a_compiled_network_has_no_ledger_and_says_why() -> None:
-    ledger, absent = harness._ledger(make_workload(compile_mode="default"), 1)
-    assert set(ledger) == set(absent) == set(harness.LEDGER)
+    ledger, absent = cell_evidence.explain_peak(make_workload(compile_mode="default"), 1)
+    assert set(ledger) == set(absent) == set(cell_evidence.LEDGER)
     assert all(value is None for value in ledger.values())
     assert "a compiled network decides itself" in absent["remainder_bytes"]
 

@@ -80,8 +80,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimulatedGpu:
     monkeypatch.setattr(paired, "build_step", build)
     monkeypatch.setattr(harness, "measure_step_memory", lambda _step: PeakMemory(allocated_bytes=1, absent="simulated"))
     nothing: tuple[dict[str, Any], dict[str, str]] = {}, {}
-    monkeypatch.setattr(harness, "_limits", lambda *_: nothing)
-    monkeypatch.setattr(harness, "_ledger", lambda *_: nothing)
+    monkeypatch.setattr(harness, "measure_limits", lambda *_: nothing)
+    monkeypatch.setattr(harness, "explain_peak", lambda *_: nothing)
     return gpu
 
 

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns, place_columns
 from perfsuite.analysis.frames.labels import shared_in_words
-from perfsuite.analysis.frames.pooled import first_rows
-from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.tables.roofline import identity_columns
-from perfsuite.analysis.tables.shared_columns import notes_of, origin_column
+from perfsuite.analysis.tables.shared_columns import notes_of, one_of_each_cell, origin_column
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 
 if TYPE_CHECKING:
@@ -22,13 +19,11 @@ NO_PROFILES = "these results carry no profiles: the run was cut short, or --perf
 
 def kernels_table(results: Results) -> Table:
     """Return the most expensive kernels of each cell (on a CPU: operators)."""
-    first = first_rows(results)  # profiles of other processes would repeat the same kernels
-    several = len(first) < len(results.benchmarks)
-    places = place_columns(results.benchmarks) if several else differing_columns(results.benchmarks)
-    origin = dict.fromkeys(("fullname", "file", *places, *WORKLOAD_COLUMNS))
+    places, cells, several = one_of_each_cell(results)
+    profiles = [(cell, results.profiles[index]) for index, cell in cells.items()]
     rows = [
         {
-            **{column: row[column] for column in origin},
+            **cell,
             "wall_s": profile.wall_s,
             "tensor_core_ratio": profile.tensor_core_ratio,
             "bound": profile.bound,
@@ -37,8 +32,8 @@ def kernels_table(results: Results) -> Table:
             "kernel_ratio": kernel.ratio,
             "num_calls": kernel.num_calls,
         }
-        for index, (row, profile) in enumerate(zip(rows_of(results.benchmarks), results.profiles, strict=True))
-        if profile is not None and index in first
+        for cell, profile in profiles
+        if profile is not None
         for kernel in profile.kernels
     ]
     frame = pd.DataFrame(rows)

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns, place_columns
 from perfsuite.analysis.frames.labels import shared_in_words
-from perfsuite.analysis.frames.pooled import first_rows
-from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.tables.roofline import identity_columns
-from perfsuite.analysis.tables.shared_columns import notes_of, origin_column
+from perfsuite.analysis.tables.shared_columns import notes_of, one_of_each_cell, origin_column
 from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, text_column
 from perfsuite.formatting import MIB_BYTES, significant
 
@@ -31,13 +28,11 @@ NO_OPERATORS = (
 
 def operators_table(results: Results) -> Table:
     """Return the operators of each cell that lose most to memory, ten at most."""
-    first = first_rows(results)  # those of other processes would repeat the same operators
-    several = len(first) < len(results.benchmarks)
-    places = place_columns(results.benchmarks) if several else differing_columns(results.benchmarks)
-    origin = dict.fromkeys(("fullname", "file", *places, *WORKLOAD_COLUMNS))
+    places, cells, _ = one_of_each_cell(results)
+    roofline_s = results.benchmarks.get("roofline_s", pd.Series(dtype=float))
     rows = [
         {
-            **{column: row[column] for column in origin},
+            **cell,
             "operator": one.name,
             "kind": one.kind,
             "num_calls": one.num_calls,
@@ -45,11 +40,11 @@ def operators_table(results: Results) -> Table:
             "operator_bytes": one.num_bytes,
             "roofline_s": one.roofline_s,
             "lost_s": one.lost_s,
-            "lost_ratio": one.lost_s / row["roofline_s"],
+            "lost_ratio": one.lost_s / roofline_s[index],
         }
-        for index, (row, operators) in enumerate(zip(rows_of(results.benchmarks), results.operators, strict=True))
-        if index in first and operators and row.get("roofline_s")
-        for one in operators
+        for index, cell in cells.items()
+        if roofline_s.get(index, 0.0) > 0
+        for one in results.operators[index]
     ]
     frame = pd.DataFrame(rows)
     title = f"Operators that lose most to memory{shared_in_words(results.benchmarks)}"

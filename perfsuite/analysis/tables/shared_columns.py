@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import differing_columns, place_columns
+from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, differing_columns, place_columns
 from perfsuite.analysis.frames.foreign_findings import findings_in_words
 from perfsuite.analysis.frames.labels import differs, origin_text
+from perfsuite.analysis.frames.pooled import first_rows
 from perfsuite.analysis.frames.row_warnings import has_warnings
+from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.training_groups import heading_of, value_in_words
 from perfsuite.analysis.tables.table import Column, text_column
 from perfsuite.records.workload import rate_unit
@@ -121,3 +123,18 @@ def value_columns(names: Sequence[str]) -> list[Column]:
 
 def _value_column(name: str) -> Column:
     return Column(heading=heading_of(name), show=lambda row: value_in_words(name, row[name]))
+
+
+def one_of_each_cell(results: Results) -> tuple[list[str], dict[int, dict[str, Any]], bool]:
+    """Return what is shown of the cells where each stands once: what is inside an iteration is alike in all processes.
+
+    Returns:
+        The columns that say where a cell was measured, the identity of each row that is shown by its index in
+        `results.benchmarks`, and whether there are other processes of them.
+    """
+    first = first_rows(results)
+    several = len(first) < len(results.benchmarks)
+    places = place_columns(results.benchmarks) if several else differing_columns(results.benchmarks)
+    names = dict.fromkeys(("fullname", "file", *places, *WORKLOAD_COLUMNS))
+    rows = rows_of(results.benchmarks)
+    return list(places), {index: {name: rows[index][name] for name in names} for index in sorted(first)}, several

@@ -8,7 +8,8 @@ import itertools
 import pytest
 
 from perfsuite.analysis.frames.largest_batch import BatchMemory, LargestBatch, largest_batch
-from perfsuite.measure.dry_run import largest_batch_size, predict_memory
+from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.largest_batch import largest_batch_size
 from perfsuite.records.workload import Workload
 
 DRY_RUNS = {
