@@ -1,6 +1,6 @@
 """What a training step takes on a GPU that one does not have: the eager roofline, calibrated by public measurements.
 
-    seconds = roofline * OVERHEAD[class] * (roofline in ms per image) ** -SPEED_LOSS[class] + operators * HOST_S
+    seconds = roofline * OVERHEAD[class] * (roofline in ms per image) ** -SPEED_LOSS + operators * HOST_S
 
 The overhead says how far kernels of a class stay behind the roofline where it has an image take 1 ms. The faster the
 GPU, the farther behind: the exponent. The host starts every operator, and a small batch waits for it.
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 CLASSES = ("fp32", "tf32", "half", "half_channels_last")
 """Kinds of kernels of different efficiency: by their arithmetic, and under AMP by the memory format."""
 
-OVERHEAD = {"fp32": 1.219, "tf32": 1.601, "half": 1.630, "half_channels_last": 1.003}
-SPEED_LOSS = {"fp32": 0.002, "tf32": 0.263, "half": 0.263, "half_channels_last": 0.263}
-HOST_S = 4.14e-5
+OVERHEAD = {"fp32": 1.435, "tf32": 1.612, "half": 1.651, "half_channels_last": 1.012}
+SPEED_LOSS = 0.253
+HOST_S = 4.13e-5
 
-LOG_MARGIN = 0.297
+LOG_MARGIN = 0.314
 """Half the width of the interval of 80%, in natural logarithms of the time."""
 
 WITHOUT_TENSOR_CORES = {"pascal"}
@@ -72,7 +72,7 @@ def predict_step(operators: Sequence[Operator], workload: Workload, gpu: Gpu) ->
     bound_s = roofline_s(operators, flops_per_second=peak, bytes_per_second=gpu.bytes_per_second)
     kind = class_of(workload, gpu)
     image_ms = 1e3 * bound_s / workload.batch_size
-    device_s = bound_s * OVERHEAD[kind] * image_ms ** -SPEED_LOSS[kind]
+    device_s = bound_s * OVERHEAD[kind] * image_ms**-SPEED_LOSS
     seconds = device_s + HOST_S * num_calls(operators)
     factor = math.exp(LOG_MARGIN)
     return Prediction(seconds=seconds, low_s=seconds / factor, high_s=seconds * factor)

@@ -116,19 +116,19 @@ class Fit:
     """Constants of the prediction."""
 
     overhead: dict[str, float]
-    speed_loss: dict[str, float]
+    speed_loss: float
     host_s: float
 
     def log_seconds(self, row: Row) -> float:
         """Return the logarithm of the predicted seconds of an iteration."""
         image_ms = 1e3 * row.roofline_s / row.batch_size
-        device_s = row.roofline_s * self.overhead[row.kind] * image_ms ** -self.speed_loss[row.kind]
+        device_s = row.roofline_s * self.overhead[row.kind] * image_ms**-self.speed_loss
         return math.log(device_s + self.host_s * row.num_calls)
 
 
-PRIOR = np.array([0.4, 0.4, 0.4, 0.4, 0.0, 0.2, math.log(4e-5)])
-PRIOR_DEVIATION = np.array([0.5, 0.5, 0.5, 0.5, 0.1, 0.2, 0.7])
-"""Of the logarithms of the four overheads, of the two exponents, of the logarithm of a launch: wide, and what a class
+PRIOR = np.array([0.4, 0.4, 0.4, 0.4, 0.2, math.log(4e-5)])
+PRIOR_DEVIATION = np.array([0.5, 0.5, 0.5, 0.5, 0.2, 0.7])
+"""Of the logarithms of the four overheads, of the exponent, of the logarithm of a launch: wide, and what a class
 falls back on whose only source is left out. A launch takes 10 to 100 us, of which Python is the most."""
 
 SCATTER = 1 / 3
@@ -137,8 +137,7 @@ SCATTER = 1 / 3
 
 def _constants(values: np.ndarray) -> Fit:
     overheads = dict(zip(prediction.CLASSES, map(math.exp, values[:4]), strict=True))
-    exponents = {kind: float(values[4] if kind == "fp32" else values[5]) for kind in prediction.CLASSES}
-    return Fit(overhead=overheads, speed_loss=exponents, host_s=math.exp(values[6]))
+    return Fit(overhead=overheads, speed_loss=float(values[4]), host_s=math.exp(values[5]))
 
 
 def fit(rows: Sequence[Row]) -> Fit:
@@ -182,8 +181,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     by_row = dict(zip(map(id, fitted), errors, strict=True))
     lines = [
         *(f"{kind}: overhead {value:.3f}" for kind, value in constants.overhead.items()),
-        *(f"{kind}: speed loss {value:.3f}" for kind, value in constants.speed_loss.items()),
-        f"host {constants.host_s:.3g} s, margin {margin(fitted, errors):.3f}",
+        f"speed loss {constants.speed_loss:.3f}, host {constants.host_s:.3g} s, margin {margin(fitted, errors):.3f}",
         "",
         f"{'source':<47} {'GPU':<15} {'model':<9} {'batch':>5} {'published':<9} {'is':<9} class",
         f"{'':<10}{'images/s':>10} {'% of bound':>11} {'% of roofline':>14} {'predicted':>10} {'error':>7}",
