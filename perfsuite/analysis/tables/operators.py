@@ -29,7 +29,8 @@ NO_OPERATORS = (
 def operators_table(results: Results) -> Table:
     """Return the operators of each cell that lose most to memory, ten at most."""
     places, cells, _ = one_of_each_cell(results)
-    roofline_s = results.benchmarks.get("roofline_s", pd.Series(dtype=float))
+    # A file none of whose cells could be counted has a column of None.
+    roofline_s = pd.to_numeric(results.benchmarks.get("roofline_s", pd.Series(dtype=float)))
     rows = [
         {
             **cell,

@@ -128,6 +128,19 @@ def test_tables_of_results_without_evidence_say_so(tmp_path: Path) -> None:
         assert part in render_terminal(build_table(name, results), width=None, color=False)
 
 
+def test_tables_of_cells_whose_operators_could_not_be_counted_say_so(tmp_path: Path) -> None:
+    """A callable of others: its record names the metric and has no value for it, as has every cell of the file."""
+    record = make_record()
+    record = dataclasses.replace(
+        record,
+        metrics={**record.metrics, "roofline_s": None},
+        absent={**record.absent, "roofline_s": "a callable is not counted"},
+    )
+    results = collect([write(tmp_path / "a.json", record)])
+    assert "no operators" in render_terminal(build_table("operators", results), width=None, color=False)
+    assert "no probes" in render_terminal(build_table("roofline", results), width=None, color=False)
+
+
 def cost(name: str, kind: str, *, roofline_s: float, lost_s: float) -> OperatorCost:
     return OperatorCost(
         name=name, kind=kind, num_calls=20, flops=0, num_bytes=2**30, roofline_s=roofline_s, lost_s=lost_s
