@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.records.cell import Record
 from perfsuite.records.environment import Environment, Process
+from perfsuite.records.numerics import Claim, Curve, NumericsRecord
 from perfsuite.records.pair import Comparison, PairedRecord, SideCost
 from perfsuite.records.proof import ProofReading
 from perfsuite.records.schema import KEY, SCHEMA_VERSION
@@ -97,6 +98,44 @@ def make_pair(*, comparison: Comparison = "speedup", run_id: str = "run-1", **ch
         "process": Process(run_id=run_id, pid=1, started="2026-01-05T10:00:00+00:00"),
     }
     return PairedRecord(**{**values, **changes})
+
+
+def make_claim(**changes: Any) -> Claim:
+    values: dict[str, Any] = {
+        "name": "largest FP16 number",
+        "measured": 65504.0,
+        "expected": 65504.0,
+        "tolerance": 0.0,
+        "source": "IEEE 754-2019, table 3.5",
+    }
+    return Claim(**{**values, **changes})
+
+
+def make_numerics(*, run_id: str = "run-1", **changes: Any) -> NumericsRecord:
+    values: dict[str, Any] = {
+        "study": "formats",
+        "workload": None,
+        "images": "",
+        "claims": (make_claim(),),
+        "notes": (),
+        "curves": (Curve(name="fp16", x=(1.0, 1.5, 2.0), y=(2046.0, 3069.0, 2046.0)),),
+        "settings": {},
+        "findings": (),
+        "process": Process(run_id=run_id, pid=4711, started="2026-06-30T08:00:00+00:00"),
+    }
+    return NumericsRecord(**{**values, **changes})
+
+
+def make_numerics_entry(record: NumericsRecord) -> dict[str, Any]:
+    name = f"test_{record.study}" + (f"[{record.workload.model}]" if record.workload else "")
+    stats = {"min": 3.0, "max": 3.0, "mean": 3.0, "stddev": 0.0, "median": 3.0, "rounds": 1, "iterations": 1}
+    return {
+        "group": "numerics",
+        "name": name,
+        "fullname": f"benchmarks/test_numerics.py::{name}",
+        "stats": {**stats, "data": [3.0]},
+        "extra_info": {KEY: record.to_json()},
+    }
 
 
 def make_paired_entry(record: PairedRecord) -> dict[str, Any]:

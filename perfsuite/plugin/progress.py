@@ -16,6 +16,7 @@ from perfsuite.plugin.matrix import is_step, num_classes_of, phase_of
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
+from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import read_record
 from perfsuite.records.schema import KEY
@@ -211,6 +212,8 @@ class Progress:
             text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
             mark = pooled_warnings([record])
             return text + (", trained before" if record.replayed else "") + (f"  {mark}" if mark else "")
+        if isinstance(record, NumericsRecord):
+            return f"{len(record.claims)} claims hold"
         workload = item.stash[WORKLOAD]
         rate = METRICS["images_per_second"].show(workload.batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]

@@ -6,12 +6,13 @@ from typing import Any
 
 from perfsuite.errors import RecordError
 from perfsuite.records.cell import Record
+from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.schema import versioned
 from perfsuite.records.strict_json import read_dataclass
 from perfsuite.records.training import PEAK_WITHOUT_EVALUATION, TrainingRecord, with_cudnn_benchmark, without_peaks
 
-AnyRecord = Record | PairedRecord | TrainingRecord
+AnyRecord = Record | PairedRecord | TrainingRecord | NumericsRecord
 
 
 def read_record(value: object, where: str = "record") -> AnyRecord:
@@ -21,7 +22,12 @@ def read_record(value: object, where: str = "record") -> AnyRecord:
         RecordError: A newer schema, an unknown kind, a field missing or of the wrong type.
     """
     fields = versioned(value, where)
-    kinds: dict[str, type[AnyRecord]] = {"cell": Record, "pair": PairedRecord, "training": TrainingRecord}
+    kinds: dict[str, type[AnyRecord]] = {
+        "cell": Record,
+        "pair": PairedRecord,
+        "training": TrainingRecord,
+        "numerics": NumericsRecord,
+    }
     kind = fields.get("kind", "cell")
     if not isinstance(kind, str) or kind not in kinds:
         raise RecordError(f"{where}.kind is {kind!r:.60}, one of {', '.join(kinds)} is needed")

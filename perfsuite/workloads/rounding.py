@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from perfsuite.number_formats import FORMATS
+
 _INT32 = torch.int32
-_FP32_FRACTION_BITS = 23
-_FRACTION_BITS = {torch.float16: 10, torch.bfloat16: 7}
-_FP16_MIN_NORMAL, _FP16_SUBNORMAL_SPACING = 2.0**-14, 2.0**-24
-"""Source of these three: IEEE 754-2019 table 3.5; for bfloat16, Intel, BFLOAT16 Hardware Numerics Definition, 2018."""
+_FP32, _FP16 = FORMATS["fp32"], FORMATS["fp16"]
+_NARROWER = {torch.float16: _FP16, torch.bfloat16: FORMATS["bf16"]}
 
 
 def stochastically_rounded(
@@ -31,14 +31,14 @@ def stochastically_rounded(
     Raises:
         ValueError: Another type of values, or of the result.
     """
-    if values.dtype != torch.float32 or dtype not in _FRACTION_BITS:
+    if values.dtype != torch.float32 or dtype not in _NARROWER:
         raise ValueError(f"float32 to float16 or bfloat16 is rounded at random, not {values.dtype} to {dtype}")
-    dropped_bits = _FP32_FRACTION_BITS - _FRACTION_BITS[dtype]
+    dropped_bits = _FP32.num_fraction_bits - _NARROWER[dtype].num_fraction_bits
     bits = values.contiguous().view(_INT32)
     noise = torch.empty_like(bits).random_(0, 1 << dropped_bits, generator=generator)
     rounded = ((bits + noise) & -(1 << dropped_bits)).view(torch.float32)
     if dtype == torch.float16:  # below its normal range the spacing is fixed; all of bfloat16's normals are float32's
-        steps = values / _FP16_SUBNORMAL_SPACING
-        fixed = (steps + noise / (1 << dropped_bits)).floor() * _FP16_SUBNORMAL_SPACING
-        rounded = torch.where(values.abs() < _FP16_MIN_NORMAL, fixed, rounded)
+        steps = values / _FP16.smallest_subnormal
+        fixed = (steps + noise / (1 << dropped_bits)).floor() * _FP16.smallest_subnormal
+        rounded = torch.where(values.abs() < _FP16.smallest_normal, fixed, rounded)
     return torch.where(values.isfinite(), rounded, values).to(dtype)

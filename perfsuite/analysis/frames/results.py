@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.load.benchmark_entry import Benchmark
     from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.records.numerics import NumericsRecord
     from perfsuite.records.operators import OperatorCost
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile
@@ -51,6 +52,25 @@ class Pair:
     """
 
     record: PairedRecord
+    name: str
+    file: str
+    series: str
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericsResult:
+    """A study of mixed precision, as read from a file.
+
+    Attributes:
+        record: What was found.
+        name: pytest's name of it.
+        file: Label of the file.
+        series: What the file's name says; see `series_name`.
+        environment: Values of `ENVIRONMENT_COLUMNS`.
+    """
+
+    record: NumericsRecord
     name: str
     file: str
     series: str
@@ -91,6 +111,7 @@ class Results:
         operators: What each row's operators take at the eager roofline; in the same order.
         extra_info: What else the suite wrote of each row, as it stands in its file; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
+        numerics: Studies of mixed precision; never among `benchmarks`, whose time is that of one iteration.
         files: Where the files were written, in their order.
         telemetry: What the hardware did during each row's rounds, or None; in the order of `benchmarks`.
         cut_short: Labels of the files whose run ended early.
@@ -103,6 +124,7 @@ class Results:
     notes: tuple[str, ...]
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
+    numerics: tuple[NumericsResult, ...] = ()
     profiles: list[Profile | None] = field(default_factory=list)
     operators: list[tuple[OperatorCost, ...]] = field(default_factory=list)
     extra_info: list[dict[str, Any]] = field(default_factory=list)
@@ -154,6 +176,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     telemetry: list[Telemetry | None] = []
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
+    numerics: list[NumericsResult] = []
     for file, label in zip(files, labels, strict=True):
         machine = machine_of(file)
         environment = file_environment(file, machine)
@@ -167,6 +190,11 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         for benchmark in file.benchmarks:
             if benchmark.pair is not None:
                 pairs.append(Pair(record=benchmark.pair, name=benchmark.name, environment=environment, **origin))
+                continue
+            if benchmark.numerics is not None:
+                numerics.append(
+                    NumericsResult(record=benchmark.numerics, name=benchmark.name, environment=environment, **origin)
+                )
                 continue
             if benchmark.training is not None:
                 continue
@@ -206,6 +234,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         notes=tuple(notes),
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
+        numerics=tuple(numerics),
         files=tuple(origins),
         cut_short=tuple(label for file, label in zip(files, labels, strict=True) if not file.complete),
     )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from perfsuite.records.cell import Record
     from perfsuite.records.pair import PairedRecord
-    from perfsuite.records.reading import AnyRecord
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.training import TrainingRecord
 
@@ -39,7 +38,7 @@ def pooled_warnings(records: Iterable[PairedRecord | TrainingRecord]) -> str | N
     return ", ".join(dict.fromkeys(words)) or None
 
 
-def _words_of(record: AnyRecord, *, is_noisy: bool = False) -> list[str]:
+def _words_of(record: Record | PairedRecord | TrainingRecord, *, is_noisy: bool = False) -> list[str]:
     counts = {"noisy": int(is_noisy)}
     if record.telemetry is not None:
         counts |= _counts_of(record.telemetry)

@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.errors import RecordError
 from perfsuite.records.cell import Record
+from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import AnyRecord, read_record
 from perfsuite.records.schema import KEY
@@ -68,6 +69,11 @@ class Benchmark:
     def training(self) -> TrainingRecord | None:
         """The record, where it is one of a full training."""
         return self.record if isinstance(self.record, TrainingRecord) else None
+
+    @property
+    def numerics(self) -> NumericsRecord | None:
+        """The record, where it is one of a study of mixed precision."""
+        return self.record if isinstance(self.record, NumericsRecord) else None
 
     @property
     def run_id(self) -> str | None:

@@ -108,7 +108,7 @@ def reduce_process(file: ResultFile) -> ProcessResult:
     Raises:
         ResultFileError: It holds a benchmark twice, or a time of nothing.
     """
-    judged = [benchmark for benchmark in file.benchmarks if benchmark.pair is None]
+    judged = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and benchmark.numerics is None]
     cells = [benchmark for benchmark in judged if benchmark.training is None]
     keys = tuple(_key(cell) for cell in cells)
     _check_unique(file.path, cells, keys)
