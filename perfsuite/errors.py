@@ -47,6 +47,10 @@ class HarnessOverheadError(PerfsuiteError):
     """What the suite itself adds to a step is beyond its limit; the cell fails and keeps its readings."""
 
 
+class ClaimError(PerfsuiteError):
+    """What a study of mixed precision measured is not what it should be; the cell fails and keeps its record."""
+
+
 class InconclusiveError(PerfsuiteError):
     """A check could not be decided in the time that it had; the cell fails as `cannot tell` and keeps its readings."""
 

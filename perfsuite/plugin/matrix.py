@@ -10,7 +10,7 @@ import pytest
 from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.given import given
-from perfsuite.plugin.outcomes import in_one_line, is_cell, is_own_test
+from perfsuite.plugin.outcomes import in_one_line, is_cell, is_own_test, is_study
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import IMAGES, Suite, hide_benchmark_table, suite
 from perfsuite.precisions import BASELINE
@@ -208,11 +208,11 @@ def _refuse_images_of_steps_alone(options: Options, cells: list[pytest.Item]) ->
     """Refuse options of synthetic images where nothing is measured with them: they would be ignored."""
     if set(options.image_sizes) <= {IMAGE_SIZE} and options.num_classes in {None, NUM_CLASSES}:
         return
-    if all(_is_of_trainings(cell) for cell in cells):
+    if all(_is_of_trainings(cell) or is_study(cell) for cell in cells):
         raise pytest.UsageError(
-            "--perf-image-size, --perf-classes: full trainings take size and classes of their images (--perf-data), "
-            "and the input pipeline is measured with those of CIFAR-10; leave the options out, or select -m step "
-            "(`perfsuite data import PATH --image-size N` makes images of another size)"
+            "--perf-image-size, --perf-classes: full trainings and -m numerics take size and classes of their images "
+            "(--perf-data), and the input pipeline is measured with those of CIFAR-10; leave the options out, or "
+            "select -m step (`perfsuite data import PATH --image-size N` makes images of another size)"
         )
 
 
@@ -220,13 +220,13 @@ def _refuse_trainings_of_other_networks(options: Options, cells: list[pytest.Ite
     """Refuse a network that has another batch or loss than images and their classes, where images are trained on."""
     from perfsuite.workloads.models import MODELS
 
-    if not any(_is_of_trainings(cell) for cell in cells):
+    if not any(_is_of_trainings(cell) or is_study(cell) for cell in cells):
         return
     for name in options.models:
         if not MODELS[name].classifies_images:
             raise pytest.UsageError(
-                f"--perf-models: {name}: a full training is of a network that classifies images; leave it out, or "
-                "select -m step"
+                f"--perf-models: {name}: full trainings and -m numerics are of networks that classify images; leave it "
+                "out, or select -m step"
             )
 
 

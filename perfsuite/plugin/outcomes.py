@@ -67,12 +67,17 @@ def outcomes(config: pytest.Config) -> list[Outcome]:
 
 def is_cell(item: pytest.Item) -> bool:
     """Whether a test measures something with the suite."""
-    return "workload" in getattr(item, "fixturenames", ()) or is_own_test(item)
+    return "workload" in getattr(item, "fixturenames", ()) or is_own_test(item) or is_study(item)
 
 
 def is_own_test(item: pytest.Item) -> bool:
     """Whether a test is a user's own, which measures a callable with the fixture `perf`."""
     return "perf" in getattr(item, "fixturenames", ())
+
+
+def is_study(item: pytest.Item) -> bool:
+    """Whether a test is a study of mixed precision."""
+    return "study" in getattr(item, "fixturenames", ())
 
 
 def has_begun(config: pytest.Config) -> bool:

@@ -14,7 +14,7 @@ from perfsuite.metrics import METRICS
 from perfsuite.plugin.expected_time import expected_time
 from perfsuite.plugin.matrix import is_step, num_classes_of, phase_of
 from perfsuite.plugin.options import OPTIONS
-from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, kind_in_words, outcomes
+from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, is_study, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
@@ -36,6 +36,19 @@ MAX_SKIPPED_RATIO = 0.05
 
 PAIR_COST = 12.0
 """Of an interleaved pair, in the same measure: four whole steps in a block."""
+
+
+STUDY_WEIGHTS = {
+    "formats": 0.1,
+    "accumulation": 0.2,
+    "types": 0.4,
+    "scaling": 1.0,
+    "updates": 2.0,
+    "weights": 6.0,
+    "scales": 6.0,
+    "gradients": 6.0,
+}
+"""Of studies of mixed precision, by name: their time on two cores of a CPU in ten seconds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -249,6 +262,8 @@ def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
 
 def _weight(item: pytest.Item, options: Options) -> float:
     """Return about how long a cell takes, relative to others."""
+    if is_study(item):
+        return STUDY_WEIGHTS.get(item.name.partition("[")[0].removeprefix("test_"), 1.0)
     if is_own_test(item):
         return 1.0  # what it calls is not known before it runs
     return 1.0 + _forward_gmacs(item, options) * _phase_cost(item) / 2

@@ -45,13 +45,18 @@ def pytest_collection_finish(session: pytest.Session) -> Generator[None, object,
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     result = yield
     try:
-        config.stash[IMAGES] = _images(config)
+        config.stash[IMAGES] = read_images(config)
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
     return result
 
 
-def _images(config: pytest.Config) -> ImageSet:
+def read_images(config: pytest.Config) -> ImageSet:
+    """Return the images that the user names, those that are stored, or CIFAR-10, which is downloaded.
+
+    Raises:
+        DataError: They cannot be found or read.
+    """
     from perfsuite.workloads import image_store
 
     path = suite(config).options.data or image_store.default_path()

@@ -144,6 +144,24 @@ def random_images(num: int, seed: int = 0) -> ImageSet:
     return make_image_set(parts, source="random")
 
 
+PATTERN_SIZE, PATTERN_LEVELS, NOISE_LEVELS = 4, 40.0, 50.0
+"""Of synthetic images: squares in a row of a class's pattern; how far these, and the pixels in them, scatter."""
+
+
+def patterned_images(num: int, seed: int = 0) -> ImageSet:
+    """Return synthetic images of CIFAR-10's form that can be learnt: each class has a pattern, covered by noise."""
+    generator = np.random.default_rng(seed)
+    num_classes, square = len(CIFAR10_CLASSES), IMAGE_SIZE // PATTERN_SIZE
+    patterns = generator.normal(128, PATTERN_LEVELS, (num_classes, 3, PATTERN_SIZE, PATTERN_SIZE))
+    large = patterns.repeat(square, axis=2).repeat(square, axis=3)  # K C H W
+    parts = {}
+    for split, size in (("train", num), ("test", num_classes)):
+        labels = generator.integers(0, num_classes, size).astype(np.uint8)
+        pixels = large[labels] + generator.normal(0, NOISE_LEVELS, (size, 3, IMAGE_SIZE, IMAGE_SIZE))
+        parts[split] = (pixels.clip(0, 255).astype(np.uint8), labels)
+    return make_image_set(parts, source="synthetic")
+
+
 def class_counts_in_words(images: ImageSet) -> list[str]:
     """Return a line on the form of the images, and one for each part: how many it has of each class."""
     lines = []

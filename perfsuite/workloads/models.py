@@ -47,6 +47,37 @@ def _resnet(name: str, cost: Cost) -> ModelSpec:
     return ModelSpec(build=build, name=name, cost=cost)
 
 
+NARROW = "resnet18-narrow"
+"""A ResNet-18 of an eighth of its width, for what a CPU is to train many times."""
+
+_NARROW_WIDTHS = (8, 16, 32, 64)
+
+
+def _narrow_resnet18(sizes: InputSizes) -> nn.Module:
+    """Build ResNet-18 in CIFAR form with an eighth of its channels; input [N, 3, H, W] float32, output [N, K].
+
+    Source of the form: He et al., Deep Residual Learning for Image Recognition, 2015, figure 5 and table 1.
+    """
+    block = import_torchvision().models.resnet.BasicBlock
+    first = _NARROW_WIDTHS[0]
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, first, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(first),
+        nn.ReLU(inplace=True),
+    ]
+    num_inputs = first
+    for width in _NARROW_WIDTHS:
+        stride = 1 if width == first else 2
+        shortcut = None
+        if stride > 1:
+            shortcut = nn.Sequential(
+                nn.Conv2d(num_inputs, width, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(width)
+            )
+        layers += [block(num_inputs, width, stride, shortcut), block(width, width)]
+        num_inputs = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(num_inputs, sizes.num_classes))
+
+
 # Source of the parameter counts and of the multiply-accumulates (convolutions and the linear layer), of 3x32x32 images
 # and 10 classes: counted on the built networks, `torch.utils.flop_counter` divided by two for the latter. What is kept:
 # dry runs on fake tensors, the difference of two batch sizes. tests/workloads/test_models.py counts again, what is kept
@@ -61,6 +92,7 @@ MODELS: dict[str, ModelSpec] = {
         ("resnet152", 58_156_618, 3.722, 55.4),
     )
 }
+MODELS[NARROW] = ModelSpec(build=_narrow_resnet18, name=NARROW, cost=None)
 """Every network by its name. The suite's own; `model_sources.load_model` adds what the user asks for."""
 
 MEMORY_FORMATS: dict[str, torch.memory_format] = {

@@ -215,6 +215,11 @@ class Training:
         )
 
     @property
+    def num_skipped_steps(self) -> int:
+        """Steps that the scaler has skipped so far. Waits for the device."""
+        return int(self._skipped.count)
+
+    @property
     def loss_scale(self) -> float | None:
         """What the loss is multiplied by; None without loss scaling. Waits for the device."""
         return float(self.scaler.get_scale()) if self.policy.loss_scaling else None

@@ -1,0 +1,1 @@
+"""Why mixed precision works, shown by running it: a module per study."""

@@ -1,0 +1,191 @@
+"""The same training several times, one thing changed: losses and accuracies side by side, over the same seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfsuite.mean_margin import student_quantile
+from perfsuite.measure.numerics.real_steps import training_of
+from perfsuite.records.numerics import Curve
+from perfsuite.workloads.models import NARROW
+from perfsuite.workloads.precision import applied_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from perfsuite.measure.numerics.study import StudyContext
+    from perfsuite.records.workload import Workload
+    from perfsuite.workloads.training import Training
+
+    Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """One training step on images [n, 3, H, W] and labels [n]; its loss [] float32."""
+
+CONFIDENCE = 0.95
+
+FINAL_STEPS = 32
+"""Whose mean loss is the final one."""
+
+WINDOW = 8
+"""Steps that are averaged for a curve."""
+
+CPU_BATCH = 16
+
+
+def ablation_workload(context: StudyContext) -> Workload:
+    """Return what an ablation trains: the network that was asked for, and on a CPU a narrow one in small batches."""
+    workload, _ = context.network()
+    if context.device.type == "cuda":
+        return workload
+    return dataclasses.replace(workload, model=NARROW, model_digest="", batch_size=CPU_BATCH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One way to train.
+
+    Attributes:
+        name: Its name.
+        make_step: Makes a training step of a training that has just begun.
+    """
+
+    name: str
+    make_step: Callable[[Training], Step]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training of an arm.
+
+    Attributes:
+        losses: Of its steps; shorter than asked for where one was not finite, which is left out.
+        held_out_loss: On images that it was not trained on.
+        accuracy: On the same, as a ratio.
+    """
+
+    losses: tuple[float, ...]
+    held_out_loss: float
+    accuracy: float
+
+    @property
+    def final_loss(self) -> float:
+        """Mean training loss of the last steps; NaN where it diverged."""
+        return float(np.mean(self.losses[-FINAL_STEPS:])) if self.losses else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """A mean over seeds.
+
+    Attributes:
+        value: The mean.
+        margin: Half the width of its 95% interval; 0 where there is one seed only, which has none.
+    """
+
+    value: float
+    margin: float
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.value - self.margin
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.value + self.margin
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """Return the mean of values of several seeds, with Student's interval."""
+    num = len(values)
+    if num < 2:  # noqa: PLR2004 - a variance needs two
+        return Mean(value=float(values[0]), margin=0.0)
+    error = float(np.std(values, ddof=1)) / math.sqrt(num)
+    return Mean(value=float(np.mean(values)), margin=student_quantile(0.5 + CONFIDENCE / 2, num - 1) * error)
+
+
+def run_arms(
+    context: StudyContext, workload: Workload, arms: Sequence[Arm], *, num_steps: int, learning_rate: float
+) -> dict[str, list[Run]]:
+    """Train every arm with every seed: the same initial weights, images and order for all arms of a seed."""
+    found: dict[str, list[Run]] = {arm.name: [] for arm in arms}
+    total = len(context.seeds) * len(arms)
+    with applied_to(workload):
+        for seed in context.seeds:
+            for arm in arms:
+                number = 1 + sum(map(len, found.values()))
+                context.report_stage(f"training {number} of {total}: {arm.name}, seed {seed}")
+                training = training_of(context, workload, seed=seed, learning_rate=learning_rate)
+                try:
+                    found[arm.name].append(_run(training, arm, num_steps))
+                finally:
+                    training.close()
+    return found
+
+
+def _run(training: Training, arm: Arm, num_steps: int) -> Run:
+    batches = training.endless_batches()
+    training.model.train()
+    step = arm.make_step(training)
+    losses: list[float] = []
+    for _ in range(num_steps):
+        loss = float(step(*next(batches)))
+        if not math.isfinite(loss):
+            break
+        losses.append(loss)
+    evaluation = training.evaluate("validation")
+    return Run(losses=tuple(losses), held_out_loss=evaluation.loss, accuracy=evaluation.accuracy)
+
+
+def differences(arm: Sequence[Run], baseline: Sequence[Run]) -> Mean:
+    """Return how much higher the final loss of an arm is, paired by seed."""
+    return mean_of([one.final_loss - other.final_loss for one, other in zip(arm, baseline, strict=True)])
+
+
+def curves_of(runs: dict[str, list[Run]], num_steps: int) -> list[Curve]:
+    """Return the losses of every arm over its steps, and final losses and accuracies, each with its interval."""
+    curves = [curve for name, of_arm in runs.items() if (curve := _loss_curve(name, of_arm)) is not None]
+    whole = {name: of_arm for name, of_arm in runs.items() if all(len(run.losses) == num_steps for run in of_arm)}
+    for what, values in (
+        ("final loss", {name: [run.final_loss for run in of_arm] for name, of_arm in whole.items()}),
+        ("accuracy", {name: [run.accuracy for run in of_arm] for name, of_arm in runs.items()}),
+    ):
+        if values:
+            means = [mean_of(of_arm) for of_arm in values.values()]
+            curves.append(
+                Curve(
+                    name=what,
+                    labels=tuple(values),
+                    y=tuple(mean.value for mean in means),
+                    low=tuple(mean.low for mean in means),
+                    high=tuple(mean.high for mean in means),
+                )
+            )
+    return curves
+
+
+def _loss_curve(name: str, runs: Sequence[Run]) -> Curve | None:
+    num_windows = min(len(run.losses) for run in runs) // WINDOW
+    if not num_windows:
+        return None
+    smooth = np.array([np.reshape(run.losses[: num_windows * WINDOW], (num_windows, WINDOW)).mean(1) for run in runs])
+    means = [mean_of(smooth[:, index].tolist()) for index in range(num_windows)]
+    return Curve(
+        name=name,
+        x=tuple(float(WINDOW * (index + 1)) for index in range(num_windows)),
+        y=tuple(mean.value for mean in means),
+        low=tuple(mean.low for mean in means),
+        high=tuple(mean.high for mean in means),
+    )
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """Return how many seeds there are, and what one alone lacks."""
+    return f"n = {len(seeds)} seeds" if len(seeds) > 1 else "n = 1 seed, without an interval"

@@ -1,0 +1,66 @@
+"""What every study of mixed precision is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfsuite.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from perfsuite.records.numerics import Claim, Curve, ExponentHistogram
+    from perfsuite.records.operators import Operator
+    from perfsuite.records.workload import Recipe, Workload
+    from perfsuite.workloads.images import ImageSet
+
+TORCH_DTYPE_NAMES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyContext:
+    """What a study is given.
+
+    Attributes:
+        device: Where it computes.
+        workload: The network and batch that it is of; None where it is of none.
+        images: What the network is given; None where there is no network.
+        recipe: Learning rate, momentum and weight decay of the steps that are looked at.
+        seeds: Of the trainings of an ablation.
+        report_stage: Told what is being done, in a word or two.
+    """
+
+    device: torch.device
+    workload: Workload | None
+    images: ImageSet | None
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    report_stage: Callable[[str], None]
+
+    def network(self) -> tuple[Workload, ImageSet]:
+        """Return the workload and the images of a study that needs them.
+
+        Raises:
+            MeasurementError: It has none.
+        """
+        if self.workload is None or self.images is None:
+            raise MeasurementError("this study needs a network and images")
+        return self.workload, self.images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """What a study gives back; see `NumericsRecord`."""
+
+    claims: tuple[Claim, ...]
+    notes: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    histograms: tuple[ExponentHistogram, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    settings: dict[str, str | int | float | bool]
+    findings: tuple[str, ...] = ()
+    workload: Workload | None = None
+    """Another than the one that was given, where the study has a network of its own."""
