@@ -14,6 +14,7 @@ import pytest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words, plural
 from perfsuite.plugin.expected_time import expected_time
+from perfsuite.plugin.outcomes import is_study
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
@@ -40,7 +41,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     else:
         head += f", CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
     lines = [head]
-    if not state.options.batch_sizes and any(not cell.get_closest_marker("full_training") for cell in state.cells):
+    if not state.options.batch_sizes and any(
+        not (cell.get_closest_marker("full_training") or is_study(cell)) for cell in state.cells
+    ):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
         lines.append(f"batch size {budget.batch_size}{note}")
     if any(cell.get_closest_marker("overhead") for cell in state.cells):

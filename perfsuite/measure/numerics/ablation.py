@@ -144,9 +144,9 @@ def _run(training: Training, arm: Arm, num_steps: int) -> Run:
     return Run(losses=tuple(losses), held_out_loss=evaluation.loss, accuracy=evaluation.accuracy)
 
 
-def differences(arm: Sequence[Run], baseline: Sequence[Run]) -> Mean:
-    """Return how much higher the final loss of an arm is, paired by seed."""
-    return mean_of([one.final_loss - other.final_loss for one, other in zip(arm, baseline, strict=True)])
+def differences(arm: Sequence[Run], baseline: Sequence[Run]) -> list[float]:
+    """Return how much higher the final loss of an arm is, seed by seed."""
+    return [one.final_loss - other.final_loss for one, other in zip(arm, baseline, strict=True)]
 
 
 def curves_of(runs: dict[str, list[Run]], num_steps: int) -> list[Curve]:
@@ -184,6 +184,11 @@ def _loss_curve(name: str, runs: Sequence[Run]) -> Curve | None:
         low=tuple(mean.low for mean in means),
         high=tuple(mean.high for mean in means),
     )
+
+
+def in_words(mean: Mean) -> str:
+    """Return a difference of losses with its interval: `+0.115 ± 0.160`."""
+    return f"{mean.value:+.3f} ± {mean.margin:.3f}" if mean.margin else f"{mean.value:+.3f}"
 
 
 def seeds_in_words(seeds: Sequence[int]) -> str:

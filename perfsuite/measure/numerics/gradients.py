@@ -34,11 +34,11 @@ MAX_SAMPLES = 2**18
 """Values of a tensor that are counted: every k-th of a larger one."""
 
 EARLY_STEPS = 1
-LATE_STEPS = {"cpu": 30, "cuda": 2000}
-"""Training steps before the gradients are looked at, by type of device."""
+LATE_STEPS, LATE_STEPS_CPU = 2000, 30
+"""Training steps before the gradients are looked at late in training."""
 
-LATE_BATCH = {"cpu": 32}
-"""Of these steps, where it is not the batch of the workload: a CPU would take minutes."""
+CPU_BATCH = 32
+"""Of these steps on a CPU, which would take minutes with the batch of the workload."""
 
 MAX_LOST = 1e-3
 """Share of the gradients that may be lost to zero for a scale to count as safe."""
@@ -74,9 +74,9 @@ class Gradients:
 def study_gradients(context: StudyContext) -> StudyResult:
     """Count the exponents of gradients early and late in training, and what FP16 keeps of them at each loss scale."""
     workload, _ = context.network()
-    device_type = context.device.type
-    late_steps = LATE_STEPS.get(device_type, LATE_STEPS["cuda"])
-    batch_size = LATE_BATCH.get(device_type, workload.batch_size)
+    is_cpu = context.device.type == "cpu"
+    late_steps = LATE_STEPS_CPU if is_cpu else LATE_STEPS
+    batch_size = min(CPU_BATCH, workload.batch_size) if is_cpu else workload.batch_size
     seen: dict[Stage, dict[tuple[str, Tensors], Gradients]] = {}
     with applied_to(workload):
         training = training_of(context, dataclasses.replace(workload, batch_size=batch_size))

@@ -15,11 +15,14 @@ from perfsuite.measure.numerics.ablation import (
     ablation_workload,
     curves_of,
     differences,
+    in_words,
+    mean_of,
     run_arms,
     seeds_in_words,
 )
 from perfsuite.measure.numerics.gradients import to_fp16
 from perfsuite.measure.numerics.study import StudyResult
+from perfsuite.measure.numerics.weights import MIN_HIGHER
 from perfsuite.records.numerics import Claim
 from perfsuite.workloads.model_spec import classification_loss
 
@@ -30,14 +33,19 @@ if TYPE_CHECKING:
     from perfsuite.measure.numerics.study import StudyContext
     from perfsuite.workloads.training import Training
 
-LEARNING_RATE = 0.01
+LEARNING_RATE = 1e-3
+"""Small, so that the same training is much the same again: at the rates of the recipes single roundings grow."""
+
 NUM_STEPS = 64
 
-TOO_LOW, RIGHT, TOO_HIGH = -16, 10, 24
+TOO_LOW, RIGHT, TOO_HIGH = -20, 10, 24
 """Exponents of the static scales: the first makes zeros of most gradients, the last overflows at once."""
 
-MAX_DIFFERENCE = 0.15
-"""Of the final loss from that of FP32 storage, for an arm that is as good: three times the scatter of a seed here."""
+DYNAMIC_START = 18
+"""Exponent of the scale that a dynamic one begins with: a few halvings too high, each of which costs a step."""
+
+MAX_DIFFERENCE = 0.06
+"""Of the final loss from that of FP32 storage, for an arm that is as good: four times the scatter of a seed here."""
 
 SOURCE = "same seeds, same images; Micikevicius et al., Mixed Precision Training, 2018, section 3.2"
 
@@ -93,10 +101,10 @@ def scaled_by(exponent: int) -> Callable[[Training], Step]:
 
 
 def scaled_dynamically(training: Training) -> Step:
-    """Return a training step with FP16 storage and torch's own dynamic scale, which begins too high."""
+    """Return a training step with FP16 storage and torch's own dynamic scale, which begins a little too high."""
     store_in_fp16(training)
     device_type = next(training.model.parameters()).device.type
-    scaler = torch.amp.GradScaler(device_type, init_scale=2.0**TOO_HIGH)
+    scaler = torch.amp.GradScaler(device_type, init_scale=2.0**DYNAMIC_START)
 
     def step(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         training.optimizer.zero_grad(set_to_none=True)
@@ -123,14 +131,15 @@ def study_scales(context: StudyContext) -> StudyResult:
     workload = ablation_workload(context)
     runs = run_arms(context, workload, ARMS, num_steps=NUM_STEPS, learning_rate=LEARNING_RATE)
     low, right, high = (f"2^{exponent}" for exponent in (TOO_LOW, RIGHT, TOO_HIGH))
-    more = {name: differences(runs[name], runs[FP32]) for name in (NONE, low, right, DYNAMIC)}
+    by_seed = {name: differences(runs[name], runs[FP32]) for name in (NONE, low, right, DYNAMIC)}
+    more = {name: mean_of(values) for name, values in by_seed.items()}
     claims = [
         _same_claim(f"static scale {right}", more[right].value),
         _same_claim("dynamic scale", more[DYNAMIC].value),
         Claim(
-            name=f"scale {low} is too low: loss above that of FP32 storage (lower end of 95%)",
-            measured=more[low].low,
-            expected=0.0,
+            name=f"scale {low} is too low: loss above that of FP32 storage (least of all seeds)",
+            measured=min(by_seed[low]),
+            expected=MIN_HIGHER,
             tolerance=0.0,
             relation="at least",
             source=SOURCE,
@@ -147,11 +156,10 @@ def study_scales(context: StudyContext) -> StudyResult:
     none = more[NONE]
     shown = "shows" if none.low > 0 else "does not show"
     note = (
-        f"Without loss scaling the loss after {NUM_STEPS} steps is {none.value:+.3f} ± {none.margin:.3f} from that of "
-        f"FP32 storage: at this network and batch size FP16's underflow {shown}. {low} costs {more[low].value:.2f}, "
-        f"{right} {more[right].value:+.3f} ± {more[right].margin:.3f}, a dynamic scale that begins at {high} "
-        f"{more[DYNAMIC].value:+.3f} ± {more[DYNAMIC].margin:.3f}; a static {high} ends in NaN after "
-        f"{_steps(runs[high])} steps; {seeds_in_words(context.seeds)}."
+        f"Without loss scaling the loss after {NUM_STEPS} steps differs from that of FP32 storage by {in_words(none)}: "
+        f"at this network and batch size FP16's underflow {shown}. A scale of {low} makes {in_words(more[low])}, "
+        f"{right} {in_words(more[right])}, a dynamic scale that begins at 2^{DYNAMIC_START} {in_words(more[DYNAMIC])}; a static "
+        f"{high} ends in NaN after {_steps(runs[high])} steps; {seeds_in_words(context.seeds)}."
     )
     settings: dict[str, str | int | float | bool] = {
         "learning_rate": LEARNING_RATE,

@@ -8,10 +8,11 @@ import torch
 
 from perfsuite.measure.numerics.ablation import (
     Arm,
-    Mean,
     ablation_workload,
     curves_of,
     differences,
+    in_words,
+    mean_of,
     run_arms,
     seeds_in_words,
 )
@@ -33,6 +34,9 @@ LEARNING_RATE = 1e-4
 NUM_STEPS = 128
 
 SOURCE = "same seeds, same images; Gupta et al., Deep Learning with Limited Numerical Precision, 2015"
+
+MIN_HIGHER = 1e-3
+"""Of a loss, to be higher at all: that of other arms is the same in all digits where nothing is rounded."""
 
 MIN_WON_BACK = 0.5
 """Share of what rounding to the nearest loses that rounding at random gives back at least."""
@@ -82,12 +86,13 @@ def study_weights(context: StudyContext) -> StudyResult:
     """Train with weights in each format, and compare the losses with those of FP32 weights."""
     workload = ablation_workload(context)
     runs = run_arms(context, workload, ARMS, num_steps=NUM_STEPS, learning_rate=LEARNING_RATE)
-    more = {name: differences(of_arm, runs["fp32"]) for name, of_arm in runs.items() if name != "fp32"}
+    by_seed = {name: differences(of_arm, runs["fp32"]) for name, of_arm in runs.items() if name != "fp32"}
+    more = {name: mean_of(values) for name, values in by_seed.items()}
     claims = [
         Claim(
-            name=f"{name.upper()} weights: loss above that of FP32 weights (lower end of 95%)",
-            measured=more[name].low,
-            expected=0.0,
+            name=f"{name.upper()} weights: loss above that of FP32 weights (least of all seeds)",
+            measured=min(by_seed[name]),
+            expected=MIN_HIGHER,
             tolerance=0.0,
             relation="at least",
             source=SOURCE,
@@ -98,7 +103,7 @@ def study_weights(context: StudyContext) -> StudyResult:
         Claim(
             name="BF16 weights lose more than FP16 weights (mean)",
             measured=more["bf16"].value - more["fp16"].value,
-            expected=0.0,
+            expected=MIN_HIGHER,
             tolerance=0.0,
             relation="at least",
             source="three bits less of the fraction",
@@ -118,7 +123,7 @@ def study_weights(context: StudyContext) -> StudyResult:
     ]
     note = (
         f"After {NUM_STEPS} steps at learning rate {LEARNING_RATE:g} the loss is higher than with FP32 weights by "
-        f"{', '.join(f'{_in_words(mean)} ({name})' for name, mean in more.items())}; {seeds_in_words(context.seeds)}. "
+        f"{', '.join(f'{in_words(mean)} ({name})' for name, mean in more.items())}; {seeds_in_words(context.seeds)}. "
         "At the learning rates of the recipes less of this shows, since most updates are large enough."
     )
     settings: dict[str, str | int | float | bool] = {
@@ -133,7 +138,3 @@ def study_weights(context: StudyContext) -> StudyResult:
         settings=settings,
         workload=workload,
     )
-
-
-def _in_words(mean: Mean) -> str:
-    return f"{mean.value:.3f} ± {mean.margin:.3f}" if mean.margin else f"{mean.value:.3f}"
