@@ -43,7 +43,7 @@ class RunStudy(Protocol):
         """Run it.
 
         Args:
-            name: Of the study.
+            name: A name from `STUDIES`.
             model: Of the network that it is of, or None where it is of none.
         """
 

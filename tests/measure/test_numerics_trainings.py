@@ -12,7 +12,9 @@ from numerics_studies import failed, tiny_context, tiny_images
 
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.numerics import ablation, autocast_types, gradients, scales, scaling, updates, weights
+from perfsuite.measure.numerics.real_steps import training_of
 from perfsuite.measure.numerics.registry import run_study
+from perfsuite.measure.operators import count_operators
 from perfsuite.records.environment import Process
 from perfsuite.records.numerics import STUDIES
 from perfsuite.records.reading import read_record
@@ -58,7 +60,7 @@ def test_updates_of_a_real_step_are_counted_layer_by_layer() -> None:
 
 def test_the_next_update_is_the_one_that_the_optimizer_makes() -> None:
     context = tiny_context()
-    training = updates.training_of(context, context.network()[0])
+    training = training_of(context, context.network()[0])
     found = updates.next_updates(training, context)
     before = [parameter.detach().clone() for parameter in training.model.parameters()]
     training.optimizer.step()  # of the gradients that are there
@@ -223,7 +225,7 @@ def test_convolutions_run_in_16_bits_and_loss_and_optimizer_in_32(device_type: s
 
 
 def test_a_convolution_left_in_fp32_fails_its_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    count = autocast_types.count_operators
+    count = count_operators
 
     def one_in_fp32(workload: object) -> object:
         found = list(count(workload))  # type: ignore[arg-type]

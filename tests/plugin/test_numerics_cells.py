@@ -58,7 +58,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[StudyContext]:
 
 def test_a_study_is_a_record_with_its_claims(run_numerics: Callable[..., Run]) -> None:
     run = run_numerics(*NUMERICS, "-k", "formats")
-    run.result.assert_outcomes(passed=1, deselected=pytest.approx(20, abs=20))
+    assert run.result.parseoutcomes()["passed"] == 1
     record = record_of(run)
     assert record.study == "formats"
     assert record.workload is None
@@ -77,7 +77,7 @@ def test_networks_seeds_and_batch_are_those_of_the_options(
 ) -> None:
     options = ("--perf-models=resnet18,resnet34", "--perf-seeds=2", "--perf-batch-size=64", "--perf-recipe=smoke")
     run = run_numerics(*NUMERICS, "-k", "weights", *options)
-    run.result.assert_outcomes(passed=2, deselected=pytest.approx(20, abs=20))
+    assert run.result.parseoutcomes()["passed"] == 2
     assert [context.network()[0].model for context in given] == ["resnet18", "resnet34"]
     assert {context.network()[0].batch_size for context in given} == {64}
     assert {context.seeds for context in given} == {(0, 1)}

@@ -50,7 +50,7 @@ SHARE_TOLERANCE = 2e-3
 """Between casting to FP16 and counting exponents: values at the very edge."""
 
 FP16 = FORMATS["fp16"]
-SMALLEST_KEPT_EXPONENT = round(-FP16.bias + 1 - FP16.num_fraction_bits) - 1
+MIN_KEPT_EXPONENT = round(-FP16.bias + 1 - FP16.num_fraction_bits) - 1
 """Half the smallest subnormal number: what is not above it is rounded to 0."""
 
 
@@ -85,7 +85,7 @@ def study_gradients(context: StudyContext) -> StudyResult:
             stages: tuple[tuple[Stage, int], ...] = (("early", EARLY_STEPS), ("late", late_steps))
             done = 0
             for stage, num_steps in stages:
-                for done in range(done + 1, num_steps + 1):  # noqa: B020 - goes on where it was
+                for done in range(done + 1, num_steps + 1):  # noqa: B020 - after the steps of the stage before
                     context.report_stage(f"step {done} of {late_steps}")
                     training.train_batch(*next(batches))
                 context.report_stage(f"gradients after {num_steps} steps")
@@ -249,10 +249,10 @@ def _zero_claims(name: str, total: Gradients, shares: torch.Tensor) -> list[Clai
         Claim(
             name=f"{name}: lost to 0 at scale {_power(exponent)}",
             measured=float(shares[exponent, 0]),
-            expected=below(total, SMALLEST_KEPT_EXPONENT - exponent),
+            expected=below(total, MIN_KEPT_EXPONENT - exponent),
             tolerance=SHARE_TOLERANCE,
             unit="share",
-            source=f"values below 2**({SMALLEST_KEPT_EXPONENT} - scale's exponent), by their exponents",
+            source=f"values below 2**({MIN_KEPT_EXPONENT} - scale's exponent), by their exponents",
         )
         for exponent in SHOWN_SCALES
     ]

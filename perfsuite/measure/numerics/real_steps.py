@@ -28,7 +28,7 @@ def training_of(
     """Return a training of a workload on the images of a study; see `Training`.
 
     Args:
-        context: Of the study: images and recipe.
+        context: What a study is given: images and recipe.
         workload: Network, precision and batch size.
         seed: Of weights, split and order.
         learning_rate: Another than the recipe's.

@@ -63,4 +63,4 @@ class StudyResult:
     settings: dict[str, str | int | float | bool]
     findings: tuple[str, ...] = ()
     workload: Workload | None = None
-    """Another than the one that was given, where the study has a network of its own."""
+    """Another than the one that was given, where a study has a network of its own."""
