@@ -110,7 +110,15 @@ def test_products_that_accumulate_in_fp16_fail_their_claim(monkeypatch: pytest.M
 
 def test_reductions_in_fp16_are_a_setting_that_is_put_back() -> None:
     matmul = torch.backends.cuda.matmul
-    before = matmul.allow_fp16_reduced_precision_reduction
-    with accumulation.fp16_reductions(is_allowed=not before):
-        assert matmul.allow_fp16_reduced_precision_reduction is not before
-    assert matmul.allow_fp16_reduced_precision_reduction is before
+    before = [getattr(matmul, name) for name in accumulation.REDUCTION_FLAGS]
+    for are_allowed in (False, True):
+        with accumulation.reductions_in_16_bits(are_allowed=are_allowed):
+            assert [getattr(matmul, name) for name in accumulation.REDUCTION_FLAGS] == [are_allowed] * 2
+    assert [getattr(matmul, name) for name in accumulation.REDUCTION_FLAGS] == before
+
+
+def test_products_with_reductions_in_fp16_may_round_a_few_times() -> None:
+    """The claims of a CUDA device, computed by the products of this one, which reduce in FP32."""
+    claims = accumulation._reduced_claims(torch.device("cpu"))
+    assert [claim.holds for claim in claims] == [True, True]
+    assert claims[1].expected == accumulation.MAX_ROUNDINGS * claims[0].expected

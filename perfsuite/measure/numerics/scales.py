@@ -158,8 +158,8 @@ def study_scales(context: StudyContext) -> StudyResult:
     note = (
         f"Without loss scaling the loss after {NUM_STEPS} steps differs from that of FP32 storage by {in_words(none)}: "
         f"at this network and batch size FP16's underflow {shown}. A scale of {low} makes {in_words(more[low])}, "
-        f"{right} {in_words(more[right])}, a dynamic scale that begins at 2^{DYNAMIC_START} {in_words(more[DYNAMIC])}; a "
-        f"static {high} ends in NaN after {_steps(runs[high])} steps; {seeds_in_words(context.seeds)}."
+        f"{right} {in_words(more[right])}, a dynamic scale that begins at 2^{DYNAMIC_START} {in_words(more[DYNAMIC])}; "
+        f"a static {high} ends in NaN after {_steps(runs[high])} steps; {seeds_in_words(context.seeds)}."
     )
     settings: dict[str, str | int | float | bool] = {
         "learning_rate": LEARNING_RATE,
