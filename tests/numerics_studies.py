@@ -31,7 +31,9 @@ def layer_names(num: int = 21) -> tuple[str, ...]:
     return ("conv1", *blocks, "fc")
 
 
-def study(kind: str, *, model: str = "resnet18", seed: int = 0, run_id: str = "run-1", **changes: Any) -> NumericsRecord:
+def study(
+    kind: str, *, model: str = "resnet18", seed: int = 0, run_id: str = "run-1", **changes: Any
+) -> NumericsRecord:
     """Build one of the studies."""
     random = np.random.default_rng([seed, STUDIES.index(kind)])
     workload = None if kind in {"formats", "accumulation"} else make_workload(model=model, precision="amp-fp16")
@@ -171,7 +173,7 @@ def _gradients(random: Any, _: Workload | None) -> dict[str, Any]:
                 values = random.normal(middle + shift + 0.25 * index, 3.4, num)
                 counts, _edges = np.histogram(np.clip(values, -50, 9.99), bins=60, range=(-50, 10))
                 num_zeros = int(num * 0.03 * (index % 4))
-                own = {"tensors": tensors, "stage": stage, "num_zeros": num_zeros, "min_exponent": -50}
+                own: dict[str, Any] = {"tensors": tensors, "stage": stage, "num_zeros": num_zeros, "min_exponent": -50}
                 histograms.append(ExponentHistogram(layer=layer, counts=tuple(map(int, counts)), **own))
                 together += counts
                 zeros += num_zeros
@@ -211,7 +213,10 @@ def _scaling(_: Any, __: Workload | None) -> dict[str, Any]:
     steps = tuple(map(float, range(1, NUM_STEPS + 1)))
     return {
         "claims": (make_claim(name="skipped steps leave the weights as they were", measured=0.0, expected=0.0),),
-        "curves": (Curve(name="loss scale", x=steps, y=tuple(scales)), Curve(name="skipped", x=steps, y=tuple(skipped))),
+        "curves": (
+            Curve(name="loss scale", x=steps, y=tuple(scales)),
+            Curve(name="skipped", x=steps, y=tuple(skipped)),
+        ),
         "notes": (f"{sum(skipped):.0f} of {NUM_STEPS} steps were skipped",),
     }
 
@@ -221,13 +226,13 @@ def _accumulation(random: Any, _: Workload | None) -> dict[str, Any]:
     curves = []
     for name, error in (("fp16", 2.0**-11), ("bf16", 2.0**-8)):
         noise = random.normal(1, 0.05, len(lengths))
-        curves.append(Curve(name=f"{name} added one by one", x=tuple(lengths), y=tuple(error * lengths**0.5 / 3 * noise)))
+        curves.append(
+            Curve(name=f"{name} added one by one", x=tuple(lengths), y=tuple(error * lengths**0.5 / 3 * noise))
+        )
         for what, factor in (("matrix product", 0.3), ("convolution", 0.4)):
             curves.append(Curve(name=f"{name} {what}", x=tuple(lengths), y=tuple(error * factor * noise)))
     return {
-        "claims": (
-            make_claim(name="error of a product of 4096", measured=1.4e-4, expected=5e-4, relation="at most"),
-        ),
+        "claims": (make_claim(name="error of a product of 4096", measured=1.4e-4, expected=5e-4, relation="at most"),),
         "curves": tuple(curves),
         "notes": ("products are accumulated in FP32: their error does not grow with the length",),
     }
@@ -240,7 +245,11 @@ def _types(_: Any, __: Workload | None) -> dict[str, Any]:
     return {
         "claims": (
             make_claim(
-                name="operations in FP16", measured=0.999, expected=0.99, relation="at least", unit="share",
+                name="operations in FP16",
+                measured=0.999,
+                expected=0.99,
+                relation="at least",
+                unit="share",
                 source="PyTorch documentation, automatic mixed precision: ops that can autocast to float16",
             ),
         ),

@@ -38,7 +38,8 @@ def unmeasured(results: Results) -> tuple[Unmeasured, ...]:
     frame = results.benchmarks
     measured = set() if frame.empty else set(zip(frame["file"], frame["fullname"], strict=True))
     measured |= {(training.file, training.fullname) for training in results.trainings}
-    measured_others = {(one.file, one.name) for one in (*results.pairs, *results.numerics)}
+    measured_others = {(pair.file, pair.name) for pair in results.pairs}
+    measured_others |= {(one.file, one.name) for one in results.numerics}
     found = []
     for row in rows_of(results.outcomes):
         file, nodeid = str(row["file"]), str(row["nodeid"])

@@ -93,7 +93,8 @@ def values_of(figure_data: FigureData, column: str) -> list[str]:
     """Return the different values of a column of the environment, or the files, in the order of the results."""
     results = figure_data.results
     found = [] if results.benchmarks.empty or column not in results.benchmarks else list(results.benchmarks[column])
-    found += [_value(one, column) for one in (*results.pairs, *results.trainings, *results.numerics)]
+    found += [_value(one, column) for one in results.pairs] + [_value(one, column) for one in results.trainings]
+    found += [_value(one, column) for one in results.numerics]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 
