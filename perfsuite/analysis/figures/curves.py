@@ -198,7 +198,7 @@ def set_number_ticks(axes: Axes, scales: Scales, xs: Sequence[float]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     if scales.x_base is None:
-        axes.xaxis.set_major_locator(MaxNLocator(MAX_TICKS - 1))
+        axes.xaxis.set_major_locator(MaxNLocator(MAX_TICKS - 1, steps=[1, 2, 2.5, 5, 10]))
     else:
         places = sorted({x for x in xs if x > 0})
         axes.xaxis.set_major_locator(FixedLocator([places[index] for index in thinned(len(places), MAX_PLACES)]))

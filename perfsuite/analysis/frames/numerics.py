@@ -11,7 +11,7 @@ import pandas as pd
 from perfsuite.analysis.frames.columns import differing_columns, place_columns
 from perfsuite.analysis.frames.labels import place_words
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
-from perfsuite.formatting import counted
+from perfsuite.formatting import plural
 from perfsuite.records.numerics import STUDIES
 
 if TYPE_CHECKING:
@@ -204,10 +204,17 @@ def subject_words(numerics: Sequence[NumericsResult]) -> Callable[[NumericsResul
 def claims_summary(results: Results) -> str:
     """Return whether all claims hold, in a line: `34 of 34 claims hold`, or which ones do not."""
     failed = failed_claims(results)
+    return f"{claims_count(results)}: {'; '.join(_named(failed))}" if failed else claims_count(results)
+
+
+def claims_count(results: Results) -> str:
+    """Return how many claims hold: `34 of 34 claims hold`, `FAILED: 2 of 34 claims`."""
+    num_failed = sum(len(one.record.failed) for one in results.numerics)
     total = sum(len(one.record.claims) for one in results.numerics)
-    if failed:
-        return f"FAILED: {len(failed):,} of {counted(f'{total:,}', 'claim')}: {'; '.join(_named(failed))}"
-    return f"{total:,} of {counted(f'{total:,}', 'claim')} hold{'s' if total == 1 else ''}"
+    of_all = f"of {plural(total, 'claim')}"
+    if num_failed:
+        return f"FAILED: {num_failed:,} {of_all}"
+    return f"{total:,} {of_all} hold{'s' if total == 1 else ''}"
 
 
 MAX_NAMED = 4

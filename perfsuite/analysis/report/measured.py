@@ -56,7 +56,7 @@ def _counts(results: Results) -> list[str]:
         "step" if is_of_steps else "benchmark": len(names),
         "interleaved pair": len(results.pairs),
         "full training": len(results.trainings),
-        "claim about mixed precision": sum(len(one.record.claims) for one in results.numerics),
+        "mixed-precision claim": sum(len(one.record.claims) for one in results.numerics),
     }
     return [plural(num, kind) for kind, num in counts.items() if num]
 
