@@ -47,6 +47,9 @@ CURVE_INCHES = 2.5
 
 BAND_OPACITY = 0.2
 
+MIN_ON_LOG_AXIS = 1e-30
+"""Smaller numbers, and those that are not above 0, are not drawn on a logarithmic axis."""
+
 LABEL_INCHES = 0.145
 """Between two names at the right edge."""
 
@@ -78,7 +81,7 @@ class Scales:
         x_label: Below.
         y_label: To the left.
         x_base: Of a logarithmic axis; None: an even one.
-        y_base: The same; values that are not above 0 are not drawn there.
+        y_base: The same; see `MIN_ON_LOG_AXIS`.
         show_x: A place in words, for marks and ticks.
         show_y: A value in words.
         y_limits: Where the axis ends; None: as the values do.
@@ -140,9 +143,9 @@ def _is_shown(curve: Curve, scales: Scales) -> Any:
     xs, ys = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
     shown = np.ones(len(ys), dtype=bool) if len(xs) else np.zeros(len(ys), dtype=bool)
     if len(xs) and scales.x_base is not None:
-        shown &= xs > 0
+        shown &= xs > MIN_ON_LOG_AXIS
     if scales.y_base is not None:
-        shown &= ys > 0
+        shown &= ys > MIN_ON_LOG_AXIS
     return shown
 
 
@@ -164,7 +167,7 @@ def _draw_line(axes: Axes, marks: Marks, title: str, line: Line, scales: Scales)
     if curve.low:
         low, high = np.asarray(curve.low, dtype=float)[kept], np.asarray(curve.high, dtype=float)[kept]
         if scales.y_base is not None:
-            low = np.where(low > 0, low, ys)  # an interval that reaches 0 has no end on such an axis
+            low = np.where(low > MIN_ON_LOG_AXIS, low, ys)  # an interval that reaches 0 has no end on such an axis
         axes.fill_between(xs, low, high, color=line.color, alpha=BAND_OPACITY, linewidth=0, zorder=2)
     axes.plot(xs, ys, color=line.color, linewidth=1.5, linestyle=DASHES[line.dash], zorder=3)
     opacity = 1.0 if len(xs) <= MAX_DOTS else 0.0

@@ -23,7 +23,7 @@ from perfsuite.analysis.figures.numerics_types import types_panel
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.style import INK, MUTED
 from perfsuite.analysis.frames.labels import place_words, titled
-from perfsuite.analysis.frames.numerics import claims_summary, first_runs, in_order, origin_of, origins
+from perfsuite.analysis.frames.numerics import claims_count, first_runs, in_order, origin_of, origins
 from perfsuite.number_formats import FORMATS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def numerics_chart(figure_data: FigureData) -> Drawing | None:
     return Drawing(
         kind="numerics",
         title="Why mixed precision works",
-        finding=f"{claims_summary(figure_data.results)}. {_findings(panels)}",
+        finding=f"{claims_count(figure_data.results)}. {_findings(panels)}",
         panels=tuple(panels[:MAX_PANELS]),
         legend=tuple(_legend(found)),
         notes=(

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.curves import Line, Scales, curves_panel
 from perfsuite.analysis.figures.panels import Panel
-from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, TRACK, clear_frame, precision_color
+from perfsuite.analysis.figures.style import (
+    FONT_POINTS,
+    INK,
+    MUTED,
+    PAPER,
+    TRACK,
+    clear_frame,
+    precision_color,
+    tinted,
+)
 from perfsuite.number_formats import FORMATS
 
 if TYPE_CHECKING:
@@ -74,15 +83,13 @@ def _draw_bits(axes: Axes, marks: Marks, top: float, one: NumberFormat) -> None:
     color, upper = format_color(one.name), top + 0.19
     start = 0
     for part, num in (("sign", 1), ("exponent", one.num_exponent_bits), ("fraction", one.num_fraction_bits)):
-        face = {"exponent": color, "sign": PAPER, "fraction": TRACK}[part]
+        face = {"exponent": tinted(color), "sign": PAPER, "fraction": TRACK}[part]
         box = Rectangle((start, upper), num, BOX_INCHES, facecolor=face, edgecolor=color, linewidth=1.0)
         axes.add_patch(box)
         marks.add(box, f"{one.name}: {num} of {one.num_bits} bits are its {part}; {_range(one)}")
-        stroke = PAPER if part == "exponent" else color
         for bit in range(start + 1, start + num):
-            axes.plot([bit, bit], [upper, upper + 0.035], color=stroke, linewidth=0.7)
+            axes.plot([bit, bit], [upper, upper + 0.035], color=color, linewidth=0.7)
         name = part if num > SHORT_BITS else f"{part[:3]}."
-        text_color = "#fffffe" if part == "exponent" else INK
         if part != "sign":
             axes.text(
                 start + num / 2,
@@ -91,7 +98,7 @@ def _draw_bits(axes: Axes, marks: Marks, top: float, one: NumberFormat) -> None:
                 ha="center",
                 va="center",
                 fontsize=FONT_POINTS,
-                color=text_color,
+                color=INK,
             )
         start += num
 

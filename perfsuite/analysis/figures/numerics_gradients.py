@@ -10,7 +10,7 @@ import numpy as np
 from perfsuite.analysis.figures.curves import Line, Scales, curves_panel, percent, power_of_two, thinned
 from perfsuite.analysis.figures.numerics_formats import format_color
 from perfsuite.analysis.figures.panels import Panel, fitted, second_line
-from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, SEQUENCE, mixed
+from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, SEQUENCE, tinted
 from perfsuite.formatting import printable
 from perfsuite.number_formats import FORMATS
 
@@ -153,7 +153,7 @@ def _draw_windows(axes: Axes, marks: Marks, limits: tuple[float, float], highest
                 (left, bottom),
                 right - left,
                 0.13 * highest,
-                facecolor=color if is_normal else PAPER,
+                facecolor=tinted(color) if is_normal else PAPER,
                 edgecolor=color,
                 linewidth=0.6,
                 hatch=None if is_normal else "/////",
@@ -165,7 +165,7 @@ def _draw_windows(axes: Axes, marks: Marks, limits: tuple[float, float], highest
         words = f"FP16, scale {power_of_two(scale)}"
         middle = bottom + 0.06 * highest
         place = min(max(normal - scale + 0.5, limits[0] + 0.5), limits[1] - 1)
-        axes.text(place, middle, words, va="center_baseline", fontsize=FONT_POINTS, color="#fffffe", clip_on=False)
+        axes.text(place, middle, words, va="center_baseline", fontsize=FONT_POINTS, color=INK)
 
 
 def _set_exponents(axes: Axes, limits: tuple[float, float]) -> None:
@@ -243,12 +243,15 @@ def _draw_row(axes: Axes, marks: Marks, name: str, row: int, spread: _Spread, wi
         share = sum(spread.shares[start : start + width])
         if share < MIN_SHARE:
             continue
-        shade = mixed((236, 240, 245), (8, 48, 107), min(share / (0.14 * width), 1.0) ** 0.7)
+        shade = tinted(SEQUENCE[0], min(0.08 + 0.92 * share / (DARK_SHARE * width), 1.0))
         cell = Rectangle((spread.first + start, row + 0.06), width, 0.88, facecolor=shade, linewidth=0)
         axes.add_patch(cell)
         place = f"{power_of_two(spread.first + start)} to {power_of_two(spread.first + start + width)}"
         marks.add(cell, f"{name}, {place}: {percent(share)}")
 
+
+DARK_SHARE = 0.14
+"""Of a layer's gradients with one exponent: a cell of so many is as dark as can be."""
 
 MIN_SHARE = 0.001
 """Of a layer's gradients that a cell of a map holds at least."""

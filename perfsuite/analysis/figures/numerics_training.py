@@ -48,7 +48,7 @@ MAX_NAMED_LAYERS = 22
 
 LAYER_LETTERS, LAYER_INCHES = 18, 0.123
 
-MAX_ARMS = 8
+MAX_ARMS, MAX_ARM_NAME = 8, 30
 
 ARM_DASHES: tuple[Dash, ...] = ("solid", "dashed", "dotted", "dash-dotted")
 
@@ -190,7 +190,7 @@ def _arm_row(curve: Curve, index: int, show: Any, losses: dict[str, float]) -> R
         low=None if ends is None else scale * ends[0],
         high=None if ends is None else scale * ends[1],
     )
-    return Row(label=name, value=words, points=(point,))
+    return Row(label=fitted(printable(name), MAX_ARM_NAME), value=words, points=(point,))
 
 
 def _one_decimal(share: float) -> str:
@@ -215,7 +215,7 @@ def loss_scale_panel(title: str, record: NumericsRecord) -> Panel | None:
         xs, ys = np.asarray(scale.x, dtype=float)[kept], np.asarray(scale.y, dtype=float)[kept]
         axes.plot(xs, ys, color=SEQUENCE[0], linewidth=1.5, drawstyle="steps-post", zorder=2)
         low, high = float(ys.min()), float(ys.max())
-        room = max(high - low, 1.0)
+        room = max(high - low, 1.0, 1e-6 * abs(high))
         axes.set_ylim(low - 0.25 * room, high + 0.1 * room)
         for index in thinned(len(steps), MAX_SKIPPED) if steps else ():
             (mark,) = axes.plot([steps[index]], [low - 0.15 * room], "x", color=WORSE, markersize=4.5, zorder=3)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.panels import Panel, fitted, second_line
-from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, SEQUENCE, precision_color
+from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, PAPER, SEQUENCE, precision_color, tinted
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.formatting import printable
 
@@ -96,8 +96,8 @@ def _draw_row(axes: Axes, marks: Marks, number: int, name: str, shares: Shares) 
             (start, number - 0.34),
             100 * share,
             0.68,
-            facecolor=PAPER if is_wide else color,
-            edgecolor=color if is_wide else PAPER,
+            facecolor=PAPER if is_wide else tinted(color),
+            edgecolor=color,
             linewidth=0.7,
             hatch="////" if is_wide else None,
         )
@@ -111,7 +111,7 @@ def _draw_row(axes: Axes, marks: Marks, number: int, name: str, shares: Shares) 
                 ha="center",
                 va="center_baseline",
                 fontsize=FONT_POINTS,
-                color=INK if is_wide else "#fffffe",
+                color=INK,
                 bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0} if is_wide else None,
             )
         start += 100 * share

@@ -54,12 +54,12 @@ def numerics_answer(figure_data: FigureData) -> Answer | None:
 def numerics_words(figure_data: FigureData) -> tuple[str, ...]:
     """Return whether all claims hold, in a sentence; nothing where there are none."""
     results = figure_data.results
-    return (f"{claims_summary(results)}.",) if results.numerics else ()
+    return (f"{claims_count(results)}.",) if results.numerics else ()
 
 
 def numerics_items(figure_data: FigureData) -> tuple[str, ...]:
     """Return the claims that do not hold, with their numbers, and what each of the studies shows."""
-    failed = [one.in_words for one in failed_claims(figure_data.results)]
+    failed = [f"does not hold: {one.in_words}" for one in failed_claims(figure_data.results)]
     return (*first_lines(failed, MAX_FAILED), *notes_in_words(figure_data.results))
 
 
