@@ -37,8 +37,8 @@ MAX_POINTS = 400
 MAX_DOTS = 30
 """With more points a line has no dots: they would hide it. Marks say the numbers of so many points."""
 
-MAX_CURVES = 8
-"""In a panel; more are not told by their dashes and colours."""
+MAX_CURVES = 9
+"""In a panel, whose names have room at the ends of the lines; how many are not drawn stands below it."""
 
 MAX_NAME = 17
 """Letters of a name at the end of a line."""
@@ -105,7 +105,8 @@ def curves_panel(title: str, lines: Sequence[Line], scales: Scales, *, key: Sequ
         scales: Its axes.
         key: Lines that a key above the axes names, where ends lie too close for names; empty: each is named at its end.
     """
-    drawn = [line for line in lines[:MAX_CURVES] if np.any(_is_shown(line.curve, scales))]
+    shown = [line for line in lines if np.any(_is_shown(line.curve, scales))]
+    drawn = shown[:MAX_CURVES]
     name = title.replace("\n", ", ")
     longest = 0 if key else max((len(fitted(printable(line.name), MAX_NAME)) for line in drawn), default=0)
     furthest = max((line.curve.x[-1] for line in drawn), default=0.0)
@@ -118,7 +119,7 @@ def curves_panel(title: str, lines: Sequence[Line], scales: Scales, *, key: Sequ
                 axes.plot([x], [y], "x", color=line.color, markersize=6, markeredgewidth=1.5, zorder=4)
         axes.margins(x=0.03, y=0.1)
         axes.grid(visible=True, axis="y")
-        axes.set_xlabel(scales.x_label)
+        axes.set_xlabel(with_count(scales.x_label, len(drawn), len(shown), "lines"))
         axes.set_ylabel(scales.y_label)
         if scales.y_limits is not None:
             axes.set_ylim(*scales.y_limits)
@@ -147,6 +148,11 @@ def _is_shown(curve: Curve, scales: Scales) -> Any:
     if scales.y_base is not None:
         shown &= ys > MIN_ON_LOG_AXIS
     return shown
+
+
+def with_count(label: str, num: int, total: int, what: str) -> str:
+    """Return the label of an axis; where not all is drawn, with how many of how many are."""
+    return label if num == total else f"{label}; {num:,} of {total:,} {what}"
 
 
 def every_nth(num: int, most: int) -> list[int]:

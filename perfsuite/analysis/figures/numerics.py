@@ -130,7 +130,7 @@ def _findings(panels: Sequence[Panel]) -> str:
 
 def _legend(found: Sequence[NumericsResult]) -> list[Swatch]:
     names = {one.record.study for one in found}
-    legend = [Swatch(label=name, color=format_color(name)) for name in FORMATS] if names & _BY_FORMAT else []
+    legend = [Swatch(label=name, color=format_color(name)) for name in FORMATS if names & _PANELS_WITH[name]]
     if "gradients" in names:
         legend += [
             Swatch(label="early in training", color=MUTED),
@@ -143,8 +143,9 @@ def _legend(found: Sequence[NumericsResult]) -> list[Swatch]:
     return legend
 
 
-_BY_FORMAT = {"formats", "updates", "weights", "accumulation", "types"}
-"""Those of the studies whose panels have the colours of the formats."""
+_HALF = {"formats", "updates", "weights", "accumulation", "types"}
+_PANELS_WITH = {"fp32": {"formats", "weights", "types"}, "tf32": {"formats"}, "bf16": _HALF, "fp16": _HALF}
+"""Those of the studies whose panels have the colour of a format."""
 
 
 def _notes(found: Sequence[NumericsResult]) -> list[str]:

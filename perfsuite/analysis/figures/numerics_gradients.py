@@ -34,7 +34,7 @@ MIN_DRAWN_EXPONENT, MAX_DRAWN_EXPONENT = -60, 20
 HISTOGRAM_INCHES = 3.1
 
 MAX_ROWS, MAX_COLUMNS = 22, 24
-"""Of a map; more layers are added up in groups, exponents two by two."""
+"""Of a map; of more layers evenly spaced ones are shown, more exponents are added up two by two, three by three ..."""
 
 LOST: dict[str, tuple[str, Literal["o", "D", "^"]]] = {
     "zero": (SEQUENCE[0], "o"),
@@ -211,6 +211,7 @@ def map_panel(title: str, record: NumericsRecord, tensors: str, stage: str) -> P
     low = min(spread.first for spread in spreads.values())
     high = max(spread.first + len(spread.shares) for spread in spreads.values())
     width = max(1, -(-(high - low) // MAX_COLUMNS))
+    is_cut = len(kept) < len(layers)
     name = title.replace("\n", ", ")
 
     def draw(axes: Axes, marks: Marks) -> None:
@@ -223,7 +224,8 @@ def map_panel(title: str, record: NumericsRecord, tensors: str, stage: str) -> P
         axes.set_yticks(named + 0.5, words)
         axes.axvline(-24, color=format_color("fp16"), linewidth=1.2, linestyle=(0, (2.4, 1.2)))
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("size of a gradient; dashed: FP16's smallest")
+        count = f"\n{len(kept):,} of {len(layers):,} layers" if is_cut else ""
+        axes.set_xlabel(f"size; dashed: FP16's smallest{count}")
 
     num_letters = max(len(fitted(printable(layer), 18)) for layer in spreads)
     first, last = (power_of_two(_median(list(spreads.values())[index])) for index in (0, -1))
@@ -231,8 +233,8 @@ def map_panel(title: str, record: NumericsRecord, tensors: str, stage: str) -> P
         title=title,
         finding=f"{name}: median size {first} in the first layer, {last} in the last",
         draw=draw,
-        height=max(HISTOGRAM_INCHES, 0.123 * len(spreads) + 0.82) + second_line(title),
-        margins=(0.22 + 0.064 * num_letters, 0.16, 0.46, 0.36 + second_line(title)),
+        height=max(HISTOGRAM_INCHES, 0.123 * len(spreads) + 0.96) + second_line(title),
+        margins=(0.22 + 0.064 * num_letters, 0.16, 0.6 if is_cut else 0.46, 0.36 + second_line(title)),
     )
 
 

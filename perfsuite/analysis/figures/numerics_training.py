@@ -9,7 +9,6 @@ import numpy as np
 from perfsuite.analysis.figures.axis import Axis, spread_limits
 from perfsuite.analysis.figures.curves import (
     DASHES,
-    MAX_CURVES,
     Line,
     Scales,
     curves_panel,
@@ -17,6 +16,7 @@ from perfsuite.analysis.figures.curves import (
     percent,
     power_of_two,
     thinned,
+    with_count,
 )
 from perfsuite.analysis.figures.numerics_formats import PRECISIONS, format_color
 from perfsuite.analysis.figures.panels import Panel, fitted, second_line
@@ -78,7 +78,7 @@ def layers_panel(title: str, record: NumericsRecord) -> Panel | None:
         named = every_nth(len(kept), MAX_NAMED_LAYERS)
         words = [fitted(printable(labels[kept[place]]), LAYER_LETTERS) for place in named]
         axes.set_yticks(named, words)
-        axes.set_xlabel("weight updates that change nothing, %")
+        axes.set_xlabel(with_count("weight updates that change nothing, %", len(kept), len(labels), "layers"))
         _set_shares(axes, [value for curve in curves for value in curve.y])
         axes.grid(visible=True, axis="x")
 
@@ -134,7 +134,6 @@ def losses_panel(title: str, record: NumericsRecord) -> Panel | None:
     curves = [curve for curve in record.curves if curve.x]
     if not curves:
         return None
-    curves = curves[:MAX_CURVES]
     lines = [
         Line(curve=curve, name=curve.name, color=_arm_color(curve.name, number), dash=_arm_dash(curve.name, number))
         for number, curve in enumerate(curves)
@@ -169,6 +168,7 @@ def arms_panel(title: str, record: NumericsRecord) -> Panel | None:
     scale = 100.0 if curve.name == ACCURACY else 1.0
     limits = spread_limits([scale * end for end in ends], scale * middle, max(0.02 * scale * abs(middle), 1e-6))
     label = "accuracy, %" if curve.name == ACCURACY else "training loss at the end"
+    label = with_count(label, len(rows), len(curve.y), "arms")
     axis = Axis(label=f"{label}; [95% interval]" if curve.low else label, limits=limits)
     return rows_panels(title, label, rows, axis)[0]
 
