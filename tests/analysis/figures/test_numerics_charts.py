@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 from numerics_studies import layer_names, studies_file, study
 from report_builders import h100, step_file
 from test_figure_properties import check_drawing
@@ -114,10 +115,34 @@ def test_marks_say_every_layer_where_only_some_have_their_name(tmp_path: Path) -
 
 
 def test_the_windows_of_fp16_move_down_with_the_loss_scale(tmp_path: Path) -> None:
-    texts = marks_of(panel_of(chart_of(tmp_path, "gradients"), "Activation gradients"))
+    panel = panel_of(chart_of(tmp_path, "gradients"), "Activation gradients")
+    texts = marks_of(panel)
     assert "loss scale 2⁰: FP16 holds gradients of 2⁻²⁴ to 2⁻¹⁴ with fewer digits (subnormal)" in texts
     assert "loss scale 2⁸: FP16 holds gradients of 2⁻³² to 2⁻²² with fewer digits (subnormal)" in texts
     assert "loss scale 2⁸: FP16 holds gradients of 2⁻²² to 2⁸ with all digits" in texts
+    with in_style():
+        figure, _ = panel_figure(panel)
+    boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    assert [(box.get_x(), box.get_x() + box.get_width()) for box in boxes if box.get_hatch()] == [
+        (-24, -14),
+        (-32, -22),
+        (-40, -30),
+    ]
+
+
+def test_a_name_stands_where_its_line_ends(tmp_path: Path) -> None:
+    for panel in chart_of(tmp_path, "formats", "accumulation").panels[1:]:
+        with in_style():
+            figure, _ = panel_figure(panel)
+            figure.draw_without_rendering()
+        (axes,) = figure.axes
+        lines: list[Any] = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
+        places = [
+            axes.transAxes.inverted().transform(axes.transData.transform(line.get_xydata()[-1])) for line in lines
+        ]
+        names = [text.get_position()[1] for text in axes.texts]
+        assert len(names) == len(places) > 1
+        assert np.abs(np.array(names) - [place[1] for place in places]).max() < 0.06
 
 
 def test_a_histogram_adds_up_the_values_of_all_layers() -> None:
