@@ -136,7 +136,8 @@ def test_a_name_stands_where_its_line_ends(tmp_path: Path) -> None:
             figure, _ = panel_figure(panel)
             figure.draw_without_rendering()
         (axes,) = figure.axes
-        lines: list[Any] = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
+        drawn: list[Any] = list(axes.get_lines())
+        lines = [line for line in drawn if len(line.get_xdata()) > 1]
         places = [
             axes.transAxes.inverted().transform(axes.transData.transform(line.get_xydata()[-1])) for line in lines
         ]
