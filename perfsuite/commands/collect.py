@@ -158,8 +158,8 @@ def _show_saved(path: Path, options: argparse.Namespace, choice: TableChoice) ->
 
 def _show_one(name: str, results: Results, options: argparse.Namespace, choice: TableChoice) -> int:
     table = _built(name, results)
-    if name == "steps" and table.columns:  # a table without any says it itself
-        table = dataclasses.replace(table, legend=(*table.legend, *other_tables(results)))
+    if name in {"steps", "numerics"} and table.columns:  # a table without any says it itself
+        table = dataclasses.replace(table, legend=(*table.legend, *other_tables(results, [name])))
     if choice == TableChoice() and options.format == "markdown" and name == "steps" and len(table.frame) > 1:
         head = steps_summary(results)
         if head is not None:

@@ -156,7 +156,7 @@ class NumericsRecord:
 
     def __post_init__(self) -> None:
         if not self.claims:
-            raise RecordError(f"a study of {self.study} has no claims")
+            raise RecordError(f"study {self.study!r} has no claims")
 
     @property
     def failed(self) -> tuple[Claim, ...]:

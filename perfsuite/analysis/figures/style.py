@@ -51,6 +51,17 @@ def mixed(low: tuple[float, float, float], high: tuple[float, float, float], sha
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high, strict=True))
 
 
+TINT = 0.42
+"""How opaque a box is that text stands in: the text has a contrast of 4.5:1 and more on it."""
+
+
+def tinted(color: str, opacity: float = TINT) -> tuple[float, float, float, float]:
+    """Return a colour that lets the paper through: by default for a box that text stands in."""
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(color, opacity)
+
+
 @contextlib.contextmanager
 def in_style(*, text_as_text: bool = False) -> Iterator[None]:
     """Draw in the style of the suite.

@@ -28,7 +28,7 @@ _OPERATORS = ("and", "or", "not")
 
 EXAMPLE = "write it as pytest's -k: resnet50 and not (forward or backward)"
 
-NAME_COLUMNS = ("fullname", "name", "label", "benchmark", "training")
+NAME_COLUMNS = ("fullname", "name", "label", "benchmark", "training", "study", "subject", "claim")
 """Columns that name a row, the longest first."""
 
 PLACE_COLUMNS = ("environment", "device")

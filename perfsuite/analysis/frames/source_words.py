@@ -59,6 +59,7 @@ def _values(shown: Sequence[Results], column: str) -> list[str]:
         found += _column(results, column)
         found += [pair.file if column == "file" else pair.environment.get(column) for pair in results.pairs]
         found += [one.file if column == "file" else one.environment.get(column) for one in results.trainings]
+        found += [one.file if column == "file" else one.environment.get(column) for one in results.numerics]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 

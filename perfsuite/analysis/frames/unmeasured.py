@@ -38,12 +38,13 @@ def unmeasured(results: Results) -> tuple[Unmeasured, ...]:
     frame = results.benchmarks
     measured = set() if frame.empty else set(zip(frame["file"], frame["fullname"], strict=True))
     measured |= {(training.file, training.fullname) for training in results.trainings}
-    measured_pairs = {(pair.file, pair.name) for pair in results.pairs}
+    measured_others = {(pair.file, pair.name) for pair in results.pairs}
+    measured_others |= {(one.file, one.name) for one in results.numerics}
     found = []
     for row in rows_of(results.outcomes):
         file, nodeid = str(row["file"]), str(row["nodeid"])
         name = nodeid.rsplit("::", 1)[-1]
-        if (file, nodeid) in measured or (file, name) in measured_pairs:
+        if (file, nodeid) in measured or (file, name) in measured_others:
             continue
         outcome = str(row["outcome"]).replace("_", " ")
         found.append(Unmeasured(name=name, outcome=outcome, reason=str(row["reason"]), file=file))

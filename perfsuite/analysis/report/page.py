@@ -37,6 +37,7 @@ HERO_KINDS_OF = {
     "verdicts": ("verdicts", "accuracy-changes", "across"),
     "across": ("gpus", "across"),
     "trainings": ("accuracy",),
+    "numerics": ("numerics",),
     "plain": ("plain",),
 }
 """The same by what the first answer is about, before all others: the picture shows what the first line says."""
@@ -117,8 +118,8 @@ def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:
         panels = drawing.panels
         # The same for several places is still one picture.
         alike = [panel for panel in panels if panel.title.partition("\n")[0] == panels[0].title.partition("\n")[0]]
-        if kind == "gpus":
-            alike = list(panels)  # a panel per network, which is what is asked
+        if kind in {"gpus", "numerics"}:
+            alike = list(panels)  # a panel per network, which is what is asked; a panel per thing that is shown
         return dataclasses.replace(drawing, panels=tuple(alike[:HERO_PANELS]), notes=())
     return None
 

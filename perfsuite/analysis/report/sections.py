@@ -15,6 +15,7 @@ from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pairs import has_pairs
 from perfsuite.analysis.frames.unmeasured import Unmeasured, unmeasured
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.report.numerics import numerics_items, numerics_tables, numerics_words
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
 from perfsuite.analysis.tables.environments import across_tables
@@ -127,6 +128,7 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
             tables=trainings_tables(figure_data),
         ),
         _figures(figure_data, "confusion", "Which classes are confused", ("confusion", "differences")),
+        _numerics(figure_data),
         _figures(
             figure_data,
             "across",
@@ -227,6 +229,16 @@ def _memory(figure_data: FigureData) -> Section:
     if not section.drawings:
         return section
     return dataclasses.replace(section, folded=(build_table("memory", figure_data.results),))
+
+
+def _numerics(figure_data: FigureData) -> Section:
+    section = _figures(figure_data, "numerics", "Why mixed precision works here", ("numerics",))
+    return dataclasses.replace(
+        section,
+        words=numerics_words(figure_data),
+        items=numerics_items(figure_data),
+        folded=numerics_tables(figure_data),
+    )
 
 
 def _step_tables(figure_data: FigureData, names: tuple[str, ...]) -> list[Table]:

@@ -14,6 +14,7 @@ from perfsuite.analysis.frames.speedup import INTERLEAVED
 from perfsuite.analysis.report.fastest import fastest_answer
 from perfsuite.analysis.report.foreign import foreign_answer
 from perfsuite.analysis.report.measured import measured_answer, values_of
+from perfsuite.analysis.report.numerics import numerics_answer
 from perfsuite.analysis.report.regressions import regressions_answer
 from perfsuite.analysis.report.speedups import speedups_answer
 from perfsuite.analysis.report.trainings import trainings_answer
@@ -48,6 +49,7 @@ def summarize(figure_data: FigureData, warnings: Sequence[str] | None = None) ->
         fastest_answer(figure_data),
         speedups_answer(figure_data),
         trainings_answer(figure_data),
+        numerics_answer(figure_data),
         foreign_answer(figure_data) if comparison is None else None,
         trust_answer(trust, len(warnings)),
         measured_answer(figure_data),
@@ -116,6 +118,7 @@ def environment_rows(figure_data: FigureData, columns: Sequence[str]) -> pd.Data
     records: list[dict[Any, Any]] = [] if results.benchmarks.empty else rows_of(results.benchmarks)
     records += [{**pair.environment, "file": pair.file} for pair in results.pairs]
     records += [{**training.environment, "file": training.file} for training in results.trainings]
+    records += [{**one.environment, "file": one.file} for one in results.numerics]
     found: dict[tuple[Any, ...], dict[Any, None]] = {}
     for record in records:
         values = tuple(plain(record.get(column)) for column in columns)

@@ -48,6 +48,8 @@ TABLES: dict[str, TableKind] = {
     "thesis": TableKind(module="thesis", about="compared with the thesis"),
     "overhead": TableKind(module="pairs", about="harness overhead"),
     "input_pipeline": TableKind(module="pairs", about="what feeding a full training costs"),
+    "numerics": TableKind(module="numerics", about="why mixed precision works: claims, measured and expected"),
+    "types": TableKind(module="autocast_types", about="which operators autocast lets compute in which type"),
 }
 """In the order in which a reader needs them."""
 
@@ -59,6 +61,7 @@ def held_tables(results: Results) -> list[str]:
     held = cell_tables(results)
     held += [name for name in COMPARISONS if has_pairs(results, name)]
     held += ["accuracy"] if results.trainings else []
+    held += ["numerics"] if results.numerics else []
     return held or ["steps"]
 
 
@@ -90,7 +93,7 @@ def build_table(name: str, results: Results, **choices: Any) -> Table:
     from perfsuite.analysis.tables.steps import no_steps_table, plain_table
 
     kind = choose(TABLES, name, kind="table")
-    has_others = bool(results.pairs or results.trainings)
+    has_others = bool(results.pairs or results.trainings or results.numerics)
     if not results.has_records and (kind.needs_steps or not has_others):
         return plain_table(results)
     if kind.needs_steps and results.benchmarks.empty:

@@ -112,6 +112,7 @@ def notes_of(results: Results) -> tuple[str, ...]:
         notes += [f"{row.name}: {row.findings}" for row in frame[ours & (found != "")].itertuples()]
     notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
     notes += [f"{one.name}: {finding}" for one in results.trainings for finding in one.record.findings]
+    notes += [f"{one.name}: {finding}" for one in results.numerics for finding in one.record.findings]
     notes += results.outcomes_in_words()
     return tuple(notes)
 

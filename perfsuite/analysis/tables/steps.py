@@ -61,6 +61,8 @@ _PRIORITIES = {
 }
 
 
+NUMERICS_TABLES = ("numerics", "types")
+
 TRAINING_TABLES = ("accuracy", "confusion", "epochs", "thesis")
 
 
@@ -71,6 +73,10 @@ def other_tables(results: Results, shown: Sequence[str] = ()) -> tuple[str, ...]
     lines = [f"interleaved pairs: {where}"] if found else []
     if results.trainings:
         lines.append(f"full trainings: --table {', '.join(name for name in TRAINING_TABLES if name not in shown)}")
+    if results.numerics:
+        has_types = any(one.record.operators for one in results.numerics)
+        names = [name for name in NUMERICS_TABLES if name not in shown and (name != "types" or has_types)]
+        lines += [f"why mixed precision works: --table {', '.join(names)}"] if names else []
     return tuple(lines)
 
 
@@ -118,7 +124,7 @@ def _what(frame: pd.DataFrame) -> str:
 
 def no_steps_table(results: Results) -> Table:
     """Return the table of files without step benchmarks: what else they hold, and what failed."""
-    elsewhere = bool(results.pairs or results.trainings)
+    elsewhere = bool(results.pairs or results.trainings or results.numerics)
     return Table(
         title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
         frame=results.benchmarks,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.analysis.statistics.effect import Floats
     from perfsuite.records.cell import Record
+    from perfsuite.records.numerics import NumericsRecord
     from perfsuite.records.outcome import Outcome
     from perfsuite.records.workload import Workload
 
@@ -53,7 +54,9 @@ class ProcessResult:
         peak_bytes: Peak allocated [benchmarks], NaN where unknown.
         fingerprint: Of its run id, or of its rounds in a file that perfsuite did not write: copies have the same.
         num_pairs: Interleaved pairs in the file.
-        measured_pairs: pytest's names of those without an outcome: one that missed its limit or cannot tell has both.
+        measured_pairs: pytest's names of those, and of the studies, without an outcome: one that missed its limit,
+            cannot tell or has a claim that does not hold has both.
+        studies: Of mixed precision.
         outcomes: What gave no result, and why; of a pair, also that it missed its limit.
         trainings: Full trainings in the file.
         complete: Whether the run came to its end.
@@ -76,6 +79,7 @@ class ProcessResult:
     fingerprint: str
     num_pairs: int
     measured_pairs: tuple[str, ...] = ()
+    studies: tuple[NumericsRecord, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     complete: bool
     trainings: tuple[FullTraining, ...] = ()
@@ -117,6 +121,7 @@ def reduce_process(file: ResultFile) -> ProcessResult:
     run_ids = sorted(run_id for run_id in own_run_ids if run_id is not None)
     judged_names = {benchmark.fullname for benchmark in judged}
     pair_names = [benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is not None]
+    study_names = [benchmark.fullname for benchmark in file.benchmarks if benchmark.numerics is not None]
     names_with_outcome = {outcome.nodeid for outcome in file.outcomes}
     return ProcessResult(
         path=file.path,
@@ -133,7 +138,8 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         peak_bytes=np.array([_peak_bytes(cell) for cell in cells], dtype=float),
         fingerprint="+".join(run_ids) or fingerprint(cells, file.written),
         num_pairs=len(pair_names),
-        measured_pairs=tuple(name for name in pair_names if name not in names_with_outcome),
+        measured_pairs=tuple(name for name in (*pair_names, *study_names) if name not in names_with_outcome),
+        studies=tuple(benchmark.numerics for benchmark in file.benchmarks if benchmark.numerics is not None),
         outcomes=tuple(outcome for outcome in file.outcomes if outcome.nodeid not in judged_names),
         trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,

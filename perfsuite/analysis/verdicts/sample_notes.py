@@ -25,7 +25,7 @@ def about_file(process: ProcessResult) -> list[str]:
     """Return what a reader should know of a file."""
     unknown = [one.fullname for one in process.trainings if is_environment_unknown(one.record)]
     notes = unknown_environments_in_words(str(process.path), unknown)
-    if not process.keys and not process.num_pairs and not process.trainings:
+    if not process.keys and not process.num_pairs and not process.trainings and not process.studies:
         notes.append(f"{process.path}: holds no results")
     if not process.complete:
         notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")

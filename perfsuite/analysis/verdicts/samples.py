@@ -11,6 +11,7 @@ import numpy as np
 from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.statistics.effect import LOWER_QUANTILES
 from perfsuite.analysis.statistics.rounds import QUANTILES, have_like_rounds
+from perfsuite.analysis.verdicts.lost_claims import studies_in_words
 from perfsuite.analysis.verdicts.outcomes import split_outcomes, tally_outcomes
 from perfsuite.analysis.verdicts.quick_results import without_quick
 from perfsuite.analysis.verdicts.sample_notes import about_file, mixed_versions, not_compared
@@ -70,9 +71,9 @@ class Sides:
         return tuple(p for p, is_new in zip(self.processes, self.is_candidate, strict=True) if is_new == candidate)
 
     def has_results(self, *, candidate: bool) -> bool:
-        """Whether any file of a side holds a result: a benchmark, an interleaved pair or a full training."""
+        """Whether any file of a side holds a result: a benchmark, a pair, a training, a study of precision."""
         processes = self.side(candidate=candidate)
-        return bool(self.trainings[candidate]) or any(process.keys or process.num_pairs for process in processes)
+        return bool(self.trainings[candidate]) or any(one.keys or one.num_pairs or one.studies for one in processes)
 
     def has_other_network(self, row: int) -> bool:
         """Whether there is the same benchmark of another network with the same name."""
@@ -107,7 +108,7 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     all_trainings = [*trainings[0], *trainings[1]]
     (old, old_outcomes), (new, new_outcomes) = (split_outcomes(side, all_trainings) for side in (old, new))
     both_sides = (old, new)
-    pairs_in_words = not_compared([*old, *new])
+    pairs_in_words = [*not_compared([*old, *new]), *studies_in_words(old, new)]
     old, new = _that_measured_steps(old), _that_measured_steps(new)
     processes = [*old, *new]
     rows, fullnames, workloads = _rows_of(processes)

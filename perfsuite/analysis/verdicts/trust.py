@@ -26,7 +26,7 @@ from perfsuite.records.workload import CALL, INFERENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from perfsuite.analysis.frames.results import Pair, Results
+    from perfsuite.analysis.frames.results import NumericsResult, Pair, Results
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.trust_evidence import Trust
@@ -184,13 +184,13 @@ def _evidence_of_results(results: Results) -> Evidence:
     readings = [[one] for one in (*results.telemetry, *(record.telemetry for record in others)) if one is not None]
     words = [row.get("warnings") or "" for row in rows]
     findings = [row.get("findings") or "" for row in rows if row.get("run_id") is None]
-    elsewhere: list[Pair | FullTraining] = [*results.pairs, *results.trainings]
+    elsewhere: list[Pair | FullTraining | NumericsResult] = [*results.pairs, *results.trainings, *results.numerics]
     commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in elsewhere}
     files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere}
     outcomes = Counter(one.outcome for one in unmeasured(results))
     return Evidence(
         is_comparison=False,
-        num_results=len(rows) + len(others) + sum(outcomes.values()),
+        num_results=len(rows) + len(others) + len(results.numerics) + sum(outcomes.values()),
         num_processes=_typical_processes(rows, results),
         has_noise_floor=any(row.get("noise_measured") is not None for row in rows),
         **_disturbances(readings),
@@ -204,6 +204,8 @@ def _evidence_of_results(results: Results) -> Evidence:
         num_cut_short=len(results.cut_short),
         is_dirty=any(commit.endswith("+dirty") for commit in commits),
         num_seeds=_fewest_seeds_of_results(results),
+        num_claims=sum(len(one.record.claims) for one in results.numerics),
+        num_failed_claims=sum(len(one.record.failed) for one in results.numerics),
         is_own=results.has_records,
         command=_command(results),
     )
@@ -213,6 +215,7 @@ def _command(results: Results) -> str:
     """Return what would measure these benchmarks again; a user's own tests have no marker."""
     comparisons = {pair.record.comparison for pair in results.pairs}
     own = [marker for name, marker in MARKERS.items() if name in comparisons]
+    own += ["numerics"] if results.numerics else []
     phases = set() if results.benchmarks.empty else set(results.benchmarks["phase"])
     if CALL in phases:
         return "pytest benchmarks"

@@ -22,7 +22,7 @@ class Evidence:
 
     Attributes:
         is_comparison: Whether two sides were compared.
-        num_results: Benchmarks, pairs and full trainings, and those that gave no result.
+        num_results: Benchmarks, pairs, full trainings and studies of mixed precision, and those that gave no result.
         num_processes: Of the side that has fewer; of a result the median of its benchmarks. None: full trainings only.
         has_noise_floor: Whether an A/A run of the machine says how much processes differ.
         is_judged: Whether anything could be judged, where something was compared.
@@ -46,6 +46,8 @@ class Evidence:
         is_dirty: Whether uncommitted changes were measured.
         mixed: What differs between the files of one side, in words.
         num_seeds: Fewest of a full training and side; None without full trainings.
+        num_claims: About mixed precision.
+        num_failed_claims: Of these, those that do not hold.
         changed: The first benchmark that changed, for the command that explains it.
         is_own: Whether perfsuite measured it.
         command: What would measure these benchmarks again.
@@ -76,6 +78,8 @@ class Evidence:
     is_dirty: bool = False
     mixed: tuple[str, ...] = ()
     num_seeds: int | None = None
+    num_claims: int = 0
+    num_failed_claims: int = 0
     changed: str | None = None
     is_own: bool = True
     command: str = "pytest benchmarks -m step"

@@ -16,6 +16,7 @@ The grade is the worst that one of these rules allows; without any it is high. A
 | results contradict each other, or their statistics cannot be right; more than a tenth | medium; low |
 | a benchmark failed, ran out of memory or was interrupted, or a run was cut short; more than half | medium; low |
 | a full training has one seed | medium |
+| claims about mixed precision do not hold; more than half | medium; low |
 | uncommitted changes, or several versions taken together as one side | medium |
 
 What was skipped on purpose and the power cap of a GPU at work lower nothing. What a file does not record lowers nothing
@@ -253,6 +254,16 @@ def _seeds(evidence: Evidence) -> Reason | None:
     )
 
 
+def _claims(evidence: Evidence) -> Reason | None:
+    num = evidence.num_failed_claims
+    if not num:
+        return None
+    text = f"{num:,} of {plural(evidence.num_claims, 'claim')} about mixed precision do not hold here"
+    return Reason(
+        grade=_by_share(num, evidence.num_claims), text=text, action="see which: perfsuite collect --table numerics"
+    )
+
+
 def _code(evidence: Evidence) -> Reason | None:
     if evidence.is_dirty:
         return Reason(grade="medium", text="uncommitted changes were measured", action="commit, and measure that")
@@ -277,6 +288,7 @@ RULES: tuple[Callable[[Evidence], Reason | None], ...] = (
     _without_result,
     _cut_short,
     _seeds,
+    _claims,
     _code,
     _detectable,
 )
