@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from numerics_studies import failed, tiny_context
+from tiny_studies import failed, tiny_context
 
 from perfsuite.measure.numerics import accumulation, formats
 from perfsuite.number_formats import FORMATS

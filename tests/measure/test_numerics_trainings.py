@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from numerics_studies import failed, tiny_context, tiny_images
+from tiny_studies import failed, tiny_context, tiny_images
 
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.numerics import ablation, autocast_types, gradients, scales, scaling, updates, weights
