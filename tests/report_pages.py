@@ -1,4 +1,4 @@
-"""The six kinds of page: one run, five runs, a regression, full trainings, ten environments, foreign benchmarks."""
+"""The kinds of page: one run, five runs, a regression, trainings, ten environments, foreign benchmarks, numerics."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from builders import ENVIRONMENT, make_content, make_workload
+from builders import ENVIRONMENT, make_claim, make_content, make_workload
+from numerics_studies import studies_file
 from report_builders import h100, step_file, t4, training_epochs
 from simulated import process_content
 from training_builders import make_training, make_training_entry
 
 from perfsuite.formatting import MIB_BYTES
 from perfsuite.recipes import THESIS, recipe_for
+from perfsuite.records.numerics import STUDIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +164,16 @@ def foreign(folder: Path) -> Files:
     return [path], []
 
 
+def numerics(folder: Path) -> Files:
+    """Write all studies of mixed precision, of which one claim does not hold."""
+    kinds = [kind for kind in STUDIES if kind != "types"]
+    failed = make_claim(
+        name="operations in FP16", measured=0.42, expected=0.99, relation="at least", unit="share", source="PyTorch"
+    )
+    paths = [studies_file(folder / "numerics.json", kinds)]
+    return [*paths, studies_file(folder / "types.json", ["types"], run_id="b", claims=(failed,))], []
+
+
 PAGES: dict[str, Callable[[Path], Files]] = {
     "one-run": one_run,
     "five-runs": five_runs,
@@ -169,5 +181,6 @@ PAGES: dict[str, Callable[[Path], Files]] = {
     "trainings": trainings,
     "ten-environments": ten_environments,
     "foreign": foreign,
+    "numerics": numerics,
 }
 """By name."""

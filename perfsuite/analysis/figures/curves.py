@@ -38,7 +38,7 @@ MAX_DOTS = 30
 """With more points a line has no dots: they would hide it. Marks say the numbers of so many points."""
 
 MAX_CURVES = 9
-"""In a panel, whose names have room at the ends of the lines; how many are not drawn is below it."""
+"""In a panel, whose names have room at the ends of the lines; the axis below it says how many are drawn."""
 
 MAX_NAME = 17
 """Letters of a name at the end of a line."""

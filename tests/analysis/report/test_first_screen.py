@@ -37,6 +37,7 @@ QUESTIONS = {
     "trainings": ["How accurate are the full trainings?"],
     "ten-environments": ["Which GPU is the fastest?", "AMP vs FP32 (whole training step)"],
     "foreign": ["How long do they take?"],
+    "numerics": ["Why does mixed precision work here?"],
 }
 
 HEROES = {
@@ -46,6 +47,7 @@ HEROES = {
     "trainings": "accuracy",
     "ten-environments": "gpus",
     "foreign": "plain",
+    "numerics": "numerics",
 }
 
 

@@ -223,7 +223,7 @@ def test_headings_tables_and_figures_have_accessible_names(visit: Visit, report:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Make each of the six kinds of page once."""
+    """Make each kind of page once."""
     made: dict[str, Path] = {}
 
     def page(name: str) -> Path:
@@ -311,6 +311,7 @@ def test_the_answers_are_seen_without_scrolling_on_a_laptop(
         ("few foreign", 390, "light", "body"),
         ("one-run", 390, "dark", "body"),
         ("regression", 1280, "light", "body"),
+        ("numerics", 390, "dark", "body"),
     ],
 )
 def test_axe_finds_nothing_to_object_to(
