@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 BATCH_SIZE = 128
 """Where the user asks for none. Source: the thesis."""
 
+CPU_BATCH_SIZE = 16
+"""The same, of trainings on a CPU."""
+
+TRAININGS = {"weights", "scaling", "scales"}
+"""Studies that train: on a CPU a narrow network, where the user names none: a minute instead of an hour."""
+
 NUM_SEEDS = 3
 """Of an ablation, where the user asks for none: the fewest whose interval is of use."""
 
@@ -55,10 +61,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give studies of a network one cell for each network: the first that is asked for, or all that are named."""
     if "study" not in metafunc.fixturenames or "model" not in metafunc.fixturenames:
         return
-    models = suite(metafunc.config).options.models
-    is_fast = metafunc.function.__name__ == "test_types"
-    if not given(metafunc.config, "--perf-models") and not is_fast:
-        models = (DEFAULT_MODELS.partition(",")[0],)
+    from perfsuite.workloads.models import NARROW
+
+    state = suite(metafunc.config)
+    name = metafunc.function.__name__.removeprefix("test_")
+    models = state.options.models
+    if not given(metafunc.config, "--perf-models") and name != "types":  # these are of fake tensors, and take a moment
+        is_narrow = name in TRAININGS and state.device.type == "cpu"
+        models = (NARROW if is_narrow else DEFAULT_MODELS.partition(",")[0],)
     metafunc.parametrize("model", models)
 
 
@@ -91,7 +101,7 @@ def _run(request: pytest.FixtureRequest, benchmark: Any, name: Study, model: str
 
     config, state = request.config, suite(request.config)
     images, about = (None, NO_IMAGES) if model is None else _images(config)
-    workload = None if model is None or images is None else _workload(config, model, images)
+    workload = None if model is None or images is None else _workload(config, name, model, images)
     if workload is not None:
         request.node.stash[WORKLOAD] = workload
     context = StudyContext(
@@ -122,16 +132,17 @@ def _num_seeds(config: pytest.Config) -> int:
     return 1 if options.quick else NUM_SEEDS
 
 
-def _workload(config: pytest.Config, model: str, images: ImageSet) -> Workload:
+def _workload(config: pytest.Config, name: Study, model: str, images: ImageSet) -> Workload:
     from perfsuite.workloads.models import model_digest
 
     state = suite(config)
+    usual = CPU_BATCH_SIZE if name in TRAININGS and state.device.type == "cpu" else BATCH_SIZE
     return Workload(
         model=model,
         model_digest=model_digest(model, image_size=images.image_size, num_classes=images.num_classes),
         precision=BASELINE,
         phase="train_step",
-        batch_size=state.options.batch_sizes[0] if state.options.batch_sizes else BATCH_SIZE,
+        batch_size=state.options.batch_sizes[0] if state.options.batch_sizes else usual,
         device_type=state.device.type,
         cudnn_benchmark=state.options.cudnn_benchmark,
         image_size=images.image_size,

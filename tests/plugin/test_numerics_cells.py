@@ -15,6 +15,7 @@ from perfsuite.measure.numerics.study import StudyContext, StudyResult
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.reading import read_record
 from perfsuite.workloads.image_store import save_image_set
+from perfsuite.workloads.models import NARROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +91,15 @@ def test_without_options_a_study_is_of_one_network_and_types_are_of_all(
 ) -> None:
     run = run_numerics(*NUMERICS)
     assert run.result.ret == 0, run.text
-    models = [context.network()[0].model for context in given if context.workload is not None]
-    assert models == ["resnet18"] * 6 + ["resnet34", "resnet50"]
+    workloads = [context.workload for context in given if context.workload is not None]
+    assert sorted(workload.model for workload in workloads) == [
+        *["resnet18"] * 3,  # updates, gradients, types
+        *[NARROW] * 3,  # weights, scaling, scales: a CPU trains a narrow one
+        "resnet34",
+        "resnet50",
+    ]
+    assert {workload.batch_size for workload in workloads if workload.model == NARROW} == {16}
+    assert {workload.batch_size for workload in workloads if workload.model != NARROW} == {128}
     assert {context.seeds for context in given} == {(0, 1, 2)}
     assert len(run.content["benchmarks"]) == 10
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ import numpy as np
 from perfsuite.mean_margin import student_quantile
 from perfsuite.measure.numerics.real_steps import training_of
 from perfsuite.records.numerics import Curve
-from perfsuite.workloads.models import NARROW
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
@@ -34,16 +32,6 @@ FINAL_STEPS = 32
 
 WINDOW = 8
 """Steps that are averaged for a curve."""
-
-CPU_BATCH = 16
-
-
-def ablation_workload(context: StudyContext) -> Workload:
-    """Return what an ablation trains: the network that was asked for, and on a CPU a narrow one in small batches."""
-    workload, _ = context.network()
-    if context.device.type == "cuda":
-        return workload
-    return dataclasses.replace(workload, model=NARROW, model_digest="", batch_size=CPU_BATCH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ import torch
 
 from perfsuite.measure.numerics.ablation import (
     Arm,
-    ablation_workload,
     curves_of,
     differences,
     in_words,
@@ -128,7 +127,7 @@ ARMS = (
 
 def study_scales(context: StudyContext) -> StudyResult:
     """Train with each loss scale, and compare the losses with those of FP32 storage."""
-    workload = ablation_workload(context)
+    workload, _ = context.network()
     runs = run_arms(context, workload, ARMS, num_steps=NUM_STEPS, learning_rate=LEARNING_RATE)
     low, right, high = (f"2^{exponent}" for exponent in (TOO_LOW, RIGHT, TOO_HIGH))
     by_seed = {name: differences(runs[name], runs[FP32]) for name in (NONE, low, right, DYNAMIC)}
@@ -171,7 +170,6 @@ def study_scales(context: StudyContext) -> StudyResult:
         notes=(note,),
         curves=tuple(curves_of(runs, NUM_STEPS)),
         settings=settings,
-        workload=workload,
     )
 
 

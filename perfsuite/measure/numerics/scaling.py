@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.measure.clock import DeviceClock, device_synchronizer
-from perfsuite.measure.numerics.ablation import ablation_workload
 from perfsuite.measure.numerics.gradients import FP16
 from perfsuite.measure.numerics.real_steps import gradients_of, training_of
 from perfsuite.measure.numerics.study import StudyResult
@@ -56,7 +55,7 @@ class TracedStep:
 
 def study_scaling(context: StudyContext) -> StudyResult:
     """Train with AMP-FP16 and a scale that begins much too high, step by step."""
-    given = ablation_workload(context)
+    given, _ = context.network()
     workload = dataclasses.replace(given, precision="amp-fp16")
     context.report_stage("gradients in fp32")
     with applied_to(given):

@@ -8,7 +8,6 @@ import torch
 
 from perfsuite.measure.numerics.ablation import (
     Arm,
-    ablation_workload,
     curves_of,
     differences,
     in_words,
@@ -84,7 +83,7 @@ ARMS = (
 
 def study_weights(context: StudyContext) -> StudyResult:
     """Train with weights in each format, and compare the losses with those of FP32 weights."""
-    workload = ablation_workload(context)
+    workload, _ = context.network()
     runs = run_arms(context, workload, ARMS, num_steps=NUM_STEPS, learning_rate=LEARNING_RATE)
     by_seed = {name: differences(of_arm, runs["fp32"]) for name, of_arm in runs.items() if name != "fp32"}
     more = {name: mean_of(values) for name, values in by_seed.items()}
@@ -124,7 +123,7 @@ def study_weights(context: StudyContext) -> StudyResult:
     note = (
         f"After {NUM_STEPS} steps at learning rate {LEARNING_RATE:g} the loss is higher than with FP32 weights by "
         f"{', '.join(f'{in_words(mean)} ({name})' for name, mean in more.items())}; {seeds_in_words(context.seeds)}. "
-        "At the learning rates of the recipes less of this shows, since most updates are large enough."
+        "At larger learning rates fewer updates are swallowed, and less of this shows."
     )
     settings: dict[str, str | int | float | bool] = {
         "learning_rate": LEARNING_RATE,
@@ -136,5 +135,4 @@ def study_weights(context: StudyContext) -> StudyResult:
         notes=(note,),
         curves=tuple(curves_of(runs, NUM_STEPS)),
         settings=settings,
-        workload=workload,
     )
