@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.precisions import POLICIES
 from perfsuite.records.workload import has_cifar_stem
 
 if TYPE_CHECKING:
@@ -91,11 +92,7 @@ def training_choices(
             deterministic,
             "off unless asked for (--perf-deterministic): deterministic algorithms are slower",
         ),
-        (
-            "optimizer_implementation",
-            "fused",
-            "one kernel, and no wait for the overflow flag; the same arithmetic as the thesis's SGD",
-        ),
+        ("optimizer_implementation", *_optimizer(workload.precision)),
         (
             "weight_decay",
             recipe.weight_decay,
@@ -123,6 +120,17 @@ def training_choices(
         ),
     )
     return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
+
+
+def _optimizer(precision: str) -> tuple[str, str]:
+    policy = POLICIES[precision]
+    if policy.weights == "float32":
+        return "fused", "one kernel, and no wait for the overflow flag; the same arithmetic as the thesis's SGD"
+    rounding = "stochastically" if policy.stochastic_rounding else "to nearest"
+    return (
+        f"FP32 updates, rounded {rounding}",
+        "BF16 weights and momentum have no FP32 copy; batch normalisations are FP32",
+    )
 
 
 def choices_in_words(choices: tuple[Choice, ...]) -> str:

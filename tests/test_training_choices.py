@@ -26,6 +26,20 @@ def test_the_readme_shows_the_choices_as_they_are() -> None:
     assert choices_in_words(choices) in readme
 
 
+def test_the_record_says_how_bf16_weights_are_rounded() -> None:
+    values = {}
+    for precision in ("fp32", "amp-fp16", "bf16", "bf16-sr"):
+        workload = make_workload(phase="full_training", precision=precision)
+        choices = training_choices(workload, THESIS, deterministic=False, evaluation_batch=1)
+        (values[precision],) = (one.value for one in choices if one.name == "optimizer_implementation")
+    assert values == {
+        "fp32": "fused",
+        "amp-fp16": "fused",
+        "bf16": "FP32 updates, rounded to nearest",
+        "bf16-sr": "FP32 updates, rounded stochastically",
+    }
+
+
 def test_the_network_is_initialised_as_the_choice_says() -> None:
     model = build_model("resnet18", device=torch.device("cpu"))
     stem = next(iter(model.children()))

@@ -44,7 +44,8 @@ class MemoryPrediction:
         optimizer_bytes: Momentum.
         activations_bytes: What the forward pass has kept for the backward pass.
         autocast_bytes: Copies of the weights in autocast's type.
-        temporary_bytes: Gradients of activations and other things of the backward pass.
+        temporary_bytes: Gradients of activations and other things of the backward pass; or, where the update of BF16
+            weights is what peaks, its FP32 values and random bits.
         other_bytes: Running statistics of the normalisation, the batch, the loss.
         peak_bytes: All of it.
     """
@@ -300,6 +301,9 @@ class _AutocastCopies(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._copies: list[weakref.ref[torch.UntypedStorage]] = []
         self._peak = 0
         self.bytes_at_peak = 0
+        optimizer = built.optimizer if isinstance(built, TrainingStep) else None
+        states = [] if optimizer is None else optimizer.state.values()
+        self.momentum_bytes = sum(state["momentum_buffer"].nbytes for state in states)
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -322,7 +326,13 @@ def _peak_parts(tracker: Any) -> dict[str, int]:
 
 
 def _peak_so_far(tracker: Any, copies: _AutocastCopies) -> MemoryPrediction:
-    return _prediction(_peak_parts(tracker), copies.bytes_at_peak)
+    parts = _peak_parts(tracker)
+    # The tracker takes everything that is allocated while the optimizer runs for its state.
+    working = max(0, parts.get("OPT", 0) - copies.momentum_bytes)
+    if working:
+        parts["OPT"] -= working
+        parts["TEMP"] += working
+    return _prediction(parts, copies.bytes_at_peak)
 
 
 def _prediction(parts: Mapping[str, int], autocast_bytes: int = 0) -> MemoryPrediction:

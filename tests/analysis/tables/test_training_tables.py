@@ -435,6 +435,15 @@ def test_what_the_thesis_did_not_train_is_named(read: Callable[..., Results]) ->
     assert any("(resnet18 in tf32 was not trained)" in note for note in table.notes)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "bf16-sr"])
+def test_a_training_with_bf16_weights_is_not_compared_with_the_thesis(
+    precision: str, read: Callable[..., Results]
+) -> None:
+    table = build_table("thesis", read(make_training(), make_training(precision)))
+    assert [row["precision"] for row in table.rows()] == ["fp32"]
+    assert any(f"(resnet18 in {precision} was not trained)" in note for note in table.notes)
+
+
 def test_steps_are_compared_with_the_thesis_where_the_trainings_cannot_be(write_result: Callable[..., Path]) -> None:
     entries = [make_entry(make_record(), [0.1] * 10), make_training_entry(make_training(recipe=SMOKE))]
     table = build_table("thesis", collect([write_result(make_content(entries))]))
