@@ -92,7 +92,7 @@ def training_choices(
             deterministic,
             "off unless asked for (--perf-deterministic): deterministic algorithms are slower",
         ),
-        ("optimizer_implementation", *_optimizer(workload.precision)),
+        ("optimizer_implementation", *_optimizer(workload.precision, workload.device_type)),
         (
             "weight_decay",
             recipe.weight_decay,
@@ -122,15 +122,15 @@ def training_choices(
     return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
 
 
-def _optimizer(precision: str) -> tuple[str, str]:
+def _optimizer(precision: str, device_type: str) -> tuple[str, str]:
     policy = POLICIES[precision]
     if policy.weights == "float32":
         return "fused", "one kernel, and no wait for the overflow flag; the same arithmetic as the thesis's SGD"
-    rounding = "stochastically" if policy.stochastic_rounding else "to nearest"
-    return (
-        f"FP32 updates, rounded {rounding}",
-        "BF16 weights and momentum have no FP32 copy; batch normalisations are FP32",
-    )
+    if policy.stochastic_rounding:
+        return "FP32 updates, rounded stochastically", "rounded to nearest, BF16 weights lose small updates"
+    if device_type == "cpu":
+        return "foreach", "fused SGD of torch 2.13 skips BF16 weights on a CPU"
+    return "fused", "one kernel; each update is computed in FP32 and rounded to nearest"
 
 
 def choices_in_words(choices: tuple[Choice, ...]) -> str:

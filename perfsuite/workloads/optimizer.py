@@ -34,8 +34,8 @@ def make_sgd(
     2.13: momentum of 7.9e+31, and weights to match one step later). From zeros, a first step is the same.
 
     Of BF16 weights, fused SGD on a GPU computes an update in FP32 and rounds weight and momentum to nearest. On a CPU
-    it skips most BF16 weights (torch 2.13, https://github.com/pytorch/pytorch/issues/191763); there, and where they are
-    rounded stochastically, it is `Bf16SGD`.
+    it skips most of them (torch 2.13, https://github.com/pytorch/pytorch/issues/191763): there it is torch's foreach
+    SGD, which rounds after each operation, and a momentum of 0.9 to 0.8984.
 
     Args:
         model: The network, its weights in the type of the policy.
@@ -50,9 +50,10 @@ def make_sgd(
     values: dict[str, Any] = {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay}
     optimizer: torch.optim.SGD
     if policy.stochastic_rounding:
-        optimizer = Bf16SGD(trained, **values, generator=torch.Generator(trained[0].device).manual_seed(seed))
+        generator = torch.Generator(trained[0].device).manual_seed(seed)
+        optimizer = StochasticallyRoundedSGD(trained, **values, generator=generator)
     elif policy.weights == "bfloat16" and device_type == "cpu":
-        optimizer = Bf16SGD(trained, **values)
+        optimizer = torch.optim.SGD(trained, **values, foreach=True)
     else:
         optimizer = torch.optim.SGD(trained, **values, fused=True)
     for parameter in trained:
@@ -62,27 +63,20 @@ def make_sgd(
 
 def rounding_generator(optimizer: torch.optim.Optimizer) -> torch.Generator | None:
     """Return the generator of the random bits by which an optimizer rounds; None where it rounds to nearest."""
-    return optimizer.generator if isinstance(optimizer, Bf16SGD) else None
+    return optimizer.generator if isinstance(optimizer, StochasticallyRoundedSGD) else None
 
 
-def optimizer_in_words(optimizer: torch.optim.Optimizer) -> str:
-    """Return how an optimizer updates weights, for the record."""
-    if not isinstance(optimizer, Bf16SGD):
-        return "fused"
-    return "FP32 updates, rounded to nearest" if optimizer.generator is None else "FP32 updates, rounded stochastically"
+class StochasticallyRoundedSGD(torch.optim.SGD):
+    """SGD with momentum of BF16 weights: an update is computed in FP32, weight and momentum are rounded stochastically.
 
-
-class Bf16SGD(torch.optim.SGD):
-    """SGD with momentum of BF16 weights: an update is computed in FP32, then weight and momentum are rounded.
-
-    Stochastically, momentum as well: SGD is linear in both, so that the mean of the weights is, for given gradients,
-    what FP32 gives. Rounded to nearest, momentum stops up to 2% away from the gradients that it averages.
+    Momentum as well: SGD is linear in both, so that the mean of the weights is, for given gradients, what FP32 gives.
+    Rounded to nearest, momentum stops up to 2% away from the gradients that it averages.
 
     One weight after the other, for the FP32 values and the random bits of all at once would take more memory than the
     weights. Parameters that are float32, those of batch normalisations, are updated by torch's fused SGD.
 
     Attributes:
-        generator: Of the random bits, on the device of the weights; None for rounding to nearest.
+        generator: Of the random bits, on the device of the weights.
     """
 
     def __init__(
@@ -92,7 +86,7 @@ class Bf16SGD(torch.optim.SGD):
         lr: float,
         momentum: float,
         weight_decay: float,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator,
     ) -> None:
         super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
         self.generator = generator
@@ -139,14 +133,16 @@ class Bf16SGD(torch.optim.SGD):
         if group["weight_decay"]:
             average.add_(weight, alpha=group["weight_decay"])
         weight.add_(average, alpha=-group["lr"])
-        self._round_into(parameter, weight)
+        parameter.copy_(stochastically_rounded(weight, torch.bfloat16, generator=self.generator))
         del weight  # its memory is that of the next random bits
-        self._round_into(momentum, average)
+        momentum.copy_(stochastically_rounded(average, torch.bfloat16, generator=self.generator))
 
-    def _round_into(self, target: torch.Tensor, values: torch.Tensor) -> None:
-        if self.generator is not None:
-            values = stochastically_rounded(values, target.dtype, generator=self.generator)
-        target.copy_(values)
+
+def optimizer_in_words(policy: PrecisionPolicy, device_type: str) -> str:
+    """Return how `make_sgd` updates weights, for the record."""
+    if policy.stochastic_rounding:
+        return "FP32 updates, rounded stochastically"
+    return "foreach" if policy.weights == "bfloat16" and device_type == "cpu" else "fused"
 
 
 class SkippedSteps:

@@ -85,7 +85,7 @@ class TrainingStep(BuiltNetwork):
         """What is pinned in every step, by name, for the record."""
         return {
             "optimizer": "sgd",
-            "optimizer_implementation": optimizer_in_words(self.optimizer),
+            "optimizer_implementation": optimizer_in_words(self.policy, self.workload.device_type),
             "momentum": MOMENTUM,
             "learning_rate": LEARNING_RATE,
             "loss_scaling": "dynamic" if self.policy.loss_scaling else "none",

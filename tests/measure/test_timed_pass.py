@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from builders import make_workload
+from torch import nn
 
 from perfsuite.measure import timed_pass
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch import nn
 
 CACHED = (timed_pass._sample_s, timed_pass.cpu_slowdown)
 
@@ -79,14 +78,14 @@ def test_every_precision_is_compared_with_fp32(precision: str) -> None:
 @pytest.mark.parametrize("precision", ["amp-bf16", "bf16"])
 def test_a_convolution_is_timed_in_the_type_of_the_precision(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.dtype] = []
-    original = timed_pass.nn.Conv2d.forward
+    original = nn.Conv2d.forward
 
     def forward(layer: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
-        outputs = original(layer, images)
+        outputs: torch.Tensor = original(layer, images)
         seen.append(outputs.dtype)
         return outputs
 
-    monkeypatch.setattr(timed_pass.nn.Conv2d, "forward", forward)
+    monkeypatch.setattr(nn.Conv2d, "forward", forward)
     timed_pass.cpu_slowdown.cache_clear()
     timed_pass.cpu_slowdown(precision)
     assert set(seen) == {torch.bfloat16, torch.float32}

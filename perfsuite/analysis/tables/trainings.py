@@ -175,9 +175,9 @@ def _amp_note(frame: pd.DataFrame) -> str:
     )
 
     return (
-        f"{_compared(frame)} vs FP32: difference of the test accuracies in points and its one-sided 95% lower bound, paired by seed "
-        f"where both have it; no worse: the bound lies above -{points(ACCURACY_MARGIN)}, each row by itself (no "
-        "correction for several rows)"
+        f"{_compared(frame)} vs FP32: difference of the test accuracies in points and its one-sided 95% lower bound, "
+        f"paired by seed where both have it; no worse: the bound lies above -{points(ACCURACY_MARGIN)}, each row by "
+        "itself (no correction for several rows)"
     )
 
 
