@@ -13,10 +13,12 @@ from generated_images import generated_set
 from torch import nn
 
 from perfsuite.errors import PrecisionNotActiveError
+from perfsuite.measure.cell_setup import build_step
 from perfsuite.precisions import POLICIES
 from perfsuite.recipes import SMOKE, THESIS, recipe_for
 from perfsuite.workloads import models
 from perfsuite.workloads import precision as module
+from perfsuite.workloads import step as step_module
 from perfsuite.workloads.bare_step import bare_step
 from perfsuite.workloads.call import Call
 from perfsuite.workloads.images import split_images
@@ -294,6 +296,15 @@ def test_a_network_whose_weights_or_momentum_are_not_bf16_is_refused() -> None:
     step.model.bfloat16()
     with pytest.raises(PrecisionNotActiveError, match=r"parameters are bfloat16 \(BatchNorm2d.weight\), not float32"):
         check_model(step.policy, step.model, step.inputs)
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_a_cell_whose_optimizer_rounds_otherwise_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = make_workload(precision="bf16-sr", batch_size=2, device_type="cpu")
+    build_step(workload, device=CPU, report_stage=lambda _stage: None).step.close()
+    monkeypatch.setattr(step_module, "make_sgd", lambda model, _policy, **values: make_sgd(model, NEAREST, **values))
+    with pytest.raises(PrecisionNotActiveError, match="bf16-sr is not active: updates are rounded to nearest"):
+        build_step(workload, device=CPU, report_stage=lambda _stage: None)
 
 
 def test_a_forward_pass_in_another_type_is_refused() -> None:
