@@ -291,7 +291,8 @@ def _update_reading(
     high: float,
 ) -> ProofReading:
     """Read the error of an update of weights that are 1; gradients are -1, and their sum is the momentum."""
-    layer = nn.Linear(NUM_UPDATED, 1, bias=False, device=device)
+    # Not initialised: no random number of torch's own generator is drawn.
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, NUM_UPDATED, 1, bias=False, device=device)  # type: ignore[no-untyped-call]
     nn.init.ones_(layer.weight)
     cast_weights(layer, policy)
     learning_rate = spacings * BF16_SPACING

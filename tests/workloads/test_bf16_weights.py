@@ -242,7 +242,9 @@ def test_a_closure_is_refused() -> None:
 
 @pytest.mark.parametrize("name", BOTH)
 def test_an_update_is_looked_at_besides_products(name: str) -> None:
+    before = torch.get_rng_state()
     readings = {reading.probe: reading for reading in verify(POLICIES[name], CPU)}
+    assert torch.equal(torch.get_rng_state(), before)
     assert len(readings) == 8
     assert readings["weight update"].relative_error == 0.0
     small = readings["small weight update"]
