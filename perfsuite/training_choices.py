@@ -129,7 +129,7 @@ def _optimizer(precision: str, device_type: str) -> tuple[str, str]:
     if policy.stochastic_rounding:
         return "FP32 updates, rounded stochastically", "rounded to nearest, BF16 weights lose small updates"
     if device_type == "cpu":
-        return "foreach", "fused SGD of torch 2.13 skips BF16 weights on a CPU"
+        return "for-loop", "fused SGD of torch 2.13 skips BF16 weights on a CPU"
     return "fused", "one kernel; each update is computed in FP32 and rounded to nearest"
 
 

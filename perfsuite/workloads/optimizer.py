@@ -34,7 +34,7 @@ def make_sgd(
     2.13: momentum of 7.9e+31, and weights to match one step later). From zeros, a first step is the same.
 
     Of BF16 weights, fused SGD on a GPU computes an update in FP32 and rounds weight and momentum to nearest. On a CPU
-    it skips most of them (torch 2.13, https://github.com/pytorch/pytorch/issues/191763): there it is torch's foreach
+    it skips most of them (torch 2.13, https://github.com/pytorch/pytorch/issues/191763): there it is torch's for-loop
     SGD, which rounds after each operation, and a momentum of 0.9 to 0.8984.
 
     Args:
@@ -53,7 +53,7 @@ def make_sgd(
         generator = torch.Generator(trained[0].device).manual_seed(seed)
         optimizer = StochasticallyRoundedSGD(trained, **values, generator=generator)
     elif policy.weights == "bfloat16" and device_type == "cpu":
-        optimizer = torch.optim.SGD(trained, **values, foreach=True)
+        optimizer = torch.optim.SGD(trained, **values, foreach=False)
     else:
         optimizer = torch.optim.SGD(trained, **values, fused=True)
     for parameter in trained:
@@ -142,7 +142,7 @@ def optimizer_in_words(policy: PrecisionPolicy, device_type: str) -> str:
     """Return how `make_sgd` updates weights, for the record."""
     if policy.stochastic_rounding:
         return "FP32 updates, rounded stochastically"
-    return "foreach" if policy.weights == "bfloat16" and device_type == "cpu" else "fused"
+    return "for-loop" if policy.weights == "bfloat16" and device_type == "cpu" else "fused"
 
 
 class SkippedSteps:

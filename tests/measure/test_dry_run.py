@@ -84,7 +84,10 @@ def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: s
 
 @pytest.mark.parametrize(("precision", "gradients"), [("bf16", "kept"), ("bf16-sr", "freed")])
 def test_with_bf16_weights_too_prediction_and_measurement_agree(precision: str, gradients: str) -> None:
-    """Of ResNet-18 and few pixels, which a CPU that emulates BF16 takes seconds for; the update is what peaks."""
+    """Of ResNet-18 and few pixels, which a CPU that emulates BF16 takes seconds for.
+
+    Rounded stochastically, the update is what peaks, else the backward pass: oneDNN takes a little more there.
+    """
     workload = make_workload(precision=precision, batch_size=2, image_size=8, gradients=gradients, device_type="cpu")
     step = TrainingStep(workload, device=torch.device("cpu"))
     step.train_step()
@@ -92,7 +95,8 @@ def test_with_bf16_weights_too_prediction_and_measurement_agree(precision: str, 
     measured = measure_peak_memory(
         prepare=lambda: None, run=step.train_step, device=step.device, resident=step.resident_tensors
     )
-    assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=0.01)
+    tolerance = 0.001 if precision == "bf16-sr" else 0.02
+    assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=tolerance)
 
 
 def test_weights_gradients_and_momentum_halve_with_bf16_weights_and_stochastic_rounding_takes_memory_for_itself() -> (
