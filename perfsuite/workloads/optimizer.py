@@ -35,7 +35,7 @@ def make_sgd(
 
     Of BF16 weights, fused SGD on a GPU computes an update in FP32 and rounds weight and momentum to nearest. On a CPU
     it skips most of them (torch 2.13, https://github.com/pytorch/pytorch/issues/191763): there it is torch's for-loop
-    SGD, which rounds after each operation, and a momentum of 0.9 to 0.8984.
+    SGD, which rounds after each operation.
 
     Args:
         model: The network, its weights in the type of the policy.

@@ -82,20 +82,20 @@ def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: s
         assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=0.03)
 
 
-@pytest.mark.parametrize(("precision", "gradients"), [("bf16", "kept"), ("bf16-sr", "freed")])
-def test_with_bf16_weights_too_prediction_and_measurement_agree(precision: str, gradients: str) -> None:
-    """Of ResNet-18 and few pixels, which a CPU that emulates BF16 takes seconds for.
+@pytest.mark.parametrize(("precision", "image_size"), [("bf16", 32), ("bf16-sr", 8)])
+def test_with_bf16_weights_too_prediction_and_measurement_agree(precision: str, image_size: int) -> None:
+    """Of ResNet-18 and two images, which a CPU that emulates BF16 takes seconds for.
 
     Rounded stochastically, the update is what peaks, else the backward pass: oneDNN takes a little more there.
     """
-    workload = make_workload(precision=precision, batch_size=2, image_size=8, gradients=gradients, device_type="cpu")
+    workload = make_workload(precision=precision, batch_size=2, image_size=image_size, device_type="cpu")
     step = TrainingStep(workload, device=torch.device("cpu"))
     step.train_step()
     step.zero_gradients()
     measured = measure_peak_memory(
         prepare=lambda: None, run=step.train_step, device=step.device, resident=step.resident_tensors
     )
-    tolerance = 0.001 if precision == "bf16-sr" else 0.02
+    tolerance = 0.001 if precision == "bf16-sr" else 0.03
     assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=tolerance)
 
 

@@ -148,7 +148,7 @@ def make_layer(weights: Any, policy_name: str, **values: float) -> tuple[nn.Line
 def test_rounded_to_nearest_an_update_is_that_of_a_second_implementation_bit_for_bit(weight_decay: float) -> None:
     """In NumPy, by the bits of numbers. Learning rate and decay are powers of two: a fused multiply-add is no other.
 
-    On a CPU each operation is rounded, and so is its momentum of 0.9.
+    On a CPU each operation is rounded.
     """
     generator = np.random.default_rng(0)
     learning_rate, num = np.float32(2.0**-7), 1003  # not a multiple of any vector
@@ -161,7 +161,7 @@ def test_rounded_to_nearest_an_update_is_that_of_a_second_implementation_bit_for
         layer.weight.grad = torch.from_numpy(gradient)[None].to(torch.bfloat16)
         optimizer.step()
         gradient = rounded(gradient + np.float32(weight_decay) * weights)
-        momentum = rounded(rounded(rounded(0.9) * momentum) + gradient)
+        momentum = rounded(rounded(np.float32(0.9) * momentum) + gradient)
         weights = rounded(weights - learning_rate * momentum)
         assert np.array_equal(as_numbers(layer.weight)[0], weights)
         assert np.array_equal(as_numbers(optimizer.state[layer.weight]["momentum_buffer"])[0], momentum)
