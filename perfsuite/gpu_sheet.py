@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfsuite.formatting import GIB_BYTES, MIB_BYTES
+from perfsuite.precisions import POLICIES
 
 TERA = 1e12
 GIGA = 1e9
@@ -82,8 +83,9 @@ class Gpu:
     note: str = ""
 
     def peak_for(self, precision: str) -> float | None:
-        """Return the peak of a precision policy: `amp-fp16` computes its products in FP16."""
-        return self.peak_flops.get(precision.removeprefix("amp-"))
+        """Return the peak of a precision policy, of the format of its products; None for one that is unknown."""
+        policy = POLICIES.get(precision)
+        return None if policy is None else self.peak_flops.get(policy.arithmetic)
 
 
 def is_amd(gpu: Gpu) -> bool:

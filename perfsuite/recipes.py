@@ -70,7 +70,7 @@ def recipe_for(recipe: Recipe, model: str, precision: str, *, is_of_cifar10: boo
     Args:
         recipe: By name, or a user's own, which is returned as it is.
         model: Name of the network: the thesis's recipe has the thesis's epochs and target for it.
-        precision: Name of the precision, likewise.
+        precision: Name of the precision, likewise; one without a counterpart in the thesis has no target.
         is_of_cifar10: Whether images and classes are as those of CIFAR-10, which the targets of recipes by name are of.
     """
     if recipe.name not in RECIPES:
@@ -79,7 +79,8 @@ def recipe_for(recipe: Recipe, model: str, precision: str, *, is_of_cifar10: boo
         recipe = dataclasses.replace(recipe, target_accuracy=None)
     if recipe.name != THESIS.name:
         return recipe
-    theirs = thesis_result(model, POLICIES[precision].thesis) if is_of_cifar10 else None
+    counterpart = POLICIES[precision].thesis
+    theirs = thesis_result(model, counterpart) if is_of_cifar10 and counterpart is not None else None
     return dataclasses.replace(
         recipe,
         epochs=EPOCHS.get(model, recipe.epochs),

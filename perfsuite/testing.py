@@ -54,7 +54,8 @@ class Perf:
             run: What is timed. It is called in the autocast region of the precision.
             batch: What it is given: a tensor, a tuple of arguments or a dictionary of keyword arguments, brought to the
                 device before. The first dimension of the first tensor is the number of samples, N.
-            precision: `fp32`, `tf32`, `amp-fp16`, `amp-bf16` or `amp`.
+            precision: `amp`, or a name from `perfsuite.precisions.POLICIES`. With BF16 weights, the batch is cast to
+                BF16; a module must have such weights itself.
             name: What it is called in tables; by default that of the test without `test_`.
 
         Returns:

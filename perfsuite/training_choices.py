@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.precisions import POLICIES
 from perfsuite.records.workload import has_cifar_stem
 
 if TYPE_CHECKING:
@@ -91,11 +92,7 @@ def training_choices(
             deterministic,
             "off unless asked for (--perf-deterministic): deterministic algorithms are slower",
         ),
-        (
-            "optimizer_implementation",
-            "fused",
-            "one kernel, and no wait for the overflow flag; the same arithmetic as the thesis's SGD",
-        ),
+        ("optimizer_implementation", *_optimizer(workload.precision, workload.device_type)),
         (
             "weight_decay",
             recipe.weight_decay,
@@ -123,6 +120,17 @@ def training_choices(
         ),
     )
     return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
+
+
+def _optimizer(precision: str, device_type: str) -> tuple[str, str]:
+    policy = POLICIES[precision]
+    if policy.weights == "float32":
+        return "fused", "one kernel, and no wait for the overflow flag; the same arithmetic as the thesis's SGD"
+    if policy.stochastic_rounding:
+        return "FP32 updates, rounded stochastically", "rounded to nearest, BF16 weights lose small updates"
+    if device_type == "cpu":
+        return "for-loop", "fused SGD of torch 2.13 skips BF16 weights on a CPU"
+    return "fused", "one kernel; each update is computed in FP32 and rounded to nearest"
 
 
 def choices_in_words(choices: tuple[Choice, ...]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfsuite.precisions import POLICIES
+
 if TYPE_CHECKING:
     import argparse
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 def add_cell_options(command: Parser) -> None:
     """Add the options."""
     command.add_argument("--model", metavar="NAMES", help="comma-separated; default: resnet18,resnet34,resnet50")
-    command.add_argument("--precision", metavar="NAMES", help="comma-separated; default: fp32,amp-fp16")
+    command.add_argument(
+        "--precision", metavar="NAMES", help=f"comma-separated of {', '.join(POLICIES)}; default: fp32,amp-fp16"
+    )
     command.add_argument("--batch-size", metavar="N[,N...]", help="default: 128")
     command.add_argument(
         "--image-size",

@@ -23,7 +23,14 @@ from perfsuite.workloads.built_network import BuiltNetwork
 from perfsuite.workloads.cuda_graph import require_graph_support
 from perfsuite.workloads.device_errors import is_out_of_memory, why_device_is_lost
 from perfsuite.workloads.network_check import check_network
-from perfsuite.workloads.precision import applied_to, check_model, policy_named, require_support, verify
+from perfsuite.workloads.precision import (
+    applied_to,
+    check_model,
+    check_optimizer,
+    policy_named,
+    require_support,
+    verify,
+)
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -197,6 +204,8 @@ def _examined(step: Measurable) -> tuple[str, ...]:
     """
     if not isinstance(step, BuiltNetwork):
         return ()
+    if isinstance(step, TrainingStep):
+        check_optimizer(step.policy, step.optimizer)
     findings = [] if step.spec.source is None else check_network(step)
     other = check_model(step.policy, step.model, step.inputs, is_strict=step.spec.source is None)
     if other:

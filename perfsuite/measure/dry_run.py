@@ -23,14 +23,15 @@ from perfsuite.measure.operator_recorder import OperatorRecorder
 from perfsuite.records.workload import CALL, INFERENCE
 from perfsuite.workloads.inference import Inference
 from perfsuite.workloads.model_spec import tensors_in
-from perfsuite.workloads.precision import autocast
+from perfsuite.workloads.precision import autocast, cast_inputs
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from perfsuite.records.operators import Operator
     from perfsuite.records.workload import Workload
+    from perfsuite.workloads.built_network import BuiltNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,13 @@ class MemoryPrediction:
     """What is alive at the peak of a steady-state training step, in bytes; the parts add up to the peak.
 
     Attributes:
-        parameters_bytes: FP32 weights.
+        parameters_bytes: Weights, in FP32 unless the precision has them in BF16.
         gradients_bytes: Their gradients, as far as they exist at that moment.
         optimizer_bytes: Momentum.
         activations_bytes: What the forward pass has kept for the backward pass.
         autocast_bytes: Copies of the weights in autocast's type.
-        temporary_bytes: Gradients of activations and other things of the backward pass.
+        temporary_bytes: Gradients of activations and other things of the backward pass; or, where the update of BF16
+            weights is what peaks, its FP32 values and random bits.
         other_bytes: Running statistics of the normalisation, the batch, the loss.
         peak_bytes: All of it.
     """
@@ -160,7 +162,7 @@ def _run_step(workload: Workload) -> DryRun:
         step.zero_gradients()
         tracker = memory_tracker()
         tracker.track_external(step.model, step.optimizer, *tensors_in(step.inputs), *tensors_in(step.targets))
-        copies: Any = _AutocastCopies(step.model.parameters(), tracker)
+        copies: Any = _AutocastCopies(step, tracker)
         with tracker, copies, _library_scratch(workload):
             with OperatorRecorder() as recorder:
                 loss = step.forward()
@@ -186,7 +188,7 @@ def _run_inference(workload: Workload) -> DryRun:
         built = Inference(workload, device=torch.device("cpu"))
         tracker = memory_tracker()
         tracker.track_external(built.model, *tensors_in(built.inputs), *tensors_in(built.targets))
-        copies: Any = _AutocastCopies(built.model.parameters(), tracker)
+        copies: Any = _AutocastCopies(built, tracker)
         with tracker, copies, _library_scratch(workload), OperatorRecorder() as recorder:
             built.infer()
             memory = _peak_so_far(tracker, copies)
@@ -246,7 +248,7 @@ class EvaluationDryRun:
             tracker.track_external(step.model, step.optimizer, images, labels)
             with tracker, _library_scratch(step.workload), torch.no_grad():
                 with autocast(step.policy, "cpu"):
-                    logits = step.model(images)
+                    logits = step.model(cast_inputs(step.policy, images))
                 torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
         return _peak_parts(tracker)["TOTAL"]
 
@@ -290,13 +292,18 @@ class _AutocastCopies(TorchDispatchMode):  # type: ignore[no-untyped-call]
     sees an operation end after the tracker has taken account of it.
     """
 
-    def __init__(self, parameters: Iterable[torch.Tensor], tracker: Any) -> None:
+    def __init__(self, built: BuiltNetwork, tracker: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # Without autocast, a weight may be cast too: by an optimizer that computes BF16 weights in FP32.
+        parameters = () if built.policy.autocast is None else built.model.parameters()
         self._parameters = {id(parameter.untyped_storage()) for parameter in parameters}
         self._tracker = tracker
         self._copies: list[weakref.ref[torch.UntypedStorage]] = []
         self._peak = 0
         self.bytes_at_peak = 0
+        optimizer = built.optimizer if isinstance(built, TrainingStep) else None
+        states = [] if optimizer is None else optimizer.state.values()
+        self.momentum_bytes = sum(state["momentum_buffer"].nbytes for state in states)
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -319,7 +326,13 @@ def _peak_parts(tracker: Any) -> dict[str, int]:
 
 
 def _peak_so_far(tracker: Any, copies: _AutocastCopies) -> MemoryPrediction:
-    return _prediction(_peak_parts(tracker), copies.bytes_at_peak)
+    parts = _peak_parts(tracker)
+    # The tracker takes everything that is allocated while the optimizer runs for its state.
+    working = max(0, parts.get("OPT", 0) - copies.momentum_bytes)
+    if working:
+        parts["OPT"] -= working
+        parts["TEMP"] += working
+    return _prediction(parts, copies.bytes_at_peak)
 
 
 def _prediction(parts: Mapping[str, int], autocast_bytes: int = 0) -> MemoryPrediction:

@@ -19,6 +19,7 @@ from perfsuite.measure.latency import NUM_LATENCIES
 from perfsuite.measure.rounds import ENERGY_WINDOW_S
 from perfsuite.measure.sample_cost import sample_cost
 from perfsuite.measure.warm_up import MIN_ITERATIONS, MIN_LONG_ITERATIONS
+from perfsuite.precisions import POLICIES
 from perfsuite.records.workload import INFERENCE, PHASE_COST
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ def estimate_work(workload: Workload) -> Work:
     """Return about what `count_work` counts, at once: the head of a run cannot wait for dry runs."""
     cost = sample_cost(workload.model, image_size=workload.image_size, num_classes=workload.num_classes)
     forward_flops = 2e9 * cost.forward_gmacs * workload.batch_size
-    is_half = workload.precision.startswith("amp")
-    kept = cost.kept_megabytes * 1e6 * workload.batch_size / (2 if is_half else 1)
-    weights = 4 * cost.num_parameters
+    policy = POLICIES[workload.precision]
+    kept = cost.kept_megabytes * 1e6 * workload.batch_size / (2 if policy.is_half else 1)
+    weights = policy.bytes_per_weight * cost.num_parameters
     flops = PHASE_COST[workload.phase] * forward_flops
     moved = {
         "inference": kept + weights,  # each activation is written once, whether or not it is kept

@@ -17,10 +17,12 @@ from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.trial_step import MIN_BATCH_SIZE, look_at_step
 from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import NOT_COMPILED, PHASE_COST, Workload
-from perfsuite.workloads.precision import autocast, policy_named
+from perfsuite.workloads.precision import autocast, cast_inputs, cast_weights, policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perfsuite.precisions import PrecisionPolicy
 
 MAX_PASS_BATCH_SIZE = 8
 """The default on a CPU; a larger batch takes longer in proportion."""
@@ -106,19 +108,24 @@ def _sample_s(model: str, image_size: int, num_classes: int, batch_size: int, pr
 def cpu_slowdown(precision: str) -> float:
     """Return how many times as long as in FP32 a convolution and its gradients take on this CPU in a precision."""
     policy, baseline = policy_named(precision), policy_named(BASELINE)
-    if policy.autocast is None:
+    if not policy.is_half:
         return 1.0
     images = torch.ones(PROBE_SHAPE)
     channels = PROBE_SHAPE[1]
-    layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
 
-    def run(*, is_cast: bool) -> None:
-        with autocast(policy if is_cast else baseline, "cpu"):
-            loss = layer(images).sum()
-        loss.backward()
+    def run_in(policy: PrecisionPolicy) -> Callable[[], None]:
+        layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+        cast_weights(layer, policy)
+
+        def run() -> None:
+            with autocast(policy, "cpu"):
+                loss = layer(cast_inputs(policy, images)).sum()
+            loss.backward()
+
+        return run
 
     try:
-        return _timed(lambda: run(is_cast=True)) / _timed(lambda: run(is_cast=False))
+        return _timed(run_in(policy)) / _timed(run_in(baseline))
     except RuntimeError:  # no kernel for the type: its benchmarks are skipped
         return 1.0
 

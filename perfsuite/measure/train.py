@@ -40,7 +40,14 @@ from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.training_choices import training_choices
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
-from perfsuite.workloads.precision import applied_to, check_model, policy_named, require_support, verify
+from perfsuite.workloads.precision import (
+    applied_to,
+    check_model,
+    check_optimizer,
+    policy_named,
+    require_support,
+    verify,
+)
 from perfsuite.workloads.training import Training, deterministic
 from perfsuite.workloads.training_state import check_state
 
@@ -137,6 +144,7 @@ def train(
         run.resume(warn)
         size = job.workload.image_size
         check_model(policy, training.model, torch.zeros(2, 3, size, size, device=device))
+        check_optimizer(policy, training.optimizer)
         watch = instrument.start()
         try:
             run.epochs(report, epoch_ended, lambda: instrument.read(watch))

@@ -19,6 +19,7 @@ from perfsuite.measure.operators import count_operators
 from perfsuite.offline.cells import step_cells
 from perfsuite.offline.prediction import predict_step
 from perfsuite.parsing import parse_whole_number
+from perfsuite.precisions import POLICIES
 from perfsuite.roofline import memory_bound_s, roofline_s
 from perfsuite.workloads.models import MEMORY_FORMATS
 
@@ -108,7 +109,7 @@ def _require_a_peak(sheets: Sequence[Gpu], workloads: Sequence[Workload]) -> Non
         lacking = [sheet for sheet in sheets if sheet.peak_for(precision) is None]
         if len(lacking) == len(sheets):
             sheet = lacking[0]
-            has = ", ".join(f"amp-{name}" if name in {"fp16", "bf16"} else name for name in sheet.peak_flops)
+            has = ", ".join(name for name in POLICIES if sheet.peak_for(name) is not None)
             names = ", ".join(one.name for one in sheets)
             raise InvalidChoiceError(f"--precision: the data sheet of a {names} has no {precision}; it has {has}")
 
@@ -195,7 +196,7 @@ def _peaks_around(workload: Workload, least_bytes: int, most_bytes: int) -> dict
 
 def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
     workload, work = counted.workload, counted.work
-    batch_size, peak = workload.batch_size, gpu.peak_flops[workload.precision.removeprefix("amp-")]
+    batch_size, peak = workload.batch_size, gpu.peak_flops[POLICIES[workload.precision].arithmetic]
     arithmetic_s, memory_s = work.flops / peak, work.min_bytes / gpu.bytes_per_second
     bound_s = max(arithmetic_s, memory_s)
     rates = {"flops_per_second": peak, "bytes_per_second": gpu.bytes_per_second}

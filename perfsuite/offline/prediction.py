@@ -8,6 +8,7 @@ GPU, the farther behind: the exponent. The host starts every operator, and a sma
 The constants are fitted to 70 published throughputs of seven sources; `python tests/offline/prediction_scores.py` fits
 them again, scores them with each source left out of its own prediction, and shows every row. All of them are of ResNets
 at 224 pixels on NVIDIA's GPUs: for small images, other networks and AMD's GPUs the prediction extrapolates.
+None of them is of BF16 weights: kernels of those are taken for those of AMP.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.precisions import POLICIES
 from perfsuite.roofline import num_calls, roofline_s
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from perfsuite.records.workload import Workload
 
 CLASSES = ("fp32", "tf32", "half", "half_channels_last")
-"""Kinds of kernels of different efficiency: by their arithmetic, and under AMP by the memory format."""
+"""Kinds of kernels of different efficiency: by their arithmetic, and in 16 bits by the memory format."""
 
 OVERHEAD = {"fp32": 1.435, "tf32": 1.612, "half": 1.651, "half_channels_last": 1.012}
 SPEED_LOSS = 0.253
@@ -55,8 +57,9 @@ class Prediction:
 
 def class_of(workload: Workload, gpu: Gpu) -> str:
     """Return which of the `CLASSES` the kernels of a workload are on a GPU."""
-    if not workload.precision.startswith("amp") or gpu.architecture in WITHOUT_TENSOR_CORES:
-        return "tf32" if workload.precision == "tf32" else "fp32"
+    policy = POLICIES[workload.precision]
+    if not policy.is_half or gpu.architecture in WITHOUT_TENSOR_CORES:
+        return "tf32" if policy.allow_tf32 else "fp32"
     return "half_channels_last" if workload.memory_format == "channels_last" else "half"
 
 
@@ -68,7 +71,7 @@ def predict_step(operators: Sequence[Operator], workload: Workload, gpu: Gpu) ->
         workload: Its precision, batch and memory format.
         gpu: Whose data sheet; it has a peak for the precision.
     """
-    peak = gpu.peak_flops[workload.precision.removeprefix("amp-")]
+    peak = gpu.peak_flops[POLICIES[workload.precision].arithmetic]
     bound_s = roofline_s(operators, flops_per_second=peak, bytes_per_second=gpu.bytes_per_second)
     kind = class_of(workload, gpu)
     image_ms = 1e3 * bound_s / workload.batch_size

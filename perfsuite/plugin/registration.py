@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.measure.budget import OVERHEAD_TIME_S
 from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS
+from perfsuite.precisions import POLICIES
 from perfsuite.records.workload import COMPILE_MODES, IMAGE_SIZE, NOT_COMPILED, NUM_CLASSES
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-precisions",
         default=DEFAULT_PRECISIONS,
         metavar="NAMES",
-        help="comma-separated of fp32, tf32, amp-fp16, amp-bf16, amp (amp-fp16 on CUDA, amp-bf16 on the CPU); "
+        help=f"comma-separated of {', '.join(POLICIES)}, amp (amp-fp16 on CUDA, amp-bf16 on the CPU); "
         f"default: {DEFAULT_PRECISIONS}",
     )
     group.addoption(

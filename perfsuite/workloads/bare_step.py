@@ -8,7 +8,7 @@ import torch
 
 from perfsuite.workloads.model_spec import run_network
 from perfsuite.workloads.optimizer import make_sgd
-from perfsuite.workloads.precision import autocast_dtype
+from perfsuite.workloads.precision import autocast_dtype, cast_inputs, cast_outputs
 from perfsuite.workloads.step import LEARNING_RATE, MOMENTUM
 
 if TYPE_CHECKING:
@@ -24,16 +24,17 @@ def bare_step(step: TrainingStep) -> Callable[[], None]:
     pass either. Network, batch, precision, kinds of optimizer and scaler are the same.
     """
     network, inputs, targets, loss_of = step.network, step.inputs, step.targets, step.spec.loss
-    device_type, dtype = step.device.type, autocast_dtype(step.policy)
+    policy, device_type, dtype = step.policy, step.device.type, autocast_dtype(step.policy)
     set_to_none = step.workload.gradients == "freed"
-    optimizer = make_sgd(step.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
-    scaler = torch.amp.GradScaler(device_type, enabled=step.policy.loss_scaling)
+    optimizer = make_sgd(step.model, policy, device_type=device_type, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
+    scaler = torch.amp.GradScaler(device_type, enabled=policy.loss_scaling)
     scaler.load_state_dict(step.scaler.state_dict())
 
     def run() -> None:
         optimizer.zero_grad(set_to_none=set_to_none)
         with torch.autocast(device_type=device_type, dtype=dtype, enabled=dtype is not None):
-            loss = loss_of(run_network(network, inputs), targets)
+            outputs = run_network(network, cast_inputs(policy, inputs))
+            loss = loss_of(cast_outputs(policy, outputs), targets)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimizer)
         scaler.update()

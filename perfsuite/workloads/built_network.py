@@ -30,7 +30,7 @@ class BuiltNetwork(Measurable):
 
     Attributes: those of `Measurable`, and
         spec: The network's batch and loss.
-        model: The network as built, float32 parameters.
+        model: The network as built, its weights in the type of the precision.
         network: What is run: the model, or what `torch.compile` made of it.
         inputs: Of the network, on the device.
         targets: Of the loss, on the device.

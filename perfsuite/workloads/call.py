@@ -6,11 +6,12 @@ import gc
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from perfsuite.workloads.measurable import Iteration, Measurable
 from perfsuite.workloads.model_spec import map_tensors, run_network
 from perfsuite.workloads.models import called
-from perfsuite.workloads.precision import autocast
+from perfsuite.workloads.precision import autocast, cast_inputs, check_weights, weight_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +33,17 @@ class Call(Measurable):
             device: Where.
             run: What is timed.
             batch: Its argument; a tuple of its arguments, or a dictionary of its keyword arguments. None for none.
+
+        Raises:
+            PrecisionNotActiveError: It is a module whose weights are not BF16, in a precision whose weights are: a
+                module is left as it is, and its batch is cast.
         """
         super().__init__(workload, device=device)
+        if isinstance(run, nn.Module) and weight_dtype(self.policy) != torch.float32:
+            check_weights(self.policy, run)
         self._run = run
-        self._batch: Tensors = () if batch is None else map_tensors(batch, lambda tensor: tensor.to(device))
+        moved = () if batch is None else map_tensors(batch, lambda tensor: tensor.to(device))
+        self._batch: Tensors = cast_inputs(self.policy, moved)
 
     @property
     def body(self) -> Callable[[], object]:

@@ -37,13 +37,22 @@ def require_graph_support(workload: Workload, device: torch.device) -> None:
 class CapturedGraph:
     """A captured iteration."""
 
-    def __init__(self, run: Callable[[], object], workload: Workload, device: torch.device) -> None:
+    def __init__(
+        self,
+        run: Callable[[], object],
+        workload: Workload,
+        device: torch.device,
+        *,
+        generators: tuple[torch.Generator, ...] = (),
+    ) -> None:
         """Capture an iteration.
 
         Args:
             run: The iteration. It must not wait for the device, nor depend on what the host knows.
             workload: What it is.
             device: Where.
+            generators: Of random numbers that it draws, but for torch's own: each replay draws the next ones. Source:
+                PyTorch, `torch.cuda.CUDAGraph.register_generator_state`.
 
         Raises:
             NotSupportedError: It cannot be captured here.
@@ -57,6 +66,8 @@ class CapturedGraph:
                 run()
         torch.cuda.current_stream(device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            self._graph.register_generator_state(generator)
         problem: ModelError | None = None
         try:
             with torch.cuda.graph(self._graph, stream=stream):

@@ -11,7 +11,7 @@ from perfsuite.records.workload import INFERENCE
 from perfsuite.workloads.built_network import BuiltNetwork
 from perfsuite.workloads.measurable import Iteration
 from perfsuite.workloads.model_spec import run_network
-from perfsuite.workloads.precision import autocast
+from perfsuite.workloads.precision import autocast, cast_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,12 @@ class Inference(BuiltNetwork):
     def infer(self) -> object:
         """Return the outputs.
 
-        Inside the window: autocast region, casts of the weights, network. Outside: everything else; the batch is on the
-        device, and the outputs stay there.
+        Inside the window: autocast region, casts of the weights or of the batch, network. Outside: everything else; the
+        batch is on the device, and the outputs stay there.
         """
         self.num_iterations += 1
         with torch.inference_mode(), autocast(self.policy, self.device.type):
-            return run_network(self.network, self.inputs)
+            return run_network(self.network, cast_inputs(self.policy, self.inputs))
 
     def settle(self) -> None:
         """Run once."""

@@ -42,6 +42,7 @@ class Measurable(abc.ABC):
         num_iterations: How many times the body was run, counted on the host.
         num_skipped: How many optimizer steps were skipped: [] float32 on the device.
         findings: What a look at it has found, in words.
+        generators: Of random numbers that the body draws, but for torch's own.
     """
 
     def __init__(self, workload: Workload, *, device: torch.device) -> None:
@@ -51,6 +52,7 @@ class Measurable(abc.ABC):
         self.num_iterations = 0
         self.num_skipped = torch.zeros((), device=device)
         self.findings: tuple[str, ...] = ()
+        self.generators: tuple[torch.Generator, ...] = ()
         self._captured: CapturedGraph | None = None
 
     @property
@@ -78,7 +80,7 @@ class Measurable(abc.ABC):
             ModelError: The network does what cannot be captured.
         """
         if self.workload.cuda_graphs:
-            self._captured = CapturedGraph(self.body, self.workload, self.device)
+            self._captured = CapturedGraph(self.body, self.workload, self.device, generators=self.generators)
 
     def _replay(self) -> None:
         self.num_iterations += 1

@@ -17,6 +17,7 @@ from perfsuite.parsing import choose
 from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, has_cifar_stem
 from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.model_spec import Cost, InputSizes, ModelSpec
+from perfsuite.workloads.precision import cast_weights, policy_named
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
@@ -138,8 +139,11 @@ def build_model(
 
 
 def build_model_of(workload: Workload, *, device: torch.device, seed: int = 0) -> nn.Module:
-    """Build the network of a workload; see `build_model`."""
-    return build_model(
+    """Build the network of a workload, its weights in the type of the precision; see `build_model`.
+
+    Weights in BF16 are those of float32, rounded: the same seed gives the same network in every precision.
+    """
+    model = build_model(
         workload.model,
         device=device,
         memory_format=workload.memory_format,
@@ -147,6 +151,8 @@ def build_model_of(workload: Workload, *, device: torch.device, seed: int = 0) -
         image_size=workload.image_size,
         num_classes=workload.num_classes,
     )
+    cast_weights(model, policy_named(workload.precision))
+    return model
 
 
 def _built(spec: ModelSpec, sizes: InputSizes) -> nn.Module:

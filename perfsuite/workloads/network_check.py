@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from perfsuite.errors import ModelError
 from perfsuite.workloads.model_spec import run_network, tensors_in
 from perfsuite.workloads.models import called
-from perfsuite.workloads.precision import autocast
+from perfsuite.workloads.precision import autocast, cast_inputs, cast_outputs
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -37,15 +37,17 @@ def check_network(built: BuiltNetwork) -> list[str]:
     """
     name = built.spec.name
     transfers = HostTransfers(built.model)
+    inputs = cast_inputs(built.policy, built.inputs)
     with _buffers_restored(built.model):
         with autocast(built.policy, built.device.type):
             with transfers:
-                outputs = called(name, "forward", lambda: run_network(built.model, built.inputs))
+                outputs = called(name, "forward", lambda: run_network(built.model, inputs))
             if next(tensors_in(outputs), None) is None:
                 raise ModelError(f"{name}: forward returned no tensor, nor a tuple or dictionary of such")
             if not isinstance(built, TrainingStep):
                 return transfers.in_words()
-            loss = _checked_loss(name, called(name, "loss", lambda: built.spec.loss(outputs, built.targets)))
+            compared = cast_outputs(built.policy, outputs)
+            loss = _checked_loss(name, called(name, "loss", lambda: built.spec.loss(compared, built.targets)))
         called(name, "backward", lambda: built.scaler.scale(loss).backward())  # type: ignore[no-untyped-call]
         built.optimizer.zero_grad(set_to_none=True)
     return transfers.in_words()

@@ -13,7 +13,8 @@ from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedE
 from perfsuite.parsing import choose
 from perfsuite.precisions import POLICIES, PrecisionPolicy
 from perfsuite.records.proof import ProofReading
-from perfsuite.workloads.model_spec import run_network, tensors_in
+from perfsuite.workloads.model_spec import map_tensors, run_network, tensors_in
+from perfsuite.workloads.optimizer import make_sgd, rounding_generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +25,64 @@ if TYPE_CHECKING:
 
 def autocast_dtype(policy: PrecisionPolicy) -> torch.dtype | None:
     """Return the type that autocast casts to under a policy, or None for no autocast."""
-    return None if policy.autocast is None else AUTOCAST_DTYPES[policy.autocast]
+    return None if policy.autocast is None else DTYPES[policy.autocast]
 
 
 def compute_dtype(policy: PrecisionPolicy) -> torch.dtype:
     """Return the type of the output of a convolution under a policy."""
-    return autocast_dtype(policy) or torch.float32
+    return DTYPES[policy.compute]
 
 
-AUTOCAST_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+def weight_dtype(policy: PrecisionPolicy) -> torch.dtype:
+    """Return the type of weights, gradients and momentum under a policy, those of batch normalisations left out."""
+    return DTYPES[policy.weights]
+
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def cast_weights(model: nn.Module, policy: PrecisionPolicy) -> None:
+    """Cast the weights and buffers of a network to the type of a policy, in place.
+
+    Batch normalisations stay in float32, as they are under autocast: their running statistics are averages that move by
+    a tenth of a difference, and BF16 rounds that away where it is less than half of its spacing; kernels take BF16
+    images with either all of a layer's tensors in BF16 or all in float32. They hold 0.1% of a ResNet-18's weights.
+
+    Args:
+        model: The network, float32.
+        policy: Whose.
+    """
+    dtype = weight_dtype(policy)
+    if dtype == torch.float32:
+        return
+    for module in model.modules():
+        if isinstance(module, BATCH_NORMS):
+            continue
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)  # the tensor stays the same object: fake tensors, shared weights
+
+
+def cast_inputs(policy: PrecisionPolicy, inputs: Tensors) -> Tensors:
+    """Return a batch as the network of a policy takes it: where its weights are BF16, so are numbers of the batch.
+
+    Every precision is given the same float32 batch. The cast is a part of the step, as it is under autocast.
+    """
+    dtype = weight_dtype(policy)
+    if dtype == torch.float32:
+        return inputs
+    return map_tensors(inputs, lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+
+
+def cast_outputs(policy: PrecisionPolicy, outputs: Tensors) -> Tensors:
+    """Return outputs as a loss takes them: without autocast, which casts for a loss, BF16 outputs in float32."""
+    dtype = weight_dtype(policy)
+    is_known = isinstance(outputs, torch.Tensor) or type(outputs) in {tuple, list, dict}  # others keep their class
+    if dtype == torch.float32 or not is_known:
+        return outputs
+    return map_tensors(outputs, lambda tensor: tensor.float() if tensor.dtype == dtype else tensor)
 
 
 def resolve_precision(name: str, device_type: str) -> str:
@@ -65,8 +115,8 @@ def require_support(policy: PrecisionPolicy, device: torch.device) -> None:
     where = f"{torch.cuda.get_device_name(device)} has compute capability {capability[0]}.{capability[1]}"
     if policy.allow_tf32 and capability < (8, 0):
         raise NotSupportedError(f"tf32 needs compute capability 8.0 or newer; {where}")
-    if policy.autocast == "bfloat16" and capability < (8, 0):
-        raise NotSupportedError(f"amp-bf16 needs native bfloat16 (compute capability 8.0 or newer); {where}")
+    if policy.compute == "bfloat16" and capability < (8, 0):
+        raise NotSupportedError(f"{policy.name} needs native bfloat16 (compute capability 8.0 or newer); {where}")
 
 
 def applied_to(workload: Workload) -> contextlib.AbstractContextManager[None]:
@@ -160,9 +210,10 @@ def verify(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading,
 
     To be called inside `applied(policy)`. Each is computed forward and backward on random operands, and its norm-wise
     relative error must lie in the policy's band: IEEE FP32 errs by about 1e-7, TF32 and FP16 by 4e-4, BF16 by 3e-3.
+    Where weights are BF16, two updates of them are looked at as well: see `_update_readings`.
 
     Returns:
-        Six readings: forward, input gradient and weight gradient of either operation.
+        Six readings: forward, input gradient and weight gradient of either operation; and two of BF16 weights.
 
     Raises:
         PrecisionNotActiveError: An error outside the band, or an output of another type.
@@ -181,7 +232,9 @@ def verify(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading,
     readings = []
     for operation, operands in (("conv2d", conv_operands), ("matmul", matmul_operands)):
         on_device = tuple(operand.to(device) for operand in operands)
-        outputs = _forward_backward(operation, on_device, autocast(policy, device.type))
+        # Copies, for both ask for gradients of their operands.
+        cast = tuple(operand.to(weight_dtype(policy), copy=True) for operand in on_device)
+        outputs = _forward_backward(operation, cast, autocast(policy, device.type))
         references = _forward_backward(
             operation, tuple(operand.double() for operand in on_device), contextlib.nullcontext()
         )
@@ -196,8 +249,66 @@ def verify(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading,
                     high=policy.band.high,
                 )
             )
+    if weight_dtype(policy) != torch.float32:
+        readings += _update_readings(policy, device)
     check_readings(policy, tuple(readings))
     return tuple(readings)
+
+
+NUM_UPDATED = 2**16
+"""Weights whose update is looked at. A share of a quarter of them is known to 0.7% (one standard deviation), by a
+binomial distribution."""
+
+UPDATE_ERROR = 0.05
+"""Seven standard deviations of that."""
+
+BF16_SPACING = 2.0**-7
+"""Of BF16 from 1 to 2."""
+
+
+def _update_readings(policy: PrecisionPolicy, device: torch.device) -> tuple[ProofReading, ProofReading]:
+    """Read by how much updates of BF16 weights are off.
+
+    One of three spacings of BF16, in two steps, is made by every weight: an error of 0. One of a quarter of a spacing
+    is lost where it is rounded to nearest: an error of 1. Rounded stochastically, a quarter of the weights move by a
+    spacing, and the mean of all by the update.
+    """
+    low, high = (0.0, UPDATE_ERROR) if policy.stochastic_rounding else (1.0, 1.0)
+    return (
+        _update_reading("weight update", policy, device, spacings=1.0, num_steps=2, low=0.0, high=0.0),
+        _update_reading("small weight update", policy, device, spacings=0.25, num_steps=1, low=low, high=high),
+    )
+
+
+def _update_reading(
+    probe: str,
+    policy: PrecisionPolicy,
+    device: torch.device,
+    *,
+    spacings: float,
+    num_steps: int,
+    low: float,
+    high: float,
+) -> ProofReading:
+    """Read the error of an update of weights that are 1; gradients are -1, and their sum is the momentum."""
+    # Not initialised: no random number of torch's own generator is drawn.
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, NUM_UPDATED, 1, bias=False, device=device)  # type: ignore[no-untyped-call]
+    nn.init.ones_(layer.weight)
+    cast_weights(layer, policy)
+    learning_rate = spacings * BF16_SPACING
+    optimizer = make_sgd(layer, policy, device_type=device.type, learning_rate=learning_rate, momentum=1.0)
+    for _ in range(num_steps):
+        layer.weight.grad = torch.full_like(layer.weight, -1.0)
+        optimizer.step()
+    expected = learning_rate * num_steps * (num_steps + 1) / 2
+    moved = layer.weight.detach().double() - 1
+    return ProofReading(
+        probe=probe,
+        relative_error=abs(float(moved.mean()) / expected - 1),
+        dtype=_dtype_name(layer.weight.dtype),
+        low=low,
+        high=high,
+    )
 
 
 def _forward_backward(
@@ -217,15 +328,17 @@ def check_readings(policy: PrecisionPolicy, readings: tuple[ProofReading, ...]) 
         PrecisionNotActiveError: An error outside its band (NaN is), or a forward output of another type.
     """
     for reading in readings:
-        if reading.probe.endswith("forward") and reading.dtype != _dtype_name(compute_dtype(policy)):
+        is_computed = reading.probe.endswith(("forward", "weight update"))
+        if is_computed and reading.dtype != _dtype_name(compute_dtype(policy)):
             raise PrecisionNotActiveError(
                 f"{policy.name} is not active: {reading.probe} gave {reading.dtype}, "
                 f"not {_dtype_name(compute_dtype(policy))}"
             )
+        reference = "what was asked for" if reading.probe.endswith("update") else "float64"
         if not reading.low <= reading.relative_error <= reading.high:
             raise PrecisionNotActiveError(
-                f"{policy.name} is not active: {reading.probe} is off by {reading.relative_error:.1e} from float64, "
-                f"{reading.low:.0e} to {reading.high:.1e} is consistent with it"
+                f"{policy.name} is not active: {reading.probe} is off by {reading.relative_error:.1e} "
+                f"from {reference}, {reading.low:.0e} to {reading.high:.1e} is consistent with it"
             )
 
 
@@ -234,7 +347,7 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, inputs: Tensors, *, i
 
     Args:
         policy: The policy that is applied.
-        model: The network, not compiled, with float32 parameters.
+        model: The network, not compiled, its weights in the type of the policy.
         inputs: Of the network, on its device; [N, 3, H, W] float32 for a ResNet.
         is_strict: Whether every convolution and linear layer must compute in the policy's type, or one of them.
 
@@ -242,13 +355,10 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, inputs: Tensors, *, i
         Layers that compute in another type; empty where all must compute in the policy's.
 
     Raises:
-        PrecisionNotActiveError: Parameters that are not float32 (no master weights), or convolutions and linear
-            layers whose output is of another type.
+        PrecisionNotActiveError: Parameters of another type than the policy's (under AMP: no master weights), or
+            convolutions and linear layers whose output is of another type.
     """
-    parameters = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
-    wrong = {_dtype_name(dtype) for dtype in parameters} - {"float32"}
-    if wrong:
-        raise PrecisionNotActiveError(f"{policy.name} is not active: parameters are {', '.join(sorted(wrong))}")
+    check_weights(policy, model)
     seen: dict[str, torch.dtype] = {}
 
     def note(name: str, output: torch.Tensor) -> None:
@@ -263,7 +373,7 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, inputs: Tensors, *, i
     device_type = next(tensors_in(inputs)).device.type
     try:
         with autocast(policy, device_type), torch.no_grad():
-            run_network(model, inputs)
+            run_network(model, cast_inputs(policy, inputs))
     finally:
         for handle in handles:
             handle.remove()
@@ -277,6 +387,41 @@ def check_model(policy: PrecisionPolicy, model: nn.Module, inputs: Tensors, *, i
             f"not {_dtype_name(compute_dtype(policy))}"
         )
     return [f"{name} in {_dtype_name(dtype)}" for name, dtype in other.items()]
+
+
+def check_weights(policy: PrecisionPolicy, model: nn.Module) -> None:
+    """Check the type of every parameter.
+
+    Raises:
+        PrecisionNotActiveError: One is of another type than the policy's; of a batch normalisation, than float32.
+    """
+    for module in model.modules():
+        wanted = torch.float32 if isinstance(module, BATCH_NORMS) else weight_dtype(policy)
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.is_floating_point() and parameter.dtype != wanted:
+                raise PrecisionNotActiveError(
+                    f"{policy.name} is not active: parameters are {_dtype_name(parameter.dtype)} "
+                    f"({type(module).__name__}.{name}), not {_dtype_name(wanted)}"
+                )
+
+
+def check_optimizer(policy: PrecisionPolicy, optimizer: torch.optim.Optimizer) -> None:
+    """Check that momentum is of the type of its weights, and that updates are rounded as the policy says.
+
+    Raises:
+        PrecisionNotActiveError: They are not.
+    """
+    for parameter, state in optimizer.state.items():
+        momentum = state["momentum_buffer"]
+        if momentum.dtype != parameter.dtype:
+            raise PrecisionNotActiveError(
+                f"{policy.name} is not active: momentum is {_dtype_name(momentum.dtype)} "
+                f"where weights are {_dtype_name(parameter.dtype)}"
+            )
+    is_stochastic = rounding_generator(optimizer) is not None
+    if is_stochastic != policy.stochastic_rounding:
+        found = "stochastically" if is_stochastic else "to nearest"
+        raise PrecisionNotActiveError(f"{policy.name} is not active: updates are rounded {found}")
 
 
 def policy_named(name: str) -> PrecisionPolicy:

@@ -36,9 +36,12 @@ def stochastically_rounded(
     dropped_bits = _FP32.num_fraction_bits - _NARROWER[dtype].num_fraction_bits
     bits = values.contiguous().view(_INT32)
     noise = torch.empty_like(bits).random_(0, 1 << dropped_bits, generator=generator)
-    rounded = ((bits + noise) & -(1 << dropped_bits)).view(torch.float32)
+    fixed = None
     if dtype == torch.float16:  # below its normal range the spacing is fixed; all of bfloat16's normals are float32's
         steps = values / _FP16.smallest_subnormal
         fixed = (steps + noise / (1 << dropped_bits)).floor() * _FP16.smallest_subnormal
+    # In place: weights of 16 bits are rounded where memory is scarce.
+    rounded = noise.add_(bits).bitwise_and_(-(1 << dropped_bits)).view(torch.float32)
+    if fixed is not None:
         rounded = torch.where(values.abs() < _FP16.smallest_normal, fixed, rounded)
     return torch.where(values.isfinite(), rounded, values).to(dtype)

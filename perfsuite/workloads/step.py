@@ -11,8 +11,8 @@ from perfsuite.records.workload import PHASES
 from perfsuite.workloads.built_network import BuiltNetwork, seeded
 from perfsuite.workloads.measurable import Iteration
 from perfsuite.workloads.model_spec import run_network
-from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
-from perfsuite.workloads.precision import autocast
+from perfsuite.workloads.optimizer import SkippedSteps, make_sgd, optimizer_in_words, rounding_generator
+from perfsuite.workloads.precision import autocast, cast_inputs, cast_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class TrainingStep(BuiltNetwork):
     `BuiltNetwork`, and:
 
     Attributes:
-        optimizer: Fused SGD with momentum.
+        optimizer: SGD with momentum; see `make_sgd`.
         scaler: Of the loss; disabled where the precision needs none.
         num_skipped: How many optimizer steps the scaler skipped, counted on the device: [] float32.
     """
@@ -63,7 +63,16 @@ class TrainingStep(BuiltNetwork):
         super().__init__(workload, device=device, seed=seed)
         if not any(parameter.requires_grad for parameter in self.model.parameters()):
             raise ModelError(f"{workload.model}: no parameter of it is trained; only -m inference can measure it")
-        self.optimizer = make_sgd(self.model, learning_rate=LEARNING_RATE, momentum=MOMENTUM)
+        self.optimizer = make_sgd(
+            self.model,
+            self.policy,
+            device_type=workload.device_type,
+            learning_rate=LEARNING_RATE,
+            momentum=MOMENTUM,
+            seed=seed,
+        )
+        generator = rounding_generator(self.optimizer)
+        self.generators = () if generator is None else (generator,)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
         # Without loss scaling nothing is ever skipped, and no hook has to run.
         skipped = SkippedSteps(self.optimizer, device) if self.policy.loss_scaling else None
@@ -76,7 +85,7 @@ class TrainingStep(BuiltNetwork):
         """What is pinned in every step, by name, for the record."""
         return {
             "optimizer": "sgd",
-            "optimizer_implementation": "fused",
+            "optimizer_implementation": optimizer_in_words(self.policy, self.workload.device_type),
             "momentum": MOMENTUM,
             "learning_rate": LEARNING_RATE,
             "loss_scaling": "dynamic" if self.policy.loss_scaling else "none",
@@ -96,13 +105,14 @@ class TrainingStep(BuiltNetwork):
     def loss(self) -> torch.Tensor:
         """Run network and loss in the precision of the workload; the unscaled loss, [] floating point."""
         with autocast(self.policy, self.device.type):
-            return self.spec.loss(run_network(self.network, self.inputs), self.targets)
+            outputs = run_network(self.network, cast_inputs(self.policy, self.inputs))
+            return self.spec.loss(cast_outputs(self.policy, outputs), self.targets)
 
     def forward(self) -> torch.Tensor:
         """Run network and loss in training mode, the graph for backward built.
 
-        Inside the window: autocast region, casts of the weights, network, loss, and the release of the graph
-        when the caller drops the loss. Outside: everything else.
+        Inside the window: autocast region, casts of the weights or of the batch, network, loss, and the release of the
+        graph when the caller drops the loss. Outside: everything else.
 
         Returns:
             The unscaled loss, [] float32.
@@ -168,7 +178,7 @@ class TrainingStep(BuiltNetwork):
         self.optimizer.zero_grad(set_to_none=self._set_to_none)
 
     def gradients(self) -> list[torch.Tensor]:
-        """Return copies of the gradients, in the order of the parameters, float32."""
+        """Return copies of the gradients, in the order of the parameters, each in the type of its weight."""
         return [parameter.grad.detach().clone() for parameter in self.model.parameters() if parameter.grad is not None]
 
     def check_retained_backward(self) -> float:
@@ -196,7 +206,7 @@ class TrainingStep(BuiltNetwork):
         fresh = self.gradients()
         if len(retained) != len(fresh) or not fresh or scale != self.scaler.get_scale():
             raise MeasurementError("backward on the retained graph and on a fresh one gave different sets of gradients")
-        error = float(_norm([a - b for a, b in zip(retained, fresh, strict=True)]) / _norm(fresh))
+        error = float(_norm([a.double() - b.double() for a, b in zip(retained, fresh, strict=True)]) / _norm(fresh))
         limit = self.policy.gradient_tolerance
         if not error <= limit:
             raise MeasurementError(

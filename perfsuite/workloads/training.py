@@ -16,8 +16,8 @@ from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.device_images import DeviceImages, normalisation
 from perfsuite.workloads.model_spec import classification_loss, tensors_in
 from perfsuite.workloads.models import build_model_of
-from perfsuite.workloads.optimizer import SkippedSteps, make_sgd
-from perfsuite.workloads.precision import autocast, policy_named
+from perfsuite.workloads.optimizer import SkippedSteps, make_sgd, rounding_generator
+from perfsuite.workloads.precision import autocast, cast_inputs, cast_outputs, policy_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,10 +87,14 @@ class Training:
             self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model, mode=mode))
         self.optimizer = make_sgd(
             self.model,
+            self.policy,
+            device_type=device.type,
             learning_rate=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            seed=seed,
         )
+        self._rounding = rounding_generator(self.optimizer)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.policy.loss_scaling)
         self._skipped = SkippedSteps(self.optimizer, device)
         scale, shift = normalisation(images.train_images, split.train)
@@ -165,7 +169,8 @@ class Training:
         """
         self.optimizer.zero_grad(set_to_none=self.workload.gradients == "freed")
         with autocast(self.policy, self._device.type):
-            loss = classification_loss(self._network(images), labels)
+            outputs = self._network(cast_inputs(self.policy, images))
+            loss = classification_loss(cast_outputs(self.policy, outputs), labels)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -203,7 +208,7 @@ class Training:
         with torch.no_grad():
             for pixels, labels in images.batches(batch_size):
                 with autocast(self.policy, self._device.type):
-                    logits = next(tensors_in(self.model(pixels)))  # N K
+                    logits = next(tensors_in(self.model(cast_inputs(self.policy, pixels))))  # N K
                 losses += nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
                 outcomes.append(num_classes * labels + logits.argmax(1))  # N
         found = torch.cat(outcomes).cpu().numpy()
@@ -226,6 +231,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next step depends on, in types that `weights_only` loading allows."""
+        rounding = {} if self._rounding is None else {"rounding_rng": self._rounding.get_state()}
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -237,6 +243,7 @@ class Training:
             "skipped_before": self._skipped_before,
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+            **rounding,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -258,6 +265,8 @@ class Training:
         torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None and self._device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self._device)
+        if self._rounding is not None:
+            self._rounding.set_state(state["rounding_rng"].cpu())
 
     def weights_sha256(self) -> str:
         """Return a digest of parameters and buffers: sorted names, dtypes, shapes, bytes."""
@@ -265,7 +274,7 @@ class Training:
         for name, tensor in sorted(self.model.state_dict().items()):
             plain = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
-            digest.update(plain.numpy().tobytes())
+            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has no BF16
         return digest.hexdigest()
 
     def close(self) -> None:

@@ -43,6 +43,8 @@ def check_state(saved: Any, own: dict[str, Any], device: torch.device) -> None:
             saved["cuda_rng"], own["cuda_rng"], lambda state: torch.cuda.set_rng_state(state, device), "cuda_rng"
         )
         torch.cuda.set_rng_state(own["cuda_rng"], device)
+    if "rounding_rng" in own:
+        _check_generator(saved["rounding_rng"], own["rounding_rng"], torch.Generator(device).set_state, "rounding_rng")
 
 
 def _compare(saved: Any, own: Any, where: str) -> None:

@@ -93,7 +93,7 @@ def waits_are_errors() -> Iterator[None]:
             torch.cuda.set_sync_debug_mode(before)
 
 
-@pytest.mark.parametrize("name", ["fp32", "amp-fp16", "amp-bf16"])
+@pytest.mark.parametrize("name", ["fp32", "amp-fp16", "amp-bf16", "bf16", "bf16-sr"])
 def test_a_step_never_waits_for_the_device(name: str, cuda: torch.device) -> None:
     supported(name, cuda)
     step = TrainingStep(make_workload(precision=name, batch_size=8), device=cuda)

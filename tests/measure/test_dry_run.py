@@ -82,6 +82,39 @@ def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: s
         assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=0.03)
 
 
+@pytest.mark.parametrize(("precision", "image_size"), [("bf16", 32), ("bf16-sr", 8)])
+def test_with_bf16_weights_too_prediction_and_measurement_agree(precision: str, image_size: int) -> None:
+    """Of ResNet-18 and two images, which a CPU that emulates BF16 takes seconds for.
+
+    Rounded stochastically, the update is what peaks, else the backward pass: oneDNN takes a little more there.
+    """
+    workload = make_workload(precision=precision, batch_size=2, image_size=image_size, device_type="cpu")
+    step = TrainingStep(workload, device=torch.device("cpu"))
+    step.train_step()
+    step.zero_gradients()
+    measured = measure_peak_memory(
+        prepare=lambda: None, run=step.train_step, device=step.device, resident=step.resident_tensors
+    )
+    tolerance = 0.001 if precision == "bf16-sr" else 0.03
+    assert predict_memory(workload).peak_bytes == pytest.approx(measured.allocated_bytes, rel=tolerance)
+
+
+def test_weights_gradients_and_momentum_halve_with_bf16_weights_and_stochastic_rounding_takes_memory_for_itself() -> (
+    None
+):
+    amp, nearest, stochastic = (
+        predict_memory(make_workload(precision=name, batch_size=1, gradients="kept"))
+        for name in ("amp-bf16", "bf16", "bf16-sr")
+    )
+    for part in ("parameters_bytes", "gradients_bytes", "optimizer_bytes"):
+        assert getattr(nearest, part) == pytest.approx(getattr(amp, part) / 2, rel=0.001)
+        assert getattr(nearest, part) == getattr(stochastic, part)
+    assert stochastic.temporary_bytes > 2 * nearest.temporary_bytes
+    assert nearest.autocast_bytes == stochastic.autocast_bytes == 0
+    largest_weight = 512 * 512 * 3 * 3
+    assert 12 * largest_weight < stochastic.peak_bytes - nearest.peak_bytes < 20 * largest_weight
+
+
 def test_phases_peak_in_their_order_and_a_gpu_has_no_scratch_of_onednn() -> None:
     def peak(phase: str, device_type: str) -> int:
         return predict_memory(make_workload(phase=phase, device_type=device_type, batch_size=8)).peak_bytes

@@ -43,6 +43,14 @@ def test_half_the_type_moves_fewer_bytes_for_the_same_arithmetic() -> None:
     assert 0.5 < half.min_bytes / full.min_bytes < 0.75
 
 
+def test_bf16_weights_are_read_and_written_in_half_the_bytes() -> None:
+    amp, bf16 = (count_work(make_workload(precision=name, batch_size=8)) for name in ("amp-bf16", "bf16"))
+    assert amp.flops == bf16.flops
+    # The update reads and writes 5 values of a weight; autocast's copies and the FP32 weights are 4 more of its bytes.
+    weights = 11_173_962
+    assert amp.min_bytes - bf16.min_bytes > 5 * 2 * weights
+
+
 def test_probes_find_limits_in_the_type_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(probes.SIZES, "cpu", Sizes(matrix=32, images=1, copy_bytes=1024, min_seconds=1e-4))
     seen = []

@@ -72,6 +72,22 @@ def test_phases_add_up_to_the_step_and_the_arithmetic_to_its_work(precision: str
     assert 5 * weights <= moved <= 9 * weights  # weights, gradients and momentum read; weights and momentum written
 
 
+@pytest.mark.usefixtures("tiny_networks")
+def test_on_a_gpu_bf16_weights_are_updated_by_one_kernel_and_stochastically_one_by_one() -> None:
+    """A weight that is rounded moves some 16 times over: casts, arithmetic in FP32, random bits."""
+    updates = {}
+    for precision in ("fp32", "bf16", "bf16-sr"):
+        found = count_operators(make_workload(precision=precision, batch_size=2, device_type="cuda"))
+        updates[precision] = [one for one in found if one.kind == "optimizer"]
+    assert num_calls(updates["fp32"]) == 1
+    assert num_calls(updates["bf16"]) == 2  # of weights, and of batch normalisations
+    num_weights = len(["conv1.weight", "conv1.bias", "fc.weight", "fc.bias"])
+    assert 15 * num_weights < num_calls(updates["bf16-sr"]) < 40 * num_weights
+    moved = {name: sum(one.num_calls * one.num_bytes for one in ones) for name, ones in updates.items()}
+    assert moved["bf16"] == pytest.approx(moved["fp32"] / 2, rel=0.1)  # batch normalisations stay
+    assert moved["bf16-sr"] > 5 * moved["bf16"]
+
+
 def test_what_is_called_has_no_operators_before_it_runs() -> None:
     with pytest.raises(NotSupportedError):
         count_operators(make_workload(phase="call", device_type="cpu"))

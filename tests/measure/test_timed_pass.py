@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from builders import make_workload
+from torch import nn
 
 from perfsuite.measure import timed_pass
 from perfsuite.workloads.step import TrainingStep
@@ -67,7 +69,24 @@ def test_a_network_that_cannot_be_run_has_no_time(monkeypatch: pytest.MonkeyPatc
     assert timed_pass.cpu_iteration_s(make_workload(device_type="cpu")) is None
 
 
-@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16", "bf16", "bf16-sr"])
 def test_every_precision_is_compared_with_fp32(precision: str) -> None:
     slowdown = timed_pass.cpu_slowdown(precision)
     assert slowdown == 1.0 if precision == "fp32" else slowdown > 0.05
+
+
+@pytest.mark.parametrize("precision", ["amp-bf16", "bf16"])
+def test_a_convolution_is_timed_in_the_type_of_the_precision(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+    original = nn.Conv2d.forward
+
+    def forward(layer: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = original(layer, images)
+        seen.append(outputs.dtype)
+        return outputs
+
+    monkeypatch.setattr(nn.Conv2d, "forward", forward)
+    timed_pass.cpu_slowdown.cache_clear()
+    timed_pass.cpu_slowdown(precision)
+    assert set(seen) == {torch.bfloat16, torch.float32}
+    assert seen[0] == torch.bfloat16

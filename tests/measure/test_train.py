@@ -174,7 +174,7 @@ def test_a_training_declares_what_the_thesis_leaves_open_with_reasons(tmp_path: 
     assert record.settings.keys() - record.reasons.keys() == {"optimizer", "loss_scaling"}
 
 
-@pytest.mark.parametrize(("precision", "after"), [("fp32", 1), ("fp32", 2), ("amp-bf16", 1)])
+@pytest.mark.parametrize(("precision", "after"), [("fp32", 1), ("fp32", 2), ("amp-bf16", 1), ("bf16-sr", 1)])
 def test_an_interrupted_training_goes_on_bit_for_bit_and_counts_active_time_only(
     tmp_path: Path, precision: str, after: int
 ) -> None:
@@ -314,7 +314,7 @@ def test_an_epoch_that_was_cut_off_is_lost_time_and_no_part_of_the_training_time
     assert resumed.metrics["training_time_s"] == whole.metrics["training_time_s"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "amp-bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "bf16-sr"])
 def test_a_training_cut_off_within_an_epoch_goes_on_with_the_next_step_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:

@@ -90,6 +90,16 @@ def test_the_layout_is_one_of_two_and_changes_the_prediction_alone(rows: Callabl
     assert [before[key] for key in same] == [after[key] for key in same]
 
 
+def test_bf16_weights_have_the_peak_of_bf16_and_their_update_its_time(
+    rows: Callable[..., list[dict[str, Any]]],
+) -> None:
+    cells = (*CELL[:2], "--precision", "bf16,bf16-sr")
+    found = {row["precision"]: row for row in rows("--gpu", "a100-40gb", *cells)}
+    for row in found.values():
+        assert row["arithmetic_s"] == pytest.approx(row["step_flops"] / GPUS["a100-40gb"].peak_flops["bf16"])
+    assert found["bf16"]["roofline_s"] < found["bf16-sr"]["roofline_s"]
+
+
 def test_a_network_of_others_is_predicted_and_that_it_extrapolates_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     cell = ["--model", "own_networks:sound", "--precision", "fp32", "--image-size", "224"]
     assert main(["limits", "--gpu", "t4", *cell]) == 0
@@ -104,6 +114,7 @@ def test_a_network_of_others_is_predicted_and_that_it_extrapolates_is_said(capsy
         (["--gpu", "t4,gtx"], "--gpu: unknown GPU 'gtx'; choose from gtx-1080-ti"),
         (["--gpu", ","], "--gpu: ',' names no GPU; choose from all"),
         (["--gpu", "t4,v100", "--precision", "tf32"], "--precision: the data sheet of a t4, v100 has no tf32"),
+        (["--precision", "bf16"], "--precision: the data sheet of a t4 has no bf16; it has fp32, amp-fp16"),
         (["--memory-format", "nhwc"], "--memory-format: unknown memory format 'nhwc'; choose from contiguous"),
         (["--images", "0"], "--images: '0' is not a number of images; whole numbers from 1"),
         (["--epochs", "many"], "--epochs: 'many' is not a number of epochs; whole numbers from 1"),

@@ -27,6 +27,17 @@ def fitted(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row.is_fitted]
 
 
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_kernels_of_bf16_weights_are_taken_for_those_of_amp(memory_format: str) -> None:
+    for gpu in (GPUS["a100-40gb"], GPUS["p100-pcie"]):
+        kinds = {
+            prediction.class_of(make_workload(precision=name, memory_format=memory_format), gpu)
+            for name in ("amp-fp16", "amp-bf16", "bf16", "bf16-sr")
+        }
+        half = "half_channels_last" if memory_format == "channels_last" else "half"
+        assert kinds == {"fp32" if gpu.architecture == "pascal" else half}
+
+
 def test_the_constants_are_those_that_the_published_rows_give(fitted: list[Row]) -> None:
     constants = fit(fitted)
     assert constants.overhead == pytest.approx(prediction.OVERHEAD, rel=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,9 @@ class Graph:
 
     def replay(self) -> None:
         self._log.append("replay")
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        self._log.append(f"generator seeded with {generator.initial_seed()}")
 
 
 @pytest.fixture
@@ -71,6 +75,17 @@ def test_an_iteration_is_warmed_up_on_the_side_captured_once_and_replayed(log: l
     graph.replay()
     graph.replay()
     assert log == ["replay", "replay"]
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_the_random_bits_of_stochastic_rounding_are_registered_before_the_capture(log: list[str]) -> None:
+    """Otherwise every replay would draw the same."""
+    workload = make_workload(precision="bf16-sr", batch_size=2, device_type="cpu")
+    step = TrainingStep(workload, device=torch.device("cpu"), seed=7)
+    CapturedGraph(lambda: None, GRAPHS, CUDA, generators=step.generators)
+    assert log.index("generator seeded with 7") < log.index("capture on side")
+    plain = TrainingStep(dataclasses.replace(workload, precision="bf16"), device=torch.device("cpu"))
+    assert plain.generators == ()
 
 
 def test_what_cannot_be_captured_is_one_line_and_memory_that_ran_out_is_not_that(log: list[str]) -> None:

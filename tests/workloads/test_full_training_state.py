@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from perfsuite.workloads.checkpoint import BEFORE, NAME, load_checkpoint, save_c
 from perfsuite.workloads.device_images import DeviceImages
 from perfsuite.workloads.images import make_image_set, split_images
 from perfsuite.workloads.training import Training, deterministic
+from perfsuite.workloads.training_state import check_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +63,7 @@ def test_a_learnable_set_is_learnt() -> None:
     assert sum(int(outcome) in range(0, 100, 11) for outcome in after.outcomes) == round(20 * after.accuracy)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16", "bf16", "bf16-sr"])
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(precision: str) -> None:
     digests = []
     for seed in (0, 0, 1):
@@ -114,20 +116,67 @@ def test_images_are_normalised_by_the_training_images() -> None:
     torch.testing.assert_close(pixels.std((0, 2, 3)), torch.ones(3), atol=1e-2, rtol=0)
 
 
-def test_a_state_goes_on_bit_for_bit() -> None:
+@pytest.mark.parametrize("precision", ["amp-fp16", "bf16", "bf16-sr"])
+def test_a_state_goes_on_bit_for_bit(precision: str) -> None:
     with deterministic(on=True):
-        whole = make_training("amp-fp16")
+        whole = make_training(precision)
         for _ in range(2):
             whole.train_epoch()
-        first = make_training("amp-fp16")
+        first = make_training(precision)
         first.train_epoch()
         state = first.state()
-        second = make_training("amp-fp16")
+        second = make_training(precision)
         second.load_state(state)
         assert second.epoch == 1
         assert second.loss_scale == first.loss_scale
         second.train_epoch()
     assert second.weights_sha256() == whole.weights_sha256()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "bf16-sr"])
+def test_a_state_within_an_epoch_goes_on_bit_for_bit_from_its_file(precision: str, tmp_path: Path) -> None:
+    """The random bits of stochastic rounding are those of an uninterrupted training."""
+    with deterministic(on=True):
+        whole = make_training(precision)
+
+        def save(step: int) -> None:
+            if step == 0:
+                save_checkpoint(tmp_path, {"identity": "a", "training": whole.state()})
+
+        whole.train_epoch(report_step=save)
+        resumed = make_training(precision)
+        saved = read(tmp_path)
+        assert saved is not None
+        check_state(saved["training"], resumed.state(), CPU)
+        resumed.load_state(saved["training"])
+        assert resumed.step == 1
+        resumed.train_epoch()
+    assert resumed.weights_sha256() == whole.weights_sha256()
+
+
+def test_a_state_without_the_random_bits_of_its_rounding_is_refused() -> None:
+    training = make_training("bf16-sr")
+    state = training.state()
+    check_state(state, training.state(), CPU)
+    broken = dict(state)
+    del broken["rounding_rng"]
+    with pytest.raises(RecordError, match="the state has no rounding_rng"):
+        check_state(broken, training.state(), CPU)
+    with pytest.raises(RecordError, match="rounding_rng"):
+        check_state({**state, "rounding_rng": torch.zeros_like(state["rounding_rng"])}, training.state(), CPU)
+    assert "rounding_rng" not in make_training("bf16").state()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_digest_is_of_names_types_shapes_and_bytes(precision: str) -> None:
+    """Of FP32 as it always was, by NumPy; of BF16, which NumPy has not, the bytes of its bits as integers."""
+    model = make_training(precision).model
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        plain = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
+        digest.update(plain.numpy().tobytes())
+    assert make_training(precision).weights_sha256() == digest.hexdigest()
 
 
 def test_a_loss_that_is_no_number_is_told() -> None:

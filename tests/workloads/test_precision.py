@@ -181,7 +181,8 @@ def test_amp_alone_means_what_the_device_does_well(device_type: str, name: str) 
 
 def test_unknown_precisions_are_refused_by_name() -> None:
     with pytest.raises(
-        InvalidChoiceError, match="unknown precision 'fp8'; choose from amp, amp-bf16, amp-fp16, fp32, tf32"
+        InvalidChoiceError,
+        match="unknown precision 'fp8'; choose from amp, amp-bf16, amp-fp16, bf16, bf16-sr, fp32, tf32",
     ):
         resolve_precision("fp8", "cuda")
     with pytest.raises(InvalidChoiceError, match="unknown precision 'fp8'"):
@@ -191,13 +192,13 @@ def test_unknown_precisions_are_refused_by_name() -> None:
 def test_a_cpu_has_no_tf32() -> None:
     with pytest.raises(NotSupportedError, match="tf32 is a format of NVIDIA GPUs"):
         require_support(POLICIES["tf32"], CPU)
-    for name in ("fp32", "amp-fp16", "amp-bf16"):
+    for name in POLICIES.keys() - {"tf32"}:
         require_support(POLICIES[name], CPU)
 
 
 @pytest.mark.parametrize(
     ("capability", "lacking"),
-    [((7, 5), {"tf32", "amp-bf16"}), ((8, 0), set()), ((9, 0), set())],
+    [((7, 5), {"tf32", "amp-bf16", "bf16", "bf16-sr"}), ((8, 0), set()), ((9, 0), set())],
 )
 def test_what_a_gpu_lacks_is_told_by_its_own_capability_and_not_that_of_the_current_one(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], lacking: set[str]
@@ -218,6 +219,7 @@ def test_what_a_gpu_lacks_is_told_by_its_own_capability_and_not_that_of_the_curr
             refused[name] = str(error)
     assert set(refused) == lacking
     assert all(f"GPU 1 has compute capability {capability[0]}.{capability[1]}" in text for text in refused.values())
+    assert all(text.startswith(f"{name} needs ") for name, text in refused.items())
 
 
 def test_each_autocast_region_is_a_fresh_one() -> None:

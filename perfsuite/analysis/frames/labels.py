@@ -114,6 +114,11 @@ def workload_label(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
     return " ".join(text for column in shown if (text := _part(column, row[column])))
 
 
+def compared_name(precisions: Iterable[str]) -> str:
+    """Return what is compared with FP32, in a word or two, by the names of the precisions."""
+    return "AMP" if all(str(name).startswith("amp") for name in precisions) else "Other precisions"
+
+
 def phase_rank(phase: str) -> int:
     """Return where a phase stands in the order in which phases are shown."""
     return list(PHASE_TITLES).index(phase) if phase in PHASE_TITLES else len(PHASE_TITLES)

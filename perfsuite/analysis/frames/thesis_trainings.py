@@ -64,8 +64,10 @@ def left_out_in_words(results: Results) -> list[str]:
     return [f"not compared with the thesis: {listed}"]
 
 
-THESIS_PRECISIONS = {name: policy.thesis for name, policy in POLICIES.items() if not policy.allow_tf32}
-"""Which precision of the thesis each measured one is compared with; a T4 has no TF32."""
+THESIS_PRECISIONS = {
+    name: policy.thesis for name, policy in POLICIES.items() if policy.thesis is not None and not policy.allow_tf32
+}
+"""Which precision of the thesis each measured one is compared with; a T4 has no TF32, and no weights were in BF16."""
 
 
 _RECIPE_VALUES = (

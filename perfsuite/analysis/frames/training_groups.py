@@ -47,9 +47,9 @@ DATA_VALUES = ("data_fingerprint", "class_names", "num_classes")
 PRECISION_SETTINGS = ("loss_scaling",)
 """Settings that follow from the precision, and so differ between FP32 and AMP of one family."""
 
-FREE_SETTINGS = ("evaluation_batch",)
-"""Settings that change nothing of the result: the batch of an evaluation follows from what a dry run predicts, which
-FP32 and AMP, or two versions of torch, may differ in."""
+FREE_SETTINGS = ("evaluation_batch", "optimizer_implementation")
+"""Settings that change nothing of the result, or that the precision tells: the batch of an evaluation follows from what
+a dry run predicts, which FP32 and AMP, or two versions of torch, may differ in; the optimizer rounds BF16 weights."""
 
 FINGERPRINT_DIGITS = 8
 MAX_NAMES_CHARACTERS = 24

@@ -8,7 +8,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS
 from perfsuite.analysis.frames.consistency import consistency_findings
-from perfsuite.analysis.frames.labels import differs, shared_in_words, varying
+from perfsuite.analysis.frames.labels import compared_name, differs, shared_in_words, varying
 from perfsuite.analysis.frames.overhead import decide, in_percent, paired_estimate
 from perfsuite.analysis.frames.pairs import COMPARISONS, pairs_frame
 from perfsuite.analysis.frames.ratio_text import (
@@ -54,7 +54,8 @@ def _block_order(results: Results, table: str, a: str, b: str) -> str:
 def interleaved_table(results: Results) -> Table:
     """Return the speed-up of AMP measured interleaved, and by two separate cells of the same processes."""
     frame = pairs_frame(results, COMPARISONS["interleaved"])
-    title = f"AMP vs FP32, interleaved{shared_in_words(frame)}"
+    compared = compared_name([] if frame.empty else frame["precision"])
+    title = f"{compared} vs FP32, interleaved{shared_in_words(frame)}"
     if frame.empty:
         note = "nothing was measured interleaved: pytest benchmarks -m interleaved does that"
         return Table(title=title, frame=frame, columns=(), notes=(note, *notes_of(results)))
@@ -76,7 +77,8 @@ def interleaved_table(results: Results) -> Table:
         warnings_column(frame),
     )
     spread_of = _BLOCKS_OR_ROUNDS if separate else "blocks"
-    legend = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', 'AMP'))}"]
+    other = "AMP" if compared == "AMP" else "the other"
+    legend = [f"interleaved: {_ORDER.format(_block_order(results, 'interleaved', 'FP32', other))}"]
     legend += bracket_notes([*speedups, *separate], spread_of=spread_of, more=MORE_PAIRS)
     if separate:
         legend.append(_SEPARATE)

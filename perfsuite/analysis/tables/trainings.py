@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import differing_columns
-from perfsuite.analysis.frames.labels import differs, has_any
+from perfsuite.analysis.frames.labels import compared_name, differs, has_any
 from perfsuite.analysis.frames.ratio_text import bracket_notes, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.training_groups import (
@@ -27,6 +27,7 @@ from perfsuite.analysis.tables.shared_columns import (
     warnings_column,
 )
 from perfsuite.analysis.tables.table import Column, Priority, Table, metric_column, ratio_column, shown, text_column
+from perfsuite.precisions import BASELINE
 from perfsuite.recipes import SMOKE
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def _accuracy_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
             priority=Priority.DETAIL,
         ),
         Column(heading="target %", show=_target, numeric=True, shown_when=has_target, priority=Priority.MAIN),
-        Column(heading="AMP vs FP32, points", show=_difference, foldable=True, shown_when=has_both_precisions),
+        Column(
+            heading=f"{_other(frame)} vs FP32, points", show=_difference, foldable=True, shown_when=has_both_precisions
+        ),
         metric_column("training_time_s", priority=Priority.MAIN),
         *(
             metric_column(key, shown_when=has_any(frame, key, zero=True), priority=_PRIORITIES.get(key))
@@ -119,7 +122,7 @@ def _accuracy_notes(frame: pd.DataFrame) -> list[str]:
     if (outcomes != "not checked").any():
         notes.append(TARGET_NOTE)
     if "accuracy_difference" in frame:
-        notes.append(_amp_note())
+        notes.append(_amp_note(frame))
     return notes
 
 
@@ -130,6 +133,7 @@ def amp_table(results: Results) -> Table:
         return nothing(results, "AMP vs FP32")
     keys = _key_columns(results, frame)
     frame = frame[frame["accuracy_difference"].notna()]
+    other = _other(frame)
     ratios = [ratio_of_row(row, "time_ratio") for row in rows_of(frame)]
     has_skipped = bool(frame[["num_skipped_steps", "num_skipped_steps_baseline"]].notna().any(axis=None))
     columns = shown(
@@ -137,8 +141,8 @@ def amp_table(results: Results) -> Table:
         Column(heading="accuracy points [95%]", show=difference_in_words, numeric=True),
         Column(heading="lower bound", show=_bound, numeric=True),
         Column(heading="non-inferiority", show=_non_inferior, priority=Priority.MAIN),
-        ratio_column("time_ratio", "time, AMP / FP32"),
-        metric_column("memory_ratio", heading="memory, AMP / FP32"),
+        ratio_column("time_ratio", f"time, {other} / FP32"),
+        metric_column("memory_ratio", heading=f"memory, {other} / FP32"),
         Column(
             heading="skipped steps",
             show=_skipped,
@@ -149,23 +153,31 @@ def amp_table(results: Results) -> Table:
         warnings_column(frame, source="comparison_warnings"),
     )
     return Table(
-        title="AMP vs FP32 in full trainings",
+        title=f"{_compared(frame)} vs FP32 in full trainings",
         frame=frame,
         columns=columns,
-        legend=(_amp_note(), *bracket_notes(ratios, samples="trainings", more="")),
+        legend=(_amp_note(frame), *bracket_notes(ratios, samples="trainings", more="")),
     )
 
 
-def _amp_note() -> str:
+def _compared(frame: pd.DataFrame) -> str:
+    return compared_name(frame["precision"][frame["precision"] != BASELINE])
+
+
+def _other(frame: pd.DataFrame) -> str:
+    return "AMP" if _compared(frame) == "AMP" else "other"
+
+
+def _amp_note(frame: pd.DataFrame) -> str:
     from perfsuite.analysis.frames.training_words import (  # scipy: only where it was needed before
         ACCURACY_MARGIN,
         points,
     )
 
     return (
-        "AMP vs FP32: difference of the test accuracies in points and its one-sided 95% lower bound, paired by seed "
-        f"where both have it; no worse: the bound lies above -{points(ACCURACY_MARGIN)}, each row by itself (no "
-        "correction for several rows)"
+        f"{_compared(frame)} vs FP32: difference of the test accuracies in points and its one-sided 95% lower bound, "
+        f"paired by seed where both have it; no worse: the bound lies above -{points(ACCURACY_MARGIN)}, each row by "
+        "itself (no correction for several rows)"
     )
 
 

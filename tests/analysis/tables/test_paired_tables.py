@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -52,6 +53,15 @@ def test_the_paired_speedup_stands_beside_the_quotient_of_separate_cells(results
     assert "spread within one run" in text
     assert "95% interval over" not in text
     assert "[" not in text
+
+
+def test_what_is_compared_is_called_amp_only_where_it_is(write_result: Callable[..., Path]) -> None:
+    pair = make_pair()
+    pair = dataclasses.replace(pair, candidate=dataclasses.replace(pair.candidate, precision="bf16-sr"))
+    table = build_table("interleaved", collect([write_result(make_content([make_paired_entry(pair)]))]))
+    assert table.title.startswith("Other precisions vs FP32, interleaved")
+    assert any("blocks of FP32, the other, the other, FP32" in line for line in table.legend)
+    assert not any("AMP" in line for line in (table.title, *table.legend))
 
 
 def test_without_cells_of_the_same_run_there_is_no_quotient(write_result: Callable[..., Path]) -> None:

@@ -17,6 +17,7 @@ from perfsuite.analysis.report.data import gather
 from perfsuite.analysis.tables.data_formats import render_csv, render_json
 from perfsuite.analysis.tables.registry import build_table
 from perfsuite.analysis.tables.terminal import render_terminal
+from perfsuite.analysis.tables.trainings import amp_table
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.process_results import read_process
 from perfsuite.analysis.verdicts.samples import join_sides
@@ -433,6 +434,26 @@ def test_bfloat16_is_compared_with_the_thesis_s_amp_and_says_so(read: Callable[.
 def test_what_the_thesis_did_not_train_is_named(read: Callable[..., Results]) -> None:
     table = build_table("thesis", read(make_training(), make_training("tf32")))
     assert any("(resnet18 in tf32 was not trained)" in note for note in table.notes)
+
+
+def test_what_is_compared_with_fp32_is_called_amp_only_where_it_is(read: Callable[..., Results]) -> None:
+    names = {}
+    for precision in ("amp-fp16", "bf16-sr"):
+        table = amp_table(read(make_training(), make_training(precision)))
+        names[precision] = table.title
+        headings = [column.heading for column in table.columns]
+        assert any(heading.startswith("time, AMP") for heading in headings) == (precision == "amp-fp16")
+    assert names["amp-fp16"] == "AMP vs FP32 in full trainings"
+    assert names["bf16-sr"] == "Other precisions vs FP32 in full trainings"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "bf16-sr"])
+def test_a_training_with_bf16_weights_is_not_compared_with_the_thesis(
+    precision: str, read: Callable[..., Results]
+) -> None:
+    table = build_table("thesis", read(make_training(), make_training(precision)))
+    assert [row["precision"] for row in table.rows()] == ["fp32"]
+    assert any(f"(resnet18 in {precision} was not trained)" in note for note in table.notes)
 
 
 def test_steps_are_compared_with_the_thesis_where_the_trainings_cannot_be(write_result: Callable[..., Path]) -> None:
