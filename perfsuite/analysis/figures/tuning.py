@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from perfsuite.analysis.figures.panels import Drawing, Panel, Swatch, second_line
 from perfsuite.analysis.figures.style import INK, MUTED, mixed, precision_color
@@ -32,8 +32,11 @@ Source: Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.1."""
 GOOD, BAD = (0, 64, 128), (222, 228, 235)
 """Ends of the scale of errors: red, green, blue; the darker the better."""
 
-MARKERS = ("o", "s", "^", "D")
-"""Of precisions, in their order: not by colour alone."""
+MARKERS = (("o", 4.0), ("s", 7.0), ("D", 9.0))
+"""Of precisions, in their order, with their size: not by colour alone, and each is seen around the one before."""
+
+PALE = 0.45
+"""Opacity of what was pruned."""
 
 
 def tuning_chart(study: Study) -> Drawing | None:
@@ -75,17 +78,20 @@ def _finding(study: Study) -> str:
 
 
 def _legend(study: Study) -> tuple[Swatch, ...]:
-    swatches = [Swatch(label=name, color=precision_color(name), look="point") for name in study.precisions]
-    swatches.append(Swatch(label="pruned", color=MUTED, look="process"))
-    swatches.append(Swatch(label="chosen: ringed", color=INK, look="process"))
-    return tuple(swatches)
+    looks: list[Literal["point", "outline", "diamond"]] = ["point", "outline", "diamond"]
+    swatches = [
+        Swatch(label=name, color=precision_color(name), look=looks[min(index, len(looks) - 1)])
+        for index, name in enumerate(study.precisions)
+    ]
+    return (*swatches, Swatch(label="ringed: chosen", color=INK, look="process"))
 
 
 def _notes(study: Study) -> tuple[str, ...]:
     notes = [f"n = {study.num_validation:,} validation images; one seed: differences are of one split and one start"]
-    num_worse = sum(_is_off(study, point.error) for name in study.precisions for point in _points(study, name))
-    if num_worse:
-        notes.append(f"{num_worse} marks at the upper edge (triangles): as bad as guessing, worse, or diverged")
+    if any(trial.state == "pruned" for trial in study.trials):
+        notes.append("pale, or small where two hyperparameters are shown: pruned, with its last epoch")
+    if any(_is_off(study, point.error) for name in study.precisions for point in _points(study, name)):
+        notes.append("triangles: no better than guessing, drawn there, or diverged")
     return tuple(notes)
 
 
@@ -146,14 +152,16 @@ def _response_panel(study: Study, name: str) -> Panel:
                 is_off = _is_off(study, point.error)
                 value = ceiling if is_off or point.error is None else point.error
                 color = precision_color(precision)
+                shape, size = MARKERS[min(index, len(MARKERS) - 1)]
                 (mark,) = axes.plot(
                     [getattr(point.trial.setting, name)],
                     [_scaled(study, value)],
-                    "^" if is_off else MARKERS[index % len(MARKERS)],
+                    "^" if is_off else shape,
                     color=color,
-                    markerfacecolor=color if point.is_whole else "none",
-                    markersize=4.5 if point.is_whole else 3.5,
-                    markeredgewidth=0.9,
+                    markerfacecolor="none" if index else color,
+                    markersize=size,
+                    markeredgewidth=1.0,
+                    alpha=1.0 if point.is_whole else PALE,
                     clip_on=False,
                     zorder=3,
                 )
@@ -176,7 +184,7 @@ def _response_panel(study: Study, name: str) -> Panel:
 
 
 def _ring(axes: Axes, x: float, y: float) -> None:
-    axes.plot([x], [y], "o", color=INK, markerfacecolor="none", markersize=9, markeredgewidth=1.1, zorder=4)
+    axes.plot([x], [y], "o", color=INK, markerfacecolor="none", markersize=12, markeredgewidth=1.1, zorder=4)
 
 
 def _values(study: Study, name: str) -> list[float]:

@@ -36,7 +36,7 @@ def tuning_table(study: Study) -> Table:
             Column(heading="trial", show=lambda row: str(row["number"]), numeric=True, priority=Priority.KEY),
             *_setting_columns(),
             *(column for name in study.precisions for column in _result_columns(study, name)),
-            Column(heading="", show=_remark, foldable=True, priority=Priority.MAIN),
+            Column(heading="result", show=_remark, foldable=True, priority=Priority.MAIN),
         ),
         legend=(f"loss, acc %: of {study.num_validation:,} validation images, no test image, after the last epoch",),
         notes=tuple(_choices(study)),
@@ -78,7 +78,7 @@ def _remark(row: dict[str, Any]) -> str:
         return f"pruned, epoch {row['num_epochs']}"
     if row["chosen_for"] is not None:
         return f"chosen: {row['chosen_for']}"
-    return "" if row["state"] == "complete" else str(row["state"])
+    return str(row["state"])
 
 
 def _choices(study: Study) -> list[str]:
