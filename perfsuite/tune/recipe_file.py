@@ -53,9 +53,8 @@ def check_recipe_paths(paths: Sequence[Path]) -> None:
     """
     for path in paths:
         if path.suffix != ".toml" or path.stem in RECIPES:
-            raise DataError(
-                f"-o {path}: a recipe is written to a file named .toml, but not {' or '.join(RECIPES)}.toml"
-            )
+            taken = " or ".join(f"{name}.toml" for name in RECIPES)
+            raise DataError(f"-o {path}: a recipe is written to a file named .toml, but not {taken}")
         if not os.path.isdir(path.parent):  # noqa: PTH112 - no error for a path that is too long
             raise DataError(f"-o {path}: no such folder")
         if os.path.lexists(path) and not _is_own(path):

@@ -60,7 +60,10 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ({"data": "no.npz"}, "{here}/no.npz: no such file; `perfsuite data download`"),
         ({"chart": "chart.jpg"}, "--chart chart.jpg: a figure is written as .svg, .png, .pdf"),
         ({"output": "tuned.json"}, "-o tuned.json: a recipe is written to a file named .toml"),
-        ({"output": "smoke.toml"}, "-o smoke.toml: a recipe is written to a file named .toml, but not thesis.toml"),
+        (
+            {"output": "smoke.toml"},
+            "-o smoke.toml: a recipe is written to a file named .toml, but not thesis.toml or smoke.toml",
+        ),
         ({"output": "no/tuned.toml"}, "-o no/tuned.toml: no such folder"),
     ],
 )
