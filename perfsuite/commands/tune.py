@@ -32,8 +32,8 @@ def add_options(command: Parser) -> None:
         "an interruption, and shows a finished study again. Needs the extra: pip install 'perfsuite[tune]'."
     )
     add = command.add_argument
-    add("--study", type=Path, required=True, metavar="DIR", help="folder of the study: all its trials and trainings")
-    add("--show", action="store_true", help="only show what the study holds; needs neither torch nor Optuna")
+    add("--study", type=Path, required=True, metavar="DIR", help="folder of the search: all its trials and trainings")
+    add("--show", action="store_true", help="only show what the search holds; needs neither torch nor Optuna")
     add("--model", default="resnet18", metavar="NAME", help="default: resnet18; as one of --perf-models")
     add("--precisions", default="fp32,amp", metavar="NAMES", help="comma-separated; default: fp32,amp")
     add(

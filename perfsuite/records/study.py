@@ -71,7 +71,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyTrial:
-    """One setting, trained under every precision of the study with the same seed.
+    """One setting, trained under every precision of the search with the same seed.
 
     Attributes:
         number: From 0.

@@ -44,7 +44,7 @@ def check_folder(folder: Path) -> None:
 
 
 def claim(folder: Path, study: Study) -> Study:
-    """Return the study of a folder as it was begun, with its trials, or begin it.
+    """Return the search of a folder as it was begun, with its trials, or begin it.
 
     Args:
         folder: It must be locked.

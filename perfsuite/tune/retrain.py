@@ -74,7 +74,7 @@ def retrain(task: RetrainingTask, report: Callable[[str], None] = lambda _text: 
     """Train, resume or replay one training.
 
     Raises:
-        PerfsuiteError: The images are others than when the study was begun, or the training fails.
+        PerfsuiteError: The images are others than when the search began, or the training fails.
     """
     device, recipe = torch.device(task.device), task.recipe
     load_model(task.model)
@@ -131,7 +131,7 @@ def retrain_all(
     Args:
         study: With its trials.
         plan: Seeds, device and images.
-        folder: Of the study.
+        folder: Of the search.
         workers: Where they run.
         say: Told a line, and whether it is final or may be written over.
     """

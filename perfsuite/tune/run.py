@@ -31,7 +31,7 @@ def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tup
         say: Told a line, and whether it is final or may be written over.
 
     Returns:
-        The study with its trials, and what was retrained; None with no seeds for it, or with nothing chosen.
+        The search with its trials, and what was retrained; None with no seeds for it, or with nothing chosen.
 
     Raises:
         DataError: The folder holds another study, or cannot be used.

@@ -91,7 +91,7 @@ class Search:
         )
 
     def run(self, workers: Workers) -> Study:
-        """Run what is missing, and return the study with all its trials."""
+        """Run what is missing, and return the search with all its trials."""
         self._keep()
         while True:
             for number in self._startable():

@@ -62,7 +62,7 @@ def run_trial(task: TrialTask, report: Callable[[str], None] = lambda _text: Non
         report: Told what is being done, in a few words.
 
     Raises:
-        DataError: The images are others than when the study was begun.
+        DataError: The images are others than when the search began.
         OutOfMemoryError: The batch does not fit the device.
         PerfsuiteError: The precision is not supported or not active, or the network cannot be trained.
     """
@@ -96,9 +96,7 @@ def study_images(data: Path, study: Study) -> ImageSet:
     images = _loaded(data)
     if images.fingerprint != study.data_sha256:
         _loaded.cache_clear()
-        raise DataError(
-            f"{data}: other training images than when the study was begun; name another folder with --study"
-        )
+        raise DataError(f"{data}: other training images than when the search began; name another folder with --study")
     return images
 
 

@@ -68,7 +68,7 @@ def arguments(files: Files) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def tune(arguments: Callable[..., list[str]], files: Files) -> Callable[..., bytes]:
-    """Run the command to its end, and return the bytes of the study's record."""
+    """Run the command to its end, and return the bytes of the record of a search."""
 
     def run(name: str = "study", **changes: Any) -> bytes:
         from perfsuite.cli import main

@@ -89,7 +89,7 @@ class RetrainedGroup:
 
 
 def retrained_groups(study: Study, retraining: Retraining | None) -> list[RetrainedGroup]:
-    """Return what was retrained of what the study chooses now; trainings of other settings are left out."""
+    """Return what was retrained of what the search chooses now; trainings of other settings are left out."""
     groups = []
     for names, recipe in _settings(study):
         for precision in study.precisions:
@@ -191,7 +191,7 @@ class OwnChoice:
 
 
 def own_choices(study: Study, groups: Sequence[RetrainedGroup]) -> list[OwnChoice]:
-    """Return the answer for each precision but FP32; none where FP32 is not in the study, or nothing was chosen."""
+    """Return the answer for each precision but FP32; none where FP32 is not in the search, or nothing was chosen."""
     if BASELINE not in study.precisions or chosen_trial(study, BASELINE) is None:
         return []
     found = []
