@@ -41,6 +41,16 @@ def test_the_same_seed_gives_the_same_study_and_another_one_another(tune: Callab
     assert study_in(tune("third", trials=2, precisions="fp32,amp", seed=1)).trials[1] != study_in(first).trials[1]
 
 
+def test_a_network_that_draws_at_random_draws_the_same_whatever_ran_before(tune: Callable[..., bytes]) -> None:
+    import torch
+
+    model = f"{Path(__file__).parents[1] / 'own_networks.py'}:drops_out"
+    torch.manual_seed(1)
+    first = tune("first", trials=2, model=model)
+    torch.manual_seed(2)
+    assert tune("second", trials=2, model=model) == first
+
+
 def test_the_first_trial_is_the_recipe_itself(tune: Callable[..., bytes]) -> None:
     first = study_in(tune(trials=1)).trials[0].setting
     assert (first.learning_rate, first.momentum, first.weight_decay, first.batch_size) == (0.02, 0.9, 1e-6, 8)

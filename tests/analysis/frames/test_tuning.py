@@ -92,7 +92,7 @@ def study() -> Study:
         [
             make_trial(0, both([2.0, 1.9], [2.0, 1.7])),
             make_trial(1, both([2.0, 1.5], [2.0, 1.8])),
-            make_trial(2, both([2.2], [2.2]), state="pruned"),
+            make_trial(2, both([1.2], [1.2]), state="pruned"),
             make_trial(3, both([], []), state="diverged"),
             make_trial(4, both([2.0, 1.95], [2.1])),
         ]
