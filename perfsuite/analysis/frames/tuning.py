@@ -154,8 +154,9 @@ class OwnChoice:
 
     Attributes:
         precision: Its name.
-        is_same: Whether the search chose the same setting for both; the others are None then.
-        difference: Test accuracy with its own setting minus that with FP32's, both in this precision; mean over seeds.
+        is_same: Whether the search chose the same setting for both.
+        difference: Test accuracy with its own setting minus that with FP32's, both in this precision; where they are
+            the same, that in this precision minus that in FP32. A mean over seeds; None where nothing was retrained.
         low: Lower end of its 95% interval; None of one seed.
         high: Upper end.
         num_seeds: Trained with both.
@@ -173,21 +174,33 @@ class OwnChoice:
         """The question, the answer and its interval."""
         question = f"Does {self.precision} need other hyperparameters than {BASELINE}?"
         if self.is_same:
-            return f"{question} No: the search chose the same setting for both."
+            return f"{question} No: the search chose the same setting for both.{self._same_in_words}"
         if self.difference is None:
             return f"{question} Not known: nothing was retrained (--seeds 0)."
-        seeds = plural(self.num_seeds, "seed")
-        points = f"{100 * self.difference:+.1f} points"
-        what = f"{self.precision} with its own setting minus with {BASELINE}'s: {points} of test accuracy"
+        what = f"{self.precision} with its own setting minus with {BASELINE}'s: {self._difference_in_words}"
         if self.low is None or self.high is None:
-            return f"{question} Cannot tell: {what}, {seeds}: one seed gives no interval; --seeds 3 trains more."
+            return f"{question} Cannot tell. {what}"
         low, high = 100 * self.low, 100 * self.high
         answer = f"Not shown: its own gain at most {high:.1f} points"
         if low > 0:
             answer = f"Yes: its own gain at least {low:.1f} points"
         elif high < 0:
             answer = f"No: its own lose at least {-high:.1f} points"
-        return f"{question} {answer}. {what} [{low:+.1f}, {high:+.1f}], 95% interval over {seeds}, paired."
+        return f"{question} {answer}. {what}"
+
+    @property
+    def _same_in_words(self) -> str:
+        if self.difference is None:
+            return ""
+        return f" With it, {self.precision} minus {BASELINE}: {self._difference_in_words}"
+
+    @property
+    def _difference_in_words(self) -> str:
+        points = f"{100 * (self.difference or 0.0):+.1f} points of test accuracy"
+        if self.low is None or self.high is None:
+            return f"{points}; one seed gives no interval, --seeds 3 trains more."
+        ends = f"[{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        return f"{points} {ends}, 95% interval over {plural(self.num_seeds, 'seed')}, paired."
 
 
 def own_choices(study: Study, groups: Sequence[RetrainedGroup]) -> list[OwnChoice]:
@@ -199,23 +212,27 @@ def own_choices(study: Study, groups: Sequence[RetrainedGroup]) -> list[OwnChoic
         chosen = chosen_trial(study, precision)
         if precision != BASELINE and chosen is not None:
             is_same = chosen == chosen_trial(study, BASELINE)
-            found.append(OwnChoice(precision=precision, is_same=True) if is_same else _own_choice(precision, groups))
+            found.append(_own_choice(precision, groups, is_same=is_same))
     return found
 
 
-def _own_choice(precision: str, groups: Sequence[RetrainedGroup]) -> OwnChoice:
-    trained = [group for group in groups if group.precision == precision]
-    own = next((group for group in trained if precision in group.setting_of), None)
-    other = next((group for group in trained if BASELINE in group.setting_of), None)
+def _own_choice(precision: str, groups: Sequence[RetrainedGroup], *, is_same: bool) -> OwnChoice:
+    own = _group(groups, precision, setting_of=precision)
+    other = _group(groups, BASELINE if is_same else precision, setting_of=BASELINE)
     if own is None or other is None:
-        return OwnChoice(precision=precision, is_same=False)
+        return OwnChoice(precision=precision, is_same=is_same)
     from perfsuite.analysis.statistics.accuracy import decide_accuracy
 
     change = accuracy_change_of_seeds(other.seeds, own.seeds)
     num_seeds = min(change.num_baseline, change.num_candidate)
-    choice = OwnChoice(precision=precision, is_same=False, difference=change.change, num_seeds=num_seeds)
+    choice = OwnChoice(precision=precision, is_same=is_same, difference=change.change, num_seeds=num_seeds)
     if num_seeds < 2:  # noqa: PLR2004 - a variance between seeds needs two
         return choice
     decision = decide_accuracy([change], margin=ACCURACY_MARGIN, alpha=BOUND_ALPHA)
     low, high = (float(np.asarray(end)[0]) for end in (decision.low, decision.high))
     return dataclasses.replace(choice, low=low, high=high)
+
+
+def _group(groups: Sequence[RetrainedGroup], precision: str, *, setting_of: str) -> RetrainedGroup | None:
+    found = (group for group in groups if group.precision == precision and setting_of in group.setting_of)
+    return next(found, None)

@@ -175,7 +175,7 @@ def test_the_interval_contains_the_truth_as_often_as_it_says(study: Study) -> No
 def test_one_seed_gives_no_interval(study: Study) -> None:
     (choice,) = own_choices(study, retrained_groups(study, trainings_of(study, 0.05, [1])))
     assert (choice.low, choice.high, choice.num_seeds) == (None, None, 1)
-    assert "Cannot tell: " in choice.in_words
+    assert "Cannot tell. " in choice.in_words
     assert "one seed gives no interval" in choice.in_words
 
 
@@ -188,6 +188,17 @@ def test_the_same_choice_needs_no_interval() -> None:
     study = make_study([make_trial(0, both([2.0, 1.5], [2.0, 1.5])), make_trial(1, both([2.0, 1.9], [2.0, 1.9]))])
     (choice,) = own_choices(study, [])
     assert choice.in_words.endswith("No: the search chose the same setting for both.")
+
+
+def test_with_the_same_choice_the_precisions_are_compared() -> None:
+    study = make_study([make_trial(0, both([2.0, 1.5], [2.0, 1.5])), make_trial(1, both([2.0, 1.9], [2.0, 1.9]))])
+    groups = retrained_groups(study, trainings_of(study, -0.05, [1, 2, 3]))
+    (choice,) = own_choices(study, groups)
+    assert choice.difference is not None
+    assert choice.low is not None
+    assert choice.high is not None
+    assert choice.low < choice.difference < choice.high < 0
+    assert "same setting for both. With it, amp-fp16 minus fp32: -" in choice.in_words
 
 
 def test_trainings_of_another_choice_are_left_out(study: Study) -> None:
