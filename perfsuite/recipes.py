@@ -108,12 +108,13 @@ def missed_target(recipe: Recipe, *, test_accuracy: float, is_of_data: bool) -> 
     return f"test accuracy {test_accuracy:.2%}; the target is {target:.2%} minus {tolerance}"
 
 
-def read_recipe(text: str, folder: Path) -> Recipe:
+def read_recipe(text: str, folder: Path, *, option: str = "--perf-recipe") -> Recipe:
     """Return a recipe by name, or from a TOML file that says what differs from the thesis's.
 
     Args:
         text: `thesis`, `smoke` or the path of a file.
         folder: Where a relative path begins.
+        option: What it was given by.
 
     Raises:
         InvalidChoiceError: No such name, and no such file.
@@ -124,28 +125,26 @@ def read_recipe(text: str, folder: Path) -> Recipe:
     path = folder / text
     if not text.endswith(".toml"):
         raise InvalidChoiceError(
-            f"--perf-recipe: unknown recipe {text[:100]!r}; choose from {', '.join(RECIPES)}, or name a .toml file"
+            f"{option}: unknown recipe {text[:100]!r}; choose from {', '.join(RECIPES)}, or name a .toml file"
         )
     try:
         content = read_toml(path)
     except ResultFileError as error:
-        raise ResultFileError(f"--perf-recipe {error}") from None
+        raise ResultFileError(f"{option} {error}") from None
     fields = {field.name for field in dataclasses.fields(Recipe)}
     unknown = sorted(set(content) - fields)
     if unknown:
-        raise ResultFileError(
-            f"--perf-recipe {text}: unknown field {unknown[0]!r}; choose from {', '.join(sorted(fields))}"
-        )
+        raise ResultFileError(f"{option} {text}: unknown field {unknown[0]!r}; choose from {', '.join(sorted(fields))}")
     base = {**dataclasses.asdict(THESIS), "name": path.stem, "source": path.name}
     try:
         recipe = read_dataclass(Recipe, {**base, **content}, "recipe")
     except RecordError as error:
-        raise ResultFileError(f"--perf-recipe {text}: {error}") from None
-    _check(recipe, text)
+        raise ResultFileError(f"{option} {text}: {error}") from None
+    _check(recipe, f"{option} {text}")
     return recipe
 
 
-def _check(recipe: Recipe, text: str) -> None:
+def _check(recipe: Recipe, where: str) -> None:
     limits: dict[str, tuple[float, float]] = {
         "epochs": (1, 100_000),
         "batch_size": (1, 65_536),
@@ -164,6 +163,6 @@ def _check(recipe: Recipe, text: str) -> None:
     for name, (least, most) in limits.items():
         value = getattr(recipe, name)
         if value is not None and not least <= value <= most:
-            raise ResultFileError(f"--perf-recipe {text}: {name} is {value}; from {least:g} to {most:g} is allowed")
+            raise ResultFileError(f"{where}: {name} is {value}; from {least:g} to {most:g} is allowed")
     if recipe.name in RECIPES:
-        raise ResultFileError(f"--perf-recipe {text}: the name {recipe.name!r} is taken; call the file otherwise")
+        raise ResultFileError(f"{where}: the name {recipe.name!r} is taken; call the file otherwise")

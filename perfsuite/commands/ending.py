@@ -24,6 +24,7 @@ PACKAGES = {
     "torchvision": "torchvision",
     "pynvml": "nvidia-ml-py",
     "PIL": "pillow",
+    "optuna": "'optuna>=4,<5'",
 }
 """What to install for a module whose package is named otherwise, or comes with another."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.child_process import signals_held, worker_started
+from perfsuite.child_process import kill_pool, signals_held, worker_started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -135,37 +135,14 @@ def _decoded(chunks: Iterator[list[tuple[str, bytes]]], target: TargetSize) -> I
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool:
-            _kill(pool)
+            kill_pool(pool)
             raise ValueError(
                 "a process that decodes images could not be started, or was ended: memory has run out, or an image "
                 "crashes its decoder"
             ) from None
         except BaseException:
-            _kill(pool)
+            kill_pool(pool)
             raise
-
-
-MAX_ENDING_S = 5.0
-"""How long the end of a pool whose processes were killed is waited for; it takes milliseconds."""
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    """End a pool at once, whatever its processes are doing.
-
-    Told of a shutdown first, the pool would wait for ever: for the rest of a result that a killed process was writing,
-    or for a killed process to take the next chunk out of a pipe. Told first that its processes are gone, it closes its
-    pipes. A public way comes with Python 3.14 (`kill_workers`).
-    """
-    manager = getattr(pool, "_executor_manager_thread", None)
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
-        process.kill()
-    # The last writer of the pipe that results come from: now reading it ends.
-    results = getattr(pool, "_result_queue", None)
-    if results is not None:
-        results._writer.close()  # noqa: SLF001 - see above
-    if manager is not None:
-        manager.join(MAX_ENDING_S)
-    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _decode_chunk(files: Sequence[tuple[str, bytes]], target: TargetSize) -> Images:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import re
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +18,12 @@ from perfsuite.formatting import first_line, one_line
 from perfsuite.parsing import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
 from perfsuite.records.workload import CIFAR10_CLASSES, are_class_names
 from perfsuite.workloads.canonical import cache_folder, canonical_fingerprint
-from perfsuite.workloads.image_files import MAX_CLASSES
+from perfsuite.workloads.image_files import MAX_CLASSES, SPLITS
 from perfsuite.workloads.images import ImageSet, label_type, make_image_set
 from perfsuite.workloads.npz import read_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMAT = "perfsuite-images-2"
 """Of the cache file, an npz archive without pickled objects."""
@@ -83,14 +88,38 @@ def load_image_set(path: Path) -> ImageSet:
     Raises:
         DataError: It is missing, damaged, or something else.
     """
-    canonical = canonical_fingerprint()
     arrays = read_arrays(path, ("train_images", "train_labels", "test_images", "test_labels", "meta"))
+    images = _image_set(arrays, path)
+    _check_form(images, path)
+    return images
+
+
+def load_training_images(path: Path) -> ImageSet:
+    """Read the training images of a cache file, and nothing of its test images: the set that is returned has none.
+
+    Its fingerprint is that of its training images and labels, whatever the test images are.
+
+    Raises:
+        DataError: It is missing, damaged, or something else.
+    """
+    arrays = read_arrays(path, ("train_images", "train_labels", "meta"))
+    none = {"test_images": arrays["train_images"][:0], "test_labels": arrays["train_labels"][:0]}
+    images = _image_set({**arrays, **none}, path)
+    _check_form(images, path, parts=("train",))
+    digest = hashlib.sha256(json.dumps([images.train_images.shape, images.classes]).encode())
+    digest.update(np.ascontiguousarray(images.train_labels).tobytes())
+    digest.update(np.ascontiguousarray(images.train_images).data)
+    return dataclasses.replace(images, fingerprint=digest.hexdigest(), is_canonical=False)
+
+
+def _image_set(arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], path: Path) -> ImageSet:
+    canonical = canonical_fingerprint()
     try:
         meta: Any = json.loads(arrays["meta"].tobytes())
         if meta["format"] not in {FORMAT, FORMAT_OF_CIFAR10}:
             raise DataError(f"{path}: of format {str(meta['format'])[:40]!r}; {FORMAT} is needed")
         classes = CIFAR10_CLASSES if meta["format"] == FORMAT_OF_CIFAR10 else _class_names(meta["classes"])
-        images = ImageSet(
+        return ImageSet(
             train_images=arrays["train_images"],
             train_labels=arrays["train_labels"],
             test_images=arrays["test_images"],
@@ -102,8 +131,6 @@ def load_image_set(path: Path) -> ImageSet:
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: no data set of perfsuite: {first_line(error)[:120]}") from None
-    _check_form(images, path)
-    return images
 
 
 def _class_names(value: Any) -> tuple[str, ...]:
@@ -130,12 +157,14 @@ def _fingerprint(value: Any) -> str:
     return value
 
 
-def _check_form(images: ImageSet, path: Path) -> None:
+def _check_form(images: ImageSet, path: Path, parts: tuple[str, ...] = SPLITS) -> None:
     size = images.train_images.shape[-1] if images.train_images.ndim else 0
     for split, pixels, labels in (
         ("train", images.train_images, images.train_labels),
         ("test", images.test_images, images.test_labels),
     ):
+        if split not in parts:
+            continue
         shape = (len(labels), 3, size, size) if labels.ndim == 1 else ()
         right = pixels.dtype == np.uint8 and labels.dtype == label_type(images.classes) and pixels.shape == shape
         if not right or not len(labels) or labels.max() >= images.num_classes:

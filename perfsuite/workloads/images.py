@@ -217,8 +217,7 @@ def split_images(
         DataError: There are not so many.
     """
     available = len(images.train_labels)
-    validating = round(available * VALIDATION_SHARE) if num_validation is None else num_validation
-    training = available - validating if num_train is None else num_train
+    training, validating = _training_sizes(available, num_train, num_validation)
     testing = len(images.test_labels) if num_test is None else num_test
     if min(training, validating, testing) < 1 or training + validating > available or testing > len(images.test_labels):
         raise DataError(
@@ -234,3 +233,33 @@ def split_images(
     for rows in chosen:
         digest.update(rows.astype("<i8").tobytes())
     return Split(train=chosen[0], validation=chosen[1], test=chosen[2], fingerprint=digest.hexdigest())
+
+
+def _training_sizes(available: int, num_train: int | None, num_validation: int | None) -> tuple[int, int]:
+    """Return how many images are trained and validated on; see `split_images`."""
+    validating = round(available * VALIDATION_SHARE) if num_validation is None else num_validation
+    return available - validating if num_train is None else num_train, validating
+
+
+def split_training_images(
+    images: ImageSet, *, seed: int, num_train: int | None = None, num_validation: int | None = None
+) -> Split:
+    """Draw what is trained and validated on as `split_images` does, and nothing to test on.
+
+    Raises:
+        DataError: There are not so many.
+    """
+    available = len(images.train_labels)
+    training, validating = _training_sizes(available, num_train, num_validation)
+    if min(training, validating) < 1 or training + validating > available:
+        raise DataError(
+            f"{training} images to train and {validating} to validate on are asked for; there are {available}: a "
+            "recipe of its own says fewer (num_train and num_validation in its .toml)"
+        )
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(available)
+    return Split(
+        train=order[validating : validating + training],
+        validation=order[:validating],
+        test=np.empty(0, np.int64),
+        fingerprint=images.fingerprint,
+    )

@@ -20,14 +20,14 @@ UNDATED: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"Creatio
 """The same files give the same figure, byte for byte: a picture in a repository changes only with what it shows."""
 
 
-def check_chart_path(path: Path) -> None:
+def check_chart_path(path: Path, *, option: str = "-o") -> None:
     """Check that a file's name ends in a format that figures are written in.
 
     Raises:
         InvalidChoiceError: It does not.
     """
     if path.suffix.lower() not in FORMATS:
-        raise InvalidChoiceError(f"-o {path}: a figure is written as {', '.join(FORMATS)}; name such a file")
+        raise InvalidChoiceError(f"{option} {path}: a figure is written as {', '.join(FORMATS)}; name such a file")
 
 
 def save_chart(figure: Any, path: Path) -> None:

@@ -28,7 +28,7 @@ from perfsuite.errors import RecordError
 from perfsuite.records.training import discordant_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.statistics.effect import Bools, Floats
@@ -132,7 +132,13 @@ def accuracy_change(cell: TrainingCell) -> AccuracyChange:
     Paired where all seeds of the smaller side are on the other side with the same split; the seeds that only one side
     has are left out then. Otherwise all seeds count, unpaired.
     """
-    baseline, candidate = (cell.seeds(candidate=side) for side in (False, True))
+    return accuracy_change_of_seeds(cell.seeds(candidate=False), cell.seeds(candidate=True))
+
+
+def accuracy_change_of_seeds(
+    baseline: Mapping[int, Sequence[TrainingRecord]], candidate: Mapping[int, Sequence[TrainingRecord]]
+) -> AccuracyChange:
+    """Return the change between two sides of trainings by their seed; see `accuracy_change`."""
     common = [seed for seed in baseline if seed in candidate and _same_split(baseline[seed], candidate[seed])]
     if len(common) == min(len(baseline), len(candidate)):
         return paired_change(

@@ -1,0 +1,61 @@
+"""A whole study: the search, then what was chosen is trained again and tested."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from perfsuite.errors import DataError
+from perfsuite.folder_lock import folder_locked
+from perfsuite.records.study import chosen_trial
+from perfsuite.tune.folder import check_folder
+from perfsuite.tune.retrain import retrain_all
+from perfsuite.tune.search import Search
+from perfsuite.tune.workers import workers_started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from perfsuite.records.retraining import Retraining
+    from perfsuite.records.study import Study
+    from perfsuite.tune.plan import Plan
+
+
+def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tuple[Study, Retraining | None]:
+    """Run what is missing of a study.
+
+    Args:
+        plan: What.
+        folder: Where all of it is kept.
+        say: Told a line, and whether it is final or may be written over.
+
+    Returns:
+        The search with its trials, and what was retrained; None with no seeds for it, or with nothing chosen.
+
+    Raises:
+        DataError: The folder holds another study, or cannot be used.
+        FolderInUseError: Another command works in it.
+    """
+    folder = folder.absolute()
+    check_folder(folder)
+    with _locked(folder):
+        search = Search(plan, folder, say)
+        with workers_started(plan.num_workers, search.report) as workers:
+            study = search.run(workers)
+            is_chosen = any(chosen_trial(study, name) is not None for name in study.precisions)
+            if not (plan.seeds and is_chosen):
+                return study, None
+            return study, retrain_all(study, plan, folder, workers, say)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder alone: the workers of one command share it, two commands do not."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(folder_locked(folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{folder}: cannot be used: {reason}") from None
+        yield
