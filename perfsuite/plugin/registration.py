@@ -26,7 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-models",
         default=DEFAULT_MODELS,
         metavar="NAMES",
-        help="comma-separated; also resnet101, resnet152, and networks of others: torchvision:NAME, timm:NAME, "
+        help="comma-separated; also resnet101, resnet152, resnet18-narrow (an eighth as wide), and networks of others: "
+        "torchvision:NAME, timm:NAME, "
         f"package.module:FACTORY, path/to/file.py:FACTORY; default: {DEFAULT_MODELS}",
     )
     group.addoption(

@@ -18,6 +18,9 @@ STUDIES = ("formats", "updates", "weights", "gradients", "scaling", "scales", "a
 
 Study = Literal["formats", "updates", "weights", "gradients", "scaling", "scales", "accumulation", "types"]
 
+BASELINE_SETTING = "baseline"
+"""The setting of an ablation that names the arm whose losses the others' are above."""
+
 Relation = Literal["equal", "at least", "at most"]
 
 Unit = Literal["", "ratio", "log2", "share", "exponent"]

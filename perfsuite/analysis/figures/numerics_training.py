@@ -25,6 +25,7 @@ from perfsuite.analysis.figures.row_panel import Row, rows_panels
 from perfsuite.analysis.figures.style import FONT_POINTS, INK, MUTED, SEQUENCE, WORSE
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.formatting import printable
+from perfsuite.records.numerics import BASELINE_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +131,7 @@ def learning_rates_panel(title: str, record: NumericsRecord) -> Panel | None:
 
 
 def losses_panel(title: str, record: NumericsRecord) -> Panel | None:
-    """Return the training loss of each arm by step, with its interval."""
+    """Return the training loss of each arm by step, with its interval; above the baseline, where one is named."""
     curves = [curve for curve in record.curves if curve.x]
     if not curves:
         return None
@@ -140,7 +141,9 @@ def losses_panel(title: str, record: NumericsRecord) -> Panel | None:
     ]
     values = [value for curve in curves for value in curve.y]
     y_base = 10 if 0 < FAR_APART * min(values) < max(values) else None
-    return curves_panel(title, lines, Scales(x_label="step", y_label="training loss", y_base=y_base))
+    baseline = record.settings.get(BASELINE_SETTING)
+    y_label = "training loss" if baseline is None else f"loss above {fitted(printable(str(baseline)), MAX_ARM_NAME)}"
+    return curves_panel(title, lines, Scales(x_label="step", y_label=y_label, y_base=y_base))
 
 
 def _arm_color(name: str, number: int) -> str:

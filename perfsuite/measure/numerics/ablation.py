@@ -137,9 +137,14 @@ def differences(arm: Sequence[Run], baseline: Sequence[Run]) -> list[float]:
     return [one.final_loss - other.final_loss for one, other in zip(arm, baseline, strict=True)]
 
 
-def curves_of(runs: dict[str, list[Run]], num_steps: int) -> list[Curve]:
-    """Return the losses of every arm over its steps, and final losses and accuracies, each with its interval."""
-    curves = [curve for name, of_arm in runs.items() if (curve := _loss_curve(name, of_arm)) is not None]
+def curves_of(runs: dict[str, list[Run]], baseline: str, num_steps: int) -> list[Curve]:
+    """Return what is drawn of an ablation, each with its interval over seeds.
+
+    The loss of every arm but the baseline, step by step and above that of the baseline, paired by seed: seeds differ by
+    more than arms do. Then final losses and accuracies of all arms.
+    """
+    others = {name: of_arm for name, of_arm in runs.items() if name != baseline}
+    curves = [curve for name, of_arm in others.items() if (curve := _above(name, of_arm, runs[baseline])) is not None]
     whole = {name: of_arm for name, of_arm in runs.items() if all(len(run.losses) == num_steps for run in of_arm)}
     for what, values in (
         ("final loss", {name: [run.final_loss for run in of_arm] for name, of_arm in whole.items()}),
@@ -159,12 +164,17 @@ def curves_of(runs: dict[str, list[Run]], num_steps: int) -> list[Curve]:
     return curves
 
 
-def _loss_curve(name: str, runs: Sequence[Run]) -> Curve | None:
-    num_windows = min(len(run.losses) for run in runs) // WINDOW
+def _above(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> Curve | None:
+    """Return how much higher the losses of an arm are, in windows of steps."""
+    num_windows = min(len(run.losses) for run in (*runs, *baseline)) // WINDOW
     if not num_windows:
         return None
-    smooth = np.array([np.reshape(run.losses[: num_windows * WINDOW], (num_windows, WINDOW)).mean(1) for run in runs])
-    means = [mean_of(smooth[:, index].tolist()) for index in range(num_windows)]
+    num_steps = num_windows * WINDOW
+    differences = [
+        np.subtract(run.losses[:num_steps], other.losses[:num_steps]).reshape(num_windows, WINDOW).mean(1)
+        for run, other in zip(runs, baseline, strict=True)
+    ]
+    means = [mean_of([one[index] for one in differences]) for index in range(num_windows)]
     return Curve(
         name=name,
         x=tuple(float(WINDOW * (index + 1)) for index in range(num_windows)),

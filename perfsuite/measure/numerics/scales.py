@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfsuite.formatting import counted
 from perfsuite.measure.numerics.ablation import (
     Arm,
     curves_of,
@@ -22,7 +23,7 @@ from perfsuite.measure.numerics.ablation import (
 from perfsuite.measure.numerics.gradients import to_fp16
 from perfsuite.measure.numerics.study import StudyResult
 from perfsuite.measure.numerics.weights import MIN_HIGHER
-from perfsuite.records.numerics import Claim
+from perfsuite.records.numerics import BASELINE_SETTING, Claim
 from perfsuite.workloads.model_spec import classification_loss
 
 if TYPE_CHECKING:
@@ -158,17 +159,18 @@ def study_scales(context: StudyContext) -> StudyResult:
         f"Without loss scaling the loss after {NUM_STEPS} steps differs from that of FP32 storage by {in_words(none)}: "
         f"at this network and batch size FP16's underflow {shown}. A scale of {low} makes {in_words(more[low])}, "
         f"{right} {in_words(more[right])}, a dynamic scale that begins at 2^{DYNAMIC_START} {in_words(more[DYNAMIC])}; "
-        f"a static {high} ends in NaN after {_steps(runs[high])} steps; {seeds_in_words(context.seeds)}."
+        f"a static {high} ends in NaN after {_steps(runs[high])}; {seeds_in_words(context.seeds)}."
     )
     settings: dict[str, str | int | float | bool] = {
         "learning_rate": LEARNING_RATE,
         "num_steps": NUM_STEPS,
         "num_seeds": len(context.seeds),
+        BASELINE_SETTING: FP32,
     }
     return StudyResult(
         claims=tuple(claims),
         notes=(note,),
-        curves=tuple(curves_of(runs, NUM_STEPS)),
+        curves=tuple(curves_of(runs, FP32, NUM_STEPS)),
         settings=settings,
     )
 
@@ -178,7 +180,7 @@ _MAX_STEPS_TOO_HIGH = 4.0
 
 def _steps(runs: list[Run]) -> str:
     counts = sorted({len(run.losses) for run in runs})
-    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return counted(" to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))), "step")
 
 
 def _same_claim(name: str, measured: float) -> Claim:

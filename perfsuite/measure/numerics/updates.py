@@ -37,11 +37,13 @@ class Update:
         layer: Name of the parameter.
         weights: [num] float32.
         velocity: [num] float32; the update is the learning rate times this, subtracted.
+        is_matrix: Whether the layer multiplies by them: not the scales and shifts of a normalisation, nor biases.
     """
 
     layer: str
     weights: torch.Tensor
     velocity: torch.Tensor
+    is_matrix: bool = True
 
 
 def study_updates(context: StudyContext) -> StudyResult:
@@ -84,9 +86,11 @@ def study_updates(context: StudyContext) -> StudyResult:
                 source="smaller updates of the same weights",
             )
         )
-        layers = [update.layer for update in updates]
-        by_layer = tuple(share_swallowed([update], dtype, learning_rate) for update in updates)
-        curves.append(Curve(name=name, labels=tuple(layers), y=by_layer))
+        # Of convolutions and linear layers, which have nearly all of the weights.
+        shown = [update for update in updates if update.is_matrix]
+        by_layer = tuple(share_swallowed([update], dtype, learning_rate) for update in shown)
+        layers = tuple(update.layer.removesuffix(".weight") for update in shown)
+        curves.append(Curve(name=name, labels=layers, y=by_layer))
         curves.append(Curve(name=f"{name} by learning rate", x=tuple(rates), y=tuple(shares)))
     fp16, bf16 = (next(claim for claim in claims if claim.name.startswith(name)) for name in ("FP16", "BF16"))
     note = (
@@ -120,7 +124,7 @@ def next_updates(training: Training, context: StudyContext) -> list[Update]:
         gradient = parameter.grad.flatten() + group["weight_decay"] * weights
         momentum = training.optimizer.state[parameter]["momentum_buffer"].flatten()
         velocity = group["momentum"] * momentum + gradient
-        found.append(Update(layer=layer, weights=weights.clone(), velocity=velocity))
+        found.append(Update(layer=layer, weights=weights.clone(), velocity=velocity, is_matrix=parameter.dim() > 1))
     return found
 
 

@@ -17,7 +17,7 @@ from perfsuite.measure.numerics.ablation import (
 )
 from perfsuite.measure.numerics.study import StudyResult
 from perfsuite.measure.numerics.updates import rounded
-from perfsuite.records.numerics import Claim
+from perfsuite.records.numerics import BASELINE_SETTING, Claim
 from perfsuite.workloads.rounding import stochastically_rounded
 
 if TYPE_CHECKING:
@@ -129,10 +129,11 @@ def study_weights(context: StudyContext) -> StudyResult:
         "learning_rate": LEARNING_RATE,
         "num_steps": NUM_STEPS,
         "num_seeds": len(context.seeds),
+        BASELINE_SETTING: "fp32",
     }
     return StudyResult(
         claims=tuple(claims),
         notes=(note,),
-        curves=tuple(curves_of(runs, NUM_STEPS)),
+        curves=tuple(curves_of(runs, "fp32", NUM_STEPS)),
         settings=settings,
     )

@@ -62,6 +62,16 @@ def test_each_of_the_studies_alone_is_drawn_and_told_in_words(kind: str, tmp_pat
     check_drawing(drawing)
 
 
+@pytest.mark.parametrize(("settings", "label"), [({"baseline": "fp32"}, "loss above fp32"), ({}, "training loss")])
+def test_losses_are_those_above_the_baseline_where_one_is_named(
+    settings: dict[str, Any], label: str, tmp_path: Path
+) -> None:
+    panel = chart_of(tmp_path, "weights", settings=settings).panels[0]
+    with in_style():
+        figure, _ = panel_figure(panel)
+    assert figure.axes[0].get_ylabel() == label
+
+
 def test_all_of_them_are_one_figure_that_can_be_saved(tmp_path: Path) -> None:
     drawing = chart_of(tmp_path)
     assert len(drawing.panels) == sum(NUM_PANELS.values())
