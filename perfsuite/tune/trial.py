@@ -104,8 +104,8 @@ def study_images(data: Path, study: Study) -> ImageSet:
 def threads(num: int) -> Iterator[None]:
     """Compute with so many threads: sums over other parts have other last digits."""
     before = torch.get_num_threads()
-    torch.set_num_threads(num)
     try:
+        torch.set_num_threads(num)
         yield
     finally:
         torch.set_num_threads(before)

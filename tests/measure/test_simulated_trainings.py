@@ -59,7 +59,7 @@ class SimulatedTraining:
         self._gpu, self._truth = gpu, truth
         self._run_step, self._run_batch = gpu.running(STEPS[precision]), gpu.running(BATCHES[precision])
         self._num_batches = num_batches
-        self.policy, self.model = policy_named(precision), None
+        self.policy, self.model, self.optimizer = policy_named(precision), None, None
         self.num_steps, self.num_train = num_steps, 128 * num_steps
         self.step = 0
         self.epoch, self.loss_scale, self.resident_bytes, self.evaluation_batch = 0, None, 0, 1000
@@ -133,6 +133,7 @@ class Simulation:
             "Training": build,
             "save_checkpoint": save_slowly,
             "check_model": lambda *_: None,
+            "check_optimizer": lambda *_: None,
             "check_state": lambda *_: None,
             "verify": lambda *_: (),
             "evaluation_batch_size": lambda *_: 1000,

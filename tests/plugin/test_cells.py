@@ -68,7 +68,10 @@ def test_full_trainings_have_the_size_of_their_images_and_say_so(
         (suite_folder.path / "benchmarks" / name).write_text(text)
     run = run_suite("-m", marker, "--perf-image-size=64", "--collect-only", "-q")
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--perf-image-size, --perf-classes: full trainings take size and classes of their images" in run.text
+    assert (
+        "--perf-image-size, --perf-classes: full trainings and -m numerics take size and classes of their images"
+        in run.text
+    )
     run = run_suite("-m", f"step or {marker}", "--perf-image-size=64", "--collect-only", "-q")
     names = [line for line in run.text.splitlines() if "::" in line]
     assert {name.partition("::")[0] for name in names if "64px" in name} == {"benchmarks/test_step.py"}

@@ -116,4 +116,4 @@ def test_the_network_that_the_documentation_prints_is_the_example_and_runs(run_s
 def test_full_trainings_are_of_networks_that_classify_images(run_suite: Callable[..., Run]) -> None:
     run = run_suite("-m", "full_training", "--perf-models=own_networks:two_inputs")
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "own_networks:two_inputs: a full training is of a network that classifies images" in run.text
+    assert "own_networks:two_inputs: full trainings and -m numerics are of networks that classify images" in run.text

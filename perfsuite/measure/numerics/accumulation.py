@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -211,7 +211,8 @@ REDUCTION_FLAGS = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced
 @contextlib.contextmanager
 def reductions_in_16_bits(*, are_allowed: bool) -> Iterator[None]:
     """Allow products of CUDA in FP16 and BF16 to add their parts in 16 bits, or not; put back what was set."""
-    matmul = torch.backends.cuda.matmul
+    backends: Any = torch.backends
+    matmul = backends.cuda.matmul
     before = {name: getattr(matmul, name) for name in REDUCTION_FLAGS}
     try:
         for name in REDUCTION_FLAGS:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import make_content, make_pair, make_paired_entry
+from numerics_studies import studies_file
 from report_builders import h100, plain_file, step_file, training_epochs
 from simulated import write_sides
 from training_builders import make_predicted_training, make_training, make_training_entry
@@ -56,6 +57,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "interleaved": [pairs],
         "switches": [pairs],
         "across": [steps, other],
+        "numerics": [str(studies_file(folder / "studies.json"))],
         "gpus": [steps, other],
         "plain": [str(plain_file(folder / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
@@ -83,7 +85,7 @@ def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[
     assert targets[0].read_bytes() == targets[1].read_bytes()
 
 
-@pytest.mark.parametrize("kind", sorted(set(FIGURES) - {"epochs", "confusion", "differences"}))
+@pytest.mark.parametrize("kind", sorted(set(FIGURES) - {"epochs", "confusion", "differences", "numerics"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")
     figure_data = gather([Path(name) for name in paths.split()], [Path(name) for name in baseline.split()])

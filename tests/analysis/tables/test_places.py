@@ -20,6 +20,7 @@ from builders import (
 )
 from foreign_files import needs_public_files, ordinary_rounds, public_files, write_foreign
 from matplotlib.figure import Figure
+from numerics_studies import studies_file
 from report_builders import step_file, training_epochs
 from training_builders import make_training, make_training_entry
 
@@ -82,7 +83,14 @@ def _inference_file(path: Path, number: int, **changes: str) -> Path:
     return path
 
 
+def _numerics_file(path: Path, number: int, **changes: str) -> Path:
+    environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
+    return studies_file(path, environment=environment, run_id=f"numerics-{number}")
+
+
 def _maker(name: str) -> Any:
+    if name in {"numerics", "types"}:
+        return _numerics_file
     if name == "inference":
         return _inference_file
     if name in {"accuracy", "confusion", "epochs", "curves", "differences"}:
