@@ -10,7 +10,7 @@ from perfsuite.errors import ClaimError, PerfsuiteError
 from perfsuite.formatting import plural
 from perfsuite.plugin.given import given
 from perfsuite.plugin.options import DEFAULT_MODELS
-from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line, in_one_line
+from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line, in_one_line, is_study
 from perfsuite.plugin.progress import report_stage
 from perfsuite.plugin.session import suite
 from perfsuite.precisions import BASELINE
@@ -59,7 +59,7 @@ _IMAGES = pytest.StashKey["tuple[ImageSet, ImagesOfStudy]"]()
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give studies of a network one cell for each network: the first that is asked for, or all that are named."""
-    if "study" not in metafunc.fixturenames or "model" not in metafunc.fixturenames:
+    if not is_study(metafunc.definition) or "model" not in metafunc.fixturenames:
         return
     from perfsuite.workloads.models import NARROW
 

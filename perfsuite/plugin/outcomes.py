@@ -29,6 +29,9 @@ BENCHMARK = pytest.StashKey[Any]()
 KEPT = pytest.StashKey[bool]()
 """Set on a cell that fails although its numbers are sound: a target or a limit was missed. They stay in the file."""
 
+NUMERICS = "numerics"
+"""The marker of studies of mixed precision."""
+
 _OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
 _STARTED = pytest.StashKey[set[str]]()
 _FINISHED = pytest.StashKey[set[str]]()
@@ -76,8 +79,8 @@ def is_own_test(item: pytest.Item) -> bool:
 
 
 def is_study(item: pytest.Item) -> bool:
-    """Whether a test is a study of mixed precision."""
-    return "study" in getattr(item, "fixturenames", ())
+    """Whether a test is a study of mixed precision; a fixture of others may have the same name."""
+    return "study" in getattr(item, "fixturenames", ()) and item.get_closest_marker(NUMERICS) is not None
 
 
 def has_begun(config: pytest.Config) -> bool:

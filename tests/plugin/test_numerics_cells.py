@@ -158,6 +158,30 @@ def test_with_benchmarks_disabled_a_study_runs_and_leaves_nothing(run_numerics: 
     assert run.files == []
 
 
+def test_a_fixture_of_others_may_be_called_study(
+    run_numerics: Callable[..., Run], suite_folder: pytest.Pytester
+) -> None:
+    """Theirs is an ordinary test: it is no cell, makes no result, and may run in several processes."""
+    suite_folder.makepyfile(
+        test_theirs="""
+        import pytest
+
+        @pytest.fixture
+        def study():
+            return 1
+
+        @pytest.mark.parametrize("model", ["a", "b"])
+        def test_theirs(study, model):
+            assert study == 1
+        """
+    )
+    run = run_numerics("test_theirs.py", "-n", "2")
+    assert run.result.ret == 0, run.text
+    assert run.result.parseoutcomes()["passed"] == 2
+    assert "perfsuite 0" not in run.text
+    assert run.files == []
+
+
 def test_the_record_is_plain_json(run_numerics: Callable[..., Run]) -> None:
     run = run_numerics(*NUMERICS, "-k", "accumulation")
     content = json.dumps(run.content, allow_nan=False)
