@@ -37,7 +37,7 @@ NUM_SEEDS = 3
 NUM_SYNTHETIC = 4096
 
 SYNTHETIC = (
-    "synthetic images: no data set is stored here; `--perf-data PATH` names one, `perfsuite data import` or `perfsuite "
+    "synthetic images: no data set is stored here; `--perf-data=PATH` names one, `perfsuite data import` or `perfsuite "
     "data download` stores one"
 )
 
@@ -115,7 +115,8 @@ def _run(request: pytest.FixtureRequest, benchmark: Any, name: Study, model: str
     found: list[NumericsRecord] = []
 
     def body() -> None:
-        found.append(run_study(name, context, state.process, about))
+        # Types are counted without looking at an image.
+        found.append(run_study(name, context, state.process, NO_IMAGES if name == "types" else about))
 
     with guard(benchmark, request.node.name, device=state.device, clock=state.clock):
         benchmark.pedantic(body, rounds=1, iterations=1)

@@ -101,7 +101,9 @@ def test_without_options_a_study_is_of_one_network_and_types_are_of_all(
     assert {workload.batch_size for workload in workloads if workload.model == NARROW} == {16}
     assert {workload.batch_size for workload in workloads if workload.model != NARROW} == {128}
     assert {context.seeds for context in given} == {(0, 1, 2)}
-    assert len(run.content["benchmarks"]) == 10
+    records = [entry["extra_info"]["perfsuite"] for entry in run.content["benchmarks"]]
+    assert len(records) == 10
+    assert [record["findings"] for record in records if record["study"] == "types"] == [[], [], []]
 
 
 def test_images_that_are_stored_are_used_and_synthetic_ones_are_said_to_be(
@@ -110,7 +112,7 @@ def test_images_that_are_stored_are_used_and_synthetic_ones_are_said_to_be(
     run = run_numerics(*NUMERICS, "-k", "updates")
     record = record_of(run)
     assert record.images == "synthetic images"
-    assert record.findings[0].startswith("synthetic images: no data set is stored here; `--perf-data PATH`")
+    assert record.findings[0].startswith("synthetic images: no data set is stored here; `--perf-data=PATH`")
     run.files[0].unlink()
     save_image_set(generated_set(60), tmp_path / "own.npz")
     record = record_of(run_numerics(*NUMERICS, "-k", "updates", f"--perf-data={tmp_path / 'own.npz'}"))
