@@ -23,14 +23,8 @@ from perfsuite.workloads.built_network import BuiltNetwork
 from perfsuite.workloads.cuda_graph import require_graph_support
 from perfsuite.workloads.device_errors import is_out_of_memory, why_device_is_lost
 from perfsuite.workloads.network_check import check_network
-from perfsuite.workloads.precision import (
-    applied_to,
-    check_model,
-    check_optimizer,
-    policy_named,
-    require_support,
-    verify,
-)
+from perfsuite.workloads.precision import applied_to, policy_named, require_support
+from perfsuite.workloads.precision_proof import check_model, check_optimizer, verify
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from perfsuite.measure.readings import THROTTLE_REASONS
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
 from perfsuite.precisions import POLICIES
 from perfsuite.workloads.memory_budget import read_free_memory
-from perfsuite.workloads.precision import applied, require_support, verify
+from perfsuite.workloads.precision import applied, require_support
+from perfsuite.workloads.precision_proof import verify
 from perfsuite.workloads.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:

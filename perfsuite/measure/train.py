@@ -40,14 +40,8 @@ from perfsuite.records.training import DataIdentity, EpochRecord, TrainingRecord
 from perfsuite.training_choices import training_choices
 from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from perfsuite.workloads.images import split_images
-from perfsuite.workloads.precision import (
-    applied_to,
-    check_model,
-    check_optimizer,
-    policy_named,
-    require_support,
-    verify,
-)
+from perfsuite.workloads.precision import applied_to, policy_named, require_support
+from perfsuite.workloads.precision_proof import check_model, check_optimizer, verify
 from perfsuite.workloads.training import Training, deterministic
 from perfsuite.workloads.training_state import check_state
 

@@ -17,7 +17,8 @@ from perfsuite.workloads.device_errors import is_out_of_memory
 from perfsuite.workloads.image_store import load_training_images
 from perfsuite.workloads.images import split_training_images
 from perfsuite.workloads.model_sources import load_model
-from perfsuite.workloads.precision import applied, policy_named, require_support, verify
+from perfsuite.workloads.precision import applied, policy_named, require_support
+from perfsuite.workloads.precision_proof import verify
 from perfsuite.workloads.training import Training, deterministic
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from torch import nn
 from perfsuite.workloads.measurable import Iteration, Measurable
 from perfsuite.workloads.model_spec import map_tensors, run_network
 from perfsuite.workloads.models import called
-from perfsuite.workloads.precision import autocast, cast_inputs, check_weights, weight_dtype
+from perfsuite.workloads.precision import autocast, cast_inputs, weight_dtype
+from perfsuite.workloads.precision_proof import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

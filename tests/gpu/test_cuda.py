@@ -30,7 +30,8 @@ from perfsuite.measure.microbenchmarks import probe_limits
 from perfsuite.measure.nvml import read_nvml
 from perfsuite.measure.telemetry import NvmlInstrument, make_instrument
 from perfsuite.precisions import POLICIES
-from perfsuite.workloads.precision import applied, check_model, require_support, verify
+from perfsuite.workloads.precision import applied, require_support
+from perfsuite.workloads.precision_proof import check_model, verify
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from perfsuite.measure.warm_up import WarmUp
 from perfsuite.records.environment import Process
 from perfsuite.records.reading import read_record
 from perfsuite.records.schema import KEY
-from perfsuite.workloads import precision
+from perfsuite.workloads import precision_proof
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def test_a_disabled_benchmark_runs_the_phase_once_and_records_nothing() -> None:
 
 
 def test_a_broken_precision_policy_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "autocast", lambda _policy, _device: contextlib.nullcontext())
+    monkeypatch.setattr(precision_proof, "autocast", lambda _policy, _device: contextlib.nullcontext())
     clock = DeviceClock(lambda: None, Counter())
     benchmark = FakeBenchmark(clock)
     workload = make_workload(precision="amp-bf16", batch_size=2, device_type="cpu")

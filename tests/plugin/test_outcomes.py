@@ -63,10 +63,10 @@ def test_a_broken_precision_policy_is_a_failed_cell_and_never_a_number(
 ) -> None:
     add_conftest(
         "import contextlib, pytest\n"
-        "from perfsuite.workloads import precision\n"
+        "from perfsuite.workloads import precision_proof\n"
         "@pytest.fixture(autouse=True)\n"
         "def broken(monkeypatch):\n"
-        "    monkeypatch.setattr(precision, 'autocast', lambda policy, device: contextlib.nullcontext())\n"
+        "    monkeypatch.setattr(precision_proof, 'autocast', lambda policy, device: contextlib.nullcontext())\n"
     )
     run = run_suite("-k", "resnet18 and forward")
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED

@@ -17,7 +17,7 @@ from perfsuite.measure.cell_setup import build_step
 from perfsuite.precisions import POLICIES
 from perfsuite.recipes import SMOKE, THESIS, recipe_for
 from perfsuite.workloads import models
-from perfsuite.workloads import precision as module
+from perfsuite.workloads import precision_proof as module
 from perfsuite.workloads import step as step_module
 from perfsuite.workloads.bare_step import bare_step
 from perfsuite.workloads.call import Call
@@ -27,7 +27,8 @@ from perfsuite.workloads.model_spec import InputSizes, ModelSpec
 from perfsuite.workloads.models import build_model_of
 from perfsuite.workloads.network_check import HostTransfers
 from perfsuite.workloads.optimizer import StochasticallyRoundedSGD, make_sgd
-from perfsuite.workloads.precision import cast_outputs, cast_weights, check_model, check_optimizer, verify
+from perfsuite.workloads.precision import cast_outputs, cast_weights
+from perfsuite.workloads.precision_proof import check_model, check_optimizer, verify
 from perfsuite.workloads.step import TrainingStep
 from perfsuite.workloads.training import Training
 

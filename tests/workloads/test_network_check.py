@@ -109,7 +109,8 @@ def test_inputs_may_be_a_tuple_and_targets_a_dictionary(phase: str) -> None:
 
 def test_a_layer_that_keeps_another_type_is_told_and_all_of_them_are_refused() -> None:
     from perfsuite.errors import PrecisionNotActiveError
-    from perfsuite.workloads.precision import check_model, policy_named
+    from perfsuite.workloads.precision import policy_named
+    from perfsuite.workloads.precision_proof import check_model
 
     class InFloat(torch.nn.Module):
         def __init__(self) -> None:

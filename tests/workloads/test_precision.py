@@ -10,18 +10,10 @@ import torch
 from perfsuite.errors import InvalidChoiceError, NotSupportedError, PrecisionNotActiveError
 from perfsuite.precisions import POLICIES
 from perfsuite.records.proof import ProofReading
-from perfsuite.workloads import precision as module
+from perfsuite.workloads import precision_proof as module
 from perfsuite.workloads.models import build_model
-from perfsuite.workloads.precision import (
-    applied,
-    autocast,
-    check_model,
-    check_readings,
-    policy_named,
-    require_support,
-    resolve_precision,
-    verify,
-)
+from perfsuite.workloads.precision import applied, autocast, policy_named, require_support, resolve_precision
+from perfsuite.workloads.precision_proof import check_model, check_readings, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,18 +40,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Two things measured interleaved, as read from a file.
+class ReadEntry:
+    """Where a record of its own kind was read.
 
     Attributes:
-        record: What was measured.
         name: pytest's name of it.
         file: Label of the file.
         series: What the file's name says; see `series_name`.
         environment: Values of `ENVIRONMENT_COLUMNS`.
     """
 
-    record: PairedRecord
     name: str
     file: str
     series: str
@@ -59,22 +57,17 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NumericsResult:
-    """A study of mixed precision, as read from a file.
+class Pair(ReadEntry):
+    """Two things measured interleaved, as read from a file."""
 
-    Attributes:
-        record: What was found.
-        name: pytest's name of it.
-        file: Label of the file.
-        series: What the file's name says; see `series_name`.
-        environment: Values of `ENVIRONMENT_COLUMNS`.
-    """
+    record: PairedRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericsResult(ReadEntry):
+    """A study of mixed precision, as read from a file."""
 
     record: NumericsRecord
-    name: str
-    file: str
-    series: str
-    environment: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
