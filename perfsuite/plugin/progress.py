@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.formatting import duration_in_words
+from perfsuite.formatting import duration_in_words, plural
 from perfsuite.metrics import METRICS
 from perfsuite.plugin.expected_time import expected_time
 from perfsuite.plugin.matrix import is_step, num_classes_of, phase_of
@@ -19,6 +19,7 @@ from perfsuite.plugin.session import has_cells, suite
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import read_record
+from perfsuite.records.scaling import ScalingRecord
 from perfsuite.records.schema import KEY
 from perfsuite.records.training import TrainingRecord
 from perfsuite.records.workload import PHASE_COST
@@ -227,6 +228,8 @@ class Progress:
             return text + (", trained before" if record.replayed else "") + (f"  {mark}" if mark else "")
         if isinstance(record, NumericsRecord):
             return f"{len(record.claims)} claims hold"
+        if isinstance(record, ScalingRecord):
+            return f"{plural(record.world_size, 'rank')}, {len(record.checks)} checks hold"
         workload = item.stash[WORKLOAD]
         rate = METRICS["images_per_second"].show(workload.batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]

@@ -8,11 +8,12 @@ from perfsuite.errors import RecordError
 from perfsuite.records.cell import Record
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
+from perfsuite.records.scaling import ScalingRecord
 from perfsuite.records.schema import versioned
 from perfsuite.records.strict_json import read_dataclass
 from perfsuite.records.training import PEAK_WITHOUT_EVALUATION, TrainingRecord, with_cudnn_benchmark, without_peaks
 
-AnyRecord = Record | PairedRecord | TrainingRecord | NumericsRecord
+AnyRecord = Record | PairedRecord | TrainingRecord | NumericsRecord | ScalingRecord
 
 
 def read_record(value: object, where: str = "record") -> AnyRecord:
@@ -27,6 +28,7 @@ def read_record(value: object, where: str = "record") -> AnyRecord:
         "pair": PairedRecord,
         "training": TrainingRecord,
         "numerics": NumericsRecord,
+        "scaling": ScalingRecord,
     }
     kind = fields.get("kind", "cell")
     if not isinstance(kind, str) or kind not in kinds:

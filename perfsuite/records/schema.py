@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """Version of everything under the key `perfsuite` in a result file. Raised when an old reader would misread it.
 
 1: cells. 2: a record has a kind, `cell` (the only one before), `pair` or `training`. 3: how a pair was measured; the
@@ -24,7 +24,8 @@ its peak memory is that of training alone. 5: a training keeps its telemetry. 6:
 images than of 32x32 pixels. 8: a workload says how it is compiled (`compile_mode`, was `compiled`), whether it is
 replayed from a CUDA graph, and which network of its name it is; phases `inference` and `call`. 9: a training may be of
 other images and classes than those of CIFAR-10, and names them. 10: a cell keeps what its operators take at the eager
-roofline. 11: a kind `numerics`, a study of mixed precision.
+roofline. 11: a kind `numerics`, a study of mixed precision. 12: a kind `scaling`, a step on several devices; a training
+says on how many.
 """
 
 

@@ -118,6 +118,7 @@ class TrainingRecord:
             None in records of before schema version 4, and of more test images than `predictions.max_predictions`.
         telemetry: What the GPU did in the epochs of the process that finished it; None in records of before schema
             version 5.
+        world_size: Ranks that it was trained on, which shared each batch of the recipe.
     """
 
     workload: Workload
@@ -141,9 +142,12 @@ class TrainingRecord:
     reasons: dict[str, str] = field(default_factory=dict)
     test_predictions: str | None = None
     telemetry: Telemetry | None = None
+    world_size: int = 1
 
     def __post_init__(self) -> None:
         check_metrics(self.metrics, self.absent)
+        if not 1 <= self.world_size <= MAX_SIZE:
+            raise RecordError(f"world_size is {self.world_size!r:.40}, at least 1 is needed")
         if not 0 <= self.test_accuracy <= 1:
             raise RecordError(f"test_accuracy is {self.test_accuracy!r}; a ratio from 0 to 1 is needed")
         if not self.history:
