@@ -217,6 +217,8 @@ class Progress:
         from perfsuite.analysis.frames.row_warnings import pooled_warnings, warnings_of
 
         record = read_record(benchmark.extra_info[KEY])
+        if isinstance(record, NumericsRecord | ScalingRecord):
+            return _in_words(record)
         if isinstance(record, PairedRecord):
             from perfsuite.analysis.tables.pairs import paired_in_words
 
@@ -226,16 +228,18 @@ class Progress:
             text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
             mark = pooled_warnings([record])
             return text + (", trained before" if record.replayed else "") + (f"  {mark}" if mark else "")
-        if isinstance(record, NumericsRecord):
-            return f"{len(record.claims)} claims hold"
-        if isinstance(record, ScalingRecord):
-            return f"{plural(record.world_size, 'rank')}, {len(record.checks)} checks hold"
         workload = item.stash[WORKLOAD]
         rate = METRICS["images_per_second"].show(workload.batch_size / benchmark.stats["median"])
         peak = record.metrics["peak_allocated_bytes"]
         words = warnings_of(record, iqr_s=benchmark.stats["iqr"], median_s=benchmark.stats["median"])
         mark = f"  {words}" if words else ""
         return f"{rate:>8} {workload.rate_unit}  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB{mark}"
+
+
+def _in_words(record: NumericsRecord | ScalingRecord) -> str:
+    if isinstance(record, NumericsRecord):
+        return f"{len(record.claims)} claims hold"
+    return f"{plural(record.world_size, 'rank')}, {len(record.checks)} checks hold"
 
 
 def _profile_of(nodeid: str) -> str:

@@ -31,6 +31,9 @@ SCALING_TURNS = ("alone", "no exchange", "exchange", "exchange", "no exchange", 
 cancels. `alone`: rank 0 steps, the others wait; on weak scaling with a rank's batch, on strong scaling with the global
 one. `no exchange`: all ranks step at once, each for itself. `exchange`: all ranks step, gradients are exchanged."""
 
+TURNS_OF_A_KIND = 2
+"""In a block."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingRecord:
@@ -139,5 +142,5 @@ def _check_turns(blocks: tuple[tuple[float, ...], ...], num_blocks: int, where: 
     if len(blocks) != num_blocks:
         raise RecordError(f"{where} has {len(blocks)} blocks, {num_blocks} are needed")
     for number, block in enumerate(blocks):
-        if len(block) != 2 or not all(seconds > 0 for seconds in block):
-            raise RecordError(f"{where}[{number}] is {list(block)!r:.80}, 2 times above 0 are needed")
+        if len(block) != TURNS_OF_A_KIND or not all(seconds > 0 for seconds in block):
+            raise RecordError(f"{where}[{number}] is {list(block)!r:.80}, {TURNS_OF_A_KIND} times above 0 are needed")
