@@ -203,6 +203,12 @@ _ALL = (
     Metric(key="num_resumes", heading="resumed", format_value=_count),
     Metric(key="num_interruptions", heading="interrupted", format_value=_count),
     Metric(key="lost_time_s", heading="lost s", format_value=_seconds),
+    Metric(key="step_slowest_s", heading="step ms", format_value=_milliseconds),
+    Metric(key="step_median_rank_s", heading="median rank ms", format_value=_milliseconds),
+    Metric(key="all_reduce_s", heading="all-reduce ms", format_value=_milliseconds),
+    Metric(key="gradient_bytes", heading="gradients MiB", format_value=_mebibytes),
+    Metric(key="bus_bytes_per_second", heading="bus GB/s", format_value=_giga),
+    Metric(key="peak_deviation_ratio", heading="measured vs predicted %", format_value=_signed_percent),
     Metric(key="speedup_ratio", heading="speed-up", format_value=_times),
     Metric(key="memory_ratio", heading="memory", format_value=_times),
 )

@@ -34,6 +34,9 @@ one. `no exchange`: all ranks step at once, each for itself. `exchange`: all ran
 TURNS_OF_A_KIND = 2
 """In a block."""
 
+MIN_TIME_S, MAX_TIME_S = 1e-9, 1e9
+"""Of a step or an all-reduce: a nanosecond and thirty years, between which arithmetic does not overflow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingRecord:
@@ -61,7 +64,7 @@ class ScalingRecord:
         settings: What was pinned while measuring, by name.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured: the one that launched the ranks.
-        telemetry: What the hardware did meanwhile, by rank; empty where it was not read.
+        telemetry: Hardware telemetry, by rank; empty where it was not read.
         quick: Whether it is a first answer (`--perf-quick`).
     """
 
@@ -105,14 +108,23 @@ class ScalingRecord:
                 raise RecordError(f"{name} is of {len(ranks)} ranks, {self.world_size} are needed")
             for rank, blocks in enumerate(ranks):
                 _check_turns(blocks, num_blocks, f"{name}[{rank}]")
-        if not all(seconds > 0 for seconds in self.all_reduce_s):
-            raise RecordError("all_reduce_s holds a time that is not above 0")
+        if not all(MIN_TIME_S <= seconds <= MAX_TIME_S for seconds in self.all_reduce_s):
+            raise RecordError(f"all_reduce_s holds a time that is not between {MIN_TIME_S:g} and {MAX_TIME_S:g} s")
+        self._check_bytes()
+
+    def _check_bytes(self) -> None:
         if len(self.peak_allocated_bytes) not in {0, self.world_size}:
             raise RecordError(
                 f"peak_allocated_bytes is of {len(self.peak_allocated_bytes)} ranks, {self.world_size} are needed"
             )
-        if self.gradient_bytes < 1:
-            raise RecordError(f"gradient_bytes is {self.gradient_bytes!r:.40}, at least 1 is needed")
+        predicted = () if self.predicted_peak_bytes is None else (self.predicted_peak_bytes,)
+        for name, values in (
+            ("peak_allocated_bytes", self.peak_allocated_bytes),
+            ("predicted_peak_bytes", predicted),
+            ("gradient_bytes", (self.gradient_bytes,)),
+        ):
+            if any(value < 1 for value in values):
+                raise RecordError(f"{name} is {min(values)!r:.40}, at least 1 is needed")
 
     @property
     def global_batch_size(self) -> int:
@@ -134,7 +146,7 @@ class ScalingRecord:
 
 
 def _check_turns(blocks: tuple[tuple[float, ...], ...], num_blocks: int, where: str) -> None:
-    """Check that there are two times above 0 for each block.
+    """Check that there are two times of a step for each block.
 
     Raises:
         RecordError: There are not.
@@ -142,5 +154,8 @@ def _check_turns(blocks: tuple[tuple[float, ...], ...], num_blocks: int, where: 
     if len(blocks) != num_blocks:
         raise RecordError(f"{where} has {len(blocks)} blocks, {num_blocks} are needed")
     for number, block in enumerate(blocks):
-        if len(block) != TURNS_OF_A_KIND or not all(seconds > 0 for seconds in block):
-            raise RecordError(f"{where}[{number}] is {list(block)!r:.80}, {TURNS_OF_A_KIND} times above 0 are needed")
+        if len(block) != TURNS_OF_A_KIND or not all(MIN_TIME_S <= seconds <= MAX_TIME_S for seconds in block):
+            raise RecordError(
+                f"{where}[{number}] is {list(block)!r:.80}, {TURNS_OF_A_KIND} times between {MIN_TIME_S:g} and "
+                f"{MAX_TIME_S:g} s are needed"
+            )

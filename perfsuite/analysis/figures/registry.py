@@ -39,6 +39,7 @@ FIGURES: dict[str, FigureKind] = {
     "speedup": FigureKind(module="steps", needs="fp32 and another precision of the same step"),
     "interleaved": FigureKind(module="steps", needs="results of pytest benchmarks -m interleaved"),
     "switches": FigureKind(module="switches", needs="results of pytest benchmarks -m switches"),
+    "scaling": FigureKind(module="scaling", needs="results of pytest benchmarks -m scaling"),
     "phases": FigureKind(module="steps", needs="forward, backward and train_step of the same network"),
     "memory": FigureKind(module="resources", needs="steps with peak memory"),
     "roofline": FigureKind(module="resources", needs="steps with their share of hardware peak"),

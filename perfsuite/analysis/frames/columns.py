@@ -33,6 +33,10 @@ WORKLOAD_COLUMNS = (
 )
 
 
+SPREAD_COLUMNS = ("world_size", "strategy", "compression", "scaling")
+"""How a step is spread over ranks; absent where it is of one device."""
+
+
 PAIRING_COLUMNS = tuple(column for column in WORKLOAD_COLUMNS if column != "precision")
 """The workload but for its precision: what FP32 and AMP must share to be compared."""
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, naming_columns
+from perfsuite.analysis.frames.columns import SPREAD_COLUMNS, WORKLOAD_COLUMNS, naming_columns
 from perfsuite.analysis.frames.device_names import short_device_names
 from perfsuite.analysis.frames.rows import is_known, plain, rows_of
 from perfsuite.analysis.load.result_file import short_commit
+from perfsuite.records.spread_workload import spread_in_words
 from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES, compile_in_words
 
 if TYPE_CHECKING:
@@ -84,9 +85,16 @@ def workload_words(
     shown = varying(frame, tuple(column for column in WORKLOAD_COLUMNS if column not in but), ("model",))
 
     def words(row: Mapping[Any, Any]) -> str:
-        return " ".join(text for column in shown if (text := _part(column, row[column])))
+        parts = [text for column in shown if (text := _part(column, row[column]))]
+        return " ".join([*parts, *spread_parts(row)])
 
     return words
+
+
+def spread_parts(row: Mapping[Any, Any]) -> list[str]:
+    """Return how the step of a row is spread over ranks, in words; nothing where it is of one device."""
+    values = [plain(row.get(column)) for column in SPREAD_COLUMNS]
+    return [] if values[0] is None else [spread_in_words(*values)]
 
 
 def _part(column: str, value: Any) -> str:

@@ -53,6 +53,7 @@ def by_file(results: Results) -> Results:
         pairs=tuple(dataclasses.replace(pair, series=pair.file) for pair in results.pairs),
         trainings=tuple(dataclasses.replace(training, series=training.file) for training in results.trainings),
         numerics=tuple(dataclasses.replace(one, series=one.file) for one in results.numerics),
+        scaling=tuple(dataclasses.replace(one, series=one.file) for one in results.scaling),
         files=tuple(dataclasses.replace(file, series=file.label) for file in results.files),
     )
 

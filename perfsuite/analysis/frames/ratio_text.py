@@ -18,6 +18,7 @@ MORE_PAIRS = _MORE.format("-m interleaved --benchmark-json=runN.json")
 MORE_SWITCHES = _MORE.format("-m switches --benchmark-json=runN.json")
 MORE_STEPS_AND_PAIRS = _MORE.format('-m "step or interleaved" --benchmark-json=runN.json')
 MORE_PIPELINES = _MORE.format("-m input_pipeline --benchmark-json=runN.json")
+MORE_SCALING = _MORE.format("-m scaling --benchmark-json=runN.json")
 MORE_FILES = "for a 95% interval: give two or more files a side, each of a run of its own"
 
 
@@ -40,6 +41,11 @@ def ratio_text(ratio: Ratio, *, decimals: int = 2, unit: str = "x", brief: bool 
     if ratio.basis == "one run":
         return f"{text} ({low} to {high})" if brief else f"{text} ({low} to {high} in this run)"
     return f"{text} [{low}, {high}]" + (" A/A" if ratio.basis == "noise floor" else "")
+
+
+def percent_ratio_text(ratio: Ratio, *, brief: bool = False) -> str:
+    """Return a ratio that is a share of a whole in percent, as `ratio_text` does: `94.1% [93.0, 95.2]`."""
+    return ratio_text(ratio.times(100), decimals=1, unit="%", brief=brief)
 
 
 def bracket_notes(

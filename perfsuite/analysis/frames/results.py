@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from perfsuite.records.operators import OperatorCost
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile
+    from perfsuite.records.scaling import ScalingRecord
     from perfsuite.records.telemetry import Telemetry
 
 
@@ -68,6 +69,21 @@ class NumericsResult(ReadEntry):
     """A study of mixed precision, as read from a file."""
 
     record: NumericsRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingResult(ReadEntry):
+    """A step on several devices, as read from a file.
+
+    Attributes:
+        fullname: pytest's node id of it.
+        machine: Key of the machine, as noise floors are kept by.
+        record: What was measured.
+    """
+
+    fullname: str
+    machine: str
+    record: ScalingRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +121,7 @@ class Results:
         extra_info: What else the suite wrote of each row, as it stands in its file; in the order of `benchmarks`.
         pairs: What was measured interleaved; never among `benchmarks`, for its rounds are blocks of two workloads.
         numerics: Studies of mixed precision; never among `benchmarks`, whose time is that of one iteration.
+        scaling: Steps on several devices; never among `benchmarks`, which are of one (`with_scaling_steps` adds them).
         files: Where the files were written, in their order.
         telemetry: What the hardware did during each row's rounds, or None; in the order of `benchmarks`.
         cut_short: Labels of the files whose run ended early.
@@ -118,6 +135,7 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     trainings: tuple[FullTraining, ...] = ()
     numerics: tuple[NumericsResult, ...] = ()
+    scaling: tuple[ScalingResult, ...] = ()
     profiles: list[Profile | None] = field(default_factory=list)
     operators: list[tuple[OperatorCost, ...]] = field(default_factory=list)
     extra_info: list[dict[str, Any]] = field(default_factory=list)
@@ -170,6 +188,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     pairs: list[Pair] = []
     trainings: list[FullTraining] = []
     numerics: list[NumericsResult] = []
+    scaling: list[ScalingResult] = []
     for file, label in zip(files, labels, strict=True):
         machine = machine_of(file)
         environment = file_environment(file, machine)
@@ -187,6 +206,18 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             if benchmark.numerics is not None:
                 numerics.append(
                     NumericsResult(record=benchmark.numerics, name=benchmark.name, environment=environment, **origin)
+                )
+                continue
+            if benchmark.scaling is not None:
+                scaling.append(
+                    ScalingResult(
+                        record=benchmark.scaling,
+                        name=benchmark.name,
+                        fullname=benchmark.fullname,
+                        machine=place["machine"],
+                        environment=environment,
+                        **origin,
+                    )
                 )
                 continue
             if benchmark.training is not None:
@@ -228,6 +259,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         pairs=tuple(pairs),
         trainings=without_replays(trainings),
         numerics=tuple(numerics),
+        scaling=tuple(scaling),
         files=tuple(origins),
         cut_short=tuple(label for file, label in zip(files, labels, strict=True) if not file.complete),
     )
@@ -265,7 +297,7 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
 
 
 def _is_quick(benchmark: Benchmark) -> bool:
-    measured = benchmark.cell or benchmark.pair
+    measured = benchmark.cell or benchmark.pair or benchmark.scaling
     return measured is not None and measured.quick
 
 
@@ -274,7 +306,9 @@ def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[Resu
     quick = [file for file in files if any(map(_is_quick, file.benchmarks))]
     if not quick:
         return files, notes
-    has_full = any((one.cell or one.pair) and not _is_quick(one) for file in files for one in file.benchmarks)
+    has_full = any(
+        (one.cell or one.pair or one.scaling) and not _is_quick(one) for file in files for one in file.benchmarks
+    )
     if not has_full:
         names = ", ".join(file.path.name for file in quick)
         return files, [

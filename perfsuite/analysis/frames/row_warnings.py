@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from perfsuite.records.scaling import ScalingRecord
 from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, SPREAD_LIMIT_RATIO, STEAL_LIMIT_RATIO
 
 if TYPE_CHECKING:
@@ -32,20 +34,32 @@ def warnings_of(record: Record, *, iqr_s: float | None, median_s: float | None) 
     return ", ".join(_words_of(record, is_noisy=is_noisy)) or None
 
 
-def pooled_warnings(records: Iterable[PairedRecord | TrainingRecord]) -> str | None:
-    """Return the words of a row that is computed from several pairs or trainings: each word once, or None."""
+UNEQUAL = "checks FAILED"
+"""Of a step on several devices whose gradients are not what they should be."""
+
+
+def pooled_warnings(records: Iterable[PairedRecord | TrainingRecord | ScalingRecord]) -> str | None:
+    """Return the words of a row that is computed from several records: each word once, or None."""
     words = [word for record in records for word in _words_of(record)]
     return ", ".join(dict.fromkeys(words)) or None
 
 
-def _words_of(record: Record | PairedRecord | TrainingRecord, *, is_noisy: bool = False) -> list[str]:
-    counts = {"noisy": int(is_noisy)}
-    if record.telemetry is not None:
-        counts |= _counts_of(record.telemetry)
-    words = [word for word, count in counts.items() if count]
-    if len(record.findings) > sum(counts.values()):
+def _words_of(record: Record | PairedRecord | TrainingRecord | ScalingRecord, *, is_noisy: bool = False) -> list[str]:
+    counts = Counter({"noisy": int(is_noisy)})
+    for telemetry in readings_of(record):
+        counts.update(_counts_of(telemetry))
+    words = [UNEQUAL] if isinstance(record, ScalingRecord) and record.failed else []
+    words += [word for word, count in counts.items() if count]
+    if len(record.findings) > counts.total():
         words.append(OTHER)
     return words
+
+
+def readings_of(record: Record | PairedRecord | TrainingRecord | ScalingRecord) -> tuple[Telemetry, ...]:
+    """Return hardware telemetry of a record: of a step on several devices that of each rank."""
+    if isinstance(record, ScalingRecord):
+        return record.telemetry
+    return () if record.telemetry is None else (record.telemetry,)
 
 
 def _counts_of(telemetry: Telemetry) -> dict[str, int]:

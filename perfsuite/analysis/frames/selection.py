@@ -41,7 +41,10 @@ _FIELD_WORDS: dict[str, Callable[[Any], str]] = {
     "compile_mode": lambda mode: compile_in_words(str(mode)).replace(" ", "-"),
     "cuda_graphs": lambda is_on: "cuda-graphs" if is_on else "",
     "cudnn_benchmark": lambda is_on: "cudnn-benchmark" if is_on else "",
+    "world_size": lambda number: f"{number}ranks",
+    "compression": lambda name: "" if name == "none" else f"{name}-gradients",
     **dict.fromkeys(("model", "precision", "phase", "memory_format", "gradients", "device_type"), str),
+    **dict.fromkeys(("strategy", "scaling"), str),
 }
 """Fields of a workload as words that an expression finds; a number has the letters that labels give it."""
 

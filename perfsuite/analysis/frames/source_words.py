@@ -42,7 +42,9 @@ def _parts(shown: Sequence[Results]) -> list[str]:
     for column, label in (("torch", "torch"), ("cuda", "CUDA"), ("driver", "driver")):
         values = _values(shown, column)
         parts += [f"{label} {_listed(values)}"] if values else []
-    batch_sizes = sorted({int(value) for results in shown for value in _column(results, "batch_size")})
+    sizes = {int(value) for results in shown for value in _column(results, "batch_size")}
+    sizes |= {one.record.workload.batch_size for results in shown for one in results.scaling}
+    batch_sizes = sorted(sizes)
     parts += [f"batch {_listed([str(size) for size in batch_sizes])}"] if batch_sizes else []
     return parts
 
@@ -60,6 +62,7 @@ def _values(shown: Sequence[Results], column: str) -> list[str]:
         found += [pair.file if column == "file" else pair.environment.get(column) for pair in results.pairs]
         found += [one.file if column == "file" else one.environment.get(column) for one in results.trainings]
         found += [one.file if column == "file" else one.environment.get(column) for one in results.numerics]
+        found += [one.file if column == "file" else one.environment.get(column) for one in results.scaling]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 

@@ -38,6 +38,7 @@ def unmeasured(results: Results) -> tuple[Unmeasured, ...]:
     frame = results.benchmarks
     measured = set() if frame.empty else set(zip(frame["file"], frame["fullname"], strict=True))
     measured |= {(training.file, training.fullname) for training in results.trainings}
+    measured |= {(one.file, one.fullname) for one in results.scaling}
     measured_others = {(pair.file, pair.name) for pair in results.pairs}
     measured_others |= {(one.file, one.name) for one in results.numerics}
     found = []

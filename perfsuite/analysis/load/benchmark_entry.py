@@ -12,6 +12,7 @@ from perfsuite.records.cell import Record
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import AnyRecord, read_record
+from perfsuite.records.scaling import ScalingRecord
 from perfsuite.records.schema import KEY
 from perfsuite.records.strict_json import check_length, is_number
 from perfsuite.records.training import TrainingRecord
@@ -74,6 +75,11 @@ class Benchmark:
     def numerics(self) -> NumericsRecord | None:
         """The record, where it is one of a study of mixed precision."""
         return self.record if isinstance(self.record, NumericsRecord) else None
+
+    @property
+    def scaling(self) -> ScalingRecord | None:
+        """The record, where it is one of a step on several devices."""
+        return self.record if isinstance(self.record, ScalingRecord) else None
 
     @property
     def run_id(self) -> str | None:

@@ -93,7 +93,7 @@ def versions_of(file: ResultFile) -> dict[str, str]:
 def started_s(file: ResultFile) -> float:
     """Return when the run began in seconds since 1970, by its record or by when the file was written; else NaN."""
     for benchmark in file.benchmarks:
-        ours = benchmark.cell or benchmark.pair
+        ours = benchmark.cell or benchmark.pair or benchmark.scaling
         if ours is not None:
             return seconds_since_1970(ours.process.started)
     return seconds_since_1970(file.written)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.figures.figure_data import FigureData
-    from perfsuite.analysis.frames.results import NumericsResult, Pair, Results
+    from perfsuite.analysis.frames.results import ReadEntry, Results
     from perfsuite.analysis.load.full_training import FullTraining
 
 
@@ -56,6 +56,7 @@ def _counts(results: Results) -> list[str]:
         "step" if is_of_steps else "benchmark": len(names),
         "interleaved pair": len(results.pairs),
         "full training": len(results.trainings),
+        "scaling cell": len(results.scaling),
         "mixed-precision claim": sum(len(one.record.claims) for one in results.numerics),
     }
     return [plural(num, kind) for kind, num in counts.items() if num]
@@ -94,9 +95,9 @@ def values_of(figure_data: FigureData, column: str) -> list[str]:
     results = figure_data.results
     found = [] if results.benchmarks.empty or column not in results.benchmarks else list(results.benchmarks[column])
     found += [_value(one, column) for one in results.pairs] + [_value(one, column) for one in results.trainings]
-    found += [_value(one, column) for one in results.numerics]
+    found += [_value(one, column) for one in (*results.numerics, *results.scaling)]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 
-def _value(one: Pair | FullTraining | NumericsResult, column: str) -> Any:
+def _value(one: ReadEntry | FullTraining, column: str) -> Any:
     return one.file if column == "file" else one.environment[column]

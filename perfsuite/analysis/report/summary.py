@@ -119,6 +119,7 @@ def environment_rows(figure_data: FigureData, columns: Sequence[str]) -> pd.Data
     records += [{**pair.environment, "file": pair.file} for pair in results.pairs]
     records += [{**training.environment, "file": training.file} for training in results.trainings]
     records += [{**one.environment, "file": one.file} for one in results.numerics]
+    records += [{**one.environment, "file": one.file} for one in results.scaling]
     found: dict[tuple[Any, ...], dict[Any, None]] = {}
     for record in records:
         values = tuple(plain(record.get(column)) for column in columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import zlib
 from dataclasses import dataclass
@@ -74,6 +75,24 @@ class Ratio:
             level=self.level,
             num_processes=self.num_processes,
             basis=self.basis,
+        )
+
+    def times(self, factor: float) -> Ratio:
+        """Return factor * ratio, the factor known exactly and above 0."""
+        return dataclasses.replace(
+            self,
+            ratio=self.ratio * factor,
+            low=None if self.low is None else self.low * factor,
+            high=None if self.high is None else self.high * factor,
+        )
+
+    def complement(self) -> Ratio:
+        """Return 1 - ratio; the ends change places."""
+        return dataclasses.replace(
+            self,
+            ratio=1 - self.ratio,
+            low=None if self.high is None else 1 - self.high,
+            high=None if self.low is None else 1 - self.low,
         )
 
 

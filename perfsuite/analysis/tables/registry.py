@@ -36,6 +36,7 @@ TABLES: dict[str, TableKind] = {
     "inference": TableKind(module="inference", about="latency, throughput, memory in eval mode", needs_steps=True),
     "interleaved": TableKind(module="pairs", about="FP32 and AMP interleaved"),
     "switches": TableKind(module="switches", about="what to switch on: channels_last, AMP, compile, CUDA graphs"),
+    "scaling": TableKind(module="scaling", about="several devices: efficiency, communication, memory"),
     "gpus": TableKind(module="gpus", about="which GPU: speed, largest batch, hours, energy, cost"),
     "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
     "roofline": TableKind(module="roofline", about="% of hardware peak and of the eager roofline", needs_steps=True),
@@ -61,6 +62,7 @@ def held_tables(results: Results) -> list[str]:
     held = cell_tables(results)
     held += [name for name in COMPARISONS if has_pairs(results, name)]
     held += ["accuracy"] if results.trainings else []
+    held += ["scaling"] if results.scaling else []
     held += ["numerics"] if results.numerics else []
     return held or ["steps"]
 
@@ -93,7 +95,7 @@ def build_table(name: str, results: Results, **choices: Any) -> Table:
     from perfsuite.analysis.tables.steps import no_steps_table, plain_table
 
     kind = choose(TABLES, name, kind="table")
-    has_others = bool(results.pairs or results.trainings or results.numerics)
+    has_others = bool(results.pairs or results.trainings or results.numerics or results.scaling)
     if not results.has_records and (kind.needs_steps or not has_others):
         return plain_table(results)
     if kind.needs_steps and results.benchmarks.empty:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SORTS = ("name", "time")
 
-TIME_COLUMNS = ("time_median_s", "time_s", "training_time_s", "time_mean_s", "time_min_s")
+TIME_COLUMNS = ("time_median_s", "time_s", "training_time_s", "step_slowest_s", "time_mean_s", "time_min_s")
 """What `--sort time` sorts by, the first of these that a table has; of several versions the slowest."""
 
 

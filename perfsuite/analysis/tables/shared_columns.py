@@ -113,6 +113,7 @@ def notes_of(results: Results) -> tuple[str, ...]:
     notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
     notes += [f"{one.name}: {finding}" for one in results.trainings for finding in one.record.findings]
     notes += [f"{one.name}: {finding}" for one in results.numerics for finding in one.record.findings]
+    notes += [f"{one.name}: {finding}" for one in results.scaling for finding in one.record.findings]
     notes += results.outcomes_in_words()
     return tuple(notes)
 

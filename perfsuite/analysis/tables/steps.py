@@ -73,6 +73,8 @@ def other_tables(results: Results, shown: Sequence[str] = ()) -> tuple[str, ...]
     lines = [f"interleaved pairs: {where}"] if found else []
     if results.trainings:
         lines.append(f"full trainings: --table {', '.join(name for name in TRAINING_TABLES if name not in shown)}")
+    if results.scaling and "scaling" not in shown:
+        lines.append("several devices: --table scaling")
     if results.numerics:
         has_types = any(one.record.operators for one in results.numerics)
         names = [name for name in NUMERICS_TABLES if name not in shown and (name != "types" or has_types)]
@@ -124,7 +126,7 @@ def _what(frame: pd.DataFrame) -> str:
 
 def no_steps_table(results: Results) -> Table:
     """Return the table of files without step benchmarks: what else they hold, and what failed."""
-    elsewhere = bool(results.pairs or results.trainings or results.numerics)
+    elsewhere = bool(results.pairs or results.trainings or results.numerics or results.scaling)
     return Table(
         title="No step benchmarks in these files" if elsewhere else "No benchmark produced a result",
         frame=results.benchmarks,

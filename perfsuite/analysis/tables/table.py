@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
+from perfsuite.analysis.frames.ratio_text import percent_ratio_text, ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import plain, rows_of
 from perfsuite.formatting import printable
 from perfsuite.metrics import METRICS
@@ -172,5 +172,15 @@ def ratio_column(
     def show(row: dict[str, Any]) -> str:
         ratio = ratio_of_row(row, name)
         return "-" if ratio is None else ratio_text(ratio, decimals=decimals, brief=True)
+
+    return Column(heading=heading, show=show, numeric=True, shown_when=shown_when, priority=priority)
+
+
+def percent_column(name: str, heading: str, *, shown_when: bool = True, priority: Priority | None = None) -> Column:
+    """Show a ratio that `ratio_columns` wrote and that is a share of a whole, in percent."""
+
+    def show(row: dict[str, Any]) -> str:
+        ratio = ratio_of_row(row, name)
+        return "-" if ratio is None else percent_ratio_text(ratio, brief=True)
 
     return Column(heading=heading, show=show, numeric=True, shown_when=shown_when, priority=priority)

@@ -9,6 +9,7 @@ import pytest
 from builders import make_content, make_pair, make_paired_entry
 from numerics_studies import studies_file
 from report_builders import h100, plain_file, step_file, training_epochs
+from scaling_builders import scaling_file
 from simulated import write_sides
 from training_builders import make_predicted_training, make_training, make_training_entry
 
@@ -58,6 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "switches": [pairs],
         "across": [steps, other],
         "numerics": [str(studies_file(folder / "studies.json"))],
+        "scaling": [str(scaling_file(folder / "scaling.json"))],
         "gpus": [steps, other],
         "plain": [str(plain_file(folder / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],

@@ -22,6 +22,7 @@ from foreign_files import needs_public_files, ordinary_rounds, public_files, wri
 from matplotlib.figure import Figure
 from numerics_studies import studies_file
 from report_builders import step_file, training_epochs
+from scaling_builders import scaling_file
 from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.figures.panels import Marks
@@ -88,7 +89,14 @@ def _numerics_file(path: Path, number: int, **changes: str) -> Path:
     return studies_file(path, environment=environment, run_id=f"numerics-{number}")
 
 
+def _scaling_file(path: Path, number: int, **changes: str) -> Path:
+    environment = dataclasses.replace(ENVIRONMENT, **changes)  # type: ignore[arg-type]
+    return scaling_file(path, environment=environment, run_id=f"scaling-{number}", seed=number)
+
+
 def _maker(name: str) -> Any:
+    if name == "scaling":
+        return _scaling_file
     if name in {"numerics", "types"}:
         return _numerics_file
     if name == "inference":
