@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scaling_builders import Machine, make_scaling, simulated_turns
 
-from perfsuite.analysis.frames.results import ScalingResult
-from perfsuite.analysis.frames.scaling_groups import ScalingGroup
+from perfsuite.analysis.frames.scaling_groups import communication, efficiency
 
 if TYPE_CHECKING:
     from perfsuite.analysis.statistics.intervals import Ratio
@@ -79,7 +78,7 @@ def truths(scene: Scene) -> tuple[float, float]:
 def measured(scene: Scene, seed: int) -> tuple[Ratio, Ratio]:
     """Return what a run, or several, say of efficiency and communication."""
     random = np.random.default_rng(seed)
-    members = []
+    records = []
     for process in range(scene.num_processes):
         speed = np.exp(scene.process_sd * random.standard_normal())
         machine = dataclasses.replace(scene.machine, bytes_per_second=scene.machine.bytes_per_second * speed)
@@ -91,12 +90,10 @@ def measured(scene: Scene, seed: int) -> tuple[Ratio, Ratio]:
             seed=1000 * seed + process,
             run_id=f"run-{process}",
         )
-        origin: dict[str, Any] = {"name": "x", "fullname": "x", "file": "x", "series": "x", "machine": "x"}
-        members.append(ScalingResult(record=record, environment={}, **origin))
-    group = ScalingGroup(members=tuple(members), place=())
-    communication = group.communication()
-    assert communication is not None
-    return group.efficiency(), communication
+        records.append(record)
+    share = communication(records)
+    assert share is not None
+    return efficiency(records), share
 
 
 def coverage(scene: Scene, num_runs: int, first_seed: int = 0) -> tuple[float, float]:
@@ -114,5 +111,5 @@ def coverage(scene: Scene, num_runs: int, first_seed: int = 0) -> tuple[float, f
 if __name__ == "__main__":
     num = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     for title, scene in SCENES.items():
-        efficiency, communication = coverage(scene, num)
-        sys.stdout.write(f"{title:40} efficiency {efficiency:.3f}  communication {communication:.3f}  ({num} runs)\n")
+        shares = coverage(scene, num)
+        sys.stdout.write(f"{title:40} efficiency {shares[0]:.3f}  communication {shares[1]:.3f}  ({num} runs)\n")

@@ -162,7 +162,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     from perfsuite.analysis.tables.terminal import render_terminal
 
     results = collect_with_noise_floor([path])
-    if results.benchmarks.empty and not (results.pairs or results.trainings or results.numerics):
+    if results.benchmarks.empty and not (results.pairs or results.trainings or results.scaling or results.numerics):
         lines = ["No benchmark produced a result.", *results.outcomes_in_words()]
         return "".join(f"{line}\n" for line in lines), "steps"
     names = []
@@ -172,6 +172,7 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     if results.trainings:
         names.append("accuracy")
     names += [name for name in ("interleaved", "switches", "overhead", "input_pipeline") if has_pairs(results, name)]
+    names += ["scaling"] if results.scaling else []
     names += ["numerics"] if results.numerics else []
     *tables, last = [build_table(name, results) for name in names]
     texts = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.axis import Axis
@@ -40,6 +41,9 @@ IDEAL_PERCENT = 100.0
 
 PANEL_INCHES = 2.6
 
+EFFICIENCY = ": efficiency"
+"""How the titles of panels end that show efficiency, not what it is lost to."""
+
 MAX_SIDEWAYS = 0.12
 """How far the lines of one world size are set apart, so that their intervals can be seen, in steps of the axis."""
 
@@ -58,7 +62,7 @@ def scaling_chart(figure_data: FigureData) -> Drawing | None:
     panels: list[Panel] = []
     all_ratios: list[Ratio] = []
     for (network, where), members in subjects.items():
-        panels.append(_efficiency_panel(titled(f"{network}: efficiency", where), members, name))
+        panels.append(_efficiency_panel(titled(f"{network}{EFFICIENCY}", where), members, name))
         panels += _parts_panels(titled(f"{network}: where a step's time goes", where), members, name)
         all_ratios += [_ratio(row, "efficiency_ratio") for row in members]
     drawn, not_drawn = drawn_panels(panels)
@@ -82,6 +86,13 @@ def scaling_chart(figure_data: FigureData) -> Drawing | None:
         ),
         notes=(*_notes(frame), *not_drawn),
     )
+
+
+def efficiency_only(drawing: Drawing, most: int) -> Drawing:
+    """Return the first panels of a figure that show efficiency, and what of its legend is drawn there."""
+    panels = [panel for panel in drawing.panels if panel.title.partition("\n")[0].endswith(EFFICIENCY)]
+    legend = tuple(swatch for swatch in drawing.legend if swatch.look not in {"box", "hatch"})
+    return dataclasses.replace(drawing, panels=tuple(panels[:most]), legend=legend, notes=())
 
 
 def _has_communication(frame: pd.DataFrame) -> pd.Series[bool]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, WORKLOAD_COLUMNS
+from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, SPREAD_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.group_means import group_means
 from perfsuite.analysis.frames.ratio_text import ratio_columns, ratio_of_row
 from perfsuite.analysis.frames.rows import is_known, rows_of
@@ -58,7 +58,7 @@ def amp_in_steps(frame: pd.DataFrame, results: Results, environments: Sequence[s
         results: What they are from.
         environments: Labels of all.
     """
-    columns = [column for column in PAIRING_COLUMNS if column != "device_type"]
+    columns = _identifying(frame, PAIRING_COLUMNS)
     ours = _only(frame[frame["model"].notna()], *columns, "precision", "environment", "label")
     rows: list[dict[str, Any]] = []
     for _, cells in ours.groupby(columns, dropna=False, sort=False):
@@ -109,7 +109,7 @@ def amp_groups(frame: pd.DataFrame, environments: Sequence[str]) -> list[dict[st
         environments: Labels of all.
     """
     ours = frame[frame["model"].notna()]
-    columns = [column for column in PAIRING_COLUMNS if column != "device_type"]
+    columns = _identifying(frame, PAIRING_COLUMNS)
     ours = ours.assign(pairing=[str(tuple(row.values())) for row in rows_of(ours[columns])])
     rows = []
     for environment in environments:
@@ -166,11 +166,16 @@ def _only(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 def _identity(frame: pd.DataFrame) -> list[Any]:
     """Return what a row measures, apart from where: its workload, or its full name where the file is foreign."""
-    columns = [column for column in WORKLOAD_COLUMNS if column != "device_type"]
+    columns = _identifying(frame, WORKLOAD_COLUMNS)
     return [
         row["fullname"] if row["model"] is None else tuple(row[column] for column in columns)
-        for row in rows_of(frame[["fullname", *WORKLOAD_COLUMNS]])
+        for row in rows_of(frame[[*dict.fromkeys(("fullname", "model", *columns))]])
     ]
+
+
+def _identifying(frame: pd.DataFrame, workload: Sequence[str]) -> list[str]:
+    """Return the columns of a workload but its device, and of how it is spread where any row is of several devices."""
+    return [*(name for name in workload if name != "device_type"), *(name for name in SPREAD_COLUMNS if name in frame)]
 
 
 def _ratio(numerator: pd.DataFrame, denominator: pd.DataFrame, results: Results) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from perfsuite.analysis.frames.labels import short_devices
 from perfsuite.analysis.frames.noise_floor import with_known_noise
 from perfsuite.analysis.frames.results import Results, results_of
 from perfsuite.analysis.frames.rows import is_known, rows_of
+from perfsuite.analysis.frames.scaling import failed_checks_in_words
+from perfsuite.analysis.frames.scaling_steps import with_scaling_steps
 from perfsuite.analysis.frames.training_cells import join_trainings
 from perfsuite.analysis.frames.training_groups import unstated_in_words
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
@@ -104,7 +106,8 @@ def compare_environments(
     Raises:
         InvalidChoiceError: The files do not differ along the axes, or differ in more than that.
     """
-    results = with_known_noise(results_of([*baseline, *candidate]))
+    measured = results_of([*baseline, *candidate])
+    results = with_known_noise(with_scaling_steps(measured))
     frame = results.benchmarks.assign(row=range(len(results.benchmarks)))
     known = [training for training in results.trainings if _is_known(training)]
     if frame.empty and not known:
@@ -119,7 +122,7 @@ def compare_environments(
         frame["run_id"] = None
     frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), frame["file"])
     frame["environment"] = [label(place) for place in places[: len(frame)]]
-    own = {label(environment) for environment in _own_environments(results_of(baseline))}
+    own = {label(environment) for environment in _own_environments(with_scaling_steps(results_of(baseline)))}
     if len(own) > 1:
         raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(sorted(own))})")
     if not own:
@@ -146,6 +149,8 @@ def compare_environments(
         training_amp=tuple(amp_of_trainings(cells, _label_of(label), environments)),
         notes=(
             *_also_differs(places, axes),
+            *failed_checks_in_words(measured),
+            *_backends_differ(measured),
             *unstated_in_words([training.record for training in known]),
             *results.notes,
         ),
@@ -231,6 +236,12 @@ def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[st
         values["board"] = {str(place["board"]) for place in places if is_known(place["board"])}
     notes = [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
     return [*notes, *(_machines_together(places) if "board" not in axes else [])]
+
+
+def _backends_differ(results: Results) -> list[str]:
+    """Return the note on steps on several devices that used several backends, or versions of one."""
+    found = sorted({f"{one.record.backend} {one.record.backend_version}" for one in results.scaling})
+    return [f"backend of several devices differs too: {', '.join(found)}"] if len(found) > 1 else []
 
 
 def _machines_together(places: Sequence[Environment]) -> list[str]:

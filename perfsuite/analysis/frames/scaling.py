@@ -17,12 +17,15 @@ from perfsuite.analysis.frames.row_warnings import pooled_warnings
 from perfsuite.analysis.frames.scaling_groups import (
     ScalingGroup,
     bus_bytes_per_second,
+    communication,
+    efficiency,
     median_rank,
     scaling_groups,
     scaling_origin,
+    sharing,
     step_times,
 )
-from perfsuite.analysis.frames.scaling_steps import with_scaling_steps
+from perfsuite.analysis.frames.scaling_steps import sound_steps, with_scaling_steps
 from perfsuite.analysis.frames.speedup import time_ratio
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.precisions import BASELINE
@@ -53,7 +56,7 @@ def scaling_frame(results: Results) -> pd.DataFrame:
         share which differ in world size alone), `backend`, `backend_version`,
         `step_slowest_s` and `step_median_rank_s` (median over turns of the slowest and of the median rank; of several
         runs their geometric mean), `images_per_second` (of all ranks, by the slowest), `efficiency_ratio`,
-        `sharing_ratio` and `communication_ratio` with what `ratio_columns` adds (see `ScalingGroup`),
+        `sharing_ratio` and `communication_ratio` with what `ratio_columns` adds (see `scaling_groups`),
         `launch_efficiency_ratio` with the same (images/s over those of world size 1 in the same files, times 1 / N),
         `amp_speedup_ratio` with the same (FP32 time / time, cells of the same files), `gradient_bytes`,
         `all_reduce_s`, `bus_bytes_per_second`, `peak_allocated_bytes` (of the rank with the most),
@@ -108,9 +111,9 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
         "step_slowest_s": slowest_s,
         "step_median_rank_s": _typical([float(np.median(median_rank(record.exchange_s))) for record in records]),
         "images_per_second": first.global_batch_size / slowest_s,
-        **ratio_columns("efficiency_ratio", group.efficiency()),
-        **ratio_columns("sharing_ratio", group.sharing()),
-        **ratio_columns("communication_ratio", group.communication()),
+        **ratio_columns("efficiency_ratio", efficiency(records)),
+        **ratio_columns("sharing_ratio", sharing(records)),
+        **ratio_columns("communication_ratio", communication(records)),
         "gradient_bytes": first.gradient_bytes,
         "all_reduce_s": _median([_median(record.all_reduce_s) for record in records]),
         "bus_bytes_per_second": _median([bus_bytes_per_second(record) for record in records]),
@@ -145,7 +148,7 @@ class _Others:
         floors, _ = known_noise_floors()
         frame = with_noise_floor(self._steps.benchmarks, floors) if results.has_records else self._steps.benchmarks
         self._frame = frame.assign(row=range(len(frame)))
-        self._rows = {id(one): row for row, one in enumerate(results.scaling)}
+        self._rows = {id(one): row for row, one in enumerate(sound_steps(results))}
         self._groups = {_cell(group, spread_of(group)): group for group in groups}
 
     def ratios(self, group: ScalingGroup) -> dict[str, Any]:
@@ -165,9 +168,10 @@ class _Others:
 
     def _time_ratio(self, numerator: Sequence[ScalingResult], denominator: Sequence[ScalingResult]) -> Ratio | None:
         """Return the ratio of the times of a step; None where there are none of a side."""
-        if not numerator or not denominator:
+        rows = [[self._rows[id(one)] for one in side if id(one) in self._rows] for side in (numerator, denominator)]
+        if not all(rows):
             return None
-        sides = [self._frame.iloc[[self._rows[id(one)] for one in side]] for side in (numerator, denominator)]
+        sides = [self._frame.iloc[of_side] for of_side in rows]
         return time_ratio(sides[0], sides[1], self._steps)[2]
 
 
@@ -213,3 +217,9 @@ def failed_checks_in_words(results: Results) -> list[str]:
 
 def _named(one: ScalingResult) -> str:
     return SpreadWorkload.of_record(one.record).label
+
+
+def at_most_ranks(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the largest world size."""
+    most = max(row["world_size"] for row in rows)
+    return [row for row in rows if row["world_size"] == most]

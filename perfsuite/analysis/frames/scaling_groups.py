@@ -14,7 +14,7 @@ from perfsuite.analysis.statistics.intervals import paired_ratio_over_processes
 from perfsuite.records.spread_workload import SpreadWorkload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from perfsuite.analysis.frames.results import Results, ScalingResult
     from perfsuite.analysis.statistics.intervals import Ratio, Times
@@ -43,38 +43,59 @@ class ScalingGroup:
         """Of the first process; what identifies the cell is the same in all."""
         return self.members[0].record
 
-    @property
-    def has_no_exchange(self) -> bool:
-        """Whether all ranks were measured without exchange too, which not every strategy can do."""
-        return all(record.no_exchange_s for record in self.records)
 
-    def efficiency(self) -> Ratio:
-        """Return images/s of all ranks over the number of ranks times images/s of one device alone."""
-        return self._of_ideal(lambda record: slowest_rank(record.exchange_s))
+def efficiency(records: Sequence[ScalingRecord]) -> Ratio:
+    """Return images/s of all ranks over the number of ranks times images/s of one device alone.
 
-    def sharing(self) -> Ratio | None:
-        """Return the efficiency without exchange: what ranks that share the machine, or its power, leave each other.
+    Args:
+        records: Of one cell, one of each process.
+    """
+    return _of_ideal(records, [slowest_rank(record.exchange_s) for record in records])
 
-        On strong scaling what a smaller batch leaves of a device's speed is in it.
-        """
-        if not self.has_no_exchange:
-            return None
-        return self._of_ideal(lambda record: slowest_rank(record.no_exchange_s))
 
-    def communication(self) -> Ratio | None:
-        """Return which share of a step the exchange adds: 1 - time without / time with exchange, slowest ranks."""
-        if not self.has_no_exchange:
-            return None
-        blocks = [
-            palindromic(slowest_rank(record.no_exchange_s), slowest_rank(record.exchange_s)) for record in self.records
-        ]
-        return paired_ratio_over_processes(blocks).inverse().complement()
+def sharing(records: Sequence[ScalingRecord]) -> Ratio | None:
+    """Return the efficiency without exchange: what ranks that share the machine, or its power, leave each other.
 
-    def _of_ideal(self, times: Callable[[ScalingRecord], Times]) -> Ratio:
-        blocks = [palindromic(np.array(record.alone_s), times(record)) for record in self.records]
-        speedup = paired_ratio_over_processes(blocks).inverse()
-        # On strong scaling the device alone has the batch of all ranks: N of them should take an N-th of its time.
-        return speedup if self.first.scaling == "weak" else speedup.times(1 / self.first.world_size)
+    On strong scaling what a smaller batch leaves of a device's speed is in it. None where the strategy has no such
+    step.
+
+    Args:
+        records: Of one cell, one of each process.
+    """
+    if not _have_no_exchange(records):
+        return None
+    return _of_ideal(records, [slowest_rank(record.no_exchange_s) for record in records])
+
+
+def communication(records: Sequence[ScalingRecord]) -> Ratio | None:
+    """Return which share of a step the exchange adds: 1 - time without / time with exchange, of the slowest ranks.
+
+    None where the strategy has no step without exchange.
+
+    Args:
+        records: Of one cell, one of each process.
+    """
+    if not _have_no_exchange(records):
+        return None
+    blocks = [palindromic(slowest_rank(record.no_exchange_s), slowest_rank(record.exchange_s)) for record in records]
+    return paired_ratio_over_processes(blocks).inverse().complement()
+
+
+def _have_no_exchange(records: Sequence[ScalingRecord]) -> bool:
+    return all(record.no_exchange_s for record in records)
+
+
+def _of_ideal(records: Sequence[ScalingRecord], times: Sequence[Times]) -> Ratio:
+    """Return what one device alone would take of the time of all ranks, who should need no longer than it.
+
+    Args:
+        records: Of one cell, one of each process.
+        times: Seconds [blocks, 2] of all ranks, of each process.
+    """
+    blocks = [palindromic(np.array(record.alone_s), inner) for record, inner in zip(records, times, strict=True)]
+    speedup = paired_ratio_over_processes(blocks).inverse()
+    # On strong scaling the device alone has the batch of all ranks: N of them should take an N-th of its time.
+    return speedup if records[0].scaling == "weak" else speedup.times(1 / records[0].world_size)
 
 
 def palindromic(outer: Times, inner: Times) -> Times:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 def with_scaling_steps(results: Results) -> Results:
     """Return results whose benchmarks have a row more per step on several devices, with `SPREAD_COLUMNS`.
 
-    Its rounds are the turns with exchange, a time each until the slowest rank was done; its peak is that of the rank
-    with the most.
+    The rounds of such a row are the turns with exchange, each until the slowest rank was done; its peak is that of the
+    rank with the most. Those that are not sound have none.
     """
-    if not results.scaling:
+    sound = sound_steps(results)
+    if not sound:
         return results
-    rows = [_row(one) for one in results.scaling]
+    rows = [_row(one) for one in sound]
     added = pd.DataFrame(rows)
     own = results.benchmarks
     frame = added if own.empty else _stacked(own, added)
@@ -33,12 +34,17 @@ def with_scaling_steps(results: Results) -> Results:
     return dataclasses.replace(
         results,
         benchmarks=frame,
-        times_s=[*results.times_s, *(step_times(one.record) for one in results.scaling)],
+        times_s=[*results.times_s, *(step_times(one.record) for one in sound)],
         profiles=[*results.profiles, *[None] * num],
         operators=[*results.operators, *[()] * num],
         extra_info=[*results.extra_info, *({} for _ in rows)],
         telemetry=[*results.telemetry, *[None] * num],
     )
+
+
+def sound_steps(results: Results) -> list[ScalingResult]:
+    """Return the steps on several devices whose gradients are what they should be: the others did something else."""
+    return [one for one in results.scaling if not one.record.failed]
 
 
 def _stacked(own: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:

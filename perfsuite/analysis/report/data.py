@@ -13,6 +13,7 @@ from perfsuite.analysis.frames.environments import (
 )
 from perfsuite.analysis.frames.noise_floor import with_known_noise
 from perfsuite.analysis.frames.results import results_of
+from perfsuite.analysis.frames.scaling_steps import with_scaling_steps
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.machine_difference import machines_differ
@@ -66,12 +67,13 @@ def figure_data_of(
         return FigureData(results=results, across=_side_by_side(files, results, against))
     if against is not None:
         raise InvalidChoiceError("--against: with --baseline, its environment is what the others are compared with")
-    together, old = results_of([*baseline, *files]), results_of(baseline)
+    old = results_of(baseline)
+    together, of_baseline = with_scaling_steps(results_of([*baseline, *files])), with_scaling_steps(old)
     found = None
     if machines_differ(comparison.sides.processes) is not None or _several(together, "torch"):
         axes = _axes(together)
-        one_environment = len(files_by_environment(old, axes)) == 1
-        if axes and one_environment and not results.benchmarks.empty:
+        one_environment = len(files_by_environment(of_baseline, axes)) == 1
+        if axes and one_environment and not with_scaling_steps(results).benchmarks.empty:
             found = compare_environments(baseline, files, axes)
     return FigureData(results=results, baseline=old, comparison=comparison, across=found)
 
@@ -82,6 +84,7 @@ def _side_by_side(files: Sequence[ResultFile], results: Results, against: str | 
     Raises:
         InvalidChoiceError: `against` names none of them, or there is only one.
     """
+    results = with_scaling_steps(results)
     axes = _axes(results)
     environments = files_by_environment(results, axes) if axes else {}
     if len(environments) < 2:  # noqa: PLR2004 - nothing to compare

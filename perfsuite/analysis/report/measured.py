@@ -56,7 +56,7 @@ def _counts(results: Results) -> list[str]:
         "step" if is_of_steps else "benchmark": len(names),
         "interleaved pair": len(results.pairs),
         "full training": len(results.trainings),
-        "scaling cell": len(results.scaling),
+        "scaling cell": len({one.fullname for one in results.scaling}),
         "mixed-precision claim": sum(len(one.record.claims) for one in results.numerics),
     }
     return [plural(num, kind) for kind, num in counts.items() if num]

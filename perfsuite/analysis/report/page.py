@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from perfsuite.analysis.figures.registry import draw
+from perfsuite.analysis.figures.scaling import efficiency_only
 from perfsuite.analysis.figures.verdicts import verdicts_chart
 from perfsuite.analysis.report.embed import THEMED, panel_svg
 from perfsuite.analysis.report.policy import content_policy, csv_address
@@ -38,6 +39,7 @@ HERO_KINDS_OF = {
     "across": ("gpus", "across"),
     "trainings": ("accuracy",),
     "numerics": ("numerics",),
+    "scaling": ("scaling",),
     "plain": ("plain",),
 }
 """The same by what the first answer is about, before all others: the picture shows what the first line says."""
@@ -120,6 +122,8 @@ def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:
         alike = [panel for panel in panels if panel.title.partition("\n")[0] == panels[0].title.partition("\n")[0]]
         if kind in {"gpus", "numerics"}:
             alike = list(panels)  # a panel per network, which is what is asked; a panel per thing that is shown
+        if kind == "scaling":
+            return efficiency_only(drawing, HERO_PANELS)
         return dataclasses.replace(drawing, panels=tuple(alike[:HERO_PANELS]), notes=())
     return None
 

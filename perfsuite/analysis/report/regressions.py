@@ -236,7 +236,7 @@ def _num_in_words(noun: str, new: int, old: int) -> list[str]:
 
 def _differing(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> list[tuple[str, str, str]]:
     """Return the name of each version that differs, and its values on both sides; without any, the commits."""
-    names = ("torch", "torchvision", "CUDA", "cuDNN", "driver")
+    names = ("torch", "torchvision", "CUDA", "cuDNN", "driver", "NCCL")
     found = [(name, *(_versions({one.versions.get(name) for one in side}) for side in (old, new))) for name in names]
     found = [(name, before, after) for name, before, after in found if before and after and before != after]
     if found:

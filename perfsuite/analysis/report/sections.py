@@ -16,6 +16,7 @@ from perfsuite.analysis.frames.pairs import has_pairs
 from perfsuite.analysis.frames.unmeasured import Unmeasured, unmeasured
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.analysis.report.numerics import numerics_items, numerics_tables, numerics_words
+from perfsuite.analysis.report.scaling import scaling_items, scaling_words
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
 from perfsuite.analysis.tables.environments import across_tables
@@ -103,6 +104,7 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
             ("switches",),
             _pair_tables(results, ("switches",)),
         ),
+        _scaling(figure_data),
         _figures(figure_data, "phases", "Phases of a step", ("phases",)),
         _memory(figure_data),
         _figures(
@@ -239,6 +241,12 @@ def _numerics(figure_data: FigureData) -> Section:
         items=numerics_items(figure_data),
         folded=numerics_tables(figure_data),
     )
+
+
+def _scaling(figure_data: FigureData) -> Section:
+    tables = [build_table("scaling", figure_data.results)] if figure_data.results.scaling else []
+    section = _figures(figure_data, "scaling", "How well several devices scale", ("scaling",), tables)
+    return dataclasses.replace(section, words=scaling_words(figure_data), items=scaling_items(figure_data))
 
 
 def _step_tables(figure_data: FigureData, names: tuple[str, ...]) -> list[Table]:

@@ -10,12 +10,14 @@ from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS
 from perfsuite.analysis.frames.rows import plain, rows_of
+from perfsuite.analysis.frames.scaling import absent_in_words, failed_checks_in_words
 from perfsuite.analysis.frames.speedup import INTERLEAVED
 from perfsuite.analysis.report.fastest import fastest_answer
 from perfsuite.analysis.report.foreign import foreign_answer
 from perfsuite.analysis.report.measured import measured_answer, values_of
 from perfsuite.analysis.report.numerics import numerics_answer
 from perfsuite.analysis.report.regressions import regressions_answer
+from perfsuite.analysis.report.scaling import scaling_answer
 from perfsuite.analysis.report.speedups import speedups_answer
 from perfsuite.analysis.report.trainings import trainings_answer
 from perfsuite.analysis.report.trust import trust_answer, trust_of
@@ -48,6 +50,7 @@ def summarize(figure_data: FigureData, warnings: Sequence[str] | None = None) ->
         None if comparison is None else regressions_answer(comparison, trust),
         fastest_answer(figure_data),
         speedups_answer(figure_data),
+        scaling_answer(figure_data),
         trainings_answer(figure_data),
         numerics_answer(figure_data),
         foreign_answer(figure_data) if comparison is None else None,
@@ -75,6 +78,8 @@ def warnings_of(figure_data: FigureData) -> list[str]:
         more = MORE_STEPS_AND_PAIRS if (speedups["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
         found.append(f"speed-ups are of one run: their spread says nothing of other runs; {more}")
     found += consistency_findings(results)
+    found += failed_checks_in_words(results)
+    found += absent_in_words(results)
     if any(commit.endswith("+dirty") for commit in values_of(figure_data, "commit")):
         found.append("measured from a working tree with uncommitted changes")
     found += _training_warnings(results.trainings)

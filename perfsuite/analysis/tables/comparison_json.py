@@ -13,6 +13,7 @@ from perfsuite.analysis.statistics.decision import TAIL_SHARE
 from perfsuite.analysis.verdicts.groups import comparison_groups
 from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, MetricVerdict
 from perfsuite.analysis.verdicts.row_choice import ALL_ROWS, chosen_benchmarks, chosen_trainings, shown_note
+from perfsuite.analysis.verdicts.scaling_changes import scaling_changes
 from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN, side_means, training_row
 from perfsuite.formatting import printable_json
 
@@ -60,16 +61,17 @@ def _metric_json(metric: MetricVerdict, unit: str) -> dict[str, Any]:
     }
 
 
-SCHEMA = "perfsuite-compare-6"
+SCHEMA = "perfsuite-compare-7"
 """Of the JSON: a program that reads it checks this first. Version 2: ratio and interval are those of the change as
 measured, p values are two-sided. Version 3: `trainings`, which the summary counts too.
-Version 4: the verdict `failed`, and `num_failed`. Version 6: `groups`, geometric means."""
+Version 4: the verdict `failed`, and `num_failed`. Version 6: `groups`, geometric means. Version 7: `scaling`,
+efficiencies of several devices."""
 
 
 def comparison_json(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> str:
     """Return the comparison as one JSON object.
 
-    Its keys: schema, method, benchmarks (a line each), groups, trainings, summary, notes.
+    Its keys: schema, method, benchmarks (a line each), scaling, groups, trainings, summary, notes.
 
     Args:
         comparison: What was decided.
@@ -84,6 +86,9 @@ def comparison_json(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> str
         "schema": _dumps(SCHEMA),
         "method": _dumps(_method(comparison)),
         "benchmarks": f"[\n{benchmarks}\n]" if benchmarks else "[]",
+        "scaling": _dumps(
+            [{"fullname": one.benchmark.fullname, **one.columns()} for one in scaling_changes(comparison, shown)]
+        ),
         "groups": _dumps([one.columns() for one in comparison_groups(comparison)]),
         "trainings": _dumps([training_json(one) for one in trainings]),
         "summary": _dumps({**dict.fromkeys(WORST_FIRST, 0), **comparison.count()}),

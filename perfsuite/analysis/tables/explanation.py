@@ -13,7 +13,9 @@ from perfsuite.analysis.frames.change_text import percent_text
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.evidence import MIN_AGREEING_RATIO
 from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TAIL_FRACTION
+from perfsuite.analysis.tables.scaling_changes import scaling_changes_table
 from perfsuite.analysis.verdicts.causes import changed_kernels
+from perfsuite.analysis.verdicts.scaling_changes import scaling_changes
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import MIB_BYTES, duration, printable
 
@@ -80,11 +82,22 @@ def explain(comparison: Comparison, row: int) -> str:
         lines += ["", "How the verdict on time was reached", *_steps(comparison, row, comparison.typical)]
         lines += ["", f"The slowest {TAIL_FRACTION:.0%} of the rounds (their mean), tested separately"]
         lines += _tail(comparison, row, comparison.tail)
+    lines += _efficiency(comparison, benchmark)
     kernels = changed_kernels(comparison.sides, row)
     if kernels:
         lines += ["", "Kernels of an iteration, profiled separately from the rounds", *kernels]
     lines += ["", *(f"note: {note}" for note in comparison.notes)]
     return "\n".join(printable(line) for line in lines).rstrip() + "\n"
+
+
+def _efficiency(comparison: Comparison, benchmark: BenchmarkVerdict) -> list[str]:
+    """Return what became of the efficiency of several devices; nothing of a step of one."""
+    lines = []
+    for change in scaling_changes(comparison, [benchmark]):
+        row = scaling_changes_table([change])
+        texts = [f"{column.heading} {column.show(one)}" for one in row.rows() for column in row.columns[1:]]
+        lines += ["", "Efficiency, on which no verdict rests", f"  {'; '.join(texts)}"]
+    return lines
 
 
 def _processes(comparison: Comparison, row: int) -> list[str]:

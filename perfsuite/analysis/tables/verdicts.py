@@ -11,6 +11,8 @@ from perfsuite.analysis.frames.group_means import group_label
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.tables.pull_request import HEAD_ROWS, SHORT_ROWS, render_comments
+from perfsuite.analysis.tables.scaling_changes import TITLE as EFFICIENCIES
+from perfsuite.analysis.tables.scaling_changes import scaling_changes_table
 from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.analysis.tables.training_verdicts import shown_num, shown_peaks, shown_times, trainings_table
 from perfsuite.analysis.verdicts.groups import comparison_groups
@@ -21,10 +23,12 @@ from perfsuite.analysis.verdicts.row_choice import (
     chosen_trainings,
     shown_note,
 )
+from perfsuite.analysis.verdicts.scaling_changes import scaling_changes
 from perfsuite.analysis.verdicts.training_rows import training_row
 from perfsuite.analysis.verdicts.trust import trust_line
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_change, shown_verdict
 from perfsuite.formatting import plural
+from perfsuite.records.spread_workload import SpreadWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +101,8 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
         return []
     interval = " [95% interval]" if judged else ""
     lines = [f"times: baseline -> candidate, {what}; change: of the time{interval}; n: processes a side"]
+    if any(isinstance(one.workload, SpreadWorkload) for one in comparison.benchmarks):
+        lines.append("of several ranks: the time until the slowest is done, and the peak of the one with the most")
     if judged:
         lines.append("detectable: the smallest slowdown that is found with a probability of 95%")
         lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
@@ -174,7 +180,7 @@ CHANGED: tuple[Verdict, ...] = ("failed", "regressed", "improved", "missing", "n
 
 
 def comparison_tables(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> list[Table]:
-    """Return the comparison as tables: of benchmarks, of groups of them, and of full trainings, if there are any.
+    """Return the comparison as tables: of benchmarks, efficiencies, groups, and full trainings, if there are any.
 
     Args:
         comparison: What was decided.
@@ -182,6 +188,8 @@ def comparison_tables(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> l
     """
     trainings = trainings_table(comparison, choice)
     found = [comparison_table(comparison, choice)] if comparison.benchmarks or trainings is None else []
+    changes = scaling_changes(comparison, chosen_benchmarks(comparison, choice))
+    found += [scaling_changes_table(changes)] if changes else []
     groups = comparison_groups(comparison)
     found += [groups_table(groups)] if groups else []
     if trainings is not None and not found:
@@ -221,6 +229,9 @@ def comparison_rows(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Tab
         choice: Which rows it has, and in which order.
     """
     benchmarks = comparison_table(comparison, choice).rows()
+    chosen = chosen_benchmarks(comparison, choice)
+    efficiencies = {id(one.benchmark): one.columns() for one in scaling_changes(comparison, chosen)}
+    benchmarks = [{**row, **efficiencies.get(id(one), {})} for row, one in zip(benchmarks, chosen, strict=True)]
     trainings = [training_row(one) for one in chosen_trainings(comparison, choice)]
     kinds = {"benchmark": benchmarks, "training": trainings}
     names = dict.fromkeys(name for rows in kinds.values() for row in rows for name in row)
@@ -255,4 +266,6 @@ def _changed_rows(table: Table) -> Table | None:
 def _kind_of_rows(table: Table) -> str:
     if table.title.startswith("Full trainings"):
         return "full trainings"
+    if table.title == EFFICIENCIES:
+        return "steps on several devices"
     return "benchmarks" if table.columns and table.columns[0].heading == "verdict" else "groups"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.frames.row_warnings import readings_of
+from perfsuite.analysis.verdicts.exchange_causes import exchange_causes
 from perfsuite.formatting import duration
+from perfsuite.records.cell import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.verdicts.samples import Sides
-    from perfsuite.records.cell import Record
     from perfsuite.records.profile import Profile
+    from perfsuite.records.scaling import ScalingRecord
     from perfsuite.records.telemetry import Telemetry
 
 CLOCK_CHANGE_RATIO = 0.01
@@ -38,11 +41,10 @@ def likely_causes(sides: Sides, row: int, ratio: float) -> str | None:
         row: Of the benchmark.
         ratio: Candidate over baseline in time.
     """
-    old, new = (
-        [record.telemetry for record in sides.records(row, candidate=side) if record.telemetry is not None]
-        for side in (False, True)
-    )
-    return telemetry_causes(old, new, ratio)
+    old, new = (sides.records(row, candidate=side) for side in (False, True))
+    readings = [[one for record in side for one in readings_of(record)] for side in (old, new)]
+    found = (exchange_causes(old, new), telemetry_causes(readings[0], readings[1], ratio))
+    return "; ".join(text for text in found if text is not None) or None
 
 
 def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
@@ -174,8 +176,8 @@ def _bounds(profiles: Sequence[Profile]) -> list[str]:
     return sorted({profile.bound for profile in profiles if profile.bound is not None})
 
 
-def _profiles(records: Sequence[Record]) -> list[Profile]:
-    return [record.profile for record in records if record.profile is not None]
+def _profiles(records: Sequence[Record | ScalingRecord]) -> list[Profile]:
+    return [record.profile for record in records if isinstance(record, Record) and record.profile is not None]
 
 
 def _seconds(profiles: Sequence[Profile]) -> dict[str, float]:

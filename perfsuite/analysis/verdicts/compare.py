@@ -328,13 +328,20 @@ def _nothing_in_common(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
     )
     if not old or not new:
         return ["the two sides have no benchmark in common"]
-    values = {name: ({one[name] for one in old}, {one[name] for one in new}) for name in old[0]}
+    names = dict.fromkeys(name for one in (*old, *new) for name in one)
+    # A step of one device has no world size: it is on one.
+    values = {
+        name: tuple({one.get(name, _OF_ONE_DEVICE.get(name)) for one in side} for side in (old, new)) for name in names
+    }
     differing = []
     for name, sides in values.items():
         if not sides[0] & sides[1]:
             listed = " and ".join(", ".join(sorted(map(str, side))) for side in sides)
             differing.append(f"{name.removeprefix('num_').replace('_', ' ')} ({listed})")
     return [f"the two sides have no benchmark in common; they differ in {', '.join(differing) or 'several settings'}"]
+
+
+_OF_ONE_DEVICE = {"world_size": 1, "strategy": "one device", "compression": "none", "scaling": "one device"}
 
 
 def _version_notes(sides: Sides) -> list[str]:
@@ -346,4 +353,13 @@ def _version_notes(sides: Sides) -> list[str]:
         )
         if old and new and old != new and "unknown" not in (old, new):
             notes.append(f"{name} differs: {old} in the baseline, {new} in the candidate")
+    old, new = (_nccl_versions(sides, candidate=candidate) for candidate in (False, True))
+    if old and new and old != new:
+        notes.append(f"NCCL differs: {old} in the baseline, {new} in the candidate")
     return notes
+
+
+def _nccl_versions(sides: Sides, *, candidate: bool) -> str:
+    """Return what the files of steps on several devices name; the others of a side have none."""
+    versions = {process.versions.get("NCCL") for process in sides.side(candidate=candidate)}
+    return ", ".join(sorted(version for version in versions if version is not None))

@@ -11,6 +11,7 @@ import numpy as np
 
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.verdicts.attempts import Attempts
+from perfsuite.records.spread_workload import SpreadWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +35,17 @@ def is_outcome_of(outcome: Outcome, fullname: str, workload: Workload | None) ->
     """Whether an outcome is of what was measured under this name, of this workload (None: not perfsuite's)."""
     if workload is None:
         return outcome.nodeid == fullname
-    is_other = outcome.workload is not None and outcome.workload != workload
+    is_other = outcome.workload is not None and not _may_be_of(outcome.workload, workload)
     return not is_other and short_name(outcome.nodeid) == short_name(fullname)
+
+
+def _may_be_of(recorded: Workload, workload: Workload) -> bool:
+    """Whether an outcome of a recorded workload is one of this: of several devices it may be the step of one."""
+    if recorded == workload or not isinstance(workload, SpreadWorkload):
+        return recorded == workload
+    batch_sizes = {workload.batch_size, workload.batch_size * workload.world_size}
+    alike = dataclasses.replace(recorded, batch_size=workload.batch_size)
+    return recorded.batch_size in batch_sizes and alike == workload.of_a_rank
 
 
 @dataclass(slots=True, kw_only=True)

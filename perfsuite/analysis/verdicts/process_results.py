@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfsuite.analysis.frames.scaling_groups import step_times
 from perfsuite.analysis.load.full_training import full_trainings
 from perfsuite.analysis.load.machine_info import machine_of, started_s, versions_of
 from perfsuite.analysis.load.result_file import commit_of, fingerprint, read_result_file, short_commit
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.rounds import QUANTILES, ReducedRounds, reduce_rounds
 from perfsuite.errors import ResultFileError
+from perfsuite.records.outcome import Outcome
+from perfsuite.records.spread_workload import SpreadWorkload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.statistics.effect import Floats
     from perfsuite.records.cell import Record
     from perfsuite.records.numerics import NumericsRecord
-    from perfsuite.records.outcome import Outcome
+    from perfsuite.records.scaling import ScalingRecord
     from perfsuite.records.workload import Workload
 
 Key = tuple[Any, ...]
@@ -57,7 +60,8 @@ class ProcessResult:
         measured_pairs: pytest's names of those, and of the studies, without an outcome: one that missed its limit,
             cannot tell or has a claim that does not hold has both.
         studies: Of mixed precision.
-        outcomes: What gave no result, and why; of a pair, also that it missed its limit.
+        outcomes: What gave no result, and why; of a pair, also that it missed its limit; a step on several devices
+            whose gradients are not what they should be is no result.
         trainings: Full trainings in the file.
         complete: Whether the run came to its end.
         commit: Of the code that was measured, in a few digits; None if unknown.
@@ -84,7 +88,7 @@ class ProcessResult:
     complete: bool
     trainings: tuple[FullTraining, ...] = ()
     commit: str | None = None
-    records: dict[Key, Record] = dataclasses.field(default_factory=dict)
+    records: dict[Key, Record | ScalingRecord] = dataclasses.field(default_factory=dict)
 
     @property
     def num_results(self) -> int:
@@ -113,7 +117,7 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         ResultFileError: It holds a benchmark twice, or a time of nothing.
     """
     judged = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and benchmark.numerics is None]
-    cells = [benchmark for benchmark in judged if benchmark.training is None]
+    cells = [benchmark for benchmark in judged if benchmark.training is None and not _is_broken(benchmark)]
     keys = tuple(_key(cell) for cell in cells)
     _check_unique(file.path, cells, keys)
     times = _reduced_times(file.path, cells)
@@ -127,7 +131,7 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         path=file.path,
         started=started_s(file),
         machine=machine_of(file),
-        versions=versions_of(file),
+        versions=versions_of(file) | _nccl(judged),
         keys=keys,
         fullnames=tuple(cell.fullname for cell in cells),
         workloads=tuple(_workload(cell) for cell in cells),
@@ -140,11 +144,42 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         num_pairs=len(pair_names),
         measured_pairs=tuple(name for name in (*pair_names, *study_names) if name not in names_with_outcome),
         studies=tuple(benchmark.numerics for benchmark in file.benchmarks if benchmark.numerics is not None),
-        outcomes=tuple(outcome for outcome in file.outcomes if outcome.nodeid not in judged_names),
+        outcomes=(
+            *(outcome for outcome in file.outcomes if outcome.nodeid not in judged_names),
+            *(_broken_in_words(one.fullname, one.scaling) for one in judged if one.scaling and _is_broken(one)),
+        ),
         trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,
         commit=short_commit(commit_of(file)),
-        records={key: one.cell for key, one in zip(keys, cells, strict=True) if one.cell is not None},
+        records={
+            key: record for key, one in zip(keys, cells, strict=True) if (record := one.cell or one.scaling) is not None
+        },
+    )
+
+
+def _nccl(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
+    """Return the version of NCCL where steps on several devices used it; other backends come with torch."""
+    records = [one.scaling for one in benchmarks if one.scaling is not None]
+    found = sorted({record.backend_version for record in records if record.backend == NCCL})
+    return {"NCCL": ", ".join(found)} if found else {}
+
+
+NCCL = "nccl"
+"""The backend of torch.distributed that has a version of its own."""
+
+
+def _is_broken(benchmark: Benchmark) -> bool:
+    """Whether it is a step on several devices whose gradients are not what they should be: it did something else."""
+    return benchmark.scaling is not None and bool(benchmark.scaling.failed)
+
+
+def _broken_in_words(fullname: str, record: ScalingRecord) -> Outcome:
+    names = ", ".join(claim.name for claim in record.failed)
+    return Outcome(
+        nodeid=fullname,
+        outcome="failed",
+        reason=f"does not hold: {names}",
+        workload=SpreadWorkload.of_record(record),
     )
 
 
@@ -157,24 +192,35 @@ def _check_unique(path: Path, cells: Sequence[Benchmark], keys: Sequence[Key]) -
 
 
 def _workload(benchmark: Benchmark) -> Workload | None:
+    if benchmark.scaling is not None:
+        return SpreadWorkload.of_record(benchmark.scaling)
     return None if benchmark.cell is None else benchmark.cell.workload
 
 
+def _rounds(benchmark: Benchmark) -> Floats | None:
+    """Return the times of the rounds in seconds [rounds]; of several devices until the slowest rank was done."""
+    return benchmark.times_s if benchmark.scaling is None else step_times(benchmark.scaling)
+
+
 def _num_raw_rounds(cell: Benchmark) -> float:
-    return np.nan if cell.times_s is None else len(cell.times_s)
+    times = _rounds(cell)
+    return np.nan if times is None else len(times)
 
 
 def _peak_bytes(benchmark: Benchmark) -> float:
+    if benchmark.scaling is not None:
+        return float(max(benchmark.scaling.peak_allocated_bytes, default=np.nan))
     peak = None if benchmark.cell is None else benchmark.cell.metrics.get("peak_allocated_bytes")
     return np.nan if peak is None else float(peak)
 
 
 def _key(benchmark: Benchmark) -> Key:
-    if benchmark.cell is None:
+    workload, record = _workload(benchmark), benchmark.cell or benchmark.scaling
+    if workload is None or record is None:
         return ("fullname", benchmark.fullname)
     # A first answer is never joined with a full measurement.
-    quick = ("quick",) if benchmark.cell.quick else ()
-    return ("workload", *dataclasses.astuple(benchmark.cell.workload), *quick)
+    quick = ("quick",) if record.quick else ()
+    return ("workload", *dataclasses.astuple(workload), *quick)
 
 
 def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
@@ -183,15 +229,16 @@ def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
     slowest, resolution = np.full(len(cells), np.nan), np.full(len(cells), np.nan)
     by_length: dict[int, list[int]] = {}
     for index, cell in enumerate(cells):
-        if cell.times_s is not None:
-            _check_num_rounds(path, cell, len(cell.times_s))
-            by_length.setdefault(len(cell.times_s), []).append(index)
+        times = _rounds(cell)
+        if times is not None:
+            _check_num_rounds(path, cell, len(times))
+            by_length.setdefault(len(times), []).append(index)
             continue
         quantiles[TYPICAL][index] = cell.stats.get("time_median_s", np.nan)
         quantiles[LOWER_QUARTILE][index] = cell.stats.get("time_q1_s", np.nan)
     # There may be thousands of cells: those of as many rounds are reduced together.
     for indices in by_length.values():
-        found = reduce_rounds(np.stack([cells[index].times_s for index in indices]))  # type: ignore[misc]
+        found = reduce_rounds(np.stack([times for index in indices if (times := _rounds(cells[index])) is not None]))
         for quantile in QUANTILES:
             quantiles[quantile][indices] = found.quantiles[quantile]
         slowest[indices], resolution[indices] = found.slowest, found.resolution
@@ -206,7 +253,8 @@ def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
 
 
 def _check_num_rounds(path: Path, cell: Benchmark, num_times: int) -> None:
-    if cell.num_rounds is not None and cell.num_rounds != num_times:
+    # pytest-benchmark's rounds of a step on several devices are whole blocks.
+    if cell.scaling is None and cell.num_rounds is not None and cell.num_rounds != num_times:
         raise ResultFileError(
             f"{path}: {cell.fullname!r:.200} has {num_times} rounds in stats.data, but stats.rounds says "
             f"{cell.num_rounds}"

@@ -18,6 +18,7 @@ _SEVERAL = {
     "CUDA": "versions of CUDA",
     "cuDNN": "versions of cuDNN",
     "driver": "drivers",
+    "NCCL": "versions of NCCL",
 }
 
 

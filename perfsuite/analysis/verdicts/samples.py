@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.process_results import Key, ProcessResult
     from perfsuite.records.cell import Record
     from perfsuite.records.outcome import Outcome
+    from perfsuite.records.scaling import ScalingRecord
     from perfsuite.records.workload import Workload
 
 
@@ -85,7 +86,7 @@ class Sides:
             other != own and dataclasses.replace(other, model_digest=own.model_digest) == own for other in same_name
         )
 
-    def records(self, row: int, *, candidate: bool) -> list[Record]:
+    def records(self, row: int, *, candidate: bool) -> list[Record | ScalingRecord]:
         """Return our records of one benchmark on one side, as far as there are any."""
         found = [process.records.get(self.keys[row]) for process in self.side(candidate=candidate)]
         return [record for record in found if record is not None]

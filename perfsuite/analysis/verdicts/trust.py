@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.foreign_findings import CONTRADICTORY, SHORT_ROUND, SPREAD, ZERO
+from perfsuite.analysis.frames.row_warnings import readings_of
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.telemetry import is_throttled
 from perfsuite.analysis.frames.unmeasured import unmeasured
@@ -26,12 +27,13 @@ from perfsuite.records.workload import CALL, INFERENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from perfsuite.analysis.frames.results import NumericsResult, Pair, Results
+    from perfsuite.analysis.frames.results import ReadEntry, Results
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.trust_evidence import Trust
     from perfsuite.records.cell import Record
     from perfsuite.records.pair import PairedRecord
+    from perfsuite.records.scaling import ScalingRecord
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.training import TrainingRecord
 
@@ -128,7 +130,7 @@ def _ends(ratios: Sequence[float]) -> tuple[float, float, float] | None:
 def _readings(comparison: Comparison) -> list[list[Telemetry]]:
     """Return the readings of each benchmark and each cell of full trainings, of both sides together."""
     sides = comparison.sides
-    found: list[list[Record | TrainingRecord]] = [
+    found: list[list[Record | ScalingRecord | TrainingRecord]] = [
         [record for candidate in (False, True) for record in sides.records(row, candidate=candidate)]
         for row in range(len(sides.keys))
     ]
@@ -136,7 +138,7 @@ def _readings(comparison: Comparison) -> list[list[Telemetry]]:
         [record for candidate in (False, True) for record in one.cell.records(candidate=candidate)]
         for one in comparison.trainings.verdicts
     ]
-    return [[record.telemetry for record in records if record.telemetry is not None] for records in found]
+    return [[telemetry for record in records for telemetry in readings_of(record)] for records in found]
 
 
 class _Disturbances(TypedDict):
@@ -179,12 +181,15 @@ def _fewest_seeds(comparison: Comparison) -> int | None:
 
 def _evidence_of_results(results: Results) -> Evidence:
     rows = rows_of(results.benchmarks[[name for name in _COLUMNS if name in results.benchmarks]])
-    others: list[PairedRecord | TrainingRecord] = [*(pair.record for pair in results.pairs)]
+    others: list[PairedRecord | TrainingRecord | ScalingRecord] = [*(pair.record for pair in results.pairs)]
     others += [training.record for training in results.trainings]
-    readings = [[one] for one in (*results.telemetry, *(record.telemetry for record in others)) if one is not None]
+    others += [one.record for one in results.scaling]
+    readings = [[one] for one in results.telemetry if one is not None]
+    readings += [[*found] for record in others if (found := readings_of(record))]
     words = [row.get("warnings") or "" for row in rows]
     findings = [row.get("findings") or "" for row in rows if row.get("run_id") is None]
-    elsewhere: list[Pair | FullTraining | NumericsResult] = [*results.pairs, *results.trainings, *results.numerics]
+    elsewhere: list[ReadEntry | FullTraining] = [*results.pairs, *results.trainings, *results.numerics]
+    elsewhere += results.scaling
     commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in elsewhere}
     files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere}
     outcomes = Counter(one.outcome for one in unmeasured(results))
@@ -197,7 +202,9 @@ def _evidence_of_results(results: Results) -> Evidence:
         num_noisy=_count(words, "noisy") + _count(findings, SPREAD),
         num_contradictory=len(consistency_findings(results))
         + sum(any(finding in text for finding in SUSPICIOUS) for text in findings),
-        num_quick=sum(bool(row.get("quick")) for row in rows) + sum(pair.record.quick for pair in results.pairs),
+        num_quick=sum(bool(row.get("quick")) for row in rows)
+        + sum(pair.record.quick for pair in results.pairs)
+        + sum(one.record.quick for one in results.scaling),
         num_smoke=sum(training.record.recipe == SMOKE for training in results.trainings),
         num_without_result=outcomes,
         num_files=max(len(files | set(results.cut_short)), 1),
@@ -206,6 +213,7 @@ def _evidence_of_results(results: Results) -> Evidence:
         num_seeds=_fewest_seeds_of_results(results),
         num_claims=sum(len(one.record.claims) for one in results.numerics),
         num_failed_claims=sum(len(one.record.failed) for one in results.numerics),
+        num_unequal=sum(bool(one.record.failed) for one in results.scaling),
         is_own=results.has_records,
         command=_command(results),
     )
@@ -215,6 +223,7 @@ def _command(results: Results) -> str:
     """Return what would measure these benchmarks again; a user's own tests have no marker."""
     comparisons = {pair.record.comparison for pair in results.pairs}
     own = [marker for name, marker in MARKERS.items() if name in comparisons]
+    own += ["scaling"] if results.scaling else []
     own += ["numerics"] if results.numerics else []
     phases = set() if results.benchmarks.empty else set(results.benchmarks["phase"])
     if CALL in phases:
@@ -255,7 +264,8 @@ def _typical_processes(rows: Iterable[dict[str, Any]], results: Results) -> int 
     keys = [
         (row["fullname"], row.get("model"), *(row.get(name) for name in _PLACES), row.get("series")) for row in rows
     ]
-    keys += [(pair.name, None, *(pair.environment[name] for name in _PLACES), pair.series) for pair in results.pairs]
+    measured: list[ReadEntry] = [*results.pairs, *results.scaling]
+    keys += [(one.name, None, *(one.environment[name] for name in _PLACES), one.series) for one in measured]
     return statistics.median_low(Counter(keys).values()) if keys else None
 
 

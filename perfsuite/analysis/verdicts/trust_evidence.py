@@ -48,6 +48,7 @@ class Evidence:
         num_seeds: Fewest of a full training and side; None without full trainings.
         num_claims: About mixed precision.
         num_failed_claims: Of these, those that do not hold.
+        num_unequal: Steps on several devices whose gradients are not what they should be.
         changed: The first benchmark that changed, for the command that explains it.
         is_own: Whether perfsuite measured it.
         command: What would measure these benchmarks again.
@@ -80,6 +81,7 @@ class Evidence:
     num_seeds: int | None = None
     num_claims: int = 0
     num_failed_claims: int = 0
+    num_unequal: int = 0
     changed: str | None = None
     is_own: bool = True
     command: str = "pytest benchmarks -m step"

@@ -17,6 +17,7 @@ The grade is the worst that one of these rules allows; without any it is high. A
 | a benchmark failed, ran out of memory or was interrupted, or a run was cut short; more than half | medium; low |
 | a full training has one seed | medium |
 | claims about mixed precision do not hold; more than half | medium; low |
+| gradients of a step on several devices are not what they should be | low |
 | uncommitted changes, or several versions taken together as one side | medium |
 
 What was skipped on purpose and the power cap of a GPU at work lower nothing. What a file does not record lowers nothing
@@ -264,6 +265,14 @@ def _claims(evidence: Evidence) -> Reason | None:
     )
 
 
+def _unequal(evidence: Evidence) -> Reason | None:
+    if not evidence.num_unequal:
+        return None
+    what = plural(evidence.num_unequal, "step")
+    text = f"{what} on several devices with gradients that are not what they should be"
+    return Reason(grade="low", text=text, action="see which: perfsuite collect --table scaling")
+
+
 def _code(evidence: Evidence) -> Reason | None:
     if evidence.is_dirty:
         return Reason(grade="medium", text="uncommitted changes were measured", action="commit, and measure that")
@@ -289,6 +298,7 @@ RULES: tuple[Callable[[Evidence], Reason | None], ...] = (
     _cut_short,
     _seeds,
     _claims,
+    _unequal,
     _code,
     _detectable,
 )

@@ -302,7 +302,7 @@ def test_every_format_has_the_verdict_and_its_reason(
     row = next(iter(csv.DictReader(io.StringIO(shown["csv"]))))
     assert (row["verdict"], row["reason"], row["num_failed_candidate"]) == ("failed", reason, "5")
     content = json.loads(shown["json"])
-    assert content["schema"] == "perfsuite-compare-6"
+    assert content["schema"] == "perfsuite-compare-7"
     assert content["summary"]["failed"] == 1
     (entry,) = (one for one in content["benchmarks"] if one["verdict"] == "failed")
     assert (entry["time"]["verdict"], entry["time"]["reason"]) == ("failed", reason)
