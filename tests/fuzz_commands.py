@@ -20,6 +20,7 @@ from typing import Any
 
 from builders import make_content, make_entry, make_record
 from fuzz_limits import TooLong, limit_memory, limited_time
+from scaling_builders import make_scaling, make_scaling_entry
 
 from perfsuite.cli import main
 
@@ -58,6 +59,8 @@ NOISE = {
         }
     },
 }
+SCALING = make_scaling_entry(make_scaling(run_id="b", num_blocks=2))
+SCALING_OF_A = make_scaling_entry(make_scaling(run_id="a", num_blocks=2))["extra_info"]
 CAMPAIGN = {
     "schema": "perfsuite-ab-1",
     "identity": {"arguments": ["a"], "baseline": {"versions": {}}, "candidate": {}},
@@ -112,8 +115,8 @@ def write_files(folder: Path, chance: random.Random) -> None:
     """Write every file that commands read: most of them intact, some of them damaged."""
     record = make_record(run_id="a")
     contents = {
-        "a.json": make_content([make_entry(record, [0.1, 0.2, 0.3])]),
-        "b.json": make_content([make_entry(make_record(run_id="b"), [0.1, 0.2, 0.31])]),
+        "a.json": make_content([make_entry(record, [0.1, 0.2, 0.3]), {**SCALING, "extra_info": SCALING_OF_A}]),
+        "b.json": make_content([make_entry(make_record(run_id="b"), [0.1, 0.2, 0.31]), SCALING]),
         "noise.json": NOISE,
         "run/campaign.json": CAMPAIGN,
     }

@@ -1,4 +1,4 @@
-"""The kinds of page: one run, five runs, a regression, trainings, ten environments, foreign benchmarks, numerics."""
+"""The kinds of page: one run or five, a regression, trainings, ten environments, foreign, numerics, several devices."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy as np
 from builders import ENVIRONMENT, make_claim, make_content, make_workload
 from numerics_studies import studies_file
 from report_builders import h100, step_file, t4, training_epochs
+from scaling_builders import Machine, make_fsdp2, scaling_file, scaling_matrix
 from simulated import process_content
 from training_builders import make_training, make_training_entry
 
 from perfsuite.formatting import MIB_BYTES
 from perfsuite.recipes import THESIS, recipe_for
 from perfsuite.records.numerics import STUDIES
+from perfsuite.records.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +176,22 @@ def numerics(folder: Path) -> Files:
     return [*paths, studies_file(folder / "types.json", ["types"], run_id="b", claims=(failed,))], []
 
 
+def scaling(folder: Path) -> Files:
+    """Write three runs of two networks on one to eight devices, one of whose cells ran out of memory."""
+    reason = "21.4 GiB needed, 14.7 GiB free"
+    lost = Outcome(nodeid="benchmarks/test_scaling.py::test_scaling[big]", outcome="out_of_memory", reason=reason)
+    found = []
+    for seed in range(3):
+        machine = Machine(rank_sd=0.01, bytes_per_second=9e9 * (1 + 0.01 * seed))
+        run_id = f"run-{seed}"
+        records = scaling_matrix(
+            models=("resnet18", "resnet50"), world_sizes=(1, 2, 4, 8), machine=machine, seed=seed, run_id=run_id
+        )
+        records += [make_fsdp2(world_size=size, seed=seed, machine=machine, run_id=run_id) for size in (2, 4)]
+        found.append(scaling_file(folder / f"{seed}.json", records, outcomes=[lost]))
+    return found, []
+
+
 PAGES: dict[str, Callable[[Path], Files]] = {
     "one-run": one_run,
     "five-runs": five_runs,
@@ -182,5 +200,6 @@ PAGES: dict[str, Callable[[Path], Files]] = {
     "ten-environments": ten_environments,
     "foreign": foreign,
     "numerics": numerics,
+    "scaling": scaling,
 }
 """By name."""

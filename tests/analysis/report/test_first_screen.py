@@ -38,6 +38,7 @@ QUESTIONS = {
     "ten-environments": ["Which GPU is the fastest?", "AMP vs FP32 (whole training step)"],
     "foreign": ["How long do they take?"],
     "numerics": ["Why does mixed precision work here?"],
+    "scaling": ["How well does it scale?"],
 }
 
 HEROES = {
@@ -48,6 +49,7 @@ HEROES = {
     "ten-environments": "gpus",
     "foreign": "plain",
     "numerics": "numerics",
+    "scaling": "scaling",
 }
 
 

@@ -14,6 +14,7 @@ from compared_trainings import trained, write_trainings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_builders import hostile_file, plain_file, step_file, training_epochs
+from scaling_builders import make_fsdp2, scaling_file, scaling_matrix
 from simulated import write_sides
 
 from perfsuite.analysis.frames.environments import across
@@ -92,6 +93,13 @@ def of_pairs(folder: Path) -> Iterable[Path]:
         yield path
 
 
+def of_several_devices(folder: Path) -> Iterable[Path]:
+    for number, environment in enumerate(five_environments()):
+        records = scaling_matrix(models=("resnet18", "resnet50"), num_blocks=6, run_id=f"run-{number}", seed=number)
+        records += [make_fsdp2(run_id=f"run-{number}", compression="bf16", findings=("noisy in " + "many " * 40,))]
+        yield scaling_file(folder / f"{'long-' * 12}{number}.json", records, environment=environment)
+
+
 def of_trainings(folder: Path) -> Iterable[Path]:
     """Yield trainings of several precisions, seeds and environments, with everything that can be told of one."""
     for number, environment in enumerate(five_environments()[:2]):
@@ -123,7 +131,9 @@ def hostile(folder: Path) -> Iterable[Path]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("write", [committed, of_environments, of_pairs, of_trainings, foreign, hostile])
+@pytest.mark.parametrize(
+    "write", [committed, of_environments, of_pairs, of_several_devices, of_trainings, foreign, hostile]
+)
 def test_every_table_fits_every_terminal(write: Any, name: str, tmp_path: Path) -> None:
     fits(build_table(name, collect(list(write(tmp_path)))))
 
