@@ -39,6 +39,9 @@ NOTHING = "no step was measured on several devices: pytest benchmarks -m scaling
 
 _ALWAYS_SHOWN = ("model", "precision")
 
+MIN_BLOCKS = 6
+"""That the interval of one run needs: with fewer, no interval of Wilcoxon's test covers 95%."""
+
 _RATIOS = (
     "efficiency_ratio",
     "sharing_ratio",
@@ -137,4 +140,6 @@ def _legend(frame: pd.DataFrame, has: dict[str, bool]) -> list[str]:
         lines.append("vs FP32: images/s over those of FP32 on as many ranks, from separate cells")
     interleaved = "turns alone, without and with exchange; a drift that is linear within a block cancels"
     lines.append(f"efficiency, communication: interleaved, {interleaved}")
+    if any(ratio is not None and ratio.low is None for ratio in ratios):
+        lines.append(f"[no interval]: one run of fewer than {MIN_BLOCKS} blocks")
     return lines + bracket_notes(ratios, spread_of="blocks, or of the turns of separate cells", more=MORE_SCALING)

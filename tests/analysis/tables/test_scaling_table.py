@@ -71,6 +71,13 @@ def test_several_runs_have_intervals_in_square_brackets(tmp_path: Path) -> None:
     assert "spread within one run" not in text
 
 
+@pytest.mark.parametrize(("num_blocks", "is_said"), [(5, True), (6, False)])
+def test_a_run_of_too_few_blocks_for_an_interval_says_so(num_blocks: int, is_said: bool, tmp_path: Path) -> None:
+    text = rendered(scaling_file(tmp_path / "run.json", num_blocks=num_blocks))
+    assert ("[no interval]: one run of fewer than 6 blocks" in text) is is_said
+    assert ("% [no interval]" in text) is is_said
+
+
 def test_csv_and_json_have_units_in_the_names_of_their_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
