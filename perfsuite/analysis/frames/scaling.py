@@ -56,7 +56,8 @@ def scaling_frame(results: Results) -> pd.DataFrame:
         share which differ in world size alone), `backend`, `backend_version`,
         `step_slowest_s` and `step_median_rank_s` (median over turns of the slowest and of the median rank; of several
         runs their geometric mean), `images_per_second` (of all ranks, by the slowest), `efficiency_ratio`,
-        `sharing_ratio` and `communication_ratio` with what `ratio_columns` adds (see `scaling_groups`),
+        `speedup_ratio` (images/s of all ranks over those of one device alone: N x efficiency), `sharing_ratio` and
+        `communication_ratio` with what `ratio_columns` adds (see `scaling_groups`),
         `launch_efficiency_ratio` with the same (images/s over those of world size 1 in the same files, times 1 / N),
         `amp_speedup_ratio` with the same (FP32 time / time, cells of the same files), `gradient_bytes`,
         `all_reduce_s`, `bus_bytes_per_second`, `peak_allocated_bytes` (of the rank with the most),
@@ -100,7 +101,7 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
     slowest_s = _typical([float(np.median(step_times(record))) for record in records])
     predicted = _median([record.predicted_peak_bytes for record in records])
     peak = _median([max(record.peak_allocated_bytes, default=None) for record in records])
-    spread = spread_of(group)
+    spread, of_ideal = spread_of(group), efficiency(records)
     return {
         **scaling_origin(group.members[0]),
         "file": ", ".join(one.file for one in group.members),
@@ -111,7 +112,8 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
         "step_slowest_s": slowest_s,
         "step_median_rank_s": _typical([float(np.median(median_rank(record.exchange_s))) for record in records]),
         "images_per_second": first.global_batch_size / slowest_s,
-        **ratio_columns("efficiency_ratio", efficiency(records)),
+        **ratio_columns("efficiency_ratio", of_ideal),
+        **ratio_columns("speedup_ratio", of_ideal.times(first.world_size)),
         **ratio_columns("sharing_ratio", sharing(records)),
         **ratio_columns("communication_ratio", communication(records)),
         "gradient_bytes": first.gradient_bytes,

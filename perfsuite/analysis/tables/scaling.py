@@ -57,6 +57,7 @@ def scaling_table(results: Results) -> Table:
     if frame.empty:
         return Table(title=TITLE, frame=frame, columns=(), notes=(NOTHING, *notes_of(results)))
     has = {name: bool(frame[name].notna().any()) for name in _RATIOS}
+    is_strong = "strong" in set(frame["scaling"])
     workload = varying(frame, WORKLOAD_COLUMNS, _ALWAYS_SHOWN)
     spread = [
         name for name in ("strategy", "compression", "scaling", "backend", "backend_version") if differs(frame, name)
@@ -70,6 +71,7 @@ def scaling_table(results: Results) -> Table:
         metric_column("step_median_rank_s", priority=Priority.DETAIL),
         metric_column("images_per_second", heading=throughput_heading(frame), priority=Priority.NORMAL),
         percent_column("efficiency_ratio", "efficiency", priority=Priority.MAIN),
+        ratio_column("speedup_ratio", "speed-up", shown_when=is_strong, priority=Priority.NORMAL),
         percent_column(
             "communication_ratio", "communication", shown_when=has["communication_ratio"], priority=Priority.MAIN
         ),
@@ -87,6 +89,12 @@ def scaling_table(results: Results) -> Table:
         ),
         metric_column(
             "predicted_peak_bytes", shown_when=has_any(frame, "predicted_peak_bytes"), priority=Priority.DETAIL
+        ),
+        metric_column(
+            "peak_deviation_ratio",
+            heading="vs predicted %",
+            shown_when=has_any(frame, "peak_deviation_ratio"),
+            priority=Priority.DETAIL,
         ),
         metric_column(
             "num_processes",
@@ -122,10 +130,10 @@ def _legend(frame: pd.DataFrame, has: dict[str, bool]) -> list[str]:
     rows = rows_of(frame)
     ratios: list[Ratio | None] = [ratio_of_row(row, name) for row in rows for name in _RATIOS]
     is_strong = "strong" in set(frame["scaling"])
+    of_all = ", on strong scaling alone with the batch of all ranks; speed-up: N x efficiency"
     lines = [
         "step: until the slowest rank is done, with exchange of gradients; batch: of one rank",
-        "efficiency: images/s of all ranks over N times those of one device alone"
-        + (", on strong scaling alone with the batch of all ranks" if is_strong else ""),
+        "efficiency: images/s of all ranks over N times those of one device alone" + (of_all if is_strong else ""),
     ]
     if has["communication_ratio"]:
         lines.append(

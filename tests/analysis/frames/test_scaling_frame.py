@@ -59,6 +59,7 @@ def test_every_number_is_what_a_second_computation_gives(scaling: str, rows: Cal
     per_block = alone.mean(axis=1) - with_.mean(axis=1)
     ideal = 3.0 if scaling == "strong" else 1.0
     assert row["efficiency_ratio"] == pytest.approx(math.exp(hodges_lehmann(per_block)) / ideal)
+    assert row["speedup_ratio"] == pytest.approx(3 * row["efficiency_ratio"])
     sharing = alone.mean(axis=1) - without.mean(axis=1)
     assert row["sharing_ratio"] == pytest.approx(math.exp(hodges_lehmann(sharing)) / ideal)
     exchanged = without.mean(axis=1) - with_.mean(axis=1)

@@ -71,6 +71,14 @@ def test_several_runs_have_intervals_in_square_brackets(tmp_path: Path) -> None:
     assert "spread within one run" not in text
 
 
+def test_on_strong_scaling_the_speed_up_is_shown_and_said_what_it_is(tmp_path: Path) -> None:
+    records = [make_scaling(world_size=n, scaling="strong", batch_size=64 // n, seed=n) for n in (1, 2, 4)]
+    text = rendered(scaling_file(tmp_path / "run.json", records), width=None)
+    assert "speed-up" in text.split("───")[0]
+    assert "with the batch of all ranks; speed-up: N x efficiency" in text
+    assert "speed-up" not in rendered(scaling_file(tmp_path / "weak.json"), width=None).split("───")[0]
+
+
 @pytest.mark.parametrize(("num_blocks", "is_said"), [(5, True), (6, False)])
 def test_a_run_of_too_few_blocks_for_an_interval_says_so(num_blocks: int, is_said: bool, tmp_path: Path) -> None:
     text = rendered(scaling_file(tmp_path / "run.json", num_blocks=num_blocks))
