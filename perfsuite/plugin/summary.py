@@ -14,6 +14,7 @@ import pytest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words, plural
 from perfsuite.plugin.expected_time import expected_time
+from perfsuite.plugin.matrix import is_scaling
 from perfsuite.plugin.outcomes import is_study
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
@@ -41,7 +42,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     else:
         head += f", CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
     lines = [head]
-    if not state.options.batch_sizes and any(
+    if state.options.global_batch_size is not None and any(map(is_scaling, state.cells)):
+        lines.append(f"global batch size {state.options.global_batch_size}, shared by the ranks")
+    elif not state.options.batch_sizes and any(
         not (cell.get_closest_marker("full_training") or is_study(cell)) for cell in state.cells
     ):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
@@ -134,6 +137,9 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if error is not None:
         terminalreporter.write_line(f"ERROR: {error}", red=True)
     if not path.exists():
+        return
+    if all(map(is_scaling, suite(config).cells)):  # each cell's line has said what it gave
+        terminalreporter.write_line(f"Results: {shown_path(path)}")
         return
     writer = terminalreporter._tw  # noqa: SLF001 - the terminal writer has no public name
     try:

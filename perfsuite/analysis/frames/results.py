@@ -25,6 +25,7 @@ from perfsuite.analysis.load.full_training import full_trainings, without_replay
 from perfsuite.analysis.load.machine_info import machine_key, machine_of
 from perfsuite.analysis.load.result_file import ResultFile, fingerprint, read_result_files
 from perfsuite.mean_margin import relative_margins
+from perfsuite.records.scaling import ScalingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -189,7 +190,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
                     NumericsResult(record=benchmark.numerics, name=benchmark.name, environment=environment, **origin)
                 )
                 continue
-            if benchmark.training is not None:
+            if benchmark.training is not None or isinstance(benchmark.record, ScalingRecord):
                 continue
             row = _row(benchmark, machine.get("GPU"))
             row.update(place)

@@ -1,0 +1,74 @@
+"""Memory of a rank: measured in a step with exchange, and predicted by a dry run and what DDP keeps besides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.memory import measure_peak_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfsuite.measure.dry_run import MemoryPrediction
+    from perfsuite.measure.scaling.job import ScalingJob
+    from perfsuite.measure.scaling.strategies import SpreadStep
+
+FSDP2_NOT_PREDICTED = "what FSDP2 gathers, and when it frees it, is not followed by the dry run"
+
+
+def measure_rank_memory(spread: SpreadStep) -> int:
+    """Return the peak bytes of a rank in a step with exchange; all ranks must call it.
+
+    What the exchange keeps is allocated anew at the beginning: on a CPU no allocator knows what was allocated before.
+    """
+    spread.leave_alone_step()
+    begun: list[Callable[[], object]] = []
+
+    def prepare() -> None:
+        if not begun:
+            spread.wrap_anew()
+            begun.append(spread.enter("exchange"))
+        spread.step.zero_gradients()
+
+    def run() -> object:
+        return begun[0]()
+
+    peak = measure_peak_memory(
+        prepare=prepare,
+        run=run,
+        device=spread.step.device,
+        resident=spread.resident_tensors,
+    )
+    return peak.allocated_bytes
+
+
+def predict_rank_memory(job: ScalingJob) -> tuple[int | None, str]:
+    """Return the peak bytes of a rank that a dry run predicts, and the reason where it cannot."""
+    if job.strategy != "ddp":
+        return None, FSDP2_NOT_PREDICTED
+    try:
+        prediction = predict_memory(job.workload)
+    except (NotSupportedError, MeasurementError) as error:
+        return None, str(error)
+    return ddp_peak_bytes(prediction, compressed=job.compression == "bf16"), ""
+
+
+def ddp_peak_bytes(prediction: MemoryPrediction, *, compressed: bool) -> int:
+    """Return the peak of a rank under DDP from that of a step without.
+
+    Its buckets hold as many bytes as all gradients, from the first step on and besides the gradients themselves
+    (`gradient_as_bucket_view=False`, PyTorch's default). A hook that compresses has a copy in BF16 of each bucket that
+    is on its way, at the end of a backward pass of all of them at most; activations are freed by then.
+
+    Args:
+        prediction: Of a training step of one process.
+        compressed: Whether gradients are compressed to BF16.
+    """
+    gradients_bytes = prediction.optimizer_bytes  # momentum: one value of the same type for each gradient
+    at_peak = prediction.peak_bytes + gradients_bytes
+    copies_bytes = gradients_bytes // 2 if compressed else 0
+    resident = prediction.parameters_bytes + prediction.optimizer_bytes + prediction.other_bytes
+    at_end = resident + 2 * gradients_bytes + copies_bytes
+    return max(at_peak, at_end)
