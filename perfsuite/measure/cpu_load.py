@@ -43,7 +43,12 @@ class CpuLoad:
     steal_ratio: float
 
 
-def read_cpu(own_s: Callable[[], float] = time.process_time) -> CpuReading:
+def process_s() -> float:
+    """Return the CPU time of this process so far in seconds, all its threads."""
+    return time.process_time()
+
+
+def read_cpu(own_s: Callable[[], float] = process_s) -> CpuReading:
     """Read the counters now; `own_s` reads the CPU time of what is measured."""
     try:
         stat = STAT.read_text(encoding="ascii")
@@ -74,7 +79,7 @@ def load_between(before: CpuReading, after: CpuReading, cores: set[int], *, tick
     return CpuLoad(background_ratio=max(0.0, total - idle - steal - own) / total, steal_ratio=max(0.0, steal / total))
 
 
-def load_since(before: CpuReading, own_s: Callable[[], float] = time.process_time) -> CpuLoad | None:
+def load_since(before: CpuReading, own_s: Callable[[], float] = process_s) -> CpuLoad | None:
     """Return what others took of this process's cores since a reading, or None; see `read_cpu`."""
     after = read_cpu(own_s)
     if not hasattr(os, "sysconf"):

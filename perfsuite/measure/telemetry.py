@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from perfsuite.measure.cpu_load import load_since, read_cpu
+from perfsuite.measure.cpu_load import load_since, process_s, read_cpu
 from perfsuite.measure.nvml import find_device
 from perfsuite.measure.nvml_library import NOT_REPORTED, NvmlUnavailableError, connect_nvml
 from perfsuite.measure.readings import Sample, Surroundings, summarise
@@ -96,7 +96,7 @@ class NothingToSee:
 class CpuInstrument:
     """Sees who else uses the cores; reads nothing between its beginning and its end."""
 
-    def __init__(self, own_s: Callable[[], float] = time.process_time) -> None:
+    def __init__(self, own_s: Callable[[], float] = process_s) -> None:
         """Build one.
 
         Args:

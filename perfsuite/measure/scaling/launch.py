@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LOOK_S = 0.25
 """Between two looks at the ranks: each takes a tenth of a millisecond from the cores that they use."""
 
+START_S = 300.0
+"""How long ranks may take until torch is imported and they begin, where that is more than the timeout of a cell."""
+
 GENTLE_S = 5.0
 """How long the launcher may take to end its ranks when it is asked to, before everything is killed."""
 
@@ -124,13 +127,19 @@ def _watch(
         positions = folder.positions(job.world_size)
         if positions != seen:
             seen, last_s = positions, now()
-        elif now() - last_s > job.timeout_s:
+        elif now() - last_s > _patience_s(positions, job):
             return False
         words = _stage_of(positions, job.world_size)
         if words != stage:
             stage = words
             report_stage(stage)
     return True
+
+
+def _patience_s(positions: dict[int, Position], job: ScalingJob) -> float:
+    """Return how long no rank may make progress; longer before all of them have begun."""
+    has_begun = len(positions) == job.world_size and all(position.stage > 0 for position in positions.values())
+    return job.timeout_s if has_begun else max(job.timeout_s, START_S)
 
 
 def _stage_of(positions: dict[int, Position], world_size: int) -> str:
@@ -229,10 +238,11 @@ def _reported(error: RankError, job: ScalingJob) -> PerfsuiteError:
 
 
 def _hung_in_words(job: ScalingJob, positions: dict[int, Position]) -> str:
-    waited = f"{job.timeout_s:g} s (--perf-rank-timeout)"
-    missing = [rank for rank in range(job.world_size) if rank not in positions]
+    missing = [rank for rank in range(job.world_size) if rank not in positions or not positions[rank].stage]
     if missing:
-        return f"rank {', '.join(map(str, missing))} of {job.world_size} did not start within {waited}"
+        ranks = ", ".join(map(str, missing))
+        return f"rank {ranks} of {job.world_size} did not begin within {_patience_s(positions, job):g} s"
+    waited = f"{job.timeout_s:g} s (--perf-rank-timeout)"
     least = min(position.place for position in positions.values())
     behind = [rank for rank, position in sorted(positions.items()) if position.place == least]
     stage = STAGES[min(positions[rank].stage for rank in behind)]

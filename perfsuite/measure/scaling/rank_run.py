@@ -49,28 +49,36 @@ def run_rank(job: ScalingJob, rank: int, progress: Progress) -> RankResult:
         load_model(name)
     progress.begin("building")
     with applied_to(job.workload), joined(job, rank, device, progress) as group:
-        built = build_step(
-            job.workload,
-            device=device,
-            report_stage=lambda _stage: progress.tick(),
-            make=lambda workload, where: make_rank_step(workload, where, rank),
-        )
-        if not isinstance(built.step, TrainingStep):
-            raise MeasurementError(f"{job.workload.label} is no training step")
-        return _measured(built.step, job, group, progress)
+        spread_step, findings = _built(job, group, device, progress)
+        return _measured(spread_step, findings, job, group, progress)
 
 
-def _measured(step: TrainingStep, job: ScalingJob, group: RankGroup, progress: Progress) -> RankResult:
-    findings = list(step.findings)
-    absent: dict[str, str] = {}
-    clock = DeviceClock(device_synchronizer(step.device))
-    spread_step = spread(step, job, group.rank, progress.tick)
-    absent |= spread_step.absent
+def _built(
+    job: ScalingJob, group: RankGroup, device: torch.device, progress: Progress
+) -> tuple[SpreadStep, tuple[str, ...]]:
+    """Build a rank's step, verify its precision and spread it; nobody else keeps the step that is not spread."""
+    built = build_step(
+        job.workload,
+        device=device,
+        report_stage=lambda _stage: progress.tick(),
+        make=lambda workload, where: make_rank_step(workload, where, group.rank),
+    )
+    if not isinstance(built.step, TrainingStep):
+        raise MeasurementError(f"{job.workload.label} is no training step")
+    return spread(built.step, job, group.rank, progress.tick), built.step.findings
+
+
+def _measured(
+    spread_step: SpreadStep, found: tuple[str, ...], job: ScalingJob, group: RankGroup, progress: Progress
+) -> RankResult:
+    findings = list(found)
+    absent = dict(spread_step.absent)
+    clock = DeviceClock(device_synchronizer(spread_step.step.device))
     progress.begin("checking gradients")
     checks = check_exchange(spread_step, group, compressed=job.compression != "none")
     require_all(checks)
     timer = TurnTimer(spread_step, group, clock, settled=no_new_skips(spread_step.step))
-    instrument = _instrument(step.device, group)
+    instrument = _instrument(spread_step.step.device, group)
     with objects_frozen():
         progress.begin("warming up")
         if job.is_timed:
@@ -88,13 +96,13 @@ def _measured(step: TrainingStep, job: ScalingJob, group: RankGroup, progress: P
     all_reduce_s = _all_reduces(spread_step, job, group, clock)
     if not all_reduce_s:
         absent["all_reduce_s"] = ONE_RANK
-    settings = spread_step.settings
-    gradient_bytes = spread_step.gradient_bytes()
     progress.begin("measuring memory")
     peak_bytes: int | None = None
     if job.is_timed:
         group.barrier()
-        peak_bytes = measure_rank_memory(spread_step)
+        peak_bytes, reason = measure_rank_memory(spread_step)
+        if peak_bytes is None:
+            absent["peak_allocated_bytes"] = reason
         group.barrier()
     return RankResult(
         rank=group.rank,
@@ -103,11 +111,11 @@ def _measured(step: TrainingStep, job: ScalingJob, group: RankGroup, progress: P
         no_exchange_s=tuple(times.get("no exchange", ())),
         exchange_s=tuple(times["exchange"]),
         all_reduce_s=all_reduce_s,
-        gradient_bytes=gradient_bytes,
+        gradient_bytes=spread_step.gradient_bytes(),
         peak_allocated_bytes=peak_bytes,
         backend_version=group.backend_version,
         checks=checks,
-        settings=settings,
+        settings=spread_step.settings,
         findings=tuple(findings),
         absent=absent,
         num_skipped=num_skipped,

@@ -66,11 +66,13 @@ class SpreadStep(abc.ABC):
         kinds: Of turns that it has.
         step: The step with exchange.
         absent: The reason for a kind that it does not have, by the field of the record.
+        is_freed_by_its_own_thread: Whether no thread of the backend frees what a step allocates.
     """
 
     kinds: tuple[Kind, ...]
     step: TrainingStep
     absent: dict[str, str]
+    is_freed_by_its_own_thread: bool = False
 
     @abc.abstractmethod
     def enter(self, kind: Kind) -> Callable[[], object]:
@@ -122,6 +124,10 @@ def compressed_on_cpu(group: Any, bucket: Any) -> Any:
     return bf16_compress_hook(group, bucket)
 
 
+# DDP compares annotations with its own classes, and takes a hook that has none.
+compressed_on_cpu.__annotations__.clear()
+
+
 class DdpStep(SpreadStep):
     """DistributedDataParallel.
 
@@ -143,6 +149,7 @@ class DdpStep(SpreadStep):
         self.step = step
         self._tick = tick
         self._is_compressed = job.compression == "bf16"
+        self.is_freed_by_its_own_thread = not self._is_compressed
         if self._is_compressed and step.policy.weights != "float32":
             raise NotSupportedError(f"{step.policy.name}: gradients are BF16 already; there is nothing to compress")
         self._world_size = job.world_size
