@@ -104,8 +104,8 @@ def _dropped(group: Any, bucket: Any) -> Any:
 
     buffer = bucket.buffer()
     buffer.div_(distributed.get_world_size())
-    is_last = RANK + 1 == distributed.get_world_size()
-    if is_last:
+    last = distributed.get_world_size() - 1
+    if last == RANK:
         buffer.zero_()
     return _summed(group, bucket)
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from perfsuite.plugin.session import Suite
-    from perfsuite.records.workload import Workload
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -53,6 +52,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     lines += _time_in_words(config, state)
+    scaling = [cell for cell in state.cells if is_scaling(cell)]
+    if scaling and where.device_type == "cpu":
+        lines += _slow_precisions([cell.callspec.params["precision"] for cell in scaling])  # type: ignore[attr-defined]
     not_asked_for = left_out(config)
     if not_asked_for:
         lines.append(f"not selected: {', '.join(not_asked_for)} (select them with -m)")
@@ -82,19 +84,20 @@ def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
         text += ": --perf-quick, a first answer"
     if not expected.is_known_device:
         text += ", if this GPU is as fast as a T4"
-    return [text, *_slow_precisions(workloads)]
+    on_cpu = [workload.precision for workload in workloads if workload.device_type == "cpu"]
+    return [text, *_slow_precisions(on_cpu)]
 
 
 SLOW_RATIO = 3.0
 """From so many times the time of FP32 on, a precision is said to be slow on this CPU: it gains nothing there."""
 
 
-def _slow_precisions(workloads: Sequence[Workload]) -> list[str]:
+def _slow_precisions(precisions: Sequence[str]) -> list[str]:
     """Return a line for each precision that this CPU has no instructions for."""
     from perfsuite.measure.timed_pass import cpu_slowdown
 
     lines = []
-    for precision in dict.fromkeys(workload.precision for workload in workloads if workload.device_type == "cpu"):
+    for precision in dict.fromkeys(precisions):
         slowdown = cpu_slowdown(precision)
         if slowdown > SLOW_RATIO:
             lines.append(

@@ -111,7 +111,7 @@ def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("network", "kind", "words"),
     [
         ("dies", MeasurementError, "rank 1 of 2 was killed by SIGKILL"),
-        ("hangs", MeasurementError, "rank 1 of 2 hung while warming up: no progress for 6 s (--perf-rank-timeout)"),
+        ("hangs", MeasurementError, "rank 1 of 2 hung while warming up: no progress for 20 s (--perf-rank-timeout)"),
         ("runs_out", OutOfMemoryError, "does not fit: rank 1 of 2: CUDA out of memory. Tried to allocate 2.00 GiB."),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_rank_that_fails_ends_the_cell_in_one_line_that_names_it_and_leaves_no
     network: str, kind: type[PerfsuiteError], words: str, pids: Path
 ) -> None:
     with pytest.raises(kind) as caught:
-        run_ranks(job_of(network, timeout_s=6.0), report_stage=lambda _stage: None)
+        run_ranks(job_of(network, timeout_s=20.0), report_stage=lambda _stage: None)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(pids_in(pids)) == 3  # two ranks and their launcher
@@ -136,7 +136,7 @@ def test_ranks_measure_what_they_are_told_and_leave_no_process(pids: Path) -> No
     assert [claim.holds for claim in first.checks] == [True, True]
     weights = 3 * 32 * 32 * 10 + 10 + 2 * 3
     assert first.gradient_bytes == 4 * weights
-    assert first.peak_allocated_bytes == second.peak_allocated_bytes
+    assert first.peak_allocated_bytes == pytest.approx(second.peak_allocated_bytes, rel=1e-3)
     assert (first.peak_allocated_bytes or 0) > 4 * 4 * weights  # weights, momentum, gradients, buckets
     assert stages[0] == "2 ranks: starting"
     assert not any(map(is_running, pids_in(pids)))
@@ -195,6 +195,8 @@ def test_of_ranks_that_hang_the_one_that_is_behind_is_named() -> None:
     assert "rank 1 of 2 hung while timing: no progress for 30 s" in str(behind)
     together = problem(is_hung=True, positions={0: position(6), 1: position(6)})
     assert "all 2 ranks made no progress for 30 s (--perf-rank-timeout) while timing" in str(together)
+    building = problem(is_hung=True, positions={0: position(7), 1: position(6, "building")})
+    assert "rank 1 of 2 hung while building: no progress for 300 s, and the others waited" in str(building)
     assert "rank 1 of 2 did not begin within 300 s" in str(problem(is_hung=True, positions={0: position(6)}))
 
 

@@ -24,7 +24,7 @@ from perfsuite.records.schema import KEY
 from perfsuite.workloads.models import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from perfsuite.measure.budget import Effort
     from perfsuite.measure.cell_setup import Benchmark
@@ -108,13 +108,7 @@ def rank_threads(num_cores: int, largest_world_size: int) -> int:
     return max(1, num_cores // largest_world_size)
 
 
-def measure_scaling(
-    cell: ScalingCell,
-    benchmark: Benchmark,
-    context: RunContext,
-    *,
-    run: Callable[..., tuple[RankResult, ...]] = run_ranks,
-) -> ScalingRecord | None:
+def measure_scaling(cell: ScalingCell, benchmark: Benchmark, context: RunContext) -> ScalingRecord | None:
     """Measure one cell in fresh processes, and store its record under `extra_info["perfsuite"]`.
 
     pytest-benchmark times the whole cell, once: its own columns hold that. What steps take is in the record.
@@ -123,7 +117,6 @@ def measure_scaling(
         cell: What to measure.
         benchmark: pytest-benchmark's fixture.
         context: Where, in which process, with how much time.
-        run: Runs the ranks.
 
     Returns:
         The record, or None where pytest-benchmark is disabled and nothing was timed.
@@ -153,7 +146,9 @@ def measure_scaling(
     )
     found: list[tuple[RankResult, ...]] = []
     with guard(benchmark, job.label, device=context.device, clock=context.clock):
-        benchmark.pedantic(lambda: found.append(run(job, report_stage=context.report_stage)), rounds=1, iterations=1)
+        benchmark.pedantic(
+            lambda: found.append(run_ranks(job, report_stage=context.report_stage)), rounds=1, iterations=1
+        )
         (results,) = found
         context.clock.history.is_warm = True
         if benchmark.disabled:
@@ -224,13 +219,11 @@ def scaling_record(
             findings.append(
                 f"{plural(job.world_size, 'rank')} on {plural(num_cores, 'core')}: ranks wait for each other's cores"
             )
-    telemetry = tuple(_without_launcher(one) for result in results if (one := result.telemetry) is not None)
-    findings += _of_ranks(
-        [
-            [*result.findings, *([] if not telemetry else findings_of(telemetry[index]))]
-            for index, result in enumerate(results)
-        ]
-    )
+    telemetry = tuple(one for result in results if (one := result.telemetry) is not None)
+    if telemetry:
+        telemetry = (_without_launcher(telemetry[0]), *telemetry[1:])  # rank 0 has the GPU that this process has
+    seen = [findings_of(one) for one in telemetry] or [[] for _ in results]
+    findings += _of_ranks([[*result.findings, *more] for result, more in zip(results, seen, strict=True)])
     num_skipped = sum(result.num_skipped for result in results)
     if num_skipped:
         findings.append(f"{num_skipped} timed steps skipped the optimizer (overflow) and were faster")

@@ -27,7 +27,7 @@ LOOK_S = 0.25
 """Between two looks at the ranks: each takes a tenth of a millisecond from the cores that they use."""
 
 START_S = 300.0
-"""How long ranks may take until torch is imported and they begin, where that is more than the timeout of a cell."""
+"""How long ranks may take to import torch and to build the network, where that is more than the timeout of a cell."""
 
 GENTLE_S = 5.0
 """How long the launcher may take to end its ranks when it is asked to, before everything is killed."""
@@ -88,11 +88,11 @@ def rank_environment(job: ScalingJob) -> dict[str, str]:
     variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     if job.workload.device_type == "cpu":
         variables["OMP_NUM_THREADS"] = str(job.num_threads)
-        loopback = _loopback()
-        if loopback is not None:
-            variables.setdefault("GLOO_SOCKET_IFNAME", loopback)
     else:
         variables.setdefault("OMP_NUM_THREADS", str(job.num_threads))
+    loopback = _loopback()
+    if loopback is not None:
+        variables.setdefault("GLOO_SOCKET_IFNAME", loopback)
     # What torch's launcher would take for its own.
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         variables.pop(name, None)
@@ -137,9 +137,9 @@ def _watch(
 
 
 def _patience_s(positions: dict[int, Position], job: ScalingJob) -> float:
-    """Return how long no rank may make progress; longer before all of them have begun."""
-    has_begun = len(positions) == job.world_size and all(position.stage > 0 for position in positions.values())
-    return job.timeout_s if has_begun else max(job.timeout_s, START_S)
+    """Return how long no rank may make progress; longer before all of them are built."""
+    num_built = sum(position.stage > STAGES.index("building") for position in positions.values())
+    return job.timeout_s if num_built == job.world_size else max(job.timeout_s, START_S)
 
 
 def _stage_of(positions: dict[int, Position], world_size: int) -> str:
@@ -242,7 +242,8 @@ def _hung_in_words(job: ScalingJob, positions: dict[int, Position]) -> str:
     if missing:
         ranks = ", ".join(map(str, missing))
         return f"rank {ranks} of {job.world_size} did not begin within {_patience_s(positions, job):g} s"
-    waited = f"{job.timeout_s:g} s (--perf-rank-timeout)"
+    waited = f"{_patience_s(positions, job):g} s"
+    waited += " (--perf-rank-timeout)" if waited.startswith(f"{job.timeout_s:g} ") else ""
     least = min(position.place for position in positions.values())
     behind = [rank for rank, position in sorted(positions.items()) if position.place == least]
     stage = STAGES[min(positions[rank].stage for rank in behind)]

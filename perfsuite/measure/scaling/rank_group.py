@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from perfsuite.measure.scaling.job import Progress, ScalingJob
 
-GROUP_TIMEOUT_RATIO = 2.0
-"""Of the time after which the launching process ends a cell without progress: torch's own timeout comes later, and only
-where that process does not act."""
+GROUP_TIMEOUT_RATIO = 10.0
+"""Of the time after which the launching process ends a cell without progress. Torch's own timeout is for where that
+process does not act: while rank 0 steps alone the others wait for as long as several steps take."""
 
 
 class RankGroup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfsuite.errors import MeasurementError, NotSupportedError
+from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.memory import measure_peak_memory
 
@@ -58,7 +58,7 @@ def predict_rank_memory(job: ScalingJob) -> tuple[int | None, str]:
         return None, FSDP2_NOT_PREDICTED
     try:
         prediction = predict_memory(job.workload)
-    except (NotSupportedError, MeasurementError) as error:
+    except PerfsuiteError as error:  # the ranks have measured: nothing that goes wrong here may cost the cell
         return None, str(error)
     return ddp_peak_bytes(prediction, compressed=job.compression == "bf16"), ""
 
