@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,7 +44,8 @@ class RankGroup:
     def backend_version(self) -> str:
         """Of NCCL, `2.27.3`; of torch where the backend comes with it."""
         if self.backend == "nccl":
-            return ".".join(map(str, torch.cuda.nccl.version()))  # type: ignore[no-untyped-call]
+            nccl: Any = importlib.import_module("torch.cuda.nccl")
+            return ".".join(map(str, nccl.version()))
         return torch.__version__
 
     def barrier(self) -> None:
