@@ -48,7 +48,7 @@ class HarnessOverheadError(PerfsuiteError):
 
 
 class ClaimError(PerfsuiteError):
-    """What a study of mixed precision measured is not what it should be; the cell fails and keeps its record."""
+    """What was measured is not what it should be; of a study of mixed precision, the cell keeps its record."""
 
 
 class InconclusiveError(PerfsuiteError):

@@ -6,6 +6,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STAT = Path("/proc/stat")
 
@@ -39,13 +43,18 @@ class CpuLoad:
     steal_ratio: float
 
 
-def read_cpu() -> CpuReading:
-    """Read the counters now."""
+def process_s() -> float:
+    """Return the CPU time of this process so far in seconds, all its threads."""
+    return time.process_time()
+
+
+def read_cpu(own_s: Callable[[], float] = process_s) -> CpuReading:
+    """Read the counters now; `own_s` reads the CPU time of what is measured."""
     try:
         stat = STAT.read_text(encoding="ascii")
     except (OSError, ValueError):
         stat = ""
-    return CpuReading(stat=stat, own_s=time.process_time())
+    return CpuReading(stat=stat, own_s=own_s())
 
 
 def own_cores() -> set[int]:
@@ -70,11 +79,12 @@ def load_between(before: CpuReading, after: CpuReading, cores: set[int], *, tick
     return CpuLoad(background_ratio=max(0.0, total - idle - steal - own) / total, steal_ratio=max(0.0, steal / total))
 
 
-def load_since(before: CpuReading) -> CpuLoad | None:
-    """Return what others took of this process's cores since a reading, or None."""
+def load_since(before: CpuReading, own_s: Callable[[], float] = process_s) -> CpuLoad | None:
+    """Return what others took of this process's cores since a reading, or None; see `read_cpu`."""
+    after = read_cpu(own_s)
     if not hasattr(os, "sysconf"):
         return None
-    return load_between(before, read_cpu(), own_cores(), ticks_per_s=float(os.sysconf("SC_CLK_TCK")))
+    return load_between(before, after, own_cores(), ticks_per_s=float(os.sysconf("SC_CLK_TCK")))
 
 
 def _spent(text: str, cores: set[int]) -> list[int]:

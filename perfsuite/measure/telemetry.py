@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from perfsuite.measure.cpu_load import load_since, read_cpu
+from perfsuite.measure.cpu_load import load_since, process_s, read_cpu
 from perfsuite.measure.nvml import find_device
 from perfsuite.measure.nvml_library import NOT_REPORTED, NvmlUnavailableError, connect_nvml
 from perfsuite.measure.readings import Sample, Surroundings, summarise
@@ -96,14 +96,22 @@ class NothingToSee:
 class CpuInstrument:
     """Sees who else uses the cores; reads nothing between its beginning and its end."""
 
+    def __init__(self, own_s: Callable[[], float] = process_s) -> None:
+        """Build one.
+
+        Args:
+            own_s: CPU time so far of everything that is no other process, in seconds; of this process if not given.
+        """
+        self._own_s = own_s
+
     def start(self) -> tuple[float, CpuReading]:
         """Read the clock and the cores' counters."""
-        return time.perf_counter(), read_cpu()
+        return time.perf_counter(), read_cpu(self._own_s)
 
     def read(self, token: tuple[float, CpuReading]) -> Telemetry:
         """Return what others took of the cores since."""
         begin_s, before = token
-        load = load_since(before)
+        load = load_since(before, self._own_s)
         absent = dict.fromkeys(_ABSENT, "the CPU is measured")
         if load is None:
             absent |= dict.fromkeys(_OF_A_CPU, "not shown by this system, or too short a time")

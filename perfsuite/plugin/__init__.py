@@ -14,6 +14,7 @@ pytest_plugins = (
     "perfsuite.plugin.own_tests",
     "perfsuite.plugin.trainings",
     "perfsuite.plugin.numerics",
+    "perfsuite.plugin.scaling",
     "perfsuite.plugin.outcomes",
     "perfsuite.plugin.results",
     "perfsuite.plugin.progress",

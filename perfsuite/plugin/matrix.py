@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from perfsuite.plugin.options import Options
 
 
-WHOLE = dict.fromkeys(("interleaved", "switches", "overhead", "input_pipeline"), "train_step") | {
+SCALING = "scaling"
+"""The marker of steps on several devices."""
+
+WHOLE = dict.fromkeys(("interleaved", "switches", "overhead", "input_pipeline", SCALING), "train_step") | {
     ON_REQUEST: ON_REQUEST,
     INFERENCE: INFERENCE,
 }
@@ -60,6 +63,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker(INFERENCE) is not None:
         sizes = options.batch_sizes or (1, state.budget.batch_size)
         gradients_names = ("freed",)  # there are none
+    if is_scaling(metafunc.definition) and options.global_batch_size is not None:
+        sizes = (options.global_batch_size,)
     if _is_speedup(metafunc.definition):
         precisions.pop(BASELINE, None)
     is_training = metafunc.definition.get_closest_marker(ON_REQUEST) is not None
@@ -68,7 +73,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         sizes = (options.recipe.batch_size,)
     networks = [
         (model, image_size)
-        for model in options.models
+        for model in _models_of(metafunc)
         for image_size in image_sizes_of(metafunc.definition, options, model)
     ]
     ways: Iterable[tuple[str, str, str, bool]] = itertools.product(
@@ -93,6 +98,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         suffix += "" if not seed else f"-seed{seed}"
         ids.append(f"{model}-{precision}-b{size}{suffix}")
     metafunc.parametrize(names, values, ids=ids)
+
+
+def _models_of(metafunc: pytest.Metafunc) -> tuple[str, ...]:
+    """Return the networks of a test; of steps on several devices a narrow one on a CPU, where the user names none."""
+    state = suite(metafunc.config)
+    is_narrow = is_scaling(metafunc.definition) and state.device.type == "cpu"
+    if not is_narrow or given(metafunc.config, "--perf-models"):
+        return state.options.models
+    from perfsuite.workloads.models import NARROW
+
+    return (NARROW,)
 
 
 def switch_combinations(options: Options, precisions: Iterable[str]) -> list[tuple[str, str, str, bool]]:
@@ -131,6 +147,11 @@ def num_classes_of(item: pytest.Item, options: Options, model: str) -> int:
     from perfsuite.workloads.models import MODELS
 
     return MODELS[model].num_classes if options.num_classes is None else options.num_classes
+
+
+def is_scaling(item: pytest.Item) -> bool:
+    """Whether a test measures a step on several devices."""
+    return item.get_closest_marker(SCALING) is not None
 
 
 def _is_speedup(item: pytest.Item) -> bool:

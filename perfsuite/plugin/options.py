@@ -21,11 +21,13 @@ from perfsuite.parsing import (
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
+from perfsuite.records.scaling import COMPRESSIONS, STRATEGIES
 from perfsuite.records.workload import COMPILE_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfsuite.records.scaling import Compression, Strategy
     from perfsuite.records.workload import Recipe
 
 DEFAULT_MODELS = "resnet18,resnet34,resnet50"
@@ -45,6 +47,16 @@ MAX_PREHEAT_S = 3600
 
 MAX_SEEDS = 1000
 """More trainings of one cell than this nobody has the time for."""
+
+MAX_WORLD_SIZE = 1024
+"""More than the GPUs of any one machine; beyond it lies a typing error."""
+
+RANK_TIMEOUT_S = 300
+"""How long ranks may make no progress: the longest single things that they do are building a large network, and a step
+in a precision that a CPU emulates."""
+
+MAX_RANK_TIMEOUT_S = 86_400
+"""A day; beyond it lies a typing error."""
 
 MAX_OVERHEAD_TIME_S = 86_400
 """A day; beyond it lies a typing error."""
@@ -77,6 +89,11 @@ class Options:
         quick: Whether a first answer is enough.
         turn_time_s: How long each turn of an interleaved speed-up lasts, or None for the shortest that can be timed.
         preheat_s: How long the device is loaded before the first cell at least, or None for the default.
+        world_sizes: Numbers of devices of `-m scaling`, or empty for the default of the machine.
+        global_batch_size: Of all ranks together, or None where the batch of each rank is given.
+        strategies: How steps are spread over ranks.
+        compressions: What gradients are compressed to for their exchange.
+        rank_timeout_s: How long no rank may make progress before its cell is ended.
     """
 
     device: str
@@ -101,6 +118,11 @@ class Options:
     quick: bool
     turn_time_s: int | None
     preheat_s: int | None
+    world_sizes: tuple[int, ...]
+    global_batch_size: int | None
+    strategies: tuple[Strategy, ...]
+    compressions: tuple[Compression, ...]
+    rank_timeout_s: int
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -154,7 +176,21 @@ def read_options(get: Callable[[str], object]) -> Options:
         quick=bool(get("perf_quick")),
         turn_time_s=_seconds_or_none("--perf-turn-time", get("perf_turn_time"), MAX_TURN_TIME_S),
         preheat_s=_seconds_or_none("--perf-preheat", get("perf_preheat"), MAX_PREHEAT_S),
+        world_sizes=_world_sizes(get("perf_world_sizes")),
+        global_batch_size=_global_batch_size(get("perf_global_batch_size")),
+        strategies=_chosen("--perf-strategy", get("perf_strategy"), STRATEGIES, "strategy"),  # type: ignore[arg-type]
+        compressions=_chosen(  # type: ignore[arg-type]
+            "--perf-gradient-compression", get("perf_gradient_compression"), COMPRESSIONS, "compression"
+        ),
+        rank_timeout_s=_whole_seconds(
+            "--perf-rank-timeout", str(get("perf_rank_timeout")), MAX_RANK_TIMEOUT_S, least=1
+        ),
     )
+    if options.batch_sizes and options.global_batch_size is not None:
+        raise InvalidChoiceError(
+            "--perf-batch-size, --perf-global-batch-size: the one is of each rank, the other of all ranks together; "
+            "leave one of them out"
+        )
     if options.deterministic and options.cudnn_benchmark:
         raise InvalidChoiceError(
             "--perf-deterministic, --perf-cudnn-benchmark: a search may choose other algorithms in each process; leave "
@@ -216,6 +252,29 @@ def _on_or_off(option: str, value: str) -> tuple[bool, ...]:
     names = split_names(option, value)
     _at(option, lambda: [choose({"off": False, "on": True}, name, kind="value") for name in names])
     return tuple(name == "on" for name in names)
+
+
+def _world_sizes(value: object) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    option = "--perf-world-sizes"
+    sizes = (
+        parse_whole_number(option, part, "a number of devices", least=1, most=MAX_WORLD_SIZE)
+        for part in split_names(option, str(value))
+    )
+    return tuple(dict.fromkeys(sizes))
+
+
+def _global_batch_size(value: object) -> int | None:
+    if value is None:
+        return None
+    return parse_whole_number("--perf-global-batch-size", str(value), "a batch size", least=1, most=MAX_BATCH_SIZE)
+
+
+def _chosen(option: str, value: object, allowed: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    names = split_names(option, str(value))
+    _at(option, lambda: [choose(dict.fromkeys(allowed), name, kind=kind) for name in names])
+    return names
 
 
 def _path(option: str, value: object) -> Path | None:

@@ -12,7 +12,7 @@ import pytest
 from perfsuite.formatting import duration_in_words, plural
 from perfsuite.metrics import METRICS
 from perfsuite.plugin.expected_time import expected_time
-from perfsuite.plugin.matrix import is_step, num_classes_of, phase_of
+from perfsuite.plugin.matrix import is_scaling, is_step, num_classes_of, phase_of
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, is_study, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
@@ -38,6 +38,12 @@ MAX_SKIPPED_RATIO = 0.05
 PAIR_COST = 12.0
 """Of an interleaved pair, in the same measure: four whole steps in a block."""
 
+
+SCALING_S = 30.0
+"""Of a step on several devices: starting processes that import torch, checks, ten seconds of blocks, memory."""
+
+SCALING_WEIGHT = 8.0
+"""The same relative to a forward pass of a small network."""
 
 STUDY_WEIGHTS = {
     "formats": 0.1,
@@ -258,7 +264,8 @@ def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
         if options.profiled:
             steps = [item.nodeid for item in items if is_step(item)]
             weights.update({_profile_of(nodeid): PROFILE_SHARE * weights[nodeid] for nodeid in steps})
-        return TimeLeft(weights=weights, prior_s=budget.max_time_s + budget.min_warm_up_s + 1.0)
+        usual_s = budget.max_time_s + budget.min_warm_up_s + 1.0
+        return TimeLeft(weights=weights, prior_s=SCALING_S if all(map(is_scaling, items)) else usual_s)
     planned = dict(zip(expected.cells, expected.plan.cells, strict=True))
     scale_s = sum(planned.values()) / sum(weights[nodeid] for nodeid in planned)
     seconds = {nodeid: planned.get(nodeid, scale_s * weight) for nodeid, weight in weights.items()}
@@ -271,6 +278,8 @@ def _weight(item: pytest.Item, options: Options) -> float:
     """Return about how long a cell takes, relative to others."""
     if is_study(item):
         return STUDY_WEIGHTS.get(item.name.partition("[")[0].removeprefix("test_"), 1.0)
+    if is_scaling(item):
+        return SCALING_WEIGHT
     if is_own_test(item):
         return 1.0  # what it calls is not known before it runs
     return 1.0 + _forward_gmacs(item, options) * _phase_cost(item) / 2

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.measure.budget import OVERHEAD_TIME_S
-from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS
+from perfsuite.plugin.options import DEFAULT_MODELS, DEFAULT_PRECISIONS, RANK_TIMEOUT_S
 from perfsuite.precisions import POLICIES
+from perfsuite.records.scaling import COMPRESSIONS, STRATEGIES
 from perfsuite.records.workload import COMPILE_MODES, IMAGE_SIZE, NOT_COMPILED, NUM_CLASSES
 
 if TYPE_CHECKING:
@@ -136,6 +137,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="minimum time to keep the device busy before the first benchmark, so that clocks and temperature settle; "
         "default: until times are stable, 5 to 10 s on CUDA",
+    )
+    group.addoption(
+        "--perf-world-sizes",
+        default=None,
+        metavar="N[,N...]",
+        help="of -m scaling: numbers of devices, one rank each; default: 1, 2, 4, ... and all GPUs, 1 and 2 on a CPU",
+    )
+    group.addoption(
+        "--perf-global-batch-size",
+        default=None,
+        metavar="N",
+        help="of -m scaling: images in a batch of all ranks together (strong scaling); default: each rank has "
+        "--perf-batch-size (weak scaling)",
+    )
+    group.addoption(
+        "--perf-strategy",
+        default=STRATEGIES[0],
+        metavar="NAMES",
+        help=f"of -m scaling: comma-separated of {', '.join(STRATEGIES)}; default: {STRATEGIES[0]}",
+    )
+    group.addoption(
+        "--perf-gradient-compression",
+        default=COMPRESSIONS[0],
+        metavar="NAMES",
+        help="of -m scaling: what gradients are compressed to for their exchange, comma-separated of "
+        f"{', '.join(COMPRESSIONS)}; default: {COMPRESSIONS[0]}",
+    )
+    group.addoption(
+        "--perf-rank-timeout",
+        default=str(RANK_TIMEOUT_S),
+        metavar="SECONDS",
+        help=f"of -m scaling: how long no rank may make progress before its cell is ended; default: {RANK_TIMEOUT_S}",
     )
     group.addoption(
         "--perf-cudnn-benchmark",

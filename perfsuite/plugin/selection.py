@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ON_REQUEST = "full_training"
 """Cells with this marker run only if `-m` names it (or `long`, which they carry too) or a node id names them."""
 
-NOT_PLAIN = ("inference", "interleaved", "switches", "overhead", "input_pipeline", "numerics")
+NOT_PLAIN = ("inference", "interleaved", "switches", "overhead", "input_pipeline", "numerics", "scaling")
 """Markers whose cells run only if there is a `-m`, if a word of `-k` is in their name, or if their file is named."""
 
 _LEFT_OUT = pytest.StashKey[tuple[str, ...]]()
@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "overhead: harness overhead: a training step as reported compared with a bare loop of the same step",
         "input_pipeline: a step of full training against the step benchmark, and against the thesis's way of loading",
         "numerics: why mixed precision works: number formats, lost updates, loss scaling, accumulation, measured",
+        "scaling: a training step on 1, 2, 4, ... devices: what sharing the machine and exchanging gradients take",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
         "long: takes hours",
     ):

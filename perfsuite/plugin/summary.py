@@ -14,6 +14,7 @@ import pytest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.formatting import duration_in_words, plural
 from perfsuite.plugin.expected_time import expected_time
+from perfsuite.plugin.matrix import is_scaling
 from perfsuite.plugin.outcomes import is_study
 from perfsuite.plugin.results import environment, result_path, write_error
 from perfsuite.plugin.selection import left_out
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from perfsuite.plugin.session import Suite
-    from perfsuite.records.workload import Workload
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -41,7 +41,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     else:
         head += f", CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
     lines = [head]
-    if not state.options.batch_sizes and any(
+    if state.options.global_batch_size is not None and any(map(is_scaling, state.cells)):
+        lines.append(f"global batch size {state.options.global_batch_size}, shared by the ranks")
+    elif not state.options.batch_sizes and any(
         not (cell.get_closest_marker("full_training") or is_study(cell)) for cell in state.cells
     ):
         note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
@@ -50,6 +52,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     lines += _time_in_words(config, state)
+    scaling = [cell for cell in state.cells if is_scaling(cell)]
+    if scaling and where.device_type == "cpu":
+        lines += _slow_precisions([cell.callspec.params["precision"] for cell in scaling])  # type: ignore[attr-defined]
     not_asked_for = left_out(config)
     if not_asked_for:
         lines.append(f"not selected: {', '.join(not_asked_for)} (select them with -m)")
@@ -79,19 +84,20 @@ def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
         text += ": --perf-quick, a first answer"
     if not expected.is_known_device:
         text += ", if this GPU is as fast as a T4"
-    return [text, *_slow_precisions(workloads)]
+    on_cpu = [workload.precision for workload in workloads if workload.device_type == "cpu"]
+    return [text, *_slow_precisions(on_cpu)]
 
 
 SLOW_RATIO = 3.0
 """From so many times the time of FP32 on, a precision is said to be slow on this CPU: it gains nothing there."""
 
 
-def _slow_precisions(workloads: Sequence[Workload]) -> list[str]:
+def _slow_precisions(precisions: Sequence[str]) -> list[str]:
     """Return a line for each precision that this CPU has no instructions for."""
     from perfsuite.measure.timed_pass import cpu_slowdown
 
     lines = []
-    for precision in dict.fromkeys(workload.precision for workload in workloads if workload.device_type == "cpu"):
+    for precision in dict.fromkeys(precisions):
         slowdown = cpu_slowdown(precision)
         if slowdown > SLOW_RATIO:
             lines.append(
@@ -134,6 +140,9 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if error is not None:
         terminalreporter.write_line(f"ERROR: {error}", red=True)
     if not path.exists():
+        return
+    if all(map(is_scaling, suite(config).cells)):  # each cell's line has said what it gave
+        terminalreporter.write_line(f"Results: {shown_path(path)}")
         return
     writer = terminalreporter._tw  # noqa: SLF001 - the terminal writer has no public name
     try:

@@ -250,7 +250,7 @@ from perfsuite.measure import cpu_load, telemetry
 @pytest.fixture(autouse=True)
 def half_taken(monkeypatch):
     ticks = 0
-    def read_cpu():
+    def read_cpu(*_):
         nonlocal ticks
         ticks += 50
         rows = [f"cpu{core} {ticks} 0 0 {ticks} 0 0 0 0" for core in cpu_load.own_cores()]

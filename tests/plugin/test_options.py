@@ -39,6 +39,11 @@ DEFAULTS: dict[str, object] = {
     "perf_quick": False,
     "perf_turn_time": None,
     "perf_preheat": None,
+    "perf_world_sizes": None,
+    "perf_global_batch_size": None,
+    "perf_strategy": "ddp",
+    "perf_gradient_compression": "none",
+    "perf_rank_timeout": "300",
 }
 
 
