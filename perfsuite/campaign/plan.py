@@ -154,7 +154,7 @@ def identify(plan: Plan) -> dict[str, object]:
                 **{key: value for key, value in dataclasses.asdict(side).items() if key not in {"name", "folder"}},
                 "folder": str(side.folder),
                 "versions": _versions(side),
-                "code": _code(side.folder),
+                "code": code_of(side.folder),
             }
             for side in plan.sides
         },
@@ -218,7 +218,7 @@ def _versions(side: Side) -> dict[str, str]:
     return found
 
 
-def _code(folder: Path) -> str | None:
+def code_of(folder: Path) -> str | None:
     """Return commit and a digest of what differs from it, or None where there is no git."""
 
     def git(*arguments: str) -> bytes:
