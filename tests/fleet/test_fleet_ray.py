@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from fleet_files import (
     RAY_KINDS,
+    REPOSITORY,
     Checkout,
     Cluster,
     cluster_started,
@@ -23,6 +25,7 @@ from fleet_files import (
     plan_text,
     wait_for,
 )
+from plain_pytest import PLAIN_PYTEST
 
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.fleet.plan import interleaved
@@ -30,7 +33,8 @@ from perfsuite.fleet.state import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from perfsuite.records.training import TrainingRecord
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'perfsuite[fleet]'"),
@@ -52,10 +56,10 @@ def checkout(tmp_path: Path) -> Checkout:
 class Head:
     """`perfsuite fleet run`, as a user starts it."""
 
-    def __init__(self, tmp_path: Path, cluster: Cluster) -> None:
+    def __init__(self, tmp_path: Path, cluster: Cluster, *, action: str = "run") -> None:
         self.folder = tmp_path / "run"
         self.log = tmp_path / "head.log"
-        self.words = command("run", str(tmp_path / "fleet.toml"), "--address", cluster.address)
+        self.words = command(action, str(tmp_path / "fleet.toml"), "--address", cluster.address)
         self.words += ["--run-dir", str(self.folder)]
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -155,3 +159,122 @@ def test_a_killed_head_a_dead_node_and_an_interrupted_head_lose_and_double_nothi
     assert [file.machine[KEY]["environment"] for file in on_l4] == [name for name, _ in interleaved(("a", "b"), 2)]
     assert not [path for path in head.folder.iterdir() if path.name.startswith(".")], "nothing half written"
     assert not os.path.lexists(tmp_path / "results")
+
+
+RECIPE = "epochs = 3\nbatch_size = 4\nnum_train = 8\nnum_validation = 4\nnum_test = 20\nlearning_rate = 0.02\n"
+WAITING = f"""
+import os, sys, time
+from pathlib import Path
+import pytest
+from perfsuite.measure import train
+from perfsuite.workloads.training import Training
+sys.path.insert(0, {str(REPOSITORY / "tests")!r})
+from cuda_stand_in import use_tiny_networks
+
+use_tiny_networks(pytest.MonkeyPatch())
+train.verify = lambda *_: ()  # takes longer than these trainings
+train_epoch = Training.train_epoch
+
+def wait_in_the_second_epoch(self, **options):
+    Path("started", str(os.getpid())).touch()
+    deadline = time.monotonic() + 240
+    while self.epoch == 1 and Path("wait").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return train_epoch(self, **options)
+
+Training.train_epoch = wait_in_the_second_epoch
+"""
+
+
+@pytest.fixture
+def training_checkout(tmp_path: Path) -> Checkout:
+    from generated_images import generated_set
+
+    from perfsuite.workloads.image_store import save_image_set
+
+    folder = tmp_path / "checkout"
+    for name in ("conftest.py", "benchmarks/test_full_training.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text((REPOSITORY / name).read_text())
+    (folder / "benchmarks" / "conftest.py").write_text(WAITING)
+    (folder / "pytest.ini").write_text("[pytest]\ntestpaths = benchmarks\n")
+    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "started").mkdir()
+    save_image_set(generated_set(), folder / "images.npz")
+    return Checkout(folder=folder, pythons=(sys.executable, sys.executable))
+
+
+TRAINED = ("--perf-device=cpu", "--perf-deterministic", "--perf-recipe=tiny.toml", "--perf-data=images.npz")
+TRAINING_PLAN = """
+[fleet]
+checkout = "{checkout}"
+[kinds.T4]
+accelerator_type = "T4"
+[environments.here]
+python = "{python}"
+variables = {{PYTHONPATH = "{repository}", PYTEST_ADDOPTS = "{addopts}"}}
+[train]
+shared = "{shared}"
+models = ["resnet18"]
+precisions = ["fp32"]
+seeds = 2
+arguments = {arguments}
+"""
+
+
+def trained(path: Path) -> TrainingRecord:
+    (benchmark,) = read_result_file(path).benchmarks
+    assert benchmark.training is not None
+    return benchmark.training
+
+
+def test_a_training_whose_node_dies_is_resumed_on_another_and_ends_as_one_left_alone(
+    tmp_path: Path, cluster: Cluster, training_checkout: Checkout
+) -> None:
+    cluster.tell("add", "node4", "T4")
+    cluster.tell("add", "node5", "T4")
+    checkout, shared = training_checkout, tmp_path / "shared"
+    text = TRAINING_PLAN.format(
+        checkout=checkout.folder,
+        python=sys.executable,
+        repository=REPOSITORY,
+        addopts=PLAIN_PYTEST,
+        shared=shared,
+        arguments=json.dumps(TRAINED),
+    )
+    (tmp_path / "fleet.toml").write_text(text)
+    head = Head(tmp_path, cluster, action="train")
+    checkout.wait.touch()
+    head.start()
+    wait_for(lambda: len(list(shared.glob("*/*/checkpoint.pt"))) == 2, "two trainings, after their first epochs")
+    status = json.loads((head.folder / "fleet.json").read_text())
+    preempted = status["progress"]["running"][0]
+    cluster.tell("kill", preempted["node"])
+    wait_for(lambda: len(running(checkout)) == 1, "the process of the dead node ends")
+    checkout.wait.unlink()
+    head.end(0)
+    records = {path.name.split("-", 3)[-1]: trained(head.folder / path) for path in map(Path, head.results())}
+    assert sorted(records) == ["resnet18-fp32-seed0.json", "resnet18-fp32-seed1.json"]
+    resumes = {name: record.num_resumes for name, record in records.items()}
+    assert resumes == {name: int(name == f"{preempted['slot']}.json") for name in records}
+
+    alone = tmp_path / "alone.json"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-m", "full_training", *TRAINED, "--perf-models=resnet18"),
+            *("--perf-seeds=2", "--perf-precisions=fp32"),
+            *(f"--perf-run-dir={tmp_path / 'alone'}", f"--benchmark-json={alone}"),
+        ],
+        cwd=checkout.folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=300,
+    )
+    for benchmark in read_result_file(alone).benchmarks:
+        expected = benchmark.training
+        assert expected is not None
+        found = records[f"resnet18-fp32-seed{expected.seed}.json"]
+        assert found.weights_sha256 == expected.weights_sha256
+        assert found.test_accuracy == expected.test_accuracy
+        assert [epoch.train_loss for epoch in found.history] == [epoch.train_loss for epoch in expected.history]
