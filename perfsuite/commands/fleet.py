@@ -97,7 +97,6 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     from perfsuite.fleet.run import Settings, run_fleet
 
     settings = Settings(is_training=is_training, restart=options.restart, wait_s=60.0 * wait_minutes)
-    say(f"kept in {folder}")
     try:
         outcome = run_fleet(plan, folder, start_engine, settings, _tell)
     except Interrupted:

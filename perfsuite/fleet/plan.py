@@ -23,7 +23,8 @@ MAX_REPETITION_S = 7 * 24 * 3600
 """A week, in seconds."""
 
 DEFAULT_REPETITION_S = 6 * 3600
-"""After six hours a repetition is stopped: a process that hangs must not keep a machine for ever. A choice."""
+"""After six hours a repetition is stopped: a process that hangs must not keep a machine for ever. A choice. A training
+has a week."""
 
 MAX_WAIT_MINUTES = 7 * 24 * 60
 """A week."""
@@ -101,7 +102,7 @@ class FleetPlan:
         arguments: For pytest.
         checkout: The folder in which pytest runs on the nodes, or on this machine if it is shipped.
         ship: Whether Ray copies the checkout to the nodes.
-        max_repetition_s: After which a repetition is stopped, in seconds.
+        max_repetition_s: After which a repetition is stopped, in seconds, or None for the default.
         trainings: Of `fleet train`, or None.
     """
 
@@ -111,7 +112,7 @@ class FleetPlan:
     arguments: tuple[str, ...]
     checkout: str
     ship: bool
-    max_repetition_s: int
+    max_repetition_s: int | None
     trainings: Trainings | None
 
     def environment(self, name: str) -> Environment:
@@ -154,7 +155,7 @@ def _plan(content: dict[str, Any]) -> FleetPlan:
         arguments=arguments,
         checkout=fleet.take("checkout", _path, str(Path.cwd())),
         ship=fleet.take("ship", _bool, default=False),
-        max_repetition_s=fleet.take("max_repetition_s", _whole(1, MAX_REPETITION_S), DEFAULT_REPETITION_S),
+        max_repetition_s=fleet.take("max_repetition_s", _whole(1, MAX_REPETITION_S), None),
         trainings=None if train is None else _trainings(train),
     )
     fleet.check_empty()

@@ -157,6 +157,9 @@ def status_notes(state: Mapping[str, Any], num_finished: int, now: dt.datetime) 
     elif age_s is None or age_s > STALE_S:
         when = "never" if age_s is None else f"{duration_in_words(age_s)} ago"
         notes.append(f"no head seems to run (last sign of one: {when}); the same command resumes")
+    checking = progress.get("checking")
+    if isinstance(checking, list) and checking and not progress.get("ended"):
+        notes.append(f"asked for versions: {', '.join(str(node) for node in checking)}")
     reasons: dict[str, int] = {}
     for one in _objects(progress.get("failed")):
         text = f"{one.get('kind')} {one.get('environment')}: {one.get('reason')}"

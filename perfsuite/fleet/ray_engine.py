@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import signal
+import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +32,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is import
 
 try:
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import RayError, RuntimeEnvSetupError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "ray":
@@ -43,6 +47,12 @@ WAIT_S = 5.0
 AVOID_S = 20.0
 """How long a node that lost a process is given none: Ray takes that long to notice that a node has died. Source: tried,
 12 s with Ray 2.60 (health checks 5 times every 3 s)."""
+
+CONNECT_S = 10.0
+"""How long an address may take to answer. A choice."""
+
+IDLE_S = 60.0
+"""After which an actor that has nothing to do gives its node back, for others to use."""
 
 EXCLUDES = (".git", ".tox", ".venv", "results", "**/__pycache__", "*.npz", "*.pt")
 """What of a checkout is not shipped; at most 500 MiB can be. Source: Ray, Environment Dependencies."""
@@ -81,6 +91,7 @@ class RayEngine:
         self._attempts: dict[int, _Attempt] = {}
         self._actors: dict[str, tuple[str, Any]] = {}
         self._avoided: dict[str, float] = {}
+        self._used_s: dict[str, float] = {}
         self._ids: dict[str, Mapping[str, Any]] = {}
         self._owns_connection = not ray.is_initialized()
         if self._owns_connection:
@@ -95,7 +106,13 @@ class RayEngine:
     def nodes(self, wanted: Mapping[str, int]) -> Sequence[Node]:
         """Return the nodes that are alive and of a kind of the plan, however many are wanted."""
         del wanted
-        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        try:
+            listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        except (RayError, RuntimeError, OSError) as error:
+            raise FleetError(
+                f"{self.where} is gone: {first_line(error)[:200]}; what is finished is kept, the same command resumes"
+            ) from None
+        self._give_back()
         alive = [one for one in listed if one.get("Alive")]
         self._ids = named(alive)
         now_s = time.monotonic()
@@ -111,6 +128,7 @@ class RayEngine:
         environment = self._plan.environment(order.environment)
         actor = self._actor(node, runtime_env_of(environment))
         actor.begin.remote(order.to_json())
+        self._used_s[node] = time.monotonic()
         self._attempts[order.attempt] = _Attempt(
             number=order.attempt, node=node, actor=actor, waiting=actor.wait.remote(0.0)
         )
@@ -149,10 +167,12 @@ class RayEngine:
                 ray.shutdown()
 
     def _connect(self) -> None:
+        check_address(self._address)
         package = str(Path(__file__).parents[1])
         job: dict[str, Any] = {"py_modules": [package], "excludes": list(EXCLUDES)}
         if self._plan.ship:
             job["working_dir"] = self._plan.checkout
+        terminated = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=job)
         except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
@@ -160,6 +180,18 @@ class RayEngine:
                 f"--address {self._address}: cannot be connected to: {first_line(error)[:300]}; start a cluster with "
                 "ray start --head, or name one"
             ) from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)  # Ray's own would end this process on the spot
+
+    def _give_back(self) -> None:
+        """Kill actors that have had nothing to do for a while."""
+        now_s = time.monotonic()
+        busy = {attempt.node for attempt in self._attempts.values()}
+        for node in list(self._actors):
+            if node in busy:
+                self._used_s[node] = now_s
+            elif now_s - self._used_s.get(node, now_s) > IDLE_S:
+                ray.kill(self._actors.pop(node)[1])
 
     def _actor(self, node: str, runtime_env: dict[str, Any]) -> Any:
         """Return the actor of a node: the one that is there, unless it has another environment."""
@@ -187,8 +219,13 @@ class RayEngine:
     def _events_of(self, attempt: _Attempt, reference: Any) -> list[Event]:
         try:
             said = ray.get(reference)
+        except RuntimeEnvSetupError as error:  # of the environment, not of the node
+            self._forget(attempt)
+            log = f"error: its packages cannot be installed: {first_line(error)[:300]}"
+            return [Ended(attempt=attempt.number, status=-1, result=None, log=log, duration_s=0.0)]
         except RayError as error:
             self._forget(attempt)
+            self._avoided[attempt.node] = time.monotonic() + AVOID_S
             return [Lost(attempt=attempt.number, reason=_reason(error, attempt.node))]
         events: list[Event] = [] if attempt.is_started else [Started(attempt=attempt.number)]
         attempt.is_started = True
@@ -204,7 +241,25 @@ class RayEngine:
         known = self._actors.pop(attempt.node, None)
         if known is not None:
             ray.kill(known[1])
-        self._avoided[attempt.node] = time.monotonic() + AVOID_S
+
+
+def check_address(address: str) -> None:
+    """Check that something answers at an address: Ray itself would wait for minutes.
+
+    Raises:
+        FleetError: It is none, or nothing answers.
+    """
+    if address == "auto":
+        return
+    found = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^:/\s]+):([0-9]{1,5})", address)
+    if found is None or int(found[2]) not in range(1, 2**16):
+        raise FleetError(f"--address {address}: write auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        with socket.create_connection((found[1].strip("[]"), int(found[2])), timeout=CONNECT_S):
+            return
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FleetError(f"--address {address}: nothing answers there: {reason}") from None
 
 
 def _reason(error: RayError, node: str) -> str:

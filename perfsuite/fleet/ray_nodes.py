@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from perfsuite.fleet.plan import Environment, Kind
 
+SETUP_S = 1800
+"""For installing packages: those of torch are some gigabytes, and Ray's own limit is ten minutes. A choice."""
+
 ACCELERATOR = "accelerator_type:"
 """Before the type, in the name of a resource. Source: Ray, Accelerator Support."""
 
@@ -20,10 +23,11 @@ ACCELERATOR_LABEL = "ray.io/accelerator-type"
 
 def runtime_env_of(environment: Environment) -> dict[str, Any]:
     """Return what Ray is told to install for an environment; nothing for an interpreter that is there."""
+    config = {"config": {"setup_timeout_seconds": SETUP_S}}
     if environment.pip:
-        return {"pip": {"packages": list(environment.pip), "pip_check": False}}
+        return {"pip": {"packages": list(environment.pip), "pip_check": False}, **config}
     if environment.uv:
-        return {"uv": {"packages": list(environment.uv)}}
+        return {"uv": {"packages": list(environment.uv)}, **config}
     return {}
 
 

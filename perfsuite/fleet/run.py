@@ -17,7 +17,7 @@ from perfsuite.campaign.interruption import Interrupted, terminated_as_interrupt
 from perfsuite.campaign.process_log import complaint_in, ended
 from perfsuite.errors import FleetError, ResultFileError
 from perfsuite.fleet.engine import Ended, Lost, Order, Started, Told
-from perfsuite.fleet.plan import measuring_lanes, training_lanes, training_tasks
+from perfsuite.fleet.plan import DEFAULT_REPETITION_S, MAX_REPETITION_S, measuring_lanes, training_lanes, training_tasks
 from perfsuite.fleet.progress import Since, left_in_words, mean_durations, progress_of, seconds_left
 from perfsuite.fleet.schedule import Schedule
 from perfsuite.fleet.state import (
@@ -51,6 +51,9 @@ WRITE_S = 10.0
 
 STOP_S = 70.0
 """How long the ends of processes are waited for after Ctrl-C; each has 60 s until it is killed."""
+
+MAX_LOST_PROBES = 5
+"""How often a node may be lost while it is asked for its versions, until it is not used. A choice."""
 
 MAX_TRAINING_LOSSES = 1000
 """A training resumes from its checkpoint, and loses little each time that its machine is taken away."""
@@ -270,6 +273,7 @@ class _Head:
     """Attempts that ask a node for versions: their nodes."""
     unprobed: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     """By node: groups of environments whose versions are not known yet."""
+    lost_probes: dict[str, int] = field(default_factory=dict)
     looked_s: float = float("-inf")
     written_s: float = float("-inf")
     idle_since_s: float | None = None
@@ -277,8 +281,9 @@ class _Head:
 
     def run(self) -> Outcome:
         """Run to the end."""
-        if self.results:
-            self.say(f"{len(self.results)} of {self.state['num_slots']} are finished already", True)
+        num_slots = self.state["num_slots"]
+        before = f", {len(self.results)} of them finished before" if self.results else ""
+        self.say(f"{plural(num_slots, 'result')} in {self.folder}{before}, on {self.engine.where}", True)
         self._write(is_ended=False)
         try:
             while not self.schedule.is_done:
@@ -342,7 +347,7 @@ class _Head:
                         folder=self._folder(),
                         arguments=(),
                         variables={name: self.plan.environment(name).variables for name in names},
-                        max_s=float(self.plan.max_repetition_s),
+                        max_s=self._max_s(),
                     ),
                 )
 
@@ -365,6 +370,10 @@ class _Head:
 
     # -- What is measured -------------------------------------------------------------------------------------------
 
+    def _max_s(self) -> float:
+        default_s = MAX_REPETITION_S if self.settings.is_training else DEFAULT_REPETITION_S
+        return float(self.plan.max_repetition_s or default_s)
+
     def _folder(self) -> str:
         return "" if self.plan.ship else self.plan.checkout
 
@@ -381,7 +390,7 @@ class _Head:
                 folder=self._folder(),
                 arguments=self._arguments(assignment.slot),
                 variables={environment.name: environment.variables},
-                max_s=float(self.plan.max_repetition_s),
+                max_s=self._max_s(),
             ),
         )
 
@@ -433,6 +442,9 @@ class _Head:
         elif isinstance(event, Lost):
             del self.probes[event.attempt]
             self.looked_s = float("-inf")  # is it still there?
+            self.lost_probes[node] = self.lost_probes.get(node, 0) + 1
+            if self.lost_probes[node] >= MAX_LOST_PROBES:
+                self._refuse(node, f"lost {MAX_LOST_PROBES} times when asked for its versions: {event.reason}")
 
     def _ended(self, assignment: Assignment, event: Ended) -> None:
         slot, node = assignment.slot, assignment.node
@@ -531,6 +543,7 @@ class _Head:
             updated=now(),
             is_ended=is_ended,
         )
+        self.state["progress"]["checking"] = sorted(self.probes.values())
         state = {name: value for name, value in self.state.items() if name != "schema"}
         write_state(self.folder, state)
 

@@ -40,6 +40,9 @@ MAX_RESULT_BYTES = 256 * 1024**2
 
 MAX_NAME_CHARACTERS = 60
 
+_LIKE_OWN = re.compile(r"[^-]+(-[^-]+){3,}\.json")
+"""How result files are named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -174,6 +177,9 @@ def read_results(folder: Path, fleet_id: str) -> tuple[dict[Slot, Result], list[
         try:
             file = read_result_file(path)
         except ResultFileError as error:
+            if not _LIKE_OWN.fullmatch(path.name):
+                notes.append(f"{error}; not counted")
+                continue
             raise FleetError(f"{error}; move it away, and the same command measures it again") from None
         result = _result(path, file, fleet_id)
         if result is None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from fleet_files import REPOSITORY
 
 from perfsuite.cli import main
 from perfsuite.errors import FleetError
@@ -14,6 +19,9 @@ from perfsuite.fleet.run import probe_groups, read_versions, version_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: the extra `fleet`")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 GOOD = """
 [fleet]
@@ -157,10 +165,11 @@ def test_packages_of_an_environment_are_handed_to_ray_and_interpreters_are_not(t
     path = tmp_path / "fleet.toml"
     path.write_text(GOOD)
     plan = read_plan(path)
+    config = {"config": {"setup_timeout_seconds": 1800}}
     assert [runtime_env_of(one) for one in plan.environments] == [
         {},
-        {"pip": {"packages": ["torch==2.13.*", "torchvision"], "pip_check": False}},
-        {"uv": {"packages": ["torch==2.15.*"]}},
+        {"pip": {"packages": ["torch==2.13.*", "torchvision"], "pip_check": False}, **config},
+        {"uv": {"packages": ["torch==2.15.*"]}, **config},
     ]
     assert probe_groups(plan.environments) == [("torch2.6",), ("new",), ("newer",)]
 
@@ -216,3 +225,66 @@ def test_a_node_whose_versions_differ_is_found_before_hours_are_spent_on_it(
 )
 def test_what_a_node_says_of_its_versions_is_not_trusted(result: bytes | None) -> None:
     assert read_versions(result) is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "module", "complaint"),
+    [
+        ("ray", "ray", "perfsuite fleet needs Ray, which is not installed: pip install 'perfsuite[fleet]'"),
+        ("slurm", "submitit", "--engine slurm needs submitit, which is not installed: pip install 'perfsuite[fleet]'"),
+    ],
+)
+def test_without_the_extra_one_line_says_how_to_install_it(
+    tmp_path: Path, engine: str, module: str, complaint: str
+) -> None:
+    (tmp_path / "fleet.toml").write_text(GOOD)
+    code = f"import sys; sys.modules[{module!r}] = None; from perfsuite.cli import main; sys.exit(main())"
+    words = ["fleet", "run", "fleet.toml", "--engine", engine]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["fleet", "--help"], ["fleet", "status", "nowhere"]])
+def test_help_and_status_import_neither_ray_nor_submitit(tmp_path: Path, words: list[str]) -> None:
+    code = (
+        "import sys\nfrom perfsuite.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert not {'ray', 'submitit', 'torch'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("nowhere", "write auto, HOST:PORT or ray://HOST:PORT"),
+        ("host:99999", "write auto, HOST:PORT"),
+        ("127.0.0.1:1", "nothing answers there"),
+        ("ray://127.0.0.1:1", "nothing answers there"),
+    ],
+)
+def test_an_address_where_no_cluster_is_ends_in_one_line_at_once(address: str, complaint: str) -> None:
+    from perfsuite.fleet.ray_engine import check_address
+
+    with pytest.raises(FleetError, match=complaint):
+        check_address(address)
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    "said",
+    [None, {}, {"attempt": 2, "line": "x"}, {"attempt": 1, "line": 5}, {"attempt": 1, "status": 0, "result": "text"}],
+)
+def test_an_answer_of_another_form_is_a_failure_and_no_result(said: object) -> None:
+    from perfsuite.fleet.engine import Ended
+    from perfsuite.fleet.ray_engine import read_answer
+
+    event = read_answer(said, 1)
+    assert isinstance(event, Ended)
+    assert (event.status, event.result) == (-1, None)

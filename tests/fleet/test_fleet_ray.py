@@ -142,7 +142,7 @@ def test_a_killed_head_a_dead_node_and_an_interrupted_head_lose_and_double_nothi
     wait_for(lambda: len(running(checkout)) == 2, "the process of the dead node ends")
     wait_for(lambda: "; it is done again" in head.log.read_text() or "died while" in head.log.read_text(), "noticed")
     assert head.process is not None
-    head.process.send_signal(signal.SIGINT)
+    head.process.send_signal(signal.SIGTERM)
     head.end(130)
     assert not running(checkout), "Ctrl-C leaves no process behind"
     assert before == {name: (head.folder / name).read_bytes() for name in head.results()}
