@@ -33,6 +33,7 @@ class Order:
         python: Interpreter that runs pytest, empty for the agent's own; None: versions are asked for instead.
         folder: In which it runs; empty for that which was shipped.
         arguments: For pytest, without where results are written.
+        plan: Path of fleet.toml, which is no code that is measured.
         variables: Environment variables by environment.
         max_s: After which it is stopped, in seconds.
     """
@@ -43,6 +44,7 @@ class Order:
     python: str | None
     folder: str
     arguments: tuple[str, ...]
+    plan: str
     variables: dict[str, dict[str, str]]
     max_s: float
 

@@ -134,7 +134,8 @@ class NodeRun:
                 python or sys.executable, self._order["folder"] or None, _variables(self._order, environment)
             )
         folder = Path(self._order["folder"] or Path.cwd())
-        return json.dumps({"code": code_of(folder) if folder.is_dir() else None, "versions": found}).encode()
+        code = code_of(folder, without=Path(self._order["plan"])) if folder.is_dir() else None
+        return json.dumps({"code": code, "versions": found}).encode()
 
 
 def _variables(order: dict[str, Any], environment: str) -> dict[str, str]:

@@ -96,6 +96,7 @@ class FleetPlan:
     """A whole fleet.
 
     Attributes:
+        path: Of the file.
         kinds: In their order; a node is of the first that it matches.
         environments: In the order A B B A ...
         num_repetitions: Of each environment, a node.
@@ -106,6 +107,7 @@ class FleetPlan:
         trainings: Of `fleet train`, or None.
     """
 
+    path: str
     kinds: tuple[Kind, ...]
     environments: tuple[Environment, ...]
     num_repetitions: int
@@ -131,12 +133,12 @@ def read_plan(path: Path) -> FleetPlan:
     except ResultFileError as error:
         raise FleetError(str(error)) from None
     try:
-        return _plan(content)
+        return _plan(content, str(path.absolute()))
     except (FleetError, CampaignError) as error:
         raise FleetError(f"{path}: {error}") from None
 
 
-def _plan(content: dict[str, Any]) -> FleetPlan:
+def _plan(content: dict[str, Any], path: str) -> FleetPlan:
     tables = _Table(content, "the file")
     fleet = _Table(tables.take("fleet", _table, {}), "[fleet]")
     kinds = tables.take("kinds", _table, {})
@@ -149,6 +151,7 @@ def _plan(content: dict[str, Any]) -> FleetPlan:
     arguments = fleet.take("arguments", _texts, DEFAULT_ARGUMENTS)
     check_arguments(arguments)
     plan = FleetPlan(
+        path=path,
         kinds=tuple(_kind(name, table) for name, table in kinds.items()),
         environments=tuple(_environment(name, table) for name, table in environments.items()),
         num_repetitions=fleet.take("repetitions", _whole(1, MAX_REPETITIONS), 5),

@@ -11,9 +11,11 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.campaign.interruption import Interrupted, terminated_as_interrupted
+from perfsuite.campaign.plan import code_of
 from perfsuite.campaign.process_log import complaint_in, ended
 from perfsuite.errors import FleetError, ResultFileError
 from perfsuite.fleet.engine import Ended, Lost, Order, Started, Told
@@ -36,7 +38,6 @@ from perfsuite.formatting import duration_in_words, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from perfsuite.fleet.engine import Engine, Event, Node
     from perfsuite.fleet.plan import Environment, FleetPlan
@@ -169,10 +170,7 @@ def _state_before(folder: Path, plan: FleetPlan, settings: Settings) -> dict[str
         FleetError: The folder holds another one.
     """
     before = read_state(folder)
-    if settings.restart and before is not None:
-        clear(folder, before["id"])
-        return None
-    if before is None:
+    if before is None or settings.restart:
         return None
     differing = difference(before["identity"], identity_of(plan, is_training=settings.is_training))
     for kind in plan.kinds:
@@ -192,6 +190,10 @@ def _begin(
     settings: Settings,
     say: Callable[[str, bool], None],
 ) -> _Head:
+    if settings.restart:
+        old = read_state(folder)
+        if old is not None:
+            clear(folder, old["id"])
     state = before
     if state is None:
         state = {
@@ -225,6 +227,7 @@ def _begin(
         settings=settings,
         say=say,
         notes=notes,
+        shipped_code=code_of(Path(plan.checkout), without=Path(plan.path)) if plan.ship else None,
     )
 
 
@@ -267,6 +270,7 @@ class _Head:
     settings: Settings
     say: Callable[[str, bool], None]
     notes: list[str]
+    shipped_code: str | None
     since: dict[int, Since] = field(default_factory=dict)
     assignments: dict[int, Assignment] = field(default_factory=dict)
     probes: dict[int, str] = field(default_factory=dict)
@@ -346,6 +350,7 @@ class _Head:
                         python=None,
                         folder=self._folder(),
                         arguments=(),
+                        plan=self.plan.path,
                         variables={name: self.plan.environment(name).variables for name in names},
                         max_s=self._max_s(),
                     ),
@@ -356,6 +361,8 @@ class _Head:
         if answer is None:
             self._refuse(node, complaint_in(event.log) if event.log else "gave no answer when asked for its versions")
             return
+        if self.plan.ship:
+            answer["code"] = self.shipped_code
         problem = version_problem(self.state["versions"], answer)
         if problem is not None:
             self._refuse(node, problem)
@@ -389,6 +396,7 @@ class _Head:
                 python=environment.python or "",
                 folder=self._folder(),
                 arguments=self._arguments(assignment.slot),
+                plan=self.plan.path,
                 variables={environment.name: environment.variables},
                 max_s=self._max_s(),
             ),

@@ -168,6 +168,7 @@ def make_plan(**changes: Any) -> FleetPlan:
         Environment(name=name, python=f"/{name}/bin/python", pip=(), uv=(), variables={}) for name in ("a", "b")
     )
     settings: dict[str, Any] = {
+        "path": "/checkout/fleet.toml",
         "kinds": kinds,
         "environments": environments,
         "num_repetitions": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from fleet_files import make_plan
 
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.interruption import Interrupted
+from perfsuite.campaign.plan import code_of
 from perfsuite.cli import main
 from perfsuite.errors import FleetError, FolderInUseError
 from perfsuite.fleet.engine import Ended, Event, Lost, Node, Order, Started, Told
@@ -286,6 +288,37 @@ def test_more_repetitions_are_added_to_a_fleet(tmp_path: Path) -> None:
     outcome = run(tmp_path, engine, make_plan(num_repetitions=3))
     assert (len(outcome.results), len(engine.orders)) == (18, 6)
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
+def test_a_new_start_that_cannot_connect_deletes_nothing(tmp_path: Path) -> None:
+    run(tmp_path)
+    before = names(tmp_path)
+
+    def refuse() -> FakeEngine:
+        raise FleetError("nothing answers there")
+
+    settings = Settings(is_training=False, restart=True, wait_s=0.0)
+    with pytest.raises(FleetError, match="nothing answers"):
+        run_fleet(make_plan(), tmp_path, refuse, settings, lambda _text, _final: None)
+    assert names(tmp_path) == before
+
+
+def test_a_change_of_the_plan_is_no_change_of_the_code(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)  # noqa: S607 - git
+
+    git("init", "-q")
+    (tmp_path / "step.py").write_text("1")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a")
+    plan = tmp_path / "fleet.toml"
+    clean = code_of(tmp_path, without=plan)
+    plan.write_text("repetitions = 5")
+    assert code_of(tmp_path, without=plan) == clean != code_of(tmp_path)
+    git("add", ".")
+    assert code_of(tmp_path, without=plan) == clean
+    (tmp_path / "step.py").write_text("2")
+    assert code_of(tmp_path, without=plan) != clean
 
 
 def test_a_second_head_in_the_folder_is_refused_in_one_line(tmp_path: Path) -> None:
