@@ -23,6 +23,7 @@ COMMANDS = {
     "noise": "the same code against itself: the smallest slowdown that this machine can detect",
     "doctor": "check whether this machine is ready for benchmarking",
     "limits": "theoretical minimum time of a training step and a full training, from a GPU's data sheet",
+    "fleet": "kinds of machines x environments x repetitions, on a Ray cluster or Slurm",
     "tune": "search the hyperparameters of a full training: does AMP need others?",
     "data": "images for full trainings: download, import, verify, show",
     "report": "result files -> one HTML page",

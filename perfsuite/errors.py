@@ -79,5 +79,9 @@ class CampaignError(PerfsuiteError):
     """An A/B run cannot be begun, resumed or finished; the message names the option or the process."""
 
 
+class FleetError(PerfsuiteError):
+    """A fleet cannot be begun, resumed or finished; the message names the file, kind, environment or node."""
+
+
 class RecordError(PerfsuiteError):
     """A record does not have the form that its schema asks for; the message names the field."""

@@ -67,6 +67,25 @@ CAMPAIGN = {
     "processes": ["001-baseline", "002-candidate"],
 }
 THRESHOLDS = '[min-effect]\n"*" = "5%"\n"*resnet50*" = 0.1\n'
+FLEET = (
+    '[fleet]\nrepetitions = 2\nship = false\n[kinds.T4]\naccelerator_type = "T4"\nslurm = {time = 5}\n'
+    '[environments.a]\npython = "/bin/false"\n[train]\nshared = "/x"\nseeds = 2\n'
+)
+FLEET_STATE = {
+    "schema": "perfsuite-fleet-1",
+    "id": "a",
+    "identity": {"mode": "run", "kinds": {}},
+    "num_nodes": {"T4": 2},
+    "versions": {},
+    "num_slots": 2,
+    "progress": {
+        "updated": "2026-01-05T10:00:00+00:00",
+        "ended": False,
+        "running": [{"kind": "T4", "node": "n", "environment": "a", "since": "2026-01-05T10:00:00+00:00", "left_s": 5}],
+        "failed": [{"kind": "T4", "environment": "a", "reason": "x"}],
+        "refused": {"n": "x"},
+    },
+}
 RECIPE = 'epochs = 3\nbatch_size = 16\nlearning_rate = 0.1\nname = "mine"\ntarget_accuracy = 0.5\n'
 
 OPTIONS: dict[str, list[str]] = {
@@ -81,6 +100,7 @@ OPTIONS: dict[str, list[str]] = {
     "ab": ["--processes", "--run-dir", "--env-baseline", "--dir-candidate", "--fail-on", "--min-effect", "-o"],
     "noise": ["--processes", "--dir"],
     "data": ["--data"],
+    "fleet": ["--run-dir", "--wait", "--engine", "--address"],
 }
 
 
@@ -119,15 +139,16 @@ def write_files(folder: Path, chance: random.Random) -> None:
         "b.json": make_content([make_entry(make_record(run_id="b"), [0.1, 0.2, 0.31]), SCALING]),
         "noise.json": NOISE,
         "run/campaign.json": CAMPAIGN,
+        "run/fleet.json": FLEET_STATE,
     }
     (folder / "run").mkdir(exist_ok=True)
-    chosen = chance.choice([*contents, "t.toml", "r.toml"])
+    chosen = chance.choice([*contents, "t.toml", "r.toml", "f.toml"])
     for name, content in contents.items():
         text = json.dumps(mutated(content, chance) if name == chosen else content)
         (folder / name).write_bytes(
             damaged(text, chance) if name == chosen and chance.random() < 0.3 else text.encode()
         )
-    for name, text in (("t.toml", THRESHOLDS), ("r.toml", RECIPE)):
+    for name, text in (("t.toml", THRESHOLDS), ("r.toml", RECIPE), ("f.toml", FLEET)):
         (folder / name).write_bytes(damaged(text, chance) if name == chosen else text.encode())
 
 
@@ -145,6 +166,8 @@ def command_line(chance: random.Random) -> list[str]:
         "ab": ["--baseline", chance.choice(["/bin/false", *TEXTS]), "--candidate", "/bin/false"],
         "noise": ["--python", "/bin/false"],
         "data": ["show"],
+        # No folder of a fleet, and no address that answers: nothing is ever run.
+        "fleet": chance.choice([["status", "run"], ["run", chance.choice(["f.toml", *TEXTS]), "--address", "nowhere"]]),
         # A wrong value ends these before anything is predicted, which would take seconds.
         "memory": ["--precision", "fp8"],
         "limits": ["--precision", "fp8"],

@@ -154,7 +154,7 @@ def identify(plan: Plan) -> dict[str, object]:
                 **{key: value for key, value in dataclasses.asdict(side).items() if key not in {"name", "folder"}},
                 "folder": str(side.folder),
                 "versions": _versions(side),
-                "code": _code(side.folder),
+                "code": code_of(side.folder),
             }
             for side in plan.sides
         },
@@ -218,18 +218,25 @@ def _versions(side: Side) -> dict[str, str]:
     return found
 
 
-def _code(folder: Path) -> str | None:
-    """Return commit and a digest of what differs from it, or None where there is no git."""
+def code_of(folder: Path, *, without: Path | None = None) -> str | None:
+    """Return commit and a digest of what differs from it, or None where there is no git.
+
+    Args:
+        folder: Of the checkout.
+        without: A file whose changes do not count, by its whole path.
+    """
+    counted: tuple[str, ...] = (".",)
+    if without is not None and without.is_relative_to(folder):
+        counted = (".", f":(exclude,literal){without.relative_to(folder)}")
 
     def git(*arguments: str) -> bytes:
         command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout  # noqa: S603 - fixed words and the user's own folder
 
     try:
-        commit, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD")
-        for name in git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", "*.toml", "*.ini").split(
-            b"\0"
-        ):
+        commit, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD", "--", *counted)
+        others = git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", "*.toml", "*.ini", *counted[1:])
+        for name in others.split(b"\0"):
             changes += name + (folder / name.decode()).read_bytes() if name else b""
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from perfsuite.analysis.load.result_file import read_result_file
+from perfsuite.campaign.interruption import Interrupted, stop, terminated_as_interrupted
 from perfsuite.campaign.plan import has_trainings
+from perfsuite.campaign.process_log import complaint, ended, last_line
 from perfsuite.campaign.state import (
     check_folder,
     check_results,
@@ -20,7 +20,7 @@ from perfsuite.campaign.state import (
     process_names,
     unfinished_in_words,
 )
-from perfsuite.child_process import kill, started
+from perfsuite.child_process import started
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import folder_locked
 from perfsuite.formatting import duration_in_words
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 
 POLL_S = 0.5
 """Between two looks at a running process; it measures, and must not be disturbed."""
-
-PATIENCE_S = 60.0
-"""Until a process that was asked to stop is killed."""
-
-MAX_LOG_BYTES = 1_000_000
-"""Of the end of a log, in which a complaint is looked for."""
-
-
-class Interrupted(Exception):  # noqa: N818 - no error: the user wanted it
-    """The run was stopped on the way; what is finished is kept."""
 
 
 def run_campaign(
@@ -73,7 +63,7 @@ def run_campaign(
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
     processes = process_names(plan)
     check_folder(folder, restart=restart)
-    with _locked(folder) as lock, _terminated_as_interrupted():
+    with _locked(folder) as lock, terminated_as_interrupted():
         claim(folder, identity, processes, restart=restart)
         check_results(folder, processes)
         for number, (side, process) in enumerate(zip(order, processes, strict=True), start=1):
@@ -137,7 +127,7 @@ def _run_process(
         command.append(f"--perf-run-dir={trainings_folder(path)}")
     try:
         with log.open("wb") as output:
-            status = _run_to_end(command, side, output, lock=lock, tell=lambda: tell(_last_line(log)))
+            status = _run_to_end(command, side, output, lock=lock, tell=lambda: tell(last_line(log)))
     except OSError as error:
         raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
     where = f"all that it wrote: {log}"
@@ -145,15 +135,15 @@ def _run_process(
         found = read_result_file(part)
     except ResultFileError as error:
         if status not in {0, 1}:
-            raise CampaignError(f"{path.name}: the {side.name} {_ended(status)}: {_complaint(log)}; {where}") from None
+            raise CampaignError(f"{path.name}: the {side.name} {ended(status)}: {complaint(log)}; {where}") from None
         raise CampaignError(f"{side.name}: no result: {error}; {where}") from None
     if status not in {0, 1} or not found.complete:
         raise CampaignError(
-            f"{path.name}: the {side.name} {_ended(status)}{unfinished_in_words(found)}: {_complaint(log)}; {where}"
+            f"{path.name}: the {side.name} {ended(status)}{unfinished_in_words(found)}: {complaint(log)}; {where}"
         )
     if not found.benchmarks and not has_only_failures(found, path.stem):
         raise CampaignError(
-            f"{side.name}: no benchmark produced a result: {_first_failure(found) or _complaint(log)}; {where}"
+            f"{side.name}: no benchmark produced a result: {_first_failure(found) or complaint(log)}; {where}"
         )
     part.replace(path)
     return None if status == 0 else f"{_incomplete(found)}, see {log.name}"
@@ -190,74 +180,8 @@ def _run_to_end(command: list[str], side: Side, output: BinaryIO, *, lock: int, 
                     return process.wait(POLL_S)
                 tell()
         except KeyboardInterrupt:
-            _stop(process)
+            stop(process)
             raise Interrupted from None
-
-
-def _ended(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
-    with contextlib.suppress(ValueError):
-        return f"was ended by signal {-status} ({signal.Signals(-status).name})"
-    return f"was ended by signal {-status}"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let a process end as after Ctrl-C; kill it after a second one, or where it takes too long."""
-    with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE_S)
-        return
-    kill(process)
-    process.wait()
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM, and SIGHUP unless it is ignored (nohup), as Ctrl-C: no process must be left behind."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [number for name in names if signal.getsignal(number := getattr(signal, name)) != signal.SIG_IGN]
-    try:
-        before = {number: signal.signal(number, interrupt) for number in numbers}
-    except ValueError:  # not the main thread
-        before = {}
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in re.split(r"[\r\n]+", _tail(log, 2000)) if line.strip()]
-    if not lines:
-        return "starting"
-    finished = [line for line in lines if re.match(r"\[\d+/\d+\] ", line)]
-    if not finished:
-        return "no benchmark finished yet"
-    return re.sub(r"\s+about .* left$", "", finished[-1])[:70]
-
-
-def _tail(log: Path, num_bytes: int) -> str:
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - num_bytes))
-            return stream.read(num_bytes).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _complaint(log: Path) -> str:
-    """Return the line of a log that says what went wrong, as far as one does."""
-    lines = [line.strip() for line in _tail(log, MAX_LOG_BYTES).splitlines() if line.strip()]
-    marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:|.*outcomes\.Exit:", line)]
-    return ((marked or lines or ["it said nothing"])[-1])[:200]
 
 
 def _time_left(taken: dict[int, float], num_left: int) -> str:

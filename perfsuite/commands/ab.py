@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
+from perfsuite.campaign.interruption import Interrupted
 from perfsuite.campaign.next_commands import explain_command, report_command
 from perfsuite.campaign.plan import (
     DEFAULT_ARGUMENTS,
@@ -19,7 +20,7 @@ from perfsuite.campaign.plan import (
     identify,
     make_side,
 )
-from perfsuite.campaign.run import Interrupted, run_campaign
+from perfsuite.campaign.run import run_campaign
 from perfsuite.campaign.state import has_fewer_processes, is_judged, is_own_file, mark_judged
 from perfsuite.commands.compare import (
     add_choice,

@@ -11,8 +11,8 @@ from perfsuite.errors import ResultFileError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NOT_RESULTS = ("campaign.json", "noise.json", "finished.json")
-"""Files of perfsuite's own that are not results: the state of an A/B run, noise floors, a finished training."""
+NOT_RESULTS = ("campaign.json", "fleet.json", "noise.json", "finished.json")
+"""Files of perfsuite's own that are not results: states of A/B runs and fleets, noise floors, a finished training."""
 
 
 class ResultFiles(argparse.Action):
