@@ -80,7 +80,7 @@ def read_dataclass(cls: type[T], value: object, where: str) -> T:
     upgrade = getattr(cls, "with_todays_names", None)
     value = value if upgrade is None else upgrade(value)
     arguments: dict[str, Any] = {}
-    for name, convert, plain, is_needed in _plan(typing.cast("type[Any]", cls)):
+    for name, convert, plain, is_needed in _plan(typing.cast("Any", cls)):
         if name not in value:
             if is_needed:
                 raise RecordError(f"{where}.{name} is missing")

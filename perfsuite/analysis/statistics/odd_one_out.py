@@ -105,15 +105,16 @@ def find_odd_ones(logs: Floats, *, alpha: float, min_effect: float) -> OddOnes:
     middle = median_of_known(medians, axis=0)
     per_process = median_of_known(logs - middle, axis=2)
     shift = median_of_known(per_process, axis=1)
-    own, dof = _within(per_process[:, :, None], trimmed=True)
-    nodes = _compare(shift[:, None], own, dof)
+    variance, dof, factor = _within(per_process[:, :, None], trimmed=True)
+    nodes = _compare(shift[:, None], variance * factor, dof)
     smallest = np.log1p(min_effect)
     several = int(is_judged.sum()) > 1
     node_alpha = alpha * NODE_SHARE if several else alpha
     p_value = holm(nodes.p_value[:, 0], np.isfinite(nodes.p_value[:, 0]))
     deviation = nodes.deviation[:, 0]
     is_odd = (p_value <= node_alpha) & (np.abs(deviation) >= smallest)
-    single = _compare(medians - middle, *_within(logs, trimmed=False))
+    cell_variance, cell_dof, cell_factor = _within(logs, trimmed=False)
+    single = _compare(medians - middle, cell_variance * cell_factor, cell_dof)
     flat = holm(single.p_value.ravel(), np.isfinite(single.p_value).ravel())
     cell_p_value = flat.reshape(single.p_value.shape)
     is_odd_cell = (cell_p_value <= alpha - node_alpha) & (np.abs(single.deviation) >= smallest)
@@ -130,7 +131,7 @@ def find_odd_ones(logs: Floats, *, alpha: float, min_effect: float) -> OddOnes:
         cell_p_value=cell_p_value,
         is_odd_cell=is_odd_cell,
         between_sd=between,
-        within_sd=float(np.sqrt(np.nanmedian(own[:, 0]))) if np.isfinite(own).any() else np.nan,
+        within_sd=float(np.sqrt(np.nanmedian(variance[:, 0]))) if np.isfinite(variance).any() else np.nan,
         detectable=max(float(smallest), _detectable(nodes, node_alpha)),
     )
 
@@ -147,8 +148,10 @@ class _Compared:
     dof: Floats
 
 
-def _within(logs: Floats, *, trimmed: bool) -> tuple[Floats, Floats]:
-    """Return the variance of a node's middle by its processes, and its degrees of freedom [nodes, columns]; NaN if one.
+def _within(logs: Floats, *, trimmed: bool) -> tuple[Floats, Floats, Floats]:
+    """Return the variance between a node's processes, its degrees of freedom, and what makes it that of their middle.
+
+    All are [nodes, columns], NaN where a node has one process.
 
     Variances are shrunk over the nodes of a column, from eight on: a node whose processes scatter has its own.
 
@@ -175,8 +178,8 @@ def _within(logs: Floats, *, trimmed: bool) -> tuple[Floats, Floats]:
             shrunk, _, known = shrink(variance[:, column], dof[:, column], usable, 0.0)
             variance[usable, column], total[usable, column] = shrunk[usable], known[usable]
     # The median of several processes is less certain than their mean: by pi / 2 where there are many.
-    factor = np.where(num > MIN_WITHIN, np.pi / 2, 1.0)
-    return factor * variance / np.maximum(num, 1), total
+    factor = np.where(num > MIN_WITHIN, np.pi / 2, 1.0) / np.maximum(num, 1)
+    return variance, total, factor
 
 
 def _compare(values: Floats, within: Floats, within_dof: Floats) -> _Compared:
