@@ -40,7 +40,12 @@ def fleet_files(  # noqa: PLR0913 - a fleet has many properties
         )
         for number, fleet_environment in enumerate(environments):
             for repetition in range(num_repetitions):
-                path = folder / f"{kind}-{prefix[:3]}-{node}-{fleet_environment}-{repetition}.json".replace("<", "")
+                path = (
+                    folder
+                    / f"{kind.replace(' ', '-')}-{prefix[:3]}-{node}-{fleet_environment}-{repetition}.json".replace(
+                        "<", ""
+                    )
+                )
                 step_file(
                     path,
                     environment=environment,

@@ -7,6 +7,7 @@ machines differ, not by how much the rounds of one do.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -218,7 +219,10 @@ def num_in_core(num: int) -> int:
 
 
 def _cores_without(values: Floats) -> tuple[Floats, Floats, int]:
-    """Return of each value the mean and standard deviation of the others that agree best, and how many those are."""
+    """Return of each value the mean of the others that agree best, their standard deviation, and how many those are.
+
+    The standard deviation is made one of all others, as far as these are normal.
+    """
     num = len(values)
     order = np.argsort(values, kind="stable")
     ascending = values[order] - values[order[num // 2]]
@@ -226,6 +230,7 @@ def _cores_without(values: Floats) -> tuple[Floats, Floats, int]:
     others = ascending[places[None, :] + (places[None, :] >= np.arange(num)[:, None])]
     size = num_in_core(num - 1)
     centre, scale = _tightest(others, size)
+    scale = scale / _core_sd(num - 1)
     found_centre, found_scale = np.empty(num), np.empty(num)
     found_centre[order], found_scale[order] = centre + values[order[num // 2]], scale
     return found_centre, found_scale, size
@@ -253,6 +258,12 @@ def _core_variance(num: int, size: int) -> float:
         return 1.0
     drawn = np.sort(np.random.default_rng(num).standard_normal((NUM_REFERENCE, num)), axis=1)
     return float(np.square(_tightest(drawn, size)[1]).mean())
+
+
+def _core_sd(num: int) -> float:
+    """Return what makes the standard deviation of those that agree best one of all, where all are normal."""
+    num = min(num, MAX_REFERENCE)
+    return math.sqrt(_core_variance(num, num_in_core(num)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +294,7 @@ def _reference(num: int) -> _Reference:
     generator = np.random.default_rng(num)
     drawn = np.sort(generator.standard_t(POPULATION_DOF, (NUM_REFERENCE, num)), axis=1)
     centre, scale = _tightest(drawn, num_in_core(num))
+    scale = scale / _core_sd(num)
     distances = np.concatenate([np.linspace(0, 10, 101), np.geomspace(10.5, 1e4, 100)])
     beyond = distances[:, None] * scale[None, :]
     tails = stdtr(POPULATION_DOF, centre - beyond) + stdtr(POPULATION_DOF, -centre - beyond)

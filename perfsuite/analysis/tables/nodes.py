@@ -80,7 +80,7 @@ def fleet_table(verdict: FleetVerdict, *, notes: Sequence[str] = ()) -> Table:
         legend=(
             "time: of the node over that of those of the others that agree best, all cells; [95%]: of its processes",
             f"cells: in how many it deviates by {100 * verdict.min_effect:.3g}% and more that way; n: processes",
-            "same: surely within it; open: neither that nor odd; cells differ: single cells are odd, not the node",
+            "same: its interval lies within that; open: neither that nor odd; cells differ: single cells are odd alone",
             f"chance of any false alarm where all nodes of each kind are equal: {verdict.alpha:g}",
         ),
         notes=(*fleet_notes(verdict), *notes),

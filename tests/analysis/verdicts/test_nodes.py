@@ -201,7 +201,7 @@ def test_a_broken_file_among_many_is_named_from_another_process(
     paths = fleet_files(tmp_path, num_nodes=2)
     paths[4].write_text("{")
     monkeypatch.setattr(brief, "MIN_PARALLEL_FILES", 1)
-    with pytest.raises(ResultFileError, match=r"Tesla T4-gpu-1-torch213-1.json: cut off"):
+    with pytest.raises(ResultFileError, match=r"Tesla-T4-gpu-1-torch213-1.json: cut off"):
         read_runs(paths)
 
 
