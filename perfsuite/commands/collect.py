@@ -11,15 +11,17 @@ from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor, nois
 from perfsuite.analysis.frames.pooled import by_file
 from perfsuite.analysis.frames.prices import OPTION as PRICE
 from perfsuite.analysis.frames.prices import read_prices
+from perfsuite.analysis.frames.results import results_of_nodes
 from perfsuite.analysis.frames.selection import parse_expression
 from perfsuite.analysis.load.saved_table import is_saved_table, read_saved_table
 from perfsuite.analysis.tables.pull_request import render_comment
-from perfsuite.analysis.tables.registry import TABLES, build_table, held_tables
+from perfsuite.analysis.tables.registry import OF_ANY_FILES, TABLES, build_table, held_tables
 from perfsuite.analysis.tables.row_selection import SORTS, TableChoice, choose_rows, selection_notes
 from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.speedup import steps_summary
 from perfsuite.analysis.tables.steps import other_tables
 from perfsuite.analysis.tables.versions import version_tables
+from perfsuite.analysis.verdicts.thresholds import parse_effect
 from perfsuite.commands.gpu_options import AGAINST, add_price, baseline_label, device_prices
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.output import add_output, check_output, rendered, without_garbage_collection
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from perfsuite.commands.parser import Parser
 
 GPUS_TABLE = "gpus"
+
+NODES_TABLE = "nodes"
+
+MIN_EFFECT_OPTION = "--min-effect"
 
 SEVERAL_TABLES = ("terminal", "markdown")
 """Formats that hold more than one table."""
@@ -85,6 +91,11 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         AGAINST, metavar="NAME", help="compare speeds with this GPU, by a part of its name; default: the first file's"
     )
+    command.add_argument(
+        MIN_EFFECT_OPTION,
+        metavar="X",
+        help=f"with --table {NODES_TABLE}: what counts as a difference between machines; default: 2%%",
+    )
     add_output(command)
 
 
@@ -97,6 +108,8 @@ def run(options: argparse.Namespace) -> int:
     saved = [path for path in options.files if is_saved_table(path)]
     if saved:
         return _show_saved(saved[0], options, choice)
+    if options.table in OF_ANY_FILES:
+        return _show([_table_of_nodes(options)], options, choice)
     results = collect_with_noise_floor(options.files)
     if options.by_file:
         results = by_file(results)
@@ -111,6 +124,15 @@ def run(options: argparse.Namespace) -> int:
     return _show_all(results, options, choice)
 
 
+def _table_of_nodes(options: argparse.Namespace) -> Table:
+    """Return a table of machines: thousands of files are read for it, and only what it needs of each."""
+    if options.by_file or options.extra:
+        raise InvalidChoiceError(f"--by-file, --extra: not with --table {options.table}, which is of machines")
+    given = options.min_effect
+    choices = {} if given is None else {"min_effect": parse_effect(MIN_EFFECT_OPTION, given)}
+    return build_table(options.table, results_of_nodes(options.files), **choices)
+
+
 def _check_table(options: argparse.Namespace) -> tuple[Price, ...]:
     """Check the table that was asked for and the options that belong to one table; return the prices.
 
@@ -123,6 +145,10 @@ def _check_table(options: argparse.Namespace) -> tuple[Price, ...]:
     for option, value in ((PRICE, prices), (AGAINST, options.against)):
         if value and options.table != GPUS_TABLE:
             raise InvalidChoiceError(f"{option} is of one table alone: add --table {GPUS_TABLE}, or leave it out")
+    if options.min_effect is not None and options.table != NODES_TABLE:
+        raise InvalidChoiceError(
+            f"{MIN_EFFECT_OPTION} is of one table alone: add --table {NODES_TABLE}, or leave it out"
+        )
     return prices
 
 

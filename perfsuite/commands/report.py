@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite import __version__
+from perfsuite.analysis.figures.figure_data import FigureData
 from perfsuite.analysis.frames.prices import read_prices
+from perfsuite.analysis.frames.results import results_of_nodes
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.report.data import figure_data_of
 from perfsuite.analysis.report.page import render_page
@@ -21,9 +23,12 @@ from perfsuite.errors import InvalidChoiceError
 if TYPE_CHECKING:
     import argparse
 
-    from perfsuite.analysis.figures.figure_data import FigureData
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.commands.parser import Parser
 
+
+MAX_WHOLE_FILES = 200
+"""Of more files neither a page nor a reader holds every benchmark: 36 of 500 files were a page of 59 MB."""
 
 PAGE_ENDINGS = (".html", ".htm")
 
@@ -76,11 +81,29 @@ def gather(options: argparse.Namespace) -> FigureData:
     """
     check_output(options, [*options.files, *options.baseline, options.thresholds])
     judging = read_judging(options)
+    if len(options.files) > MAX_WHOLE_FILES and not options.baseline:
+        machines = FigureData(results=_machines_alone(options))
+        return dataclasses.replace(machines, min_effect=judging.thresholds.default, alpha=judging.alpha)
     files, baseline = read_result_files(options.files), read_result_files(options.baseline)
-    if not baseline:
-        return figure_data_of(files, against=options.against)
-    comparison = judge(baseline, files, judging, ignore_host=options.ignore_host)
-    return figure_data_of(files, baseline, comparison, against=options.against)
+    comparison = judge(baseline, files, judging, ignore_host=options.ignore_host) if baseline else None
+    figure_data = figure_data_of(files, baseline, comparison, against=options.against)
+    return dataclasses.replace(figure_data, min_effect=judging.thresholds.default, alpha=judging.alpha)
+
+
+def _machines_alone(options: argparse.Namespace) -> Results:
+    """Return of thousands of files what comparing machines needs, and a note that it is no more.
+
+    Raises:
+        PerfsuiteError: A file cannot be used, or an environment was named that other parts of the page have.
+    """
+    if options.against is not None:
+        raise InvalidChoiceError(f"--against: of more than {MAX_WHOLE_FILES:,} files only machines are compared")
+    results = results_of_nodes(options.files)
+    note = (
+        f"{len(options.files):,} files: only machines and versions are shown; of up to {MAX_WHOLE_FILES:,} files the "
+        "page has every benchmark"
+    )
+    return dataclasses.replace(results, notes=(note, *results.notes))
 
 
 @without_garbage_collection()

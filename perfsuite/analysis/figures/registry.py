@@ -58,6 +58,7 @@ FIGURES: dict[str, FigureKind] = {
     "across": FigureKind(
         module="environments", needs="the same benchmarks in files of several GPUs or torch versions", has_baseline=True
     ),
+    "nodes": FigureKind(module="nodes", needs="the same benchmarks on 4 machines of one kind, or more"),
     "numerics": FigureKind(module="numerics", needs="results of pytest benchmarks -m numerics"),
     "rounds": FigureKind(module="rounds", needs="steps with their raw rounds"),
     "plain": FigureKind(module="plain", needs="benchmarks that are not the suite's"),

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
+from perfsuite.analysis.frames.fleet import without_copied_runs
+from perfsuite.analysis.frames.fleet_runs import NodeRun, read_runs, reduce_run
 from perfsuite.analysis.frames.foreign_findings import foreign_findings
 from perfsuite.analysis.frames.latency import latency_columns
 from perfsuite.analysis.frames.roofline import evidence_columns
@@ -125,6 +127,7 @@ class Results:
         files: Where the files were written, in their order.
         telemetry: What the hardware did during each row's rounds, or None; in the order of `benchmarks`.
         cut_short: Labels of the files whose run ended early.
+        node_runs: What each file says of the machine that wrote it, for comparing machines.
     """
 
     benchmarks: pd.DataFrame
@@ -142,6 +145,7 @@ class Results:
     files: tuple[FileOrigin, ...] = ()
     telemetry: list[Telemetry | None] = field(default_factory=list)
     cut_short: tuple[str, ...] = ()
+    node_runs: tuple[NodeRun, ...] = ()
 
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
@@ -262,7 +266,18 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         scaling=tuple(scaling),
         files=tuple(origins),
         cut_short=tuple(label for file, label in zip(files, labels, strict=True) if not file.complete),
+        node_runs=tuple(reduce_run(file) for file in files),
     )
+
+
+def results_of_nodes(paths: Sequence[Path]) -> Results:
+    """Return only what comparing machines needs, of thousands of files: no benchmarks, no rounds.
+
+    Raises:
+        ResultFileError: A file cannot be used.
+    """
+    runs, notes = without_copied_runs(read_runs(paths))
+    return dataclasses.replace(results_of([]), node_runs=runs, notes=notes)
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

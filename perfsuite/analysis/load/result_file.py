@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.load.benchmark_entry import Benchmark, read_benchmark, shown_value, text_or_none
+from perfsuite.analysis.load.brief import without_details
+from perfsuite.analysis.load.fleet_place import FleetPlace, fleet_place
 from perfsuite.analysis.load.json_file import read_json_file
 from perfsuite.errors import RecordError, ResultFileError
 from perfsuite.records.environment import Environment
@@ -34,6 +36,7 @@ class ResultFile:
         benchmarks: What was measured.
         outcomes: What failed, was skipped or not run.
         complete: Whether the run came to its end before the file was written.
+        fleet: Which node of a fleet wrote it, or None.
     """
 
     path: Path
@@ -45,13 +48,18 @@ class ResultFile:
     benchmarks: tuple[Benchmark, ...]
     outcomes: tuple[Outcome, ...]
     complete: bool
+    fleet: FleetPlace | None = None
 
 
 _COMMIT_ID = re.compile(r"([0-9a-f]{10})[0-9a-f]{30}((?:\+dirty)?)$")
 
 
-def read_result_file(path: Path) -> ResultFile:
+def read_result_file(path: Path, *, brief: bool = False) -> ResultFile:
     """Read one file.
+
+    Args:
+        path: Where.
+        brief: Whether to leave out rounds, and all of a cell but its workload, process, findings and telemetry.
 
     Raises:
         ResultFileError: Missing, empty, cut off, not JSON, NaN in it, not a pytest-benchmark file, of a newer schema,
@@ -65,7 +73,7 @@ def read_result_file(path: Path) -> ResultFile:
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise ResultFileError(f"{path}: JSON, but not of pytest-benchmark (no list 'benchmarks')")
     try:
-        return _read_content(path, content)
+        return _read_content(path, without_details(content) if brief else content)
     except RecordError as error:
         raise ResultFileError(f"{path}: {error}") from None
 
@@ -99,6 +107,7 @@ def _read_content(path: Path, content: dict[str, Any]) -> ResultFile:
         benchmarks=tuple(read_benchmark(entry, f"benchmarks[{i}]") for i, entry in enumerate(content["benchmarks"])),
         outcomes=tuple(Outcome.from_json(entry, f"{KEY}.outcomes[{i}]") for i, entry in enumerate(outcomes)),
         complete=ours.get("complete", True) is not False,
+        fleet=fleet_place(machine),
     )
 
 

@@ -36,6 +36,7 @@ HERO_KINDS = ("speedup", "interleaved", "switches", "accuracy", "plain", "rounds
 
 HERO_KINDS_OF = {
     "verdicts": ("verdicts", "accuracy-changes", "across"),
+    "nodes": ("nodes",),
     "across": ("gpus", "across"),
     "trainings": ("accuracy",),
     "numerics": ("numerics",),

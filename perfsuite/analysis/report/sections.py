@@ -15,6 +15,8 @@ from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pairs import has_pairs
 from perfsuite.analysis.frames.unmeasured import Unmeasured, unmeasured
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.report.machines import SECTION as MACHINES
+from perfsuite.analysis.report.machines import machines_tables, machines_words
 from perfsuite.analysis.report.numerics import numerics_items, numerics_tables, numerics_words
 from perfsuite.analysis.report.scaling import scaling_items, scaling_words
 from perfsuite.analysis.report.summary import environment_rows, warnings_of
@@ -89,6 +91,7 @@ def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None
     repeated = set(warnings)
     found = [
         _verdicts(figure_data),
+        _machines(figure_data),
         _which_gpu(figure_data),
         _figures(
             figure_data,
@@ -200,6 +203,22 @@ def _verdicts(figure_data: FigureData) -> Section | None:
         words = ("No verdicts: the machines of the two sides are not the same.",)
         return dataclasses.replace(section, words=words, folded=tables)
     return dataclasses.replace(section, tables=tables)
+
+
+def _machines(figure_data: FigureData) -> Section | None:
+    """Return machines of a kind side by side, where the files are of several or of a fleet."""
+    tables, folded = machines_tables(figure_data)
+    if not tables:
+        return None
+    drawing = draw("nodes", figure_data)
+    return Section(
+        name=MACHINES,
+        title="Machines and versions",
+        words=machines_words(figure_data),
+        drawings=() if drawing is None else (drawing,),
+        tables=tables,
+        folded=folded,
+    )
 
 
 def _which_gpu(figure_data: FigureData) -> Section | None:

@@ -14,6 +14,7 @@ from perfsuite.analysis.frames.scaling import absent_in_words, failed_checks_in_
 from perfsuite.analysis.frames.speedup import INTERLEAVED
 from perfsuite.analysis.report.fastest import fastest_answer
 from perfsuite.analysis.report.foreign import foreign_answer
+from perfsuite.analysis.report.machines import machines_answer
 from perfsuite.analysis.report.measured import measured_answer, values_of
 from perfsuite.analysis.report.numerics import numerics_answer
 from perfsuite.analysis.report.regressions import regressions_answer
@@ -48,7 +49,9 @@ def summarize(figure_data: FigureData, warnings: Sequence[str] | None = None) ->
     comparison = figure_data.comparison
     answers = [
         None if comparison is None else regressions_answer(comparison, trust),
-        fastest_answer(figure_data),
+        machines_answer(figure_data),
+        # Of equal machines one is always the fastest by chance.
+        None if figure_data.fleet.is_fleet and len(figure_data.fleet.kinds) == 1 else fastest_answer(figure_data),
         speedups_answer(figure_data),
         scaling_answer(figure_data),
         trainings_answer(figure_data),

@@ -175,7 +175,7 @@ def estimate_effect(
     usable = (dof > 0) & np.isfinite(variance)
     variance = np.where(usable, np.maximum(variance, least**2), np.nan)
     mean_square = _mean_squared_correlation(residuals[usable], dof[usable])
-    shrunk, prior_dof, total_dof = _shrink(variance, dof, usable, mean_square)
+    shrunk, prior_dof, total_dof = shrink(variance, dof, usable, mean_square)
     shrunk = np.where(usable, np.maximum(shrunk, least**2), np.nan)
     return Effect(
         change=new.mean - base.mean,
@@ -290,7 +290,7 @@ def _mean_squared_correlation(residuals: Floats, dof: Floats) -> float:
     return min(max((square - by_chance) / max(1 - by_chance, 1e-12), 0.0), 1.0)
 
 
-def _shrink(variance: Floats, dof: Floats, usable: Bools, mean_square: float) -> tuple[Floats, float, Floats]:
+def shrink(variance: Floats, dof: Floats, usable: Bools, mean_square: float) -> tuple[Floats, float, Floats]:
     """Shrink variances towards a common one; return them, the prior's degrees of freedom, and those of the result.
 
     Moment estimators of the scaled F distribution of the variances. Benchmarks that feel the same state of a process do

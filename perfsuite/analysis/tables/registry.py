@@ -50,9 +50,14 @@ TABLES: dict[str, TableKind] = {
     "overhead": TableKind(module="pairs", about="harness overhead"),
     "input_pipeline": TableKind(module="pairs", about="what feeding a full training costs"),
     "numerics": TableKind(module="numerics", about="why mixed precision works: claims, measured and expected"),
+    "nodes": TableKind(module="nodes", about="machines of one kind: the odd ones first, and why"),
+    "kinds": TableKind(module="nodes", about="kinds of machines by versions"),
     "types": TableKind(module="autocast_types", about="which operators autocast lets compute in which type"),
 }
 """In the order in which a reader needs them."""
+
+OF_ANY_FILES = ("nodes", "kinds")
+"""Tables that need no workloads: files of other projects show which machine is slow as well."""
 
 
 def held_tables(results: Results) -> list[str]:
@@ -82,7 +87,8 @@ def cell_tables(results: Results) -> list[str]:
 def build_table(name: str, results: Results, **choices: Any) -> Table:
     """Return a table by name.
 
-    Foreign files have no workloads: with one among them, every name gives the plain table, with a note.
+    Foreign files have no workloads: with one among them, every name but those of machines gives the plain table, with
+    a note.
 
     Args:
         name: Which table.
@@ -95,11 +101,17 @@ def build_table(name: str, results: Results, **choices: Any) -> Table:
     from perfsuite.analysis.tables.steps import no_steps_table, plain_table
 
     kind = choose(TABLES, name, kind="table")
+    if name in OF_ANY_FILES:
+        return _built(kind, name, results, choices)
     has_others = bool(results.pairs or results.trainings or results.numerics or results.scaling)
     if not results.has_records and (kind.needs_steps or not has_others):
         return plain_table(results)
     if kind.needs_steps and results.benchmarks.empty:
         return no_steps_table(results)
+    return _built(kind, name, results, choices)
+
+
+def _built(kind: TableKind, name: str, results: Results, choices: dict[str, Any]) -> Table:
     module = importlib.import_module(f"perfsuite.analysis.tables.{kind.module}")
     build: Callable[..., Table] = getattr(module, f"{name}_table")
     return build(results, **choices)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import make_content, make_pair, make_paired_entry
+from fleet_builders import fleet_files
 from numerics_studies import studies_file
 from report_builders import h100, plain_file, step_file, training_epochs
 from scaling_builders import scaling_file
@@ -61,6 +62,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "numerics": [str(studies_file(folder / "studies.json"))],
         "scaling": [str(scaling_file(folder / "scaling.json"))],
         "gpus": [steps, other],
+        "nodes": [str(path) for path in fleet_files(folder)],
         "plain": [str(plain_file(folder / "plain.json", ["test_$x$", "test_y"]))],
         "verdicts": [*map(str, new), "--baseline", *map(str, old)],
         "accuracy-changes": [of_sides[1], "--baseline", of_sides[0]],

@@ -130,10 +130,10 @@ def test_variances_are_pooled_only_as_far_as_they_are_alike() -> None:
     alike = 1e-4 * generator.chisquare(8, 200) / 8
     unlike = alike * np.exp(generator.normal(0, 1.5, 200))
     everywhere = np.ones(200, dtype=bool)
-    shrunk, prior_dof, _ = effect._shrink(alike, dof, everywhere, 0.0)
+    shrunk, prior_dof, _ = effect.shrink(alike, dof, everywhere, 0.0)
     assert prior_dof > 30
     assert shrunk.std() < 0.3 * alike.std()
-    assert effect._shrink(unlike, dof, everywhere, 0.0)[1] < 5
+    assert effect.shrink(unlike, dof, everywhere, 0.0)[1] < 5
 
 
 @pytest.mark.parametrize("value", [1e-3, 0.1, 1.0, 10.0, 1e3])

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 COMMITS = ("a" * 40, "b" * 40)
 SHORT = tuple(commit[:10] for commit in COMMITS)
 FOREIGN_KINDS = {"plain"}
+OF_MACHINES = {"nodes", "kinds"}
+"""A row is a machine, or a kind of them; commits are columns of the second (tests/analysis/verdicts/test_nodes.py)."""
 KINDS_OF_TWO_SIDES = {"verdicts", "accuracy-changes", "across"}
 """Their sides are given by the user, and what differs within one is a note."""
 
@@ -111,7 +113,7 @@ def _words(drawing: Drawing) -> str:
     return " ".join([drawing.title, drawing.finding, *panels])
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@pytest.mark.parametrize("name", sorted(set(TABLES) - OF_MACHINES))
 def test_every_table_distinguishes_two_commits(name: str, tmp_path: Path) -> None:
     make = _maker(name)
     one = build_table(name, collect([make(tmp_path / "run-1.json", 1, commit=COMMITS[0])]))
@@ -123,7 +125,7 @@ def test_every_table_distinguishes_two_commits(name: str, tmp_path: Path) -> Non
         assert sum(any(commit in cell for cell in row) for row in rows) == len(one.frame)
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@pytest.mark.parametrize("name", sorted(set(TABLES) - OF_MACHINES))
 def test_every_table_distinguishes_two_labels_of_one_commit(name: str, tmp_path: Path) -> None:
     make = _maker(name)
     files = [make(tmp_path / f"{label}.json", number) for number, label in enumerate(("before", "after"))]
@@ -133,7 +135,7 @@ def test_every_table_distinguishes_two_labels_of_one_commit(name: str, tmp_path:
         assert sum(any(label in cell for cell in row) for row in rows) == len(rows) / 2 > 0
 
 
-@pytest.mark.parametrize("name", sorted(set(FIGURES) - KINDS_OF_TWO_SIDES - FOREIGN_KINDS))
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - KINDS_OF_TWO_SIDES - FOREIGN_KINDS - OF_MACHINES))
 @pytest.mark.parametrize("what", ["commit", "label"])
 def test_every_figure_distinguishes_two_commits_and_two_labels(name: str, what: str, tmp_path: Path) -> None:
     make = _maker(name)
