@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.history.check import check_files
 from perfsuite.analysis.history.index import NAME, open_index
-from perfsuite.analysis.history.series import changes_of, choose_machine, machines_of, read_history
+from perfsuite.analysis.history.series import NUM_LAST, changes_of, choose_machine, read_history
 from perfsuite.analysis.history.store import DEFAULT, add_file, index_path, update_index
 from perfsuite.analysis.tables.history import check_json, check_table, history_json, history_table
 from perfsuite.analysis.verdicts.compare import failing_verdicts
@@ -19,6 +19,7 @@ from perfsuite.commands.parser import EXIT_FAILED
 from perfsuite.commands.streams import say, say_progress, write
 from perfsuite.errors import InstallationError, InvalidChoiceError, ResultFileError
 from perfsuite.formatting import plural
+from perfsuite.parsing import parse_whole_number
 from perfsuite.paths import expanded
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_options(command: Parser) -> None:
     _add_files(add)
     show = actions.add_parser("show", help="series over time, with their changes of level")
     show.add_argument("--all", action="store_true", help="series without a change as well")
+    show.add_argument("--last", default=str(NUM_LAST), metavar="N", help=f"the newest runs; default: {NUM_LAST:,}")
     check = actions.add_parser("check", help="judge new runs against the history of their machine")
     _add_files(check)
     check.add_argument(
@@ -97,6 +99,9 @@ def _run_add(options: argparse.Namespace) -> int:
     return 0
 
 
+MAX_LAST = 100_000
+"""Runs; a search for changes takes a time in proportion to the square of their number."""
+
 NOTHING = "the files hold nothing that has a history: times, peak memory, energy, accuracy"
 
 
@@ -138,8 +143,9 @@ def _read(options: argparse.Namespace) -> History:
     store = expanded("--store", options.store)
     with open_index(index_path(store)) as index:
         update_index(store, index, _tell_reading)
-        machine = choose_machine(machines_of(index), options.machine, f"--store {store}")
-        return read_history(index, machine)
+        machine = choose_machine(index.machines(), options.machine, f"--store {store}")
+        num_last = parse_whole_number("--last", options.last, "a number of runs", least=1, most=MAX_LAST)
+        return read_history(index, machine, num_last)
 
 
 def _tell_reading(number: int, total: int) -> None:

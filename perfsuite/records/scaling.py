@@ -61,7 +61,7 @@ class ScalingRecord:
         settings: What was pinned while measuring, by name.
         findings: What a reader should know before trusting the numbers, in words.
         process: Which process measured: the one that launched the ranks.
-        telemetry: What the hardware did meanwhile, by rank; empty where it was not read.
+        telemetry: Hardware telemetry, by rank; empty where it was not read.
         quick: Whether it is a first answer (`--perf-quick`).
     """
 

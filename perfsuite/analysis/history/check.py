@@ -16,7 +16,6 @@ from perfsuite.analysis.history.series import (
     choose_machine,
     correlations_of,
     differences_of,
-    machines_of,
     min_effect_log,
     read_history,
     with_runs,
@@ -124,7 +123,7 @@ def check_files(
         ResultFileError: A file cannot be used.
         InvalidChoiceError: No machine has that name.
     """
-    known = machines_of(index)
+    known = index.machines()
     compared = None if machine is None else choose_machine(known, machine, f"--store {store}")
     by_machine: dict[str, list[tuple[Path, RunValues]]] = {}
     for path in paths:

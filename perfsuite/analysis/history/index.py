@@ -31,7 +31,7 @@ _TABLES = """
 CREATE TABLE file (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
     digest TEXT NOT NULL, started_s REAL, machine TEXT, place TEXT, problem TEXT);
-CREATE INDEX file_machine ON file (machine);
+CREATE INDEX file_machine ON file (machine, started_s);
 CREATE INDEX file_digest ON file (digest);
 CREATE TABLE series (id INTEGER PRIMARY KEY, benchmark TEXT NOT NULL, metric TEXT NOT NULL, UNIQUE (benchmark, metric));
 CREATE TABLE value (
@@ -139,15 +139,25 @@ class Index:
     def _remove(self, name: str) -> None:
         self._connection.execute("DELETE FROM file WHERE name = ?", (name,))
 
-    def runs(self) -> list[IndexedRun]:
-        """Return all runs that say when they were measured, the oldest first."""
+    def machines(self) -> dict[str, int]:
+        """Return the machines with their numbers of dated runs, the one with the most first."""
+        rows = self._connection.execute(
+            "SELECT machine, COUNT(*) FROM file WHERE problem IS NULL AND started_s IS NOT NULL "
+            "GROUP BY machine ORDER BY COUNT(*) DESC, machine"
+        )
+        return {str(machine): int(number) for machine, number in rows}
+
+    def runs(self, machine: str, num_last: int) -> list[IndexedRun]:
+        """Return the newest runs of a machine that say when they were measured, the oldest of them first."""
         rows = self._connection.execute(
             "SELECT id, name, started_s, machine, place FROM file "
-            "WHERE problem IS NULL AND started_s IS NOT NULL ORDER BY started_s, name"
-        )
+            "WHERE machine = ? AND problem IS NULL AND started_s IS NOT NULL "
+            "ORDER BY started_s DESC, name DESC LIMIT ?",
+            (machine, num_last),
+        ).fetchall()
         return [
             IndexedRun(id=number, name=name, started_s=started_s, machine=machine, place=json.loads(place))
-            for number, name, started_s, machine, place in rows
+            for number, name, started_s, machine, place in reversed(rows)
         ]
 
     def num_undated(self) -> int:
@@ -155,12 +165,13 @@ class Index:
         query = "SELECT COUNT(*) FROM file WHERE problem IS NULL AND started_s IS NULL"
         return int(self._connection.execute(query).fetchone()[0])
 
-    def values(self, machine: str) -> Iterator[tuple[str, str, int, float]]:
-        """Yield benchmark, metric, run and value of everything that one machine measured."""
+    def values(self, machine: str, since_s: float) -> Iterator[tuple[str, str, int, float]]:
+        """Yield benchmark, metric, run and value of everything that one machine measured since then."""
         yield from self._connection.execute(
             "SELECT benchmark, metric, value.file, value.value FROM file "
-            "JOIN value ON value.file = file.id JOIN series ON series.id = value.series WHERE machine = ?",
-            (machine,),
+            "JOIN value ON value.file = file.id JOIN series ON series.id = value.series "
+            "WHERE machine = ? AND started_s >= ?",
+            (machine, since_s),
         )
 
 
@@ -204,6 +215,8 @@ def _with_tables(connection: sqlite3.Connection) -> sqlite3.Connection:
     """
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        # A cache need not outlive the loss of power: it is made again.
+        connection.execute("PRAGMA synchronous = OFF")
         # Two processes may come here at once: the second waits, and finds the tables of the first.
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()

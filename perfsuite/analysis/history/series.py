@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,12 +111,6 @@ class History:
     notes: tuple[str, ...]
 
 
-def machines_of(index: Index) -> dict[str, int]:
-    """Return the machines of a store with their numbers of runs, the one with the most first."""
-    counts = Counter(run.machine for run in index.runs())
-    return dict(counts.most_common())
-
-
 def choose_machine(machines: dict[str, int], wanted: str | None, where: str) -> str:
     """Return one machine.
 
@@ -150,12 +144,16 @@ def _listed(names: dict[str, int]) -> str:
     return ", ".join(shown) + more
 
 
-def read_history(index: Index, machine: str) -> History:
-    """Return everything that one machine measured."""
-    runs = tuple(run for run in index.runs() if run.machine == machine)
+NUM_LAST = 1000
+"""Runs that are looked at where nothing else is asked for: nearly three years of nights."""
+
+
+def read_history(index: Index, machine: str, num_last: int = NUM_LAST) -> History:
+    """Return what one machine measured, as far as its newest runs go back."""
+    runs = tuple(index.runs(machine, num_last))
     position = {run.id: number for number, run in enumerate(runs)}
     found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for benchmark, metric, run, value in index.values(machine):
+    for benchmark, metric, run, value in index.values(machine, runs[0].started_s if runs else 0.0):
         if run in position:
             found[benchmark, metric][position[run]] = value
     notes = index.problems()

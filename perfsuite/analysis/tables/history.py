@@ -34,7 +34,7 @@ METRIC_NAMES = {
     "test_accuracy": "accuracy",
     "training_time_s": "training time",
 }
-"""What a metric is called where its unit stands beside the value."""
+"""What a metric is called where its unit is shown with the value."""
 
 
 def history_table(history: History, changes: Sequence[SeriesChanges], *, with_unchanged: bool) -> Table:

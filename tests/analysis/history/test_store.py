@@ -14,7 +14,7 @@ import pytest
 from history_builders import write_night
 
 from perfsuite.analysis.history.index import NAME, open_index
-from perfsuite.analysis.history.series import History, choose_machine, machines_of, read_history
+from perfsuite.analysis.history.series import History, choose_machine, read_history
 from perfsuite.analysis.history.store import index_path, update_index
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.cli import main
@@ -24,7 +24,7 @@ from perfsuite.errors import InvalidChoiceError, ResultFileError
 def history_of(store: Path, machine: str | None = None) -> History:
     with open_index(index_path(store)) as index:
         update_index(store, index, lambda _number, _total: None)
-        return read_history(index, choose_machine(machines_of(index), machine, "store"))
+        return read_history(index, choose_machine(index.machines(), machine, "store"))
 
 
 @pytest.fixture(autouse=True)
