@@ -21,6 +21,7 @@ COMMANDS = {
     "memory": "predict the peak memory of a training step, without a GPU",
     "ab": "two interpreters, checkouts or settings interleaved: did it get slower?",
     "noise": "the same code against itself: the smallest slowdown that this machine can detect",
+    "history": "results of months: what changed when, and is a new run off?",
     "doctor": "check whether this machine is ready for benchmarking",
     "limits": "theoretical minimum time of a training step and a full training, from a GPU's data sheet",
     "fleet": "kinds of machines x environments x repetitions, on a Ray cluster or Slurm",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from perfsuite.atomic_write import open_ordinary
@@ -10,10 +12,18 @@ from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
+
+
+COMPRESSED = ".gz"
+"""The ending of a file that gzip compressed."""
+
+MAX_UNCOMPRESSED_BYTES = 2_000_000_000
+"""Of a compressed file: a few kilobytes can be made to hold more than any memory."""
 
 
 def read_json_file(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return what a JSON file holds; one whose name ends in `.gz` is decompressed.
 
     Raises:
         ResultFileError: Missing, empty, cut off, not JSON, or NaN in it; one line naming file and reason.
@@ -24,18 +34,29 @@ def read_json_file(path: Path) -> Any:
 def _read_text(path: Path) -> str:
     try:
         with open_ordinary(path) as stream:
-            text = stream.read().decode("utf-8-sig")
+            content = _decompressed(path, stream) if path.suffix == COMPRESSED else stream.read()
+            text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ResultFileError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ResultFileError(f"{path}: a folder; name the files in it, {path}/*.json for instance") from None
     except UnicodeDecodeError:
         raise ResultFileError(f"{path}: not JSON (not UTF-8 text)") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ResultFileError(f"{path}: not a file that gzip compressed, or cut off: {error}") from None
     except (OSError, ValueError) as error:
         raise ResultFileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not text.strip():
         raise ResultFileError(f"{path}: empty")
     return text
+
+
+def _decompressed(path: Path, stream: BinaryIO) -> bytes:
+    with gzip.GzipFile(fileobj=stream) as decompressed:
+        content = decompressed.read(MAX_UNCOMPRESSED_BYTES + 1)
+    if len(content) > MAX_UNCOMPRESSED_BYTES:
+        raise ResultFileError(f"{path}: holds more than {MAX_UNCOMPRESSED_BYTES:,} bytes, which no result file has")
+    return content
 
 
 def _parse(path: Path, text: str) -> Any:

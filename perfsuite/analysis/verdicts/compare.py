@@ -137,15 +137,27 @@ class Comparison:
         if not self.sides.has_results(candidate=True):
             return ["the candidate files hold no results"]
         counts = self.count()
-        failing = {name for name in fail_on if name in WORST_FIRST}
-        if "regressed" in failing:
-            failing.add("failed")  # it may have regressed as well where it was measured
-        if "inconclusive" in failing:
-            failing = set(WORST_FIRST) - PASSING
+        failing = failing_verdicts(fail_on)
         lines = [f"{num} {verdict}" for verdict, num in counts.items() if verdict in failing]
         if {"unjudged", "inconclusive"} & set(fail_on) and self.why_not_judged is not None:
             lines.append(self.why_not_judged)
         return lines
+
+
+def failing_verdicts(fail_on: Sequence[str]) -> set[Verdict]:
+    """Return the verdicts that end a command with status 1.
+
+    Args:
+        fail_on: Of `FAIL_ON`.
+    """
+    if "never" in fail_on:
+        return set()
+    if "inconclusive" in fail_on:
+        return set(WORST_FIRST) - PASSING
+    failing: set[Verdict] = {name for name in WORST_FIRST if name in fail_on}
+    if "regressed" in failing:
+        failing.add("failed")  # it may have regressed as well where it was measured
+    return failing
 
 
 def compare(

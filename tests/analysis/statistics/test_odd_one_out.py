@@ -15,7 +15,8 @@ pytorch-train-throughput-v2-fp16.csv in several commits, rows of one GPU; 32 of 
 
 
 def _equal(num_nodes: int, seed: int = 0, scenario: str = "quiet", **sizes: int) -> np.ndarray:
-    return simulate(SCENARIOS[scenario], np.random.default_rng(seed), num_nodes=num_nodes, **sizes)
+    logs: np.ndarray = simulate(SCENARIOS[scenario], np.random.default_rng(seed), num_nodes=num_nodes, **sizes)
+    return logs
 
 
 def test_the_slow_host_of_the_public_h100_results_is_found_and_no_other() -> None:
