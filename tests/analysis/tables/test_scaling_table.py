@@ -30,13 +30,14 @@ def headings(text: str) -> list[str]:
     return text.split("\n\n")[1].partition("───")[0].split()
 
 
-def test_at_80_columns_ranks_step_efficiency_and_communication_are_shown(tmp_path: Path) -> None:
+def test_at_80_columns_step_images_per_second_efficiency_and_communication_are_shown(tmp_path: Path) -> None:
     text = rendered(scaling_file(tmp_path / "run.json"))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
-    assert headings(text) == ["model", "precision", "ranks", "step", "efficiency", "communication", "ms"]
-    row = next(line for line in lines if line.startswith("resnet18  fp32       2"))
-    assert " ".join(row.split()) == "resnet18 fp32 2 30.21 91.4% (91.3 to 91.5) 6.7% (6.7 to 6.8)"
+    assert headings(text) == ["precision", "ranks", "step", "images/s", "efficiency", "communication", "ms"]
+    assert "model: resnet18" in lines
+    row = next(line for line in lines if line.startswith("fp32       2"))
+    assert " ".join(row.split()) == "fp32 2 30.21 4,237 91.4% (91.3 to 91.5) 6.7% (6.7 to 6.8)"
     assert lines[0].startswith("Scaling over several devices, ddp, weak scaling, nccl, batch 64 on Tesla T4")
     words = " ".join(text.split())
     assert "efficiency: images/s of all ranks over N times those of one device alone" in words
