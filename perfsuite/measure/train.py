@@ -234,7 +234,7 @@ class _Run:
                 progress.epoch_active_s += self._reading() - begin
                 self._add_energy(energy, read_energy_joules())
                 progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
-                progress.findings = tuple(findings_of(read_telemetry()))
+                progress.findings = self._findings(read_telemetry())
                 self._save()
                 self._stamps.saved()
                 energy = read_energy_joules()
@@ -269,10 +269,17 @@ class _Run:
             if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
                 progress.target_reached_s = progress.active_s
             progress.epoch_active_s = 0.0
-            progress.findings = tuple(findings_of(read_telemetry()))
+            progress.findings = self._findings(read_telemetry())
             self._save()
             left = (self._job.recipe.epochs - number) * (training_s + end - middle)
             epoch_ended(epoch, training.num_train / training_s, left)
+
+    def _findings(self, telemetry: Telemetry) -> tuple[str, ...]:
+        """Return what spoils the times of this process so far, in words."""
+        return (*findings_of(telemetry), *self._beside())
+
+    def _beside(self) -> tuple[str, ...]:
+        return () if self._job.side_by_side is None else (self._job.side_by_side,)
 
     def _note_temperature(self) -> None:
         sample = self._instrument.read_sample()
@@ -361,7 +368,11 @@ class _Run:
                 **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
-            findings=(*training_findings(progress.history, self._history, telemetry), *progress.earlier_findings),
+            findings=(
+                *training_findings(progress.history, self._history, telemetry),
+                *self._beside(),
+                *progress.earlier_findings,
+            ),
             process=process,
             environment=job.environment,
             reasons={choice.name: choice.reason for choice in choices},

@@ -57,6 +57,7 @@ class Job:
         deterministic: Whether to choose the same algorithms every time.
         restart: Whether to start over.
         checkpoint_every_s: Between checkpoints within an epoch; there is one after every epoch anyway.
+        side_by_side: In words, that other trainings run on the same machine; None where none do.
     """
 
     workload: Workload
@@ -68,6 +69,7 @@ class Job:
     deterministic: bool = False
     restart: bool = False
     checkpoint_every_s: float = CHECKPOINT_EVERY_S
+    side_by_side: str | None = None
 
 
 ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device")

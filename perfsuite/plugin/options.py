@@ -12,6 +12,7 @@ from perfsuite.errors import InvalidChoiceError, PerfsuiteError
 from perfsuite.parsing import (
     choose,
     parse_batch_sizes,
+    parse_devices,
     parse_image_sizes,
     parse_num_classes,
     parse_whole_number,
@@ -56,6 +57,8 @@ class Options:
 
     Attributes:
         device: `auto`, `cuda`, `cuda:1` or `cpu`.
+        devices: Those over which full trainings are spread, `cuda:1` or `cpu:1`; empty where they run one by one.
+        model_texts: Networks as the user wrote them.
         models: Names of networks, all of which are known.
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
@@ -80,6 +83,8 @@ class Options:
     """
 
     device: str
+    devices: tuple[str, ...]
+    model_texts: tuple[str, ...]
     models: tuple[str, ...]
     precisions: tuple[str, ...]
     batch_sizes: tuple[int, ...]
@@ -129,6 +134,8 @@ def read_options(get: Callable[[str], object]) -> Options:
     """
     options = Options(
         device=str(get("perf_device")),
+        devices=_devices(get("perf_devices")),
+        model_texts=split_names("--perf-models", str(get("perf_models"))),
         models=_models(str(get("perf_models"))),
         precisions=split_names("--perf-precisions", str(get("perf_precisions"))),
         batch_sizes=_batch_sizes(get("perf_batch_size")),
@@ -176,6 +183,11 @@ def read_options(get: Callable[[str], object]) -> Options:
         for name in options.precisions:
             _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
     require_device_name("--perf-device", options.device)
+    if options.devices and options.device != "auto":
+        raise InvalidChoiceError(
+            f"--perf-device {options.device}, --perf-devices: one device for all benchmarks, or several for full "
+            "trainings; leave one of them out"
+        )
     data = options.data
     if data is not None:
         from perfsuite.workloads.image_files import check_data_path
@@ -202,6 +214,10 @@ def _models(value: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(load_model(name).name for name in names))
     except PerfsuiteError as error:
         raise InvalidChoiceError(f"--perf-models: {error}") from None
+
+
+def _devices(value: object) -> tuple[str, ...]:
+    return () if value is None else parse_devices("--perf-devices", str(value))
 
 
 def _image_sizes(value: object) -> tuple[int, ...]:

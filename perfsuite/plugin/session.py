@@ -83,13 +83,16 @@ def suite(config: pytest.Config) -> Suite:
         import torch
 
         from perfsuite.measure.clock import DeviceClock, device_synchronizer
-        from perfsuite.measure.device import choose_device, use_device
+        from perfsuite.measure.device import choose_device, choose_devices, use_device
 
         options = config.stash[OPTIONS]
         error: PerfsuiteError | None = None
         try:
-            device = choose_device(options.device)
-            use_device(device)
+            if options.devices:
+                device = choose_devices(options.devices)  # left to the processes that train
+            else:
+                device = choose_device(options.device)
+                use_device(device)
         except PerfsuiteError as caught:
             device, error = torch.device("cpu"), caught
         now = dt.datetime.now(dt.UTC)
@@ -155,6 +158,9 @@ def finished_benchmarks(config: pytest.Config) -> list[Any]:
     """
     session = _benchmark_session(config)
     session.benchmarks[:] = [bench for bench in session.benchmarks if bench and not bench.has_error]
+    if config.stash[OPTIONS].devices:  # they end in another order than that of the cells
+        places = {cell.nodeid: place for place, cell in enumerate(suite(config).cells)}
+        session.benchmarks.sort(key=lambda bench: places.get(bench.fullname, len(places)))
     return list(session.benchmarks)
 
 

@@ -49,6 +49,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
+    if state.options.devices:
+        lines.append(f"side by side on {', '.join(state.options.devices)}, one cell on each; the longest cells first")
     lines += _time_in_words(config, state)
     not_asked_for = left_out(config)
     if not_asked_for:
@@ -106,6 +108,8 @@ def _short_examination(state: Suite, path: Path) -> list[str]:
     from perfsuite.measure.doctor import diagnose
     from perfsuite.measure.machine_state import read_condition
 
+    if state.options.devices and state.device.type == "cuda":
+        return []  # looking at a GPU takes memory on it for good; the processes that train look themselves
     found = diagnose(read_condition(str(state.device), results=path.parent, short=True))
     lines = [
         f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")

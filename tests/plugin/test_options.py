@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, object] = {
     "perf_device": "auto",
+    "perf_devices": None,
     "perf_models": "resnet18,resnet34,resnet50",
     "perf_precisions": "fp32,amp",
     "perf_batch_size": None,
