@@ -348,7 +348,8 @@ def _last_words(log: Path) -> str:
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Warnings are no last words: torch writes some in every training on several ranks.
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "warning" not in line.lower()]
     return one_line(lines[-1])[:200] if lines else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -92,9 +93,17 @@ def epoch_line(epoch: EpochRecord, num_epochs: int, images_per_second: float, le
     return Line(kind="epoch", text=text, left_s=left_s)
 
 
-def side_by_side_in_words(num_places: int, device_type: str) -> str | None:
-    """Return what a reader should know of a training beside which others were done; None where there were none."""
+def shared_in_words(num_places: int, world_size: int, device_type: str) -> str | None:
+    """Return what a reader should know of a training beside which others were done; None where there were none.
+
+    Args:
+        num_places: Trainings that are done at the same time.
+        world_size: Processes of each.
+        device_type: `cuda` or `cpu`.
+    """
     if num_places == 1:
+        if device_type == "cpu" and world_size > 1:
+            return f"the {world_size} ranks share one CPU: times are not those of as many machines"
         return None
     shared = "the CPU" if device_type == "cpu" else "the host's CPU, memory and power"
     others = plural(num_places - 1, "other training")
@@ -116,12 +125,15 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
     from perfsuite.measure.training_job import Job
     from perfsuite.workloads.image_store import load_image_set
     from perfsuite.workloads.model_sources import load_model
+    from perfsuite.workloads.ranks import ALONE, joined
     from perfsuite.workloads.threads import threads
 
     device = choose_device("cpu" if seat.device.startswith("cpu") else seat.device)
     use_device(device)
     tell(Line(kind="stage", text="reading images"))
-    with threads(seat.num_threads):
+    if seat.rank > 0:  # the first one speaks for all
+        tell = _nobody
+    with contextlib.ExitStack() as joining, threads(seat.num_threads):
         for name in task.models:
             load_model(name)
         images = load_image_set(task.data)
@@ -137,8 +149,14 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
             environment=read_environment(device, folder=task.checkout),
             deterministic=task.deterministic,
             restart=task.restart,
-            side_by_side=side_by_side_in_words(task.num_places, device.type),
+            world_size=seat.world_size,
+            side_by_side=shared_in_words(task.num_places, seat.world_size, device.type),
         )
+        ranks = ALONE
+        if seat.world_size > 1:
+            ranks = joining.enter_context(
+                joined(rank=seat.rank, world_size=seat.world_size, device=device, meeting_point=seat.meeting_point)
+            )
         try:
             record = train(
                 job,
@@ -150,6 +168,7 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
                 epoch_ended=lambda epoch, images_per_second, left_s: tell(
                     epoch_line(epoch, task.recipe.epochs, images_per_second, left_s)
                 ),
+                ranks=ranks,
             )
         except Exception as error:
             problem = problem_of(error, task.workload.label, device)
@@ -157,6 +176,10 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
                 raise problem from None
             raise
     return record.to_json()
+
+
+def _nobody(_line: Line) -> None:
+    """Tell nobody."""
 
 
 def _now_and_then(tell: Callable[[Line], None], now: Callable[[], float] = time.monotonic) -> Callable[[str], None]:

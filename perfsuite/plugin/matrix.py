@@ -173,7 +173,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
     _refuse_images_of_steps_alone(state.options, cells)
     _refuse_trainings_of_other_networks(state.options, cells)
-    _refuse_other_cells_side_by_side(state.options, cells)
+    _refuse_other_cells_side_by_side(state, cells)
     state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     for item in cells:
         defaults = _benchmark_defaults(config, state, item)
@@ -231,12 +231,13 @@ def _refuse_trainings_of_other_networks(options: Options, cells: list[pytest.Ite
             )
 
 
-def _refuse_other_cells_side_by_side(options: Options, cells: list[pytest.Item]) -> None:
+def _refuse_other_cells_side_by_side(state: Suite, cells: list[pytest.Item]) -> None:
     """Refuse to spread over several devices what is measured: steps that run side by side slow each other down."""
     others = [cell for cell in cells if cell.get_closest_marker(ON_REQUEST) is None]
-    if options.devices and others:
+    if state.devices and others:
+        option = "--perf-world-size" if state.options.world_size > 1 else "--perf-devices"
         raise pytest.UsageError(
-            f"--perf-devices: only full trainings are done side by side, and {others[0].name} is none; select "
+            f"{option}: only full trainings are spread over devices, and {others[0].name} is none; select "
             f"-m {ON_REQUEST}, or leave the option out"
         )
 

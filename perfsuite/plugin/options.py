@@ -10,6 +10,7 @@ import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError
 from perfsuite.parsing import (
+    MAX_DEVICES,
     choose,
     parse_batch_sizes,
     parse_devices,
@@ -22,7 +23,7 @@ from perfsuite.parsing import (
 from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
-from perfsuite.records.workload import COMPILE_MODES
+from perfsuite.records.workload import COMPILE_MODES, NOT_COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,7 @@ class Options:
     Attributes:
         device: `auto`, `cuda`, `cuda:1` or `cpu`.
         devices: Those over which full trainings are spread, `cuda:1` or `cpu:1`; empty where they run one by one.
+        world_size: Devices that share each full training.
         model_texts: Networks as the user wrote them.
         models: Names of networks, all of which are known.
         precisions: Names of precisions, `amp` not yet resolved.
@@ -84,6 +86,7 @@ class Options:
 
     device: str
     devices: tuple[str, ...]
+    world_size: int
     model_texts: tuple[str, ...]
     models: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -135,6 +138,7 @@ def read_options(get: Callable[[str], object]) -> Options:
     options = Options(
         device=str(get("perf_device")),
         devices=_devices(get("perf_devices")),
+        world_size=_world_size(get("perf_world_size")),
         model_texts=split_names("--perf-models", str(get("perf_models"))),
         models=_models(str(get("perf_models"))),
         precisions=split_names("--perf-precisions", str(get("perf_precisions"))),
@@ -183,6 +187,7 @@ def read_options(get: Callable[[str], object]) -> Options:
         for name in options.precisions:
             _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
     require_device_name("--perf-device", options.device)
+    _check_ranks(options)
     if options.devices and options.device != "auto":
         raise InvalidChoiceError(
             f"--perf-device {options.device}, --perf-devices: one device for all benchmarks, or several for full "
@@ -214,6 +219,41 @@ def _models(value: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(load_model(name).name for name in names))
     except PerfsuiteError as error:
         raise InvalidChoiceError(f"--perf-models: {error}") from None
+
+
+def _world_size(value: object) -> int:
+    text = "1" if value is None else str(value)
+    return parse_whole_number("--perf-world-size", text, "a number of devices", least=1, most=MAX_DEVICES)
+
+
+def _check_ranks(options: Options) -> None:
+    """Refuse a training on several devices that cannot be the one that the recipe describes.
+
+    Raises:
+        InvalidChoiceError: The batch cannot be shared evenly, or the devices cannot.
+    """
+    size, batch_size = options.world_size, options.recipe.batch_size
+    if size == 1:
+        return
+    if batch_size % size:
+        raise InvalidChoiceError(
+            f"--perf-world-size {size}: the recipe's batch of {batch_size} images cannot be shared evenly by {size} "
+            "devices; choose a number that divides it"
+        )
+    if len(options.devices) % size:
+        raise InvalidChoiceError(
+            f"--perf-devices, --perf-world-size {size}: {len(options.devices)} devices are not so many groups "
+            f"of {size}; name a multiple of {size}"
+        )
+    if ":" in options.device:
+        raise InvalidChoiceError(
+            f"--perf-device {options.device}, --perf-world-size {size}: {size} devices are needed; name them with "
+            "--perf-devices, or leave the first option out"
+        )
+    if options.compile_modes != (NOT_COMPILED,):
+        raise InvalidChoiceError(
+            "--perf-compile, --perf-world-size: compiled networks are trained on one device; leave one of them out"
+        )
 
 
 def _devices(value: object) -> tuple[str, ...]:

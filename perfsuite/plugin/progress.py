@@ -307,9 +307,9 @@ def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
     Cells that the plan does not cover (pairs, trainings, tests of others) stand in it by their weight relative to its.
     """
     options, budget = config.stash[OPTIONS], suite(config).budget
-    if options.devices:
+    if suite(config).devices:
         weights = {item.nodeid: training_weight(item, options) for item in items}
-        num_places = len(options.devices)
+        num_places = len(suite(config).devices) // options.world_size
         average_s = budget.max_time_s + budget.min_warm_up_s + 1.0
         return TimeLeft(weights=weights, prior_s=average_s, num_places=num_places)
     weights = {item.nodeid: _weight(item, options) for item in items}

@@ -30,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(as torch numbers GPUs, all of one model), cpu,cpu to share a CPU; default: one by one on --perf-device",
     )
     group.addoption(
+        "--perf-world-size",
+        default="1",
+        metavar="N",
+        help="full trainings alone: each one on N devices, which share every batch of the recipe (DDP): cuda:0 to "
+        "cuda:N-1, or those of --perf-devices in groups of N; default: 1",
+    )
+    group.addoption(
         "--perf-models",
         default=DEFAULT_MODELS,
         metavar="NAMES",

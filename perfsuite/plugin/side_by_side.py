@@ -1,9 +1,9 @@
-"""Full trainings on several devices at once: `--perf-devices 0,1,2,3`.
+"""Full trainings on several devices at once: `--perf-devices 0,1,2,3`, `--perf-world-size 4`.
 
-Each cell is trained by a process of its own on whichever device is free. This process waits for them, and runs the test
-of a cell with pytest as soon as its training has ended: it alone writes the results, and uses no device. All state of a
-training is in its folder, so that the same command resumes those that were interrupted, here or with another number of
-devices.
+Each cell is trained by a process of its own on whichever device is free, or by several on a group of devices. This
+process waits for them, and runs the test of a cell with pytest as soon as its training has ended: it alone writes the
+results, and uses no device. All state of a training is in its folder, so that the same command resumes those that were
+interrupted, here or with other devices.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Cell:
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the tests in the order in which their trainings end, in place of pytest's own loop."""
     config = session.config
-    is_asked_for = has_cells(config) and bool(config.stash[OPTIONS].devices) and not config.option.collectonly
+    is_asked_for = has_cells(config) and bool(suite(config).devices) and not config.option.collectonly
     if not is_asked_for or session.testsfailed:
         return None  # pytest's own loop says that the collection failed
     trainings = [item for item in session.items if is_training(item)]
@@ -125,13 +125,14 @@ def _say_if_retired(config: pytest.Config, ended: Ended) -> None:
 
 
 def _places(config: pytest.Config) -> list[Place]:
-    """Return the devices; those that are the CPU share its threads."""
+    """Return the devices, or groups of them; those that are the CPU share its threads."""
     import torch
 
-    names = suite(config).options.devices
+    names, size = suite(config).devices, suite(config).options.world_size
     is_cpu = suite(config).device.type == "cpu"
     num_threads = max(1, torch.get_num_threads() // len(names)) if is_cpu else None
-    return [Place(devices=(name,), num_threads=num_threads) for name in names]
+    groups = [names[begin : begin + size] for begin in range(0, len(names), size)]
+    return [Place(devices=group, num_threads=num_threads) for group in groups]
 
 
 def _task_of(item: pytest.Item) -> TrainingTask | None:
@@ -154,5 +155,5 @@ def _task_of(item: pytest.Item) -> TrainingTask | None:
         process=suite(config).process,
         deterministic=options.deterministic,
         restart=options.restart,
-        num_places=len(options.devices),
+        num_places=len(suite(config).devices) // options.world_size,
     )

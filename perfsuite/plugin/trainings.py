@@ -50,7 +50,7 @@ def pytest_collection_finish(session: pytest.Session) -> Generator[None, object,
     try:
         config.stash[STORED_IMAGES] = find_images(config)
         config.stash[IMAGES] = config.stash[STORED_IMAGES].images
-        if suite(config).options.devices:
+        if suite(config).devices:
             image_file(config)
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
@@ -231,7 +231,7 @@ def report_line(config: pytest.Config, nodeid: str, line: Line) -> None:
 
 
 def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord | None:
-    if suite(request.config).options.devices:
+    if suite(request.config).devices:
         record = _trained_elsewhere(request, benchmark, workload, seed)
     else:
         record = _trained_here(request, benchmark, workload, seed)

@@ -157,6 +157,10 @@ def test_a_test_that_changes_its_seed_is_refused(run_script: Callable[..., Run],
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (["--perf-world-size=3"], "--perf-world-size 3: the recipe's batch of 4 images cannot be shared evenly by 3"),
+        (["--perf-world-size=0"], "--perf-world-size: '0' is not a number of devices; whole numbers from 1 to 64"),
+        (["--perf-world-size=4"], "--perf-devices, --perf-world-size 4: 2 devices are not so many groups of 4"),
+        (["--perf-world-size=2", "--perf-compile=default"], "--perf-compile, --perf-world-size: compiled networks are"),
         (["--perf-devices=cpu,,cpu"], "'cpu,,cpu' has an empty name in it; write 0,1 or cpu,cpu for instance"),
         (["--perf-devices="], "--perf-devices: '' has an empty name in it"),
         (["--perf-devices=0,tpu"], "--perf-devices: unknown device 'tpu'; choose from N, cuda:N"),
@@ -171,7 +175,7 @@ def test_a_test_that_changes_its_seed_is_refused(run_script: Callable[..., Run],
         ),
         (
             ["-m", "full_training or step"],
-            "--perf-devices: only full trainings are done side by side, and test_forward[",
+            "--perf-devices: only full trainings are spread over devices, and test_forward[",
         ),
     ],
 )
@@ -247,6 +251,41 @@ def test_real_trainings_side_by_side_have_the_weights_of_those_one_after_the_oth
         assert side.environment.num_threads == 1
     again = run_suite(*arguments, "--perf-device=cpu", "--perf-run-dir=side", quick=False)
     assert again.text.count("trained before") == 2  # whichever way it was trained
+
+
+def test_a_group_of_devices_trains_one_cell_at_a_time(run_script: Callable[..., Run]) -> None:
+    run = run_script("--perf-world-size=2", fp32_1="die")
+    assert run.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "each training on cpu:0, cpu:1, which share every batch" in run.text
+    assert re.findall(r"\[(\d)/4\].* (cpu:\S+): test accuracy", run.text) == [
+        (number, "cpu:0+cpu:1") for number in "134"
+    ]
+    assert run.outcomes == [(NAMES[1], "failed")]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_two_real_ranks_train_a_cell_and_their_number_is_part_of_its_identity(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, suite_folder: pytest.Pytester
+) -> None:
+    (suite_folder.path / "own.py").write_text(NETWORK)
+    monkeypatch.setattr(side_by_side, "run_training", real_training)
+    arguments = (
+        "-m",
+        "full_training",
+        "--perf-models=own.py:small",
+        "--perf-precisions=fp32",
+        "--perf-recipe=tiny.toml",
+    )
+    run = run_suite(*arguments, "--perf-device=cpu", "--perf-world-size=2", quick=False)
+    assert run.result.ret == pytest.ExitCode.OK, run.text
+    (entry,) = run.content["benchmarks"]
+    record = read_record(entry["extra_info"]["perfsuite"])
+    assert isinstance(record, TrainingRecord)
+    assert record.world_size == 2
+    assert record.settings["gradient_buckets"] == "built again after the first step"
+    assert any("the 2 ranks share one CPU" in finding for finding in record.findings)
+    (folder,) = (run.folder / "results" / "trainings").iterdir()
+    assert "-seed0-2ranks-" in folder.name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a signal at the death of a parent")
