@@ -53,6 +53,43 @@ def split_names(option: str, value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+MAX_DEVICES = 64
+"""More GPUs no machine has; beyond it lies a typing error."""
+
+
+def parse_devices(option: str, value: str) -> tuple[str, ...]:
+    """Return the devices of a comma-separated option, `cuda:N` or `cpu:N`, in their order.
+
+    A GPU is written `N` or `cuda:N`, and stands there once. The CPU is written `cpu`, as often as it is to be shared,
+    or `cpu:0,cpu:1`.
+
+    Raises:
+        InvalidChoiceError: One is empty, unknown or there twice, or both kinds are there; the message names the option.
+    """
+    devices: list[str] = []
+    for position, name in enumerate(part.strip() for part in value.split(",")):
+        found = re.fullmatch(r"(?:cuda:)?(?P<gpu>[0-9]{1,3})|cpu(?::(?P<cpu>[0-9]{1,3}))?", name)
+        if not name:
+            raise InvalidChoiceError(
+                f"{option}: {value[:60]!r} has an empty name in it; write 0,1 or cpu,cpu for instance"
+            )
+        if found is None:
+            raise InvalidChoiceError(
+                f"{option}: unknown device {name[:20]!r}; choose from N, cuda:N (N as torch numbers GPUs), cpu"
+            )
+        number = found["gpu"] or found["cpu"] or str(position)
+        devices.append(f"{'cpu' if name.startswith('cpu') else 'cuda'}:{int(number)}")
+        if devices[-1] in devices[:-1]:
+            raise InvalidChoiceError(
+                f"{option}: {devices[-1]} is there twice; name each GPU once (cpu,cpu shares a CPU)"
+            )
+    if len({device.partition(":")[0] for device in devices}) > 1:
+        raise InvalidChoiceError(f"{option}: {value[:60]} has both GPUs and the CPU in it; name devices of one kind")
+    if len(devices) > MAX_DEVICES:
+        raise InvalidChoiceError(f"{option}: {len(devices)} devices; at most {MAX_DEVICES} are allowed")
+    return tuple(devices)
+
+
 MIN_IMAGE_SIZE = 16
 """In pixels: a ResNet in CIFAR form, which halves them three times, leaves 2x2. Of a single pixel and a single image
 batch normalisation has no variance."""

@@ -37,7 +37,7 @@ class Choice:
 
 
 def training_choices(
-    workload: Workload, recipe: Recipe, *, deterministic: bool, evaluation_batch: int
+    workload: Workload, recipe: Recipe, *, deterministic: bool, evaluation_batch: int, world_size: int = 1
 ) -> tuple[Choice, ...]:
     """Return the choices of a training.
 
@@ -46,6 +46,7 @@ def training_choices(
         recipe: Its recipe.
         deterministic: Whether the same algorithms are chosen every time.
         evaluation_batch: Images that are evaluated at once.
+        world_size: Processes that share each batch.
     """
     is_in_cifar_form = not workload.model_digest and has_cifar_stem(workload.image_size)
     rows: tuple[tuple[str, str | int | float | bool, str], ...] = (
@@ -119,7 +120,38 @@ def training_choices(
             "the thesis names no choice by validation accuracy; the target is checked on what training ends with",
         ),
     )
+    if world_size > 1:
+        rows += _of_ranks(recipe, world_size, deterministic=deterministic)
     return tuple(Choice(name=name, value=value, reason=reason) for name, value, reason in rows)
+
+
+def _of_ranks(
+    recipe: Recipe, world_size: int, *, deterministic: bool
+) -> tuple[tuple[str, str | int | float | bool, str], ...]:
+    """Return the choices of a training on several devices alone."""
+    each = recipe.batch_size // world_size
+    return (
+        (
+            "shared_batch",
+            f"{recipe.batch_size} images, {each} on each of {world_size} ranks; gradients averaged by DDP",
+            "the recipe's batch is that of all ranks, so that a step is the one that a single device does",
+        ),
+        (
+            "batch_norm_statistics",
+            f"of each rank's own {each} images; the running ones of rank 0 are kept",
+            "DDP's default; those of the whole batch would take an exchange in every layer",
+        ),
+        (
+            "evaluation_ranks",
+            "rank 0 alone",
+            "the same arithmetic as on one device; the other ranks wait, in the training time as well",
+        ),
+        (
+            "gradient_buckets",
+            "as built" if deterministic else "built again after the first step",
+            "DDP's default is faster, and sums three and more ranks in another order in each process",
+        ),
+    )
 
 
 def _optimizer(precision: str, device_type: str) -> tuple[str, str]:

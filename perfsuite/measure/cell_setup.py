@@ -76,7 +76,7 @@ def guard(benchmark: Benchmark, label: str, *, device: torch.device, clock: Devi
         benchmark.has_error = True
         clock.unwatch()
         # A user who interrupts may do so because the device never answers: it is not asked then.
-        problem = _problem(error, label, device) if isinstance(error, Exception) else None
+        problem = problem_of(error, label, device) if isinstance(error, Exception) else None
         if problem is not None:
             # The frames hold the cell's tensors; the next cell needs their memory.
             traceback.clear_frames(error.__traceback__)
@@ -87,7 +87,7 @@ def guard(benchmark: Benchmark, label: str, *, device: torch.device, clock: Devi
         raise
 
 
-def _problem(error: Exception, label: str, device: torch.device) -> PerfsuiteError | None:
+def problem_of(error: Exception, label: str, device: torch.device) -> PerfsuiteError | None:
     """Return what a user should be told in place of an error, or None where the error itself says it."""
     lost = why_device_is_lost(device)
     if lost is not None:

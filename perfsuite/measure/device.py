@@ -59,6 +59,28 @@ def choose_device(name: str, *, nvml: NvmlReading | None = None) -> torch.device
     return torch.device("cpu")
 
 
+def choose_devices(names: tuple[str, ...]) -> torch.device:
+    """Check the devices over which trainings are spread, and return the first.
+
+    None is used: a process that only waits for others would hold memory on it, and count as another one there.
+
+    Args:
+        names: `cuda:1`, or `cpu:1` for a share of the CPU.
+
+    Raises:
+        DeviceUnavailableError: One cannot be used, or they are of several models: which of them trains a cell is left
+            to chance.
+    """
+    chosen = [choose_device("cpu" if name.startswith("cpu") else name) for name in names]
+    models = {torch.cuda.get_device_name(device): device for device in chosen if device.type == "cuda"}
+    if len(models) > 1:
+        listed = ", ".join(f"{device} is {model}" for model, device in models.items())
+        raise DeviceUnavailableError(
+            f"--perf-devices: {listed}: which one trains a cell would be left to chance; name devices of one model"
+        )
+    return chosen[0]
+
+
 def _current_gpu() -> int:
     """Return torch's current GPU without the warnings of CUDA's start, which are about every visible GPU.
 

@@ -50,14 +50,17 @@ class Interruptions:
 class TimeStamps:
     """The file of one training, appended to by the process that trains."""
 
-    def __init__(self, folder: Path, *, now: Callable[[], float] = time.monotonic) -> None:
-        """Take a folder; nothing is written yet."""
+    def __init__(self, folder: Path, *, now: Callable[[], float] = time.monotonic, is_written: bool = True) -> None:
+        """Take a folder; nothing is written yet, or ever where another process writes."""
+        self._is_written = is_written
         self._path, self._now = folder / NAME, now
         self._epoch, self._begin_s, self._last_s, self._saved_s = 0, 0.0, 0.0, 0.0
         self._problem: str | None = None
 
     def begin_process(self) -> None:
         """Note that another process has begun; half a line at the end of the file is cut off."""
+        if not self._is_written:
+            return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists():
@@ -95,6 +98,8 @@ class TimeStamps:
 
     def _append(self, line: str) -> None:
         """Append a line; a full disk does not end the training, which says so itself at its checkpoint."""
+        if not self._is_written:
+            return
         try:
             with open(self._path, "a", encoding="ascii", opener=_without_waiting) as stream:
                 stream.write(f"{line}\n")
@@ -107,6 +112,8 @@ class TimeStamps:
         Args:
             num_epochs: Epochs that the training has.
         """
+        if not self._is_written:
+            return _unknown("another process writes the time stamps")
         if self._problem is not None:
             return _unknown(f"{NAME} could not be written: {self._problem}")
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfsuite.errors import RecordError
+from perfsuite.errors import MeasurementError, RecordError
 from perfsuite.measure.clock import device_synchronizer
 from perfsuite.measure.drift import DeviceHistory
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
@@ -21,6 +21,7 @@ from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
 from perfsuite.measure.training_job import (
     Job,
+    folder_name,
     identity_of,
     kept_names,
     read_finished,
@@ -42,6 +43,7 @@ from perfsuite.workloads.checkpoint import load_checkpoint, remove_checkpoints, 
 from perfsuite.workloads.images import split_images
 from perfsuite.workloads.precision import applied_to, policy_named, require_support
 from perfsuite.workloads.precision_proof import check_model, check_optimizer, verify
+from perfsuite.workloads.ranks import ALONE
 from perfsuite.workloads.training import Training, deterministic
 from perfsuite.workloads.training_state import check_state
 
@@ -55,13 +57,18 @@ if TYPE_CHECKING:
     from perfsuite.records.proof import ProofReading
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.workloads.images import Split
+    from perfsuite.workloads.ranks import Ranks
+    from perfsuite.workloads.training import Evaluation
 
+
+AGREE_EVERY_STEPS = 20
+"""In which several ranks agree on whether a checkpoint is due; each time they wait for the first one's host."""
 
 TELEMETRY_PERIOD_S = 1.0
 """Between two readings of the GPU: a training takes hours."""
 
 
-def train(
+def train(  # noqa: PLR0913 - what it tells, and whom
     job: Job,
     *,
     device: torch.device,
@@ -71,8 +78,11 @@ def train(
     warn: Callable[[str], None] = lambda _text: None,
     epoch_ended: Callable[[EpochRecord, float, float], None] = lambda *_: None,
     now: Callable[[], float] = time.perf_counter,
+    ranks: Ranks = ALONE,
 ) -> TrainingRecord:
     """Train, or resume an interrupted training, or replay what is finished.
+
+    Of several ranks all do the same; the first one holds the folder, writes, evaluates, and returns what all return.
 
     Args:
         job: What to do.
@@ -83,6 +93,7 @@ def train(
         warn: Told what did not go as it should, in one line.
         epoch_ended: Told an epoch, its images per second and the seconds expected to be left.
         now: Reads seconds.
+        ranks: The processes that share the training, as many as the job asks for.
 
     Raises:
         NotSupportedError: This hardware lacks the precision.
@@ -100,10 +111,16 @@ def train(
     )
     identity = identity_of(job, split, device)
     policy = policy_named(job.workload.precision)
-    with training_folder(job, identity) as folder, contextlib.ExitStack() as undo:
-        finished = read_finished(folder, identity, warn)
+    with contextlib.ExitStack() as undo:
+        folder = job.folder / folder_name(job, identity)
+        finished = None
+        if ranks.is_first:
+            undo.enter_context(training_folder(job, identity))
+            finished = read_finished(folder, identity, warn)
+        finished = ranks.first(finished)
         if finished is not None:
-            _free(folder)  # of a process that was killed before it could
+            if ranks.is_first:
+                _free(folder)  # of a process that was killed before it could
             clock.seconds = float(finished.metrics["training_time_s"] or 0.0)
             report("replaying")
             return dataclasses.replace(finished, replayed=True)
@@ -113,7 +130,7 @@ def train(
         report("verifying precision")
         proof = verify(policy, device)
         report("building")
-        step = dataclasses.replace(job.workload, batch_size=job.recipe.batch_size)
+        step = dataclasses.replace(job.workload, batch_size=-(-job.recipe.batch_size // ranks.world_size))
         training = Training(
             job.workload,
             job.recipe,
@@ -121,7 +138,8 @@ def train(
             split,
             device=device,
             seed=job.seed,
-            evaluation_batch=evaluation_batch_size(step),
+            evaluation_batch=evaluation_batch_size(step) if ranks.is_first else None,
+            ranks=ranks,
         )
         undo.callback(training.close)
         instrument = make_instrument(device, period_s=TELEMETRY_PERIOD_S)
@@ -135,19 +153,23 @@ def train(
             now=now,
             instrument=instrument,
         )
-        run.resume(warn)
+        # What a network draws (dropout) is not to depend on what was trained before; it differs between ranks.
+        undo.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        torch.manual_seed((job.seed << 20) + ranks.rank)
         size = job.workload.image_size
         check_model(policy, training.model, torch.zeros(2, 3, size, size, device=device))
         check_optimizer(policy, training.optimizer)
+        run.resume(warn)  # after the checks, which draw as well
         watch = instrument.start()
         try:
             run.epochs(report, epoch_ended, lambda: instrument.read(watch))
         finally:
             telemetry = instrument.stop(watch)
         report("testing")
-        record = run.record(split, proof, process, telemetry)
-        write_finished(folder, record)
-        _free(folder)
+        record = ranks.first(run.record(split, proof, process, telemetry))
+        if ranks.is_first:
+            write_finished(folder, record)
+            _free(folder)
     return record
 
 
@@ -176,26 +198,34 @@ class _Run:
         self._job, self._training, self._folder, self._identity = job, training, folder, identity
         self._device, self._clock, self._now, self._meter = device, clock, now, memory_meter(device)
         self._instrument, self._history = instrument, DeviceHistory()
+        self._ranks = training.ranks
         self._synchronize = device_synchronizer(device)
         self._progress = Progress()
-        self._stamps = TimeStamps(folder)
+        self._stamps = TimeStamps(folder, is_written=self._ranks.is_first)
 
     def resume(self, warn: Callable[[str], None]) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
         self._stamps.begin_process()
-        state = load_checkpoint(self._folder, device=self._device, check=self._check, warn=warn)
+        own = self._training.state()
+
+        def check(state: dict[str, Any]) -> None:
+            if state.get("identity") != self._identity:
+                raise RecordError("of another training: other recipe, data or versions")
+            check_state(state.get("training"), own, self._device)
+            self._saved_progress(state)
+
+        state = load_checkpoint(self._folder, device=self._device, check=check, warn=warn)
+        read = self._ranks.each(
+            None if state is None else (state["training"]["epoch"], state["training"].get("step", 0))
+        )
+        if any(one != read[0] for one in read):
+            raise MeasurementError(f"{self._folder}: ranks read different checkpoints; run the same command again")
         if state is None:
             return
         self._training.load_state(state["training"])
         self._progress = self._saved_progress(state)
         self._progress.resume()
         self._clock.seconds = self._progress.active_s
-
-    def _check(self, state: dict[str, Any]) -> None:
-        if state.get("identity") != self._identity:
-            raise RecordError("of another training: other recipe, data or versions")
-        check_state(state.get("training"), self._training.state(), self._device)
-        self._saved_progress(state)
 
     def _saved_progress(self, state: dict[str, Any]) -> Progress:
         return read_progress(
@@ -214,7 +244,7 @@ class _Run:
     ) -> None:
         """Train what is left, a checkpoint after every epoch and now and then within one."""
         training, progress = self._training, self._progress
-        read_energy_joules = self._instrument.energy_joules
+        read_energy_joules = self._energy_joules
         self._note_temperature()
         while training.epoch < self._job.recipe.epochs:
             number = training.epoch + 1
@@ -228,13 +258,13 @@ class _Run:
                 self._stamps.stamp_now_and_then()
                 if index % 20 == 0:
                     report(f"epoch {number}, step {index + 1} of {training.num_steps}")
-                is_time = self._stamps.is_unsaved_for(self._job.checkpoint_every_s)
+                is_time = self._is_time_to_save(index)
                 if not is_time or index + 1 == training.num_steps:
                     return
                 progress.epoch_active_s += self._reading() - begin
                 self._add_energy(energy, read_energy_joules())
                 progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
-                progress.findings = tuple(findings_of(read_telemetry()))
+                progress.findings = self._findings(read_telemetry())
                 self._save()
                 self._stamps.saved()
                 energy = read_energy_joules()
@@ -246,7 +276,7 @@ class _Run:
             training_s = progress.epoch_active_s + middle - begin
             progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
             report(f"epoch {number}, validating")
-            evaluation = training.evaluate("validation")
+            evaluation = self._evaluated("validation")
             end = self._reading()
             progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
             self._stamps.stamp()
@@ -269,10 +299,50 @@ class _Run:
             if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
                 progress.target_reached_s = progress.active_s
             progress.epoch_active_s = 0.0
-            progress.findings = tuple(findings_of(read_telemetry()))
+            progress.findings = self._findings(read_telemetry())
             self._save()
             left = (self._job.recipe.epochs - number) * (training_s + end - middle)
             epoch_ended(epoch, training.num_train / training_s, left)
+
+    def _is_time_to_save(self, step: int) -> bool:
+        """Whether a checkpoint is due after a step; the first rank's clock decides for all, which asks them to wait."""
+        is_time = self._stamps.is_unsaved_for(self._job.checkpoint_every_s)
+        if self._ranks.is_alone:
+            return is_time
+        return step % AGREE_EVERY_STEPS == AGREE_EVERY_STEPS - 1 and self._ranks.first(is_time)
+
+    def _evaluated(self, part: str) -> Evaluation:
+        """Return how the network does, as the first rank finds: it alone has the statistics that are kept."""
+        own = self._training.evaluate(part) if self._ranks.is_first else None
+        found = self._ranks.first(own)
+        if found is None:
+            raise AssertionError("the first rank evaluates")
+        return found
+
+    def _energy_joules(self) -> float | None:
+        """Return the energy counters of all devices together; None where one has none."""
+        counters = self._ranks.each(self._instrument.energy_joules())
+        return None if None in counters else sum(counter for counter in counters if counter is not None)
+
+    def _findings(self, telemetry: Telemetry) -> tuple[str, ...]:
+        """Return what spoils the times of this process so far, in words."""
+        return (*findings_of(self._own(telemetry)), *self._of_others(telemetry), *self._beside())
+
+    def _of_others(self, telemetry: Telemetry) -> tuple[str, ...]:
+        """Return what spoils the times of the other ranks, each with its number."""
+        found = self._ranks.each(findings_of(self._own(telemetry)))
+        return tuple(f"rank {rank}: {text}" for rank, texts in enumerate(found) if rank > 0 for text in texts)
+
+    def _own(self, telemetry: Telemetry) -> Telemetry:
+        """Return readings without the load of other processes where those are the ranks of this training."""
+        if self._ranks.is_alone or telemetry.background_cpu_ratio is None:
+            return telemetry
+        reason = "the other ranks of this training compute on the same cores"
+        absent = {**telemetry.absent, "background_cpu_ratio": reason}
+        return dataclasses.replace(telemetry, background_cpu_ratio=None, absent=absent)
+
+    def _beside(self) -> tuple[str, ...]:
+        return () if self._job.side_by_side is None else (self._job.side_by_side,)
 
     def _note_temperature(self) -> None:
         sample = self._instrument.read_sample()
@@ -292,25 +362,34 @@ class _Run:
         self._progress.energy_joules = None if None in (before, after, known) else known + after - before  # type: ignore[operator]
 
     def _higher_peak(self, known: int | None) -> int | None:
-        """Return the peak since the last reset, or the known one if that is higher; start the next one."""
-        found = self._meter.peak_bytes()
+        """Return the highest peak of a rank since the last reset, or the known one; start the next one."""
+        found = self._ranks.each(self._meter.peak_bytes())
         self._meter.reset()
-        return max((peak for peak in (known, found) if peak is not None), default=None)
+        return max((peak for peak in (known, *found) if peak is not None), default=None)
 
     def _save(self) -> None:
         training = self._training
         self._progress.num_steps = training.epoch * training.num_steps + training.step
         progress = to_strict_json(dataclasses.asdict(self._progress))
-        save_checkpoint(self._folder, {"identity": self._identity, "training": training.state(), "progress": progress})
+        state = {"identity": self._identity, "training": training.state(), "progress": progress}
+        if self._ranks.is_first:
+            save_checkpoint(self._folder, state)
 
     def record(
         self, split: Split, proof: tuple[ProofReading, ...], process: Process, telemetry: Telemetry
     ) -> TrainingRecord:
-        """Test the network, and put everything together."""
+        """Test the network, and put everything together.
+
+        Raises:
+            MeasurementError: The weights of the ranks differ.
+        """
         job, training, progress = self._job, self._training, self._progress
+        telemetry = self._own(telemetry)
+        if len(set(self._ranks.each(training.parameters_sha256()))) > 1:
+            raise MeasurementError(f"{job.workload.label}: the ranks ended with different weights; train again")
         self._meter.reset()
         begin = self._reading()
-        test = training.evaluate("test")
+        test = self._evaluated("test")
         test_s = self._reading() - begin
         progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
         metrics, absent = training_metrics(
@@ -326,6 +405,7 @@ class _Run:
             job.recipe,
             deterministic=job.deterministic,
             evaluation_batch=training.evaluation_batch,
+            world_size=job.world_size,
         )
         num_classes = job.workload.num_classes
         is_small = num_classes <= MAX_CONFUSION_CLASSES
@@ -361,10 +441,16 @@ class _Run:
                 **{choice.name: choice.value for choice in choices},
             },
             proof=proof,
-            findings=(*training_findings(progress.history, self._history, telemetry), *progress.earlier_findings),
+            findings=(
+                *training_findings(progress.history, self._history, telemetry),
+                *self._of_others(telemetry),
+                *self._beside(),
+                *progress.earlier_findings,
+            ),
             process=process,
             environment=job.environment,
             reasons={choice.name: choice.reason for choice in choices},
             test_predictions=predictions,
             telemetry=telemetry,
+            world_size=job.world_size,
         )

@@ -57,6 +57,8 @@ class Job:
         deterministic: Whether to choose the same algorithms every time.
         restart: Whether to start over.
         checkpoint_every_s: Between checkpoints within an epoch; there is one after every epoch anyway.
+        world_size: Processes that share each batch of the recipe, one a device.
+        side_by_side: In words, that other trainings run on the same machine; None where none do.
     """
 
     workload: Workload
@@ -68,6 +70,8 @@ class Job:
     deterministic: bool = False
     restart: bool = False
     checkpoint_every_s: float = CHECKPOINT_EVERY_S
+    world_size: int = 1
+    side_by_side: str | None = None
 
 
 ENVIRONMENT_FIELDS = ("torch", "torchvision", "cuda", "cudnn", "driver", "device")
@@ -90,10 +94,11 @@ def identity_of(job: Job, split: Split, device: torch.device) -> str:
         classes=kept_names(job.images.classes),
         deterministic=job.deterministic,
         device_type=device.type,
+        world_size=job.world_size,
     )
 
 
-def _identity(
+def _identity(  # noqa: PLR0913 - all that determines a training
     environment: Environment | None,
     workload: Workload,
     recipe: Recipe,
@@ -103,6 +108,7 @@ def _identity(
     classes: tuple[str, ...],
     deterministic: bool,
     device_type: str,
+    world_size: int,
 ) -> str:
     known = dataclasses.asdict(workload)
     # As identities were before schema version 8, so that trainings of before are found again.
@@ -122,6 +128,8 @@ def _identity(
             **({} if classes in {(), CIFAR10_CLASSES} else {"classes": classes}),
             "deterministic": deterministic,
             "device_type": device_type,
+            # As identities were before there were several ranks.
+            **({} if world_size == 1 else {"world_size": world_size}),
         },
         sort_keys=True,
     )
@@ -130,6 +138,7 @@ def _identity(
 def folder_name(job: Job, identity: str) -> str:
     """Return the name of a training's own folder: readable, and different where the identity is."""
     words = f"{job.workload.model}-{job.workload.precision}-{job.recipe.name}-seed{job.seed}"
+    words += "" if job.world_size == 1 else f"-{job.world_size}ranks"
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', words)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
@@ -201,6 +210,7 @@ def _identity_of_record(record: TrainingRecord) -> str:
         classes=record.data.classes,
         deterministic=record.deterministic,
         device_type=record.workload.device_type,
+        world_size=record.world_size,
     )
 
 

@@ -13,6 +13,7 @@ pytest_plugins = (
     "perfsuite.plugin.cells",
     "perfsuite.plugin.own_tests",
     "perfsuite.plugin.trainings",
+    "perfsuite.plugin.side_by_side",
     "perfsuite.plugin.numerics",
     "perfsuite.plugin.scaling",
     "perfsuite.plugin.outcomes",

@@ -17,7 +17,7 @@ from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import IMAGE_SIZE, INFERENCE, NOT_COMPILED, NUM_CLASSES, Workload, compile_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from perfsuite.plugin.options import Options
 
@@ -194,6 +194,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"pytest {pytest.__version__} needs pytest-benchmark 5.3 or newer; upgrade it")
     _refuse_images_of_steps_alone(state.options, cells)
     _refuse_trainings_of_other_networks(state.options, cells)
+    _refuse_other_cells_side_by_side(state, cells)
     state.cells = cells  # only now: pytest goes on to the end of the collection after an error above
     for item in cells:
         defaults = _benchmark_defaults(config, state, item)
@@ -249,6 +250,17 @@ def _refuse_trainings_of_other_networks(options: Options, cells: list[pytest.Ite
                 f"--perf-models: {name}: full trainings and -m numerics are of networks that classify images; leave it "
                 "out, or select -m step"
             )
+
+
+def _refuse_other_cells_side_by_side(state: Suite, cells: list[pytest.Item]) -> None:
+    """Refuse to spread over several devices what is measured: steps that run side by side slow each other down."""
+    others = [cell for cell in cells if cell.get_closest_marker(ON_REQUEST) is None]
+    if state.devices and others:
+        option = "--perf-world-size" if state.options.world_size > 1 else "--perf-devices"
+        raise pytest.UsageError(
+            f"{option}: only full trainings are spread over devices, and {others[0].name} is none; select "
+            f"-m {ON_REQUEST}, or leave the option out"
+        )
 
 
 def _whole_steps_only(config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]) -> list[pytest.Item]:
@@ -311,35 +323,42 @@ def workload(  # noqa: PLR0913 - one for each part of the matrix
     cuda_graphs: bool,
 ) -> Workload:
     """The identity of the cell, from the parameters and the phase in its marker `step`; a pair is of whole steps."""
-    marker = request.node.get_closest_marker("step")
-    phase = next((phase for name, phase in WHOLE.items() if request.node.get_closest_marker(name)), None)
-    phase = marker.kwargs.get("phase") if marker is not None else phase
-    if not isinstance(phase, str):
-        raise pytest.UsageError(f"{request.node.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
-    state = suite(request.config)
-    num_classes = num_classes_of(request.node, state.options, model)
-    if phase == ON_REQUEST:
-        images = request.config.stash[IMAGES]
-        image_size, num_classes = images.image_size, images.num_classes
-    return Workload(
-        model=model,
-        model_digest=_digest(request, model, image_size, num_classes),
-        precision=precision,
-        phase=phase,
-        batch_size=batch_size,
-        image_size=image_size,
-        num_classes=num_classes,
-        memory_format=memory_format,
-        gradients=gradients,
-        compile_mode=compile_mode,
-        cuda_graphs=cuda_graphs,
-        device_type=state.device.type,
-        cudnn_benchmark=state.options.cudnn_benchmark,
-    )
+    values = (model, precision, batch_size, image_size, memory_format, gradients, compile_mode, cuda_graphs)
+    parameters = dict(zip(PARAMETERS, values, strict=True))
+    return in_one_line(request.node, lambda: workload_of(request.node, parameters))
 
 
-def _digest(request: pytest.FixtureRequest, model: str, image_size: int, num_classes: int) -> str:
-    """Return the digest of a network; fails the cell with one line where it cannot be built."""
+def workload_of(item: pytest.Item, parameters: Mapping[str, Any]) -> Workload:
+    """Return the identity of a cell.
+
+    Args:
+        item: Its test, with the phase in its markers.
+        parameters: Its part of the matrix, by the names in `PARAMETERS`.
+
+    Raises:
+        ModelError: The network cannot be built.
+    """
     from perfsuite.workloads.models import model_digest
 
-    return in_one_line(request.node, lambda: model_digest(model, image_size=image_size, num_classes=num_classes))
+    marker = item.get_closest_marker("step")
+    phase = next((phase for name, phase in WHOLE.items() if item.get_closest_marker(name)), None)
+    phase = marker.kwargs.get("phase") if marker is not None else phase
+    if not isinstance(phase, str):
+        raise pytest.UsageError(f"{item.nodeid}: a test with a workload needs @pytest.mark.step(phase=...)")
+    state = suite(item.config)
+    model, image_size = parameters["model"], parameters["image_size"]
+    num_classes = num_classes_of(item, state.options, model)
+    if phase == ON_REQUEST:
+        images = item.config.stash[IMAGES]
+        image_size, num_classes = images.image_size, images.num_classes
+    known = {name: parameters[name] for name in PARAMETERS if name not in {"model", "image_size"}}
+    return Workload(
+        model=model,
+        model_digest=model_digest(model, image_size=image_size, num_classes=num_classes),
+        phase=phase,
+        image_size=image_size,
+        num_classes=num_classes,
+        device_type=state.device.type,
+        cudnn_benchmark=state.options.cudnn_benchmark,
+        **known,
+    )

@@ -160,14 +160,14 @@ def _images(config: pytest.Config) -> tuple[ImageSet, ImagesOfStudy]:
 
 def _find_images(config: pytest.Config) -> tuple[ImageSet, ImagesOfStudy]:
     from perfsuite.measure.numerics.registry import ImagesOfStudy
-    from perfsuite.plugin.trainings import read_images
+    from perfsuite.plugin.trainings import find_images
     from perfsuite.workloads import image_store
     from perfsuite.workloads.images import patterned_images
 
     given_path = suite(config).options.data
     if given_path is None and not image_store.default_path().exists():
         return patterned_images(NUM_SYNTHETIC), ImagesOfStudy(words="synthetic images", findings=(SYNTHETIC,))
-    images = read_images(config)
+    images = find_images(config).images
     return images, ImagesOfStudy(words=f"{images.name}, {len(images.train_labels):,} images", findings=())
 
 

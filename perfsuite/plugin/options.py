@@ -10,8 +10,10 @@ import pytest
 
 from perfsuite.errors import InvalidChoiceError, PerfsuiteError
 from perfsuite.parsing import (
+    MAX_DEVICES,
     choose,
     parse_batch_sizes,
+    parse_devices,
     parse_image_sizes,
     parse_num_classes,
     parse_whole_number,
@@ -22,7 +24,7 @@ from perfsuite.paths import expanded
 from perfsuite.plugin.early import require_one_word
 from perfsuite.recipes import read_recipe
 from perfsuite.records.scaling import COMPRESSIONS, STRATEGIES
-from perfsuite.records.workload import COMPILE_MODES
+from perfsuite.records.workload import COMPILE_MODES, NOT_COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,9 @@ class Options:
 
     Attributes:
         device: `auto`, `cuda`, `cuda:1` or `cpu`.
+        devices: Those over which full trainings are spread, `cuda:1` or `cpu:1`; empty where they run one by one.
+        world_size: Devices that share each full training.
+        model_texts: Networks as the user wrote them.
         models: Names of networks, all of which are known.
         precisions: Names of precisions, `amp` not yet resolved.
         batch_sizes: N, or empty for the default of the device.
@@ -97,6 +102,9 @@ class Options:
     """
 
     device: str
+    devices: tuple[str, ...]
+    world_size: int
+    model_texts: tuple[str, ...]
     models: tuple[str, ...]
     precisions: tuple[str, ...]
     batch_sizes: tuple[int, ...]
@@ -151,6 +159,9 @@ def read_options(get: Callable[[str], object]) -> Options:
     """
     options = Options(
         device=str(get("perf_device")),
+        devices=_devices(get("perf_devices")),
+        world_size=_world_size(get("perf_world_size")),
+        model_texts=split_names("--perf-models", str(get("perf_models"))),
         models=_models(str(get("perf_models"))),
         precisions=split_names("--perf-precisions", str(get("perf_precisions"))),
         batch_sizes=_batch_sizes(get("perf_batch_size")),
@@ -186,16 +197,7 @@ def read_options(get: Callable[[str], object]) -> Options:
             "--perf-rank-timeout", str(get("perf_rank_timeout")), MAX_RANK_TIMEOUT_S, least=1
         ),
     )
-    if options.batch_sizes and options.global_batch_size is not None:
-        raise InvalidChoiceError(
-            "--perf-batch-size, --perf-global-batch-size: the one is of each rank, the other of all ranks together; "
-            "leave one of them out"
-        )
-    if options.deterministic and options.cudnn_benchmark:
-        raise InvalidChoiceError(
-            "--perf-deterministic, --perf-cudnn-benchmark: a search may choose other algorithms in each process; leave "
-            "one of them out"
-        )
+    _refuse_contradictions(options)
     for name in options.gradients:
         _at("--perf-gradients", lambda name=name: choose(GRADIENTS, name, kind="state of gradients"))  # type: ignore[misc]
     for mode in options.compile_modes:
@@ -212,12 +214,36 @@ def read_options(get: Callable[[str], object]) -> Options:
         for name in options.precisions:
             _at("--perf-precisions", lambda name=name: resolve_precision(name, "cpu"))  # type: ignore[misc]
     require_device_name("--perf-device", options.device)
+    _check_ranks(options)
     data = options.data
     if data is not None:
         from perfsuite.workloads.image_files import check_data_path
 
         _at("--perf-data", lambda: check_data_path(data))
     return options
+
+
+def _refuse_contradictions(options: Options) -> None:
+    """Refuse options of which one says otherwise than the other.
+
+    Raises:
+        InvalidChoiceError: Two are given.
+    """
+    if options.batch_sizes and options.global_batch_size is not None:
+        raise InvalidChoiceError(
+            "--perf-batch-size, --perf-global-batch-size: the one is of each rank, the other of all ranks together; "
+            "leave one of them out"
+        )
+    if options.deterministic and options.cudnn_benchmark:
+        raise InvalidChoiceError(
+            "--perf-deterministic, --perf-cudnn-benchmark: a search may choose other algorithms in each process; leave "
+            "one of them out"
+        )
+    if options.devices and options.device != "auto":
+        raise InvalidChoiceError(
+            f"--perf-device {options.device}, --perf-devices: one device for all benchmarks, or several for full "
+            "trainings; leave one of them out"
+        )
 
 
 def _at(option: str, check: Callable[[], object]) -> None:
@@ -238,6 +264,45 @@ def _models(value: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(load_model(name).name for name in names))
     except PerfsuiteError as error:
         raise InvalidChoiceError(f"--perf-models: {error}") from None
+
+
+def _world_size(value: object) -> int:
+    text = "1" if value is None else str(value)
+    return parse_whole_number("--perf-world-size", text, "a number of devices", least=1, most=MAX_DEVICES)
+
+
+def _check_ranks(options: Options) -> None:
+    """Refuse a training on several devices that cannot be the one that the recipe describes.
+
+    Raises:
+        InvalidChoiceError: The batch cannot be shared evenly, or the devices cannot.
+    """
+    size, batch_size = options.world_size, options.recipe.batch_size
+    if size == 1:
+        return
+    if batch_size % size:
+        raise InvalidChoiceError(
+            f"--perf-world-size {size}: the recipe's batch of {batch_size} images cannot be shared evenly by {size} "
+            "devices; choose a number that divides it"
+        )
+    if len(options.devices) % size:
+        raise InvalidChoiceError(
+            f"--perf-devices, --perf-world-size {size}: {len(options.devices)} devices are not so many groups "
+            f"of {size}; name a multiple of {size}"
+        )
+    if ":" in options.device:
+        raise InvalidChoiceError(
+            f"--perf-device {options.device}, --perf-world-size {size}: {size} devices are needed; name them with "
+            "--perf-devices, or leave the first option out"
+        )
+    if options.compile_modes != (NOT_COMPILED,):
+        raise InvalidChoiceError(
+            "--perf-compile, --perf-world-size: compiled networks are trained on one device; leave one of them out"
+        )
+
+
+def _devices(value: object) -> tuple[str, ...]:
+    return () if value is None else parse_devices("--perf-devices", str(value))
 
 
 def _image_sizes(value: object) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from perfsuite.plugin.matrix import is_scaling, is_step, num_classes_of, phase_o
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, is_study, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
+from perfsuite.recipes import recipe_for
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import read_record
@@ -65,11 +66,13 @@ class TimeLeft:
     Attributes:
         weights: Expected relative duration of each cell, by name.
         prior_s: What a cell of average weight is expected to take before any is done.
+        num_places: How many cells run at the same time, those of most weight first.
         now: Reads seconds.
     """
 
     weights: dict[str, float]
     prior_s: float
+    num_places: int = 1
     now: Callable[[], float] = time.monotonic
     _done: dict[str, float] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class TimeLeft:
 
     def begin(self, name: str) -> None:
         """Note that a cell begins."""
-        self._begun[name] = self.now()
+        self._begun.setdefault(name, self.now())
 
     def end(self, name: str) -> None:
         """Note that it has ended; a cell that ended at once (skipped) teaches nothing about the others."""
@@ -107,9 +110,24 @@ class TimeLeft:
         if not known_weight:  # everything was dropped
             return 0.0
         rate = (prior_s + sum(measured.values())) / known_weight
+        if self.num_places > 1:
+            return self._seconds_side_by_side(rate)
         left = sum(weight for name, weight in self.weights.items() if name not in self._done) * rate
         running = [begun for name, begun in self._begun.items() if name not in self._done]
         return max(left - sum(self.now() - begun for begun in running), 0.0)
+
+    def _seconds_side_by_side(self, rate: float) -> float:
+        """Return the time left where each cell is begun as soon as a place is free."""
+        free_s = [0.0] * self.num_places
+        open_weights = {name: weight for name, weight in self.weights.items() if name not in self._done}
+        running = {name: begun for name, begun in self._begun.items() if name in open_weights}
+        for place, (name, begun) in enumerate(running.items()):
+            expected_s = self._told.get(name, open_weights[name] * rate)
+            free_s[place % self.num_places] += max(expected_s - (self.now() - begun), 0.0)
+        waiting = sorted((weight for name, weight in open_weights.items() if name not in running), reverse=True)
+        for weight in waiting:
+            free_s[free_s.index(min(free_s))] += weight * rate
+        return max(free_s)
 
     def _was_skipped(self, name: str, taken_s: float, average: float) -> bool:
         """Whether a cell ended so much sooner than expected that it was not measured."""
@@ -126,6 +144,9 @@ class Progress:
         self._numbers = {item.nodeid: number for number, item in enumerate(items, start=1)}
         self._left = _time_left(config, items)
         self._label = ""
+        self._labels: dict[str, str] = {item.nodeid: self._label_of(item) for item in items}
+        self._devices: dict[str, str] = {}
+        self._stages: dict[str, str] = {}
         self._label_width = len(self._label_of(items[-1])) - len(_name(items[-1])) + max(map(len, map(_name, items)))
         self._live = bool(reporter.isatty) and reporter.verbosity == 0
         self._shown = 0
@@ -141,7 +162,8 @@ class Progress:
         self._label = self._label_of(item)
         result = yield
         self._left.end(item.nodeid)
-        self._replace(self._line(self._result(item)), newline=True)
+        self._stages.pop(item.nodeid, None)
+        self._replace(self._line(self._result(item), item.nodeid), newline=True)
         return result
 
     @contextlib.contextmanager
@@ -165,21 +187,48 @@ class Progress:
             self._replace("", newline=False)
             self._reporter.write("\r", flush=True)
 
-    def stage(self, stage: str) -> None:
-        """Show what is being done now; called while the output is captured."""
+    def begin_elsewhere(self, nodeid: str, device: str) -> None:
+        """Note that a process has begun to train a cell on a device."""
+        self._left.begin(nodeid)
+        self._devices[nodeid] = device
+        self.stage("starting", nodeid)
+
+    def stage(self, stage: str, nodeid: str | None = None) -> None:
+        """Show what is being done now; called while the output is captured.
+
+        Args:
+            stage: In a word or two.
+            nodeid: Of a cell that is trained elsewhere; that of the running cell if not given.
+        """
         if not self._live:
             return
+        line = self._line(stage)
+        if nodeid in self._devices:
+            self._stages[nodeid] = stage
+            line = self._line_of_all()
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
-            self._replace(self._line(stage), newline=False)
+            self._replace(line, newline=False)
+
+    def _line_of_all(self) -> str:
+        """Return what is being done on every device; the time left first, for a narrow terminal cuts off the end."""
+        parts = [
+            f"{self._devices[nodeid]} [{self._numbers[nodeid]}/{len(self._numbers)}] {stage}"
+            for nodeid, stage in self._stages.items()
+        ]
+        return " | ".join([*filter(None, [self._left_in_words()]), *parts])
 
     def epoch(self, nodeid: str, text: str, left_s: float | None) -> None:
         """Show an epoch that has ended: in place on a terminal, as a line of its own elsewhere."""
         if left_s is not None:
             self._left.tell(nodeid, left_s)
+        is_in_place = self._live and left_s is not None
+        if is_in_place and nodeid in self._devices:
+            self.stage(text, nodeid)
+            return
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
-            self._replace(self._line(text), newline=not self._live or left_s is None)
+            self._replace(self._line(text, nodeid), newline=not is_in_place)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
@@ -196,10 +245,16 @@ class Progress:
         width = len(str(len(self._numbers)))
         return f"[{self._numbers[item.nodeid]:{width}}/{len(self._numbers)}] {_name(item)}"
 
-    def _line(self, what: str) -> str:
+    def _line(self, what: str, nodeid: str | None = None) -> str:
+        """Return a line of a cell, the running one if not given; with its device where it has one of its own."""
+        label = self._label if nodeid is None else self._labels[nodeid]
+        device = self._devices.get(nodeid or "")
+        text = what if device is None else f"{device}: {what}"
+        return f"{label:<{self._label_width}}  {text:<32}  {self._left_in_words()}".rstrip()
+
+    def _left_in_words(self) -> str:
         remaining = self._left.seconds()
-        left = f"about {duration_in_words(remaining)} left" if remaining > 0 else ""
-        return f"{self._label:<{self._label_width}}  {what:<32}  {left}".rstrip()
+        return f"about {duration_in_words(remaining)} left" if remaining > 0 else ""
 
     def _replace(self, line: str, *, newline: bool) -> None:
         """Write a line over the one that stands there."""
@@ -258,6 +313,11 @@ def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
     Cells that the plan does not cover (pairs, trainings, tests of others) stand in it by their weight relative to its.
     """
     options, budget = config.stash[OPTIONS], suite(config).budget
+    if suite(config).devices:
+        weights = {item.nodeid: training_weight(item, options) for item in items}
+        num_places = len(suite(config).devices) // options.world_size
+        average_s = budget.max_time_s + budget.min_warm_up_s + 1.0
+        return TimeLeft(weights=weights, prior_s=average_s, num_places=num_places)
     weights = {item.nodeid: _weight(item, options) for item in items}
     expected = expected_time(config)
     if expected is None or expected.plan is None:
@@ -272,6 +332,13 @@ def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
     profiles = zip(expected.cells, expected.plan.profiles, strict=True)
     seconds.update({_profile_of(nodeid): profile_s for nodeid, profile_s in profiles if profile_s > 0})
     return TimeLeft(weights=seconds, prior_s=sum(seconds.values()) / len(seconds))
+
+
+def training_weight(item: pytest.Item, options: Options) -> float:
+    """Return about how long a full training takes, relative to others: its network's work, in all its epochs."""
+    parameters = item.callspec.params  # type: ignore[attr-defined]
+    recipe = recipe_for(options.recipe, str(parameters["model"]), str(parameters["precision"]))
+    return (1.0 + _forward_gmacs(item, options) * PAIR_COST / 2) * recipe.epochs
 
 
 def _weight(item: pytest.Item, options: Options) -> float:
@@ -328,10 +395,16 @@ def profile_reported(config: pytest.Config, nodeid: str, text: str) -> contextli
     return contextlib.nullcontext() if progress is None else progress.profile(nodeid, text)
 
 
-def report_stage(config: pytest.Config, stage: str) -> None:
-    """Tell the user what is being done in the running cell."""
+def report_stage(config: pytest.Config, stage: str, nodeid: str | None = None) -> None:
+    """Tell the user what is being done in the running cell, or in one that is trained elsewhere."""
     if _PROGRESS in config.stash:
-        config.stash[_PROGRESS].stage(stage)
+        config.stash[_PROGRESS].stage(stage, nodeid)
+
+
+def report_begin(config: pytest.Config, nodeid: str, device: str) -> None:
+    """Tell the user that a cell is trained on a device of its own from now on."""
+    if _PROGRESS in config.stash:
+        config.stash[_PROGRESS].begin_elsewhere(nodeid, device)
 
 
 @pytest.hookimpl(trylast=True)

@@ -24,6 +24,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="auto (CUDA where available, else the CPU), cpu, cuda or cuda:N (N as torch numbers GPUs); default: auto",
     )
     group.addoption(
+        "--perf-devices",
+        default=None,
+        metavar="N,N[,...]",
+        help="full trainings alone: train side by side on these devices, one cell on each: 0,1,2,3 or cuda:0,cuda:1 "
+        "(as torch numbers GPUs, all of one model), cpu,cpu to share a CPU; default: one by one on --perf-device",
+    )
+    group.addoption(
+        "--perf-world-size",
+        default="1",
+        metavar="N",
+        help="full trainings alone: each one on N devices, which share every batch of the recipe (DDP): cuda:0 to "
+        "cuda:N-1, or those of --perf-devices in groups of N; default: 1",
+    )
+    group.addoption(
         "--perf-models",
         default=DEFAULT_MODELS,
         metavar="NAMES",

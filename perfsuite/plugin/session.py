@@ -32,6 +32,7 @@ class Suite:
     Attributes:
         options: What the user asked for.
         device: What is measured; the CPU while `error` says why it cannot be told.
+        devices: Those over which full trainings are spread, by processes of their own; empty where this one trains.
         clock: The timer of all cells.
         process: Which process this is.
         error: Why the device asked for cannot be used.
@@ -44,6 +45,7 @@ class Suite:
     clock: DeviceClock
     process: Process
     error: PerfsuiteError | None
+    devices: tuple[str, ...] = ()
     cells: list[pytest.Item] = field(default_factory=list)
     is_device_lost: bool = False
 
@@ -83,13 +85,17 @@ def suite(config: pytest.Config) -> Suite:
         import torch
 
         from perfsuite.measure.clock import DeviceClock, device_synchronizer
-        from perfsuite.measure.device import choose_device, use_device
+        from perfsuite.measure.device import choose_device, choose_devices, use_device
 
         options = config.stash[OPTIONS]
         error: PerfsuiteError | None = None
+        spread: tuple[str, ...] = ()
         try:
-            device = choose_device(options.device)
-            use_device(device)
+            if spread := _devices(options):
+                device = choose_devices(spread)  # left to the processes that train
+            else:
+                device = choose_device(options.device)
+                use_device(device)
         except PerfsuiteError as caught:
             device, error = torch.device("cpu"), caught
         now = dt.datetime.now(dt.UTC)
@@ -99,8 +105,23 @@ def suite(config: pytest.Config) -> Suite:
             clock=DeviceClock(device_synchronizer(device)),
             process=Process(run_id=uuid.uuid4().hex, pid=os.getpid(), started=now.isoformat(timespec="seconds")),
             error=error,
+            devices=spread,
         )
     return config.stash[_SUITE]
+
+
+def _devices(options: Options) -> tuple[str, ...]:
+    """Return the devices over which trainings are spread: those that are named, else the first of the kind.
+
+    Raises:
+        DeviceUnavailableError: It is not known which kind there is.
+    """
+    if options.devices or options.world_size == 1:
+        return options.devices
+    from perfsuite.measure.device import choose_device
+
+    kind = choose_device(options.device).type
+    return tuple(f"{kind}:{index}" for index in range(options.world_size))
 
 
 def has_cells(config: pytest.Config) -> bool:
@@ -155,6 +176,9 @@ def finished_benchmarks(config: pytest.Config) -> list[Any]:
     """
     session = _benchmark_session(config)
     session.benchmarks[:] = [bench for bench in session.benchmarks if bench and not bench.has_error]
+    if suite(config).devices:  # they end in another order than that of the cells
+        places = {cell.nodeid: place for place, cell in enumerate(suite(config).cells)}
+        session.benchmarks.sort(key=lambda bench: places.get(bench.fullname, len(places)))
     return list(session.benchmarks)
 
 

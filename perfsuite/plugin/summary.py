@@ -51,6 +51,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
+    lines += _devices_in_words(state)
     lines += _time_in_words(config, state)
     scaling = [cell for cell in state.cells if is_scaling(cell)]
     if scaling and where.device_type == "cpu":
@@ -63,6 +64,21 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         lines.append(f"results go to {shown_path(path)}, after every cell")
         lines += _short_examination(state, path)
     return lines
+
+
+def _devices_in_words(state: Suite) -> list[str]:
+    """Say over which devices trainings are spread; nothing where they are not."""
+    if not state.devices:
+        return []
+    size, listed = state.options.world_size, ", ".join(state.devices)
+    if size == 1:
+        return [f"side by side on {listed}, one cell on each; the longest cells first"]
+    groups = len(state.devices) // size
+    if groups == 1:
+        return [f"each training on {listed}, which share every batch"]
+    return [
+        f"{groups} cells side by side, each on {size} of {listed}, which share every batch; the longest cells first"
+    ]
 
 
 def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
@@ -112,6 +128,8 @@ def _short_examination(state: Suite, path: Path) -> list[str]:
     from perfsuite.measure.doctor import diagnose
     from perfsuite.measure.machine_state import read_condition
 
+    if state.devices and state.device.type == "cuda":
+        return []  # looking at a GPU takes memory on it for good; the processes that train look themselves
     found = diagnose(read_condition(str(state.device), results=path.parent, short=True))
     lines = [
         f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")

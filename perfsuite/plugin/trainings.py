@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.errors import DataError, FolderInUseError, MeasurementError, PerfsuiteError
-from perfsuite.formatting import MIB_BYTES, duration_in_words
+from perfsuite.errors import DataError, DeviceLostError, FolderInUseError, MeasurementError, PerfsuiteError
+from perfsuite.formatting import MIB_BYTES
+from perfsuite.measure.training_task import Line, epoch_line
 from perfsuite.plugin.matrix import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
@@ -18,14 +19,16 @@ from perfsuite.plugin.results import environment
 from perfsuite.plugin.selection import ON_REQUEST
 from perfsuite.plugin.session import IMAGES, has_cells, suite
 from perfsuite.recipes import missed_target, recipe_for
+from perfsuite.records.reading import read_record
 from perfsuite.records.schema import KEY
+from perfsuite.records.training import TrainingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from perfsuite.records.training import EpochRecord, TrainingRecord
-    from perfsuite.records.workload import Workload
+    from perfsuite.measure.device_pool import Ended
+    from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet
 
 
@@ -45,13 +48,52 @@ def pytest_collection_finish(session: pytest.Session) -> Generator[None, object,
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     result = yield
     try:
-        config.stash[IMAGES] = read_images(config)
+        config.stash[STORED_IMAGES] = find_images(config)
+        config.stash[IMAGES] = config.stash[STORED_IMAGES].images
+        if suite(config).devices:
+            image_file(config)
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
     return result
 
 
-def read_images(config: pytest.Config) -> ImageSet:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImages:
+    """Images, and where another process can read them.
+
+    Attributes:
+        images: Them.
+        path: The file that `image_store` keeps them in; None where it could not be written.
+    """
+
+    images: ImageSet
+    path: Path | None
+
+
+STORED_IMAGES: pytest.StashKey[StoredImages] = pytest.StashKey()
+"""What full trainings are of, once the cells are collected."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedElsewhere:
+    """What came of a cell in a process of its own.
+
+    Attributes:
+        workload: What was trained.
+        seed: With which seed.
+        ended: How that ended.
+    """
+
+    workload: Workload
+    seed: int
+    ended: Ended
+
+
+TRAINED: pytest.StashKey[TrainedElsewhere] = pytest.StashKey()
+"""On the item of such a cell, once it has ended."""
+
+
+def find_images(config: pytest.Config) -> StoredImages:
     """Return the images that the user names, those that are stored, or CIFAR-10, which is downloaded.
 
     Raises:
@@ -62,9 +104,24 @@ def read_images(config: pytest.Config) -> ImageSet:
     path = suite(config).options.data or image_store.default_path()
     if path.suffix == ".npz":
         if path.exists() or suite(config).options.data is not None or os.environ.get(image_store.DATA_VARIABLE):
-            return image_store.load_image_set(path)
-        return _downloaded(config, path)
+            return StoredImages(images=image_store.load_image_set(path), path=path)
+        return StoredImages(images=_downloaded(config, path), path=path)
     return _imported(config, path)
+
+
+def image_file(config: pytest.Config) -> Path:
+    """Return where other processes read the images.
+
+    Raises:
+        DataError: They are in the memory of this process alone.
+    """
+    path = config.stash[STORED_IMAGES].path
+    if path is None:
+        raise DataError(
+            "--perf-devices: each process reads the images from a file, and they could not be stored: `perfsuite data "
+            "import PATH --data FILE.npz` stores them where there is room, then --perf-data=FILE.npz"
+        )
+    return path.absolute()
 
 
 def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
@@ -77,7 +134,7 @@ def _downloaded(config: pytest.Config, path: Path) -> ImageSet:
     return found
 
 
-def _imported(config: pytest.Config, path: Path) -> ImageSet:
+def _imported(config: pytest.Config, path: Path) -> StoredImages:
     """Import a folder or archive once, and keep it next to the default data set."""
     from perfsuite.workloads.image_import import import_images
     from perfsuite.workloads.image_store import default_path, load_image_set, save_image_set
@@ -90,7 +147,7 @@ def _imported(config: pytest.Config, path: Path) -> ImageSet:
     mark = hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:12]
     kept = default_path().parent / f"imported-{mark}.npz"
     if kept.exists() and path.is_file():
-        return load_image_set(kept)
+        return StoredImages(images=load_image_set(kept), path=kept)
     _say(config, f"importing {path}")
     found = import_images(path)
     _say(config, "; ".join(class_counts_in_words(found)))
@@ -98,7 +155,8 @@ def _imported(config: pytest.Config, path: Path) -> ImageSet:
         save_image_set(found, kept)
     except DataError as error:
         _say(config, f"WARNING: imported again the next time: {error}")
-    return found
+        return StoredImages(images=found, path=None)
+    return StoredImages(images=found, path=kept)
 
 
 def _say(config: pytest.Config, text: str) -> None:
@@ -156,52 +214,27 @@ def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload,
     return run
 
 
+def recipe_of(config: pytest.Config, workload: Workload) -> Recipe:
+    """Return how a cell is trained: the recipe that the user asks for, as it is for this network and these images."""
+    is_of_cifar10 = config.stash[IMAGES].is_of_cifar10
+    return recipe_for(suite(config).options.recipe, workload.model, workload.precision, is_of_cifar10=is_of_cifar10)
+
+
+def report_line(config: pytest.Config, nodeid: str, line: Line) -> None:
+    """Show the user what a training tells."""
+    if line.kind == "stage":
+        report_stage(config, line.text, nodeid)
+    elif line.kind == "epoch":
+        report_epoch(config, nodeid, line.text, line.left_s)
+    else:
+        report_epoch(config, nodeid, f"WARNING: {line.text}", None)
+
+
 def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord | None:
-    from perfsuite.measure.cell_setup import guard
-    from perfsuite.measure.train import train
-    from perfsuite.measure.training_job import Job
-
-    config, state = request.config, suite(request.config)
-    clock = request.node.stash[ACTIVE_CLOCK]
-    job = Job(
-        workload=workload,
-        recipe=recipe_for(
-            state.options.recipe, workload.model, workload.precision, is_of_cifar10=config.stash[IMAGES].is_of_cifar10
-        ),
-        seed=seed,
-        images=config.stash[IMAGES],
-        folder=run_folder(config),
-        environment=environment(config),
-        deterministic=state.options.deterministic,
-        restart=state.options.restart,
-    )
-    found: list[TrainingRecord] = []
-
-    def show(epoch: EpochRecord, images_per_second: float, left_s: float) -> None:
-        text = (
-            f"epoch {epoch.epoch} of {job.recipe.epochs}: loss {epoch.train_loss:.4f}, validation "
-            f"{epoch.validation_accuracy:.2%}, {images_per_second:,.0f} images/s"
-        )
-        if left_s > 0:
-            text += f", {duration_in_words(left_s)} left in this cell"
-        report_epoch(config, request.node.nodeid, text, left_s)
-
-    def body() -> None:
-        found.append(
-            train(
-                job,
-                device=state.device,
-                process=state.process,
-                clock=clock,
-                report=lambda stage: report_stage(config, stage),
-                warn=lambda text: report_epoch(config, request.node.nodeid, f"WARNING: {text}", None),
-                epoch_ended=show,
-            )
-        )
-
-    with guard(benchmark, workload.label, device=state.device, clock=state.clock):
-        benchmark.pedantic(body, rounds=1, iterations=1)
-    (record,) = found
+    if suite(request.config).devices:
+        record = _trained_elsewhere(request, benchmark, workload, seed)
+    else:
+        record = _trained_here(request, benchmark, workload, seed)
     missed = missed_target(record.recipe, test_accuracy=record.test_accuracy, is_of_data=record.is_target_of_its_data)
     if missed is not None:
         record = dataclasses.replace(record, findings=(*record.findings, missed))
@@ -211,3 +244,70 @@ def _train(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, s
         request.node.stash[KEPT] = True
         raise MeasurementError(f"{record.workload.label}: {missed}")
     return record
+
+
+def _trained_elsewhere(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord:
+    """Return what came of a cell that a process of its own has trained; see `side_by_side`."""
+    trained = request.node.stash.get(TRAINED, None)
+    if trained is None or (trained.workload, trained.seed) != (workload, seed):
+        raise MeasurementError(
+            "--perf-devices: a test is trained before it runs, with its own workload and seed; one that changes them "
+            "needs --perf-device"
+        )
+    ended = trained.ended
+    if ended.details:
+        pytest.fail(f"{ended.error}\n{ended.details}", pytrace=False)
+    if isinstance(ended.error, DeviceLostError):
+        raise MeasurementError(str(ended.error))  # other devices go on
+    if ended.error is not None:
+        raise ended.error
+    record = read_record(ended.result)
+    if not isinstance(record, TrainingRecord):
+        raise MeasurementError(f"{workload.label}: the process on {ended.place.name} returned no training")
+    seconds = float(record.metrics["training_time_s"] or 0.0)
+
+    def body() -> None:
+        request.node.stash[ACTIVE_CLOCK].seconds = seconds
+
+    benchmark.pedantic(body, rounds=1, iterations=1)
+    return record
+
+
+def _trained_here(request: pytest.FixtureRequest, benchmark: Any, workload: Workload, seed: int) -> TrainingRecord:
+    """Train a cell in this process."""
+    from perfsuite.measure.cell_setup import guard
+    from perfsuite.measure.train import train
+    from perfsuite.measure.training_job import Job
+
+    config, state = request.config, suite(request.config)
+    nodeid = request.node.nodeid
+    job = Job(
+        workload=workload,
+        recipe=recipe_of(config, workload),
+        seed=seed,
+        images=config.stash[IMAGES],
+        folder=run_folder(config),
+        environment=environment(config),
+        deterministic=state.options.deterministic,
+        restart=state.options.restart,
+    )
+    found: list[TrainingRecord] = []
+
+    def body() -> None:
+        found.append(
+            train(
+                job,
+                device=state.device,
+                process=state.process,
+                clock=request.node.stash[ACTIVE_CLOCK],
+                report=lambda stage: report_stage(config, stage),
+                warn=lambda text: report_line(config, nodeid, Line(kind="warning", text=text)),
+                epoch_ended=lambda epoch, images_per_second, left_s: report_line(
+                    config, nodeid, epoch_line(epoch, job.recipe.epochs, images_per_second, left_s)
+                ),
+            )
+        )
+
+    with guard(benchmark, workload.label, device=state.device, clock=state.clock):
+        benchmark.pedantic(body, rounds=1, iterations=1)
+    return found[0]

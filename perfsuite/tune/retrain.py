@@ -19,9 +19,10 @@ from perfsuite.records.environment import Process
 from perfsuite.records.retraining import Retraining
 from perfsuite.records.study import chosen_recipe
 from perfsuite.tune.folder import TRAININGS, write_retraining
-from perfsuite.tune.trial import study_images, threads, workload_of
+from perfsuite.tune.trial import study_images, workload_of
 from perfsuite.workloads.image_store import load_image_set
 from perfsuite.workloads.model_sources import load_model
+from perfsuite.workloads.threads import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

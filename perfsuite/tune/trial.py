@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,10 +18,11 @@ from perfsuite.workloads.images import split_training_images
 from perfsuite.workloads.model_sources import load_model
 from perfsuite.workloads.precision import applied, policy_named, require_support
 from perfsuite.workloads.precision_proof import verify
+from perfsuite.workloads.threads import threads
 from perfsuite.workloads.training import Training, deterministic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from perfsuite.records.study import Setting, State, Study
@@ -99,17 +99,6 @@ def study_images(data: Path, study: Study) -> ImageSet:
         _loaded.cache_clear()
         raise DataError(f"{data}: other training images than when the search began; name another folder with --study")
     return images
-
-
-@contextlib.contextmanager
-def threads(num: int) -> Iterator[None]:
-    """Compute with so many threads: sums over other parts have other last digits."""
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(num)
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @functools.lru_cache(maxsize=8)

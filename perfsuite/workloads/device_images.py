@@ -10,7 +10,7 @@ import torch
 from perfsuite.workloads.models import MEMORY_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class DeviceImages:
@@ -40,7 +40,12 @@ class DeviceImages:
         self.num_bytes = self._images.numel() + 8 * len(labels)
 
     def batches(
-        self, batch_size: int, order: torch.Tensor | None = None, *, first: int = 0
+        self,
+        batch_size: int,
+        order: torch.Tensor | None = None,
+        *,
+        first: int = 0,
+        share: Callable[[int], slice] | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield images [n, 3, H, W] float32, normalised, and labels [n] int64, in this order; nothing waits.
 
@@ -48,18 +53,27 @@ class DeviceImages:
             batch_size: n, but for the last batch.
             order: Rows [N] int64 on the device; None for as they stand.
             first: Number of the batch to begin with.
+            share: Gives the part of so many images that is wanted of each batch; all of them if not given. Where it is
+                empty, the first image stands for it.
         """
         for start in range(first * batch_size, self.num_images, batch_size):
             if order is None:
                 pixels, labels = self._images[start : start + batch_size], self._labels[start : start + batch_size]
             else:
                 rows = order[start : start + batch_size]
+                if share is not None:
+                    rows = _part(rows, share)
                 pixels, labels = self._images.index_select(0, rows), self._labels.index_select(0, rows)
             yield self._normalised(pixels), labels
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         images = torch.addcmul(self._shift, pixels.float(), self._scale)
         return images.contiguous(memory_format=self._format)
+
+
+def _part(rows: torch.Tensor, share: Callable[[int], slice]) -> torch.Tensor:
+    part = rows[share(len(rows))]
+    return part if len(part) else rows[:1]
 
 
 COUNTED_AT_ONCE = 500

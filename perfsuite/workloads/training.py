@@ -18,13 +18,15 @@ from perfsuite.workloads.model_spec import classification_loss, tensors_in
 from perfsuite.workloads.models import build_model_of
 from perfsuite.workloads.optimizer import SkippedSteps, make_sgd, rounding_generator
 from perfsuite.workloads.precision import autocast, cast_inputs, cast_outputs, policy_named
+from perfsuite.workloads.ranks import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from perfsuite.records.predictions import Outcomes
     from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet, Split
+    from perfsuite.workloads.ranks import Ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Training:
         resident_bytes: What the images hold of the device's memory.
         num_steps: Batches of an epoch.
         evaluation_batch: Images that are evaluated at once; halved where they do not fit.
+        ranks: The processes that share it.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Training:
         device: torch.device,
         seed: int,
         evaluation_batch: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Build everything; the same seed gives the same weights and the same order of the images.
 
@@ -76,12 +80,13 @@ class Training:
             device: Where.
             seed: Of weights and order.
             evaluation_batch: Images that are evaluated at once; None for as many as are trained on at once.
+            ranks: The processes that share each batch of the recipe; all of them build the same.
         """
         self.workload, self.recipe = workload, recipe
         self.policy = policy_named(workload.precision)
         self.model = build_model_of(workload, device=device, seed=seed)
-        self._device, self._seed = device, seed
-        self._network: Callable[[torch.Tensor], torch.Tensor] = self.model
+        self._device, self._seed, self.ranks = device, seed, ranks
+        self._network: Callable[[torch.Tensor], torch.Tensor] = ranks.spread(self.model, device)
         if workload.is_compiled:
             mode = None if workload.compile_mode == "default" else workload.compile_mode
             self._network = cast("Callable[[torch.Tensor], torch.Tensor]", torch.compile(self.model, mode=mode))
@@ -116,7 +121,8 @@ class Training:
         }
         self.resident_bytes = sum(part.num_bytes for part in self._images.values())
         self.num_steps = -(-self._images["train"].num_images // recipe.batch_size)
-        self.evaluation_batch = recipe.batch_size if evaluation_batch is None else evaluation_batch
+        self._step_batch = -(-recipe.batch_size // ranks.world_size)
+        self.evaluation_batch = self._step_batch if evaluation_batch is None else evaluation_batch
         self.epoch = 0
         self.step = 0
         self._losses = torch.zeros((), device=device)
@@ -150,28 +156,37 @@ class Training:
             self._losses = torch.zeros((), device=self._device)
             self._skipped_before = self._skipped.count.clone()
         self.model.train()
-        for images, labels in self._images["train"].batches(self.recipe.batch_size, order, first=self.step):
-            self._losses += self.train_batch(images, labels) * len(labels)
+        batch_size, ranks = self.recipe.batch_size, self.ranks
+        share = None if ranks.is_alone else ranks.share
+        for images, labels in self._images["train"].batches(batch_size, order, first=self.step, share=share):
+            num_all = min(batch_size, self.num_train - self.step * batch_size)
+            part = ranks.share(num_all)
+            num_own = part.stop - part.start
+            # Gradients are averaged over the ranks: so weighted, that is the mean over the images of the whole batch.
+            weight = ranks.world_size * num_own / num_all
+            self._losses += self.train_batch(images, labels, weight=weight) * num_own
             self.step += 1
             report_step(self.step - 1)
         self.epoch, self.step = self.epoch + 1, 0
-        mean = float(self._losses) / self.num_train
+        mean = ranks.total(float(self._losses)) / self.num_train
         if not np.isfinite(mean):
             raise MeasurementError(f"diverged: the training loss of epoch {self.epoch} is {mean}")
         return mean, int(float(self._skipped.count - self._skipped_before))
 
-    def train_batch(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, *, weight: float = 1.0) -> torch.Tensor:
         """Do one step and return its loss [] float32 on the device; nothing waits.
 
         Args:
             images: [n, 3, H, W] float32, normalised.
             labels: [n] int64.
+            weight: What the loss is multiplied by for the gradients, not in what is returned.
         """
         self.optimizer.zero_grad(set_to_none=self.workload.gradients == "freed")
         with autocast(self.policy, self._device.type):
             outputs = self._network(cast_inputs(self.policy, images))
             loss = classification_loss(cast_outputs(self.policy, outputs), labels)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        weighted = loss if weight == 1 else loss * weight
+        self.scaler.scale(weighted).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
@@ -193,7 +208,7 @@ class Training:
             try:
                 return self._evaluate(self._images[part], self.evaluation_batch)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.evaluation_batch <= self.recipe.batch_size:
+                if not is_out_of_memory(error) or self.evaluation_batch <= self._step_batch:
                     raise
             # Outside of the handler, whose traceback holds the tensors that are to be freed.
             self.evaluation_batch //= 2
@@ -230,7 +245,10 @@ class Training:
         return float(self.scaler.get_scale()) if self.policy.loss_scaling else None
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the next step depends on, in types that `weights_only` loading allows."""
+        """Return everything that the next step depends on, in types that `weights_only` loading allows.
+
+        All ranks wait for each other here, and return the same but for buffers, of which those of rank 0 count.
+        """
         rounding = {} if self._rounding is None else {"rounding_rng": self._rounding.get_state()}
         return {
             "model": self.model.state_dict(),
@@ -244,7 +262,17 @@ class Training:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
             **rounding,
+            **self._state_of_ranks(),
         }
+
+    def _state_of_ranks(self) -> dict[str, Any]:
+        """Return what is each rank's own; nothing of a training that shares nothing."""
+        if self.ranks.is_alone:
+            return {}
+        own = {"losses": self._losses.cpu(), "rng": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            own["cuda_rng"] = torch.cuda.get_rng_state(self._device)
+        return {"ranks": self.ranks.each(own)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state that `state` returned.
@@ -260,28 +288,38 @@ class Training:
         self.epoch = int(state["epoch"])
         self.step = int(state.get("step", 0))  # checkpoints of older versions are of whole epochs
         if self.step:
-            self._losses.copy_(state["losses"])
             self._skipped_before.copy_(state["skipped_before"])
-        torch.set_rng_state(state["rng"].cpu())
-        if state["cuda_rng"] is not None and self._device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self._device)
+        own = state if self.ranks.is_alone else state["ranks"][self.ranks.rank]
+        if self.step:
+            self._losses.copy_(own["losses"])
+        torch.set_rng_state(own["rng"].cpu())
+        if self._device.type == "cuda" and own["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(own["cuda_rng"].cpu(), self._device)
         if self._rounding is not None:
             self._rounding.set_state(state["rounding_rng"].cpu())
 
     def weights_sha256(self) -> str:
         """Return a digest of parameters and buffers: sorted names, dtypes, shapes, bytes."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            plain = tensor.detach().cpu().contiguous()
-            digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
-            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has no BF16
-        return digest.hexdigest()
+        return _sha256(self.model.state_dict())
+
+    def parameters_sha256(self) -> str:
+        """Return a digest of the parameters alone, which all ranks of a training have in common."""
+        return _sha256(dict(self.model.named_parameters()))
 
     def close(self) -> None:
         """Let go of everything on the device."""
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
         self._images.clear()
+
+
+def _sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has no BF16
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

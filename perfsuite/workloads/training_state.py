@@ -43,8 +43,27 @@ def check_state(saved: Any, own: dict[str, Any], device: torch.device) -> None:
             saved["cuda_rng"], own["cuda_rng"], lambda state: torch.cuda.set_rng_state(state, device), "cuda_rng"
         )
         torch.cuda.set_rng_state(own["cuda_rng"], device)
+    if "ranks" in own:
+        _check_ranks(saved["ranks"], own["ranks"], device)
     if "rounding_rng" in own:
         _check_generator(saved["rounding_rng"], own["rounding_rng"], torch.Generator(device).set_state, "rounding_rng")
+
+
+def _check_ranks(saved: Any, own: list[dict[str, Any]], device: torch.device) -> None:
+    """Check what is each rank's own: the sum of its losses, and its random numbers."""
+    if not isinstance(saved, list) or len(saved) != len(own):
+        raise RecordError(f"the state is not of {len(own)} ranks")
+    for rank, (found, expected) in enumerate(zip(saved, own, strict=True)):
+        if not isinstance(found, dict) or found.keys() != expected.keys():
+            raise RecordError(f"ranks[{rank}] has other entries")
+        losses = found["losses"]
+        _compare(
+            losses.cpu() if isinstance(losses, torch.Tensor) else losses, expected["losses"], f"losses of rank {rank}"
+        )
+        _check_generator(found["rng"], expected["rng"], torch.Generator().set_state, f"rng of rank {rank}")
+        if "cuda_rng" in expected:
+            set_state = torch.Generator(device).set_state
+            _check_generator(found["cuda_rng"], expected["cuda_rng"], set_state, f"cuda_rng of rank {rank}")
 
 
 def _compare(saved: Any, own: Any, where: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, object] = {
     "perf_device": "auto",
+    "perf_devices": None,
+    "perf_world_size": "1",
     "perf_models": "resnet18,resnet34,resnet50",
     "perf_precisions": "fp32,amp",
     "perf_batch_size": None,
@@ -95,6 +97,8 @@ def test_lists_are_split_and_doubles_are_dropped() -> None:
         ("perf_device", "tpu", "--perf-device: unknown device 'tpu'; choose from auto, cuda, cuda:N, cpu"),
         ("perf_device", "cuda:x", "--perf-device: unknown device 'cuda:x'; choose from auto, cuda, cuda:N, cpu"),
         ("perf_device", "cpu:1", "--perf-device: unknown device 'cpu:1'"),
+        ("perf_devices", "0,cpu", "--perf-devices: 0,cpu has both GPUs and the CPU in it"),
+        ("perf_world_size", "7", "--perf-world-size 7: the recipe's batch of 128 images cannot be shared evenly by 7"),
         ("perf_data", "nothing.npz", "--perf-data: nothing.npz: no such file or folder; `perfsuite data download`"),
         ("perf_data", __file__, f"--perf-data: {__file__}: neither a folder nor an archive; .zip, .tar, .tar.gz and"),
         ("perf_data", ".", "--perf-data: .: no images in it; {train,test}/<class>/*.png or .jpg, or {train,val}"),

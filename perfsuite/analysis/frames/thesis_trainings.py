@@ -39,6 +39,8 @@ def difference_from_thesis(record: TrainingRecord) -> str | None:
         return f"{model} in {precision} was not trained"
     if not record.is_of_cifar10:
         return f"{record.workload.image_size} pixels and {record.workload.num_classes} classes, not those of CIFAR-10"
+    if record.world_size > 1:
+        return f"trained on {record.world_size} devices, not on one"
     recipe = recipe_for(THESIS, model, precision)
     pairs = {name: (getattr(record.recipe, name), getattr(recipe, name)) for name in _RECIPE_VALUES}
     pairs["num_train"] = (record.data.num_train, thesis.TRAIN_IMAGES)

@@ -183,6 +183,7 @@ def determining_values(record: TrainingRecord, unstated: Sequence[str] = ()) -> 
         "class_names": record.class_names,
         **{name: getattr(workload, name) for name in WORKLOAD_VALUES},
         "deterministic": record.deterministic,
+        "world_size": record.world_size,
     }
     return (*values.items(), *sorted(settings.items()))
 
@@ -199,10 +200,12 @@ def distinguishing_values(groups: Sequence[TrainingGroup]) -> list[str]:
     """Return the names of the values that rows must show, for they are not determined by what is shown already.
 
     Values of a recipe are shown where recipes of one name differ in them. The thesis's recipe has other epochs for
-    another network, which the network tells.
+    another network, which the network tells. That several devices shared a training is shown wherever they did: its
+    time and memory are not those of one.
     """
     names = dict.fromkeys(name for group in groups for name, _ in group.family.determining)
-    return [name for name in names if _differs(name, groups)]
+    are_shared = any(group.family.value("world_size") != 1 for group in groups)
+    return [name for name in names if _differs(name, groups) or (name == "world_size" and are_shared)]
 
 
 def _differs(name: str, groups: Sequence[TrainingGroup]) -> bool:
