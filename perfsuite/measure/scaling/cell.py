@@ -164,6 +164,8 @@ def refuse(cell: ScalingCell) -> None:
     Raises:
         NotSupportedError: The cell asks for it.
     """
+    if not torch.distributed.is_available():
+        raise NotSupportedError(f"torch {torch.__version__} is built without torch.distributed")
     if cell.workload.is_compiled or cell.workload.cuda_graphs:
         option = "--perf-compile" if cell.workload.is_compiled else "--perf-cuda-graphs"
         raise NotSupportedError(f"{option}: -m scaling measures eager steps")

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     try:
         from perfsuite.measure.scaling.rank_run import run_rank
 
-        result = run_rank(folder.read_job(), rank, progress)
+        folder.write_report(rank, run_rank(folder.read_job(), rank, progress))
     except BaseException as error:  # noqa: BLE001 - reported to the process that launched this one
         report = error_of(rank, error)
         folder.write_report(rank, report)
@@ -55,7 +55,6 @@ def main(arguments: list[str]) -> int:
         sys.stdout.flush()
         # At once: what a broken process group does at its end may never end.
         os._exit(1)
-    folder.write_report(rank, result)
     return 0
 
 
