@@ -159,9 +159,6 @@ def _write_summary(terminalreporter: Any, config: pytest.Config) -> None:
         terminalreporter.write_line(f"ERROR: {error}", red=True)
     if not path.exists():
         return
-    if all(map(is_scaling, suite(config).cells)):  # each cell's line has said what it gave
-        terminalreporter.write_line(f"Results: {shown_path(path)}")
-        return
     writer = terminalreporter._tw  # noqa: SLF001 - the terminal writer has no public name
     try:
         text, table = _render(path, width=writer.fullwidth if terminalreporter.isatty else None, color=writer.hasmarkup)
