@@ -39,8 +39,8 @@ MIN_TURN_S = 0.1
 
 MIN_BLOCKS = {"cuda": 20, "cpu": 10}
 QUICK_MIN_BLOCKS = 6
-"""Of a cell; blocks of long steps are fewer, see `perfsuite.measure.scaling.turns`. Fewer than six have no 95% interval:
-the signs of five differences are alike by chance in 6% of all cases."""
+"""Of a cell; blocks of long steps are fewer, see `perfsuite.measure.scaling.turns`. There is no 95% interval of fewer
+than six: the signs of five differences are alike by chance in 6% of all cases."""
 
 BLOCKS_S = 10.0
 QUICK_BLOCKS_S = 1.0

@@ -23,8 +23,8 @@ KINDS: tuple[Kind, ...] = ("exchange", "no exchange", "alone")
 MAX_BLOCKS_S = 60.0
 """Blocks of long steps may take so long together, and are fewer then ..."""
 
-MIN_LONG_BLOCKS = 5
-"""... but never fewer than these: the fewest of which an interval is of use."""
+MIN_LONG_BLOCKS = 6
+"""... but never fewer than these: the fewest that have a 95% interval."""
 
 NUM_LOOKS = 3
 """Steps by which the length of one is told after its warm-up."""
