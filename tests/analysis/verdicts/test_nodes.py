@@ -176,7 +176,7 @@ def test_a_single_odd_cell_is_named(tmp_path: Path) -> None:
 def test_evidence_is_what_the_others_do_not_have(
     own: dict[str, Any], others: dict[str, Any], words: str | None
 ) -> None:
-    usual = {"properties": {}, "readings": {}, "throttle_ratio": {}}
+    usual: dict[str, Any] = {"properties": {}, "readings": {}, "throttle_ratio": {}}
     found = node_evidence(NodeState(**{**usual, **own}), [NodeState(**{**usual, **others})] * 3)
     assert found == (() if words is None else (words,))
 
