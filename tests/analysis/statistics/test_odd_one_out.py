@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from yardstick.fleet_scores import SCENARIOS, SLOW_LOG, score, simulate
+from yardstick.fleet_scores import SCENARIOS, SLOW_LOG, Floats, score, simulate
 
 from perfsuite.analysis.statistics.odd_one_out import MIN_NODES, find_odd_ones, num_in_core
 
@@ -14,9 +14,8 @@ H100_IMAGES_PER_SECOND = (
 pytorch-train-throughput-v2-fp16.csv in several commits, rows of one GPU; 32 of the 39 hosts that were published."""
 
 
-def _equal(num_nodes: int, seed: int = 0, scenario: str = "quiet", **sizes: int) -> np.ndarray:
-    logs: np.ndarray = simulate(SCENARIOS[scenario], np.random.default_rng(seed), num_nodes=num_nodes, **sizes)
-    return logs
+def _equal(num_nodes: int, seed: int = 0, scenario: str = "quiet", **sizes: int) -> Floats:
+    return simulate(SCENARIOS[scenario], np.random.default_rng(seed), num_nodes=num_nodes, **sizes)
 
 
 def test_the_slow_host_of_the_public_h100_results_is_found_and_no_other() -> None:
