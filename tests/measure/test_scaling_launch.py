@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 240.0
+INTERRUPTIBLE = (
+    "import signal, sys, pytest\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
+    "sys.exit(pytest.main(sys.argv[1:]))\n"
+)
 BUDGET = RankBudget(
     min_warm_up_s=0.0,
     max_warm_up_s=0.0,
@@ -145,7 +150,7 @@ def test_ranks_measure_what_they_are_told_and_leave_no_process(pids: Path) -> No
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_rank_outlives_the_run_that_started_it(number: signal.Signals, pids: Path, tmp_path: Path) -> None:
     """Ranks hang in the midst of a cell while pytest is interrupted or killed."""
-    command = [sys.executable, "-m", "pytest", "benchmarks", "-m", "scaling", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "benchmarks", "-m", "scaling", "-p", "no:cacheprovider"]
     command += ["--perf-device=cpu", "--perf-precisions=fp32", "--perf-world-sizes=2", "--perf-rank-timeout=3000"]
     command += ["--perf-models=tests/rank_networks.py:hangs", f"--benchmark-json={tmp_path / 'results.json'}"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "RANK_PIDS": str(pids)}
