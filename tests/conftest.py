@@ -33,7 +33,9 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 SLOW_FILES = (
+    "fleet/test_fleet_ray.py",
     "measure/test_killed_trainings.py",
+    "fleet/test_fleet_slurm.py",
     "measure/test_dry_run.py",
     "test_notebook.py",
     "analysis/report/test_report_browser.py",

@@ -102,7 +102,6 @@ class Schedule:
     _holders: dict[int, str] = field(default_factory=dict)
     _attempts: dict[int, Assignment] = field(default_factory=dict)
     _started: set[int] = field(default_factory=set)
-    _abandoned: set[int] = field(default_factory=set)
 
     def see_nodes(self, alive: Mapping[str, str]) -> list[Assignment]:
         """Take note of which nodes are there.
@@ -157,14 +156,13 @@ class Schedule:
             return False, []
         self.finished[assignment.slot] = assignment.node
         twins = [other for other in self.running.values() if other.slot == assignment.slot]
-        self._abandoned.update(other.attempt for other in twins)
         return True, twins
 
     def fail(self, attempt: int, reason: str) -> bool:
         """Note that a process ended without a complete result; whether that counts."""
         assignment = self._attempts[attempt]
         was_running = self._release(assignment)
-        if not was_running or assignment.slot in self.finished or attempt in self._abandoned:
+        if not was_running or assignment.slot in self.finished:
             return False
         trouble = self.trouble.setdefault(assignment.slot, Trouble())
         trouble.num_failures += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from collections import Counter
@@ -109,9 +110,10 @@ def run(
     restart: bool = False,
     lines: list[str] | None = None,
     is_training: bool = False,
+    wait_s: float = 100.0,
 ) -> Outcome:
     engine = engine or FakeEngine()
-    settings = Settings(is_training=is_training, restart=restart, wait_s=100.0, clock=Clock())
+    settings = Settings(is_training=is_training, restart=restart, wait_s=wait_s, clock=Clock())
     said: list[str] = [] if lines is None else lines
     try:
         return run_fleet(plan or make_plan(), folder, lambda: engine, settings, lambda text, _final: said.append(text))
@@ -245,7 +247,7 @@ def test_a_fleet_none_of_whose_nodes_can_be_used_ends_in_one_line(tmp_path: Path
         return versions(order, error="no such interpreter: /b/bin/python")
 
     with pytest.raises(FleetError, match=r"no node of kind T4, L4 is there that can be used \(.*no such interpreter"):
-        run(tmp_path, FakeEngine(probed=probed))
+        run(tmp_path, FakeEngine(probed=probed), wait_s=1e12)  # a node that was refused stays so
 
 
 def test_nodes_are_waited_for_and_not_for_ever(tmp_path: Path) -> None:
@@ -273,6 +275,9 @@ def test_another_plan_in_the_folder_is_refused_before_anything_is_connected_to(t
     with pytest.raises(FleetError, match=r'holds another fleet: arguments was \["benchmarks"\] and is .*--restart'):
         run(tmp_path, engine, other)
     assert not engine.is_closed
+    kinds = tuple(dataclasses.replace(kind, num_nodes=3) for kind in make_plan().kinds)
+    with pytest.raises(FleetError, match=r"holds another fleet: kinds.L4.nodes was 1 and is 3"):
+        run(tmp_path, engine, make_plan(kinds=kinds))
     before = names(tmp_path)
     (tmp_path / "mine.json").write_bytes(result_bytes())
     (tmp_path / "T4-copy-a-001.json").write_bytes((tmp_path / before[-1]).read_bytes())
@@ -362,6 +367,15 @@ def test_a_damaged_result_is_found_before_hours_are_spent_and_a_copy_is_not_coun
     outcome = run(tmp_path, FakeEngine(), lines=lines)
     assert len(outcome.results) == 12
     assert outcome.notes == ["T4-one-a-099.json: is not of this fleet, and not counted"]
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    run(other)
+    copy.unlink()
+    mine = tmp_path / names(tmp_path)[-1]
+    mine.write_bytes((other / mine.name).read_bytes())
+    with pytest.raises(Interrupted):
+        run(tmp_path, FakeEngine(num_events=0), lines=lines)
+    assert lines[-2].startswith("12 results in ")
+    assert ", 11 of them finished before, on a cluster" in lines[-2], "a result of another fleet is not counted"
     copy.write_text("{")
     with pytest.raises(FleetError, match=r"T4-one-a-099\.json: .*move it away"):
         run(tmp_path)

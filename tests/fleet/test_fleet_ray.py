@@ -232,7 +232,6 @@ def test_a_training_whose_node_dies_is_resumed_on_another_and_ends_as_one_left_a
     tmp_path: Path, cluster: Cluster, training_checkout: Checkout
 ) -> None:
     cluster.tell("add", "node4", "T4")
-    cluster.tell("add", "node5", "T4")
     checkout, shared = training_checkout, tmp_path / "shared"
     text = TRAINING_PLAN.format(
         checkout=checkout.folder,

@@ -62,10 +62,8 @@ def test_every_node_runs_all_environments_interleaved_and_nothing_is_done_twice(
 
 
 def test_repetitions_that_are_added_later_change_no_number_of_those_that_are_there() -> None:
-    plan = make_plan(num_repetitions=2)
-    few = {slot for lane in measuring_lanes(plan, KINDS) for slot in lane.slots}
-    more = {slot for lane in measuring_lanes(make_plan(num_repetitions=5), KINDS) for slot in lane.slots}
-    assert few < more
+    few, more = (measuring_lanes(make_plan(num_repetitions=number), KINDS) for number in (2, 5))
+    assert all(set(before.slots) < set(after.slots) for before, after in zip(few, more, strict=True))
 
 
 def test_a_node_runs_one_process_at_a_time() -> None:
@@ -191,6 +189,25 @@ def test_a_refused_node_gets_nothing_and_another_does_its_part() -> None:
     ran = run_until_stuck(schedule)
     assert set(ran) == {"two"}
     assert len(ran["two"]) == 4
+
+
+def test_a_node_that_is_refused_while_it_runs_keeps_that_slot_and_another_does_the_rest() -> None:
+    schedule = make_schedule(repetitions=1)
+    schedule.see_nodes({"one": "T4", "two": "T4"})
+    running = assign_one(schedule, "one")
+    schedule.refuse("one", "has no torch")
+    ran = run_until_stuck(schedule)
+    assert len(ran["two"]) == 3
+    assert running.slot not in ran["two"]
+    schedule.finish(running.attempt)
+    assert not schedule.open_slots("T4")
+
+
+def test_a_resumed_lane_goes_to_the_node_that_began_it_whatever_its_name() -> None:
+    first, second, _ = measuring_lanes(make_plan(num_repetitions=1), KINDS)
+    schedule = make_schedule(repetitions=1, finished={first.slots[0]: "two", second.slots[0]: "one"})
+    schedule.see_nodes({"one": "T4", "two": "T4"})
+    assert {one.node: one.slot for one in schedule.assign()} == {"one": second.slots[1], "two": first.slots[1]}
 
 
 def run_until_stuck(schedule: Schedule) -> dict[str, list[Slot]]:
