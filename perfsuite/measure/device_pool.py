@@ -322,12 +322,13 @@ def _child(connection: Connection[Any, Any], parent: int, log: str, run: Run, ta
     worker_started(parent)
     _write_to(log)
     message: tuple[str, Any]
+    where = "" if seat.world_size == 1 else f"rank {seat.rank} ({seat.device}): "
     try:
         message = "done", run(task, seat, lambda content: connection.send(("told", content)))
     except PerfsuiteError as error:
-        message = "failed", _Failure(kind=type(error).__name__, message=str(error))
+        message = "failed", _Failure(kind=type(error).__name__, message=where + str(error))
     except Exception as error:  # noqa: BLE001 - told to the process that waits for it
-        words = one_line(f"{type(error).__name__}: {first_line(error)}")
+        words = one_line(f"{where}{type(error).__name__}: {first_line(error)}")
         message = "failed", _Failure(kind="", message=words, details=traceback.format_exc())
     connection.send(message)
     connection.close()

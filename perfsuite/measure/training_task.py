@@ -117,6 +117,8 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
         PerfsuiteError: The training fails, or the images are others than the first process read.
     """
     # Here, not above: the process is to end with its parent before it imports torch, which takes seconds.
+    import torch
+
     from perfsuite.measure.active_clock import ActiveClock
     from perfsuite.measure.cell_setup import problem_of
     from perfsuite.measure.device import choose_device, use_device
@@ -171,7 +173,9 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
                 ranks=ranks,
             )
         except Exception as error:
-            problem = problem_of(error, task.workload.label, device)
+            # Of several ranks, the device is not asked whether it is lost: it may wait for another rank for good.
+            asked = device if ranks.is_alone else torch.device("cpu")
+            problem = problem_of(error, task.workload.label, asked)
             if problem is not None:
                 raise problem from None
             raise

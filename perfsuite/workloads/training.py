@@ -164,7 +164,7 @@ class Training:
             num_own = part.stop - part.start
             # Gradients are averaged over the ranks: so weighted, that is the mean over the images of the whole batch.
             weight = ranks.world_size * num_own / num_all
-            self._losses += self.train_batch(images, labels, weight=weight) * num_own
+            self._losses += self.train_batch(images, labels, weight) * num_own
             self.step += 1
             report_step(self.step - 1)
         self.epoch, self.step = self.epoch + 1, 0
@@ -173,7 +173,7 @@ class Training:
             raise MeasurementError(f"diverged: the training loss of epoch {self.epoch} is {mean}")
         return mean, int(float(self._skipped.count - self._skipped_before))
 
-    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, *, weight: float = 1.0) -> torch.Tensor:
+    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
         """Do one step and return its loss [] float32 on the device; nothing waits.
 
         Args:

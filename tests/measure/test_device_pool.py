@@ -145,15 +145,18 @@ def test_the_result_of_several_ranks_is_that_of_the_first() -> None:
     ("words", "expected"),
     [
         ("tell:begun die", "the process on cpu:1 was ended by SIGKILL: memory ran out, or somebody ended it"),
-        ("tell:begun memory", "out of memory: it does not fit"),
+        ("tell:begun memory", "rank 1 (cpu:1): out of memory: it does not fit"),
     ],
 )
 def test_a_rank_that_fails_ends_its_task_and_the_others_for_the_reason_that_it_had(
     words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_pool, "GRACE_S", 0.2)
-    for first in (f"tell:pid wait:{tmp_path / 'never'}", "tell:pid bug:connection_closed"):
-        events = run(PAIR, task=f"{first}|{words}", next="fine|fine")
+    monkeypatch.setattr(device_pool, "GRACE_S", 3.0)
+    failing = tmp_path / "failing"
+    waiting, losing = f"tell:pid wait:{tmp_path / 'never'}", f"tell:pid wait:{failing} bug:connection_closed"
+    for first in (waiting, losing):
+        failing.unlink(missing_ok=True)
+        events = run(PAIR, task=f"{first}|{words.replace('begun', f'begun touch:{failing}')}", next="fine|fine")
         assert error_of(ends(events)["task"]) == expected
         assert ends(events)["next"].result == "fine"
         for event in events:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from pool_tasks import wait_for
 from scripted_trainings import real_training, scripted_training
@@ -30,6 +31,7 @@ from perfsuite.workloads.threads import threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cuda_stand_in import CudaStandIn
     from suite_run import Run
 
 RECIPE = "epochs = 2\nbatch_size = 4\nnum_train = 8\nnum_validation = 4\nnum_test = 20\nlearning_rate = 0.02\n"
@@ -286,6 +288,53 @@ def test_two_real_ranks_train_a_cell_and_their_number_is_part_of_its_identity(
     assert any("the 2 ranks share one CPU" in finding for finding in record.findings)
     (folder,) = (run.folder / "results" / "trainings").iterdir()
     assert "-seed0-2ranks-" in folder.name
+
+
+ON_GPUS = (*CELLS, "--perf-devices=0,1", "--perf-precisions=fp32")
+USES_OF_A_GPU = {
+    *("set_device", "synchronize", "mem_get_info", "empty_cache", "reset_peak_memory_stats", "memory_allocated"),
+    *("memory_reserved", "memory_stats", "max_memory_allocated", "get_rng_state", "set_rng_state", "event.record"),
+}
+"""Calls that make a context on the device, which holds memory there and is another process in its list."""
+
+
+@pytest.fixture
+def two_gpus(gpu: CudaStandIn, suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> CudaStandIn:
+    (suite_folder.path / "script.json").write_text("{}")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    return gpu
+
+
+def test_the_process_that_waits_for_the_others_uses_no_gpu(
+    run_suite: Callable[..., Run], two_gpus: CudaStandIn
+) -> None:
+    run = run_suite(*ON_GPUS, quick=False)
+    assert run.result.ret == pytest.ExitCode.OK, run.text
+    assert weights(run) == ["fp32 0", "fp32 1"]
+    assert set(re.findall(r"(cuda:\d): test accuracy", run.text)) == {"cuda:0", "cuda:1"}
+    assert not USES_OF_A_GPU & set(two_gpus.log)
+    one_by_one = run_suite(*CELLS, "--perf-device=cuda", "--perf-precisions=fp32", "--collect-only", quick=False)
+    assert one_by_one.result.ret == pytest.ExitCode.OK
+    assert "set_device" in two_gpus.log  # so it would have been seen
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_of_two_models_or_that_are_not_there_are_refused(
+    run_suite: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_suite(*CELLS, "--perf-devices=0,1,2", quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "no device cuda:2: torch sees 2, cuda:0 to cuda:1" in run.text
+    run = run_suite(*CELLS, "--perf-world-size=4", quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "no device cuda:2: torch sees 2, cuda:0 to cuda:1" in run.text
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Model {device.index}")
+    run = run_suite(*ON_GPUS, quick=False)
+    assert run.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "--perf-devices: cuda:0 is Model 0, cuda:1 is Model 1: which one trains a cell would be left to chance"
+        in run.text
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a signal at the death of a parent")
