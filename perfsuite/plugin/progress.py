@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfsuite.formatting import duration_in_words, plural
+from perfsuite.formatting import duration_in_words
 from perfsuite.metrics import METRICS
 from perfsuite.plugin.expected_time import expected_time
 from perfsuite.plugin.matrix import is_scaling, is_step, num_classes_of, phase_of
@@ -300,7 +300,9 @@ class Progress:
 def _in_words(record: NumericsRecord | ScalingRecord) -> str:
     if isinstance(record, NumericsRecord):
         return f"{len(record.claims)} claims hold"
-    return f"{plural(record.world_size, 'rank')}, {len(record.checks)} checks hold"
+    from perfsuite.analysis.tables.scaling import scaling_in_words
+
+    return scaling_in_words(record)
 
 
 def _profile_of(nodeid: str) -> str:

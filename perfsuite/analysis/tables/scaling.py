@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perfsuite.analysis.frames.columns import SPREAD_COLUMNS, WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import differs, has_any, shared_in_words, varying
-from perfsuite.analysis.frames.ratio_text import MORE_SCALING, bracket_notes, ratio_of_row
+from perfsuite.analysis.frames.ratio_text import MORE_SCALING, bracket_notes, percent_ratio_text, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.scaling import absent_in_words, failed_checks_in_words, scaling_frame
+from perfsuite.analysis.frames.scaling_groups import efficiency, step_times
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     notes_of,
@@ -26,12 +29,14 @@ from perfsuite.analysis.tables.table import (
     shown,
     text_column,
 )
+from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
+    from perfsuite.records.scaling import ScalingRecord
 
 TITLE = "Scaling over several devices"
 
@@ -112,6 +117,13 @@ def scaling_table(results: Results) -> Table:
         legend=tuple(_legend(frame, has)),
         notes=(*failed_checks_in_words(results), *absent_in_words(results), *notes_of(results)),
     )
+
+
+def scaling_in_words(record: ScalingRecord) -> str:
+    """Return a record in a few words: `103.9 images/s  62.2% efficient (56.2 to 72.0 in this run)`."""
+    step_s = float(np.median(step_times(record)))
+    rate = METRICS["images_per_second"].show(record.global_batch_size / step_s)
+    return f"{rate:>8} {record.workload.rate_unit}  {percent_ratio_text(efficiency([record]))} efficient"
 
 
 def spread_title(frame: pd.DataFrame) -> str:
