@@ -18,6 +18,7 @@ from perfsuite.measure.train import train
 from perfsuite.records.environment import Process
 from perfsuite.workloads import checkpoint
 from perfsuite.workloads.precision import policy_named
+from perfsuite.workloads.ranks import ALONE
 from perfsuite.workloads.training import Evaluation
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class SimulatedTraining:
         self._num_batches = num_batches
         self.policy, self.model, self.optimizer = policy_named(precision), None, None
         self.num_steps, self.num_train = num_steps, 128 * num_steps
-        self.step = 0
+        self.step, self.ranks = 0, ALONE
         self.epoch, self.loss_scale, self.resident_bytes, self.evaluation_batch = 0, None, 0, 1000
         gpu.idle(BUILDING_S)
 

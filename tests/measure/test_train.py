@@ -194,6 +194,7 @@ class LoadedCores(CpuInstrument):
     """Cores of which other processes took a share."""
 
     def __init__(self, background_ratio: float) -> None:
+        super().__init__()
         self._background_ratio = background_ratio
 
     def read(self, token: tuple[float, CpuReading]) -> Telemetry:
