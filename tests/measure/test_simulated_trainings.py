@@ -97,6 +97,9 @@ class SimulatedTraining:
     def weights_sha256(self) -> str:
         return "0" * 64
 
+    def parameters_sha256(self) -> str:
+        return "0" * 64
+
     def close(self) -> None:
         pass
 
