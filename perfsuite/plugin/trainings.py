@@ -206,6 +206,7 @@ def train(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Workload,
             raise
         except FolderInUseError as error:
             # The cells that follow would be trained by both processes in turn: the run ends here.
+            benchmark.skipped = True  # where another process was to train, the fixture was not used yet
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
         except PerfsuiteError as error:
             problem: PerfsuiteError = error.with_traceback(None)  # its frames hold the training's tensors

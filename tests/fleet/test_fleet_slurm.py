@@ -76,7 +76,7 @@ def test_a_fleet_through_submitit_is_interrupted_loses_a_job_and_is_resumed(tmp_
     before = {name: (folder / name).read_bytes() for name in results()}
     head.send_signal(signal.SIGINT)
     assert head.wait(120) == 130, log.read_text()
-    assert not running(checkout)
+    wait_for(lambda: not running(checkout), "the processes end")
     wait_for(lambda: not agents(folder), "the jobs end")
     assert before == {name: (folder / name).read_bytes() for name in results()}
 

@@ -84,7 +84,7 @@ def test_the_results_stand_in_the_order_of_the_cells_whichever_ends_first(
     assert run.content["perfsuite"]["complete"] is True
     assert run.outcomes == []
     results = re.findall(r"\[(\d)/4\].* (cpu:\d): test accuracy", run.text)
-    assert results[-1] == ("1", "cpu:0")  # its line came when it ended
+    assert results.index(("1", "cpu:0")) >= 2  # its line came when it ended: after that of the third, or of the fourth
     assert "[2/4] full_training resnet18-fp32-b4-seed1      cpu:1: epoch 1 of 2 of fp32 1" in run.text
     assert "side by side on cpu:0, cpu:1, one cell on each; the longest cells first" in run.text
     assert run.result.parseoutcomes()["passed"] == 4

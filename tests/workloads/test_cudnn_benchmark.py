@@ -117,6 +117,10 @@ def test_the_search_and_determinism_are_not_asked_for_together() -> None:
         "perf_recipe": "thesis",
         "perf_seeds": "1",
         "perf_overhead_time": "60",
+        "perf_world_size": "1",
+        "perf_strategy": "ddp",
+        "perf_gradient_compression": "none",
+        "perf_rank_timeout": "300",
         "perf_deterministic": True,
         "perf_cudnn_benchmark": True,
     }

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 FSDP2_NOT_PREDICTED = "what FSDP2 gathers, and when it frees it, is not followed by the dry run"
 
 
+NUM_CPU_PASSES = 3
+"""Measurements on a CPU, of which the least counts: where a thread of gloo is the last to hold a bucket of gradients,
+the profiler does not see it freed and counts it on. In one of six measurements a rank had a bucket too much (torch
+2.13); nothing makes one too small."""
+
 FREED_ELSEWHERE = "gloo's threads free a part of it, which torch's profiler does not see"
 
 
@@ -32,6 +37,11 @@ def measure_rank_memory(spread: SpreadStep) -> tuple[int | None, str]:
     spread.leave_alone_step()
     if spread.step.device.type == "cpu" and not spread.is_freed_by_its_own_thread:
         return None, FREED_ELSEWHERE
+    num_passes = NUM_CPU_PASSES if spread.step.device.type == "cpu" else 1
+    return min(_measured_once(spread) for _ in range(num_passes)), ""
+
+
+def _measured_once(spread: SpreadStep) -> int:
     begun: list[Callable[[], object]] = []
 
     def prepare() -> None:
@@ -49,7 +59,7 @@ def measure_rank_memory(spread: SpreadStep) -> tuple[int | None, str]:
         device=spread.step.device,
         resident=spread.resident_tensors,
     )
-    return peak.allocated_bytes, ""
+    return peak.allocated_bytes
 
 
 def predict_rank_memory(job: ScalingJob) -> tuple[int | None, str]:

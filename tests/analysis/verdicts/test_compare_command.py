@@ -113,7 +113,7 @@ def test_one_process_a_side_ranks_the_largest_changes_and_states_the_shared_reas
 def test_json_is_one_object_with_the_documented_keys(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments(sides, "--format", "json"))
     content = json.loads(capsys.readouterr().out)
-    assert set(content) == {"schema", "method", "benchmarks", "groups", "trainings", "summary", "notes"}
+    assert set(content) == {"schema", "method", "benchmarks", "groups", "scaling", "trainings", "summary", "notes"}
     assert content["summary"] | {"regressed": 1, "unchanged": 12} == content["summary"]
     last = content["benchmarks"][-1]
     assert last["fullname"] == "tests/test_it.py::test_step[12]"
