@@ -1,7 +1,7 @@
 """The index of a store: which files it holds, and their values; a cache that can always be made again from the files.
 
 SQLite, which Python brings, rather than Parquet: a run is appended in one transaction, two processes may do so at once,
-and a query reads the rows of one machine. The README beside this has both measured.
+and a query reads the rows of one machine. Parquet was not measured.
 """
 
 from __future__ import annotations
