@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from perfsuite.errors import PerfsuiteError
+
 NAME = "lock"
 """The file that is locked. It stays when the lock ends; only a process that runs holds it."""
 
@@ -49,6 +51,26 @@ def folder_locked(folder: Path) -> Iterator[int]:
         finally:
             lock.truncate(0)
             _unlock(lock)
+
+
+@contextlib.contextmanager
+def folder_held(folder: Path, unusable: type[PerfsuiteError]) -> Iterator[int]:
+    """Hold a folder alone; that it cannot be written is one line of the caller's kind of error.
+
+    Yields:
+        The file descriptor of the lock.
+
+    Raises:
+        FolderInUseError: Another process holds it.
+        PerfsuiteError: Of the kind `unusable`: the folder cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            lock = held.enter_context(folder_locked(folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise unusable(f"{folder}: cannot be used: {reason}") from None
+        yield lock
 
 
 def is_lock(path: Path) -> bool:

@@ -22,11 +22,11 @@ from perfsuite.campaign.state import (
 )
 from perfsuite.child_process import started
 from perfsuite.errors import CampaignError, ResultFileError
-from perfsuite.folder_lock import folder_locked
+from perfsuite.folder_lock import folder_held
 from perfsuite.formatting import duration_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from perfsuite.analysis.load.result_file import ResultFile
@@ -63,7 +63,7 @@ def run_campaign(
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
     processes = process_names(plan)
     check_folder(folder, restart=restart)
-    with _locked(folder) as lock, terminated_as_interrupted():
+    with folder_held(folder, CampaignError) as lock, terminated_as_interrupted():
         claim(folder, identity, processes, restart=restart)
         check_results(folder, processes)
         for number, (side, process) in enumerate(zip(order, processes, strict=True), start=1):
@@ -94,26 +94,6 @@ def run_campaign(
 def trainings_folder(path: Path) -> Path:
     """Return where the process of a file trains: one of its own, which resumes what it was interrupted in."""
     return path.with_suffix("")
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    """Hold the folder alone: two runs in it would measure under each other's load.
-
-    Yields:
-        The file descriptor of the lock.
-
-    Raises:
-        CampaignError: The folder cannot be written.
-        FolderInUseError: Another process holds it.
-    """
-    with contextlib.ExitStack() as held:
-        try:
-            lock = held.enter_context(folder_locked(folder))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise CampaignError(f"{folder}: cannot be used: {reason}") from None
-        yield lock
 
 
 def _run_process(

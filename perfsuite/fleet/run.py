@@ -5,7 +5,6 @@ What is finished is a file, written in one step, so that a head can end at any m
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import secrets
@@ -19,7 +18,8 @@ from perfsuite.campaign.plan import code_of
 from perfsuite.campaign.process_log import complaint_in, ended
 from perfsuite.errors import FleetError, ResultFileError
 from perfsuite.fleet.engine import Ended, Lost, Order, Started, Told
-from perfsuite.fleet.plan import DEFAULT_REPETITION_S, MAX_REPETITION_S, measuring_lanes, training_lanes, training_tasks
+from perfsuite.fleet.lanes import measuring_lanes, training_lanes, training_tasks
+from perfsuite.fleet.plan import DEFAULT_REPETITION_S, MAX_REPETITION_S
 from perfsuite.fleet.progress import Since, left_in_words, mean_durations, progress_of, seconds_left
 from perfsuite.fleet.schedule import Schedule
 from perfsuite.fleet.state import (
@@ -33,11 +33,11 @@ from perfsuite.fleet.state import (
     read_state,
     write_state,
 )
-from perfsuite.folder_lock import folder_locked
+from perfsuite.folder_lock import folder_held
 from perfsuite.formatting import duration_in_words, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from perfsuite.fleet.engine import Engine, Event, Node
     from perfsuite.fleet.plan import Environment, FleetPlan
@@ -117,7 +117,7 @@ def run_fleet(
     """
     folder = folder.absolute()
     check_folder(folder, restart=settings.restart)
-    with _locked(folder), terminated_as_interrupted():
+    with folder_held(folder, FleetError), terminated_as_interrupted():
         before = _state_before(folder, plan, settings)
         engine = start_engine()
         try:
@@ -125,17 +125,6 @@ def run_fleet(
             return head.run()
         finally:
             engine.close(STOP_S)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(folder_locked(folder))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise FleetError(f"{folder}: cannot be used: {reason}") from None
-        yield
 
 
 def identity_of(plan: FleetPlan, *, is_training: bool) -> dict[str, Any]:

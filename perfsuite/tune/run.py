@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import DataError
-from perfsuite.folder_lock import folder_locked
+from perfsuite.folder_lock import folder_held
 from perfsuite.records.study import chosen_trial
 from perfsuite.tune.folder import check_folder
 from perfsuite.tune.retrain import retrain_all
@@ -14,7 +13,7 @@ from perfsuite.tune.search import Search
 from perfsuite.tune.workers import workers_started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from perfsuite.records.retraining import Retraining
@@ -39,7 +38,7 @@ def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tup
     """
     folder = folder.absolute()
     check_folder(folder)
-    with _locked(folder):
+    with folder_held(folder, DataError):
         search = Search(plan, folder, say)
         with workers_started(plan.num_workers, search.report) as workers:
             study = search.run(workers)
@@ -47,15 +46,3 @@ def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tup
             if not (plan.seeds and is_chosen):
                 return study, None
             return study, retrain_all(study, plan, folder, workers, say)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder alone: the workers of one command share it, two commands do not."""
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(folder_locked(folder))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise DataError(f"{folder}: cannot be used: {reason}") from None
-        yield

@@ -13,7 +13,8 @@ from fleet_files import REPOSITORY
 
 from perfsuite.cli import main
 from perfsuite.errors import FleetError
-from perfsuite.fleet.plan import read_plan, training_tasks
+from perfsuite.fleet.lanes import training_tasks
+from perfsuite.fleet.plan import read_plan
 from perfsuite.fleet.ray_nodes import kind_of_node, named, runtime_env_of
 from perfsuite.fleet.run import probe_groups, read_versions, version_problem
 

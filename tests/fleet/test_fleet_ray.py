@@ -28,7 +28,7 @@ from fleet_files import (
 from plain_pytest import PLAIN_PYTEST
 
 from perfsuite.analysis.load.result_file import read_result_file
-from perfsuite.fleet.plan import interleaved
+from perfsuite.fleet.lanes import interleaved
 from perfsuite.fleet.state import KEY
 
 if TYPE_CHECKING:

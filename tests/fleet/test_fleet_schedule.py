@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from fleet_files import make_plan
 
-from perfsuite.fleet.plan import interleaved, measuring_lanes
+from perfsuite.fleet.lanes import interleaved, measuring_lanes
 from perfsuite.fleet.schedule import MAX_FAILURES, MAX_FAILURES_OF_ALL, MAX_LOSSES, Assignment, Lane, Schedule, Slot
 
 KINDS = {"T4": 2, "L4": 1}

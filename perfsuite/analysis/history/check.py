@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.history.likely_cause import likely_cause
 from perfsuite.analysis.history.run_values import values_of
 from perfsuite.analysis.history.series import (
     Change,
@@ -38,18 +39,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from perfsuite.analysis.history.index import Index, IndexedRun
+    from perfsuite.analysis.history.index import Index
     from perfsuite.analysis.history.run_values import RunValues
     from perfsuite.analysis.history.series import History, Series
     from perfsuite.analysis.statistics.change_points import Floats, Shift
     from perfsuite.analysis.verdicts.metric_verdict import Verdict
     from perfsuite.analysis.verdicts.thresholds import Judging
-
-OF_THE_MACHINE = ("driver", "host", "board", "power limit")
-"""Of `PLACES`, what belongs to the machine; the others belong to the code and to what it is run with."""
-
-MACHINE_SHARE = 0.5
-"""Of the benchmarks; where at least so many shift by about as much, it is likely the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +158,7 @@ def check_runs(history: History, new_runs: Sequence[str], judging: Judging) -> C
         machine=history.machine,
         series=tuple(one for one in checked if one is not None),
         differences=differences,
-        notes=(*history.notes, *_notes(checked, differences, before, after)),
+        notes=(*history.notes, *likely_cause([one for one in checked if one is not None], differences)),
     )
 
 
@@ -325,34 +320,3 @@ def _plain(
         num_reference=len(series.values) - len(new_values),
         num_new=len(new_values),
     )
-
-
-def _notes(
-    checked: Sequence[CheckedSeries | None],
-    differences: tuple[str, ...],
-    before: Sequence[IndexedRun],
-    after: Sequence[IndexedRun],
-) -> list[str]:
-    """Return whether a change is the machine's or the code's, as far as that can be told, and what would confirm it."""
-    judged = [one for one in checked if one is not None]
-    moved = [one for one in judged if one.verdict in {"regressed", "improved"}]
-    odd = [one for one in judged if one.verdict == "inconclusive" and one.low is not None]
-    notes = [f"since the last run before, {', '.join(differences)}"] if differences and before and after else []
-    if not moved and not odd:
-        return notes
-    of_machine = [text for text in differences if text.startswith(OF_THE_MACHINE)]
-    share = len(moved or odd) / max(sum(one.ratio is not None for one in judged), 1)
-    if of_machine and len(of_machine) == len(differences):
-        notes.append("only the machine changed, not the code: the machine is the likely cause")
-    elif of_machine:
-        notes.append("machine and code changed at once: this order cannot separate them; interleave the runs")
-    elif share >= MACHINE_SHARE and len(judged) >= MIN_REFERENCE and not differences:
-        notes.append(
-            f"{share:.0%} of the series moved at once and nothing that is recorded changed: clocks, cooling or other "
-            "load are likely; perfsuite doctor looks at them"
-        )
-    notes.append(
-        "to confirm: perfsuite ab --baseline PYTHON --candidate PYTHON, with the environments or checkouts "
-        "(--dir-baseline, --dir-candidate) of before and after, interleaved"
-    )
-    return notes
