@@ -63,6 +63,8 @@ def _values(shown: Sequence[Results], column: str) -> list[str]:
         found += [one.file if column == "file" else one.environment.get(column) for one in results.trainings]
         found += [one.file if column == "file" else one.environment.get(column) for one in results.numerics]
         found += [one.file if column == "file" else one.environment.get(column) for one in results.scaling]
+        if column == "file" and not found:  # of thousands of files, what compares machines is all that was read
+            found += [run.file for run in results.node_runs]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 

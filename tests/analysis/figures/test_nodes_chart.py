@@ -13,6 +13,7 @@ from perfsuite.analysis.figures.registry import build_chart
 from perfsuite.analysis.figures.row_panel import MAX_PANELS, MAX_ROWS
 from perfsuite.analysis.frames.fleet_runs import NodeRun
 from perfsuite.analysis.frames.results import results_of
+from perfsuite.analysis.frames.source_words import source_words
 
 
 def _fleet(num_nodes: int, num_slow: int) -> FigureData:
@@ -54,6 +55,10 @@ def test_every_odd_node_is_named_and_every_other_one_is_drawn_or_counted(num_nod
     if num_slow:
         assert "▲ gpu-0000" in words or num_slow > 6
     assert whole_figure(drawing).axes
+
+
+def test_a_figure_of_thousands_of_files_counts_those_that_it_was_made_of() -> None:
+    assert source_words(_fleet(8, 1).results) == "24 files."
 
 
 def test_nodes_that_are_set_together_are_counted_with_their_range() -> None:
