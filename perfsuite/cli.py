@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.command.refuse(unknown)
         require_current_folder()
         if "format" in options:
-            from perfsuite.commands.output import choose_format
+            from perfsuite.commands.output_options import choose_format
 
             choose_format(options)
         ending.status = int(options.run(options))

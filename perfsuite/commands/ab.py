@@ -24,15 +24,13 @@ from perfsuite.campaign.run import run_campaign
 from perfsuite.campaign.state import has_fewer_processes, is_judged, is_own_file, mark_judged
 from perfsuite.commands.compare import (
     add_choice,
-    add_judging,
     judge_files,
-    judging_words,
     read_choice,
-    read_fail_on,
-    read_judging,
     show_comparison,
 )
-from perfsuite.commands.output import add_output, check_output
+from perfsuite.commands.judging_options import add_judging, judging_words, read_fail_on, read_judging
+from perfsuite.commands.output import check_output
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.parser import EXIT_INTERRUPTED
 from perfsuite.commands.streams import say, say_progress
 from perfsuite.errors import CampaignError

@@ -24,7 +24,8 @@ from perfsuite.analysis.tables.versions import version_tables
 from perfsuite.analysis.verdicts.thresholds import parse_effect
 from perfsuite.commands.gpu_options import AGAINST, add_price, baseline_label, device_prices
 from perfsuite.commands.inputs import ResultFiles
-from perfsuite.commands.output import add_output, check_output, rendered, without_garbage_collection
+from perfsuite.commands.output import check_output, rendered, without_garbage_collection
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.streams import say, write
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.parsing import choose

@@ -19,16 +19,25 @@ from perfsuite.analysis.tables.explanation import explain, find_explained
 from perfsuite.analysis.tables.pull_request import render_comments
 from perfsuite.analysis.tables.training_explanation import explain_training
 from perfsuite.analysis.tables.verdicts import comparison_markdown, comparison_rows, comparison_tables, first_rows
-from perfsuite.analysis.verdicts.compare import FAIL_ON, compare
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
+from perfsuite.analysis.verdicts.compare import compare
 from perfsuite.analysis.verdicts.noise_floor import in_words
 from perfsuite.analysis.verdicts.process_results import reduce_process
 from perfsuite.analysis.verdicts.row_choice import SORTS, RowChoice, shown_note
 from perfsuite.analysis.verdicts.samples import join_sides
-from perfsuite.analysis.verdicts.thresholds import Judging, parse_alpha, parse_effect, parse_margin, read_thresholds
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.campaign.next_commands import more_processes_note
 from perfsuite.commands.inputs import ResultFiles
-from perfsuite.commands.output import add_output, check_output, rendered, show, without_garbage_collection
+from perfsuite.commands.judging_options import (
+    DEFAULT_ALPHA,
+    DEFAULT_FAIL_ON,
+    DEFAULT_MARGIN,
+    DEFAULT_MIN_EFFECT,
+    add_judging,
+    read_fail_on,
+    read_judging,
+)
+from perfsuite.commands.output import check_output, rendered, show, without_garbage_collection
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.parser import EXIT_FAILED
 from perfsuite.commands.streams import say, write
 from perfsuite.errors import InvalidChoiceError
@@ -40,11 +49,8 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.analysis.verdicts.compare import Comparison
+    from perfsuite.analysis.verdicts.thresholds import Judging
     from perfsuite.commands.parser import Parser
-
-
-DEFAULT_FAIL_ON = "regressed,missing,unjudged"
-DEFAULT_MIN_EFFECT, DEFAULT_ALPHA, DEFAULT_MARGIN = "2%", "0.05", "1"
 
 
 def add_options(command: Parser) -> None:
@@ -114,78 +120,6 @@ def read_choice(options: argparse.Namespace) -> RowChoice:
         choose(dict.fromkeys(WORST_FIRST), name, kind="verdict of --only")
     select = None if options.select is None else parse_expression(options.select)
     return RowChoice(only=only, select=select, sort=options.sort or SORTS[0])
-
-
-def add_judging(command: argparse.ArgumentParser) -> None:
-    """Add the options that say what counts as a change, and what fails."""
-    add_thresholds(command)
-    command.add_argument(
-        "--fail-on",
-        default=DEFAULT_FAIL_ON,
-        metavar="LIST",
-        help="what ends with status 1, separated by commas: failed: the candidate recorded that a benchmark failed, "
-        "ran out of memory or was interrupted, in a larger share of its processes than the baseline; regressed: the "
-        "same, or slower; missing: the baseline has it, no candidate file does, skipped or not run included; "
-        "incomparable; unjudged: not one benchmark could be judged; inconclusive: anything but improved, "
-        "unchanged or new; or never. "
-        "Without never, candidate files that hold no results fail in any case. Default: regressed,missing,unjudged",
-    )
-
-
-def add_thresholds(command: argparse.ArgumentParser) -> None:
-    """Add the options that say what counts as a change."""
-    command.add_argument(
-        "--min-effect", default=DEFAULT_MIN_EFFECT, metavar="X", help="what counts as a change; default: 2%%"
-    )
-    command.add_argument(
-        "--alpha", default=DEFAULT_ALPHA, metavar="P", help="chance of any false verdict; default: 0.05"
-    )
-    command.add_argument(
-        "--accuracy-margin",
-        default=DEFAULT_MARGIN,
-        metavar="POINTS",
-        help="the smallest loss of a full training's accuracy that counts, in points of a percent; default: 1",
-    )
-    command.add_argument(
-        "--thresholds",
-        metavar="FILE",
-        type=Path,
-        help='TOML file of minimum effects by benchmark: a table [min-effect] with lines such as "*resnet50*" = "5%%"',
-    )
-
-
-def read_judging(options: argparse.Namespace) -> Judging:
-    """Return the chance of a false verdict and what counts as a change.
-
-    Raises:
-        PerfsuiteError: An option or the file of thresholds is not usable.
-    """
-    return Judging(
-        thresholds=read_thresholds(parse_effect("--min-effect", options.min_effect), options.thresholds),
-        margin=parse_margin(options.accuracy_margin),
-        alpha=parse_alpha(options.alpha),
-    )
-
-
-def judging_words(options: argparse.Namespace) -> list[str]:
-    """Return the options that say what counts as a change, as they were given; defaults are left out."""
-    usual = {"min_effect": "2%", "alpha": "0.05", "accuracy_margin": "1", "thresholds": None}
-    given = {name: getattr(options, name) for name, default in usual.items() if getattr(options, name) != default}
-    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def read_fail_on(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return what fails.
-
-    Raises:
-        InvalidChoiceError: An unknown name, or `never` among others.
-    """
-    names = split_names("--fail-on", options.fail_on)
-    for name in names:
-        choose(dict.fromkeys(FAIL_ON), name, kind="--fail-on")
-    if "never" in names and len(names) > 1:
-        raise InvalidChoiceError(f"--fail-on: {options.fail_on[:80]!r} lists never among others; use never alone")
-    return tuple(names)
 
 
 @without_garbage_collection()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
-from perfsuite.commands.output import add_output, show
+from perfsuite.commands.output import show
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.parser import EXIT_FAILED
 from perfsuite.formatting import plural
 from perfsuite.parsing import require_device_name

@@ -10,7 +10,8 @@ from perfsuite.analysis.frames.prices import read_prices
 from perfsuite.analysis.tables.gpu_limits import gpu_limits_table
 from perfsuite.commands.cell_options import add_cell_options, cell_choice
 from perfsuite.commands.gpu_options import add_price
-from perfsuite.commands.output import add_output, show
+from perfsuite.commands.output import show
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.streams import say_progress
 from perfsuite.gpus import GPUS
 

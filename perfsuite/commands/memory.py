@@ -9,7 +9,8 @@ import pandas as pd
 from perfsuite.analysis.frames.labels import images_in_words
 from perfsuite.analysis.tables.memory import predicted_memory_table
 from perfsuite.commands.cell_options import add_cell_options, cell_choice
-from perfsuite.commands.output import add_output, show
+from perfsuite.commands.output import show
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.streams import say_progress
 from perfsuite.errors import NotSupportedError
 from perfsuite.gpus import GPUS

@@ -18,7 +18,8 @@ from perfsuite.campaign.plan import (
 )
 from perfsuite.campaign.state import mark_judged
 from perfsuite.commands.ab import add_running, make_plan, run_plan
-from perfsuite.commands.output import add_output, check_output, show
+from perfsuite.commands.output import check_output, show
+from perfsuite.commands.output_options import add_output
 from perfsuite.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
 from perfsuite.commands.streams import say
 from perfsuite.errors import CampaignError

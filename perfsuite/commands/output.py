@@ -1,4 +1,4 @@
-"""What commands that show a table share: its formats, and where it is written."""
+"""What commands that show a table share: it is rendered as asked for, and never written over what is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gc
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.load.noise_file import default_noise_path
@@ -16,46 +15,15 @@ from perfsuite.analysis.tables.latex import render_latex
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.commands.streams import is_terminal, write
-from perfsuite.errors import InvalidChoiceError, PerfsuiteError, ResultFileError
+from perfsuite.errors import PerfsuiteError, ResultFileError
 from perfsuite.paths import same_file
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from perfsuite.analysis.tables.table import Table
-
-FORMATS = ("terminal", "markdown", "csv", "json", "latex")
-FORMAT_OF_ENDING = {
-    "": "terminal",
-    ".txt": "terminal",
-    ".md": "markdown",
-    ".csv": "csv",
-    ".json": "json",
-    ".tex": "latex",
-}
-
-
-def add_output(command: argparse.ArgumentParser) -> None:
-    """Add the options `--format` and `-o`."""
-    command.add_argument("--format", choices=FORMATS, help="default: by the ending of -o, else terminal")
-    command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
-
-
-def choose_format(options: argparse.Namespace) -> None:
-    """Set the format that was not given: by the ending of the file that is written, else the terminal's.
-
-    Raises:
-        InvalidChoiceError: An ending that no format has.
-    """
-    if options.format is not None:
-        return
-    is_figure = getattr(options, "explain", None) is not None
-    ending = "" if options.output is None or is_figure else options.output.suffix.lower()
-    if ending not in FORMAT_OF_ENDING:
-        endings = ", ".join(name for name in FORMAT_OF_ENDING if name)
-        raise InvalidChoiceError(f"-o {options.output}: no format ends in {ending}; choose from {endings}, or --format")
-    options.format = FORMAT_OF_ENDING[ending]
 
 
 def check_output(options: argparse.Namespace, files: Iterable[Path | None]) -> None:

@@ -13,9 +13,10 @@ from perfsuite.analysis.frames.results import results_of_nodes
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.report.data import figure_data_of
 from perfsuite.analysis.report.page import render_page
-from perfsuite.commands.compare import add_thresholds, judge, read_judging
+from perfsuite.commands.compare import judge
 from perfsuite.commands.gpu_options import add_price, device_prices
 from perfsuite.commands.inputs import ResultFiles
+from perfsuite.commands.judging_options import add_thresholds, read_judging
 from perfsuite.commands.output import check_output, without_garbage_collection
 from perfsuite.commands.streams import write
 from perfsuite.errors import InvalidChoiceError

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.export import check_chart_path
-from perfsuite.commands.output import FORMATS, rendered
+from perfsuite.commands.output import rendered
+from perfsuite.commands.output_options import FORMATS
 from perfsuite.commands.parser import EXIT_INTERRUPTED
 from perfsuite.commands.streams import say, say_progress, write
 from perfsuite.errors import InvalidChoiceError, ResultFileError

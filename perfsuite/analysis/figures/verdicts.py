@@ -17,8 +17,8 @@ from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, drawn_panels, ro
 from perfsuite.analysis.figures.style import BETTER, INK, MUTED, SAME, UNSURE, WORSE
 from perfsuite.analysis.frames.change_text import percent_change_text, percent_text
 from perfsuite.analysis.frames.labels import workload_words
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.ranking import ranked
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.verdict_words import SYMBOLS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Panel
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.verdicts.metric_verdict import Verdict
+    from perfsuite.analysis.verdicts.verdict import Verdict
 
 COLORS: dict[Verdict, str] = {
     "failed": WORSE,

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from perfsuite.analysis.history.run_values import RunValues
     from perfsuite.analysis.history.series import History, Series
     from perfsuite.analysis.statistics.change_points import Floats, Shift
-    from perfsuite.analysis.verdicts.metric_verdict import Verdict
     from perfsuite.analysis.verdicts.thresholds import Judging
+    from perfsuite.analysis.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,8 +86,8 @@ def values_of(file: ResultFile) -> RunValues:
     place |= {name: machine[name] for name in ("host", "board") if name in machine}
     return RunValues(
         started_s=started_s(file),
-        machine=_unicode(machine_key(machine) + board),
-        place={name: _unicode(text) for name, text in place.items()},
+        machine=machine_key(machine) + board,
+        place=place,
         is_complete=file.complete,
         values=tuple(_values(file)),
     )
@@ -100,12 +100,7 @@ def _values(file: ResultFile) -> Iterator[Value]:
         is_usable = math.isfinite(value.value) and value.value > 0
         if is_usable and key not in seen:
             seen.add(key)
-            yield Value(benchmark=_unicode(value.benchmark), metric=value.metric, value=value.value)
-
-
-def _unicode(text: str) -> str:
-    """Return a text without halves of characters, which JSON can hold and a database cannot."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+            yield value
 
 
 def _of_benchmarks(file: ResultFile) -> Iterator[Value]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.history.defaults import NUM_LAST
 from perfsuite.analysis.history.index import IndexedRun
 from perfsuite.analysis.history.run_values import ACCURACY, HIGHER_IS_BETTER, PLACES
 from perfsuite.analysis.statistics.change_points import correlation, find_changes, level_of
@@ -142,10 +143,6 @@ def _listed(names: dict[str, int]) -> str:
     shown = [repr(name[:80]) for name in list(names)[:8]]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return ", ".join(shown) + more
-
-
-NUM_LAST = 1000
-"""Runs that are looked at where nothing else is asked for: nearly three years of nights."""
 
 
 def read_history(index: Index, machine: str, num_last: int = NUM_LAST) -> History:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,8 +23,14 @@ MAX_UNCOMPRESSED_BYTES = 2_000_000_000
 """Of a compressed file: a few kilobytes can be made to hold more than any memory."""
 
 
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of one half of a character beyond U+FFFF. Source: RFC 8259, section 8.2: JSON can hold one half alone."""
+
+
 def read_json_file(path: Path) -> Any:
     """Return what a JSON file holds; one whose name ends in `.gz` is decompressed.
+
+    A half of a character, which JSON can hold and UTF-8 cannot, is replaced by a question mark.
 
     Raises:
         ResultFileError: Missing, empty, cut off, not JSON, or NaN in it; one line naming file and reason.
@@ -66,10 +73,20 @@ def _parse(path: Path, text: str) -> Any:
         )
 
     try:
-        return json.loads(text, parse_constant=refuse)
+        return _in_whole_characters(text, json.loads(text, parse_constant=refuse))
     except json.JSONDecodeError as error:
         at_end = error.pos >= len(text.rstrip())
         reason = "cut off" if at_end or error.msg.startswith("Unterminated string") else "not JSON"
         raise ResultFileError(f"{path}: {reason} (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except (RecursionError, ValueError) as error:
         raise ResultFileError(f"{path}: not readable JSON ({type(error).__name__}: {str(error)[:80]})") from None
+
+
+def _in_whole_characters(text: str, content: Any) -> Any:
+    """Return the content of a text without halves of characters.
+
+    They cannot be written in UTF-8, nor stand in a data frame where pyarrow is installed.
+    """
+    if not _HALF_CHARACTER.search(text):
+        return content
+    return json.loads(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))

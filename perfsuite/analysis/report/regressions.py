@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict, Verdict
+    from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
     from perfsuite.analysis.verdicts.process_results import ProcessResult
     from perfsuite.analysis.verdicts.training_verdicts import AccuracyVerdict, TrainingVerdict
     from perfsuite.analysis.verdicts.trust_evidence import Trust
+    from perfsuite.analysis.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

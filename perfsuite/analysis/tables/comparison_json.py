@@ -11,10 +11,11 @@ from scipy.special import stdtrit
 
 from perfsuite.analysis.statistics.decision import TAIL_SHARE
 from perfsuite.analysis.verdicts.groups import comparison_groups
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, MetricVerdict
+from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
 from perfsuite.analysis.verdicts.row_choice import ALL_ROWS, chosen_benchmarks, chosen_trainings, shown_note
 from perfsuite.analysis.verdicts.scaling_changes import scaling_changes
 from perfsuite.analysis.verdicts.training_rows import ALSO_SHOWN, side_means, training_row
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.formatting import printable_json
 
 if TYPE_CHECKING:

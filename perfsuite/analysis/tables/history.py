@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.analysis.frames.change_text import percent_change_text
 from perfsuite.analysis.history.run_values import PLACES, TIME
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_verdict
 from perfsuite.formatting import duration, plural, printable_json
 from perfsuite.metrics import METRICS

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.group_means import GroupMean
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.verdicts.metric_verdict import Verdict
     from perfsuite.analysis.verdicts.row_choice import RowChoice
+    from perfsuite.analysis.verdicts.verdict import Verdict
 
 
 def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from perfsuite.analysis.verdicts.metric_verdict import Verdict
+    from perfsuite.analysis.verdicts.verdict import Verdict
     from perfsuite.records.outcome import Outcome, OutcomeKind
 
 FAILURES: tuple[OutcomeKind, ...] = ("failed", "out_of_memory", "interrupted")

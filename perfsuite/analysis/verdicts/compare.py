@@ -20,14 +20,9 @@ from perfsuite.analysis.statistics.tail import TAIL_EFFECT_FACTOR, TailDecision,
 from perfsuite.analysis.verdicts.attempts import verdict_without_times, with_failures
 from perfsuite.analysis.verdicts.causes import likely_causes
 from perfsuite.analysis.verdicts.machine_difference import machines_differ
-from perfsuite.analysis.verdicts.metric_verdict import (
-    WORST_FIRST,
-    MetricVerdict,
-    Verdict,
-    memory_verdict,
-    time_verdict,
-)
+from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict, memory_verdict, time_verdict
 from perfsuite.analysis.verdicts.training_verdicts import TrainingComparison, TrainingVerdict, compare_trainings
+from perfsuite.analysis.verdicts.verdict import JUDGED, WORST_FIRST, Verdict, failing_verdicts
 from perfsuite.analysis.verdicts.verdict_words import count_verdicts
 
 if TYPE_CHECKING:
@@ -49,15 +44,6 @@ COMMON_ALPHA = 0.005
 
 MAX_NAMED = 3
 """Benchmarks that a note names."""
-
-JUDGED: frozenset[Verdict] = frozenset({"regressed", "improved", "unchanged"})
-"""Verdicts that say something about the code."""
-
-PASSING: frozenset[Verdict] = frozenset({"improved", "unchanged", "new"})
-
-FAIL_ON = ("regressed", "failed", "missing", "unjudged", "incomparable", "inconclusive", "never")
-"""What `--fail-on` may list: verdicts; `regressed`: `failed` as well; `unjudged`: not one benchmark could be judged;
-`inconclusive`: anything but improved, unchanged or new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,22 +128,6 @@ class Comparison:
         if {"unjudged", "inconclusive"} & set(fail_on) and self.why_not_judged is not None:
             lines.append(self.why_not_judged)
         return lines
-
-
-def failing_verdicts(fail_on: Sequence[str]) -> set[Verdict]:
-    """Return the verdicts that end a command with status 1.
-
-    Args:
-        fail_on: Of `FAIL_ON`.
-    """
-    if "never" in fail_on:
-        return set()
-    if "inconclusive" in fail_on:
-        return set(WORST_FIRST) - PASSING
-    failing: set[Verdict] = {name for name in WORST_FIRST if name in fail_on}
-    if "regressed" in failing:
-        failing.add("failed")  # it may have regressed as well where it was measured
-    return failing
 
 
 def compare(

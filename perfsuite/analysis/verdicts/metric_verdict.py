@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,20 +18,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.statistics.effect import Bools, Floats
     from perfsuite.analysis.statistics.evidence import Relative
     from perfsuite.analysis.statistics.tail import TailDecision
-
-Verdict = Literal["failed", "regressed", "incomparable", "missing", "inconclusive", "improved", "new", "unchanged"]
-
-WORST_FIRST: tuple[Verdict, ...] = (
-    "failed",
-    "regressed",
-    "incomparable",
-    "missing",
-    "inconclusive",
-    "improved",
-    "new",
-    "unchanged",
-)
-"""A benchmark's verdict is the first of these that one of its metrics has."""
+    from perfsuite.analysis.verdicts.verdict import Verdict
 
 MEMORY_ROUNDING_BYTES = MIB_BYTES
 """Growth of a peak that the allocator's rounding explains: 512 bytes for each of at most two thousand live tensors.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 
 if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison

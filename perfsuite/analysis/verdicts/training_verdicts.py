@@ -22,9 +22,10 @@ from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.tail import decide_tail
 from perfsuite.analysis.verdicts.attempts import verdict_without_times, with_failures
 from perfsuite.analysis.verdicts.machine_difference import training_machines_differ
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST, MetricVerdict, Verdict, memory_verdict, time_verdict
+from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict, memory_verdict, time_verdict
 from perfsuite.analysis.verdicts.outcomes import attempts_of_cell
 from perfsuite.analysis.verdicts.training_causes import likely_causes, missed_targets
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

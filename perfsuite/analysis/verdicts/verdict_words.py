@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.change_text import percent_change_text
-from perfsuite.analysis.verdicts.metric_verdict import WORST_FIRST
+from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perfsuite.analysis.verdicts.metric_verdict import Verdict
+    from perfsuite.analysis.verdicts.verdict import Verdict
 
 SYMBOLS: dict[Verdict, str] = {
     "failed": "✗",

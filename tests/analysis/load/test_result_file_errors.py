@@ -53,6 +53,12 @@ def test_a_text_that_is_no_result_file_is_refused_in_one_line(
     assert complaint_about(write_result(text)).startswith(complaint)
 
 
+def test_half_a_character_becomes_a_question_mark_and_whole_ones_stay(write_result: Callable[..., Path]) -> None:
+    content = '{"benchmarks": [{"fullname": "a\\ud800b \\ud83d\\ude00 \\u540d", "stats": {"median": 1}}]}'
+    (benchmark,) = read_result_file(write_result(content)).benchmarks
+    assert benchmark.fullname == "a?b \U0001f600 \u540d"
+
+
 def test_files_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) -> None:
     assert complaint_about(tmp_path / "missing.json") == "no such file"
     assert complaint_about(tmp_path).startswith("a folder")
