@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.statistics.change_points import MIN_REFERENCE
@@ -21,6 +22,8 @@ MACHINE_SHARE = 0.5
 def likely_cause(judged: Sequence[CheckedSeries], differences: tuple[str, ...]) -> list[str]:
     """Return whether a change is the machine's or the code's, as far as that can be told, and what would confirm it.
 
+    A new level is certain by its third run: what changed with its first run is asked, not what changed with the newest.
+
     Args:
         judged: The verdicts on new runs.
         differences: What is another in the newest run than in the last one before, in words.
@@ -30,13 +33,17 @@ def likely_cause(judged: Sequence[CheckedSeries], differences: tuple[str, ...]) 
     notes = [f"since the last run before, {', '.join(differences)}"] if differences else []
     if not moved and not odd:
         return notes
-    of_machine = [text for text in differences if text.startswith(OF_THE_MACHINE)]
+    since, suspects = _where_most_moved(moved) or (None, differences)
+    if since is not None and suspects != differences:
+        what = ", ".join(suspects) or "nothing that is recorded changed"
+        notes.append(f"with the first run at the new level ({since}), {what}")
+    of_machine = [text for text in suspects if text.startswith(OF_THE_MACHINE)]
     share = len(moved or odd) / max(sum(one.ratio is not None for one in judged), 1)
-    if of_machine and len(of_machine) == len(differences):
+    if of_machine and len(of_machine) == len(suspects):
         notes.append("only the machine changed, not the code: the machine is the likely cause")
     elif of_machine:
         notes.append("machine and code changed at once: this order cannot separate them; interleave the runs")
-    elif share >= MACHINE_SHARE and len(judged) >= MIN_REFERENCE and not differences:
+    elif share >= MACHINE_SHARE and len(judged) >= MIN_REFERENCE and not suspects:
         notes.append(
             f"{share:.0%} of the series moved at once and nothing that is recorded changed: clocks, cooling or other "
             "load are likely; perfsuite doctor looks at them"
@@ -46,3 +53,11 @@ def likely_cause(judged: Sequence[CheckedSeries], differences: tuple[str, ...]) 
         "(--dir-baseline, --dir-candidate) of before and after, interleaved"
     )
     return notes
+
+
+def _where_most_moved(moved: Sequence[CheckedSeries]) -> tuple[str, tuple[str, ...]] | None:
+    """Return the first run of the new level of most series that moved, and what changed with it; None for none."""
+    found = Counter(
+        (one.since, one.change.differences) for one in moved if one.since is not None and one.change is not None
+    )
+    return found.most_common(1)[0][0] if found else None

@@ -142,6 +142,28 @@ def test_the_machine_and_the_code_are_told_apart(
     assert any(words in note for note in found["notes"])
 
 
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ({"driver_version": "560"}, "only the machine changed"),
+        ({"torch_version": "2.14"}, "torch 2.13 -> 2.14"),
+    ],
+)
+def test_night_by_night_the_cause_is_asked_of_the_first_run_at_the_new_level(
+    after: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    place: dict[str, Any] = {"driver_version": "550", "torch_version": "2.13"}
+    all_slower = dict.fromkeys(range(NUM_BENCHMARKS), 0.10)
+    write_nights(store, range(30), commit="a" * 40, **place)
+    for night in (30, 31, 32):
+        place_after = {**place, **after, "commit": "a" * 40}
+        (new,) = write_nights(tmp_path / "new", range(night, night + 1), slower=all_slower, **place_after)
+        _, found = check(store, new, options=("--add",))
+    assert list(verdicts(found).values()).count("regressed") >= NUM_BENCHMARKS - 2
+    assert any(words in note for note in found["notes"])
+
+
 def test_another_machine_has_no_history_unless_one_is_named(tmp_path: Path) -> None:
     write_nights(tmp_path / "store", range(30))
     (new,) = write_nights(tmp_path / "new", range(30, 31), node="other")
