@@ -15,7 +15,7 @@ from perfsuite.analysis.tables.latex import render_latex
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.commands.streams import is_terminal, write
-from perfsuite.errors import PerfsuiteError, ResultFileError
+from perfsuite.errors import InvalidChoiceError, PerfsuiteError, ResultFileError
 from perfsuite.paths import same_file
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ def check_output(options: argparse.Namespace, files: Iterable[Path | None]) -> N
         noise = default_noise_path()
     if any(path is not None and same_file(options.output, path) for path in [*files, noise]):
         raise ResultFileError(f"{options.output}: is one of the files to be read; write the output to another")
+
+
+PAGE_ENDINGS = (".html", ".htm")
+
+
+def check_page(output: Path) -> None:
+    """Refuse a name that no browser opens as a page.
+
+    Raises:
+        InvalidChoiceError: It ends in something else.
+    """
+    if output.suffix.lower() not in PAGE_ENDINGS:
+        raise InvalidChoiceError(f"-o {output}: the page is HTML; name it {output.stem or 'report'}.html for instance")
 
 
 @contextlib.contextmanager

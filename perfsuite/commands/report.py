@@ -10,6 +10,7 @@ from perfsuite import __version__
 from perfsuite.analysis.figures.figure_data import FigureData
 from perfsuite.analysis.frames.prices import read_prices
 from perfsuite.analysis.frames.results import results_of_nodes
+from perfsuite.analysis.history.defaults import NUM_DAYS, NUM_PAGE_RUNS
 from perfsuite.analysis.load.result_file import read_result_files
 from perfsuite.analysis.report.data import figure_data_of
 from perfsuite.analysis.report.page import render_page
@@ -17,21 +18,21 @@ from perfsuite.commands.compare import judge
 from perfsuite.commands.gpu_options import add_price, device_prices
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.judging_options import add_thresholds, read_judging
-from perfsuite.commands.output import check_output, without_garbage_collection
+from perfsuite.commands.output import check_output, check_page, without_garbage_collection
 from perfsuite.commands.streams import write
 from perfsuite.errors import InvalidChoiceError
+from perfsuite.paths import expanded
 
 if TYPE_CHECKING:
     import argparse
 
     from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.history.trends import Trends
     from perfsuite.commands.parser import Parser
 
 
 MAX_WHOLE_FILES = 200
 """Of more files neither a page nor a reader holds every benchmark: 36 of 500 files were a page of 59 MB."""
-
-PAGE_ENDINGS = (".html", ".htm")
 
 
 def add_options(command: Parser) -> None:
@@ -43,6 +44,19 @@ def add_options(command: Parser) -> None:
     )
     add_files(command)
     add_price(command)
+    command.add_argument(
+        "--history",
+        metavar="DIR",
+        type=Path,
+        help="a store of `perfsuite history add`, or any folder of pytest-benchmark JSON: a section with every "
+        "benchmark over time, and what changed when",
+    )
+    command.add_argument(
+        "--days",
+        default=str(NUM_DAYS),
+        metavar="N",
+        help=f"of --history: changes of the last days come first; default: {NUM_DAYS}",
+    )
     command.add_argument("-o", "--output", metavar="PATH", type=Path, required=True, help="the page: report.html")
 
 
@@ -107,13 +121,28 @@ def _machines_alone(options: argparse.Namespace) -> Results:
     return dataclasses.replace(results, notes=(note, *results.notes))
 
 
+def _trends(options: argparse.Namespace) -> tuple[Trends, ...]:
+    """Return the history of the machines where a store was given."""
+    if options.history is None:
+        return ()
+    from perfsuite.commands.history_page import trends_in  # ruptures takes a third of a second
+
+    return trends_in(
+        expanded("--history", options.history),
+        read_judging(options),
+        option="--history",
+        machine=None,
+        last=str(NUM_PAGE_RUNS),
+        days=options.days,
+    )
+
+
 @without_garbage_collection()
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
-    if options.output.suffix.lower() not in PAGE_ENDINGS:
-        raise InvalidChoiceError(f"-o {options.output}: the page is HTML; name it report.html for instance")
+    check_page(options.output)
     given = read_prices(options.price)
     figure_data = gather(options)
     figure_data = dataclasses.replace(figure_data, prices=device_prices(given, figure_data.results))
-    write(render_page(figure_data, version=__version__), options.output)
+    write(render_page(figure_data, version=__version__, trends=_trends(options)), options.output)
     return 0

@@ -83,17 +83,21 @@ def add_file(path: Path, store: Path, index: Index) -> Added:
     return Added(path=path, name=name, is_new=is_new, run=run)
 
 
-def index_path(store: Path) -> Path:
+def index_path(store: Path, option: str = "--store") -> Path:
     """Return where the index of a store lies: in it where `perfsuite history add` made it, else in the user's cache.
 
     A folder that something else wrote is only read.
+
+    Args:
+        store: The folder.
+        option: How it was given, for messages.
 
     Raises:
         ResultFileError: There is no such folder.
     """
     if not store.is_dir():
         raise ResultFileError(
-            f"--store {store}: no such folder; `perfsuite history add FILE --store {store}` makes one"
+            f"{option} {store}: no such folder; `perfsuite history add FILE --store {store}` makes one"
         )
     inside = store / NAME
     if inside.exists():

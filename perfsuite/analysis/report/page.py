@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from perfsuite.analysis.figures.registry import draw
@@ -18,7 +15,9 @@ from perfsuite.analysis.report.embed import THEMED, panel_svg
 from perfsuite.analysis.report.policy import content_policy, csv_address
 from perfsuite.analysis.report.sections import page_sections
 from perfsuite.analysis.report.summary import headline, summarize, warnings_of
-from perfsuite.formatting import printable
+from perfsuite.analysis.report.template import own_file, template
+from perfsuite.analysis.report.trends import SECTION as HISTORY
+from perfsuite.analysis.report.trends import machine_parts, trends_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
     from perfsuite.analysis.frames.unmeasured import Unmeasured
+    from perfsuite.analysis.history.trends import Trends
     from perfsuite.analysis.report.answers import Answer
     from perfsuite.analysis.tables.table import Table
 
@@ -55,14 +55,17 @@ STICKY_HEADINGS = ("benchmark", "training", "step")
 """Of the column that names a row, where it is not the first; it stays in view where a table is scrolled sideways."""
 
 
-def render_page(figure_data: FigureData, *, version: str) -> str:
+def render_page(figure_data: FigureData, *, version: str, trends: Sequence[Trends] = ()) -> str:
     """Return the page.
 
     Args:
         figure_data: What it is about.
         version: Of perfsuite, for the foot of the page.
+        trends: Of the history of the machines, where one was given.
     """
-    sheet, script = _own("page.css"), _own("page.js")
+    sheet, script = own_file("page.css"), own_file("page.js")
+    if trends:
+        sheet, script = sheet + own_file("trends.css"), script + own_file("trends.js")
     counter = iter(range(1_000_000))
     warnings = warnings_of(figure_data)
     sections = [
@@ -83,7 +86,10 @@ def render_page(figure_data: FigureData, *, version: str) -> str:
     names = {section["name"] for section in sections}
     answers = summarize(figure_data, warnings)
     hero = _hero(figure_data, answers[0])
-    return _template().render(
+    if trends:
+        names.add(HISTORY)
+        answers += tuple(trends_answer(one, with_machine=len(trends) > 1) for one in trends)
+    return template("page.html.jinja").render(
         title=headline(figure_data),
         policy=content_policy(script, sheet),
         sheet=Markup(sheet),  # noqa: S704 - our own file
@@ -92,24 +98,9 @@ def render_page(figure_data: FigureData, *, version: str) -> str:
         names=names,
         hero=None if hero is None else _drawing(hero, counter),
         sections=sections,
+        machines=machine_parts(trends),
         version=version,
     )
-
-
-def _own(name: str) -> str:
-    return resources.files("perfsuite.analysis.report").joinpath(name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    def finalize(value: Any) -> Any:
-        """Let nothing through that acts on a reader: control characters, changes of direction, halves of letters."""
-        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    environment = jinja2.Environment(
-        autoescape=True, finalize=finalize, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_own("page.html.jinja"))
 
 
 def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:

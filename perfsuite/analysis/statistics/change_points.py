@@ -38,6 +38,9 @@ MIN_PAST_RUNS = 5
 MIN_REFERENCE = 8
 """Runs of a level before it can be said that another has left it."""
 
+MIN_RUNS_OF_CHANGE = MIN_REFERENCE + MIN_RUNS
+"""Runs of a series before anything can be said of it."""
+
 MAX_REFERENCE = 60
 """Runs of a level that are compared with: where a machine drifts, what was long ago says little of today."""
 
@@ -260,7 +263,7 @@ def _certainty(shift: Shift) -> float:
 
 def _candidates(values: Floats) -> list[int]:
     """Return where the best division of a series begins a new stretch."""
-    if len(values) < MIN_REFERENCE + MIN_RUNS:
+    if len(values) < MIN_RUNS_OF_CHANGE:
         return []
     import ruptures  # of the extra `history`
 

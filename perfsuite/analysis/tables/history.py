@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.change_text import percent_change_text
 from perfsuite.analysis.history.run_values import PLACES, TIME
+from perfsuite.analysis.statistics.change_points import MIN_RUNS_OF_CHANGE
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_verdict
@@ -54,6 +55,8 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
     notes = list(history.notes)
     if calm and rows and not with_unchanged and num_changed:
         notes.insert(0, f"{len(calm):,} series without a change are not shown; --all shows them")
+    if len(history.runs) < MIN_RUNS_OF_CHANGE:
+        notes.insert(0, f"{plural(len(history.runs), 'run')}: a change can be found in {MIN_RUNS_OF_CHANGE} or more")
     days = f", {_day(history.runs[0].started_s)} to {_day(history.runs[-1].started_s)}" if history.runs else ""
     found = "no change" if not num_changed else f"{num_changed} of {len(changes)} series changed"
     return Table(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import ENVIRONMENT, make_content
+from history_builders import write_night
 from report_builders import hostile_file, plain_file, step_file, training_epochs
 from report_pages import PAGES
 from simulated import write_sides
@@ -446,3 +447,57 @@ def test_verdicts_of_other_peoples_benchmarks_are_drawn(visit: Visit, tmp_path: 
     assert page.locator(".answer .lead").first.inner_text() == "Regressed: 1 slower, of 32 benchmarks."
     assert page.locator("#verdicts svg").count() == 3
     visit.assert_quiet(target)
+
+
+@pytest.fixture(scope="module")
+def trend_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a history of 14 benchmarks, of which one regressed lately."""
+    pytest.importorskip("ruptures", reason="of the extra history")
+    folder = tmp_path_factory.mktemp("trends")
+    for night in range(40):
+        times = {f"test_{number:02d}": 0.1 + 0.001 * (night * number % 7) / 7 for number in range(14)}
+        times["test_03"] *= 1.2 if night >= 35 else 1.0
+        write_night(folder / "store", night, times)
+    target = folder / "trends.html"
+    assert main(["history", "page", "--store", str(folder / "store"), "-o", str(target)]) == 0
+    return target
+
+
+def test_a_run_of_a_history_is_read_with_the_pointer_and_with_keys(visit: Visit, trend_page: Path) -> None:
+    page = visit.open(trend_page)
+    line, tip = page.locator(".trend").first, page.locator("#tip.on")
+    line.hover(position={"x": 2, "y": 10})
+    assert "run 1 of 40: night0000.json" in tip.inner_text()
+    line.focus()
+    page.keyboard.press("End")
+    assert "run 40 of 40: night0039.json" in tip.inner_text()
+    page.keyboard.press("PageUp")
+    assert tip.inner_text().startswith("First run at a new level. 12")
+    assert "2026-02-05 02:00" in tip.inner_text()
+    page.keyboard.press("ArrowLeft")
+    assert "run 35 of 40" in tip.inner_text()
+    page.keyboard.press("Escape")
+    assert tip.count() == 0
+    visit.assert_quiet(trend_page)
+
+
+def test_benchmarks_of_a_history_are_filtered_and_empty_groups_go(visit: Visit, trend_page: Path) -> None:
+    page = visit.open(trend_page)
+    page.get_by_label("Filter").fill("test_03 time")
+    assert page.locator(".trends tbody tr:visible").count() == 1
+    assert page.locator(".group:visible").count() == 1
+    assert page.locator(".machine .count").inner_text() == "1 of 14 series"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_to_object_to_in_a_history(width: int, scheme: str, browser: Any, trend_page: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
+    viewport = {"width": width, "height": 900}
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, bypass_csp=True)
+    page = Visit(context.new_page()).open(trend_page)
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate("axe.run('body')")
+    assert len(found["passes"]) > 10
+    assert [(one["id"], [node["html"] for node in one["nodes"][:3]]) for one in found["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

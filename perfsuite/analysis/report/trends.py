@@ -1,0 +1,275 @@
+"""Months of results as a page: every benchmark a line over time, what changed in the last days first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.history.run_values import PLACES, TIME
+from perfsuite.analysis.report.answers import Answer
+from perfsuite.analysis.report.policy import content_policy
+from perfsuite.analysis.report.short_names import short_names
+from perfsuite.analysis.report.sparkline import sparkline_svg
+from perfsuite.analysis.report.template import own_file, template
+from perfsuite.analysis.statistics.change_points import MIN_RUNS_OF_CHANGE
+from perfsuite.analysis.tables.history import METRIC_NAMES, value_text
+from perfsuite.formatting import MIB_BYTES, plural, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perfsuite.analysis.history.index import IndexedRun
+    from perfsuite.analysis.history.series import SeriesChanges
+    from perfsuite.analysis.history.trends import Trends
+
+SECTION = "history"
+
+DIGITS = 5
+"""Significant digits of a value that a reader points at."""
+
+UNITS = {
+    "peak_allocated_bytes": ("MiB", 1 / MIB_BYTES),
+    "energy_per_image_joules": ("mJ/image", 1e3),
+    "test_accuracy": ("%", 100.0),
+    "training_time_s": ("s", 1.0),
+}
+"""Of values that a reader points at, and base units times what they are; times have the unit of their level."""
+
+TIME_UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
+
+NUM_NAMED = 2
+"""Differences between two runs that a row names; the row's run has all."""
+
+
+def render_trends(trends: Sequence[Trends], *, version: str) -> str:
+    """Return the trends of machines as a page of their own.
+
+    Args:
+        trends: At least one.
+        version: Of perfsuite, for the foot of the page.
+    """
+    sheet = own_file("page.css") + own_file("trends.css")
+    script = own_file("page.js") + own_file("trends.js")
+    return template("trend_page.html.jinja").render(
+        title=trends_title(trends),
+        policy=content_policy(script, sheet),
+        sheet=Markup(sheet),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        answers=[trends_answer(one, with_machine=len(trends) > 1) for one in trends],
+        machines=machine_parts(trends),
+        version=version,
+    )
+
+
+def trends_title(trends: Sequence[Trends]) -> str:
+    """Return the title of the page: what regressed lately, or that nothing did."""
+    num_regressed = sum(len(one.regressed) for one in trends)
+    num_series = sum(one.num_series for one in trends)
+    days = f"in the last {plural(trends[0].num_days, 'day')}"
+    if num_regressed:
+        return f"History: {num_regressed:,} of {num_series:,} series regressed {days}"
+    if any(_has_too_few(one) for one in trends):
+        return "History: too few runs to find a change"
+    return f"History: nothing regressed {days}"
+
+
+def _has_too_few(trends: Trends) -> bool:
+    """Return whether a machine has too few runs for any change to be found: that none was found says nothing."""
+    return len(trends.history.runs) < MIN_RUNS_OF_CHANGE
+
+
+def trends_answer(trends: Trends, *, with_machine: bool = False) -> Answer:
+    """Return the answer of the first screen: what changed in the last days, and what to do next."""
+    days = f"in the last {plural(trends.num_days, 'day')}"
+    num = trends.num_series
+    lead = f"{len(trends.regressed):,} of {num:,} series regressed {days}"
+    tone = "bad"
+    if not trends.regressed:
+        lead, tone = f"Nothing regressed {days}", "good"
+    if _has_too_few(trends):
+        have = plural(len(trends.history.runs), "run")
+        lead, tone = f"Too few runs to find a change: {have} of {MIN_RUNS_OF_CHANGE}", "unsure"
+    others = [
+        f"{len(found):,} {words}"
+        for found, words in (
+            (trends.improved, "improved"),
+            (trends.earlier, "changed before"),
+            (trends.unchanged, "never changed"),
+        )
+        if found
+    ]
+    history = trends.history
+    first, last = history.runs[0], history.runs[-1]
+    context = (
+        f"{plural(len(history.runs), 'run')} of {history.machine}, {_day(first)} to {_day(last)}; "
+        f"the last {plural(trends.num_days, 'day')} end with the newest run"
+    )
+    if others and num:
+        context = f"{', '.join(others)}; {context}"
+    action, command = _next_step(trends)
+    return Answer(
+        question=history.machine if with_machine else "Did anything regress lately?",
+        lead=lead,
+        context=context,
+        tone=tone,
+        action=action,
+        command=command,
+        target=SECTION,
+    )
+
+
+def _next_step(trends: Trends) -> tuple[str, str]:
+    """Return what finds the cause of the largest regression, in words and as a command."""
+    if not trends.regressed:
+        return "", ""
+    one = trends.regressed[0]
+    before, first = _runs_around(trends, one)
+    commits = [run.place.get("commit") for run in (before, first)]
+    if None not in commits and commits[0] != commits[1]:
+        name = shlex.quote(one.series.benchmark)
+        command = f"perfsuite bisect --good {commits[0]} --bad {commits[1]} --benchmark {name}"
+        return "find the commit of the largest", command
+    command = "perfsuite ab --baseline PYTHON --candidate PYTHON"
+    return "confirm it, interleaved, with the environments of before and after", command
+
+
+def _runs_around(trends: Trends, one: SeriesChanges) -> tuple[IndexedRun, IndexedRun]:
+    """Return the last run before the newest change of a series, and the first at the new level."""
+    index = one.changes[-1].index
+    before, first = (trends.history.runs[one.series.runs[place]] for place in (index - 1, index))
+    return before, first
+
+
+def machine_parts(trends: Sequence[Trends]) -> list[dict[str, Any]]:
+    """Return what the template needs of each machine: groups of rows, and the values that a reader points at."""
+    return [_machine_part(one, number) for number, one in enumerate(trends)]
+
+
+def _machine_part(trends: Trends, number: int) -> dict[str, Any]:
+    days = f"in the last {plural(trends.num_days, 'day')}"
+    groups = (
+        ("regressed", f"Regressed {days}", trends.regressed),
+        ("improved", f"Improved {days}", trends.improved),
+        ("earlier", "Changed before", trends.earlier),
+        ("unchanged", "Without a change", trends.unchanged),
+    )
+    shown = [one for _, _, found in groups for one in found]
+    places = {id(one): place for place, one in enumerate(shown)}
+    names = short_names([one.series.benchmark for one in shown])
+    return {
+        "id": f"history-{number}",
+        "machine": trends.history.machine,
+        "num_series": trends.num_series,
+        "notes": trends.history.notes,
+        "groups": [
+            {
+                "name": name,
+                "title": title,
+                "has_changes": name != "unchanged",
+                "rows": [_row(trends, one, names[one.series.benchmark], places[id(one)]) for one in found],
+            }
+            for name, title, found in groups
+            if found
+        ],
+        "data": _data(trends, shown),
+    }
+
+
+def _row(trends: Trends, one: SeriesChanges, name: str, place: int) -> dict[str, Any]:
+    series = one.series
+    level = value_text(series.metric, one.levels[-1][2])
+    row: dict[str, Any] = {
+        "place": place,
+        "benchmark": name,
+        "fullname": series.benchmark,
+        "metric": METRIC_NAMES.get(series.metric, series.metric),
+        "level": level,
+        "num_runs": len(series.runs),
+        "change": "",
+        "word": "",
+        "tone": "",
+        "since": "",
+        "between": "",
+        "more": "",
+    }
+    label = f"{plural(len(series.runs), 'run')}, now {level}"
+    if one.changes:
+        newest = one.changes[-1]
+        before, first = _runs_around(trends, one)
+        before_level = value_text(series.metric, one.levels[-2][2])
+        row["level"] = f"{before_level} → {level}"
+        row["change"] = percent_change_text(newest.ratio, newest.low, newest.high)
+        row["word"], row["tone"] = ("worse", "bad") if newest.is_worse else ("better", "good")
+        row["since"] = _day(first)
+        row["between"] = _between(before, newest.differences)
+        num_others = len(one.changes) - 1
+        row["more"] = f"{plural(num_others, 'change')} before" if num_others else ""
+        label = f"{plural(len(series.runs), 'run')}, {row['change']} since {row['since']}, now {level}"
+    row["svg"] = sparkline_svg(one, len(trends.history.runs), printable(label))
+    return row
+
+
+def _between(before: IndexedRun, differences: tuple[str, ...]) -> str:
+    """Return between which commits or versions a change lies, or which the last run before it is."""
+    if not differences:
+        return f"nothing else recorded changed; last run before: {_day(before)}"
+    named = list(differences[:NUM_NAMED])
+    num_more = len(differences) - len(named)
+    return ", ".join([*named, *([f"{num_more} more"] if num_more else [])])
+
+
+def _data(trends: Trends, shown: Sequence[SeriesChanges]) -> Markup:
+    """Return what a reader can point at, as JSON that stands in a page: runs once, values by series."""
+    places: dict[str, int] = {}
+    runs = []
+    for run in trends.history.runs:
+        words = ", ".join(f"{name} {run.place[name]}" for name in PLACES if name in run.place)
+        runs.append([printable(run.name), _moment(run), places.setdefault(printable(words), len(places))])
+    content = {
+        "runs": runs,
+        "places": list(places),
+        "series": list(_series_data(shown, len(runs))),
+    }
+    text = json.dumps(content, separators=(",", ":"))
+    # Nothing in it can end the element that it stands in. Source: HTML, "Restrictions for contents of script elements".
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704
+
+
+def _series_data(shown: Sequence[SeriesChanges], num_runs: int) -> Iterator[dict[str, Any]]:
+    for one in shown:
+        series = one.series
+        unit, factor = _unit(series.metric, one.levels[-1][2])
+        found: dict[str, Any] = {
+            "unit": unit,
+            "values": [_rounded(value * factor) for value in series.values.tolist()],
+            "levels": [[first, _rounded(level * factor)] for first, _, level in one.levels],
+        }
+        if len(series.runs) < num_runs:
+            found["at"] = list(series.runs)
+        yield found
+
+
+def _unit(metric: str, level: float) -> tuple[str, float]:
+    if metric == TIME:
+        return next((entry for entry in TIME_UNITS if level * entry[1] >= 1), TIME_UNITS[-1])
+    return UNITS.get(metric, ("", 1.0))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _day(run: IndexedRun) -> str:
+    return _moment(run)[:10]
+
+
+def _moment(run: IndexedRun) -> str:
+    try:
+        return dt.datetime.fromtimestamp(run.started_s, tz=dt.UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return "an unknown day"
