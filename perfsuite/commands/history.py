@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.history.defaults import DEFAULT_STORE, NUM_DAYS, NUM_LAST, NUM_PAGE_RUNS
+from perfsuite.commands.alarm_options import add_alarms
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.judging_options import DEFAULT_FAIL_ON, add_thresholds
 from perfsuite.commands.output_options import add_output
@@ -55,14 +56,16 @@ def add_options(command: Parser) -> None:
     page.add_argument(
         "--days", default=str(NUM_DAYS), metavar="N", help=f"changes of the last days come first; default: {NUM_DAYS}"
     )
-    for action in (add, show, check, page):
+    alarms = actions.add_parser("alarms", help="changes as events, each of which is told once: for a nightly job")
+    add_alarms(alarms)
+    for action in (add, show, check, page, alarms):
         action.add_argument(
             "--store", type=Path, default=DEFAULT_STORE, metavar="DIR", help=f"default: {DEFAULT_STORE}"
         )
-    for action in (show, check, page):
+    for action in (show, check, page, alarms):
         action.add_argument("--machine", metavar="NAME", help="of several machines: its name or a part of it")
         add_thresholds(action)
-    for action in (show, check):
+    for action in (show, check, alarms):
         add_output(action)
 
 
