@@ -1,4 +1,4 @@
-"""The workflow of the documentation: its YAML, its shell, its commands; and its loop that opens issues, run as it is."""
+"""The workflow of the documentation: its YAML, its shell, its commands; its loop that opens issues is run."""
 
 from __future__ import annotations
 
