@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.exporters.exported_run import distinct, limited, require
@@ -37,6 +38,9 @@ MAX_BATCH = 1000
 """Metrics in a request. Source: MAX_METRICS_PER_BATCH in the same file."""
 
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_\-. ]")
+
+MAX_SEARCHED = 50_000
+"""Runs in a page of a search. Source: SEARCH_MAX_RESULTS_THRESHOLD in mlflow/store/tracking/__init__.py."""
 
 SETTINGS = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Of MLflow, while this module writes: an export sends nothing to anybody."""
@@ -68,16 +72,33 @@ def _add(runs: Sequence[ExportedRun], folder: Path) -> int:
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     identity = client.create_experiment(EXPERIMENT) if experiment is None else experiment.experiment_id
+    finished, unfinished = _known_runs(client, identity)
     num_added = 0
     for one in runs:
-        found = client.search_runs([identity], f"tags.`{DIGEST_TAG}` = '{one.digest}'")
-        if any(run.info.status == "FINISHED" for run in found):
-            continue
-        for run in found:  # of an export that was interrupted
-            client.delete_run(run.info.run_id)
-        _add_run(client, identity, one)
-        num_added += 1
+        for run_id in unfinished.get(one.digest, []):  # of an export that was interrupted
+            client.delete_run(run_id)
+        if one.digest not in finished:
+            _add_run(client, identity, one)
+            num_added += 1
     return num_added
+
+
+def _known_runs(client: Any, experiment: str) -> tuple[set[str], dict[str, list[str]]]:
+    """Return the digests of the files that are there, and by digest the runs that may have a part of one."""
+    finished: set[str] = set()
+    unfinished: dict[str, list[str]] = defaultdict(list)
+    page = None
+    while True:
+        found = client.search_runs([experiment], max_results=MAX_SEARCHED, page_token=page)
+        for run in found:
+            digest = run.data.tags.get(DIGEST_TAG, "")
+            if run.info.status == "FINISHED":
+                finished.add(digest)
+            else:
+                unfinished[digest].append(run.info.run_id)
+        page = found.token
+        if not page:
+            return finished, unfinished
 
 
 def _add_run(client: Any, experiment: str, one: ExportedRun) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from exported_files import cells
 from foreign_files import needs_public_files, public_files, write_foreign
+from history_builders import write_night
 
 from perfsuite.analysis.exporters.registry import EXPORTERS
 from perfsuite.cli import main
@@ -89,6 +90,17 @@ def test_a_copy_counts_once_and_files_without_values_are_counted(
     assert capsys.readouterr().err == (
         "perfsuite: error: the files hold no values that have a history; nothing was written\n"
     )
+
+
+def test_the_folder_of_a_history_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = [str(write_night(tmp_path / "nights", night, {"a": 1.0 + night})) for night in range(3)]
+    assert main(["history", "add", *files, "--store", str(tmp_path / "store")]) == 0
+    assert main(["export", "bencher", str(tmp_path / "store")]) == 0
+    (measures,) = json.loads(capsys.readouterr().out).values()
+    assert measures["time-median-s"] == {"value": 2.0, "lower_value": 1.0, "upper_value": 3.0}
 
 
 @pytest.mark.parametrize("name", ["mlflow", "otava"])

@@ -276,6 +276,26 @@ def test_mlflow_reads_back_a_run_a_file_and_a_second_export_adds_none(tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.json", "hostile.json", "mlruns", "night 1.json"]
 
 
+def test_a_run_of_mlflow_that_an_interruption_left_behind_is_made_again(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    from perfsuite.analysis.exporters import mlflow_store
+
+    store, run = tmp_path / "mlruns", cells(tmp_path)
+    with mlflow_store._settings():
+        client = MlflowClient(tracking_uri=store.as_uri(), registry_uri=store.as_uri())
+        experiment = client.create_experiment(mlflow_store.EXPERIMENT)
+        left = client.create_run(experiment, tags={mlflow_store.DIGEST_TAG: run.digest}).info.run_id
+    for expected in ("1 new run", "0 new runs"):
+        (line, _) = export_folder("mlflow", [run], store)
+        assert f": {expected} in the experiment" in line
+    with mlflow_store._settings():
+        (found,) = client.search_runs([experiment])
+    assert found.info.run_id != left
+    assert len(found.data.metrics) == 14
+
+
 def otava_series(folder: Path) -> dict[str, dict[str, list[float]]]:
     """Return the series of each test as CsvImporter and create_csv_test_config of apache-otava 0.8 read them."""
     yaml = pytest.importorskip("yaml")

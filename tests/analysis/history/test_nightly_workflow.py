@@ -23,14 +23,14 @@ BLOCK = re.compile(r"^```yaml\n(# \.github/workflows/nightly\.yml\n.*?)^```", re
 
 
 @pytest.fixture(name="workflow")
-def read_workflow() -> dict[str, Any]:
+def read_workflow() -> dict[Any, Any]:
     yaml = pytest.importorskip("yaml")
     (block,) = BLOCK.findall(README.read_text(encoding="utf-8"))
-    found: dict[str, Any] = yaml.safe_load(block)
+    found: dict[Any, Any] = yaml.safe_load(block)
     return found
 
 
-def scripts(workflow: dict[str, Any]) -> list[str]:
+def scripts(workflow: dict[Any, Any]) -> list[str]:
     return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
 
 
@@ -44,7 +44,7 @@ def actions_of_history() -> set[str]:
     return set(actions.choices)
 
 
-def test_the_workflow_runs_every_night_one_at_a_time_and_may_do_what_it_does(workflow: dict[str, Any]) -> None:
+def test_the_workflow_runs_every_night_one_at_a_time_and_may_do_what_it_does(workflow: dict[Any, Any]) -> None:
     triggers = workflow[True]  # YAML 1.1 reads `on` as a boolean, as GitHub does not
     assert re.fullmatch(r"\d+ \d+ \* \* \*", triggers["schedule"][0]["cron"])
     assert workflow["concurrency"]["cancel-in-progress"] is False
@@ -56,7 +56,7 @@ def test_the_workflow_runs_every_night_one_at_a_time_and_may_do_what_it_does(wor
     assert workflow["jobs"]["publish"]["needs"] in workflow["jobs"]
 
 
-def test_every_script_of_the_workflow_is_a_shell_script_without_expressions(workflow: dict[str, Any]) -> None:
+def test_every_script_of_the_workflow_is_a_shell_script_without_expressions(workflow: dict[Any, Any]) -> None:
     """An expression in a script would be text of others that a shell runs."""
     for script in scripts(workflow):
         assert "${{" not in script
@@ -64,7 +64,7 @@ def test_every_script_of_the_workflow_is_a_shell_script_without_expressions(work
         assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_every_command_of_the_workflow_is_one_of_perfsuite(workflow: dict[str, Any]) -> None:
+def test_every_command_of_the_workflow_is_one_of_perfsuite(workflow: dict[Any, Any]) -> None:
     commands = [
         command
         for script in scripts(workflow)
@@ -98,7 +98,7 @@ esac
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="a script of bash")
 def test_the_loop_opens_one_issue_though_github_was_down_and_the_store_forgot_it(
-    workflow: dict[str, Any], tmp_path: Path
+    workflow: dict[Any, Any], tmp_path: Path
 ) -> None:
     """The script as it stands there, with a stand-in for `gh` alone."""
     pytest.importorskip("ruptures")
