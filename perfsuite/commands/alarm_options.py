@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def add_alarms(action: argparse.ArgumentParser) -> None:
     """Add the options."""
     action.description = (
-        "Changes of level as events: those that happened within two runs of each other are one, however many "
-        "benchmarks they are. The store remembers which events somebody was told (--told); all others are new. More "
-        "nights may move an event by two runs, and more benchmarks may join it: it stays the same."
+        "Changes of level as events: all that happened at once on a machine is one, however many benchmarks it is. The "
+        "store remembers which events somebody was told (--told); all others are new. More nights may move an event by "
+        "some runs, and more benchmarks may join it: it stays the same."
     )
     action.add_argument(
         "--into", type=Path, metavar="DIR", help="write a file KEY.md for each new event: the text of an issue"

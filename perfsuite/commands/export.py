@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import shutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +16,6 @@ from perfsuite.formatting import plural
 from perfsuite.paths import expanded
 
 if TYPE_CHECKING:
-    import argparse
-
     from perfsuite.analysis.exporters.exported_run import ExportedRun
     from perfsuite.analysis.exporters.registry import Exporter
     from perfsuite.commands.parser import Parser
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 
 def add_options(command: Parser) -> None:
     """Add the options of the command `export`."""
-    formats = "; ".join(
-        f"{name}: {exporter.about}. Of several files, {exporter.several}" for name, exporter in EXPORTERS.items()
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.description = _filled(
+        "Write results for another tool: median times, throughput, peak memory, energy and accuracy, in base units. "
+        "Formats, and what becomes of several files:"
     )
-    command.description = (
-        "Write results for another tool: median times, throughput, peak memory, energy, accuracy, in base units. "
-        f"{formats}."
-    )
+    command.description += "".join(f"\n{_about(name, exporter)}" for name, exporter in EXPORTERS.items())
     command.add_argument("exporter", metavar="FORMAT", help=", ".join(EXPORTERS))
     command.add_argument(
         "files", nargs="+", metavar="FILE", type=Path, action=ResultFiles, help="pytest-benchmark JSON, or a folder"
@@ -41,6 +41,16 @@ def add_options(command: Parser) -> None:
         type=Path,
         help=f"a file, or a folder to write it in; default: standard output, or the folder {folders}",
     )
+
+
+def _about(name: str, exporter: Exporter) -> str:
+    return _filled(f"  {name:<16}{exporter.about}; {exporter.several}", indent=" " * 18)
+
+
+def _filled(text: str, indent: str = "") -> str:
+    """Return text in lines as narrow as argparse makes them, which leaves a description of several lines alone."""
+    width = shutil.get_terminal_size().columns - 2
+    return textwrap.fill(text, max(width, 2 * len(indent) + 20), subsequent_indent=indent, break_on_hyphens=False)
 
 
 @without_garbage_collection()

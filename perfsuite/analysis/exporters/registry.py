@@ -39,7 +39,7 @@ class Exporter:
     package: tuple[str, str] | None = None
 
 
-ONE_RESULT = "one result: of each machine, the median of the runs, from the lowest to the highest"
+ONE_RESULT = "one result, the median of the runs of each machine"
 
 EXPORTERS: dict[str, Exporter] = {
     "github-smaller": Exporter(
@@ -56,26 +56,26 @@ EXPORTERS: dict[str, Exporter] = {
     ),
     "bencher": Exporter(
         module="bencher",
-        about="Bencher Metric Format: bencher run --adapter json --file",
+        about="Bencher Metric Format, for bencher run --adapter json --file",
         several=ONE_RESULT,
         default="bencher.json",
     ),
     "pytorch": Exporter(
         module="pytorch_database",
-        about="benchmark database of PyTorch, schema v3: pytorch/test-infra's action upload-benchmark-results",
+        about="PyTorch's benchmark database, schema v3",
         several="runs of one machine, commit and versions are the values of one record",
         default="benchmark-results.json",
     ),
     "openmetrics": Exporter(
         module="openmetrics",
-        about="OpenMetrics: Prometheus, the textfile collector of its node_exporter",
+        about="OpenMetrics, for Prometheus and the textfile collector of node_exporter",
         several="the newest value of each machine and benchmark",
         default="perfsuite.prom",
         package=("prometheus_client", "prometheus_client"),
     ),
     "mlflow": Exporter(
         module="mlflow_store",
-        about="MLflow: runs in its file store",
+        about="MLflow, in its file store",
         several="a run each; a file that is there already is not added twice",
         default="mlruns",
         is_folder=True,
@@ -83,7 +83,7 @@ EXPORTERS: dict[str, Exporter] = {
     ),
     "otava": Exporter(
         module="otava",
-        about="Apache Otava: CSV and the otava.yaml that reads it",
+        about="Apache Otava, CSV and the otava.yaml that reads it",
         several="a row each, in the order of time",
         default="otava",
         is_folder=True,

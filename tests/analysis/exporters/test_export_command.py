@@ -21,7 +21,7 @@ def test_the_help_names_every_format_with_what_reads_it(capsys: pytest.CaptureFi
         main(["export", "--help"])
     text = "".join(capsys.readouterr().out.split())
     for name, exporter in EXPORTERS.items():
-        assert f"{name}:{exporter.about}".replace(" ", "") in text
+        assert f"{name}{exporter.about};{exporter.several}".replace(" ", "") in text
 
 
 def test_an_unknown_format_is_named_with_those_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
