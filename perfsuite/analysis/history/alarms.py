@@ -7,7 +7,8 @@ Two changes of one series are `MIN_RUNS` runs apart at least, so that what lies 
 that is small against the scatter is estimated farther off now and then. If it is of d standard deviations, a place m
 runs off fits the values better than the true one with a chance of at most exp(-m d^2 / 8): the sum of m independent
 normal terms of mean -d^2 / 2 and variance d^2 is above 0 (Hinkley, Biometrika 57, 1970, has the exact distribution).
-Changes of several series that agree on another place are unlikely by the product of their chances, and another event.
+Where k series agree on a place, the sum of their exponents is at most that of k exponential variables, a gamma
+variable: they are another event where it is larger than chance allows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from scipy.special import gammainccinv
 
 from perfsuite.analysis.statistics.change_points import MIN_RUNS, correlation
 from perfsuite.analysis.statistics.change_points import level as level_of_runs
@@ -115,9 +118,9 @@ def events_of(history: History, found: Sequence[SeriesChanges], told: Iterable[s
     """
     correlations = _correlations(found)
     changes = [change for one in found for change in _changes(one, correlations[one.series.metric])]
-    limit = math.log(max(len(history.series), 1) / LIMIT)
-    groups = _merged(_grouped(changes), limit)
-    told_groups = _told_groups(groups, _told_positions(history, told), limit)
+    level = LIMIT / max(len(history.series), 1)
+    groups = _merged(_grouped(changes), level)
+    told_groups = _told_groups(groups, _told_positions(history, told), level)
     return tuple(
         Event(
             key=key_of(history.machine, history.runs[center].started_s),
@@ -171,7 +174,7 @@ def _grouped(changes: Sequence[SeriesChange]) -> dict[int, list[SeriesChange]]:
     return groups
 
 
-def _merged(groups: dict[int, list[SeriesChange]], limit: float) -> dict[int, list[SeriesChange]]:
+def _merged(groups: dict[int, list[SeriesChange]], level: float) -> dict[int, list[SeriesChange]]:
     """Return the groups without those that may as well have happened at the run of a larger one."""
     merged: dict[int, list[SeriesChange]] = {}
     for center, members in groups.items():
@@ -179,12 +182,17 @@ def _merged(groups: dict[int, list[SeriesChange]], limit: float) -> dict[int, li
             other
             for other in merged
             if abs(other - center) <= MAX_MOVE
-            and sum(change.evidence * change.distance(other) for change in members) <= limit
+            and sum(change.evidence * change.distance(other) for change in members) <= _limit(len(members), level)
             and not _share_series(merged[other], members)
         ]
         target = min(fitting, key=lambda other: abs(other - center), default=center)
         merged.setdefault(target, []).extend(members)
     return merged
+
+
+def _limit(num_changes: int, level: float) -> float:
+    """Return the evidence of so many changes together that is exceeded with that chance."""
+    return float(gammainccinv(num_changes, level))
 
 
 def _share_series(one: Iterable[SeriesChange], other: Iterable[SeriesChange]) -> bool:
@@ -193,7 +201,7 @@ def _share_series(one: Iterable[SeriesChange], other: Iterable[SeriesChange]) ->
     return any((change.series.benchmark, change.series.metric) in names for change in other)
 
 
-def _told_groups(groups: dict[int, list[SeriesChange]], told_at: Iterable[int], limit: float) -> set[int]:
+def _told_groups(groups: dict[int, list[SeriesChange]], told_at: Iterable[int], level: float) -> set[int]:
     """Return the runs of the groups that were told. A place that was told is that of the nearest group alone."""
     found = set()
     for position in told_at:
@@ -202,7 +210,7 @@ def _told_groups(groups: dict[int, list[SeriesChange]], told_at: Iterable[int], 
             continue
         move = abs(center - position)
         least = min(change.evidence * change.distance(position) for change in groups[center])
-        if move <= NEAR_RUNS or (move <= MAX_MOVE and least <= limit):
+        if move <= NEAR_RUNS or (move <= MAX_MOVE and least <= _limit(1, level)):
             found.add(center)
     return found
 
