@@ -8,10 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.change_text import percent_change_text
-from perfsuite.analysis.history.likely_cause import MACHINE_SHARE, OF_THE_MACHINE
+from perfsuite.analysis.history.likely_cause import machine_or_code
 from perfsuite.analysis.history.run_values import PLACES
 from perfsuite.analysis.history.series import differences_of
-from perfsuite.analysis.statistics.change_points import MIN_REFERENCE
 from perfsuite.analysis.tables.history import METRIC_NAMES, value_text
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.table import Column, Table, text_column
@@ -33,6 +32,8 @@ MAX_NAME = 70
 
 MAX_TABLE = 50_000
 """Characters of the table in an issue; GitHub takes 65,536 in all."""
+
+CODE_IS_LIKELY = "what is recorded of the machine did not change: the code or its versions are the likely cause"
 
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
@@ -115,23 +116,11 @@ def _places(event: Event) -> Table:
 def _cause(event: Event) -> Iterator[str]:
     before, after = _around(event)
     differences = list(differences_of(before.place, after.place))
-    of_machine = [text for text in differences if text.startswith(OF_THE_MACHINE)]
-    share = len(event.changes) / len(event.history.series)
     if differences:
         yield f"between the two runs: {', '.join(differences)}"
-    if of_machine and len(of_machine) == len(differences):
-        yield "only the machine changed, not the code: the machine is the likely cause"
-    elif of_machine:
-        yield "machine and code changed at once: this order cannot separate them; interleave the runs"
-    elif differences:
-        yield "what is recorded of the machine did not change: the code or its versions are the likely cause"
-    elif share >= MACHINE_SHARE and len(event.history.series) >= MIN_REFERENCE:
-        yield (
-            f"{share:.0%} of the series moved at once and nothing that is recorded changed: clocks, cooling or other "
-            "load are likely; `perfsuite doctor` looks at them"
-        )
-    else:
-        yield "nothing that is recorded changed"
+    num_series = len(event.history.series)
+    causes = machine_or_code(differences, share=len(event.changes) / num_series, num_series=num_series)
+    yield from causes or [CODE_IS_LIKELY if differences else "nothing that is recorded changed"]
 
 
 def _commands(event: Event) -> list[str]:
