@@ -133,6 +133,7 @@ def _commands(event: Event) -> list[str]:
     return [
         f"git worktree add --detach ../before {commits[0]} && git worktree add --detach ../after {commits[1]}",
         "perfsuite ab --baseline python --candidate python --dir-baseline ../before --dir-candidate ../after",
+        f"perfsuite bisect --good {commits[0]} --bad {commits[1]} --benchmark NAME    # which commit in between",
     ]
 
 

@@ -13,7 +13,7 @@ from perfsuite.analysis.history.index import IndexedRun
 from perfsuite.analysis.history.series import History, Series, changes_of
 from perfsuite.analysis.tables.alarms import event_issue, event_title
 from perfsuite.analysis.verdicts.thresholds import Judging, Thresholds
-from perfsuite.cli import main
+from perfsuite.cli import COMMANDS, _parser, main
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
@@ -150,8 +150,12 @@ def test_the_nightly_job_opens_one_issue_and_loses_none_where_it_fails(
     assert " @you" not in body
     assert "between the two runs: torch 2.13.0 -&gt; 2.14.0, commit 1111111111 -&gt; 2222222222" in body
     assert "the code or its versions are the likely cause" in body
-    (command,) = (line for line in body.splitlines() if line.startswith("perfsuite ab "))
-    assert command.endswith("--dir-baseline ../before --dir-candidate ../after")
+    commands = [line.partition("  #")[0] for line in body.splitlines() if line.startswith("perfsuite ")]
+    assert [command.split()[1] for command in commands] == ["ab", "bisect"]
+    for command in commands:
+        arguments = command.split()[1:]
+        if arguments[0] in COMMANDS:
+            _parser(arguments).parse_args(arguments)  # ends with an error where an option is unknown
     capsys.readouterr()
     assert alarms("--store", store, "--told", file.stem) == 0
     assert alarms("--store", store, "--told", file.stem) == 0
