@@ -33,6 +33,9 @@ MAX_NAME = 70
 MAX_TABLE = 50_000
 """Characters of the table in an issue; GitHub takes 65,536 in all."""
 
+OF_THE_INTERPRETER = ("torch", "torchvision", "CUDA", "cuDNN")
+"""Of the places of a run, what an environment of Python brings."""
+
 CODE_IS_LIKELY = "what is recorded of the machine did not change: the code or its versions are the likely cause"
 
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -128,11 +131,15 @@ def _commands(event: Event) -> list[str]:
     before, after = _around(event)
     commits = [run.place.get("commit", "") for run in (before, after)]
     is_another = commits[0] != commits[1] and all(_COMMIT.fullmatch(commit) for commit in commits)
+    has_other_versions = any(before.place.get(name) != after.place.get(name) for name in OF_THE_INTERPRETER)
+    sides = "--baseline python --candidate python"
+    if has_other_versions or not is_another:
+        sides = "--baseline PYTHON-OF-BEFORE --candidate PYTHON-OF-AFTER"
     if not is_another:
-        return ["perfsuite ab --baseline PYTHON-OF-BEFORE --candidate PYTHON-OF-AFTER"]
+        return [f"perfsuite ab {sides}"]
     return [
         f"git worktree add --detach ../before {commits[0]} && git worktree add --detach ../after {commits[1]}",
-        "perfsuite ab --baseline python --candidate python --dir-baseline ../before --dir-candidate ../after",
+        f"perfsuite ab {sides} --dir-baseline ../before --dir-candidate ../after",
         f"perfsuite bisect --good {commits[0]} --bad {commits[1]} --benchmark NAME    # which commit in between",
     ]
 

@@ -152,6 +152,7 @@ def test_the_nightly_job_opens_one_issue_and_loses_none_where_it_fails(
     assert "the code or its versions are the likely cause" in body
     commands = [line.partition("  #")[0] for line in body.splitlines() if line.startswith("perfsuite ")]
     assert [command.split()[1] for command in commands] == ["ab", "bisect"]
+    assert commands[0].endswith("PYTHON-OF-AFTER --dir-baseline ../before --dir-candidate ../after")
     for command in commands:
         arguments = command.split()[1:]
         if arguments[0] in COMMANDS:
