@@ -41,7 +41,7 @@ NEAR_RUNS = MIN_RUNS - 1
 
 PREFIX = "perfsuite-change"
 
-LIMIT = 0.01
+LIMIT = 0.001
 """Chance, in all series, that a place is taken for another event although it is the same."""
 
 MAX_MOVE = 10
