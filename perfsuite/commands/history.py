@@ -26,8 +26,9 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `history`."""
     command.description = (
         "Results of months. add keeps result files in a folder; show draws every benchmark over time and says where it "
-        "changed; check judges a new run against all before it on the same machine; page is all of it as a page. Any "
-        "folder of pytest-benchmark JSON is a store, its own .benchmarks folder too."
+        "changed; check judges a new run against all before it on the same machine; page is all of it as a page; "
+        "alarms are its changes as events, for a nightly job. Any folder of pytest-benchmark JSON is a store, its own "
+        ".benchmarks folder too."
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     add = actions.add_parser("add", help="keep result files; one that is there already is not added twice")

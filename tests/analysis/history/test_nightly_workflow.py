@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shlex
@@ -34,16 +33,6 @@ def scripts(workflow: dict[Any, Any]) -> list[str]:
     return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
 
 
-def actions_of_history() -> set[str]:
-    """Return the actions that `perfsuite history` has."""
-    command = _parser(["history"])
-    for name in ("history",):
-        (commands,) = (one for one in command._actions if isinstance(one, argparse._SubParsersAction))
-        command = commands.choices[name]
-    (actions,) = (one for one in command._actions if isinstance(one, argparse._SubParsersAction))
-    return set(actions.choices)
-
-
 def test_the_workflow_runs_every_night_one_at_a_time_and_may_do_what_it_does(workflow: dict[Any, Any]) -> None:
     triggers = workflow[True]  # YAML 1.1 reads `on` as a boolean, as GitHub does not
     assert re.fullmatch(r"\d+ \d+ \* \* \*", triggers["schedule"][0]["cron"])
@@ -71,11 +60,9 @@ def test_every_command_of_the_workflow_is_one_of_perfsuite(workflow: dict[Any, A
         for line in script.replace("\\\n", " ").splitlines()
         for command in re.findall(r"(?:^|[;|&]\s*)\s*perfsuite ([^;|&]*)", line)
     ]
-    assert len(commands) == 7
+    assert {command.split()[1] for command in commands} == {"check", "add", "page", "show", "alarms"}
     for command in commands:
         arguments = shlex.split(command)
-        if arguments[:2] == ["history", "page"] and "page" not in actions_of_history():
-            continue
         _parser(arguments).parse_args(arguments)  # ends with an error where an option is unknown
 
 
