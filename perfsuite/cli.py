@@ -22,6 +22,7 @@ COMMANDS = {
     "ab": "two interpreters, checkouts or settings interleaved: did it get slower?",
     "noise": "the same code against itself: the smallest slowdown that this machine can detect",
     "history": "results of months: what changed when, and is a new run off?",
+    "export": "results in the formats of other tools: github-action-benchmark, Bencher, MLflow, ...",
     "doctor": "check whether this machine is ready for benchmarking",
     "limits": "theoretical minimum time of a training step and a full training, from a GPU's data sheet",
     "fleet": "kinds of machines x environments x repetitions, on a Ray cluster or Slurm",

@@ -20,11 +20,13 @@ class Metric:
         key: Name in records, frames and files; its ending is the unit.
         heading: Column heading, unit included.
         format_value: Turns a finite value into text for people, in the unit of the heading.
+        is_higher_better: Whether a larger value is the better one; of most, less is.
     """
 
     key: str
     heading: str
     format_value: Callable[[float], str]
+    is_higher_better: bool = False
 
     def show(self, value: float | None) -> str:
         """Return the value as people read it; an absent one (None or NaN) is a dash, never 0."""
@@ -104,7 +106,7 @@ def _signed_percent(value: float) -> str:
 
 
 _ALL = (
-    Metric(key="images_per_second", heading="images/s", format_value=significant),
+    Metric(key="images_per_second", heading="images/s", format_value=significant, is_higher_better=True),
     Metric(key="time_median_s", heading="median ms", format_value=_milliseconds),
     Metric(key="time_mean_s", heading="mean ms", format_value=_milliseconds),
     Metric(key="time_min_s", heading="min ms", format_value=_milliseconds),
@@ -148,11 +150,11 @@ _ALL = (
     Metric(key="thesis_time_ratio", heading="thesis's time ratio", format_value=_times),
     Metric(key="thesis_memory_ratio", heading="thesis's memory ratio", format_value=_times),
     Metric(key="thesis_difference_ratio", heading="diff %", format_value=_signed_percent),
-    Metric(key="largest_batch_size", heading="largest batch", format_value=_count),
+    Metric(key="largest_batch_size", heading="largest batch", format_value=_count, is_higher_better=True),
     Metric(key="peak_reserved_bytes", heading="reserved MiB", format_value=_mebibytes),
     Metric(key="step_flops", heading="GFLOP", format_value=_giga),
     Metric(key="min_bytes", heading="min MiB", format_value=_mebibytes),
-    Metric(key="achieved_flops_per_second", heading="TFLOP/s", format_value=_tera),
+    Metric(key="achieved_flops_per_second", heading="TFLOP/s", format_value=_tera, is_higher_better=True),
     Metric(key="probe_gemm_flops_per_second", heading="GEMM TFLOP/s", format_value=_tera),
     Metric(key="probe_conv_flops_per_second", heading="conv TFLOP/s", format_value=_tera),
     Metric(key="probe_copy_bytes_per_second", heading="copy GB/s", format_value=_giga),
@@ -168,7 +170,7 @@ _ALL = (
     Metric(key="probe_ratio", heading="% of probe", format_value=_whole_percent),
     Metric(key="data_sheet_ratio", heading="% of data sheet", format_value=_whole_percent),
     Metric(key="energy_per_image_joules", heading="mJ/image", format_value=_millijoules),
-    Metric(key="images_per_joule", heading="images/s per W", format_value=_efficiency),
+    Metric(key="images_per_joule", heading="images/s per W", format_value=_efficiency, is_higher_better=True),
     Metric(key="sm_clock_median_mhz", heading="SM MHz", format_value=_whole),
     Metric(key="memory_clock_median_mhz", heading="memory MHz", format_value=_whole),
     Metric(key="power_median_watts", heading="power W", format_value=_whole),
@@ -190,13 +192,13 @@ _ALL = (
     Metric(key="num_recompilations", heading="recompiled", format_value=_count),
     Metric(key="num_warm_up_steps", heading="warm-up steps", format_value=_count),
     Metric(key="warm_up_s", heading="warm-up s", format_value=_seconds),
-    Metric(key="test_accuracy", heading="test accuracy %", format_value=_percent),
-    Metric(key="validation_accuracy", heading="validation %", format_value=_percent),
+    Metric(key="test_accuracy", heading="test accuracy %", format_value=_percent, is_higher_better=True),
+    Metric(key="validation_accuracy", heading="validation %", format_value=_percent, is_higher_better=True),
     Metric(key="training_time_s", heading="training time", format_value=_clock),
     Metric(key="epochs_s", heading="epochs", format_value=_clock),
     Metric(key="validation_s", heading="validation", format_value=_clock),
     Metric(key="test_s", heading="test s", format_value=_seconds),
-    Metric(key="training_images_per_second", heading="images/s", format_value=significant),
+    Metric(key="training_images_per_second", heading="images/s", format_value=significant, is_higher_better=True),
     Metric(key="time_to_target_s", heading="time to target", format_value=_clock),
     Metric(key="peak_net_bytes", heading="without data MiB", format_value=_mebibytes),
     Metric(key="energy_joules", heading="energy kJ", format_value=_kilojoules),
@@ -207,9 +209,9 @@ _ALL = (
     Metric(key="step_median_rank_s", heading="median rank ms", format_value=_milliseconds),
     Metric(key="all_reduce_s", heading="all-reduce ms", format_value=_milliseconds),
     Metric(key="gradient_bytes", heading="gradients MiB", format_value=_mebibytes),
-    Metric(key="bus_bytes_per_second", heading="bus GB/s", format_value=_giga),
+    Metric(key="bus_bytes_per_second", heading="bus GB/s", format_value=_giga, is_higher_better=True),
     Metric(key="peak_deviation_ratio", heading="measured vs predicted %", format_value=_signed_percent),
-    Metric(key="speedup_ratio", heading="speed-up", format_value=_times),
+    Metric(key="speedup_ratio", heading="speed-up", format_value=_times, is_higher_better=True),
     Metric(key="memory_ratio", heading="memory", format_value=_times),
 )
 

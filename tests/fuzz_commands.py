@@ -101,7 +101,12 @@ OPTIONS: dict[str, list[str]] = {
     "noise": ["--processes", "--dir"],
     "data": ["--data"],
     "fleet": ["--run-dir", "--wait", "--engine", "--address"],
+    # Not -o: a text may be a folder outside, in which a file of its own name would be written.
+    "export": [],
+    # Not --store: all below a folder outside would be read.
+    "history": ["--machine", "--min-effect", "--alpha", "--format"],
 }
+FORMATS = ["github-smaller", "github-bigger", "bencher", "pytorch", "otava"]
 
 
 def mutated(value: Any, chance: random.Random) -> Any:
@@ -168,6 +173,15 @@ def command_line(chance: random.Random) -> list[str]:
         "data": ["show"],
         # No folder of a fleet, and no address that answers: nothing is ever run.
         "fleet": chance.choice([["status", "run"], ["run", chance.choice(["f.toml", *TEXTS]), "--address", "nowhere"]]),
+        "export": [chance.choice([*FORMATS, *FORMATS, *TEXTS]), "a.json", chance.choice(["b.json", "b.json", *TEXTS])],
+        "history": chance.choice(
+            [
+                ["show", "--store", "."],
+                ["check", "a.json", "--store", "."],
+                ["alarms", "--store", "."],
+                ["alarms", "--store", ".", "--told", chance.choice(["all", *TEXTS])],
+            ]
+        ),
         # A wrong value ends these before anything is predicted, which would take seconds.
         "memory": ["--precision", "fp8"],
         "limits": ["--precision", "fp8"],
@@ -212,6 +226,7 @@ def fuzz(num_cases: int, first_seed: int = 0) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
         os.environ["PERFSUITE_NOISE"] = str(Path(name) / "noise.json")
+        os.environ["XDG_CACHE_HOME"] = str(Path(name) / "cache")
         try:
             for seed in range(first_seed, first_seed + num_cases):
                 problem = run_case(seed, Path(name))

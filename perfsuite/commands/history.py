@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.history.defaults import DEFAULT_STORE, NUM_DAYS, NUM_LAST, NUM_PAGE_RUNS
+from perfsuite.commands.alarm_options import add_alarms
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.judging_options import DEFAULT_FAIL_ON, add_thresholds
 from perfsuite.commands.output_options import add_output
@@ -25,8 +26,9 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `history`."""
     command.description = (
         "Results of months. add keeps result files in a folder; show draws every benchmark over time and says where it "
-        "changed; check judges a new run against all before it on the same machine; page is all of it as a page. Any "
-        "folder of pytest-benchmark JSON is a store, its own .benchmarks folder too."
+        "changed; check judges a new run against all before it on the same machine; page is all of it as a page; "
+        "alarms are its changes as events, for a nightly job. Any folder of pytest-benchmark JSON is a store, its own "
+        ".benchmarks folder too."
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     add = actions.add_parser("add", help="keep result files; one that is there already is not added twice")
@@ -55,14 +57,16 @@ def add_options(command: Parser) -> None:
     page.add_argument(
         "--days", default=str(NUM_DAYS), metavar="N", help=f"changes of the last days come first; default: {NUM_DAYS}"
     )
-    for action in (add, show, check, page):
+    alarms = actions.add_parser("alarms", help="changes as events, each of which is told once: for a nightly job")
+    add_alarms(alarms)
+    for action in (add, show, check, page, alarms):
         action.add_argument(
             "--store", type=Path, default=DEFAULT_STORE, metavar="DIR", help=f"default: {DEFAULT_STORE}"
         )
-    for action in (show, check, page):
+    for action in (show, check, page, alarms):
         action.add_argument("--machine", metavar="NAME", help="of several machines: its name or a part of it")
         add_thresholds(action)
-    for action in (show, check):
+    for action in (show, check, alarms):
         add_output(action)
 
 

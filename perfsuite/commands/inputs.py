@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.load.json_file import COMPRESSED
 from perfsuite.errors import ResultFileError
 
 if TYPE_CHECKING:
@@ -39,15 +40,17 @@ def _files_of(path: Path) -> list[Path]:
     try:
         if not path.is_dir():
             return [path]
-        # pytest-benchmark keeps its files in a folder for each machine.
-        found = _results_in(path, "*.json") or _results_in(path, "*/*.json")
+        # pytest-benchmark keeps its files in a folder for each machine, as a history does.
+        found = _results_in(path, "") or _results_in(path, "*/")
     except (OSError, ValueError):  # reading it says what is wrong
         return [path]
     if not found:
-        raise ResultFileError(f"{path}: no result files (.json) in this folder; name a file, or another folder")
+        raise ResultFileError(
+            f"{path}: no result files (.json, .json.gz) in this folder; name a file, or another folder"
+        )
     return found
 
 
-def _results_in(folder: Path, pattern: str) -> list[Path]:
-    files = sorted(folder.glob(pattern))
+def _results_in(folder: Path, below: str) -> list[Path]:
+    files = sorted([*folder.glob(f"{below}*.json"), *folder.glob(f"{below}*.json{COMPRESSED}")])
     return [path for path in files if path.name not in NOT_RESULTS and not path.name.endswith(".part.json")]

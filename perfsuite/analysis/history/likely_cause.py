@@ -37,22 +37,32 @@ def likely_cause(judged: Sequence[CheckedSeries], differences: tuple[str, ...]) 
     if since is not None and suspects != differences:
         what = ", ".join(suspects) or "nothing that is recorded changed"
         notes.append(f"with the first run at the new level ({since}), {what}")
-    of_machine = [text for text in suspects if text.startswith(OF_THE_MACHINE)]
     share = len(moved or odd) / max(sum(one.ratio is not None for one in judged), 1)
-    if of_machine and len(of_machine) == len(suspects):
-        notes.append("only the machine changed, not the code: the machine is the likely cause")
-    elif of_machine:
-        notes.append("machine and code changed at once: this order cannot separate them; interleave the runs")
-    elif share >= MACHINE_SHARE and len(judged) >= MIN_REFERENCE and not suspects:
-        notes.append(
-            f"{share:.0%} of the series moved at once and nothing that is recorded changed: clocks, cooling or other "
-            "load are likely; perfsuite doctor looks at them"
-        )
+    notes += machine_or_code(suspects, share=share, num_series=len(judged))
     notes.append(
         "to confirm: perfsuite ab --baseline PYTHON --candidate PYTHON, with the environments or checkouts "
         "(--dir-baseline, --dir-candidate) of before and after, interleaved"
     )
     return notes
+
+
+def machine_or_code(suspects: Sequence[str], *, share: float, num_series: int) -> list[str]:
+    """Return which of the two is likely, in a line, or nothing.
+
+    Args:
+        suspects: What is another in the first run at the new level than in the one before, in words.
+        share: Of the series, which moved at once.
+        num_series: How many there are.
+    """
+    of_machine = [text for text in suspects if text.startswith(OF_THE_MACHINE)]
+    if of_machine and len(of_machine) == len(suspects):
+        return ["only the machine changed, not the code: the machine is the likely cause"]
+    if of_machine:
+        return ["machine and code changed at once: this order cannot separate them; interleave the runs"]
+    if share >= MACHINE_SHARE and num_series >= MIN_REFERENCE and not suspects:
+        moved = f"{share:.0%} of the series moved at once and nothing that is recorded changed"
+        return [f"{moved}: clocks, cooling or other load are likely; perfsuite doctor looks at them"]
+    return []
 
 
 def _where_most_moved(moved: Sequence[CheckedSeries]) -> tuple[str, tuple[str, ...]] | None:

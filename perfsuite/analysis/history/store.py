@@ -64,7 +64,7 @@ def add_file(path: Path, store: Path, index: Index) -> Added:
     run = values_of(read_result_file(path))
     if not run.values:
         return Added(path=path, name=None, is_new=False, run=run)
-    content = _uncompressed(path)
+    content = content_of(path)
     digest = hashlib.sha256(content).hexdigest()
     known = index.name_of(digest)
     if known is not None and (store / known).exists():
@@ -119,7 +119,7 @@ def _cache() -> Path:
 
 def name_in_store(path: Path, index: Index) -> str | None:
     """Return under which name a store has a result file, or None."""
-    return index.name_of(hashlib.sha256(_uncompressed(path)).hexdigest())
+    return index.name_of(hashlib.sha256(content_of(path)).hexdigest())
 
 
 def update_index(store: Path, index: Index, tell: Callable[[int, int], None]) -> None:
@@ -142,7 +142,7 @@ def update_index(store: Path, index: Index, tell: Callable[[int, int], None]) ->
         path = store / state.name
         try:
             run = values_of(read_result_file(path))
-            digest = hashlib.sha256(_uncompressed(path)).hexdigest()
+            digest = hashlib.sha256(content_of(path)).hexdigest()
         except ResultFileError as error:
             index.put_problem(state, str(error))
             continue
@@ -180,8 +180,12 @@ def _state(name: str, found: os.stat_result) -> FileState:
     return FileState(name=name, size=found.st_size, modified_ns=found.st_mtime_ns)
 
 
-def _uncompressed(path: Path) -> bytes:
-    """Return the bytes of a file that has been read before."""
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a result file, uncompressed: what identifies it.
+
+    Raises:
+        ResultFileError: It cannot be read.
+    """
     try:
         with open_ordinary(path) as stream:
             content = stream.read()
