@@ -14,7 +14,9 @@ import sys
 
 import numpy as np
 
+from perfsuite.analysis.history.series import growth_in
 from perfsuite.analysis.statistics.change_points import correlation, find_changes, level_of
+from perfsuite.analysis.statistics.run_scatter import run_scatter
 
 NUM_SERIES = 36
 NUM_NIGHTS = 200
@@ -55,6 +57,12 @@ def alike(rng: np.random.Generator, num: int, neighbours: float) -> Floats:
 def more_scatter(rng: np.random.Generator, num: int) -> Floats:
     values = plain(rng, num)
     values[:, num // 2 :] *= 3
+    return values
+
+
+def more_scatter_in_a_third(rng: np.random.Generator, num: int) -> Floats:
+    values = plain(rng, num)
+    values[::3, num // 2 :] *= 3
     return values
 
 
@@ -99,6 +107,7 @@ KINDS = {
     "neighbours alike (0.6)": lambda rng, num: alike(rng, num, 0.6),
     "three times the scatter at half": more_scatter,
     "two states 3% apart": two_states,
+    "three times the scatter in a third": more_scatter_in_a_third,
 }
 
 
@@ -109,9 +118,16 @@ def changes_in(values: Floats) -> list[list[int]]:
     correlated = correlation(series)
     level = level_of(0.05, len(series), values.shape[1])
     effect = float(np.log(1.02))
+    scatter = run_scatter(list(zip(nights, series, strict=True)), values.shape[1])
     found = []
     for row, own in zip(series, nights, strict=True):
-        shifts = find_changes(row, correlated=correlated, level_of_test=level, min_effect_log=effect)
+        shifts = find_changes(
+            row,
+            correlated=correlated,
+            level_of_test=level,
+            min_effect_log=effect,
+            growth=growth_in(scatter, own),
+        )
         found.append([int(own[shift.index]) for shift in shifts])
     return found
 

@@ -106,8 +106,12 @@ def score(pool: multiprocessing.pool.Pool, kind: str, num_histories: int, seed: 
     found, in_place, code_right, code, machine_right, machine = (sum(column) for column in zip(*stepped, strict=True))
     alarms, inconclusive = (float(np.mean(column)) for column in zip(*unchanged, strict=True))
     num_steps = NUM_STEPPED * num_histories
-    shares = [in_place / max(found, 1), machine_right / max(machine, 1), code_right / max(code, 1)]
+    shares = [_share(in_place, found), _share(machine_right, machine), _share(code_right, code)]
     return [alarms, inconclusive, found / num_steps, *shares]
+
+
+def _share(number: int, of: int) -> float:
+    return number / of if of else float("nan")
 
 
 def main() -> None:
@@ -121,7 +125,7 @@ def main() -> None:
     with multiprocessing.Pool(2) as pool:
         for kind in kinds:
             shares = score(pool, kind, num_histories, seed)
-            print(f"| {kind} | {' | '.join(f'{share:.2f}' for share in shares)} |", flush=True)
+            print(f"| {kind} | {' | '.join('-' if np.isnan(share) else f'{share:.2f}' for share in shares)} |", flush=True)
 
 
 if __name__ == "__main__":

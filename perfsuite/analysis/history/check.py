@@ -17,8 +17,10 @@ from perfsuite.analysis.history.series import (
     choose_machine,
     correlations_of,
     differences_of,
+    growth_in,
     min_effect_log,
     read_history,
+    scatter_of,
     with_runs,
 )
 from perfsuite.analysis.history.store import name_in_store
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.history.run_values import RunValues
     from perfsuite.analysis.history.series import History, Series
     from perfsuite.analysis.statistics.change_points import Floats, Shift
+    from perfsuite.analysis.statistics.run_scatter import RunScatter
     from perfsuite.analysis.verdicts.thresholds import Judging
     from perfsuite.analysis.verdicts.verdict import Verdict
 
@@ -149,8 +152,11 @@ def check_runs(history: History, new_runs: Sequence[str], judging: Judging) -> C
     """
     is_new = np.array([run.name in new_runs for run in history.runs], dtype=bool)
     level = level_of(judging.alpha, len(history.series), len(history.runs))
-    correlations = correlations_of(history.series)
-    checked = [_checked(history, one, is_new, level, correlations[one.metric], judging) for one in history.series]
+    correlations, scatter = correlations_of(history.series), scatter_of(history)
+    checked = [
+        _checked(history, one, is_new, level, correlations[one.metric], scatter[one.metric], judging)
+        for one in history.series
+    ]
     before = [run for run, new in zip(history.runs, is_new, strict=True) if not new]
     after = [run for run, new in zip(history.runs, is_new, strict=True) if new]
     differences = tuple(differences_of(before[-1].place, after[-1].place)) if before and after else ()
@@ -163,7 +169,13 @@ def check_runs(history: History, new_runs: Sequence[str], judging: Judging) -> C
 
 
 def _checked(
-    history: History, series: Series, is_new: NDArray[np.bool_], level: float, correlated: float, judging: Judging
+    history: History,
+    series: Series,
+    is_new: NDArray[np.bool_],
+    level: float,
+    correlated: float,
+    scatter: RunScatter,
+    judging: Judging,
 ) -> CheckedSeries | None:
     """Return the verdict on a series; None where neither the new runs nor the last ones before them have it."""
     new = is_new[list(series.runs)]
@@ -176,13 +188,27 @@ def _checked(
         return _plain(series, "new", "no run before has it", new_values)
     effect = min_effect_log(series, judging)
     logs = np.concatenate([np.log(old_values), np.log(new_values)])
-    changes = find_changes(np.log(old_values), correlated=correlated, level_of_test=level, min_effect_log=effect)
+    places = np.array(series.runs)
+    runs = [int(place) for place in (*places[~new], *places[new])]
+    changes = find_changes(
+        np.log(old_values),
+        correlated=correlated,
+        level_of_test=level,
+        min_effect_log=effect,
+        growth=growth_in(scatter, runs),
+    )
     start = changes[-1].index if changes else 0
     current, num_new = logs[start:], len(new_values)
     reference = current[:-num_new]
     if len(reference) < MIN_REFERENCE:
         return _young(history, series, changes, reference, new_values, effect)
-    shift = last_shift(current, correlated=correlated, level_of_test=level, min_effect_log=effect)
+    shift = last_shift(
+        current,
+        correlated=correlated,
+        level_of_test=level,
+        min_effect_log=effect,
+        growth=growth_in(scatter, runs[start:]),
+    )
     if shift is None:
         return _without_shift(series, reference, new_values, effect, judging, num_series=len(history.series))
     found = change_of(history, series, _moved(shift, start))

@@ -13,6 +13,7 @@ from perfsuite.analysis.history.defaults import NUM_LAST
 from perfsuite.analysis.history.index import IndexedRun
 from perfsuite.analysis.history.run_values import ACCURACY, HIGHER_IS_BETTER, PLACES
 from perfsuite.analysis.statistics.change_points import correlation, find_changes, level_of
+from perfsuite.analysis.statistics.run_scatter import run_scatter
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.history.index import Index
     from perfsuite.analysis.history.run_values import RunValues, Value
-    from perfsuite.analysis.statistics.change_points import Floats, Shift
+    from perfsuite.analysis.statistics.change_points import Floats, Growth, Shift
+    from perfsuite.analysis.statistics.run_scatter import RunScatter
     from perfsuite.analysis.verdicts.thresholds import Judging
 
 
@@ -203,6 +205,25 @@ def correlations_of(series: Sequence[Series]) -> dict[str, float]:
     return {metric: correlation([one.logs for one in series if one.metric == metric]) for metric in metrics}
 
 
+def scatter_of(history: History) -> dict[str, RunScatter]:
+    """Return how much the series of each metric scatter from run to run."""
+    metrics = sorted({one.metric for one in history.series})
+    return {
+        metric: run_scatter([(one.runs, one.logs) for one in history.series if one.metric == metric], len(history.runs))
+        for metric in metrics
+    }
+
+
+def growth_in(scatter: RunScatter, runs: Sequence[int]) -> Growth:
+    """Return the growth of the scatter by the indices of a series' runs among themselves.
+
+    Args:
+        scatter: Of the runs of the machine.
+        runs: Where each run of the series is among those.
+    """
+    return lambda first, last: scatter.growth(runs[first], runs[last])
+
+
 def changes_of(history: History, judging: Judging) -> tuple[SeriesChanges, ...]:
     """Return where each series of a history has a new level.
 
@@ -210,10 +231,18 @@ def changes_of(history: History, judging: Judging) -> tuple[SeriesChanges, ...]:
         history: It.
         judging: Chance of any false alarm in all series, and what counts as a change.
     """
-    correlations = correlations_of(history.series)
+    correlations, scatter = correlations_of(history.series), scatter_of(history)
     level = level_of(judging.alpha, len(history.series), len(history.runs))
     return tuple(
-        _with_changes(history, series, correlations[series.metric], level, judging) for series in history.series
+        _with_changes(
+            history,
+            series,
+            correlations[series.metric],
+            level,
+            judging,
+            growth=growth_in(scatter[series.metric], series.runs),
+        )
+        for series in history.series
     )
 
 
@@ -224,12 +253,15 @@ def min_effect_log(series: Series, judging: Judging) -> float:
     return math.log1p(judging.thresholds(series.benchmark))
 
 
-def _with_changes(history: History, series: Series, correlated: float, level: float, judging: Judging) -> SeriesChanges:
+def _with_changes(
+    history: History, series: Series, correlated: float, level: float, judging: Judging, *, growth: Growth
+) -> SeriesChanges:
     shifts = find_changes(
         series.logs,
         correlated=correlated,
         level_of_test=level,
         min_effect_log=min_effect_log(series, judging),
+        growth=growth,
     )
     return SeriesChanges(series=series, changes=tuple(change_of(history, series, shift) for shift in shifts))
 

@@ -9,7 +9,8 @@ What makes a false alarm of a test for two means, and what is done about it:
   runs in a row must be unlikely by the share of earlier runs that were as far off;
 - neighbouring runs that are alike: the standard error grows by their correlation, estimated over all series of a
   machine;
-- runs that scatter more from some day on: the scatter of the new stretch counts where it is the larger one;
+- runs that scatter more from some day on: the scatter of the new stretch counts where it is the larger one, and of a
+  few runs that of all series together, see `run_scatter`;
 - many series, every day: `level` is divided by both, see `level_of`.
 """
 
@@ -23,11 +24,13 @@ import numpy as np
 from scipy.special import stdtrit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Growth = Callable[[int, int], float]
+    """How many times as much as usual a machine scatters from one run of a series to another, by their indices."""
 
 MIN_RUNS = 3
 """Of a new level: one or two runs may be anything."""
@@ -156,8 +159,20 @@ def _correlation(values: Floats) -> float:
     return found + (1 + 4 * max(found, 0.0)) / len(values)
 
 
+def as_usual(_first: int, _last: int) -> float:
+    """Say of any runs that they scatter as they do as a rule."""
+    return 1.0
+
+
 def shift_between(
-    old: Floats, new: Floats, index: int, *, correlated: float, level_of_test: float, min_effect_log: float
+    old: Floats,
+    new: Floats,
+    index: int,
+    *,
+    correlated: float,
+    level_of_test: float,
+    min_effect_log: float,
+    growth: Growth = as_usual,
 ) -> Shift:
     """Return how far a stretch of runs lies from the one before it.
 
@@ -168,15 +183,18 @@ def shift_between(
         correlated: Correlation of neighbouring runs.
         level_of_test: Of the two-sided test.
         min_effect_log: The smallest change that matters.
+        growth: Of the scatter, by the indices of runs in the series.
     """
     old, new = old[-MAX_REFERENCE:], new[:MAX_REFERENCE]
-    longer, shorter = (old, new) if len(old) >= len(new) else (new, old)
+    is_new_shorter = len(old) >= len(new)
+    longer, shorter = (old, new) if is_new_shorter else (new, old)
+    first = index if is_new_shorter else index - len(old)
     reference = level(longer)
-    sd_shorter = max(_own_sd_log(shorter), reference.sd_log)
+    sd_shorter = max(_own_sd_log(shorter), reference.sd_log * growth(first, first + len(shorter) - 1))
     limit = CLIP * reference.sd_log
     log_ratio = _clipped_mean(new, limit) - _clipped_mean(old, limit)
-    growth = (1 + correlated) / (1 - correlated)
-    error = math.sqrt(growth * (reference.sd_log**2 / len(longer) + sd_shorter**2 / len(shorter)))
+    of_neighbours = (1 + correlated) / (1 - correlated)
+    error = math.sqrt(of_neighbours * (reference.sd_log**2 / len(longer) + sd_shorter**2 / len(shorter)))
     num_dof = max(len(longer) - 1, 1)
     margin = t_quantile(0.975, num_dof) * error
     needed = t_quantile(1 - level_of_test / 2, num_dof) * error
@@ -220,7 +238,14 @@ def _clipped_mean(values: Floats, limit: float) -> float:
     return center + float(clipped.sum()) / len(values)
 
 
-def find_changes(values: Floats, *, correlated: float, level_of_test: float, min_effect_log: float) -> list[Shift]:
+def find_changes(
+    values: Floats,
+    *,
+    correlated: float,
+    level_of_test: float,
+    min_effect_log: float,
+    growth: Growth = as_usual,
+) -> list[Shift]:
     """Divide a series into stretches of one level, and return where each but the first begins.
 
     Candidates are those of a search for the best division (ruptures: an exact search with a penalty for each stretch).
@@ -231,6 +256,7 @@ def find_changes(values: Floats, *, correlated: float, level_of_test: float, min
         correlated: Correlation of neighbouring runs.
         level_of_test: Of the test of each change.
         min_effect_log: The smallest change that matters.
+        growth: Of the scatter, by the indices of runs in the series.
 
     Returns:
         Changes in the order of time.
@@ -246,6 +272,7 @@ def find_changes(values: Floats, *, correlated: float, level_of_test: float, min
                 correlated=correlated,
                 level_of_test=level_of_test,
                 min_effect_log=min_effect_log,
+                growth=growth,
             )
             for i in range(1, len(starts))
         ]
@@ -288,7 +315,14 @@ def _running_median(values: Floats, width: int = 5) -> Floats:
     return np.asarray(np.median(windows, axis=1), dtype=np.float64)
 
 
-def last_shift(values: Floats, *, correlated: float, level_of_test: float, min_effect_log: float) -> Shift | None:
+def last_shift(
+    values: Floats,
+    *,
+    correlated: float,
+    level_of_test: float,
+    min_effect_log: float,
+    growth: Growth = as_usual,
+) -> Shift | None:
     """Return whether the last runs have left the level of the runs before them: the most certain such shift, or None.
 
     Args:
@@ -296,6 +330,7 @@ def last_shift(values: Floats, *, correlated: float, level_of_test: float, min_e
         correlated: Correlation of neighbouring runs.
         level_of_test: Of the test.
         min_effect_log: The smallest change that matters.
+        growth: Of the scatter, by the indices of these runs.
     """
     shifts = [
         shift_between(
@@ -305,6 +340,7 @@ def last_shift(values: Floats, *, correlated: float, level_of_test: float, min_e
             correlated=correlated,
             level_of_test=level_of_test,
             min_effect_log=min_effect_log,
+            growth=growth,
         )
         for window in WINDOWS
         if len(values) - window >= MIN_REFERENCE
