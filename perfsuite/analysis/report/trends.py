@@ -43,6 +43,9 @@ UNITS = {
 
 TIME_UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 
+MAX_ANSWERS = 6
+"""Machines that the first screen names; those with a regression are the first."""
+
 NUM_NAMED = 2
 """Differences between two runs that a row names; the row's run has all."""
 
@@ -61,7 +64,7 @@ def render_trends(trends: Sequence[Trends], *, version: str) -> str:
         policy=content_policy(script, sheet),
         sheet=Markup(sheet),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        answers=[trends_answer(one, with_machine=len(trends) > 1) for one in trends],
+        answers=trends_answers(trends),
         machines=machine_parts(trends),
         version=version,
     )
@@ -84,8 +87,33 @@ def _has_too_few(trends: Trends) -> bool:
     return len(trends.history.runs) < MIN_RUNS_OF_CHANGE
 
 
-def trends_answer(trends: Trends, *, with_machine: bool = False) -> Answer:
-    """Return the answer of the first screen: what changed in the last days, and what to do next."""
+def trends_answers(trends: Sequence[Trends]) -> tuple[Answer, ...]:
+    """Return the answers of the first screen: one a machine, and of many machines how many more there are."""
+    shown, others = trends[:MAX_ANSWERS], trends[MAX_ANSWERS:]
+    answers = [_answer(one, number, with_machine=len(trends) > 1) for number, one in enumerate(shown)]
+    if others:
+        num_regressed = sum(bool(one.regressed) for one in others)
+        lead = f"{num_regressed:,} of them with a regression" if num_regressed else "None of them with a regression"
+        lead += f" in the last {plural(trends[0].num_days, 'day')}"
+        num_silent = sum(not one.has_recent_runs for one in others)
+        answers.append(
+            Answer(
+                question=f"{plural(len(others), 'more machine')}",
+                lead=lead,
+                context=f"{num_silent:,} had no run in these days" if num_silent else "",
+                tone="bad" if num_regressed else "plain",
+                target=_machine_id(MAX_ANSWERS),
+            )
+        )
+    return tuple(answers)
+
+
+def _machine_id(number: int) -> str:
+    return f"{SECTION}-{number}"
+
+
+def _answer(trends: Trends, number: int, *, with_machine: bool) -> Answer:
+    """Return what changed on a machine in the last days, and what to do next."""
     days = f"in the last {plural(trends.num_days, 'day')}"
     num = trends.num_series
     history = trends.history
@@ -124,7 +152,7 @@ def trends_answer(trends: Trends, *, with_machine: bool = False) -> Answer:
         tone=tone,
         action=action,
         command=command,
-        target=SECTION,
+        target=_machine_id(number),
     )
 
 
@@ -172,7 +200,7 @@ def _machine_part(trends: Trends, number: int) -> dict[str, Any]:
     places = {id(one): place for place, one in enumerate(shown)}
     names = short_names([one.series.benchmark for one in shown])
     return {
-        "id": f"history-{number}",
+        "id": _machine_id(number),
         "machine": trends.history.machine,
         "num_series": trends.num_series,
         "notes": trends.history.notes,

@@ -154,6 +154,21 @@ def test_several_machines_are_sections_and_one_can_be_chosen(tmp_path: Path) -> 
     assert groups_of(page) == {"short": ["b"]}
 
 
+def test_of_many_machines_the_first_screen_names_those_with_a_regression(tmp_path: Path) -> None:
+    for number in range(9):
+        write_night(tmp_path / "store" / str(number), number, {"a": 0.1}, node=f"host{number}")
+    for night in range(14):
+        write_night(tmp_path / "store" / "slower", night, {"a": 0.1 if night < 9 else 0.2}, node="slower")
+    page = page_of(tmp_path / "store")
+    assert page.count('<div class="machine"') == 10
+    answers = re.findall(r'<h3 id="answer-\d">([^<]*)</h3>', page)
+    assert answers[0] == "EPYC in slower"
+    assert answers[6:] == ["4 more machines"]
+    targets = re.findall(r'<p class="lead"><a href="#([^"]+)"', page)
+    assert len(targets) == 7
+    assert set(targets) <= set(re.findall(r'id="([^"]+)"', page))
+
+
 def test_a_machine_that_stopped_measuring_has_no_news(tmp_path: Path) -> None:
     for night in range(60):
         write_night(tmp_path / "store" / "a", night, {"a": 0.1})
@@ -207,7 +222,7 @@ def test_a_report_has_the_same_section_where_a_store_is_given(tmp_path: Path) ->
     assert main(["report", str(newest), "--history", str(store), "-o", str(target)]) == 0
     report = target.read_text()
     assert groups_of(report)["regressed"] == ["test_lately_much_slower", "test_lately_slower"]
-    assert '<a href="#history">2 of 6 series regressed in the last 14 days</a>' in report
+    assert '<a href="#history-0">2 of 6 series regressed in the last 14 days</a>' in report
     assert main(["report", str(newest), "-o", str(target)]) == 0
     assert 'id="history"' not in target.read_text()
 
