@@ -17,7 +17,7 @@ from perfsuite.analysis.report.sections import page_sections
 from perfsuite.analysis.report.summary import headline, summarize, warnings_of
 from perfsuite.analysis.report.template import own_file, template
 from perfsuite.analysis.report.trends import SECTION as HISTORY
-from perfsuite.analysis.report.trends import machine_parts, trends_answer
+from perfsuite.analysis.report.trends import machine_parts, trends_answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +87,9 @@ def render_page(figure_data: FigureData, *, version: str, trends: Sequence[Trend
     answers = summarize(figure_data, warnings)
     hero = _hero(figure_data, answers[0])
     if trends:
-        names.add(HISTORY)
-        answers += tuple(trends_answer(one, with_machine=len(trends) > 1) for one in trends)
+        found = trends_answers(trends)
+        names |= {HISTORY, *(answer.target for answer in found if answer.target is not None)}
+        answers += found
     return template("page.html.jinja").render(
         title=headline(figure_data),
         policy=content_policy(script, sheet),

@@ -87,7 +87,7 @@
       svg.dataset.at = Math.max(0, Math.min(last, target));
       place(svg, data, series, +svg.dataset.at);
     });
-    // Of many benchmarks some: every word must be in the row.
+    // Of many benchmarks some: every word must be in the row, or in the full name that it is short for.
     const field = machine.querySelector(".trend-filter input");
     const count = machine.querySelector(".count");
     const rows = Array.from(machine.querySelectorAll(".trends tbody tr"));
@@ -96,7 +96,7 @@
       const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const row of rows) {
-        const text = row.textContent.toLowerCase();
+        const text = `${row.textContent} ${row.querySelector(".benchmark").title}`.toLowerCase();
         row.hidden = !wanted.every((word) => text.includes(word));
         shown += row.hidden ? 0 : 1;
       }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from perfsuite.analysis.history.index import IndexedRun
-    from perfsuite.analysis.history.series import SeriesChanges
+    from perfsuite.analysis.history.series import Change, SeriesChanges
     from perfsuite.analysis.history.trends import Trends
 
 SECTION = "history"
@@ -41,6 +42,9 @@ UNITS = {
 """Of values that a reader points at, and base units times what they are; times have the unit of their level."""
 
 TIME_UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
+
+MAX_ANSWERS = 6
+"""Machines that the first screen names; those with a regression are the first."""
 
 NUM_NAMED = 2
 """Differences between two runs that a row names; the row's run has all."""
@@ -60,14 +64,14 @@ def render_trends(trends: Sequence[Trends], *, version: str) -> str:
         policy=content_policy(script, sheet),
         sheet=Markup(sheet),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        answers=[trends_answer(one, with_machine=len(trends) > 1) for one in trends],
+        answers=trends_answers(trends),
         machines=machine_parts(trends),
         version=version,
     )
 
 
 def trends_title(trends: Sequence[Trends]) -> str:
-    """Return the title of the page: what regressed lately, or that nothing did."""
+    """Return the title of the page: what regressed lately, or that nothing did where that can be said."""
     num_regressed = sum(len(one.regressed) for one in trends)
     num_series = sum(one.num_series for one in trends)
     days = f"in the last {plural(trends[0].num_days, 'day')}"
@@ -83,14 +87,43 @@ def _has_too_few(trends: Trends) -> bool:
     return len(trends.history.runs) < MIN_RUNS_OF_CHANGE
 
 
-def trends_answer(trends: Trends, *, with_machine: bool = False) -> Answer:
-    """Return the answer of the first screen: what changed in the last days, and what to do next."""
+def trends_answers(trends: Sequence[Trends]) -> tuple[Answer, ...]:
+    """Return the answers of the first screen: one a machine, and of many machines how many more there are."""
+    shown, others = trends[:MAX_ANSWERS], trends[MAX_ANSWERS:]
+    answers = [_answer(one, number, with_machine=len(trends) > 1) for number, one in enumerate(shown)]
+    if others:
+        num_regressed = sum(bool(one.regressed) for one in others)
+        lead = f"{num_regressed:,} of them with a regression" if num_regressed else "None of them with a regression"
+        lead += f" in the last {plural(trends[0].num_days, 'day')}"
+        num_silent = sum(not one.has_recent_runs for one in others)
+        answers.append(
+            Answer(
+                question=f"{plural(len(others), 'more machine')}",
+                lead=lead,
+                context=f"{num_silent:,} had no run in these days" if num_silent else "",
+                tone="bad" if num_regressed else "plain",
+                target=_machine_id(MAX_ANSWERS),
+            )
+        )
+    return tuple(answers)
+
+
+def _machine_id(number: int) -> str:
+    return f"{SECTION}-{number}"
+
+
+def _answer(trends: Trends, number: int, *, with_machine: bool) -> Answer:
+    """Return what changed on a machine in the last days, and what to do next."""
     days = f"in the last {plural(trends.num_days, 'day')}"
     num = trends.num_series
+    history = trends.history
+    first, last = history.runs[0], history.runs[-1]
     lead = f"{len(trends.regressed):,} of {num:,} series regressed {days}"
     tone = "bad"
     if not trends.regressed:
         lead, tone = f"Nothing regressed {days}", "good"
+    if not trends.has_recent_runs:
+        lead, tone = f"No run {days}: the last one was on {_day(last)}", "unsure"
     if _has_too_few(trends):
         have = plural(len(trends.history.runs), "run")
         lead, tone = f"Too few runs to find a change: {have} of {MIN_RUNS_OF_CHANGE}", "unsure"
@@ -100,14 +133,14 @@ def trends_answer(trends: Trends, *, with_machine: bool = False) -> Answer:
             (trends.improved, "improved"),
             (trends.earlier, "changed before"),
             (trends.unchanged, "never changed"),
+            (trends.too_short, "of too few runs"),
         )
         if found
     ]
-    history = trends.history
-    first, last = history.runs[0], history.runs[-1]
+    newest = "the newest run of all machines" if with_machine else "the newest run"
     context = (
         f"{plural(len(history.runs), 'run')} of {history.machine}, {_day(first)} to {_day(last)}; "
-        f"the last {plural(trends.num_days, 'day')} end with the newest run"
+        f"the last {plural(trends.num_days, 'day')} end with {newest}"
     )
     if others and num:
         context = f"{', '.join(others)}; {context}"
@@ -119,7 +152,7 @@ def trends_answer(trends: Trends, *, with_machine: bool = False) -> Answer:
         tone=tone,
         action=action,
         command=command,
-        target=SECTION,
+        target=_machine_id(number),
     )
 
 
@@ -128,9 +161,9 @@ def _next_step(trends: Trends) -> tuple[str, str]:
     if not trends.regressed:
         return "", ""
     one = trends.regressed[0]
-    before, first = _runs_around(trends, one)
-    commits = [run.place.get("commit") for run in (before, first)]
-    if None not in commits and commits[0] != commits[1]:
+    before, first = _runs_around(trends, one, one.changes[trends.told(one)])
+    commits = [run.place.get("commit", "") for run in (before, first)]
+    if commits[0] != commits[1] and all(_COMMIT.fullmatch(commit) for commit in commits):
         name = shlex.quote(one.series.benchmark)
         command = f"perfsuite bisect --good {commits[0]} --bad {commits[1]} --benchmark {name}"
         return "find the commit of the largest", command
@@ -138,9 +171,13 @@ def _next_step(trends: Trends) -> tuple[str, str]:
     return "confirm it, interleaved, with the environments of before and after", command
 
 
-def _runs_around(trends: Trends, one: SeriesChanges) -> tuple[IndexedRun, IndexedRun]:
-    """Return the last run before the newest change of a series, and the first at the new level."""
-    index = one.changes[-1].index
+_COMMIT = re.compile("[0-9a-f]{7,40}")
+"""What can be checked out: a working tree with changes cannot, and a file of others may hold any text."""
+
+
+def _runs_around(trends: Trends, one: SeriesChanges, change: Change) -> tuple[IndexedRun, IndexedRun]:
+    """Return the last run before a change of a series, and the first at the new level."""
+    index = change.index
     before, first = (trends.history.runs[one.series.runs[place]] for place in (index - 1, index))
     return before, first
 
@@ -157,12 +194,13 @@ def _machine_part(trends: Trends, number: int) -> dict[str, Any]:
         ("improved", f"Improved {days}", trends.improved),
         ("earlier", "Changed before", trends.earlier),
         ("unchanged", "Without a change", trends.unchanged),
+        ("short", f"Fewer than {MIN_RUNS_OF_CHANGE} runs: too few to find a change", trends.too_short),
     )
     shown = [one for _, _, found in groups for one in found]
     places = {id(one): place for place, one in enumerate(shown)}
     names = short_names([one.series.benchmark for one in shown])
     return {
-        "id": f"history-{number}",
+        "id": _machine_id(number),
         "machine": trends.history.machine,
         "num_series": trends.num_series,
         "notes": trends.history.notes,
@@ -170,7 +208,7 @@ def _machine_part(trends: Trends, number: int) -> dict[str, Any]:
             {
                 "name": name,
                 "title": title,
-                "has_changes": name != "unchanged",
+                "has_changes": any(one.changes for one in found),
                 "rows": [_row(trends, one, names[one.series.benchmark], places[id(one)]) for one in found],
             }
             for name, title, found in groups
@@ -182,7 +220,9 @@ def _machine_part(trends: Trends, number: int) -> dict[str, Any]:
 
 def _row(trends: Trends, one: SeriesChanges, name: str, place: int) -> dict[str, Any]:
     series = one.series
-    level = value_text(series.metric, one.levels[-1][2])
+    levels = [value_text(series.metric, level) for _, _, level in one.levels]
+    level = levels[-1]
+    newest_run = trends.history.runs[series.runs[-1]]
     row: dict[str, Any] = {
         "place": place,
         "benchmark": name,
@@ -196,22 +236,33 @@ def _row(trends: Trends, one: SeriesChanges, name: str, place: int) -> dict[str,
         "since": "",
         "between": "",
         "more": "",
+        "stale": f"last measured {_day(newest_run)}" if newest_run.started_s < trends.start_s else "",
     }
     label = f"{plural(len(series.runs), 'run')}, now {level}"
     if one.changes:
-        newest = one.changes[-1]
-        before, first = _runs_around(trends, one)
-        before_level = value_text(series.metric, one.levels[-2][2])
-        row["level"] = f"{before_level} → {level}"
-        row["change"] = percent_change_text(newest.ratio, newest.low, newest.high)
-        row["word"], row["tone"] = ("worse", "bad") if newest.is_worse else ("better", "good")
+        told = trends.told(one)
+        change = one.changes[told]
+        before, first = _runs_around(trends, one, change)
+        row["level"] = f"{levels[told]} → {levels[told + 1]}"
+        row["change"] = percent_change_text(change.ratio, change.low, change.high)
+        row["word"], row["tone"] = ("worse", "bad") if change.is_worse else ("better", "good")
         row["since"] = _day(first)
-        row["between"] = _between(before, newest.differences)
-        num_others = len(one.changes) - 1
-        row["more"] = f"{plural(num_others, 'change')} before" if num_others else ""
+        row["between"] = _between(before, change.differences)
+        row["more"] = "; ".join(_other_changes(trends, one, told))
         label = f"{plural(len(series.runs), 'run')}, {row['change']} since {row['since']}, now {level}"
     row["svg"] = sparkline_svg(one, len(trends.history.runs), printable(label))
     return row
+
+
+def _other_changes(trends: Trends, one: SeriesChanges, told: int) -> Iterator[str]:
+    """Yield what changed after the change that a row tells, with its numbers, and how often before it."""
+    for place, change in enumerate(one.changes[told + 1 :], start=told + 1):
+        _, first = _runs_around(trends, one, change)
+        level = value_text(one.series.metric, one.levels[place + 1][2])
+        text = percent_change_text(change.ratio, change.low, change.high)
+        yield f"then {text} on {_day(first)}, to {level}"
+    if told:
+        yield f"{plural(told, 'change')} before"
 
 
 def _between(before: IndexedRun, differences: tuple[str, ...]) -> str:

@@ -57,7 +57,7 @@ class RunScatter:
         return math.sqrt(max(square, 1.0))
 
 
-def run_scatter(series: Sequence[tuple[Sequence[int], Floats]], num_runs: int) -> RunScatter:
+def run_scatter(series: Sequence[tuple[Sequence[int] | NDArray[np.integer], Floats]], num_runs: int) -> RunScatter:
     """Return the scatter of the runs of a machine.
 
     Args:

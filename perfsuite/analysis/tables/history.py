@@ -51,14 +51,19 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
     calm = [one for one in changes if not one.changes]
     if with_unchanged or not rows:
         rows += [_row(history, one) for one in calm]
+    too_short = [one for one in calm if len(one.series.runs) < MIN_RUNS_OF_CHANGE]
     num_changed = len(changes) - len(calm)
     notes = list(history.notes)
     if calm and rows and not with_unchanged and num_changed:
         notes.insert(0, f"{len(calm):,} series without a change are not shown; --all shows them")
     if len(history.runs) < MIN_RUNS_OF_CHANGE:
         notes.insert(0, f"{plural(len(history.runs), 'run')}: a change can be found in {MIN_RUNS_OF_CHANGE} or more")
+    elif too_short:
+        notes.insert(0, f"{len(too_short):,} series of fewer than {MIN_RUNS_OF_CHANGE} runs: too few to find a change")
     days = f", {_day(history.runs[0].started_s)} to {_day(history.runs[-1].started_s)}" if history.runs else ""
-    found = "no change" if not num_changed else f"{num_changed} of {len(changes)} series changed"
+    found = f"{num_changed} of {len(changes)} series changed"
+    if not num_changed:
+        found = "too few runs to find a change" if too_short and len(too_short) == len(changes) else "no change"
     return Table(
         title=f"{found}; {plural(len(history.runs), 'run')} of {history.machine}{days}",
         frame=rows,

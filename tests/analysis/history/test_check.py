@@ -214,3 +214,16 @@ def test_all_shows_every_series_and_csv_too(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.count("b0") == 10
     assert main(["history", "show", "--format", "csv", "--store", str(tmp_path / "store")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == NUM_BENCHMARKS + 1
+
+
+def test_too_few_runs_are_not_called_no_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for night in range(30):
+        write_night(tmp_path / "store", night, {"old": 0.1, **({"new": 0.1} if night >= 25 else {})})
+        if night < 4:
+            write_night(tmp_path / "short", night, {"old": 0.1})
+    assert main(["history", "show", "--store", str(tmp_path / "short")]) == 0
+    assert capsys.readouterr().out.startswith("too few runs to find a change; 4 runs of EPYC")
+    assert main(["history", "show", "--store", str(tmp_path / "store")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("no change; 30 runs of EPYC")
+    assert "1 series of fewer than 11 runs: too few to find a change" in shown

@@ -487,6 +487,8 @@ def test_benchmarks_of_a_history_are_filtered_and_empty_groups_go(visit: Visit, 
     assert page.locator(".trends tbody tr:visible").count() == 1
     assert page.locator(".group:visible").count() == 1
     assert page.locator(".machine .count").inner_text() == "1 of 14 series"
+    page.get_by_label("Filter").fill("tests/test_it.py")  # of the full names, which rows show shortened
+    assert page.locator(".machine .count").inner_text() == "14 series"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

@@ -151,7 +151,68 @@ def test_several_machines_are_sections_and_one_can_be_chosen(tmp_path: Path) -> 
     assert page.count('<div class="machine"') == 2
     page = page_of(tmp_path / "store", "--machine", "other")
     assert page.count('<div class="machine"') == 1
-    assert groups_of(page) == {"unchanged": ["b"]}
+    assert groups_of(page) == {"short": ["b"]}
+
+
+def test_of_many_machines_the_first_screen_names_those_with_a_regression(tmp_path: Path) -> None:
+    for number in range(9):
+        write_night(tmp_path / "store" / str(number), number, {"a": 0.1}, node=f"host{number}")
+    for night in range(14):
+        write_night(tmp_path / "store" / "slower", night, {"a": 0.1 if night < 9 else 0.2}, node="slower")
+    page = page_of(tmp_path / "store")
+    assert page.count('<div class="machine"') == 10
+    answers = re.findall(r'<h3 id="answer-\d">([^<]*)</h3>', page)
+    assert answers[0] == "EPYC in slower"
+    assert answers[6:] == ["4 more machines"]
+    targets = re.findall(r'<p class="lead"><a href="#([^"]+)"', page)
+    assert len(targets) == 7
+    assert set(targets) <= set(re.findall(r'id="([^"]+)"', page))
+
+
+def test_a_machine_that_stopped_measuring_has_no_news(tmp_path: Path) -> None:
+    for night in range(60):
+        write_night(tmp_path / "store" / "a", night, {"a": 0.1})
+    for night in range(20):
+        time_s = 0.1 if night < 15 else 0.2
+        write_night(tmp_path / "store" / "b", night, {"a": time_s, "b": 0.1}, node="other")
+    page = page_of(tmp_path / "store")
+    assert "<title>History: nothing regressed in the last 14 days</title>" in page
+    assert "No run in the last 14 days: the last one was on 2026-01-20" in page
+    assert page.count("last measured 2026-01-20") == 2
+    alone = page_of(tmp_path / "store", "--machine", "other")
+    assert "<title>History: 1 of 2 series regressed in the last 14 days</title>" in alone
+
+
+def test_a_regression_that_was_made_up_for_in_part_is_still_told_first(tmp_path: Path) -> None:
+    def level(night: int) -> float:
+        if night < 47:
+            return 1.0
+        return 1.5 if night < 56 else 1.3
+
+    page = page_of(write_store(tmp_path / "store", {"test_partly_fixed": level}))
+    assert groups_of(page) == {"regressed": ["test_partly_fixed"]}
+    (row,) = re.findall(r"<tr><th scope=.row.>.*?</tr>", page, re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>", " ", row))
+    assert re.search(r"(99\.\d+|100\.\d) ms → 1[45]\d\.\d ms", text)
+    assert re.search(r"\+(49|50)\.\d% \[.*\] +worse", text)
+    assert re.search(r"then -1[23]\.\d% \[.*\] on 2026-02-26, to 1[23]\d\.\d ms", text)
+    assert "2026-02-17" in text
+
+
+def test_a_benchmark_of_few_runs_is_not_called_unchanged_where_others_have_enough(tmp_path: Path) -> None:
+    for night in range(30):
+        write_night(tmp_path / "store", night, {"old": 0.1, **({"new": 0.1} if night >= 25 else {})})
+    page = page_of(tmp_path / "store")
+    assert groups_of(page) == {"unchanged": ["old"], "short": ["new"]}
+    assert "1 never changed, 1 of too few runs" in page
+
+
+def test_no_command_is_made_of_what_is_no_commit(tmp_path: Path) -> None:
+    for night in range(40):
+        write_night(tmp_path / "store", night, {"a": 0.1 if night < 35 else 0.2}, commit=f"$(reboot {night})")
+    words = re.sub(r"</?span>", "", page_of(tmp_path / "store"))
+    assert "1 of 1 series regressed" in words
+    assert "perfsuite bisect" not in words
 
 
 def test_a_report_has_the_same_section_where_a_store_is_given(tmp_path: Path) -> None:
@@ -161,7 +222,7 @@ def test_a_report_has_the_same_section_where_a_store_is_given(tmp_path: Path) ->
     assert main(["report", str(newest), "--history", str(store), "-o", str(target)]) == 0
     report = target.read_text()
     assert groups_of(report)["regressed"] == ["test_lately_much_slower", "test_lately_slower"]
-    assert '<a href="#history">2 of 6 series regressed in the last 14 days</a>' in report
+    assert '<a href="#history-0">2 of 6 series regressed in the last 14 days</a>' in report
     assert main(["report", str(newest), "-o", str(target)]) == 0
     assert 'id="history"' not in target.read_text()
 
@@ -198,7 +259,7 @@ def test_runs_of_a_public_repository_are_a_history(tmp_path: Path) -> None:
     for path in public_files("bdperkin"):
         (store / path.name).write_bytes(path.read_bytes())
     page = page_of(store)
-    assert len(groups_of(page)["unchanged"]) == 14
+    assert len(groups_of(page)["short"]) == 14
     assert "4 runs of Intel(R) Core(TM) i7-8665U CPU @ 1.90GHz" in page
     # A second reading of the files: the medians in the order of their dates.
     contents = sorted((json.loads(path.read_text()) for path in store.glob("*.json")), key=lambda one: one["datetime"])
@@ -207,5 +268,5 @@ def test_runs_of_a_public_repository_are_a_history(tmp_path: Path) -> None:
         entry["stats"]["median"] for content in contents for entry in content["benchmarks"] if entry["name"] == name
     ]
     data = data_of(page)
-    place = groups_of(page)["unchanged"].index(next(one for one in groups_of(page)["unchanged"] if name in one))
+    place = groups_of(page)["short"].index(next(one for one in groups_of(page)["short"] if name in one))
     assert data["series"][place]["values"] == pytest.approx([1e3 * median for median in medians], rel=1e-4)
