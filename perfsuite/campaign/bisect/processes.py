@@ -122,13 +122,18 @@ class Processes:
             place = self.places.prepare(revision, self.lock, tell)
             begin = time.monotonic()
             tell("starting")
-            self._run_pytest(place, name, tell)
+            part = self._run_pytest(place, name, tell)
         except NotMeasurableError as error:
             if role in REQUIRED:
                 raise CampaignError(f"{role} {revision.key} cannot be measured: {error}") from None
             self.run.finish(name, FinishedProcess(duration_s=time.monotonic() - begin, reason=str(error)[:1000]))
             return
+        # In this order: killed in between, it is run again, and never counts without its duration.
         self.run.finish(name, FinishedProcess(duration_s=time.monotonic() - begin))
+        try:
+            part.replace(self.run.result(name))
+        except OSError as error:
+            raise CampaignError(f"{self.run.path}: cannot be used: {error.strerror}") from None
         self.num_run += 1
         try:
             value = value_in_words(self._value(name, role, revision), self.metric)
@@ -136,8 +141,8 @@ class Processes:
             value = "no value"
         self.say(f"{label}  {value}{self._time_left(block, num_left - 1)}", True)
 
-    def _run_pytest(self, place: Place, name: str, tell: Callable[[str], None]) -> None:
-        """Run pytest once; its result is kept under the name.
+    def _run_pytest(self, place: Place, name: str, tell: Callable[[str], None]) -> Path:
+        """Run pytest once, and return the file of its result, which is whole.
 
         Raises:
             NotMeasurableError: It gave no result.
@@ -159,7 +164,7 @@ class Processes:
         except OSError as error:
             raise CampaignError(f"{place.python}: does not run in {place.folder}: {error.strerror}") from None
         self._check(part, log, status)
-        part.replace(path)
+        return part
 
     def _check(self, part: Path, log: Path, status: int) -> None:
         """Check that pytest came to its end: its other tests may have failed."""
