@@ -14,6 +14,7 @@ measures is made without the assumptions of the search (which knows one normal s
 
   right       share of the searches that end with the commit, confirmed
   wrong       share that end with another commit, confirmed: at most alpha, 5%
+  misled      share in which any step was decided wrongly, whether or not the end shows it (one change only)
   one of      share that end with some commits, the right one among them
   cannot tell share that end without a commit: not established, undecided or not confirmed
   none        share that end with "no difference"
@@ -124,26 +125,30 @@ class Machine:
         return float(value)
 
 
-def search(scenario: Scenario, rng: np.random.Generator, terms: Terms) -> tuple[str, int, bool | None]:
-    """Search once: how it ended, with how many processes, whether the interval contains the truth."""
+def search(scenario: Scenario, rng: np.random.Generator, terms: Terms) -> tuple[str, int, bool | None, bool]:
+    """Search once: how it ended, with how many processes, whether the interval contains the truth, and if misled."""
     machine = Machine(scenario, rng)
     revisions = [Revision(name=str(number), key=f"c{number}", subject="") for number in range(NUM_COMMITS + 1)]
     outcome = Search(OrderedList(revisions), machine.measure, terms, lambda _text: None).run()
     left = [int(one.name) for one in outcome.left]
+    misled = any(
+        step.verdict != "skip" and (step.verdict == "bad") != (int(step.revision.name) >= machine.changed[0])
+        for step in outcome.steps
+    )
     if outcome.ending == "found":
         assert outcome.change is not None
         (commit,) = left
         if commit not in machine.changed or not any(scenario.slower):
-            return "wrong", machine.num, None
+            return "wrong", machine.num, None, misled
         true = machine.levels[commit] - machine.levels[commit - 1]
         if scenario.picked:  # the shares of the kernels are changes of the mean as well
             true += scenario.picked * (machine.shares[commit] - machine.shares[commit - 1])
-        return "right", machine.num, bool(outcome.change.low <= true <= outcome.change.high)
+        return "right", machine.num, bool(outcome.change.low <= true <= outcome.change.high), misled
     if outcome.ending == "no_difference":
-        return "none", machine.num, None
+        return "none", machine.num, None, misled
     if outcome.ending == "only_skipped" and set(machine.changed) & set(left):
-        return "one of", machine.num, None
-    return "cannot tell", machine.num, None
+        return "one of", machine.num, None, misled
+    return "cannot tell", machine.num, None, misled
 
 
 def main() -> None:
@@ -155,8 +160,8 @@ def main() -> None:
     options = parser.parse_args()
     terms = Terms(alpha=0.05, min_effect=math.log1p(0.02), max_processes=options.max_processes)
     kinds = ("right", "wrong", "one of", "cannot tell", "none")
-    print(f"| scenario | {' | '.join(kinds)} | coverage | processes |")
-    print("|---|" + "---:|" * (len(kinds) + 2))
+    print(f"| scenario | {' | '.join(kinds)} | misled | coverage | processes |")
+    print("|---|" + "---:|" * (len(kinds) + 3))
     for scenario in SCENARIOS:
         if options.only not in scenario.name:
             continue
@@ -167,8 +172,9 @@ def main() -> None:
         shares = [sum(one[0] == kind for one in found) / len(found) for kind in kinds]
         covered = [one[2] for one in found if one[2] is not None]
         coverage = f"{np.mean(covered):.3f}" if covered else "-"
+        misled = f"{np.mean([one[3] for one in found]):.3f}" if len(scenario.slower) == 1 else "-"
         median, most = np.percentile([one[1] for one in found], [50, 90])
-        row = [scenario.name, *(f"{share:.3f}" for share in shares), coverage, f"{median:.0f}, {most:.0f}"]
+        row = [scenario.name, *(f"{share:.3f}" for share in shares), misled, coverage, f"{median:.0f}, {most:.0f}"]
         print(f"| {' | '.join(row)} |", flush=True)
 
 

@@ -252,9 +252,10 @@ class Search:
             position = 0.5 + sum(offsets) / number / abs(total.log_ratio)
             if level is not None:
                 self._error_left -= error
-                is_bad = level == "high" or (level == "between" and position > 0.5)  # noqa: PLR2004 - halfway
+                # A level of its own counts as bad, on whichever side of the middle it seems to be: taken by side, commits
+                # of one level in the middle would be called good and bad by chance, and a change found where none is.
+                verdict: Verdict = "good" if level == "low" else "bad"
                 reason = f"between good and bad, at {position:.0%} of the change" if level == "between" else None
-                verdict: Verdict = "bad" if is_bad else "good"
                 return Step(revision=revision, verdict=verdict, reason=reason, position=position, num_blocks=number)
         return Step(
             revision=revision,
