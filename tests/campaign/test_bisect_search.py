@@ -152,8 +152,26 @@ def test_a_second_change_is_named_with_the_side_on_which_it_lies(
     repository: tuple[Path, list[str]], suspects: GitSuspects
 ) -> None:
     commits = repository[1]
-    outcome = Search(suspects, Measured(planted(commits, {11: 0.03, 50: 0.08})), TERMS, quiet).run()
+    outcome = Search(suspects, Measured(planted(commits, {11: 0.024, 50: 0.08}), sd=0.003), TERMS, quiet).run()
     assert (outcome.ending, outcome.left[0].name, outcome.rest) == ("found", commits[50], "before")
+
+
+def test_of_two_like_changes_the_first_is_found_and_the_rest_lies_after_it(
+    repository: tuple[Path, list[str]], suspects: GitSuspects
+) -> None:
+    """Commits in the middle of good and bad are of one kind, whatever chance says of each."""
+    commits = repository[1]
+    outcome = Search(suspects, Measured(planted(commits, {11: 0.05, 50: 0.05}), sd=0.004), TERMS, quiet).run()
+    assert (outcome.ending, outcome.left[0].name, outcome.rest) == ("found", commits[11], "after")
+    assert any("between good and bad" in str(step.reason) for step in outcome.steps)
+
+
+def test_a_small_shift_before_the_change_does_not_lead_away_from_it(
+    repository: tuple[Path, list[str]], suspects: GitSuspects
+) -> None:
+    commits = repository[1]
+    outcome = Search(suspects, Measured(planted(commits, {11: 0.01, 50: 0.3}), sd=0.0005), TERMS, quiet).run()
+    assert (outcome.ending, outcome.left[0].name, outcome.rest) == ("found", commits[50], None)
 
 
 def test_a_level_far_beyond_bad_is_bad_and_one_far_below_good_is_good(

@@ -40,6 +40,14 @@ MAX_DISTANCE = 3.0
 NORMAL_MAD_RATIO = 1.4826
 """Standard deviation over the median distance from the median, of a normal distribution."""
 
+MAX_BETWEEN = 0.6
+"""Of the way from the middle to a level: between are levels at 20 to 80% of the change. A smaller shift is none worth a
+search of its own, and must not lead away from the larger one."""
+
+MIN_BEYOND = 0.5
+"""Of the same way: a mean closer to the middle is called neither high nor low. Were it, commits of one level in the
+middle would be called both by chance. Less than `MAX_BETWEEN`, so that no level is neither for ever."""
+
 Level = Literal["low", "high", "between"]
 
 
@@ -162,7 +170,7 @@ def decide_level(offsets: Sequence[float], distance: float, scatter: Scatter, er
         error: Probability with which the answer may be the wrong one of the two.
 
     Returns:
-        The level; `between` where the revision has certainly neither of them; None: not decided yet.
+        The level; `between` where the revision certainly lies at 20 to 80% of the way; None: not decided yet.
     """
     num = len(offsets)
     if num < MIN_BLOCKS:
@@ -173,7 +181,7 @@ def decide_level(offsets: Sequence[float], distance: float, scatter: Scatter, er
     se = max(math.sqrt(MIDDLE_VARIANCE) * scatter.sd, own_sd) / math.sqrt(num)
     mean, level = float(np.mean(values)), distance / 2
     half = float(stdtrit(dof, 1 - error / 2)) * se
-    if abs(mean) + half < level:
+    if abs(mean) + half < MAX_BETWEEN * level:
         return "between"
     at_most = min(max(mean, -level), level)
     evidence = (
@@ -181,7 +189,7 @@ def decide_level(offsets: Sequence[float], distance: float, scatter: Scatter, er
         / 2
         * (math.log1p(((at_most + level) / se) ** 2 / dof) - math.log1p(((at_most - level) / se) ** 2 / dof))
     )
-    if abs(evidence) < math.log((1 - error) / error):
+    if abs(evidence) < math.log((1 - error) / error) or abs(mean) < MIN_BEYOND * level:
         return None
     return "high" if evidence > 0 else "low"
 
