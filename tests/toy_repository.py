@@ -37,7 +37,8 @@ def make_repository(folder: Path, subjects: Sequence[str], files: Sequence[Mappi
         stream += f"commit refs/heads/main\nauthor {person}\ncommitter {person}\n".encode() + _data(subject)
         for name, content in written.items():
             stream += f"M 100644 inline {name}\n".encode() + _data(content)
-    subprocess.run(["git", "-C", str(folder), "fast-import", "--quiet"], input=stream, check=True)
+    importing = ["git", "-C", str(folder), "fast-import", "--quiet"]
+    subprocess.run(importing, input=stream, check=True)
     git(folder, "reset", "--quiet", "--hard")
     return git(folder, "rev-list", "--reverse", "main").split()
 

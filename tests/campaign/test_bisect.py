@@ -103,7 +103,9 @@ def test_what_cannot_be_measured_at_an_end_is_one_line_with_the_last_word_of_its
     words = command(repository, tmp_path / "run")
     assert main([word.replace("test_work.py", "no_such_file.py") for word in words]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "cannot be measured: pytest ended with status 4: ERROR: file or directory not found: no_such_file.py" in error
+    assert (
+        "cannot be measured: pytest ended with status 4: ERROR: file or directory not found: no_such_file.py" in error
+    )
     assert main(command(repository, tmp_path / "set-up", "--setup", "echo no compiler; exit 3")) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "cannot be measured: the setup ended with status 3: no compiler; see setup-" in error
@@ -193,9 +195,7 @@ def processes_in(folder: Path, said: list[str]) -> Processes:
 
 
 GOOD, TRIAL = Revision(name="g", key="g", subject=""), Revision(name="t", key="t", subject="")
-BLOCK = Block(
-    stage="t", heading="step", number=1, turns=(("good", GOOD), ("trial", TRIAL)), num_left=2, is_least=False
-)
+BLOCK = Block(stage="t", heading="step", number=1, turns=(("good", GOOD), ("trial", TRIAL)), num_left=2, num_most=None)
 RESULT = {"benchmarks": [{"fullname": "a.py::test_it", "name": "test_it", "stats": {"median": 0.5, "rounds": 3}}]}
 
 
@@ -251,6 +251,10 @@ NONE = Change(log_ratio=0.001, low=-0.01, high=0.012, num=30)
 SKIPPED = Step(revision=TWO, verdict="skip", reason="cannot tell", position=0.5, num_blocks=30, is_undecided=True)
 
 
+ASKED = "perfsuite bisect --environments v0 v5 --benchmark test_it --env A=1"
+MORE = f"{ASKED} --max-processes 60 --run-dir run -- x.py"
+
+
 @pytest.mark.parametrize(
     ("outcome", "words", "following"),
     [
@@ -272,13 +276,13 @@ SKIPPED = Step(revision=TWO, verdict="skip", reason="cannot tell", position=0.5,
         (Outcome(ending="no_difference", total=NONE), "no difference of 2% or more", None),
         (
             Outcome(ending="not_established", total=NONE),
-            "cannot tell: the difference between good and bad is not established",
-            "perfsuite bisect --environments v0 v5 --benchmark test_it --env A=1 --max-processes 60 --run-dir run -- x.py",
+            "so many processes establish a change of about 2.2% or more here",
+            MORE,
         ),
         (
             Outcome(ending="undecided", total=LARGE, left=(TWO, THREE), steps=(SKIPPED,)),
             "cannot tell which of these 2 environments it is",
-            "perfsuite bisect --environments v0 v5 --benchmark test_it --env A=1 --max-processes 60 --run-dir run -- x.py",
+            MORE,
         ),
         (Outcome(ending="only_skipped", total=LARGE, left=(TWO, THREE)), "one of these 2 environments", None),
     ],

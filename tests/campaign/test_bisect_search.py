@@ -219,7 +219,10 @@ def test_a_merge_is_bisected_as_git_does(tmp_path: Path) -> None:
 def test_environments_are_bisected_in_their_order() -> None:
     revisions = [Revision(name=f"nightly{number}", key=f"env{number:02d}", subject="") for number in range(9)]
     levels = {one.name: 0.1 * (number >= 6) for number, one in enumerate(revisions)}
-    for broken, expected in ((set[str](), ["nightly6"]), ({"nightly5", "nightly4"}, ["nightly4", "nightly5", "nightly6"])):
+    for broken, expected in (
+        (set[str](), ["nightly6"]),
+        ({"nightly5", "nightly4"}, ["nightly4", "nightly5", "nightly6"]),
+    ):
         measured = Measured(levels, broken=frozenset(broken))
         outcome = Search(OrderedList(revisions), measured, TERMS, quiet).run()
         assert [one.name for one in outcome.left] == expected

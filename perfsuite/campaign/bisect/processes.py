@@ -182,5 +182,8 @@ class Processes:
         durations = [one.duration_s for one in self.run.processes.values() if one.reason is None]
         if not durations or num_left <= 0:
             return ""
-        left = duration_in_words(sum(durations) / len(durations) * num_left)
-        return f"  at least {left} left" if block.is_least else f"  about {left} left"
+        mean_s = sum(durations) / len(durations)
+        if block.num_most is None:
+            return f"  about {duration_in_words(mean_s * num_left)} left"
+        most_s = mean_s * (block.num_most - block.num_left + num_left)
+        return f"  {duration_in_words(mean_s * num_left)} to {duration_in_words(most_s)} left"

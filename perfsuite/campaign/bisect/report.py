@@ -107,7 +107,9 @@ def _answer(finished: Finished) -> list[str]:
         limit = 100 * math.expm1(finished.terms.min_effect)
         return [f"no difference of {limit:.3g}% or more between good and bad: nothing to find", total]
     if outcome.ending == "not_established":
-        return ["cannot tell: the difference between good and bad is not established", total]
+        reach = math.expm1(outcome.total.high - outcome.total.low)
+        needed = f"so many processes establish a change of about {reach:.1%} or more here"
+        return ["cannot tell: the difference between good and bad is not established", total, needed]
     num_left = plural(len(outcome.left), _noun(finished))
     if outcome.ending == "only_skipped":
         return [f"one of these {num_left}; they could not be told by measuring them:", *_listed(outcome.left), total]

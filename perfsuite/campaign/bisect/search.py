@@ -55,8 +55,8 @@ class Block:
         heading: The same for people.
         number: Of the block in its stage, from 1.
         turns: Role and revision of each process, in the order in which they run.
-        num_left: About how many processes are left, those of this block included; at least so many at the beginning.
-        is_least: Whether that is only the fewest possible number.
+        num_left: About how many processes are left, those of this block included.
+        num_most: Where `num_left` is only the fewest that are possible: how many there may be at most; else None.
     """
 
     stage: str
@@ -64,7 +64,7 @@ class Block:
     number: int
     turns: tuple[tuple[str, Revision], ...]
     num_left: int
-    is_least: bool
+    num_most: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +202,8 @@ class Search:
 
     def _establish(self) -> Change:
         """Compare bad with good until their difference is established, is none that matters, or is not to be had."""
-        after = 3 * MIN_BLOCKS * self.num_steps_left() + 2 * NUM_CONFIRMING
-        for number in range(1, self._terms.max_processes + 1):
+        after, most = 3 * MIN_BLOCKS * self.num_steps_left() + 2 * NUM_CONFIRMING, self._terms.max_processes
+        for number in range(1, most + 1):
             turns = (("good", self._suspects.good), ("bad", self._suspects.bad))
             found = self._measure(
                 Block(
@@ -212,7 +212,7 @@ class Search:
                     number=number,
                     turns=turns[::-1] if is_reversed(number - 1) else turns,
                     num_left=2 * max(1, MIN_PAIRS - number + 1) + after,
-                    is_least=True,
+                    num_most=2 * (most - number + 1) + (3 * self.num_steps_left() + 2) * most,
                 )
             )
             self._known.differences.append(found["bad"] - found["good"])
@@ -236,7 +236,7 @@ class Search:
                 number=number,
                 turns=turns[::-1] if is_reversed(number - 1) else turns,
                 num_left=3 * max(1, expected - number + 1) + self._num_after_this_step(expected),
-                is_least=False,
+                num_most=None,
             )
             try:
                 found = self._measure(block)
@@ -252,8 +252,8 @@ class Search:
             position = 0.5 + sum(offsets) / number / abs(total.log_ratio)
             if level is not None:
                 self._error_left -= error
-                # A level of its own counts as bad, on whichever side of the middle it seems to be: taken by side, commits
-                # of one level in the middle would be called good and bad by chance, and a change found where none is.
+                # A level of its own counts as bad, on whichever side of the middle it seems to be. Taken by side, commits
+                # of one level would be called good and bad by chance, and a change found where none is.
                 verdict: Verdict = "good" if level == "low" else "bad"
                 reason = f"between good and bad, at {position:.0%} of the change" if level == "between" else None
                 return Step(revision=revision, verdict=verdict, reason=reason, position=position, num_blocks=number)
@@ -272,14 +272,15 @@ class Search:
         parent = self._suspects.parent_of(culprit)
         differences: list[float] = []
         turns = (("parent", parent), ("found", culprit))
-        for number in range(1, max(self._terms.max_processes, NUM_CONFIRMING) + 1):
+        most = max(self._terms.max_processes, NUM_CONFIRMING)
+        for number in range(1, most + 1):
             block = Block(
                 stage=f"confirm-{culprit.key}",
                 heading="against its parent",
                 number=number,
                 turns=turns[::-1] if is_reversed(number - 1) else turns,
                 num_left=2 * max(1, NUM_CONFIRMING - number + 1),
-                is_least=True,
+                num_most=2 * (most - number + 1),
             )
             try:
                 found = self._measure(block)
