@@ -252,8 +252,8 @@ class Search:
             position = 0.5 + sum(offsets) / number / abs(total.log_ratio)
             if level is not None:
                 self._error_left -= error
-                # A level of its own counts as bad, on whichever side of the middle it seems to be. Taken by side, commits
-                # of one level would be called good and bad by chance, and a change found where none is.
+                # A level of its own counts as bad, on whichever side of the middle it seems to be: by side, commits of
+                # one level would be called good and bad by chance, and a change found where none is.
                 verdict: Verdict = "good" if level == "low" else "bad"
                 reason = f"between good and bad, at {position:.0%} of the change" if level == "between" else None
                 return Step(revision=revision, verdict=verdict, reason=reason, position=position, num_blocks=number)
