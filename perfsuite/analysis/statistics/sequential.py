@@ -101,14 +101,24 @@ class Scatter:
 
 
 def change_of(differences: Sequence[float], alpha: float) -> Change:
-    """Return the mean of differences with its t interval of level 1 - alpha; an infinite one of fewer than two."""
+    """Return the winsorised mean of differences with its t interval; an infinite one of fewer than two.
+
+    Source: Tukey and McLaughlin, Less vulnerable confidence and significance procedures for location, Sankhya A 25
+    (1963): degrees of freedom and width by the number of values that were not moved.
+
+    Args:
+        differences: Logarithms.
+        alpha: One minus the level of the interval.
+    """
     num = len(differences)
     values = clipped(differences)
     mean = float(np.mean(values)) if num else math.nan
     if num < 2:  # noqa: PLR2004 - a variance needs two values
         return Change(log_ratio=mean, low=-math.inf, high=math.inf, num=num)
     sd = max(float(np.std(values, ddof=1)), math.sqrt(2) * MIN_SD)
-    half = float(stdtrit(num - 1, 1 - alpha / 2)) * sd / math.sqrt(num)
+    # Values that were moved narrow the variance, and say nothing of the mean: Tukey and McLaughlin's interval.
+    num_kept = num - int(np.count_nonzero(values != np.asarray(differences)))
+    half = float(stdtrit(num_kept - 1, 1 - alpha / 2)) * sd / math.sqrt(num) * num / num_kept
     return Change(log_ratio=mean, low=mean - half, high=mean + half, num=num)
 
 
