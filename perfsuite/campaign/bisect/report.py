@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.campaign.bisect.search import change_in_words
@@ -32,7 +33,7 @@ DIRECTIONS = {"time": ("slower", "faster"), "memory": ("more memory", "less memo
 
 def report_text(finished: Finished) -> str:
     """Return the end of a bisection for people."""
-    lines = [*_answer(finished), "", *_steps(finished), _cost(finished)]
+    lines = [*map(_wrapped, _answer(finished)), "", *_steps(finished), _cost(finished)]
     following = next_command(finished)
     if following is not None:
         lines += ["", f"{_why_next(finished)}:", f"  {following}"]
@@ -112,7 +113,7 @@ def _answer(finished: Finished) -> list[str]:
         return ["cannot tell: the difference between good and bad is not established", total, needed]
     num_left = plural(len(outcome.left), _noun(finished))
     if outcome.ending == "only_skipped":
-        return [f"one of these {num_left}; they could not be told by measuring them:", *_listed(outcome.left), total]
+        return [f"one of these {num_left}, as some of them cannot be measured:", *_listed(outcome.left), total]
     if outcome.ending == "undecided":
         return [f"cannot tell which of these {num_left} it is:", *_listed(outcome.left), total]
     is_confirmed = outcome.ending == "found"
@@ -179,6 +180,12 @@ def _listed(revisions: tuple[Revision, ...]) -> list[str]:
     lines = [_cut(f"  {_line(revision)}") for revision in revisions[:MAX_LISTED]]
     more = len(revisions) - MAX_LISTED
     return [*lines, f"  and {more} more"] if more > 0 else lines
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    wrapped = textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapped)
 
 
 def _cut(line: str) -> str:
