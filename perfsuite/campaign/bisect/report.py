@@ -33,7 +33,7 @@ DIRECTIONS = {"time": ("slower", "faster"), "memory": ("more memory", "less memo
 
 def report_text(finished: Finished) -> str:
     """Return the end of a bisection for people."""
-    lines = [*map(_wrapped, _answer(finished)), "", *_steps(finished), _cost(finished)]
+    lines = [*map(_wrapped, _answer(finished)), "", *_steps(finished), _cost(finished), _level(finished)]
     following = next_command(finished)
     if following is not None:
         lines += ["", f"{_why_next(finished)}:", f"  {following}"]
@@ -103,7 +103,7 @@ def _why_next(finished: Finished) -> str:
 def _answer(finished: Finished) -> list[str]:
     outcome = finished.outcome
     total = f"good {finished.good.key} to bad {finished.bad.key}: {_change(finished, outcome.total)}"
-    total = f"{total} ({_basis(finished, outcome.total)})"
+    total = f"{total} ({plural(outcome.total.num, 'process')} each)"
     if outcome.ending == "no_difference":
         limit = 100 * math.expm1(finished.terms.min_effect)
         return [f"no difference of {limit:.3g}% or more between good and bad: nothing to find", total]
@@ -128,16 +128,12 @@ def _confirmation(finished: Finished) -> list[str]:
     if change is None:
         return [f"it could not be compared with {parent}: {outcome.reason}"]
     than = "than" if change.excludes_zero else "against"
-    lines = [f"{_change(finished, change)} {than} {parent} ({_basis(finished, change)})"]
+    lines = [f"{_change(finished, change)} {than} {parent} ({plural(change.num, 'process')} each)"]
     if outcome.rest is not None:
         side = "before its parent" if outcome.rest == "before" else "after it"
         share = change.log_ratio / outcome.total.log_ratio
         lines.append(f"this is {share:.0%} of the whole change; there is another change {side}")
     return lines
-
-
-def _basis(finished: Finished, change: Change) -> str:
-    return f"{plural(change.num, 'process')} each, {100 * (1 - finished.terms.alpha):.4g}% interval"
 
 
 def _steps(finished: Finished) -> list[str]:
@@ -160,6 +156,10 @@ def _cost(finished: Finished) -> str:
         f"{plural(finished.num_processes, 'process')} in {duration_in_words(finished.duration_s)}",
     ]
     return ", ".join(parts)
+
+
+def _level(finished: Finished) -> str:
+    return f"[low, high]: {100 * (1 - finished.terms.alpha):.4g}% interval over processes"
 
 
 def _noun(finished: Finished) -> str:
