@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "baseline against candidate: did anything regress?",
     "memory": "predict the peak memory of a training step, without a GPU",
     "ab": "two interpreters, checkouts or settings interleaved: did it get slower?",
+    "bisect": "which commit, or which version, made a benchmark slower?",
     "noise": "the same code against itself: the smallest slowdown that this machine can detect",
     "history": "results of months: what changed when, and is a new run off?",
     "export": "results in the formats of other tools: github-action-benchmark, Bencher, MLflow, ...",

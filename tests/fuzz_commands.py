@@ -99,6 +99,10 @@ OPTIONS: dict[str, list[str]] = {
     "limits": ["--gpu", "--model", "--batch-size"],
     "ab": ["--processes", "--run-dir", "--env-baseline", "--dir-candidate", "--fail-on", "--min-effect", "-o"],
     "noise": ["--processes", "--dir"],
+    "bisect": [
+        *("--good", "--bad", "--repository", "--run-dir", "--setup", "--env", "--alpha", "--min-effect"),
+        *("--max-processes", "--metric", "--format", "-o"),
+    ],
     "data": ["--data"],
     "fleet": ["--run-dir", "--wait", "--engine", "--address"],
     # Not -o: a text may be a folder outside, in which a file of its own name would be written.
@@ -170,6 +174,13 @@ def command_line(chance: random.Random) -> list[str]:
         # /bin/false is no interpreter: nothing is ever run.
         "ab": ["--baseline", chance.choice(["/bin/false", *TEXTS]), "--candidate", "/bin/false"],
         "noise": ["--python", "/bin/false"],
+        # No repository has such commits, and /bin/false is no interpreter: nothing is ever run.
+        "bisect": chance.choice(
+            [
+                ["--good", "none", "--bad", "none", "--benchmark", chance.choice(["a::b", *TEXTS])],
+                ["--benchmark", "a::b", "--environments", *chance.choices(["/bin/false", *TEXTS], k=3)],
+            ]
+        ),
         "data": ["show"],
         # No folder of a fleet, and no address that answers: nothing is ever run.
         "fleet": chance.choice([["status", "run"], ["run", chance.choice(["f.toml", *TEXTS]), "--address", "nowhere"]]),

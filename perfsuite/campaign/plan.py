@@ -12,9 +12,13 @@ import subprocess
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfsuite.errors import CampaignError
 from perfsuite.paths import expanded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEFAULT_ARGUMENTS = ("benchmarks", "-m", "step")
 
@@ -153,7 +157,7 @@ def identify(plan: Plan) -> dict[str, object]:
             side.name: {
                 **{key: value for key, value in dataclasses.asdict(side).items() if key not in {"name", "folder"}},
                 "folder": str(side.folder),
-                "versions": _versions(side),
+                "versions": versions_of(side, needed=("torch", "pytest", "pytest-benchmark")),
                 "code": code_of(side.folder),
             }
             for side in plan.sides
@@ -189,7 +193,16 @@ def _words(value: object) -> str:
     return json.dumps(value)[:150]
 
 
-def _versions(side: Side) -> dict[str, str]:
+def versions_of(side: Side, *, needed: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of what measures, asked of the interpreter of a side.
+
+    Args:
+        side: Whose interpreter.
+        needed: Packages without which it cannot measure.
+
+    Raises:
+        CampaignError: It does not run, or lacks one of them.
+    """
     option = f"--{side.name} {side.python}"
     try:
         done = subprocess.run(  # noqa: S603 - the interpreter that the user names is to be run
@@ -212,7 +225,7 @@ def _versions(side: Side) -> dict[str, str]:
         found = None
     if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
         raise CampaignError(f"{option}: is no Python interpreter")
-    for package in ("torch", "pytest", "pytest-benchmark"):
+    for package in needed:
         if package not in found:
             raise CampaignError(f"{option}: has no {package}; install what measuring needs there (see the README)")
     return found

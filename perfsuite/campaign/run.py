@@ -26,7 +26,7 @@ from perfsuite.folder_lock import folder_held
 from perfsuite.formatting import duration_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from perfsuite.analysis.load.result_file import ResultFile
@@ -107,7 +107,14 @@ def _run_process(
         command.append(f"--perf-run-dir={trainings_folder(path)}")
     try:
         with log.open("wb") as output:
-            status = _run_to_end(command, side, output, lock=lock, tell=lambda: tell(last_line(log)))
+            status = run_to_end(
+                command,
+                folder=side.folder,
+                variables=side.variables,
+                output=output,
+                lock=lock,
+                tell=lambda: tell(last_line(log)),
+            )
     except OSError as error:
         raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
     where = f"all that it wrote: {log}"
@@ -143,13 +150,34 @@ def _incomplete(found: ResultFile) -> str:
     return f"{len(not_run)} benchmarks were not run: {_first_failure(found) or not_run[0].reason}"
 
 
-def _run_to_end(command: list[str], side: Side, output: BinaryIO, *, lock: int, tell: Callable[[], None]) -> int:
-    """Run a process, which holds the lock as well: it may outlive this one where nothing else ends it."""
+def run_to_end(
+    command: list[str],
+    *,
+    folder: Path,
+    variables: Mapping[str, str],
+    output: BinaryIO,
+    lock: int,
+    tell: Callable[[], None],
+) -> int:
+    """Run a process, which holds the lock as well: it may outlive this one where nothing else ends it.
+
+    Args:
+        command: What to run.
+        folder: Where.
+        variables: Environment variables that are set for it.
+        output: What it writes goes there.
+        lock: Of the folder of the run, see `folder_locked`.
+        tell: Called every half second while it runs.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the process was stopped.
+        OSError: It cannot be started.
+    """
     with started(
         command,
         held=lock,
-        cwd=side.folder,
-        env={**os.environ, **side.variables},
+        cwd=folder,
+        env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
