@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.history.bisect_command import bisect_command, commits_between
 from perfsuite.analysis.history.run_values import PLACES, TIME
 from perfsuite.analysis.report.answers import Answer
 from perfsuite.analysis.report.policy import content_policy
@@ -162,17 +161,12 @@ def _next_step(trends: Trends) -> tuple[str, str]:
         return "", ""
     one = trends.regressed[0]
     before, first = _runs_around(trends, one, one.changes[trends.told(one)])
-    commits = [run.place.get("commit", "") for run in (before, first)]
-    if commits[0] != commits[1] and all(_COMMIT.fullmatch(commit) for commit in commits):
-        name = shlex.quote(one.series.benchmark)
-        command = f"perfsuite bisect --good {commits[0]} --bad {commits[1]} --benchmark {name}"
+    commits = commits_between(before, first)
+    command = None if commits is None else bisect_command(commits, one.series.benchmark, one.series.metric)
+    if command is not None:
         return "find the commit of the largest", command
     command = "perfsuite ab --baseline PYTHON --candidate PYTHON"
     return "confirm it, interleaved, with the environments of before and after", command
-
-
-_COMMIT = re.compile("[0-9a-f]{7,40}")
-"""What can be checked out: a working tree with changes cannot, and a file of others may hold any text."""
 
 
 def _runs_around(trends: Trends, one: SeriesChanges, change: Change) -> tuple[IndexedRun, IndexedRun]:

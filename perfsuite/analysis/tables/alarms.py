@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.history.bisect_command import bisect_command, commits_between
 from perfsuite.analysis.history.likely_cause import machine_or_code
 from perfsuite.analysis.history.run_values import PLACES
 from perfsuite.analysis.history.series import differences_of
@@ -37,8 +37,6 @@ OF_THE_INTERPRETER = ("torch", "torchvision", "CUDA", "cuDNN")
 """Of the places of a run, what an environment of Python brings."""
 
 CODE_IS_LIKELY = "what is recorded of the machine did not change: the code or its versions are the likely cause"
-
-_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 def event_title(event: Event) -> str:
@@ -129,18 +127,19 @@ def _cause(event: Event) -> Iterator[str]:
 def _commands(event: Event) -> list[str]:
     """Return what measures both sides again, interleaved; a commit is named only where it looks like one."""
     before, after = _around(event)
-    commits = [run.place.get("commit", "") for run in (before, after)]
-    is_another = commits[0] != commits[1] and all(_COMMIT.fullmatch(commit) for commit in commits)
+    commits = commits_between(before, after)
     has_other_versions = any(before.place.get(name) != after.place.get(name) for name in OF_THE_INTERPRETER)
     sides = "--baseline python --candidate python"
-    if has_other_versions or not is_another:
+    if has_other_versions or commits is None:
         sides = "--baseline PYTHON-OF-BEFORE --candidate PYTHON-OF-AFTER"
-    if not is_another:
+    if commits is None:
         return [f"perfsuite ab {sides}"]
+    largest = event.changes[0]
+    in_between = bisect_command(commits, largest.series.benchmark, largest.series.metric)
     return [
         f"git worktree add --detach ../before {commits[0]} && git worktree add --detach ../after {commits[1]}",
         f"perfsuite ab {sides} --dir-baseline ../before --dir-candidate ../after",
-        f"perfsuite bisect --good {commits[0]} --bad {commits[1]} --benchmark NAME    # which commit in between",
+        *([] if in_between is None else [f"{in_between}    # which commit in between"]),
     ]
 
 

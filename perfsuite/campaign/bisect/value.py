@@ -28,7 +28,7 @@ def value_of(path: Path, name: str, metric: str) -> float:
 
     Args:
         path: Of the result file.
-        name: Of the benchmark, or a pattern with `*` and `?` that matches one.
+        name: Of the benchmark, its workload in words, or a pattern with `*` and `?` that matches one.
         metric: `time` or `memory`.
 
     Raises:
@@ -49,6 +49,8 @@ def value_of(path: Path, name: str, metric: str) -> float:
 def _chosen(benchmarks: Sequence[Benchmark], name: str) -> Benchmark:
     exact = [one for one in benchmarks if one.fullname == name]
     exact = exact or [one for one in benchmarks if one.name == name]
+    # As a history, `collect` and `compare` call it: resnet18 amp-bf16 b8 train_step.
+    exact = exact or [one for one in benchmarks if one.cell is not None and one.cell.workload.label == name]
     # Brackets are part of the names of parametrized tests, not of a pattern.
     pattern = name.replace("[", "[[]")
     found = exact or [one for one in benchmarks if fnmatch.fnmatchcase(one.fullname, pattern)]
