@@ -147,6 +147,11 @@ def _fake_tensors_and_tracker() -> tuple[Any, Any]:
             finally:
                 self.memory_tracking = modules
 
+        def get_tracker_snapshot(self, type: str = "current") -> dict[torch.device, dict[Any, int]]:
+            """Return the account of each device; of names and numbers, a copy need not be deep, which takes longer."""
+            account = self._peak_mem_snap if type == "peak" else self._curr_mem_snap
+            return {device: dict(parts) for device, parts in account.items()}
+
     return FakeTensorMode, PeakOfAllModules
 
 
