@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,8 +22,7 @@ import pytest
 from perfsuite.measure import device_pool
 
 if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 TESTS = Path(__file__).parent
@@ -45,7 +45,12 @@ class Forked:
     """A process, used as a `subprocess.Popen` is."""
 
     def __init__(
-        self, target: Callable[..., int], *arguments: Any, output: Path, env: Mapping[str, str] | None = None
+        self,
+        target: Callable[..., int],
+        *arguments: Any,
+        output: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -53,11 +58,12 @@ class Forked:
             target: Called in the process; what it returns is the exit status.
             arguments: Of the target.
             output: Where all that the process writes goes.
+            cwd: Its working folder.
             env: All of its variables.
         """
         variables = dict(os.environ if env is None else env)
         self._process: ForkServerProcess = forking_context().Process(
-            target=_run, args=(target, arguments, variables, str(Path.cwd()), str(output))
+            target=_run, args=(target, arguments, variables, str(cwd or Path.cwd()), str(output))
         )
         self._process.start()
         assert self._process.pid is not None
@@ -104,6 +110,9 @@ def _run(
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
+    # Buffered as the output of a process is that writes into a file.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115 - the same
     sys.exit(target(*arguments))
 
 
@@ -114,10 +123,18 @@ def _surround(variables: Mapping[str, str], folder: str) -> None:
     sys.path[:0] = [path for path in variables.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
-def run_pytest(arguments: list[str]) -> int:
+def run_pytest(arguments: Sequence[str]) -> int:
     """Run pytest as `python -m pytest` does: what lies in the working folder can be imported."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     sys.path.insert(0, str(Path.cwd()))
-    return int(pytest.main(arguments))
+    return int(pytest.main(list(arguments)))
+
+
+def run_perfsuite(arguments: Sequence[str]) -> int:
+    """Run a command as `python -m perfsuite` does."""
+    from perfsuite.cli import main
+
+    return main(list(arguments))
 
 
 @contextlib.contextmanager
