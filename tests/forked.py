@@ -159,17 +159,17 @@ class _PoolContext:
 
 def _pooled(target: Callable[..., Any], arguments: tuple[Any, ...], variables: dict[str, str], folder: str) -> None:
     _surround(variables, folder)
-    device_pool.worker_started = _end_with  # type: ignore[assignment]
+    device_pool.worker_started = _end_with  # type: ignore[attr-defined]
     target(*arguments)
 
 
-def _end_with(process: int) -> None:
-    """End when a process does that is not the parent."""
+def _end_with(parent: int) -> None:
+    """End when the one that asked for this process does; its parent is the server."""
 
     def look() -> None:
         with contextlib.suppress(ProcessLookupError):
             while True:
-                os.kill(process, 0)
+                os.kill(parent, 0)
                 time.sleep(LOOK_S)
         os._exit(1)
 
