@@ -60,7 +60,7 @@ def test_processes_take_turns() -> None:
 def test_the_same_code_is_no_regression_and_a_planted_slowdown_is_found(
     checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow = ("--env-candidate", "PERFSUITE_TEST_SLOWDOWN=1.0", "--format", "json")
+    slow = ("--env-candidate", "PERFSUITE_TEST_SLOWDOWN=4.0", "--format", "json")
     status = main(command(checkout, tmp_path / "slow", *slow, processes=3))
     captured = capsys.readouterr()
     found = {one["fullname"].partition("::")[2]: one for one in json.loads(captured.out)["benchmarks"]}
@@ -70,7 +70,7 @@ def test_the_same_code_is_no_regression_and_a_planted_slowdown_is_found(
     assert "[6/6] candidate  done in" in captured.err
     # All files are there: judged again at once, on other terms.
     before = files(tmp_path / "slow")
-    assert main(command(checkout, tmp_path / "slow", *slow, "--min-effect", "90%", processes=3)) == 0
+    assert main(command(checkout, tmp_path / "slow", *slow, "--min-effect", "900%", processes=3)) == 0
     assert files(tmp_path / "slow") == before
 
 
