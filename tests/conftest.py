@@ -34,18 +34,22 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
 
 SLOW_FILES = (
     "fleet/test_fleet_ray.py",
-    "measure/test_killed_trainings.py",
-    "fleet/test_fleet_slurm.py",
+    "analysis/report/test_report_browser.py",
+    "measure/test_scaling_launch.py",
+    "campaign/test_ab.py",
+    "test_cli.py",
     "measure/test_dry_run.py",
     "test_notebook.py",
-    "analysis/report/test_report_browser.py",
-    "campaign/test_ab.py",
     "campaign/test_ab_trainings.py",
-    "analysis/statistics/test_yardstick.py",
-    "test_cli.py",
+    "analysis/figures/test_figure_properties.py",
+    "tune/test_studies.py",
+    "fleet/test_fleet_slurm.py",
+    "measure/test_killed_trainings.py",
+    "test_documentation.py",
+    "test_kills.py",
 )
-"""Files that take the longest, by measurement. pytest-xdist begins those with the fewest tests last: one worker would
-wait for the other for minutes."""
+"""Files that take the longest, by measurement: 130 to 24 s. pytest-xdist begins those with the fewest tests last:
+one worker would wait for the others for minutes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -109,9 +113,14 @@ def loaded_networks_are_forgotten() -> Iterator[None]:
     """Leave no network of a test among the names that another test chooses from; imports nothing."""
     yield
     models: Any = sys.modules.get("perfsuite.workloads.models")
-    if models is not None:
-        for name in [name for name, spec in models.MODELS.items() if spec.source is not None]:
-            del models.MODELS[name]
+    loaded = [] if models is None else [name for name, spec in models.MODELS.items() if spec.source is not None]
+    for name in loaded:
+        del models.MODELS[name]
+    if loaded:  # the next test may load another network of the same name
+        from cuda_stand_in import RUNS_OF_REAL_NETWORKS
+
+        for cached in RUNS_OF_REAL_NETWORKS.values():
+            cached.cache_clear()
 
 
 @pytest.fixture
@@ -137,10 +146,13 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def real_networks(tiny_networks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - after it
     """Build ResNets where the tests of a module have tiny networks."""
-    from cuda_stand_in import forget_dry_runs
+    from cuda_stand_in import RUNS_OF_REAL_NETWORKS, forget_dry_runs
 
+    from perfsuite.measure import dry_run
     from perfsuite.workloads import models
     from perfsuite.workloads.torchvision_import import import_torchvision
 
     monkeypatch.setattr(models, "import_torchvision", import_torchvision)
     forget_dry_runs()
+    for name, cached in RUNS_OF_REAL_NETWORKS.items():
+        monkeypatch.setattr(dry_run, name, cached)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -253,6 +254,17 @@ def use_tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     torchvision = SimpleNamespace(models=SimpleNamespace(**dict.fromkeys(models.MODELS, build)))
     monkeypatch.setattr(models, "import_torchvision", lambda: torchvision)
+    keep_dry_runs_apart(monkeypatch)
+
+
+RUNS_OF_REAL_NETWORKS = {name: getattr(dry_run, name) for name in ("_run_step", "_run_inference")}
+"""What was computed of them once is kept for all tests of a worker: they take most of the time of many."""
+
+
+def keep_dry_runs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give networks that stand for others under their names dry runs of their own."""
+    for name, cached in RUNS_OF_REAL_NETWORKS.items():
+        monkeypatch.setattr(dry_run, name, functools.lru_cache(maxsize=64)(cached.__wrapped__))
 
 
 def forget_dry_runs() -> None:

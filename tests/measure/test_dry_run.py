@@ -10,10 +10,11 @@ from builders import make_workload
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
 from perfsuite.measure import dry_run
-from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.dry_run import EvaluationDryRun, predict_memory
 from perfsuite.measure.largest_batch import MAX_BATCH_SIZE, largest_batch_size
 from perfsuite.measure.memory import measure_peak_memory
 from perfsuite.parsing import parse_capacity
+from perfsuite.workloads.models import NARROW
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ MIB = 1024**2
 GIB = 1024**3
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("result", thesis.RESULTS, ids=lambda result: f"{result.model}-{result.precision}")
 def test_the_study_s_peaks_are_predicted_within_one_and_a_half_percent(result: thesis.ThesisResult) -> None:
     workload = make_workload(model=result.model, precision=result.precision, gradients="kept")
@@ -50,6 +52,7 @@ def test_freed_gradients_take_less_at_the_peak_than_kept_ones() -> None:
     assert freed < kept
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16"])
 @pytest.mark.parametrize("model", ["resnet18", "resnet34", "resnet50"])
 def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: str, precision: str) -> None:
@@ -123,6 +126,23 @@ def test_phases_peak_in_their_order_and_a_gpu_has_no_scratch_of_onednn() -> None
     assert 0 < peak("forward", "cpu") - peak("forward", "cuda") <= 512 * 512 * 3 * 3 * 4  # the largest weight
 
 
+@pytest.mark.parametrize("gradients", ["freed", "kept"])
+@pytest.mark.parametrize("precision", ["fp32", "amp-fp16", "bf16-sr"])
+def test_the_state_after_a_first_step_is_the_same_as_where_that_step_was_run(
+    precision: str, gradients: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = make_workload(model=NARROW, precision=precision, batch_size=2, gradients=gradients)
+    found, evaluation = dry_run._run_step.__wrapped__(workload), EvaluationDryRun(workload).peak_bytes(3)
+
+    def run_a_step(step: TrainingStep) -> None:
+        step.train_step()
+        step.zero_gradients()
+
+    monkeypatch.setattr(dry_run, "_warm_up", run_a_step)
+    assert dry_run._run_step.__wrapped__(workload) == found
+    assert EvaluationDryRun(workload).peak_bytes(3) == evaluation
+
+
 def test_a_compiled_network_cannot_be_predicted() -> None:
     with pytest.raises(NotSupportedError, match="a compiled network decides itself"):
         predict_memory(make_workload(compile_mode="default"))
@@ -159,6 +179,7 @@ def test_the_search_ends_where_nothing_fits_and_where_everything_does() -> None:
     assert largest_batch_size(lambda size: steps[min(size // 50, 2)], 500) == 99
 
 
+@pytest.mark.no_cover
 def test_the_largest_batch_of_a_real_network_is_the_largest() -> None:
     workload = make_workload(precision="amp-fp16")
 

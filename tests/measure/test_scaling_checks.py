@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from builders import make_claim, make_workload
+from forked_ranks import ranks_forked
 from test_scaling_launch import job_of, make_job
 
 from perfsuite.errors import ClaimError, MeasurementError, NotSupportedError
 from perfsuite.measure.dry_run import MemoryPrediction
-from perfsuite.measure.scaling import checks
+from perfsuite.measure.scaling import checks, launch
 from perfsuite.measure.scaling.checks import SAME_AS_ONE, require_all, tolerance_of
 from perfsuite.measure.scaling.launch import run_ranks
 from perfsuite.measure.scaling.rank_memory import ddp_peak_bytes, predict_rank_memory
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 
 
+@pytest.fixture
+def forked_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork ranks from a process that has imported torch."""
+    monkeypatch.setattr(launch, "started", ranks_forked)
+
+
+@pytest.mark.usefixtures("forked_ranks")
 @pytest.mark.parametrize(
     ("network", "words"),
     [
@@ -43,6 +51,7 @@ def test_an_exchange_that_sums_drops_a_rank_or_does_nothing_fails_before_anythin
     assert "2 ranks: timing" not in stages
 
 
+@pytest.mark.usefixtures("forked_ranks")
 @pytest.mark.parametrize(
     ("strategy", "compression", "names"),
     [

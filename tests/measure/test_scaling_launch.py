@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import make_workload
+from forked import Forked, run_pytest
 
 from perfsuite.errors import MeasurementError, NotSupportedError, OutOfMemoryError, PerfsuiteError
 from perfsuite.measure.scaling.job import (
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 240.0
-INTERRUPTIBLE = (
-    "import signal, sys, pytest\n"
-    "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
-    "sys.exit(pytest.main(sys.argv[1:]))\n"
-)
 BUDGET = RankBudget(
     min_warm_up_s=0.0,
     max_warm_up_s=0.0,
@@ -150,25 +146,24 @@ def test_ranks_measure_what_they_are_told_and_leave_no_process(pids: Path) -> No
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_rank_outlives_the_run_that_started_it(number: signal.Signals, pids: Path, tmp_path: Path) -> None:
     """Ranks hang in the midst of a cell while pytest is interrupted or killed."""
-    command = [sys.executable, "-c", INTERRUPTIBLE, "benchmarks", "-m", "scaling", "-p", "no:cacheprovider"]
-    command += ["--perf-device=cpu", "--perf-precisions=fp32", "--perf-world-sizes=2", "--perf-rank-timeout=3000"]
-    command += ["--perf-models=tests/rank_networks.py:hangs", f"--benchmark-json={tmp_path / 'results.json'}"]
+    words = ["benchmarks", "-m", "scaling", "-p", "no:cacheprovider"]
+    words += ["--perf-device=cpu", "--perf-precisions=fp32", "--perf-world-sizes=2", "--perf-rank-timeout=3000"]
+    words += ["--perf-models=tests/rank_networks.py:hangs", f"--benchmark-json={tmp_path / 'results.json'}"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "RANK_PIDS": str(pids)}
     environment.pop("PYTEST_ADDOPTS", None)
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    output = tmp_path / "output"
+    process = Forked(run_pytest, words, output=output, cwd=REPOSITORY, env=environment)
     try:
         wait_for(lambda: (pids / "hangs").exists() or process.poll() is not None)
         assert len(pids_in(pids)) == 3
         assert all(map(is_running, pids_in(pids)))
         process.send_signal(number)
-        output, _ = process.communicate(timeout=PATIENCE_S)
+        process.wait(timeout=PATIENCE_S)
         wait_for(lambda: not any(map(is_running, pids_in(pids))))
     finally:
         with contextlib.suppress(OSError):
             process.kill()
-    assert "INTERNALERROR" not in output
+    assert "INTERNALERROR" not in output.read_text()
     if number == signal.SIGINT:
         assert process.returncode == pytest.ExitCode.INTERRUPTED
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import pool_forked
 from rank_tasks import KilledTask, train_or_die, train_or_stop
 
 from perfsuite.measure.device_pool import Ended, Place, Told, run_in_pool
@@ -21,7 +22,7 @@ def train_on(world_size: int, task: KilledTask) -> tuple[Ended, list[Any]]:
     """Return how the training ended, and what its processes told."""
     place = Place(devices=tuple(f"cpu:{rank}" for rank in range(world_size)))
     told: list[Any] = []
-    with contextlib.closing(run_in_pool({"task": task}, [place], train_or_die)) as events:
+    with pool_forked(), contextlib.closing(run_in_pool({"task": task}, [place], train_or_die)) as events:
         for event in events:
             told += [event.content] if isinstance(event, Told) else []
             if isinstance(event, Ended):

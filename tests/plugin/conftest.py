@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import time
 from typing import TYPE_CHECKING
 
 import pandas as pd  # noqa: F401 - imported before any run inside pytester
@@ -13,6 +15,7 @@ import scipy.special  # noqa: F401 - the same
 import torch
 from builders import make_workload
 from cuda_stand_in import use_tiny_networks
+from forked import Forked, run_pytest
 from small_suite import make_small
 from suite_run import IN_A_PROCESS, QUICK, REPOSITORY, Run
 
@@ -78,13 +81,17 @@ def run_suite(suite_folder: pytest.Pytester) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def run_suite_in_a_process(suite_folder: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def run_suite_in_a_process(suite_folder: pytest.Pytester) -> Callable[..., Run]:
     """Run it in a process of its own, which may die."""
-    for name, value in IN_A_PROCESS.items():
-        monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> Run:
-        return Run(suite_folder.runpytest_subprocess("-p", "small_suite", *QUICK, *arguments), suite_folder.path)
+        output = suite_folder.path / "output"
+        words = ("-p", "small_suite", *QUICK, *arguments)
+        started_s = time.monotonic()
+        process = Forked(run_pytest, words, output=output, cwd=suite_folder.path, env={**os.environ, **IN_A_PROCESS})
+        status = process.wait()
+        lines = output.read_text().splitlines()
+        return Run(pytest.RunResult(status, lines, [], time.monotonic() - started_s), suite_folder.path)
 
     return run
 

@@ -5,13 +5,14 @@ import importlib.metadata
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from forked import Forked, run_pytest
 from suite_run import IN_A_PROCESS, QUICK
 
 from perfsuite.atomic_write import write_atomically
@@ -21,7 +22,6 @@ from perfsuite.records.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from suite_run import Run
 
@@ -172,11 +172,9 @@ def test_a_process_that_is_killed_leaves_the_cells_that_were_finished(suite_fold
         "    return original(self)\n"
         "TrainingStep.forward = forward\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "small_suite", *QUICK, "-k", "resnet18 and forward", "-q"]
+    words = ("-p", "small_suite", *QUICK, "-k", "resnet18 and forward", "-q")
     environment = {**os.environ, **IN_A_PROCESS}
-    process = subprocess.Popen(
-        command, cwd=suite_folder.path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = Forked(run_pytest, words, output=Path(os.devnull), cwd=suite_folder.path, env=environment)
     try:
         for _ in range(1200):
             if (suite_folder.path / "reached").exists() or process.poll() is not None:

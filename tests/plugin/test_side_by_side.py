@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from forked import Forked, pool_forked, run_pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from pool_tasks import wait_for
 from scripted_trainings import real_training, scripted_training
@@ -238,7 +238,8 @@ def test_real_trainings_side_by_side_have_the_weights_of_those_one_after_the_oth
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     found: dict[str, list[TrainingRecord]] = {}
     for folder, devices in (("alone", "--perf-device=cpu"), ("side", "--perf-devices=cpu,cpu")):
-        run = run_suite(*arguments, devices, f"--perf-run-dir={folder}", quick=False)
+        with pool_forked():
+            run = run_suite(*arguments, devices, f"--perf-run-dir={folder}", quick=False)
         assert run.result.ret == pytest.ExitCode.OK, run.text
         records = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
         found[folder] = [record for record in records if isinstance(record, TrainingRecord)]
@@ -278,7 +279,8 @@ def test_two_real_ranks_train_a_cell_and_their_number_is_part_of_its_identity(
         "--perf-precisions=fp32",
         "--perf-recipe=tiny.toml",
     )
-    run = run_suite(*arguments, "--perf-device=cpu", "--perf-world-size=2", quick=False)
+    with pool_forked():
+        run = run_suite(*arguments, "--perf-device=cpu", "--perf-world-size=2", quick=False)
     assert run.result.ret == pytest.ExitCode.OK, run.text
     (entry,) = run.content["benchmarks"]
     record = read_record(entry["extra_info"]["perfsuite"])
@@ -350,21 +352,15 @@ def test_a_run_that_is_ended_names_all_cells_that_were_trained_and_leaves_no_pro
     files = {name: tmp_path / name.replace(" ", "-") for name in ("fp32 0", "fp32 1")}
     script = {name: f"touch:{path} wait:{tmp_path / 'never'}" for name, path in files.items()}
     (suite_folder.path / "script.json").write_text(json.dumps(script))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "small_suite", *SIDE_BY_SIDE, "--benchmark-json=results.json"],
-        cwd=suite_folder.path,
-        env={**os.environ, **IN_A_PROCESS},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    words = ("-p", "small_suite", *SIDE_BY_SIDE, "--benchmark-json=results.json")
+    environment, output = {**os.environ, **IN_A_PROCESS}, tmp_path / "output"
+    process = Forked(run_pytest, words, output=output, cwd=suite_folder.path, env=environment)
     for path in files.values():
         wait_for(path)
     children = children_of(process.pid)
     assert len(children) >= 2
     process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == {signal.SIGINT: 2}.get(number, -number), output
+    assert process.wait(timeout=120) == {signal.SIGINT: 2}.get(number, -number), output.read_text()
     deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)

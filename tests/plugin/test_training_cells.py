@@ -4,13 +4,12 @@ import dataclasses
 import json
 import os
 import platform
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from forked import Forked, run_pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from suite_run import IN_A_PROCESS, REPOSITORY
 
@@ -264,15 +263,8 @@ def test_an_epoch_writes_a_line_at_once_where_the_output_is_a_file(
         "Training.train_epoch = train_epoch\n"
     )
     environment = {**os.environ, **IN_A_PROCESS}
-    with log.open("wb") as output:
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "small_suite", *CELL, "--perf-precisions=fp32"],
-            cwd=suite_folder.path,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+    words = ("-p", "small_suite", *CELL, "--perf-precisions=fp32")
+    assert Forked(run_pytest, words, output=log, cwd=suite_folder.path, env=environment).wait() == 0
     lines = (suite_folder.path / "seen").read_text().splitlines()
     assert "epoch 1 of 2: loss" in lines[-1]
     assert "left in this cell" in lines[-1]

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from forked import Forked, run_perfsuite
 
 pytest.importorskip("optuna", reason="the search needs the extra: pip install 'perfsuite[tune]'")
 
@@ -148,19 +148,21 @@ def test_a_study_that_was_killed_in_a_trial_resumes_to_the_same_choice(
     network = files.folder / "network.py"
     network.write_text(STUCK_NETWORK)
     options: dict[str, Any] = {"model": f"{network}:net", "trials": 5, "workers": workers}
-    command = [sys.executable, "-m", "perfsuite", *arguments("killed", **options)]
+    words = arguments("killed", **options)
     environment = {**os.environ, "STUCK_AT": "60", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not (files.folder / "stuck").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
+    process = Forked(run_perfsuite, words, output=Path(os.devnull), env=environment)
+    deadline = time.monotonic() + 120
+    while not (files.folder / "stuck").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
     before = json.loads((files.study("killed") / "study.json").read_text())
     assert len(before["trials"]) < 5
-    resumed = subprocess.run(command, env={**environment, "STUCK_AT": ""}, capture_output=True, check=False, text=True)
-    assert resumed.returncode == 0, resumed.stderr
+    output = files.folder / "output"
+    resumed = Forked(run_perfsuite, words, output=output, env={**environment, "STUCK_AT": ""})
+    assert resumed.wait() == 0, output.read_text()
     monkeypatch.setattr(run_module, "workers_started", in_any_order)
     assert (files.study("killed") / "study.json").read_bytes() == tune("whole", **options)
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from forked import pool_forked
 from rank_tasks import losses_alone, losses_on_ranks
 
 from perfsuite.measure.device_pool import Ended, Place, run_in_pool
@@ -21,7 +22,7 @@ def shared(request: pytest.FixtureRequest) -> tuple[int, dict[str, Any]]:
     world_size = request.param
     place = Place(devices=tuple(f"cpu:{rank}" for rank in range(world_size)))
     tasks = {"task": NUM_TRAIN[world_size]}
-    with contextlib.closing(run_in_pool(tasks, [place], losses_on_ranks)) as events:
+    with pool_forked(), contextlib.closing(run_in_pool(tasks, [place], losses_on_ranks)) as events:
         (ended,) = [event for event in events if isinstance(event, Ended)]
     assert ended.error is None, f"{ended.error}\n{ended.details}"
     return world_size, ended.result
