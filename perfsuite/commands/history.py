@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.history.defaults import DEFAULT_STORE, NUM_DAYS, NUM_LAST, NUM_PAGE_RUNS
+from perfsuite.analysis.history.defaults import BY_TIME, DEFAULT_STORE, NUM_DAYS, NUM_LAST, NUM_PAGE_RUNS
 from perfsuite.commands.alarm_options import add_alarms
 from perfsuite.commands.inputs import ResultFiles
 from perfsuite.commands.judging_options import DEFAULT_FAIL_ON, add_thresholds
@@ -36,6 +36,8 @@ def add_options(command: Parser) -> None:
     show = actions.add_parser("show", help="series over time, with their changes of level")
     show.add_argument("--all", action="store_true", help="series without a change as well")
     show.add_argument("--last", default=str(NUM_LAST), metavar="N", help=f"the newest runs; default: {NUM_LAST:,}")
+    by = f"by torch, commit, driver, CUDA, ... instead of by time: the level under each version; default: {BY_TIME}"
+    show.add_argument("--by", default=BY_TIME, metavar="NAME", help=by)
     check = actions.add_parser("check", help="judge new runs against the history of their machine")
     _add_files(check)
     check.add_argument(

@@ -14,3 +14,6 @@ NUM_PAGE_RUNS = 400
 
 NUM_DAYS = 14
 """Days before the newest run whose changes a page lists first."""
+
+BY_TIME = "time"
+"""What a history is shown by where nothing else is asked for."""

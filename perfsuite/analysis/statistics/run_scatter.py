@@ -1,6 +1,6 @@
 """How much all series of a machine scatter in some of its runs, compared with how much they do as a rule.
 
-Three runs say next to nothing about the scatter of one series. Where a machine becomes unsteady, all of its series do,
+Three runs say next to nothing about the scatter of one series. Where a machine becomes noisy, all of its series do,
 and together they say it after three runs: a new level is then judged by the scatter of its own runs.
 """
 

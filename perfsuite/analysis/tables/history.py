@@ -60,7 +60,7 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
         notes.insert(0, f"{plural(len(history.runs), 'run')}: a change can be found in {MIN_RUNS_OF_CHANGE} or more")
     elif too_short:
         notes.insert(0, f"{len(too_short):,} series of fewer than {MIN_RUNS_OF_CHANGE} runs: too few to find a change")
-    days = f", {_day(history.runs[0].started_s)} to {_day(history.runs[-1].started_s)}" if history.runs else ""
+    days = f", {day(history.runs[0].started_s)} to {day(history.runs[-1].started_s)}" if history.runs else ""
     found = f"{num_changed} of {len(changes)} series changed"
     if not num_changed:
         found = "too few runs to find a change" if too_short and len(too_short) == len(changes) else "no change"
@@ -70,8 +70,8 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
         columns=(
             text_column("benchmark", foldable=True),
             Column(heading="metric", show=lambda row: METRIC_NAMES.get(row["metric"], row["metric"])),
-            Column(heading="change [95%]", show=_shown_change, numeric=True, style=_change_style),
-            Column(heading="since", show=lambda row: "-" if row["changed_s"] is None else _day(row["changed_s"])),
+            Column(heading="change [95%]", show=shown_change, numeric=True, style=change_style),
+            Column(heading="since", show=lambda row: "-" if row["changed_s"] is None else day(row["changed_s"])),
             Column(heading="level", show=_shown_levels, numeric=True),
             Column(heading="last runs", show=lambda row: row["sparkline"], priority=Priority.DETAIL),
             Column(heading="what else changed", show=lambda row: row["differences"] or "-", foldable=True),
@@ -127,13 +127,15 @@ def _change_row(history: History, one: SeriesChanges, change: Change) -> dict[st
     }
 
 
-def _shown_change(row: dict[str, Any]) -> str:
+def shown_change(row: dict[str, Any]) -> str:
+    """Return the change of a row with its interval, or a dash."""
     if row["ratio"] is None:
         return "-"
     return percent_change_text(row["ratio"], row["ratio_low"], row["ratio_high"])
 
 
-def _change_style(row: dict[str, Any]) -> str:
+def change_style(row: dict[str, Any]) -> str:
+    """Return the style of a change: worse, better or none."""
     if row["is_worse"] is None:
         return ""
     return STYLES["regressed"] if row["is_worse"] else STYLES["improved"]
@@ -154,7 +156,8 @@ def value_text(metric: str, value: float | None) -> str:
     return f"{METRICS[metric].show(value)}{units.get(metric, '')}"
 
 
-def _day(started_s: float) -> str:
+def day(started_s: float) -> str:
+    """Return a day in UTC, or a dash for what is none."""
     try:
         return dt.datetime.fromtimestamp(started_s, tz=dt.UTC).strftime("%Y-%m-%d")
     except (ValueError, OverflowError, OSError):

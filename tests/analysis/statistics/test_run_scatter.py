@@ -24,7 +24,7 @@ def test_what_scatters_as_usual_does_not_grow() -> None:
     assert growth(values, 97, 99) == pytest.approx(1.0, abs=0.25)
 
 
-def test_a_machine_that_becomes_unsteady_is_seen_after_three_runs() -> None:
+def test_a_machine_that_becomes_noisy_is_seen_after_three_runs() -> None:
     values = noise(36)
     values[:, 97:] *= 3
     assert growth(values, 97, 99) == pytest.approx(3.0, rel=0.25)
@@ -58,7 +58,7 @@ def test_it_is_the_median_step_over_the_usual_one_and_some_usual_steps() -> None
     assert run_scatter(series, NUM_RUNS).growth(90, 99) == pytest.approx(np.sqrt(square))
 
 
-def test_three_runs_on_one_side_are_no_new_level_where_the_machine_became_unsteady() -> None:
+def test_three_runs_on_one_side_are_no_new_level_where_the_machine_became_noisy() -> None:
     values = noise(36)
     values[:, 97:] *= 3
     values[0, 97:] = [0.044, 0.046, 0.045]  # alike by chance, and far off
