@@ -53,7 +53,6 @@ def add_options(command: Parser) -> None:
     )
     command.add_argument(
         "--days",
-        default=str(NUM_DAYS),
         metavar="N",
         help=f"of --history: changes of the last days come first; default: {NUM_DAYS}",
     )
@@ -124,6 +123,8 @@ def _machines_alone(options: argparse.Namespace) -> Results:
 def _trends(options: argparse.Namespace) -> tuple[Trends, ...]:
     """Return the history of the machines where a store was given."""
     if options.history is None:
+        if options.days is not None:
+            raise InvalidChoiceError(f"--days {options.days[:20]}: is about the history; give its store with --history")
         return ()
     from perfsuite.commands.history_page import trends_in  # ruptures takes a third of a second
 
@@ -133,7 +134,7 @@ def _trends(options: argparse.Namespace) -> tuple[Trends, ...]:
         option="--history",
         machine=None,
         last=str(NUM_PAGE_RUNS),
-        days=options.days,
+        days=options.days or str(NUM_DAYS),
     )
 
 

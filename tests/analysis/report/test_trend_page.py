@@ -215,7 +215,9 @@ def test_no_command_is_made_of_what_is_no_commit(tmp_path: Path) -> None:
     assert "perfsuite bisect" not in words
 
 
-def test_a_report_has_the_same_section_where_a_store_is_given(tmp_path: Path) -> None:
+def test_a_report_has_the_same_section_where_a_store_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = write_store(tmp_path / "store", LEVELS)
     target = tmp_path / "report.html"
     (newest,) = store.glob("night0059.json")
@@ -225,6 +227,8 @@ def test_a_report_has_the_same_section_where_a_store_is_given(tmp_path: Path) ->
     assert '<a href="#history-0">2 of 6 series regressed in the last 14 days</a>' in report
     assert main(["report", str(newest), "-o", str(target)]) == 0
     assert 'id="history"' not in target.read_text()
+    assert main(["report", str(newest), "--days", "7", "-o", str(target)]) == 2
+    assert capsys.readouterr().err.endswith("is about the history; give its store with --history\n")
 
 
 @pytest.mark.parametrize(
