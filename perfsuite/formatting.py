@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Final
 
@@ -100,6 +101,19 @@ def duration_in_words(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - minutes in an hour
         return f"{minutes} min {seconds % 60 // 10 * 10:.0f} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def utc_text(started_s: float, form: str) -> str | None:
+    """Return a moment in UTC as text; None for what is none, such as NaN or a year that no calendar has.
+
+    Args:
+        started_s: Seconds since 1970.
+        form: As `strftime` takes it.
+    """
+    try:
+        return dt.datetime.fromtimestamp(started_s, tz=dt.UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def first_line(error: BaseException | str) -> str:

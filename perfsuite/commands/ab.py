@@ -32,7 +32,7 @@ from perfsuite.commands.judging_options import add_judging, judging_words, read_
 from perfsuite.commands.output import check_output
 from perfsuite.commands.output_options import add_output
 from perfsuite.commands.parser import EXIT_INTERRUPTED
-from perfsuite.commands.streams import say, say_progress
+from perfsuite.commands.streams import say, say_line_or_progress, say_progress
 from perfsuite.errors import CampaignError
 from perfsuite.formatting import plural
 
@@ -136,15 +136,10 @@ def run_plan(options: argparse.Namespace, plan: Plan, kind: str) -> FinishedRun 
         raise CampaignError(f"-o {options.output}: is a file of the A/B run itself; write the output to another")
     say(f"{2 * plan.num_processes} processes, interleaved, kept in {folder}")
 
-    def tell(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
-        if final:
-            say_progress("")
-            say(text)
-        else:
-            say_progress(text)
-
     try:
-        baseline, candidate, notes = run_campaign(plan, folder, identity, restart=options.restart, say=tell)
+        baseline, candidate, notes = run_campaign(
+            plan, folder, identity, restart=options.restart, say=say_line_or_progress
+        )
     except Interrupted:
         say_progress("")
         say("interrupted; what is finished is kept, and the same command resumes there")

@@ -22,7 +22,7 @@ from perfsuite.campaign.bisect.value import METRICS
 from perfsuite.campaign.interruption import Interrupted
 from perfsuite.campaign.plan import MAX_PROCESSES
 from perfsuite.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
-from perfsuite.commands.streams import say, say_progress, write
+from perfsuite.commands.streams import say, say_line_or_progress, say_progress, write
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.parsing import parse_whole_number
 
@@ -101,15 +101,8 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidChoiceError(f"-o {options.output}: lies in the folder of the run; write the output elsewhere")
     say(f"kept in {folder}")
 
-    def tell(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
-        if final:
-            say_progress("")
-            say(text)
-        else:
-            say_progress(text)
-
     try:
-        finished = run_bisection(question, terms, folder, restart=options.restart, say=tell)
+        finished = run_bisection(question, terms, folder, restart=options.restart, say=say_line_or_progress)
     except Interrupted:
         say_progress("")
         say("interrupted; what is finished is kept, and the same command resumes there")

@@ -28,6 +28,15 @@ def say_progress(text: str) -> None:
         _write_to_stderr(f"\r\x1b[K{one_line(text)}")
 
 
+def say_line_or_progress(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
+    """Say what stays as a line of its own, and what does not over the line that stands there."""
+    if final:
+        say_progress("")
+        say(text)
+    else:
+        say_progress(text)
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether somebody is looking; a stream that was closed before the start is None."""
     return stream is not None and not stream.closed and stream.isatty()

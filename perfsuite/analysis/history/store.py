@@ -6,7 +6,6 @@ Any folder of pytest-benchmark JSON is a store: its files are read where they li
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import gzip
 import hashlib
 import os
@@ -21,6 +20,7 @@ from perfsuite.analysis.load.json_file import COMPRESSED
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.atomic_write import open_ordinary, write_atomically
 from perfsuite.errors import ResultFileError
+from perfsuite.formatting import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,7 +201,4 @@ def _slug(machine: str) -> str:
 
 
 def _moment(started_s: float) -> str:
-    try:
-        return dt.datetime.fromtimestamp(started_s, tz=dt.UTC).strftime("%Y%m%dT%H%M%S")
-    except (ValueError, OverflowError, OSError):
-        return "undated"
+    return utc_text(started_s, "%Y%m%dT%H%M%S") or "undated"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from perfsuite.analysis.report.sparkline import sparkline_svg
 from perfsuite.analysis.report.template import own_file, template
 from perfsuite.analysis.statistics.change_points import MIN_RUNS_OF_CHANGE
 from perfsuite.analysis.tables.history import METRIC_NAMES, value_text
-from perfsuite.formatting import MIB_BYTES, plural, printable
+from perfsuite.formatting import MIB_BYTES, plural, printable, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -310,11 +309,8 @@ def _rounded(value: float) -> float:
 
 
 def _day(run: IndexedRun) -> str:
-    return _moment(run)[:10]
+    return utc_text(run.started_s, "%Y-%m-%d") or "an unknown day"
 
 
 def _moment(run: IndexedRun) -> str:
-    try:
-        return dt.datetime.fromtimestamp(run.started_s, tz=dt.UTC).strftime("%Y-%m-%d %H:%M")
-    except (ValueError, OverflowError, OSError):
-        return "an unknown day"
+    return utc_text(run.started_s, "%Y-%m-%d %H:%M") or "an unknown day"

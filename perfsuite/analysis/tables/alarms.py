@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from perfsuite.analysis.history.series import differences_of
 from perfsuite.analysis.tables.history import METRIC_NAMES, value_text
 from perfsuite.analysis.tables.pull_request import render_comment
 from perfsuite.analysis.tables.table import Column, Table, text_column
-from perfsuite.formatting import one_line, plural, printable_json
+from perfsuite.formatting import one_line, plural, printable_json, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,10 +143,7 @@ def _commands(event: Event) -> list[str]:
 
 
 def _moment(started_s: float) -> str:
-    try:
-        return dt.datetime.fromtimestamp(started_s, tz=dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "unknown"
+    return utc_text(started_s, "%Y-%m-%d %H:%M UTC") or "unknown"
 
 
 def events_table(events: Sequence[Event]) -> Table:

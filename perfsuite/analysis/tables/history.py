@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from perfsuite.analysis.statistics.change_points import MIN_RUNS_OF_CHANGE
 from perfsuite.analysis.tables.table import Column, Priority, Table, text_column
 from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_verdict
-from perfsuite.formatting import duration, plural, printable_json
+from perfsuite.formatting import duration, plural, printable_json, utc_text
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -158,10 +157,7 @@ def value_text(metric: str, value: float | None) -> str:
 
 def day(started_s: float) -> str:
     """Return a day in UTC, or a dash for what is none."""
-    try:
-        return dt.datetime.fromtimestamp(started_s, tz=dt.UTC).strftime("%Y-%m-%d")
-    except (ValueError, OverflowError, OSError):
-        return "-"
+    return utc_text(started_s, "%Y-%m-%d") or "-"
 
 
 def sparkline(values: Sequence[float]) -> str:
