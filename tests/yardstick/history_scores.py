@@ -15,7 +15,8 @@ import sys
 import numpy as np
 
 from perfsuite.analysis.history.series import growth_in
-from perfsuite.analysis.statistics.change_points import correlation, find_changes, level_of
+from perfsuite.analysis.statistics.change_points import find_changes, level_of
+from perfsuite.analysis.statistics.run_level import correlation
 from perfsuite.analysis.statistics.run_scatter import run_scatter
 
 NUM_SERIES = 36

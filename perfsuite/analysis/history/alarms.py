@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from scipy.special import gammainccinv
 
-from perfsuite.analysis.statistics.change_points import MIN_RUNS, correlation
-from perfsuite.analysis.statistics.change_points import level as level_of_runs
+from perfsuite.analysis.statistics.change_points import MIN_RUNS
+from perfsuite.analysis.statistics.run_level import correlation
+from perfsuite.analysis.statistics.run_level import level as level_of_runs
 from perfsuite.atomic_write import open_ordinary, write_atomically
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.analysis.history.series import Change, History, Series, SeriesChanges
-    from perfsuite.analysis.statistics.change_points import Floats
+    from perfsuite.analysis.statistics.run_level import Floats
 
 NEAR_RUNS = MIN_RUNS - 1
 """Runs that changes of one event lie apart at most."""

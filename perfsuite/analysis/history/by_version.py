@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.history.series import correlations_of, min_effect_log
-from perfsuite.analysis.statistics.change_points import level, t_quantile
+from perfsuite.analysis.statistics.run_level import level, t_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perfsuite.analysis.history.series import History, Series
-    from perfsuite.analysis.statistics.change_points import Floats
+    from perfsuite.analysis.statistics.run_level import Floats
     from perfsuite.analysis.verdicts.thresholds import Judging
 
 UNKNOWN = "unknown"

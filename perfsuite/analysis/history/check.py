@@ -25,14 +25,8 @@ from perfsuite.analysis.history.series import (
 )
 from perfsuite.analysis.history.store import name_in_store
 from perfsuite.analysis.load.result_file import read_result_file
-from perfsuite.analysis.statistics.change_points import (
-    MIN_REFERENCE,
-    MIN_RUNS,
-    find_changes,
-    last_shift,
-    level_of,
-    prediction_margin,
-)
+from perfsuite.analysis.statistics.change_points import MIN_RUNS, find_changes, last_shift, level_of, prediction_margin
+from perfsuite.analysis.statistics.run_level import MIN_REFERENCE
 from perfsuite.formatting import plural
 
 if TYPE_CHECKING:
@@ -44,7 +38,8 @@ if TYPE_CHECKING:
     from perfsuite.analysis.history.index import Index
     from perfsuite.analysis.history.run_values import RunValues
     from perfsuite.analysis.history.series import History, Series
-    from perfsuite.analysis.statistics.change_points import Floats, Shift
+    from perfsuite.analysis.statistics.change_points import Shift
+    from perfsuite.analysis.statistics.run_level import Floats
     from perfsuite.analysis.statistics.run_scatter import RunScatter
     from perfsuite.analysis.verdicts.thresholds import Judging
     from perfsuite.analysis.verdicts.verdict import Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.statistics.change_points import MIN_REFERENCE
+from perfsuite.analysis.statistics.run_level import MIN_REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

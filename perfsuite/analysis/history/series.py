@@ -12,7 +12,8 @@ import numpy as np
 from perfsuite.analysis.history.defaults import NUM_LAST
 from perfsuite.analysis.history.index import IndexedRun
 from perfsuite.analysis.history.run_values import ACCURACY, HIGHER_IS_BETTER, PLACES
-from perfsuite.analysis.statistics.change_points import correlation, find_changes, level_of
+from perfsuite.analysis.statistics.change_points import find_changes, level_of
+from perfsuite.analysis.statistics.run_level import correlation
 from perfsuite.analysis.statistics.run_scatter import run_scatter
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.history.index import Index
     from perfsuite.analysis.history.run_values import RunValues, Value
-    from perfsuite.analysis.statistics.change_points import Floats, Growth, Shift
+    from perfsuite.analysis.statistics.change_points import Growth, Shift
+    from perfsuite.analysis.statistics.run_level import Floats
     from perfsuite.analysis.statistics.run_scatter import RunScatter
     from perfsuite.analysis.verdicts.thresholds import Judging
 

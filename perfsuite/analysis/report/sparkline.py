@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from perfsuite.analysis.history.series import SeriesChanges
-    from perfsuite.analysis.statistics.change_points import Floats
+    from perfsuite.analysis.statistics.run_level import Floats
 
 WIDTH, HEIGHT = 400, 44
 """Of the drawing, in its own units: a run a unit where there are 400 runs."""

@@ -21,10 +21,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import stdtrit
+
+from perfsuite.analysis.statistics.run_level import (
+    CLIP,
+    MAX_REFERENCE,
+    MIN_REFERENCE,
+    MIN_SD_LOG,
+    level,
+    median,
+    t_quantile,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -38,44 +47,14 @@ MIN_RUNS = 3
 MIN_PAST_RUNS = 5
 """Of a level that was left again: where runs scatter more for a while, three of them are alike now and then."""
 
-MIN_REFERENCE = 8
-"""Runs of a level before it can be said that another has left it."""
-
 MIN_RUNS_OF_CHANGE = MIN_REFERENCE + MIN_RUNS
 """Runs of a series before anything can be said of it."""
-
-MAX_REFERENCE = 60
-"""Runs of a level that are compared with: where a machine drifts, what was long ago says little of today."""
-
-CLIP = 4.0
-"""Standard deviations from the median that a run counts at most."""
-
-MIN_SD_LOG = 0.002
-"""As in `perfsuite compare`: no machine repeats itself better than by 0.2%, however alike a few runs are."""
 
 HORIZON = 200
 """Runs in which at most `alpha` of the machines raise any false alarm."""
 
 WINDOWS = (3, 4, 5, 7, 10, 15)
 """Numbers of last runs that `last_shift` asks of."""
-
-MAX_CORRELATION = 0.9
-"""Of neighbouring runs; beyond it a series is a random walk, of which nothing can be said."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """A stretch of runs, reduced.
-
-    Attributes:
-        center: Their median [] in log units.
-        sd_log: Their robust standard deviation, at least `MIN_SD_LOG`.
-        num: How many.
-    """
-
-    center: float
-    sd_log: float
-    num: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,57 +85,6 @@ def level_of(alpha: float, num_series: int, num_runs: int) -> float:
         num_runs: How many runs there are.
     """
     return alpha / (max(num_series, 1) * max(num_runs, HORIZON))
-
-
-def level(values: Floats) -> Level:
-    """Reduce a stretch of runs; [num] in log units, at least one."""
-    ordered = np.sort(values)
-    center = _middle(ordered)
-    by_median = 1.4826 * _median(np.abs(ordered - center))  # a normal distribution's standard deviation
-    by_quantiles = (_quantile(ordered, 0.9) - _quantile(ordered, 0.1)) / 2.563  # the distance of its 10% and 90%
-    return Level(center=center, sd_log=max(by_median, by_quantiles, MIN_SD_LOG), num=len(values))
-
-
-def _median(values: Floats) -> float:
-    """Return the median of a few values: NumPy's takes ten times as long, and a nightly check has 50,000 of them."""
-    return _middle(np.sort(values))
-
-
-def _middle(ordered: Floats) -> float:
-    num = len(ordered)
-    return float(ordered[(num - 1) // 2] + ordered[num // 2]) / 2
-
-
-def _quantile(ordered: Floats, probability: float) -> float:
-    """Return a quantile of ordered values, interpolated as NumPy does by default."""
-    place = probability * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return float(ordered[below]) + (place - below) * float(ordered[above] - ordered[below])
-
-
-def correlation(series: Sequence[Floats]) -> float:
-    """Return the correlation of neighbouring runs, at least 0: the median over series.
-
-    Args:
-        series: Each [num] in log units; those of fewer than `MIN_REFERENCE` runs say nothing.
-    """
-    found = [_correlation(values[-MAX_REFERENCE:]) for values in series if len(values) >= MIN_REFERENCE]
-    if not found:
-        return 0.0
-    return float(min(max(np.median(found), 0.0), MAX_CORRELATION))
-
-
-def _correlation(values: Floats) -> float:
-    of_all = level(values)
-    scores = np.clip((values - of_all.center) / of_all.sd_log, -CLIP, CLIP)
-    scores = scores - scores.mean()
-    variance = float(np.mean(scores * scores))
-    if not variance:
-        return 0.0
-    found = float(np.mean(scores[1:] * scores[:-1])) / variance
-    # Of n runs it is (1 + 4 r) / n too low on average. Source: M. G. Kendall, Biometrika 41 (1954), 403.
-    return found + (1 + 4 * max(found, 0.0)) / len(values)
 
 
 def as_usual(_first: int, _last: int) -> float:
@@ -216,8 +144,8 @@ def _chance_of_run(reference: Floats, runs: Floats) -> float:
     A machine that is in another state in some of its nights is so three times in a row now and then. Where no run of
     the reference is more than half as far off, this says nothing, and returns 0.
     """
-    center = _median(reference)
-    distance = _median(runs) - center
+    center = median(reference)
+    distance = median(runs) - center
     num_as_far = int(np.count_nonzero((reference - center) * math.copysign(1.0, distance) > abs(distance) / 2))
     if not num_as_far:
         return 0.0
@@ -233,7 +161,7 @@ def _own_sd_log(values: Floats) -> float:
 
 
 def _clipped_mean(values: Floats, limit: float) -> float:
-    center = _median(values)
+    center = median(values)
     clipped = np.minimum(np.maximum(values - center, -limit), limit)
     return center + float(clipped.sum()) / len(values)
 
@@ -302,11 +230,6 @@ def _candidates(values: Floats) -> list[int]:
     penalty = 2 * np.log(len(values))  # of the Bayesian information criterion for a mean
     search = ruptures.KernelCPD(kernel="linear", min_size=MIN_RUNS).fit(scores.reshape(-1, 1))
     return [int(end) for end in search.predict(pen=penalty)[:-1]]
-
-
-def t_quantile(probability: float, num_dof: int) -> float:
-    """Return a quantile of a t distribution."""
-    return float(stdtrit(num_dof, probability))
 
 
 def _running_median(values: Floats, width: int = 5) -> Floats:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.statistics.run_level import MIN_SD_LOG
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 
 MIN_STEPS = 5
 """Of a series, from one run to the next, before its usual one is known."""
-
-MIN_STEP_LOG = 0.002
-"""As `MIN_SD_LOG` of `change_points`: no machine repeats itself better."""
 
 USUAL_STEPS = 10
 """Steps whose weight the usual scatter has, so that a few series of a few runs do not say more than they can."""
@@ -69,6 +68,6 @@ def run_scatter(series: Sequence[tuple[Sequence[int] | NDArray[np.integer], Floa
         sizes = np.abs(np.diff(logs))
         if len(sizes) < MIN_STEPS:
             continue
-        usual = max(float(np.median(sizes)) / NORMAL_MEDIAN, math.sqrt(2) * MIN_STEP_LOG)
+        usual = max(float(np.median(sizes)) / NORMAL_MEDIAN, math.sqrt(2) * MIN_SD_LOG)
         row[np.asarray(runs[1:])] = sizes / usual
     return RunScatter(steps)

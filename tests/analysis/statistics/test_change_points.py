@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from perfsuite.analysis.statistics.change_points import (
-    MIN_REFERENCE,
     MIN_RUNS,
     Shift,
-    correlation,
     find_changes,
     last_shift,
-    level,
     level_of,
     prediction_margin,
     shift_between,
 )
+from perfsuite.analysis.statistics.run_level import MIN_REFERENCE, correlation, level
 
 EFFECT = float(np.log(1.02))
 
