@@ -49,7 +49,7 @@ class FigureData:
         """The cells of the suite among the results, in their order."""
         return measured_cells(self.results)
 
-    @cached_property
+    @property
     def speedups(self) -> pd.DataFrame:
         """What every precision gives against FP32; see `speedup_frame`."""
         return speedup_frame(self.results)

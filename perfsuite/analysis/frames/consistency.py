@@ -9,6 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import place_in_words, short_devices, workload_label
+from perfsuite.analysis.frames.made_once import made_once
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
@@ -29,6 +30,7 @@ MAX_PARTS_RATIO = 1.05
 synchronises the device once more than the step does, and the step has an optimizer on top."""
 
 
+@made_once
 def consistency_findings(results: Results) -> tuple[str, ...]:
     """Return what contradicts itself in these results, in words; nothing of files that are not perfsuite's."""
     if not results.has_records or results.benchmarks.empty:

@@ -105,9 +105,9 @@ class FileOrigin:
     gpu_memory_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Results:
-    """What a set of files holds.
+    """What a set of files holds; never changed, so that a frame made of it once (`made_once`) holds for as long.
 
     Attributes:
         benchmarks: A row per benchmark: workload, metrics in base units, environment, file. In files that are not

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, place_columns
+from perfsuite.analysis.frames.made_once import made_once
 from perfsuite.analysis.frames.pair_groups import pair_groups, pair_origin
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import joined_warnings
@@ -33,6 +34,7 @@ INTERLEAVED, SEPARATE = "interleaved", "separate cells"
 """How a speed-up was measured."""
 
 
+@made_once
 def speedup_frame(results: Results) -> pd.DataFrame:
     """Return a row per place, workload and precision other than FP32 that FP32 was measured with.
 

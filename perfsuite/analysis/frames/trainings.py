@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import place_columns
+from perfsuite.analysis.frames.made_once import made_once
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import joined_words, pooled_warnings
 from perfsuite.analysis.frames.training_groups import (
@@ -50,6 +51,7 @@ MEAN_METRICS = (
 SUMMED_METRICS = ("num_interruptions", "lost_time_s")
 
 
+@made_once
 def accuracy_frame(results: Results) -> pd.DataFrame:
     """Return a row per group: mean over seeds with its interval, the target, and AMP vs FP32.
 

@@ -276,8 +276,7 @@ def _step_tables(figure_data: FigureData, names: tuple[str, ...]) -> list[Table]
             continue
         if name != "interleaved" and (not results.has_records or results.benchmarks.empty):
             continue
-        known = {"speedups": figure_data.speedups} if name == "speedup" else {}
-        found.append(build_table(name, results, **known))
+        found.append(build_table(name, results))
     return found
 
 

@@ -28,14 +28,9 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
 
 
-def speedup_table(results: Results, speedups: pd.DataFrame | None = None) -> Table:
-    """Return what every precision gives against FP32, by network and phase.
-
-    Args:
-        results: What is shown.
-        speedups: `speedup_frame(results)`, where it is known.
-    """
-    frame = speedup_frame(results) if speedups is None else speedups
+def speedup_table(results: Results) -> Table:
+    """Return what every precision gives against FP32, by network and phase."""
+    frame = speedup_frame(results)
     if frame.empty:
         table = steps_table(results)
         note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
