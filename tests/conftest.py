@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 # In workers of pytest-xdist pytest-benchmark times nothing. The tests start runs of the suite that are no workers.
-os.environ.pop("PYTEST_XDIST_WORKER", None)
+XDIST_WORKER = os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 # Compiled modules are kept, as Python does unless it is told otherwise: the tests start hundreds of processes and runs,
 # and each would compile the same modules again.
@@ -53,14 +53,16 @@ one worker would wait for the others for minutes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let files begin in the order in which they are collected, and name pytest-cov's mark where that is missing.
-
-    The mark stands at tests that do the same hundreds of times, which take twice as long while coverage is measured.
-    What they run, other tests run too: without them the same lines and branches are covered.
-    """
-    config.addinivalue_line("markers", "no_cover: coverage is not measured during this test")
+    """Let files begin in the order in which they are collected."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """Let SlipCover see again that this is a worker, whose coverage it then writes for the process that started it."""
+    if XDIST_WORKER is not None:
+        os.environ["PYTEST_XDIST_WORKER"] = XDIST_WORKER
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
