@@ -128,6 +128,11 @@ def commit_of(file: ResultFile) -> str | None:
     return file.commit if file.environment is None else commit_in_words(file.environment)
 
 
+def is_dirty(commit: str | None) -> bool:
+    """Whether a commit, as above, was measured with changes that were not committed."""
+    return commit is not None and commit.endswith("+dirty")
+
+
 def commit_in_words(environment: Environment) -> str | None:
     """Return the commit of an environment, with `+dirty` as above."""
     dirty = environment.commit is not None and environment.commit_dirty

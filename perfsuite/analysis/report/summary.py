@@ -12,6 +12,7 @@ from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIR
 from perfsuite.analysis.frames.rows import plain, rows_of
 from perfsuite.analysis.frames.scaling import absent_in_words, failed_checks_in_words
 from perfsuite.analysis.frames.speedup import INTERLEAVED
+from perfsuite.analysis.load.result_file import is_dirty
 from perfsuite.analysis.report.fastest import fastest_answer
 from perfsuite.analysis.report.foreign import foreign_answer
 from perfsuite.analysis.report.machines import machines_answer
@@ -83,7 +84,7 @@ def warnings_of(figure_data: FigureData) -> list[str]:
     found += consistency_findings(results)
     found += failed_checks_in_words(results)
     found += absent_in_words(results)
-    if any(commit.endswith("+dirty") for commit in values_of(figure_data, "commit")):
+    if any(map(is_dirty, values_of(figure_data, "commit"))):
         found.append("measured from a working tree with uncommitted changes")
     found += _training_warnings(results.trainings)
     few = _few_rounds(results.benchmarks[results.benchmarks["model"].notna()])  # others have findings of their own

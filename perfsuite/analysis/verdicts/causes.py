@@ -41,9 +41,10 @@ def likely_causes(sides: Sides, row: int, ratio: float) -> str | None:
         row: Of the benchmark.
         ratio: Candidate over baseline in time.
     """
-    old, new = (sides.records(row, candidate=side) for side in (False, True))
-    readings = [[one for record in side for one in readings_of(record)] for side in (old, new)]
-    found = (exchange_causes(old, new), telemetry_causes(readings[0], readings[1], ratio))
+    old, new = sides.records(row, candidate=False), sides.records(row, candidate=True)
+    old_readings = [one for record in old for one in readings_of(record)]
+    new_readings = [one for record in new for one in readings_of(record)]
+    found = (exchange_causes(old, new), telemetry_causes(old_readings, new_readings, ratio))
     return "; ".join(text for text in found if text is not None) or None
 
 
@@ -62,7 +63,7 @@ def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: 
 
 
 def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
-    before, after = (_median(side, _sm_clock_mhz) for side in (old, new))
+    before, after = _median(old, _sm_clock_mhz), _median(new, _sm_clock_mhz)
     if before is None or after is None or not before:
         return None
     change = after / before - 1
@@ -100,7 +101,8 @@ def _share(side: Sequence[Telemetry], reason: str) -> float:
 
 
 def _others(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> str | None:
-    before, after = (any(one.num_other_processes for one in side) for side in (old, new))
+    before = any(one.num_other_processes for one in old)
+    after = any(one.num_other_processes for one in new)
     if before == after:
         return None
     return f"another process was on the GPU of the {'candidate' if after else 'baseline'}"
@@ -112,7 +114,7 @@ def _cpu_loads(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> list[str]:
         ("other processes", lambda one: one.background_cpu_ratio),
         ("other virtual machines", lambda one: one.steal_ratio),
     ):
-        before, after = (_median(side, ratio_of) for side in (old, new))
+        before, after = _median(old, ratio_of), _median(new, ratio_of)
         if before is not None and after is not None and abs(after - before) >= LOAD_CHANGE_RATIO:
             meanwhile = "of the cores' time while the candidate was measured"
             found.append(f"{who} took {after:.0%} {meanwhile}, {before:.0%} in the baseline")
@@ -120,8 +122,9 @@ def _cpu_loads(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> list[str]:
 
 
 def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None]) -> float | None:
-    values = [found for one in side if (found := value(one)) is not None]
-    return statistics.median(values) if values else None
+    values = [value(one) for one in side]
+    known = [found for found in values if found is not None]
+    return statistics.median(known) if known else None
 
 
 def changed_kernels(sides: Sides, row: int) -> list[str]:
@@ -132,19 +135,25 @@ def changed_kernels(sides: Sides, row: int) -> list[str]:
         return []
     old_pass_s = statistics.median(profile.kernels_s for profile in old)
     new_pass_s = statistics.median(profile.kernels_s for profile in new)
-    before, after = _seconds(old), _seconds(new)
-    changes = _changes(before, after)
-    named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * old_pass_s]
-    named.sort(key=lambda name: abs(changes[name]), reverse=True)
     lines = [f"  all kernels {duration(new_pass_s)} after {duration(old_pass_s)}"]
+    lines += _changed_in_words(_seconds(old), _seconds(new), old_pass_s)
+    old_bounds, new_bounds = _bounds_in_words(old), _bounds_in_words(new)
+    if old_bounds != new_bounds:
+        lines.append(f"  {new_bounds}, {old_bounds} before")
+    return lines
+
+
+def _changed_in_words(before: dict[str, float], after: dict[str, float], old_pass_s: float) -> list[str]:
+    """Return a line for each kernel that changed by enough to be named, the largest change first."""
+    changes = _changes(before, after)
+    named = [name for name, change in changes.items() if abs(change) >= KERNEL_CHANGE_RATIO * old_pass_s]
+    if not named:
+        return [f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of an iteration"]
+    named.sort(key=lambda name: abs(changes[name]), reverse=True)
+    lines = []
     for name in named[:MAX_KERNELS]:
         percent = 100 * changes[name] / old_pass_s
         lines.append(f"  {percent:+.1f}% of an iteration: {name}: {_seconds_in_words(name, before, after)}")
-    if not named:
-        lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of an iteration")
-    old_bounds, new_bounds = _bounds(old), _bounds(new)
-    if old_bounds != new_bounds:
-        lines.append(f"  {' or '.join(new_bounds) or 'unknown'}, {' or '.join(old_bounds) or 'unknown'} before")
     return lines
 
 
@@ -172,8 +181,9 @@ def _seconds_in_words(name: str, before: dict[str, float], after: dict[str, floa
     return f"{duration(after[name])} after {duration(before[name])}"
 
 
-def _bounds(profiles: Sequence[Profile]) -> list[str]:
-    return sorted({profile.bound for profile in profiles if profile.bound is not None})
+def _bounds_in_words(profiles: Sequence[Profile]) -> str:
+    found = {profile.bound for profile in profiles if profile.bound is not None}
+    return " or ".join(sorted(found)) or "unknown"
 
 
 def _profiles(records: Sequence[Record | ScalingRecord]) -> list[Profile]:

@@ -24,6 +24,19 @@ WARMER_CELSIUS = 8.0
 MIN_MAJORITY_RATIO = 0.6
 """Share of the others that must have one value in common for another one to be unusual."""
 
+RATED_READINGS = (
+    ("SM clock", "MHz", CLOCK_CHANGE_RATIO),
+    ("memory clock", "MHz", CLOCK_CHANGE_RATIO),
+    ("power", "W", POWER_CHANGE_RATIO),
+)
+"""Readings that are compared as a ratio: name, unit, and the ratio from which on they differ."""
+
+COUNTED_READINGS = {"ECC errors": "ECC errors beyond correction", "other processes": "other GPU processes"}
+"""Counts that are 0 on a sound node: name, and how they are called where they are not."""
+
+LOAD_READINGS = ("background CPU", "steal time")
+"""Shares of the time, compared as a difference."""
+
 NOT_UNUSUAL = {"commit", "system", "perfsuite"}
 """Properties that say nothing of the speed of a machine, where they differ in nothing else."""
 
@@ -90,25 +103,24 @@ def _throttled(own: NodeState, others: Sequence[NodeState]) -> list[str]:
 
 
 def _readings(own: NodeState, others: Sequence[NodeState]) -> list[str]:
+    """Return the readings that are unlike those of the others; one that either lacks says nothing."""
+    usual_of_all = {name: _middle(others, name) for name in own.readings}
+    readings = {name: (own.readings[name], usual) for name, usual in usual_of_all.items() if usual is not None}
     found = []
-    for name, unit, ratio in (
-        ("SM clock", "MHz", CLOCK_CHANGE_RATIO),
-        ("memory clock", "MHz", CLOCK_CHANGE_RATIO),
-        ("power", "W", POWER_CHANGE_RATIO),
-    ):
-        value, usual = own.readings.get(name), _middle(others, name)
-        if value is not None and usual and abs(value / usual - 1) >= ratio:
+    for name, unit, ratio in RATED_READINGS:
+        value, usual = readings.get(name, (0.0, 0.0))
+        if usual and abs(value / usual - 1) >= ratio:
             found.append(f"{name} {value:,.0f} {unit}, others {usual:,.0f}")
-    value, usual = own.readings.get("temperature"), _middle(others, "temperature")
-    if value is not None and usual is not None and value - usual >= WARMER_CELSIUS:
+    value, usual = readings.get("temperature", (0.0, 0.0))
+    if value - usual >= WARMER_CELSIUS:
         found.append(f"up to {value:.0f} C, others {usual:.0f}")
-    for name, words in (("ECC errors", "ECC errors beyond correction"), ("other processes", "other GPU processes")):
-        value, usual = own.readings.get(name), _middle(others, name)
+    for name, words in COUNTED_READINGS.items():
+        value, usual = own.readings.get(name, 0.0), usual_of_all.get(name)
         if value and not usual:
             found.append(f"{words}: {value:,.0f}, others none")
-    for name in ("background CPU", "steal time"):
-        value, usual = own.readings.get(name), _middle(others, name)
-        if value is not None and usual is not None and abs(value - usual) >= LOAD_CHANGE_RATIO:
+    for name in LOAD_READINGS:
+        value, usual = readings.get(name, (0.0, 0.0))
+        if abs(value - usual) >= LOAD_CHANGE_RATIO:
             found.append(f"{name} {value:.0%}, others {usual:.0%}")
     return found
 

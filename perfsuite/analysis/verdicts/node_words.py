@@ -75,17 +75,22 @@ def _named(node: NodeVerdict) -> str:
 def fleet_notes(verdict: FleetVerdict) -> list[str]:
     """Return what a reader must know of the verdicts on a fleet."""
     found = [kind.reason for kind in verdict.kinds if kind.reason]
-    judged = [kind for kind in verdict.kinds if not kind.reason]
-    for kind in judged:
-        scatter = f"nodes that agree scatter by {100 * (kind.between_sd or 0):.2f}%"
-        if kind.within_sd is None:
-            scatter += "; one process a node, so how much its processes differ is not known"
-        else:
-            scatter += f", processes of a node by {100 * kind.within_sd:.2f}%"
-        name = f"{kind_name(verdict, kind.kind)}: " if len(verdict.kinds) > 1 else ""
-        found.append(f"{name}{scatter}; slow by {100 * (kind.detectable or 0):.1f}% and more is called")
-        unknown = [node for node in kind.odd if not node.evidence]
-        if unknown:
-            names = enumerate_words([node.node for node in unknown[:MAX_NAMED]])
-            found.append(f"{name}nothing that was recorded distinguishes {names}")
+    for kind in verdict.kinds:
+        if not kind.reason:
+            name = f"{kind_name(verdict, kind.kind)}: " if len(verdict.kinds) > 1 else ""
+            found += [f"{name}{note}" for note in _notes_of_kind(kind)]
     return found
+
+
+def _notes_of_kind(kind: KindVerdict) -> list[str]:
+    """Return how far nodes of a judged kind scatter, and which odd ones are unexplained."""
+    scatter = f"nodes that agree scatter by {100 * (kind.between_sd or 0):.2f}%"
+    if kind.within_sd is None:
+        scatter += "; one process a node, so how much its processes differ is not known"
+    else:
+        scatter += f", processes of a node by {100 * kind.within_sd:.2f}%"
+    notes = [f"{scatter}; slow by {100 * (kind.detectable or 0):.1f}% and more is called"]
+    unknown = [node.node for node in kind.odd if not node.evidence]
+    if unknown:
+        notes.append(f"nothing that was recorded distinguishes {enumerate_words(unknown[:MAX_NAMED])}")
+    return notes

@@ -165,18 +165,15 @@ def _comparable(kind: NodeKind) -> list[int]:
 
 def _judge_kind(kind: NodeKind, *, min_effect: float, alpha: float) -> KindVerdict:
     if len(_comparable(kind)) < MIN_NODES:
-        num = len(kind.nodes)
-        why = plural(num, "node") if num < MIN_NODES else f"{plural(num, 'node')}, but fewer that measured the same"
-        reason = f"{kind.kind}: cannot tell: {why}; {MIN_NODES} of one kind are the fewest that show an odd one"
-        return KindVerdict(kind=kind.kind, nodes=tuple(_not_judged(kind, index) for index in range(num)), reason=reason)
+        return _kind_not_judged(kind)
     found = find_odd_ones(kind.logs, alpha=alpha, min_effect=min_effect)
     states = [node_state(node) for node in kind.nodes]
     is_odd = found.is_odd | found.is_odd_cell.any(axis=1)
     # An odd node is compared with those that are not: two with the same fault would hide it from each other.
-    usual = [state for state, odd in zip(states, is_odd, strict=True) if not odd]
+    usual = [states[index] for index in np.flatnonzero(~is_odd)]
     nodes = []
-    for index in range(len(kind.nodes)):
-        evidence = node_evidence(states[index], usual) if is_odd[index] and usual else ()
+    for index, state in enumerate(states):
+        evidence = node_evidence(state, usual) if is_odd[index] and usual else ()
         nodes.append(_node_verdict(kind, found, index, min_effect, evidence))
     return KindVerdict(
         kind=kind.kind,
@@ -185,6 +182,16 @@ def _judge_kind(kind: NodeKind, *, min_effect: float, alpha: float) -> KindVerdi
         within_sd=found.within_sd if math.isfinite(found.within_sd) else None,
         detectable=math.expm1(found.detectable),
     )
+
+
+def _kind_not_judged(kind: NodeKind) -> KindVerdict:
+    num = len(kind.nodes)
+    why = plural(num, "node")
+    if num >= MIN_NODES:
+        why += ", but fewer that measured the same"
+    reason = f"{kind.kind}: cannot tell: {why}; {MIN_NODES} of one kind are the fewest that show an odd one"
+    nodes = [_not_judged(kind, index) for index in range(num)]
+    return KindVerdict(kind=kind.kind, nodes=tuple(nodes), reason=reason)
 
 
 def _not_judged(kind: NodeKind, index: int) -> NodeVerdict:

@@ -107,21 +107,28 @@ def tally_outcomes(
     others: dict[ShortName, Tally] = {}
     for side, processes in enumerate(sides):
         for process in processes:
-            known = np.isfinite(process.logs[TYPICAL]).tolist()
-            seen = {rows[key] for key, is_known in zip(process.keys, known, strict=True) if is_known}
+            seen = _measured_rows(process, rows)
             for row in seen:
                 tallies[row].num_measured[side] += 1
             for outcome in process.outcomes:
                 name = short_name(outcome.nodeid)
                 found = {row for row, fullname in names[name] if is_outcome_of(outcome, fullname, workloads[row])}
-                unmeasured = [tallies[row] for row in found - seen]
-                for tally in unmeasured if found else [others.setdefault(name, Tally(fullname=outcome.nodeid))]:
-                    tally.outcomes[side].append(outcome)
+                if not found:
+                    others.setdefault(name, Tally(fullname=outcome.nodeid)).outcomes[side].append(outcome)
+                for row in found - seen:
+                    tallies[row].outcomes[side].append(outcome)
                 seen |= found
-            for row in set() if process.complete else set(range(len(tallies))) - seen:
-                tallies[row].num_cut_short[side] += 1
+            if not process.complete:
+                for row in set(range(len(tallies))) - seen:
+                    tallies[row].num_cut_short[side] += 1
     _count_pairs(sides, others)
     return [*tallies, *(other for other in others.values() if other.is_reported)]
+
+
+def _measured_rows(process: ProcessResult, rows: Mapping[Key, int]) -> set[int]:
+    """Return the rows of the benchmarks of which a process has a time."""
+    is_known = np.isfinite(process.logs[TYPICAL])
+    return {rows[process.keys[index]] for index in np.flatnonzero(is_known)}
 
 
 def _names(

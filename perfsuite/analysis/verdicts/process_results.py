@@ -116,17 +116,15 @@ def reduce_process(file: ResultFile) -> ProcessResult:
     Raises:
         ResultFileError: It holds a benchmark twice, or a time of nothing.
     """
-    judged = [benchmark for benchmark in file.benchmarks if benchmark.pair is None and benchmark.numerics is None]
-    cells = [benchmark for benchmark in judged if benchmark.training is None and not _is_broken(benchmark)]
+    pairs = [one for one in file.benchmarks if one.pair is not None]
+    studies = [one for one in file.benchmarks if one.numerics is not None]
+    judged = [one for one in file.benchmarks if one.pair is None and one.numerics is None]
+    cells = [one for one in judged if one.training is None and not _is_broken(one)]
     keys = tuple(_key(cell) for cell in cells)
     _check_unique(file.path, cells, keys)
     times = _reduced_times(file.path, cells)
-    own_run_ids = {benchmark.run_id for benchmark in judged if not benchmark.replayed}
-    run_ids = sorted(run_id for run_id in own_run_ids if run_id is not None)
-    judged_names = {benchmark.fullname for benchmark in judged}
-    pair_names = [benchmark.fullname for benchmark in file.benchmarks if benchmark.pair is not None]
-    study_names = [benchmark.fullname for benchmark in file.benchmarks if benchmark.numerics is not None]
     names_with_outcome = {outcome.nodeid for outcome in file.outcomes}
+    names_of_pairs = [one.fullname for one in (*pairs, *studies)]
     return ProcessResult(
         path=file.path,
         started=started_s(file),
@@ -140,21 +138,41 @@ def reduce_process(file: ResultFile) -> ProcessResult:
         resolution=times.resolution,
         num_rounds=np.array([_num_raw_rounds(cell) for cell in cells], dtype=float),
         peak_bytes=np.array([_peak_bytes(cell) for cell in cells], dtype=float),
-        fingerprint="+".join(run_ids) or fingerprint(cells, file.written),
-        num_pairs=len(pair_names),
-        measured_pairs=tuple(name for name in (*pair_names, *study_names) if name not in names_with_outcome),
-        studies=tuple(benchmark.numerics for benchmark in file.benchmarks if benchmark.numerics is not None),
-        outcomes=(
-            *(outcome for outcome in file.outcomes if outcome.nodeid not in judged_names),
-            *(_broken_in_words(one.fullname, one.scaling) for one in judged if one.scaling and _is_broken(one)),
-        ),
+        fingerprint=_run_ids(judged) or fingerprint(cells, file.written),
+        num_pairs=len(pairs),
+        measured_pairs=tuple(name for name in names_of_pairs if name not in names_with_outcome),
+        studies=tuple(one.numerics for one in studies if one.numerics is not None),
+        outcomes=_outcomes(file, judged),
         trainings=tuple(full_trainings(file, str(file.path))),
         complete=file.complete,
         commit=short_commit(commit_of(file)),
-        records={
-            key: record for key, one in zip(keys, cells, strict=True) if (record := one.cell or one.scaling) is not None
-        },
+        records=_records(keys, cells),
     )
+
+
+def _run_ids(benchmarks: Sequence[Benchmark]) -> str:
+    """Return the ids of the runs that measured them, replays left out; empty where no run has one."""
+    run_ids = {one.run_id for one in benchmarks if not one.replayed}
+    return "+".join(sorted(run_id for run_id in run_ids if run_id is not None))
+
+
+def _outcomes(file: ResultFile, judged: Sequence[Benchmark]) -> tuple[Outcome, ...]:
+    """Return what gave no result: what the file says so of, and steps whose gradients are not what they should be."""
+    judged_names = {one.fullname for one in judged}
+    found = [outcome for outcome in file.outcomes if outcome.nodeid not in judged_names]
+    for one in judged:
+        if one.scaling is not None and _is_broken(one):
+            found.append(_broken_in_words(one.fullname, one.scaling))
+    return tuple(found)
+
+
+def _records(keys: Sequence[Key], cells: Sequence[Benchmark]) -> dict[Key, Record | ScalingRecord]:
+    found: dict[Key, Record | ScalingRecord] = {}
+    for key, cell in zip(keys, cells, strict=True):
+        record = cell.cell or cell.scaling
+        if record is not None:
+            found[key] = record
+    return found
 
 
 def _nccl(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
@@ -238,7 +256,8 @@ def _reduced_times(path: Path, cells: Sequence[Benchmark]) -> ReducedRounds:
         quantiles[LOWER_QUARTILE][index] = cell.stats.get("time_q1_s", np.nan)
     # There may be thousands of cells: those of as many rounds are reduced together.
     for indices in by_length.values():
-        found = reduce_rounds(np.stack([times for index in indices if (times := _rounds(cells[index])) is not None]))
+        times_of_cells = [_rounds(cells[index]) for index in indices]
+        found = reduce_rounds(np.stack([times for times in times_of_cells if times is not None]))
         for quantile in QUANTILES:
             quantiles[quantile][indices] = found.quantiles[quantile]
         slowest[indices], resolution[indices] = found.slowest, found.resolution

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from perfsuite.formatting import plural
 from perfsuite.records.outcome import Outcome
 
@@ -29,37 +27,42 @@ def without_quick(
     Returns:
         The processes of both sides, and a note on what was left out, if anything was.
     """
-    full = {
-        workload
-        for process in (*old, *new)
-        for key, workload in zip(process.keys, process.workloads, strict=True)
-        if workload is not None and not process.records[key].quick
-    }
-    sides = [[_without_quick(process, full) for process in side] for side in (old, new)]
+    full: set[Workload] = set()
+    for process in (*old, *new):
+        full |= _measured_in_full(process)
+    kept_old = [_without_quick(process, full) for process in old]
+    kept_new = [_without_quick(process, full) for process in new]
     counts = []
-    for name, before, after in zip(("baseline", "candidate"), (old, new), sides, strict=True):
+    for name, before, after in (("baseline", old, kept_old), ("candidate", new, kept_new)):
         num = sum(len(one.keys) for one in before) - sum(len(one.keys) for one in after)
-        counts += [f"{plural(num, 'quick result')} of the {name}"] if num else []
-    note = f"not compared with full measurements: {' and '.join(counts)} (--perf-quick)" if counts else ""
-    return sides[0], sides[1], [note] if note else []
+        if num:
+            counts.append(f"{plural(num, 'quick result')} of the {name}")
+    notes = []
+    if counts:
+        notes.append(f"not compared with full measurements: {' and '.join(counts)} (--perf-quick)")
+    return kept_old, kept_new, notes
+
+
+def _measured_in_full(process: ProcessResult) -> set[Workload]:
+    found = set()
+    for key, workload in zip(process.keys, process.workloads, strict=True):
+        if workload is not None and not process.records[key].quick:
+            found.add(workload)
+    return found
 
 
 def _without_quick(process: ProcessResult, full: set[Workload]) -> ProcessResult:
-    is_kept = np.array(
-        [
-            not (workload in full and process.records[key].quick)
-            for key, workload in zip(process.keys, process.workloads, strict=True)
-        ],
-        dtype=bool,
-    )
-    if is_kept.all():
+    kept: list[int] = []
+    left_out: list[Outcome] = []
+    for index, (key, workload) in enumerate(zip(process.keys, process.workloads, strict=True)):
+        if workload in full and process.records[key].quick:
+            nodeid = process.fullnames[index]
+            left_out.append(Outcome(nodeid=nodeid, outcome="skipped", reason=REASON, workload=workload))
+        else:
+            kept.append(index)
+    if not left_out:
         return process
-    kept = np.flatnonzero(is_kept)
     keys = tuple(process.keys[index] for index in kept)
-    left_out = tuple(
-        Outcome(nodeid=process.fullnames[index], outcome="skipped", reason=REASON, workload=process.workloads[index])
-        for index in np.flatnonzero(~is_kept)
-    )
     return dataclasses.replace(
         process,
         keys=keys,

@@ -101,13 +101,15 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
     notes: list[str] = []
     old, new = _without_copies(baseline, notes), _without_copies(candidate, notes)
     _check_other_runs(old, new)
-    notes += [note for process in (*old, *new) for note in about_file(process)]
-    old, new, of_quick = without_quick(old, new)
-    notes += of_quick
-    trainings = tuple(tuple(one for process in side for one in process.trainings) for side in (old, new))
-    notes += unstated_in_words([one.record for side in trainings for one in side])
-    all_trainings = [*trainings[0], *trainings[1]]
-    (old, old_outcomes), (new, new_outcomes) = (split_outcomes(side, all_trainings) for side in (old, new))
+    for process in (*old, *new):
+        notes += about_file(process)
+    old, new, notes_on_quick = without_quick(old, new)
+    notes += notes_on_quick
+    old_trainings, new_trainings = _trainings(old), _trainings(new)
+    trainings = [*old_trainings, *new_trainings]
+    notes += unstated_in_words([training.record for training in trainings])
+    old, old_outcomes = split_outcomes(old, trainings)
+    new, new_outcomes = split_outcomes(new, trainings)
     both_sides = (old, new)
     pairs_in_words = [*not_compared([*old, *new]), *studies_in_words(old, new)]
     old, new = _that_measured_steps(old), _that_measured_steps(new)
@@ -142,9 +144,13 @@ def join_sides(baseline: Sequence[ProcessResult], candidate: Sequence[ProcessRes
         processes=tuple(processes),
         notes=tuple(notes),
         attempts=tuple(tally.attempts() for tally in tallies),
-        trainings=(trainings[0], trainings[1]),
+        trainings=(old_trainings, new_trainings),
         training_outcomes=(old_outcomes, new_outcomes),
     )
+
+
+def _trainings(side: Sequence[ProcessResult]) -> tuple[FullTraining, ...]:
+    return tuple(training for process in side for training in process.trainings)
 
 
 def _that_measured_steps(side: Sequence[ProcessResult]) -> list[ProcessResult]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
     from perfsuite.analysis.verdicts.training_verdicts import AccuracyVerdict
+    from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.training import TrainingRecord
 
 SKIPPED_STEPS_CHANGE = 0.005
@@ -23,26 +24,34 @@ SKIPPED_STEPS_CHANGE = 0.005
 
 def likely_causes(cell: TrainingCell, accuracy: AccuracyVerdict, time: MetricVerdict) -> tuple[str, ...]:
     """Return in words what else differs between the sides, and may be why the results do."""
-    old, new = (cell.records(candidate=side) for side in (False, True))
-    found = [_skipped(old, new), _interruptions(old, new)]
+    old, new = cell.records(candidate=False), cell.records(candidate=True)
+    found: list[str | None] = []
     if accuracy.verdict in {"regressed", "improved"}:
-        before, after = (statistics.fmean(record.history[-1].train_loss for record in side) for side in (old, new))
-        found.insert(0, f"training loss of the last epoch {before:.4g} -> {after:.4g}")
+        before, after = _final_loss(old), _final_loss(new)
+        found.append(f"training loss of the last epoch {before:.4g} -> {after:.4g}")
+    found += [_skipped(old, new), _interruptions(old, new)]
     if time.ratio is not None:
-        telemetries = [[one.telemetry for one in side if one.telemetry is not None] for side in (old, new)]
-        found.append(telemetry_causes(telemetries[0], telemetries[1], time.ratio))
+        found.append(telemetry_causes(_telemetry(old), _telemetry(new), time.ratio))
     return tuple(text for text in found if text is not None)
+
+
+def _final_loss(side: Sequence[TrainingRecord]) -> float:
+    return statistics.fmean(record.history[-1].train_loss for record in side)
+
+
+def _telemetry(side: Sequence[TrainingRecord]) -> list[Telemetry]:
+    return [record.telemetry for record in side if record.telemetry is not None]
 
 
 def missed_targets(cell: TrainingCell) -> str | None:
     """Return that more trainings of the candidate missed the accuracy target; its verdict is on the accuracy itself."""
-    sides = [cell.records(candidate=side) for side in (False, True)]
-    before, after = (sum(map(_misses_target, side)) for side in sides)
-    if after / len(sides[1]) <= before / len(sides[0]):
+    old, new = cell.records(candidate=False), cell.records(candidate=True)
+    before, after = sum(map(_misses_target, old)), sum(map(_misses_target, new))
+    if after / len(new) <= before / len(old):
         return None
     return (
-        f"accuracy target missed in {after} of {len(sides[1])} trainings of the candidate, in {before} of "
-        f"{len(sides[0])} of the baseline"
+        f"accuracy target missed in {after} of {len(new)} trainings of the candidate, in {before} of "
+        f"{len(old)} of the baseline"
     )
 
 

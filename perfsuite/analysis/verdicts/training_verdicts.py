@@ -150,37 +150,36 @@ def compare_trainings(
     cells = join_trainings(baseline, candidate)
     if not cells:
         return TrainingComparison(margin=margin)
-    differing = {
-        id(cell): training_machines_differ([*cell.baseline, *cell.candidate], ignore_host=ignore_host) for cell in cells
-    }
-    attempts = {id(cell): attempts_of_cell(cell, outcomes) for cell in cells}
-    both = [cell for cell in cells if cell.baseline and cell.candidate and differing[id(cell)] is None]
-    if not both:
-        verdicts = [
-            _not_compared(cell, differing[id(cell)], min_effect(cell.fullname), attempts[id(cell)]) for cell in cells
-        ]
-        return TrainingComparison(verdicts=tuple(verdicts), margin=margin, notes=_version_notes(baseline, candidate))
+    # By the place of a cell: what is compared, and what is not and why.
+    verdicts: dict[int, TrainingVerdict] = {}
+    compared: list[int] = []
+    for place, cell in enumerate(cells):
+        differing = training_machines_differ([*cell.baseline, *cell.candidate], ignore_host=ignore_host)
+        if cell.baseline and cell.candidate and differing is None:
+            compared.append(place)
+        else:
+            attempts = attempts_of_cell(cell, outcomes)
+            verdicts[place] = _not_compared(cell, differing, min_effect(cell.fullname), attempts)
+    notes = _version_notes(baseline, candidate)
+    if not compared:
+        return TrainingComparison(verdicts=tuple(verdicts.values()), margin=margin, notes=notes)
+    both = [cells[place] for place in compared]
     changes = [accuracy_change(cell) for cell in both]
     accuracy = decide_accuracy(changes, margin=margin, alpha=alpha * (1 - TIME_SHARE))
     effects = np.array([min_effect(cell.fullname) for cell in both], dtype=float)
     times = training_times(both)
     time = _decide_times(times, effects, alpha * TIME_SHARE)
-    rows = {id(cell): row for row, cell in enumerate(both)}
-    verdicts = []
-    for cell in cells:
-        row = rows.get(id(cell))
-        if row is None:
-            verdicts.append(_not_compared(cell, differing[id(cell)], min_effect(cell.fullname), attempts[id(cell)]))
-            continue
-        on_accuracy = _accuracy_verdict(cell, row, changes[row], accuracy, margin)
-        judged = _judged(cell, row, on_accuracy, time, times, effects[row])
-        verdicts.append(_with_outcomes(judged, attempts[id(cell)]))
+    for row, place in enumerate(compared):
+        on_accuracy = _accuracy_verdict(both[row], row, changes[row], accuracy, margin)
+        judged = _judged(both[row], row, on_accuracy, time, times, effects[row])
+        verdicts[place] = _with_outcomes(judged, attempts_of_cell(both[row], outcomes))
+    in_order = tuple(verdicts[place] for place in range(len(cells)))
     return TrainingComparison(
-        verdicts=tuple(verdicts),
+        verdicts=in_order,
         margin=margin,
         seed_sd=accuracy.seed_sd,
         times=time,
-        notes=(*_notes(verdicts, accuracy), *_version_notes(baseline, candidate)),
+        notes=(*_notes(in_order, accuracy), *notes),
     )
 
 
@@ -279,21 +278,22 @@ def _judged(
     peaks = times.peak_bytes[row]
     has_baseline = bool(np.isfinite(peaks[known & ~times.is_candidate]).all())  # not so before schema version 4
     memory = memory_verdict(peaks, times.is_candidate, known if has_baseline else None)
+    metrics = [(accuracy.verdict, accuracy.reason)]
     is_time_judged = bool(decision.judged[row]) and decision.interleaved
-    metrics = [
-        (accuracy.verdict, accuracy.reason),
-        *([(time.verdict, f"training time: {time.reason}")] if is_time_judged else []),
-        *([] if memory is None else [(memory.verdict, f"peak memory: {memory.reason}")]),
-    ]
+    if is_time_judged:
+        metrics.append((time.verdict, f"training time: {time.reason}"))
+    if memory is not None:
+        metrics.append((memory.verdict, f"peak memory: {memory.reason}"))
     verdict = min((one for one, _ in metrics), key=WORST_FIRST.index)
-    reason = "; ".join(text for one, text in metrics if one == verdict)
-    missed = missed_targets(cell)
-    reason = reason if missed is None else f"{reason}; {missed}"
     causes = () if verdict == "unchanged" else likely_causes(cell, accuracy, time)
+    reasons = [text for one, text in metrics if one == verdict]
+    missed = missed_targets(cell)
+    if missed is not None:
+        reasons.append(missed)
     return TrainingVerdict(
         cell=cell,
         verdict=verdict,
-        reason="; ".join([reason, *causes]),
+        reason="; ".join([*reasons, *causes]),
         accuracy=accuracy,
         time=time if is_time_judged else dataclasses.replace(time, verdict="inconclusive"),
         memory=memory,
@@ -321,10 +321,12 @@ def _notes(verdicts: Sequence[TrainingVerdict], accuracy: AccuracyDecision) -> l
 def _version_notes(baseline: Sequence[FullTraining], candidate: Sequence[FullTraining]) -> tuple[str, ...]:
     notes = []
     for column in ("torch", "torchvision", "cuda", "cudnn", "driver"):
-        old, new = (
-            sorted({str(one.environment[column]) for one in side if one.environment[column] is not None})
-            for side in (baseline, candidate)
-        )
+        old, new = _versions(baseline, column), _versions(candidate, column)
         if old and new and old != new:
-            notes.append(f"{column} of the trainings differs: {', '.join(old)} -> {', '.join(new)}")
+            notes.append(f"{column} of the trainings differs: {old} -> {new}")
     return tuple(notes)
+
+
+def _versions(side: Sequence[FullTraining], column: str) -> str:
+    found = {one.environment[column] for one in side}
+    return ", ".join(sorted(str(version) for version in found if version is not None))

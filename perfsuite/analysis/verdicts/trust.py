@@ -14,6 +14,7 @@ from perfsuite.analysis.frames.row_warnings import readings_of
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.telemetry import is_throttled
 from perfsuite.analysis.frames.unmeasured import unmeasured
+from perfsuite.analysis.load.result_file import is_dirty
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.verdicts.ranking import ranked, ranked_trainings
 from perfsuite.analysis.verdicts.sample_notes import mixed_versions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from perfsuite.analysis.frames.results import ReadEntry, Results
+    from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.load.full_training import FullTraining
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.trust_evidence import Trust
@@ -63,49 +65,50 @@ def trust_of_results(results: Results) -> Trust:
 
 def _evidence_of_comparison(comparison: Comparison) -> Evidence:
     sides, typical = comparison.sides, comparison.typical
-    both = [sides.side(candidate=candidate) for candidate in (False, True)]
+    old, new = sides.side(candidate=False), sides.side(candidate=True)
     judged: list[BenchmarkVerdict | TrainingVerdict] = [
         *ranked(comparison),
         *ranked_trainings(comparison.trainings),
     ]
-    trainings = [
-        record
-        for one in comparison.trainings.verdicts
-        for candidate in (False, True)
-        for record in one.cell.records(candidate=candidate)
-    ]
+    trainings: list[TrainingRecord] = []
+    for one in comparison.trainings.verdicts:
+        trainings += _records_of_cell(one.cell)
     records = [record for process in sides.processes for record in process.records.values()]
-    readings = _readings(comparison)
-    detectable = sorted(ratio for one in comparison.benchmarks if (ratio := one.time.mde95) is not None)
-    needed = [num for one in judged if (num := one.time.num_processes_needed) is not None]
     is_judged = typical is not None and bool(typical.judged.any())
     return Evidence(
         is_comparison=True,
         num_results=len(judged),
-        num_processes=min(map(len, both)) if comparison.benchmarks else None,
+        num_processes=min(len(old), len(new)) if comparison.benchmarks else None,
         is_judged=comparison.why_not_judged is None,
         other_machine=_other_machine(comparison),
         num_not_judged=sum(one.verdict in NOT_JUDGED for one in judged),
-        num_processes_needed=min(needed) if needed else None,
+        num_processes_needed=_fewest_needed(judged),
         is_interleaved=typical.interleaved if typical is not None and is_judged else None,
-        detectable_ratios=_ends(detectable),
+        detectable_ratios=_detectable_ratios(comparison),
         is_host_noisy=typical is not None and is_judged and typical.quantile != TYPICAL,
-        **_disturbances(readings),
+        **_disturbances(_readings(comparison)),
         num_quick=sum(record.quick for record in records),
         num_smoke=sum(record.recipe == SMOKE for record in trainings),
         num_without_result=_failures(comparison),
         num_files=len(sides.processes),
         num_cut_short=sum(not process.complete for process in sides.processes),
-        is_dirty=any((process.commit or "").endswith("+dirty") for process in sides.processes),
-        mixed=tuple(
-            note
-            for name, side in zip(("baseline", "candidate"), both, strict=True)
-            for note in mixed_versions(name, side)
-        ),
+        is_dirty=any(is_dirty(process.commit) for process in sides.processes),
+        mixed=(*mixed_versions("baseline", old), *mixed_versions("candidate", new)),
         num_seeds=_fewest_seeds(comparison),
         changed=next((_name(one) for one in judged if one.verdict in CHANGED), None),
         is_own=bool(records or trainings),
     )
+
+
+def _records_of_cell(cell: TrainingCell) -> list[TrainingRecord]:
+    """Return the records of both sides."""
+    return [*cell.records(candidate=False), *cell.records(candidate=True)]
+
+
+def _fewest_needed(judged: Iterable[BenchmarkVerdict | TrainingVerdict]) -> int | None:
+    """Return how many processes the least uncertain of what is not decided needs; None where all is decided."""
+    needed = [one.time.num_processes_needed for one in judged]
+    return min((num for num in needed if num is not None), default=None)
 
 
 def _other_machine(comparison: Comparison) -> str | None:
@@ -122,23 +125,25 @@ def _name(one: BenchmarkVerdict | TrainingVerdict) -> str:
     return one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label
 
 
-def _ends(ratios: Sequence[float]) -> tuple[float, float, float] | None:
-    known = [ratio for ratio in ratios if math.isfinite(ratio)]
+def _detectable_ratios(comparison: Comparison) -> tuple[float, float, float] | None:
+    """Return the smallest slowdown that is found, of the best, the median and the worst benchmark."""
+    ratios = [one.time.mde95 for one in comparison.benchmarks]
+    known = sorted(ratio for ratio in ratios if ratio is not None and math.isfinite(ratio))
     return (known[0], statistics.median(known), known[-1]) if known else None
 
 
 def _readings(comparison: Comparison) -> list[list[Telemetry]]:
     """Return the readings of each benchmark and each cell of full trainings, of both sides together."""
     sides = comparison.sides
-    found: list[list[Record | ScalingRecord | TrainingRecord]] = [
-        [record for candidate in (False, True) for record in sides.records(row, candidate=candidate)]
-        for row in range(len(sides.keys))
-    ]
-    found += [
-        [record for candidate in (False, True) for record in one.cell.records(candidate=candidate)]
-        for one in comparison.trainings.verdicts
-    ]
-    return [[telemetry for record in records for telemetry in readings_of(record)] for records in found]
+    found: list[Sequence[Record | ScalingRecord | TrainingRecord]] = []
+    for row in range(len(sides.keys)):
+        found.append([*sides.records(row, candidate=False), *sides.records(row, candidate=True)])
+    found += [_records_of_cell(one.cell) for one in comparison.trainings.verdicts]
+    return [_readings_of_all(records) for records in found]
+
+
+def _readings_of_all(records: Iterable[Record | ScalingRecord | TrainingRecord]) -> list[Telemetry]:
+    return [telemetry for record in records for telemetry in readings_of(record)]
 
 
 class _Disturbances(TypedDict):
@@ -170,46 +175,44 @@ def _failures(comparison: Comparison) -> dict[str, int]:
 
 
 def _fewest_seeds(comparison: Comparison) -> int | None:
-    nums = [
-        len(one.cell.seeds(candidate=candidate))
-        for one in comparison.trainings.verdicts
-        for candidate in (False, True)
-        if one.cell.records(candidate=candidate)
-    ]
-    return min(nums) if nums else None
+    nums = []
+    for one in comparison.trainings.verdicts:
+        for candidate in (False, True):
+            seeds = one.cell.seeds(candidate=candidate)
+            if seeds:
+                nums.append(len(seeds))
+    return min(nums, default=None)
 
 
 def _evidence_of_results(results: Results) -> Evidence:
     rows = rows_of(results.benchmarks[[name for name in _COLUMNS if name in results.benchmarks]])
-    others: list[PairedRecord | TrainingRecord | ScalingRecord] = [*(pair.record for pair in results.pairs)]
+    others: list[PairedRecord | TrainingRecord | ScalingRecord] = []
+    others += [pair.record for pair in results.pairs]
     others += [training.record for training in results.trainings]
     others += [one.record for one in results.scaling]
     readings = [[one] for one in results.telemetry if one is not None]
-    readings += [[*found] for record in others if (found := readings_of(record))]
-    words = [row.get("warnings") or "" for row in rows]
+    readings += [[*readings_of(record)] for record in others]
+    warnings = [row.get("warnings") or "" for row in rows]
     findings = [row.get("findings") or "" for row in rows if row.get("run_id") is None]
-    elsewhere: list[ReadEntry | FullTraining] = [*results.pairs, *results.trainings, *results.numerics]
-    elsewhere += results.scaling
+    elsewhere: list[ReadEntry | FullTraining] = []
+    elsewhere += [*results.pairs, *results.trainings, *results.numerics, *results.scaling]
     commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in elsewhere}
-    files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere}
+    files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere} | set(results.cut_short)
     outcomes = Counter(one.outcome for one in unmeasured(results))
     return Evidence(
         is_comparison=False,
-        num_results=len(rows) + len(others) + len(results.numerics) + sum(outcomes.values()),
+        num_results=len(rows) + len(others) + len(results.numerics) + outcomes.total(),
         num_processes=_typical_processes(rows, results),
         has_noise_floor=any(row.get("noise_measured") is not None for row in rows),
         **_disturbances(readings),
-        num_noisy=_count(words, "noisy") + _count(findings, SPREAD),
-        num_contradictory=len(consistency_findings(results))
-        + sum(any(finding in text for finding in SUSPICIOUS) for text in findings),
-        num_quick=sum(bool(row.get("quick")) for row in rows)
-        + sum(pair.record.quick for pair in results.pairs)
-        + sum(one.record.quick for one in results.scaling),
+        num_noisy=_count(warnings, ["noisy"]) + _count(findings, [SPREAD]),
+        num_contradictory=len(consistency_findings(results)) + _count(findings, SUSPICIOUS),
+        num_quick=_num_quick(rows, results),
         num_smoke=sum(training.record.recipe == SMOKE for training in results.trainings),
         num_without_result=outcomes,
-        num_files=max(len(files | set(results.cut_short)), 1),
+        num_files=max(len(files), 1),
         num_cut_short=len(results.cut_short),
-        is_dirty=any(commit.endswith("+dirty") for commit in commits),
+        is_dirty=any(is_dirty(commit) for commit in commits),
         num_seeds=_fewest_seeds_of_results(results),
         num_claims=sum(len(one.record.claims) for one in results.numerics),
         num_failed_claims=sum(len(one.record.failed) for one in results.numerics),
@@ -219,18 +222,30 @@ def _evidence_of_results(results: Results) -> Evidence:
     )
 
 
+def _num_quick(rows: Iterable[dict[str, Any]], results: Results) -> int:
+    num_cells = sum(bool(row.get("quick")) for row in rows)
+    num_pairs = sum(pair.record.quick for pair in results.pairs)
+    return num_cells + num_pairs + sum(one.record.quick for one in results.scaling)
+
+
 def _command(results: Results) -> str:
     """Return what would measure these benchmarks again; a user's own tests have no marker."""
-    comparisons = {pair.record.comparison for pair in results.pairs}
-    own = [marker for name, marker in MARKERS.items() if name in comparisons]
-    own += ["scaling"] if results.scaling else []
-    own += ["numerics"] if results.numerics else []
     phases = set() if results.benchmarks.empty else set(results.benchmarks["phase"])
     if CALL in phases:
         return "pytest benchmarks"
-    steps = ["step"] if phases - {INFERENCE} else []
-    inference = [INFERENCE] if INFERENCE in phases else []
-    markers = [*steps, *inference, *own] or ["step"]
+    markers = []
+    if phases - {INFERENCE}:
+        markers.append("step")
+    if INFERENCE in phases:
+        markers.append(INFERENCE)
+    comparisons = {pair.record.comparison for pair in results.pairs}
+    markers += [marker for name, marker in MARKERS.items() if name in comparisons]
+    if results.scaling:
+        markers.append("scaling")
+    if results.numerics:
+        markers.append("numerics")
+    if not markers:
+        markers.append("step")
     selection = markers[0] if len(markers) == 1 else f'"{" or ".join(markers)}"'
     return f"pytest benchmarks -m {selection}"
 
@@ -255,8 +270,9 @@ _COLUMNS = (
 """Of the frame, which may have thousands of rows, what a grade rests on."""
 
 
-def _count(words: Iterable[str], word: str) -> int:
-    return sum(word in text for text in words)
+def _count(texts: Iterable[str], words: Sequence[str]) -> int:
+    """Return how many texts have any of these words in them."""
+    return sum(any(word in text for word in words) for text in texts)
 
 
 def _typical_processes(rows: Iterable[dict[str, Any]], results: Results) -> int | None:
