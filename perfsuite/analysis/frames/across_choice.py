@@ -52,17 +52,19 @@ def _chosen(entries: Sequence[Entry], select: Expression | None, sort: str | Non
     kept = [entry for entry in entries if select is None or select.matches(row_names(entry))]
     if sort is None:
         return tuple(kept)
+    # The environments of one benchmark stay together.
     by_label: dict[str, list[Entry]] = {}
     for entry in kept:
         by_label.setdefault(entry["label"], []).append(entry)
     orders: dict[str, Callable[[str], Any]] = {
-        "change": lambda label: -max(_size(entry) for entry in by_label[label]),
+        "change": lambda label: -max(map(_size, by_label[label])),
         "name": in_natural_order,
-        "time": lambda label: (
-            -max(entry["time_baseline_s"] or entry["time_candidate_s"] or 0 for entry in by_label[label])
-        ),
+        "time": lambda label: -max(map(_time_s, by_label[label])),
     }
-    return tuple(entry for label in sorted(by_label, key=orders[sort]) for entry in by_label[label])
+    ordered: list[Entry] = []
+    for label in sorted(by_label, key=orders[sort]):
+        ordered += by_label[label]
+    return tuple(ordered)
 
 
 def _size(entry: Entry) -> float:

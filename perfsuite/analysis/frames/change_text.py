@@ -70,8 +70,7 @@ def speed_text(ratio: Ratio) -> str:
     low, high = ratio.low, ratio.high
     if low is None or high is None:
         is_same = _factor(ratio.ratio) == _factor(1.0)
-        what = "same" if is_same else f"{_factor(ratio.ratio)}x {_direction(ratio.ratio)}"
-        return f"{what} [no interval]"
+        return f"{'same' if is_same else _factor_and_direction(ratio.ratio)} [no interval]"
     is_spread = ratio.basis == "one run"
     mark = " A/A" if ratio.basis == "noise floor" else ""
     furthest = math.exp(max(abs(math.log(low)), abs(math.log(high))))
@@ -80,12 +79,11 @@ def speed_text(ratio: Ratio) -> str:
         within = f"same within {100 * (furthest - 1):.2g}%"
         return f"{within} (this run)" if is_spread else f"{within}{mark}"
     if has_one:
-        ends = (f"{_factor(low)}x faster", f"{_factor(high)}x slower")
+        what, ends = "open", (f"{_factor(low)}x faster", f"{_factor(high)}x slower")
     else:
         near, far = sorted((_inverse(low), _inverse(high)))
-        ends = (significant(near, SPEED_DIGITS), significant(far, SPEED_DIGITS))
+        what, ends = _factor_and_direction(ratio.ratio), (significant(near, SPEED_DIGITS), significant(far, SPEED_DIGITS))
     brackets = f"({ends[0]} to {ends[1]})" if is_spread else f"[{ends[0]}, {ends[1]}]"
-    what = "open" if has_one else f"{_factor(ratio.ratio)}x {_direction(ratio.ratio)}"
     return f"{what} {brackets}{mark}"
 
 
@@ -97,5 +95,6 @@ def _factor(ratio: float) -> str:
     return significant(_inverse(ratio), SPEED_DIGITS)
 
 
-def _direction(ratio: float) -> str:
-    return "slower" if ratio > 1 else "faster"
+def _factor_and_direction(ratio: float) -> str:
+    direction = "slower" if ratio > 1 else "faster"
+    return f"{_factor(ratio)}x {direction}"

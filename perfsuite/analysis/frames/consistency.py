@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import place_in_words, short_devices, workload_label
 from perfsuite.analysis.frames.made_once import made_once
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
-from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.formatting import duration
+from perfsuite.records.workload import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
@@ -84,9 +85,9 @@ def excessive_parts(benchmarks: pd.DataFrame) -> list[str]:
     found = []
     for _, cells in benchmarks.groupby(["run_id", *columns], dropna=False, sort=False):
         times = dict(zip(cells["phase"], cells["time_median_s"], strict=True))
-        forward, backward, step = (times.get(phase) for phase in ("forward", "backward", "train_step"))
-        if pd.isna(forward) or pd.isna(backward) or pd.isna(step) or not step:
+        if not all(is_known(times.get(phase)) for phase in PHASES) or not times["train_step"]:
             continue
+        forward, backward, step = times["forward"], times["backward"], times["train_step"]
         ratio = (forward + backward) / step
         if ratio > MAX_PARTS_RATIO:
             row = rows_of(cells)[0]

@@ -26,11 +26,7 @@ def choose_by_part(option: str, text: str, names: Mapping[str, Sequence[str]], *
     Raises:
         InvalidChoiceError: No name has that part, or those of several labels do; the message lists the labels.
     """
-    wanted = text.strip().casefold()
-    known = {label: {name.casefold() for name in (label, *others)} for label, others in names.items()}
-    found = [label for label, own in known.items() if wanted in own]
-    if not found and wanted:
-        found = [label for label, own in known.items() if any(wanted in name for name in own)]
+    found = _labels_with(text.strip().casefold(), names)
     if len(found) == 1:
         return found[0]
     shown = text.strip()[:MAX_SHOWN_CHARACTERS]
@@ -40,3 +36,17 @@ def choose_by_part(option: str, text: str, names: Mapping[str, Sequence[str]], *
         )
     listed = ", ".join(names) or "none"
     raise InvalidChoiceError(f"{option}: unknown {kind} {shown!r}; in these files: {listed}")
+
+
+def _labels_with(wanted: str, names: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the labels one of whose names is the wanted one; where there are none, those with a part of it."""
+    if not wanted:
+        return []
+    whole, parts = [], []
+    for label, others in names.items():
+        own = {name.casefold() for name in (label, *others)}
+        if wanted in own:
+            whole.append(label)
+        if any(wanted in name for name in own):
+            parts.append(label)
+    return whole or parts

@@ -50,17 +50,14 @@ def training_changes(
         environments: Labels of all.
     """
     baseline, *others = environments
-    by_environment = {
-        other: _entries(
-            [
-                dataclasses.replace(cell, baseline=_of(cell, label, baseline), candidate=_of(cell, label, other))
-                for cell in cells
-            ],
-            other,
-        )
-        for other in others
-    }
-    return [by_environment[other][row] for row in range(len(cells)) for other in others]
+    by_environment: list[list[dict[str, Any]]] = []
+    for other in others:
+        sides = [
+            dataclasses.replace(cell, baseline=_of(cell, label, baseline), candidate=_of(cell, label, other))
+            for cell in cells
+        ]
+        by_environment.append(_entries(sides, other))
+    return _by_cell(by_environment)
 
 
 def amp_of_trainings(
@@ -75,17 +72,19 @@ def amp_of_trainings(
     """
     fp32 = {cell.family: cell for cell in cells if cell.precision == BASELINE}
     pairs = [(fp32[cell.family], cell) for cell in cells if cell.precision != BASELINE and cell.family in fp32]
-    by_environment = {
-        environment: _entries(
-            [
-                dataclasses.replace(amp, baseline=_of(slow, label, environment), candidate=_of(amp, label, environment))
-                for slow, amp in pairs
-            ],
-            environment,
-        )
-        for environment in environments
-    }
-    return [by_environment[environment][row] for row in range(len(pairs)) for environment in environments]
+    by_environment: list[list[dict[str, Any]]] = []
+    for environment in environments:
+        sides = [
+            dataclasses.replace(amp, baseline=_of(slow, label, environment), candidate=_of(amp, label, environment))
+            for slow, amp in pairs
+        ]
+        by_environment.append(_entries(sides, environment))
+    return _by_cell(by_environment)
+
+
+def _by_cell(by_environment: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the entries of each environment, which have the same cells, with those of one cell together."""
+    return [entry for of_cell in zip(*by_environment, strict=True) for entry in of_cell]
 
 
 def _of(cell: TrainingCell, label: Callable[[FullTraining], str], environment: str) -> tuple[FullTraining, ...]:
@@ -94,19 +93,11 @@ def _of(cell: TrainingCell, label: Callable[[FullTraining], str], environment: s
 
 def _entries(cells: Sequence[TrainingCell], environment: str) -> list[dict[str, Any]]:
     """Return an entry per cell; what seeds show of their variance is shared by the cells of an environment."""
-    both = [row for row, cell in enumerate(cells) if cell.baseline and cell.candidate]
-    changes = [accuracy_change(cells[row]) for row in both]
-    found = decide_accuracy(changes, margin=ACCURACY_MARGIN, alpha=NO_VERDICTS_ALPHA) if changes else None
-    accuracies: dict[int, dict[str, Any]] = {}
-    for position, (row, change) in enumerate(zip(both, changes, strict=True)):
-        assert found is not None  # noqa: S101 - for the type checker: there is a change
-        low, high = float(found.low[position]), float(found.high[position])
-        values = (change.change, low, high, CONFIDENCE, change.is_paired, change.dof)
-        accuracies[row] = dict(zip(ACCURACY_KEYS, values, strict=True))
+    accuracies = _accuracies(cells)
     entries = []
     for row, cell in enumerate(cells):
-        old, new = (cell.records(candidate=side) for side in (False, True))
-        peaks = [_peak_bytes(side) for side in (old, new)]
+        old, new = cell.records(candidate=False), cell.records(candidate=True)
+        old_bytes, new_bytes = _peak_bytes(old), _peak_bytes(new)
         entries.append(
             {
                 "fullname": cell.fullname,
@@ -118,14 +109,28 @@ def _entries(cells: Sequence[TrainingCell], environment: str) -> list[dict[str, 
                 "accuracy_candidate": mean_accuracy(cell, candidate=True),
                 **accuracies.get(row, dict.fromkeys(ACCURACY_KEYS)),
                 **ratio_columns("ratio", _time_ratio(new, old)),
-                "memory_ratio": peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
+                "memory_ratio": new_bytes / old_bytes if old_bytes and new_bytes else None,
                 "time_baseline_s": _mean_time_s(old),
                 "time_candidate_s": _mean_time_s(new),
-                "memory_baseline_bytes": peaks[0],
-                "memory_candidate_bytes": peaks[1],
+                "memory_baseline_bytes": old_bytes,
+                "memory_candidate_bytes": new_bytes,
             }
         )
     return entries
+
+
+def _accuracies(cells: Sequence[TrainingCell]) -> dict[int, dict[str, Any]]:
+    """Return `ACCURACY_KEYS` of each cell that both sides trained, by its place among all."""
+    both = [row for row, cell in enumerate(cells) if cell.baseline and cell.candidate]
+    if not both:
+        return {}
+    changes = [accuracy_change(cells[row]) for row in both]
+    found = decide_accuracy(changes, margin=ACCURACY_MARGIN, alpha=NO_VERDICTS_ALPHA)
+    accuracies = {}
+    for row, change, low, high in zip(both, changes, found.low, found.high, strict=True):
+        values = (change.change, float(low), float(high), CONFIDENCE, change.is_paired, change.dof)
+        accuracies[row] = dict(zip(ACCURACY_KEYS, values, strict=True))
+    return accuracies
 
 
 def _time_ratio(numerator: Sequence[TrainingRecord], denominator: Sequence[TrainingRecord]) -> Ratio | None:
@@ -137,17 +142,15 @@ def _time_ratio(numerator: Sequence[TrainingRecord], denominator: Sequence[Train
     if not top or not bottom:
         return None
     both = [run for run in top if run in bottom]
-    is_paired = len(both) >= MIN_FOR_INTERVAL
-    if is_paired or (both and min(len(top), len(bottom)) < MIN_FOR_INTERVAL):
-        top, bottom = ({run: side[run] for run in both} for side in (top, bottom))
-    first, second = (np.array(list(side.values())) for side in (top, bottom))
-    num_processes = min(len(first), len(second))
-    if is_paired:
-        ratios = first / second
+    if len(both) >= MIN_FOR_INTERVAL:
+        ratios = np.array([top[run] / bottom[run] for run in both])
         return ratio_over_processes(ratios, np.ones_like(ratios), paired=True)
-    if num_processes >= MIN_FOR_INTERVAL:
-        return ratio_over_processes(first, second, paired=False)
-    return bare_ratio(math.exp(float(np.log(first).mean() - np.log(second).mean())), num_processes)
+    if min(len(top), len(bottom)) >= MIN_FOR_INTERVAL:
+        return ratio_over_processes(np.array(list(top.values())), np.array(list(bottom.values())), paired=False)
+    if both:
+        top, bottom = {run: top[run] for run in both}, {run: bottom[run] for run in both}
+    change = np.log(list(top.values())).mean() - np.log(list(bottom.values())).mean()
+    return bare_ratio(math.exp(float(change)), 1)
 
 
 def _times_s(records: Sequence[TrainingRecord]) -> dict[str, float]:

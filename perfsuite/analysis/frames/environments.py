@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
 """What tells environments apart along an axis, by the columns of a collected file."""
 
+CONSEQUENCES: dict[str, tuple[str, ...]] = {
+    "gpu": ("driver", "cpu", "power_limit_watts", "board"),
+    "torch": ("torchvision", "cuda", "cudnn"),
+    "board": (),
+}
+"""What differs along an axis as a matter of course, and is not mentioned."""
+
 Environment = dict[str, Any]
 """Values of `ENVIRONMENT_COLUMNS`: of a file for its benchmarks, of its own for a full training."""
 
@@ -122,12 +129,7 @@ def compare_environments(
         frame["run_id"] = None
     frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), frame["file"])
     frame["environment"] = [label(place) for place in places[: len(frame)]]
-    own = {label(environment) for environment in _own_environments(with_scaling_steps(results_of(baseline)))}
-    if len(own) > 1:
-        raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(sorted(own))})")
-    if not own:
-        raise InvalidChoiceError("--baseline: these files hold nothing of a known environment")
-    (name,) = own
+    name = _only_environment(map(label, _own_environments(with_scaling_steps(results_of(baseline)))))
     others = [found for found in dict.fromkeys(map(label, places)) if found != name]
     if not others:
         copies = [f" ({note})" for note in results.notes if "left out" in note]
@@ -155,6 +157,20 @@ def compare_environments(
             *results.notes,
         ),
     )
+
+
+def _only_environment(labels: Iterable[str]) -> str:
+    """Return the environment of the baseline.
+
+    Raises:
+        InvalidChoiceError: Its files are of several, or of none that is known.
+    """
+    own = sorted(set(labels))
+    if len(own) > 1:
+        raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(own)})")
+    if not own:
+        raise InvalidChoiceError("--baseline: these files hold nothing of a known environment")
+    return own[0]
 
 
 def _with_short_devices(environment: Environment, devices: Mapping[str, str]) -> Environment:
@@ -223,19 +239,19 @@ def _label(environment: Mapping[Any, Any], axes: Sequence[str], *, with_cpu: boo
 
 
 def _also_differs(places: Sequence[Environment], axes: Sequence[str]) -> list[str]:
-    known = {column for axis in axes for column in AXES[axis]}
-    consequences = {
-        "torch": {"torchvision", "cuda", "cudnn"},
-        "gpu": {"driver", "cpu", "power_limit_watts", "board"},
-        "board": set(),
-    }
-    known |= {column for axis in axes for column in consequences[axis]}
-    checked = ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit")
-    values = {name: {str(place[name]) for place in places} for name in checked if name not in known}
-    if "board" in values:  # files of before boards were recorded are of any
-        values["board"] = {str(place["board"]) for place in places if is_known(place["board"])}
-    notes = [f"{name} differs too: {', '.join(sorted(found))}" for name, found in values.items() if len(found) > 1]
-    return [*notes, *(_machines_together(places) if "board" not in axes else [])]
+    """Return what else the environments differ in, but for what follows from the axes themselves."""
+    expected: set[str] = set()
+    for axis in axes:
+        expected |= {*AXES[axis], *CONSEQUENCES[axis]}
+    notes = []
+    for name in ("device", "board", "torch", "cuda", "cudnn", "driver", "python", "commit"):
+        # Files of before boards were recorded are of any.
+        found = {str(place[name]) for place in places if name != "board" or is_known(place[name])}
+        if name not in expected and len(found) > 1:
+            notes.append(f"{name} differs too: {', '.join(sorted(found))}")
+    if "board" not in axes:
+        notes += _machines_together(places)
+    return notes
 
 
 def _backends_differ(results: Results) -> list[str]:
@@ -250,8 +266,8 @@ def _machines_together(places: Sequence[Environment]) -> list[str]:
     for place in places:
         if is_known(place["device"]) and is_known(place["host"]):
             hosts.setdefault(str(place["device"]), set()).add(str(place["host"]))
+    several = {device: sorted(names) for device, names in hosts.items() if len(names) > 1}
     return [
-        f"{device} of {len(names)} machines taken together: host {', '.join(sorted(names))}; --across gpu,board"
-        for device, names in hosts.items()
-        if len(names) > 1
+        f"{device} of {len(names)} machines taken together: host {', '.join(names)}; --across gpu,board"
+        for device, names in several.items()
     ]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.analysis.load.kept_files import copied_from
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -70,19 +72,15 @@ def without_copied_runs(runs: Sequence[NodeRun]) -> tuple[tuple[NodeRun, ...], t
 
     Of the copies of a run the fullest stays.
     """
-    fullest: dict[str, NodeRun] = {}
-    for run in sorted(runs, key=lambda one: len(one.cells), reverse=True):
-        for run_id in run.run_ids:
-            fullest.setdefault(run_id, run)
     kept, notes = [], []
-    for run in runs:
-        others = [fullest[run_id] for run_id in run.run_ids if fullest[run_id] is not run]
-        if others:
-            notes.append(f"{run.file}: left out, it holds the same run as {others[0].file}")
-        else:
+    originals = copied_from([run.run_ids for run in runs], [len(run.cells) for run in runs])
+    for run, original in zip(runs, originals, strict=True):
+        if original is None:
             kept.append(run)
+        else:
+            notes.append(f"{run.file}: left out, it holds the same run as {runs[original].file}")
     full = [run for run in kept if not run.is_quick]
-    if full and len(full) < len(kept):
+    if full:
         notes += [f"{run.file}: measured with --perf-quick, left out" for run in kept if run.is_quick]
         kept = full
     return tuple(kept), tuple(notes)
@@ -93,14 +91,12 @@ def _with_commits(runs: list[NodeRun]) -> list[NodeRun]:
     by_hand = {run.properties.get("commit") for run in runs if run.fleet_node is None}
     if len(by_hand) < 2:  # noqa: PLR2004 - one is no difference
         return runs
-    return [
-        run
-        if run.fleet_node is not None
-        else dataclasses.replace(
-            run, environment=f"{run.environment}, commit {run.properties.get('commit', 'unknown')}"
-        )
-        for run in runs
-    ]
+    return [_with_commit(run) if run.fleet_node is None else run for run in runs]
+
+
+def _with_commit(run: NodeRun) -> NodeRun:
+    commit = run.properties.get("commit", "unknown")
+    return dataclasses.replace(run, environment=f"{run.environment}, commit {commit}")
 
 
 def _key(run: NodeRun) -> NodeKey:
@@ -108,21 +104,24 @@ def _key(run: NodeRun) -> NodeKey:
 
 
 def _kind(kind: str, by_key: Mapping[NodeKey, Sequence[NodeRun]]) -> NodeKind:
-    nodes = tuple(
-        Node(name=name, runs=tuple(runs)) for name, runs in zip(_names(list(by_key)), by_key.values(), strict=True)
-    )
-    cells = dict.fromkeys((run.environment, cell) for node in nodes for run in node.runs for cell in run.cells)
-    places = {cell: place for place, cell in enumerate(cells)}
+    names = _names(list(by_key))
+    nodes = tuple(Node(name=name, runs=tuple(runs)) for name, runs in zip(names, by_key.values(), strict=True))
+    columns: dict[FleetCell, int] = {}
+    for node in nodes:
+        for run in node.runs:
+            for cell in run.cells:
+                columns.setdefault((run.environment, cell), len(columns))
     most = max(len(node.runs) for node in nodes)
-    logs = np.full((len(nodes), most, len(cells)), np.nan)
-    columns: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    logs = np.full((len(nodes), most, len(columns)), np.nan)
+    # Nodes of a fleet measure the same cells: their columns are looked up once.
+    columns_of: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for number, node in enumerate(nodes):
         for process, run in enumerate(node.runs):
             key = (run.environment, run.cells)
-            if key not in columns:
-                columns[key] = [places[run.environment, cell] for cell in run.cells]
-            logs[number, process, columns[key]] = run.logs
-    return NodeKind(kind=kind, nodes=nodes, cells=tuple(cells), logs=logs)
+            if key not in columns_of:
+                columns_of[key] = [columns[run.environment, cell] for cell in run.cells]
+            logs[number, process, columns_of[key]] = run.logs
+    return NodeKind(kind=kind, nodes=nodes, cells=tuple(columns), logs=logs)
 
 
 def _names(keys: Sequence[NodeKey]) -> list[str]:

@@ -86,21 +86,24 @@ def reduce_run(file: ResultFile) -> NodeRun:
     machine = machine_of(file)
     versions = versions_of(file)
     measured = [one for one in file.benchmarks if _is_measured(one)]
-    names = _distinct([_name(one) for one in measured])
-    own = [one for one in file.benchmarks if not one.replayed]
-    run_ids = {one.run_id for one in own if one.run_id is not None} or {fingerprint(own, file.written)}
-    telemetry = [one.cell.telemetry for one in measured if one.cell is not None and one.cell.telemetry is not None]
+    cells = [one.cell for one in measured if one.cell is not None]
+    telemetry = [cell.telemetry for cell in cells if cell.telemetry is not None]
     fleet = file.fleet
+    if fleet is None:
+        kind = machine.get("GPU") or machine.get("CPU") or UNKNOWN
+        environment = f"torch {versions['torch']}" if "torch" in versions else "any"
+    else:
+        kind, environment = fleet.kind, fleet.environment
     return NodeRun(
         file=str(file.path),
         fleet_node=None if fleet is None else fleet.node,
         host=machine.get("host"),
         board=machine.get("board"),
-        kind=machine.get("GPU") or machine.get("CPU") or UNKNOWN if fleet is None else fleet.kind,
-        environment=f"torch {versions['torch']}" if fleet is None and "torch" in versions else _environment(file),
-        run_ids=frozenset(run_ids),
-        is_quick=any(one.cell is not None and one.cell.quick for one in measured),
-        cells=names,
+        kind=kind,
+        environment=environment,
+        run_ids=_run_ids(file),
+        is_quick=any(cell.quick for cell in cells),
+        cells=_distinct([_name(one) for one in measured]),
         logs=tuple(math.log(one.stats["time_median_s"]) for one in measured),
         properties=_properties(file, versions),
         readings=_readings(telemetry),
@@ -109,8 +112,10 @@ def reduce_run(file: ResultFile) -> NodeRun:
     )
 
 
-def _environment(file: ResultFile) -> str:
-    return "any" if file.fleet is None else file.fleet.environment
+def _run_ids(file: ResultFile) -> frozenset[str]:
+    own = [one for one in file.benchmarks if not one.replayed]
+    run_ids = frozenset(one.run_id for one in own if one.run_id is not None)
+    return run_ids or frozenset([fingerprint(own, file.written)])
 
 
 def _is_measured(benchmark: Benchmark) -> bool:

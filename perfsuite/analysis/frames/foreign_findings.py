@@ -68,27 +68,41 @@ def foreign_findings(row: Mapping[str, Any]) -> tuple[str, ...]:
     Returns:
         Keys of `EXPLANATIONS`.
     """
-    shortest, q1, median = row.get("time_min_s"), row.get("time_q1_s"), row.get("time_median_s")
-    q3, mean = row.get("time_q3_s"), row.get("time_mean_s")
-    rounds, iterations = row.get("num_rounds"), row.get("num_iterations") or 1
-    found: set[str] = set()
-    if shortest == 0 or median == 0:
+    found = {*_on_shortest_round(row), *_on_num_rounds(row), *_on_spread(row)}
+    if row.get("time_min_s") == 0 or row.get("time_median_s") == 0:
         found.add(ZERO)
     if _is_contradictory(row):
         found.add(CONTRADICTORY)
-    if shortest and shortest * iterations < MIN_ROUND_S:
-        found.add(TIMER)  # its shortest round may be one step of the timer, whatever the median is
-    elif shortest and median and shortest < MIN_ROUND_RATIO * median:
-        found.add(SHORT_ROUND)
-    if rounds == 1:
-        found.add(ONE_ROUND)
-    elif rounds is not None and rounds < MIN_ROUNDS:
-        found.add(FEW_ROUNDS)
-    if q1 is not None and q3 is not None and median and q3 - q1 > WIDEST_IQR_RATIO * median:
-        found.add(SPREAD)
-    if mean and median and mean > MAX_MEAN_RATIO * median:
-        found.add(LONG_ROUNDS)
+    # Nearly every row of thousands has none.
     return tuple(finding for finding in EXPLANATIONS if finding in found) if found else ()
+
+
+def _on_shortest_round(row: Mapping[str, Any]) -> list[str]:
+    shortest, median = row.get("time_min_s"), row.get("time_median_s")
+    if not shortest:
+        return []
+    if shortest * (row.get("num_iterations") or 1) < MIN_ROUND_S:
+        return [TIMER]  # it may be one step of the timer, whatever the median is
+    return [SHORT_ROUND] if median and shortest < MIN_ROUND_RATIO * median else []
+
+
+def _on_num_rounds(row: Mapping[str, Any]) -> list[str]:
+    rounds = row.get("num_rounds")
+    if rounds == 1:
+        return [ONE_ROUND]
+    return [FEW_ROUNDS] if rounds is not None and rounds < MIN_ROUNDS else []
+
+
+def _on_spread(row: Mapping[str, Any]) -> list[str]:
+    q1, median, q3, mean = (row.get(f"time_{name}_s") for name in ("q1", "median", "q3", "mean"))
+    if not median:
+        return []
+    found = []
+    if q1 is not None and q3 is not None and q3 - q1 > WIDEST_IQR_RATIO * median:
+        found.append(SPREAD)
+    if mean and mean > MAX_MEAN_RATIO * median:
+        found.append(LONG_ROUNDS)
+    return found
 
 
 _IN_ORDER = (
@@ -129,7 +143,8 @@ def findings_in_words(found: Iterable[tuple[str, str]]) -> list[str]:
 def _first(names: list[str]) -> str:
     different = list(dict.fromkeys(names))
     more = len(different) - MAX_NAMED
-    return ", ".join(_shortened(name) for name in different[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    named = ", ".join(_shortened(name) for name in different[:MAX_NAMED])
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def _shortened(name: str) -> str:

@@ -124,10 +124,14 @@ def _cost_notes(decision: GpuDecision) -> list[str]:
     amounts = [row.cost("time_s") for row in decision.rows]
     if all(amount.value is None for amount in amounts):
         return []
-    energies = [row.cost("energy_joules").value for row in decision.rows]
-    prices = {row.environment.short_device: row.price_per_hour for row in decision.rows}
-    known = [f"{device} {price:g}" for device, price in prices.items() if price is not None]
-    notes = [f"{_shown(energies, known)}: of a full training by the thesis's recipe ({_recipe(decision.rows)})"]
+    has_energy = any(row.cost("energy_joules").value is not None for row in decision.rows)
+    prices = _prices(decision)
+    shown = ["hours"]
+    if has_energy:
+        shown.append("kWh")
+    if prices:
+        shown.append("cost")
+    notes = [f"{enumerate_words(shown)}: of a full training by the thesis's recipe ({_recipe(decision.rows)})"]
     if any(amount.basis == "projected" for amount in amounts):
         notes.append(
             f"{PREDICTED} projected from training steps{_sizes(decision)}, without validation and data loading"
@@ -137,14 +141,20 @@ def _cost_notes(decision: GpuDecision) -> list[str]:
         notes.append(
             f"without {PREDICTED}: mean of full trainings ({sum(measured)} in all) with validation and loading"
         )
-    if any(energy is not None for energy in energies):
+    if has_energy:
         notes.append("kWh and images/s per W: of the GPU alone, by its energy counter")
-    if known:
-        notes.append(f"cost: hours x price per hour as given ({', '.join(known)})")
+    if prices:
+        notes.append(f"cost: hours x price per hour as given ({', '.join(prices)})")
     else:
-        example = next(one.short_device for one in decision.environments)
+        example = decision.environments[0].short_device
         notes.append(f"for the cost of a training: --price '{example}=PRICE', with the price of an hour")
     return notes
+
+
+def _prices(decision: GpuDecision) -> list[str]:
+    """Return the prices that were given, each with its device."""
+    prices = {row.environment.short_device: row.price_per_hour for row in decision.rows}
+    return [f"{device} {price:g}" for device, price in prices.items() if price is not None]
 
 
 def _sizes(decision: GpuDecision) -> str:
@@ -155,9 +165,7 @@ def _sizes(decision: GpuDecision) -> str:
     return f" of batch {enumerate_words([f'{size:,}' for size in sizes])} (the recipe's is {thesis.BATCH_SIZE})"
 
 
-def _shown(energies: Iterable[float | None], prices: list[str]) -> str:
-    has_energy = any(energy is not None for energy in energies)
-    return enumerate_words(["hours", *(["kWh"] if has_energy else []), *(["cost"] if prices else [])])
+
 
 
 def _recipe(rows: Iterable[GpuRow]) -> str:

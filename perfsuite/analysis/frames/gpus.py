@@ -166,20 +166,22 @@ def decide_gpus(
     baseline = next((one for one in environments if against in {None, one.label}), None)
     rows: list[GpuRow] = []
     for network in _networks(steps, missing, trainings):
-        sizes = compared_batch_sizes(
-            [one for one in steps if one.network == network], [one.label for one in environments]
-        )
-        places = [
-            _Place(
+        own_steps = [one for one in steps if one.network == network]
+        own_missing = [one for one in missing if one.network == network]
+        own_trainings = [one for one in trainings if one.is_of(network)]
+        sizes = compared_batch_sizes(own_steps, [one.label for one in environments])
+        places = []
+        for environment in environments:
+            label = environment.label
+            place = _Place(
                 environment=environment,
-                batch_size=sizes.get(environment.label),
-                steps=[one for one in steps if (one.network, one.environment) == (network, environment.label)],
-                missing=[one for one in missing if (one.network, one.environment) == (network, environment.label)],
-                trainings=[one for one in trainings if one.is_of(network) and one.environment == environment.label],
+                batch_size=sizes.get(label),
+                steps=[one for one in own_steps if one.environment == label],
+                missing=[one for one in own_missing if one.environment == label],
+                trainings=[one for one in own_trainings if one.environment == label],
                 price_per_hour=(prices or {}).get(environment.short_device),
             )
-            for environment in environments
-        ]
+            places.append(place)
         base = next((place for place in places if place.environment is baseline), None)
         rows += [_row(network, place, base, results) for place in places]
     return GpuDecision(baseline=baseline, environments=environments, rows=tuple(rows), results=results)

@@ -83,9 +83,13 @@ def group_means(
     rows: list[int] = np.flatnonzero(present).tolist()
     groups: list[tuple[str, str | None, list[int]]] = [(ALL, None, rows)]
     for by in GROUPED_BY:
-        found = [value for value in dict.fromkeys(workloads[row].get(by) for row in rows) if value is not None]
-        if len(found) > 1:
-            groups += [(by, str(value), [row for row in rows if workloads[row].get(by) == value]) for value in found]
+        members_by_value: dict[Any, list[int]] = {}
+        for row in rows:
+            value = workloads[row].get(by)
+            if value is not None:
+                members_by_value.setdefault(value, []).append(row)
+        if len(members_by_value) > 1:
+            groups += [(by, str(value), members) for value, members in members_by_value.items()]
     means = []
     for by, value, members in groups:
         if len(members) >= MIN_CELLS:

@@ -104,24 +104,31 @@ def _against(
     changes = median_of_known(after - before, axis=1)
     paired = changes[np.isfinite(changes)]
     if len(paired):
-        ends = (
-            _interval(float(paired.mean()), float(paired.var(ddof=1)) / len(paired), len(paired) - 1.0)
-            if len(paired) >= MIN_NODES
-            else (None, None)
-        )
-        return math.exp(paired.mean()), *ends, len(paired)
-    # Other nodes measured the other version: cells that all of them have.
+        return *_within_nodes(paired), len(paired)
+    return *_between_nodes(before, after), 0
+
+
+def _within_nodes(changes: Floats) -> tuple[float, float | None, float | None]:
+    """Return the ratio and its interval over nodes that measured both versions, from the change on each."""
+    middle, num = float(changes.mean()), len(changes)
+    if num < MIN_NODES:
+        return math.exp(middle), None, None
+    return math.exp(middle), *_interval(middle, float(changes.var(ddof=1)) / num, num - 1.0)
+
+
+def _between_nodes(before: Floats, after: Floats) -> tuple[float | None, float | None, float | None]:
+    """Return the same where other nodes measured the other version, of the cells that all of them have (Welch)."""
     sides = [side[np.isfinite(side).any(axis=1)] for side in (before, after)]
     complete = np.isfinite(np.concatenate(sides)).all(axis=0)
     if not complete.any():
-        return None, None, None, 0
+        return None, None, None
     middles = [side[:, complete].mean(axis=1) for side in sides]
     change = float(middles[1].mean() - middles[0].mean())
     if min(map(len, middles)) < MIN_NODES:
-        return math.exp(change), None, None, 0
-    parts = [max(float(side.var(ddof=1)), MIN_SD**2) / len(side) for side in middles]
-    dof = sum(parts) ** 2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, middles, strict=True))
-    return math.exp(change), *_interval(change, sum(parts), dof), 0
+        return math.exp(change), None, None
+    variances = [max(float(side.var(ddof=1)), MIN_SD**2) / len(side) for side in middles]
+    inverse_dof = sum(one**2 / (len(side) - 1) for one, side in zip(variances, middles, strict=True))
+    return math.exp(change), *_interval(change, sum(variances), sum(variances) ** 2 / inverse_dof)
 
 
 def _interval(change: float, variance: float, dof: float) -> tuple[float, float]:

@@ -182,17 +182,21 @@ def shared_in_words(frame: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     shared = {column: frame[column].iloc[0] for column in frame if column in _IN_TITLE and _is_shared(frame[column])}
-    workload = [words(shared[column]) for column, words in _WORKLOAD_IN_WORDS.items() if column in shared]
+    text = _in_title(shared)
     where = [f"{label}{shared[column]}" for column, label in _ENVIRONMENT_IN_WORDS.items() if column in shared]
-    text = "".join(f", {part}" for part in workload if part)
-    return text + (f" on {', '.join(where)}" if where else "")
+    return f"{text} on {', '.join(where)}" if where else text
+
+
+def _in_title(shared: Mapping[Any, Any]) -> str:
+    """Return the columns of a workload that all rows share in words, for a title."""
+    parts = [words(shared[column]) for column, words in _WORKLOAD_IN_WORDS.items() if column in shared]
+    return "".join(f", {part}" for part in parts if part)
 
 
 def images_in_words(frame: pd.DataFrame) -> str:
     """Return what all rows share of their images and classes, for a title; nothing where they are CIFAR-10's."""
-    names = [name for name in ("image_size", "num_classes") if _is_shared(frame[name])]
-    parts = [_WORKLOAD_IN_WORDS[name](frame[name].iloc[0]) for name in names]
-    return "".join(f", {part}" for part in parts if part)
+    shared = [name for name in ("image_size", "num_classes") if _is_shared(frame[name])]
+    return _in_title({name: frame[name].iloc[0] for name in shared})
 
 
 def _is_shared(values: pd.Series[Any]) -> bool:

@@ -59,12 +59,15 @@ def largest_batch(
         out_of_memory: Batch sizes that ran out of memory.
         capacity_bytes: What there is for tensors; None where that is not known.
     """
-    fits = max((one.batch_size for one in measured), default=None)
-    too_large = min((size for size in out_of_memory if fits is None or size > fits), default=None)
+    if not measured:
+        return LargestBatch(size=None, basis=None, too_large=min(out_of_memory, default=None))
+    fits = max(one.batch_size for one in measured)
+    too_large = min((size for size in out_of_memory if size > fits), default=None)
     predicted = None if capacity_bytes is None else _predicted(measured, capacity_bytes)
-    contradicted = predicted is not None and too_large is not None and predicted >= too_large
-    if fits is None or predicted is None or contradicted or predicted <= fits:
-        return LargestBatch(size=fits, basis=None if fits is None else "measured", too_large=too_large)
+    if predicted is None or predicted <= fits:
+        return LargestBatch(size=fits, basis="measured", too_large=too_large)
+    if too_large is not None and predicted >= too_large:  # the machine knows better
+        return LargestBatch(size=fits, basis="measured", too_large=too_large)
     return LargestBatch(size=predicted, basis="predicted", too_large=too_large)
 
 

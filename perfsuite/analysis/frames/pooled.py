@@ -101,8 +101,9 @@ def _pooled_value(values: Sequence[Any]) -> Any:
     if all(isinstance(value, bool) for value in known):
         return any(known)
     if all(isinstance(value, int | float) for value in known):
+        # A whole number that all have stays one.
         return known[0] if len(set(known)) == 1 else float(statistics.median(known))
     counts = Counter(str(value) for value in known if value != "")
-    if len(counts) == 1 and sum(counts.values()) == len(values):
+    if not counts or (len(counts) == 1 and counts.total() == len(values)):
         return known[0]
-    return "; ".join(f"{text} ({count} of {len(values)} runs)" for text, count in counts.items()) or known[0]
+    return "; ".join(f"{text} ({count} of {len(values)} runs)" for text, count in counts.items())

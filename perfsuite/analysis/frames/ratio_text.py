@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.labels import span
 from perfsuite.analysis.frames.rows import plain
 from perfsuite.analysis.statistics.intervals import Ratio
 
@@ -64,9 +65,7 @@ def bracket_notes(
     bases = {ratio.basis for ratio in known}
     notes = []
     if over_processes:
-        fewest, most = min(over_processes), max(over_processes)
-        number = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        notes.append(f"[low, high]: 95% interval over {number} {samples}")
+        notes.append(f"[low, high]: 95% interval over {span(over_processes)} {samples}")
     if "noise floor" in bases:
         notes.append(
             "[low, high] A/A: 95% interval from one process and the noise floor of this machine (perfsuite noise)"
@@ -75,7 +74,8 @@ def bracket_notes(
         notes.append(
             f"(low to high): spread within one run, of its {spread_of}; other runs may give a ratio outside it"
         )
-        notes += [more] if more else []
+        if more:
+            notes.append(more)
     return notes
 
 

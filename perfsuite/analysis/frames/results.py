@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from perfsuite.analysis.frames.benchmark_rows import add_round_statistics, benchmark_row, benchmarks_frame
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.fleet import without_copied_runs
 from perfsuite.analysis.frames.fleet_runs import NodeRun, read_runs, reduce_run
-from perfsuite.analysis.frames.foreign_findings import foreign_findings
-from perfsuite.analysis.frames.latency import latency_columns
-from perfsuite.analysis.frames.roofline import evidence_columns
-from perfsuite.analysis.frames.row_warnings import warnings_of
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.load.environment_columns import (
     file_environment,
@@ -24,9 +21,9 @@ from perfsuite.analysis.load.environment_columns import (
 )
 from perfsuite.analysis.load.file_series import series_name
 from perfsuite.analysis.load.full_training import full_trainings, without_replays
+from perfsuite.analysis.load.kept_files import file_labels, kept_files
 from perfsuite.analysis.load.machine_info import machine_key, machine_of
-from perfsuite.analysis.load.result_file import ResultFile, fingerprint, read_result_files
-from perfsuite.mean_margin import relative_margins
+from perfsuite.analysis.load.result_file import read_result_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,8 +31,10 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.load.benchmark_entry import Benchmark
     from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.analysis.load.result_file import ResultFile
     from perfsuite.records.numerics import NumericsRecord
     from perfsuite.records.operators import OperatorCost
+    from perfsuite.records.outcome import Outcome
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.profile import Profile
     from perfsuite.records.scaling import ScalingRecord
@@ -178,96 +177,109 @@ def results_of(given: Sequence[ResultFile]) -> Results:
 
     A file that holds the same process as one before it is left out with a note: a copy is not a second run.
     """
-    files, notes = _without_copies(list(given))
-    files, notes = _without_quick(files, notes)
-    labels = _labels(files)
-    rows: list[dict[str, Any]] = []
-    times: list[np.ndarray[Any, np.dtype[np.float64]] | None] = []
-    outcomes: list[dict[str, Any]] = []
+    files, notes = kept_files(given)
     origins: list[FileOrigin] = []
-    profiles: list[Profile | None] = []
-    operators: list[tuple[OperatorCost, ...]] = []
-    extra_info: list[dict[str, Any]] = []
-    telemetry: list[Telemetry | None] = []
-    pairs: list[Pair] = []
     trainings: list[FullTraining] = []
-    numerics: list[NumericsResult] = []
-    scaling: list[ScalingResult] = []
-    for file, label in zip(files, labels, strict=True):
-        machine = machine_of(file)
-        environment = file_environment(file, machine)
-        origin: dict[str, Any] = {"file": label, "series": series_name(file.path)}
-        memory = None if file.environment is None else file.environment.gpu_memory_bytes
-        origins.append(
-            FileOrigin(label=label, series=origin["series"], environment=environment, gpu_memory_bytes=memory)
-        )
-        place = {**environment, "machine": machine_key(machine), **origin}
+    outcomes: list[dict[str, Any]] = []
+    entries: list[tuple[Benchmark, _Place]] = []
+    for file, label in zip(files, file_labels(files), strict=True):
+        place = _place_of(file, label)
+        origins.append(place.origin)
         trainings += full_trainings(file, label)
-        for benchmark in file.benchmarks:
-            if benchmark.pair is not None:
-                pairs.append(Pair(record=benchmark.pair, name=benchmark.name, environment=environment, **origin))
-                continue
-            if benchmark.numerics is not None:
-                numerics.append(
-                    NumericsResult(record=benchmark.numerics, name=benchmark.name, environment=environment, **origin)
-                )
-                continue
-            if benchmark.scaling is not None:
-                scaling.append(
-                    ScalingResult(
-                        record=benchmark.scaling,
-                        name=benchmark.name,
-                        fullname=benchmark.fullname,
-                        machine=place["machine"],
-                        environment=environment,
-                        **origin,
-                    )
-                )
-                continue
-            if benchmark.training is not None:
-                continue
-            row = _row(benchmark, machine.get("GPU"))
-            row.update(place)
-            rows.append(row)
-            times.append(benchmark.times_s)
-            profiles.append(None if benchmark.cell is None else benchmark.cell.profile)
-            operators.append(() if benchmark.cell is None else benchmark.cell.operators)
-            extra_info.append(benchmark.extra_info)
-            telemetry.append(None if benchmark.cell is None else benchmark.cell.telemetry)
-        outcomes += [
-            {
-                "file": label,
-                "nodeid": outcome.nodeid,
-                "outcome": outcome.outcome,
-                "reason": outcome.reason,
-                **{column: getattr(outcome.workload, column, None) for column in WORKLOAD_COLUMNS},
-            }
-            for outcome in file.outcomes
-        ]
-        notes += unknown_environments_in_words(
-            label, (one.name for one in file.benchmarks if one.training and is_environment_unknown(one.training))
-        )
-        if not file.complete:
-            notes.append(f"{label}: the run was cut short; these are the cells that were finished")
-    _add_round_statistics(rows, times)
+        outcomes += [_outcome_row(outcome, label) for outcome in file.outcomes]
+        entries += [(benchmark, place) for benchmark in file.benchmarks]
+        notes += _notes_on_file(file, label)
+    steps = [(benchmark, place) for benchmark, place in entries if benchmark.record is None or benchmark.cell]
+    cells = [benchmark.cell for benchmark, _ in steps]
+    times = [benchmark.times_s for benchmark, _ in steps]
+    rows = [{**benchmark_row(benchmark, place.gpu), **place.columns} for benchmark, place in steps]
+    add_round_statistics(rows, times)
     return Results(
-        benchmarks=_frame(rows),
+        benchmarks=benchmarks_frame(rows),
         times_s=times,
-        profiles=profiles,
-        operators=operators,
-        extra_info=extra_info,
+        profiles=[None if cell is None else cell.profile for cell in cells],
+        operators=[() if cell is None else cell.operators for cell in cells],
+        extra_info=[benchmark.extra_info for benchmark, _ in steps],
         outcomes=pd.DataFrame(outcomes, columns=["file", "nodeid", "outcome", "reason", *WORKLOAD_COLUMNS]),
-        telemetry=telemetry,
-        has_records=all(benchmark.run_id is not None for file in files for benchmark in file.benchmarks),
+        telemetry=[None if cell is None else cell.telemetry for cell in cells],
+        has_records=all(benchmark.run_id is not None for benchmark, _ in entries),
         notes=tuple(notes),
-        pairs=tuple(pairs),
+        pairs=tuple(Pair(record=one.pair, **place.read(one)) for one, place in entries if one.pair),
         trainings=without_replays(trainings),
-        numerics=tuple(numerics),
-        scaling=tuple(scaling),
+        numerics=tuple(
+            NumericsResult(record=one.numerics, **place.read(one)) for one, place in entries if one.numerics
+        ),
+        scaling=tuple(
+            ScalingResult(record=one.scaling, fullname=one.fullname, machine=place.machine, **place.read(one))
+            for one, place in entries
+            if one.scaling
+        ),
         files=tuple(origins),
-        cut_short=tuple(label for file, label in zip(files, labels, strict=True) if not file.complete),
+        cut_short=tuple(
+            origin.label for file, origin in zip(files, origins, strict=True) if not file.complete
+        ),
         node_runs=tuple(reduce_run(file) for file in files),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A file, as what is read from it names it.
+
+    Attributes:
+        origin: Where it was written.
+        machine: Key of the machine, as noise floors are kept by.
+        gpu: Name of the GPU, or None.
+    """
+
+    origin: FileOrigin
+    machine: str
+    gpu: str | None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a row of its benchmarks says of it."""
+        origin = self.origin
+        return {**origin.environment, "machine": self.machine, "file": origin.label, "series": origin.series}
+
+    def read(self, benchmark: Benchmark) -> dict[str, Any]:
+        """Return the fields of `ReadEntry`, of a benchmark of the file."""
+        origin = self.origin
+        return {
+            "name": benchmark.name,
+            "file": origin.label,
+            "series": origin.series,
+            "environment": origin.environment,
+        }
+
+
+def _place_of(file: ResultFile, label: str) -> _Place:
+    machine = machine_of(file)
+    origin = FileOrigin(
+        label=label,
+        series=series_name(file.path),
+        environment=file_environment(file, machine),
+        gpu_memory_bytes=None if file.environment is None else file.environment.gpu_memory_bytes,
+    )
+    return _Place(origin=origin, machine=machine_key(machine), gpu=machine.get("GPU"))
+
+
+def _outcome_row(outcome: Outcome, label: str) -> dict[str, Any]:
+    return {
+        "file": label,
+        "nodeid": outcome.nodeid,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        **{column: getattr(outcome.workload, column, None) for column in WORKLOAD_COLUMNS},
+    }
+
+
+def _notes_on_file(file: ResultFile, label: str) -> list[str]:
+    unknown = [one.name for one in file.benchmarks if one.training and is_environment_unknown(one.training)]
+    notes = unknown_environments_in_words(label, unknown)
+    if not file.complete:
+        notes.append(f"{label}: the run was cut short; these are the cells that were finished")
+    return notes
 
 
 def results_of_nodes(paths: Sequence[Path]) -> Results:
@@ -278,128 +290,3 @@ def results_of_nodes(paths: Sequence[Path]) -> Results:
     """
     runs, notes = without_copied_runs(read_runs(paths))
     return dataclasses.replace(results_of([]), node_runs=runs, notes=notes)
-
-
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a frame; workloads stay as they are where some rows have none, a batch size a whole number."""
-    if not rows:
-        return pd.DataFrame(columns=[*WORKLOAD_COLUMNS, "file"])
-    frame = pd.DataFrame(rows)
-    if any(row["model"] is None for row in rows):
-        for column in WORKLOAD_COLUMNS:
-            frame[column] = pd.Series([row[column] for row in rows], index=frame.index, dtype=object)
-    return frame
-
-
-def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]]:
-    """Keep one file of every run, the fullest: a copy may have been made while the run went on."""
-    if len(files) == 1:
-        return files, []
-    kept: list[ResultFile] = []
-    notes: list[str] = []
-    fullest: dict[str, ResultFile] = {}
-    run_ids = [_run_ids(file) for file in files]
-    for file, ids in sorted(zip(files, run_ids, strict=True), key=lambda pair: len(pair[0].benchmarks), reverse=True):
-        for run_id in ids:
-            fullest.setdefault(run_id, file)
-    for file, ids in zip(files, run_ids, strict=True):
-        others = [fullest[run_id] for run_id in ids if fullest[run_id] is not file]
-        if others:
-            notes.append(f"{file.path}: left out, it holds the same run as {others[0].path}")
-        else:
-            kept.append(file)
-    return kept, notes
-
-
-def _is_quick(benchmark: Benchmark) -> bool:
-    measured = benchmark.cell or benchmark.pair or benchmark.scaling
-    return measured is not None and measured.quick
-
-
-def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[ResultFile], list[str]]:
-    """Leave first answers (`--perf-quick`) out where there are full measurements as well; else say what they are."""
-    quick = [file for file in files if any(map(_is_quick, file.benchmarks))]
-    if not quick:
-        return files, notes
-    has_full = any(
-        (one.cell or one.pair or one.scaling) and not _is_quick(one) for file in files for one in file.benchmarks
-    )
-    if not has_full:
-        names = ", ".join(file.path.name for file in quick)
-        return files, [
-            *notes,
-            f"{names}: measured with --perf-quick, a first answer: repeat without it for comparisons",
-        ]
-    kept = [
-        dataclasses.replace(file, benchmarks=tuple(one for one in file.benchmarks if not _is_quick(one)))
-        for file in files
-    ]
-    left_out = [f"{file.path}: measured with --perf-quick, left out: there are full measurements" for file in quick]
-    return kept, [*notes, *left_out]
-
-
-def _run_ids(file: ResultFile) -> set[str]:
-    """Return what identifies the runs of a file: their ids, or in a foreign file names and rounds."""
-    own = [benchmark for benchmark in file.benchmarks if not benchmark.replayed]
-    ids = {benchmark.run_id for benchmark in own if benchmark.run_id is not None}
-    return ids if ids or not own else {fingerprint(own, file.written)}
-
-
-def _labels(files: list[ResultFile]) -> list[str]:
-    """Name files by their last part, or by their whole path where two would have the same name."""
-    names = [file.path.name for file in files]
-    return [name if names.count(name) == 1 else str(file.path) for name, file in zip(names, files, strict=True)]
-
-
-def _add_round_statistics(
-    rows: list[dict[str, Any]], times: list[np.ndarray[Any, np.dtype[np.float64]] | None]
-) -> None:
-    """Add to each row what its raw rounds tell; all rows of as many rounds at once, for there may be thousands."""
-    by_length: dict[int, list[int]] = {}
-    for index, rounds in enumerate(times):
-        if rounds is not None:
-            by_length.setdefault(len(rounds), []).append(index)
-    for indices in by_length.values():
-        stacked = np.stack([rounds for index in indices if (rounds := times[index]) is not None])
-        slow = np.percentile(stacked, 90, axis=1).tolist()
-        margins = relative_margins(stacked).tolist()
-        for index, p90, margin in zip(indices, slow, margins, strict=True):
-            rows[index]["time_p90_s"] = p90
-            rows[index]["time_margin_ratio"] = margin
-
-
-def _row(benchmark: Benchmark, gpu: str | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "fullname": benchmark.fullname,
-        "name": benchmark.name,
-        "group": benchmark.group,
-        **dict.fromkeys(WORKLOAD_COLUMNS),
-        "images_per_second": None,
-        **dict.fromkeys(("time_median_s", "time_mean_s", "time_min_s", "time_max_s", "time_stddev_s")),
-        **benchmark.stats,
-        "time_p90_s": None,
-        "time_margin_ratio": None,
-        "num_rounds": benchmark.num_rounds,
-        "num_iterations": benchmark.num_iterations,
-    }
-    if benchmark.num_rounds == 1:
-        row["time_stddev_s"] = None  # written as 0, but one round has no scatter that could be known
-    record = benchmark.cell
-    if record is None:
-        row["findings"] = "; ".join(foreign_findings(row))
-    else:
-        row.update({column: getattr(record.workload, column) for column in WORKLOAD_COLUMNS})
-        row["label"] = record.workload.label
-        row.update(record.metrics)
-        row.update(run_id=record.process.run_id, started=record.process.started)
-        row["findings"] = "; ".join(record.findings)
-        row["quick"] = record.quick
-        if row["time_median_s"]:
-            row["images_per_second"] = record.workload.batch_size / row["time_median_s"]
-        if record.latencies_s:
-            row.update(latency_columns(record.latencies_s))
-        quartiles = row.get("time_q1_s"), row.get("time_q3_s")
-        iqr_s = None if quartiles[0] is None or quartiles[1] is None else quartiles[1] - quartiles[0]
-        row["warnings"] = warnings_of(record, iqr_s=iqr_s, median_s=row["time_median_s"])
-        row.update(evidence_columns(record, median_s=row["time_median_s"], gpu=gpu))
-    return row

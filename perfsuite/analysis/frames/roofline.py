@@ -49,7 +49,8 @@ def bounds_of(metrics: dict[str, Any], *, median_s: float | None, precision: str
     fastest = max(metrics.get("probe_gemm_flops_per_second") or 0, metrics.get("probe_conv_flops_per_second") or 0)
     copied = metrics.get("probe_copy_bytes_per_second")
     if fastest and copied:
-        found["limit_s"] = max(flops / fastest, least / copied if gpu is not None else 0.0)
+        copy_s = 0.0 if gpu is None else least / copied
+        found["limit_s"] = max(flops / fastest, copy_s)
         found["probe_ratio"] = found["limit_s"] / median_s
     sheet = gpu_named(gpu)
     peak = None if sheet is None else sheet.peak_for(precision)

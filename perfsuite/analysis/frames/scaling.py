@@ -99,8 +99,10 @@ def _cell(group: ScalingGroup, spread: SpreadWorkload) -> Cell:
 def _row(group: ScalingGroup) -> dict[str, Any]:
     records, first = group.records, group.first
     slowest_s = _typical([float(np.median(step_times(record))) for record in records])
-    predicted = _median([record.predicted_peak_bytes for record in records])
-    peak = _median([max(record.peak_allocated_bytes, default=None) for record in records])
+    median_rank_s = _typical([float(np.median(median_rank(record.exchange_s))) for record in records])
+    predicted = _median(record.predicted_peak_bytes for record in records)
+    peak = _median(max(record.peak_allocated_bytes, default=None) for record in records)
+    deviation = None if peak is None or predicted is None else peak / predicted - 1
     spread, of_ideal = spread_of(group), efficiency(records)
     return {
         **scaling_origin(group.members[0]),
@@ -110,18 +112,18 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
         "backend": first.backend,
         "backend_version": first.backend_version,
         "step_slowest_s": slowest_s,
-        "step_median_rank_s": _typical([float(np.median(median_rank(record.exchange_s))) for record in records]),
+        "step_median_rank_s": median_rank_s,
         "images_per_second": first.global_batch_size / slowest_s,
         **ratio_columns("efficiency_ratio", of_ideal),
         **ratio_columns("speedup_ratio", of_ideal.times(first.world_size)),
         **ratio_columns("sharing_ratio", sharing(records)),
         **ratio_columns("communication_ratio", communication(records)),
         "gradient_bytes": first.gradient_bytes,
-        "all_reduce_s": _median([_median(record.all_reduce_s) for record in records]),
-        "bus_bytes_per_second": _median([bus_bytes_per_second(record) for record in records]),
+        "all_reduce_s": _median(_median(record.all_reduce_s) for record in records),
+        "bus_bytes_per_second": _median(map(bus_bytes_per_second, records)),
         "peak_allocated_bytes": peak,
         "predicted_peak_bytes": predicted,
-        "peak_deviation_ratio": None if peak is None or predicted is None else peak / predicted - 1,
+        "peak_deviation_ratio": deviation,
         "num_processes": len(records),
         "num_blocks": sum(len(record.alone_s) for record in records),
         "num_iterations": first.num_iterations,
@@ -170,19 +172,25 @@ class _Others:
 
     def _time_ratio(self, numerator: Sequence[ScalingResult], denominator: Sequence[ScalingResult]) -> Ratio | None:
         """Return the ratio of the times of a step; None where there are none of a side."""
-        rows = [[self._rows[id(one)] for one in side if id(one) in self._rows] for side in (numerator, denominator)]
-        if not all(rows):
+        top, bottom = self._rows_of(numerator), self._rows_of(denominator)
+        if not top or not bottom:
             return None
-        sides = [self._frame.iloc[of_side] for of_side in rows]
-        return time_ratio(sides[0], sides[1], self._steps)[2]
+        return time_ratio(self._frame.iloc[top], self._frame.iloc[bottom], self._steps)[2]
+
+    def _rows_of(self, members: Sequence[ScalingResult]) -> list[int]:
+        """Return the rows of those whose gradients are what they should be."""
+        return [self._rows[id(one)] for one in members if id(one) in self._rows]
 
 
 def _of_same_runs(one: ScalingGroup, other: ScalingGroup) -> tuple[list[ScalingResult], list[ScalingResult]]:
     """Return the members of two groups that the same processes measured."""
     both = {member.record.process.run_id for member in one.members}
     both &= {member.record.process.run_id for member in other.members}
-    kept = [[member for member in group.members if member.record.process.run_id in both] for group in (one, other)]
-    return kept[0], kept[1]
+    return _of_runs(one, both), _of_runs(other, both)
+
+
+def _of_runs(group: ScalingGroup, run_ids: set[str]) -> list[ScalingResult]:
+    return [member for member in group.members if member.record.process.run_id in run_ids]
 
 
 def absent_in_words(results: Results) -> list[str]:

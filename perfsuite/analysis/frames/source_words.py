@@ -11,7 +11,8 @@ from perfsuite.formatting import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.frames.results import ReadEntry, Results
+    from perfsuite.analysis.load.full_training import FullTraining
 
 MAX_NAMED = 3
 """Of several GPUs or versions, so many are named; the others are counted."""
@@ -35,17 +36,21 @@ def source_words(results: Results, *, baseline: Results | None = None) -> str:
 
 def _parts(shown: Sequence[Results]) -> list[str]:
     """Return on what and with what it was measured."""
-    devices = _values(shown, "device")
-    on = devices or _values(shown, "cpu")
-    short = short_devices([{"device": name} for name in on])
-    parts = [_listed([short[name] for name in on])] if on else []
+    parts = []
+    devices = _values(shown, "device") or _values(shown, "cpu")
+    if devices:
+        short = short_devices([{"device": name} for name in devices])
+        parts.append(_listed([short[name] for name in devices]))
     for column, label in (("torch", "torch"), ("cuda", "CUDA"), ("driver", "driver")):
         values = _values(shown, column)
-        parts += [f"{label} {_listed(values)}"] if values else []
-    sizes = {int(value) for results in shown for value in _column(results, "batch_size")}
-    sizes |= {one.record.workload.batch_size for results in shown for one in results.scaling}
-    batch_sizes = sorted(sizes)
-    parts += [f"batch {_listed([str(size) for size in batch_sizes])}"] if batch_sizes else []
+        if values:
+            parts.append(f"{label} {_listed(values)}")
+    batch_sizes: set[int] = set()
+    for results in shown:
+        batch_sizes |= {int(value) for value in _column(results, "batch_size")}
+        batch_sizes |= {one.record.workload.batch_size for one in results.scaling}
+    if batch_sizes:
+        parts.append(f"batch {_listed([str(size) for size in sorted(batch_sizes)])}")
     return parts
 
 
@@ -59,12 +64,14 @@ def _values(shown: Sequence[Results], column: str) -> list[str]:
     found: list[Any] = []
     for results in shown:
         found += _column(results, column)
-        found += [pair.file if column == "file" else pair.environment.get(column) for pair in results.pairs]
-        found += [one.file if column == "file" else one.environment.get(column) for one in results.trainings]
-        found += [one.file if column == "file" else one.environment.get(column) for one in results.numerics]
-        found += [one.file if column == "file" else one.environment.get(column) for one in results.scaling]
-        if column == "file" and not found:  # of thousands of files, what compares machines is all that was read
-            found += [run.file for run in results.node_runs]
+        entries: list[ReadEntry | FullTraining] = []
+        entries += [*results.pairs, *results.trainings, *results.numerics, *results.scaling]
+        if column == "file":
+            found += [one.file for one in entries]
+            if not found:  # of thousands of files, what compares machines is all that was read
+                found += [run.file for run in results.node_runs]
+        else:
+            found += [one.environment.get(column) for one in entries]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 

@@ -62,10 +62,15 @@ def switches_frame(results: Results) -> pd.DataFrame:
 
 def switched_on_in_words(row: Mapping[Any, Any]) -> str:
     """Return what a workload has switched on: `channels_last + amp-bf16 + compiled`."""
-    parts = [] if row["memory_format"] == "contiguous" else [str(row["memory_format"])]
-    parts += [] if row["precision"] == BASELINE else [str(row["precision"])]
-    parts += [] if row["compile_mode"] == NOT_COMPILED else [compile_in_words(str(row["compile_mode"]))]
-    parts += ["CUDA graphs"] if row["cuda_graphs"] else []
+    parts = []
+    if row["memory_format"] != "contiguous":
+        parts.append(str(row["memory_format"]))
+    if row["precision"] != BASELINE:
+        parts.append(str(row["precision"]))
+    if row["compile_mode"] != NOT_COMPILED:
+        parts.append(compile_in_words(str(row["compile_mode"])))
+    if row["cuda_graphs"]:
+        parts.append("CUDA graphs")
     return " + ".join(parts) or EAGER
 
 
@@ -78,9 +83,11 @@ def _eager_row(groups: list[PairGroup]) -> dict[str, Any]:
     """Return the eager step, as it ran beside everything that it was compared with."""
     records = [pair.record for group in groups for pair in group.pairs]
     workload = records[0].baseline
-    time_s = statistics.median(
-        seconds for record in records for block in record.blocks for seconds in (block[0], block[3])
-    )
+    times_s: list[float] = []
+    for record in records:
+        for first_s, _, _, last_s in record.blocks:  # A B B A: the eager step is the first and the last of a block
+            times_s += [first_s, last_s]
+    time_s = statistics.median(times_s)
     costs = [record.costs[0] for record in records if record.costs]
     return {
         **pair_origin(groups[0].pairs[0]),
@@ -104,23 +111,27 @@ def _switch_row(group: PairGroup, *, eager_s: float) -> dict[str, Any]:
     records = [pair.record for pair in group.pairs]
     workload = records[0].candidate
     ratio = group.time_ratio()
-    costs = [record.costs for record in records if record.costs]
-    baseline_bytes, peak_bytes = (_median([cost[side].peak_allocated_bytes for cost in costs]) for side in (0, 1))
-    baseline_start_s, start_s = (_median([cost[side].start_s for cost in costs]) for side in (0, 1))
+    time_s = eager_s * ratio.ratio
+    eager_costs = [record.costs[0] for record in records if record.costs]
+    costs = [record.costs[1] for record in records if record.costs]
+    eager_bytes = _median([cost.peak_allocated_bytes for cost in eager_costs])
+    peak_bytes = _median([cost.peak_allocated_bytes for cost in costs])
+    eager_start_s = _median([cost.start_s for cost in eager_costs])
+    start_s = _median([cost.start_s for cost in costs])
     gain_s = eager_s * (1 - ratio.ratio)
     break_even = None
-    if start_s is not None and baseline_start_s is not None and gain_s > 0:
-        break_even = max(start_s - baseline_start_s, 0.0) / gain_s
+    if start_s is not None and eager_start_s is not None and gain_s > 0:
+        break_even = max(start_s - eager_start_s, 0.0) / gain_s
     columns = {column: getattr(workload, column) for column in WORKLOAD_COLUMNS}
     return {
         **pair_origin(group.pairs[0]),
         **columns,
         "switched_on": switched_on_in_words(columns),
         **ratio_columns("speedup_ratio", ratio.inverse()),
-        "time_s": eager_s * ratio.ratio,
-        "images_per_second": workload.batch_size / (eager_s * ratio.ratio),
+        "time_s": time_s,
+        "images_per_second": workload.batch_size / time_s,
         "peak_allocated_bytes": peak_bytes,
-        "memory_ratio": None if peak_bytes is None or not baseline_bytes else peak_bytes / baseline_bytes,
+        "memory_ratio": None if peak_bytes is None or not eager_bytes else peak_bytes / eager_bytes,
         "start_s": start_s,
         "break_even_steps": break_even,
         "num_blocks": sum(len(record.blocks) for record in records),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -190,26 +190,45 @@ def _difference_variance(baseline: Sequence[TrainingRecord], candidate: Sequence
 
 def training_times(cells: Sequence[TrainingCell]) -> TrainingTimes:
     """Return times and peaks of all cells, a column per process that trained."""
-    columns: dict[tuple[bool, str], tuple[float, list[tuple[int, TrainingRecord]]]] = {}
+    columns: dict[tuple[bool, str], _Process] = {}
     for row, cell in enumerate(cells):
         for is_candidate in (False, True):
             for record in cell.records(candidate=is_candidate):
-                started = seconds_since_1970(record.process.started)
-                columns.setdefault((is_candidate, record.process.run_id), (started, []))[1].append((row, record))
-    logs, peaks = (np.full((len(cells), len(columns)), np.nan) for _ in range(2))
-    for column, (_, records) in enumerate(columns.values()):
-        for row in {row for row, _ in records}:
-            own = [record.metrics for at, record in records if at == row]
-            times = [metrics["training_time_s"] or math.nan for metrics in own]
+                key = (is_candidate, record.process.run_id)
+                if key not in columns:
+                    started_s = seconds_since_1970(record.process.started)
+                    columns[key] = _Process(is_candidate=is_candidate, started_s=started_s)
+                columns[key].records.setdefault(row, []).append(record)
+    processes = list(columns.values())
+    logs = np.full((len(cells), len(processes)), np.nan)
+    peaks = np.full((len(cells), len(processes)), np.nan)
+    for column, process in enumerate(processes):
+        for row, records in process.records.items():
+            times = [record.metrics["training_time_s"] or math.nan for record in records]
             logs[row, column] = np.log(times).mean()
-            known = [peak for metrics in own if (peak := metrics.get("peak_allocated_bytes")) is not None]
-            peaks[row, column] = max(known, default=math.nan)
+            own_peaks = [record.metrics.get("peak_allocated_bytes") for record in records]
+            peaks[row, column] = max((peak for peak in own_peaks if peak is not None), default=math.nan)
     return TrainingTimes(
         logs=logs,
         peak_bytes=peaks,
-        is_candidate=np.array([is_candidate for is_candidate, _ in columns], dtype=bool),
-        order=np.array([started for started, _ in columns.values()], dtype=float),
+        is_candidate=np.array([process.is_candidate for process in processes], dtype=bool),
+        order=np.array([process.started_s for process in processes], dtype=float),
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Process:
+    """A process that trained: a column of `TrainingTimes`.
+
+    Attributes:
+        is_candidate: Of which side.
+        started_s: In seconds since 1970.
+        records: What it trained, by the place of the cell.
+    """
+
+    is_candidate: bool
+    started_s: float
+    records: dict[int, list[TrainingRecord]] = field(default_factory=dict)
 
 
 def mean_accuracy(cell: TrainingCell, *, candidate: bool) -> float | None:

@@ -62,21 +62,34 @@ LEARNING = {
 """What the outcome of a target means for the recipe smoke."""
 
 
+WORST_FIRST = ("missed", "cannot tell", "reached", "not checked")
+"""Outcomes of a target, in the order in which a line counts them."""
+
+
 def accuracies_in_words(rows: Sequence[Mapping[Any, Any]]) -> str:
     """Return the accuracies of all rows in a few words, with how wide their intervals are, and their targets."""
     if len(rows) == 1:
         return accuracy_line(rows[0])
-    accuracies = [f"{100 * end(row['test_accuracy'] for row in rows):.1f}" for end in (min, max)]
-    ends = (abs(row[f"test_accuracy_{end}"] - row["test_accuracy"]) for row in rows for end in ("low", "high"))
-    words = f"{' to '.join(dict.fromkeys(accuracies))}%, 95% intervals within ±{100 * max(ends):.1f} points"
-    if all(is_smoke(row) for row in rows):
-        outcomes = Counter(LEARNING.get(row["target_outcome"], LEARNING["not checked"]) for row in rows)
-        learning = [f"{num} {outcome}" if len(outcomes) > 1 else outcome for outcome, num in outcomes.items()]
-        return f"{words}; smoke: {', '.join(learning)}"
-    outcomes = Counter(row["target_outcome"] for row in rows if not is_smoke(row))
-    counts = {name: outcomes[name] for name in ("missed", "cannot tell", "reached", "not checked")}
-    targets = [f"{num} {name}" for name, num in counts.items() if num]
+    accuracies = [row["test_accuracy"] for row in rows]
+    lowest, highest = (f"{100 * accuracy:.1f}" for accuracy in (min(accuracies), max(accuracies)))
+    ends = [abs(row["test_accuracy_low"] - row["test_accuracy"]) for row in rows]
+    ends += [abs(row["test_accuracy_high"] - row["test_accuracy"]) for row in rows]
+    shown = lowest if lowest == highest else f"{lowest} to {highest}"
+    words = f"{shown}%, 95% intervals within ±{100 * max(ends):.1f} points"
+    judged = [row for row in rows if not is_smoke(row)]
+    if not judged:
+        return f"{words}; smoke: {_learning_in_words(rows)}"
+    outcomes = Counter(row["target_outcome"] for row in judged)
+    targets = [f"{outcomes[name]} {name}" for name in WORST_FIRST if outcomes[name]]
     return f"{words}; targets: {', '.join(targets)}" if targets else words
+
+
+def _learning_in_words(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Return how many trainings of the recipe smoke learn; without a number where all do the same."""
+    outcomes = Counter(LEARNING.get(row["target_outcome"], LEARNING["not checked"]) for row in rows)
+    if len(outcomes) == 1:
+        return next(iter(outcomes))
+    return ", ".join(f"{num} {outcome}" for outcome, num in outcomes.items())
 
 
 ACCURACY_MARGIN = 0.01

@@ -33,6 +33,9 @@ STATISTICS = {"time_median_s": "median", "time_mean_s": "mean", "time_min_s": "m
 _Benchmark = tuple[str, int]
 """Its full name, and its number among those of that name in one file."""
 
+_Version = tuple[str, ...]
+"""What distinguishes it: values of the columns that differ."""
+
 _TELLING = ("device", "torch", "python", "series", "file")
 """Columns that name a version, the most telling first; all others follow."""
 
@@ -116,32 +119,32 @@ def _pivot(frame: pd.DataFrame) -> VersionPivot:
     keys = [tuple(str(row[column]) for column in columns) for row in rows]
     versions = list(dict.fromkeys(keys))
     statistic = next((key for key in STATISTICS if frame[key].notna().all() and (frame[key] > 0).any()), "time_min_s")
-    short = name_column(frame)
-    names = _without_common_path(dict(zip(frame["fullname"], frame[short], strict=True)))
     benchmarks = _repetitions(rows)
-    times: dict[tuple[_Benchmark, tuple[str, ...]], list[float]] = {}
-    extra: dict[_Benchmark, dict[str, list[Any]]] = {}
     asked = [str(column) for column in frame if str(column).startswith(PREFIX)]
-    for row, benchmark, key in zip(rows, benchmarks, keys, strict=True):
+    times: dict[_Benchmark, dict[_Version, list[float]]] = {}
+    extra: dict[_Benchmark, dict[str, list[Any]]] = {}
+    files: dict[_Version, set[str]] = {}
+    for row, benchmark, version in zip(rows, benchmarks, keys, strict=True):
+        of_version = times.setdefault(benchmark, {}).setdefault(version, [])
         if row[statistic]:
-            times.setdefault((benchmark, key), []).append(row[statistic])
+            of_version.append(row[statistic])
+        values = extra.setdefault(benchmark, {})
         for column in asked:
-            extra.setdefault(benchmark, {}).setdefault(column, []).append(row[column])
+            values.setdefault(column, []).append(row[column])
+        files.setdefault(version, set()).add(row["file"])
+    names = _without_common_path(dict(zip(frame["fullname"], frame[name_column(frame)], strict=True)))
     found = []
-    for benchmark in dict.fromkeys(benchmarks):
+    for benchmark, by_version in times.items():
         fullname, number = benchmark
         again = f" ({number})" if number > 1 else ""
         found.append(
             {
                 "fullname": f"{fullname}{again}",
                 "name": f"{names[fullname]}{again}",
-                "time_s": [_geometric_mean(times.get((benchmark, version))) for version in versions],
-                "extra": extra.get(benchmark, {}),
+                "time_s": [_geometric_mean(by_version.get(version)) for version in versions],
+                "extra": extra[benchmark],
             }
         )
-    files: dict[tuple[str, ...], set[str]] = {}
-    for row, key in zip(rows, keys, strict=True):
-        files.setdefault(key, set()).add(row["file"])
     return VersionPivot(
         versions=_labels(rows, keys, versions, columns),
         num_files=tuple(len(files[version]) for version in versions),
@@ -179,27 +182,35 @@ def _geometric_mean(values: list[float] | None) -> float | None:
 
 
 def _labels(
-    rows: Sequence[dict[str, Any]],
-    keys: Sequence[tuple[str, ...]],
-    versions: Sequence[tuple[str, ...]],
-    columns: Sequence[str],
+    rows: Sequence[dict[str, Any]], keys: Sequence[_Version], versions: Sequence[_Version], columns: Sequence[str]
 ) -> tuple[str, ...]:
     """Name versions by the fewest and most telling of the columns that distinguish them."""
-    first_of = {key: row for row, key in zip(reversed(rows), reversed(keys), strict=True)}
-    first = [first_of[version] for version in versions]
-    usable = set(columns)
-    for name in ("series", "file"):  # they name a version where each has one of its own
-        values = {(key, row[name]) for key, row in zip(keys, rows, strict=True)}
-        usable |= {name} if len(values) == len(versions) else set()
-    ordered = [name for name in _TELLING if name in usable] + [name for name in columns if name not in _TELLING]
-    words = {name: [_words(name, row[name]) for row in first] for name in ordered}
-    words |= {name: _without_common_parts(words[name]) for name in ("file", "series") if name in words}
-    for number in range(1, len(ordered) + 1):
-        for chosen in itertools.combinations(ordered, number):
-            labels = [", ".join(parts) for parts in zip(*(words[name] for name in chosen), strict=True)]
+    first: dict[_Version, dict[str, Any]] = {}
+    for row, key in zip(rows, keys, strict=True):
+        first.setdefault(key, row)
+    words = {}
+    for name in _telling_columns(rows, keys, versions, columns):
+        own = [_words(name, first[version][name]) for version in versions]
+        words[name] = _without_common_parts(own) if name in {"file", "series"} else own
+    for number in range(1, len(words) + 1):
+        for chosen in itertools.combinations(words.values(), number):
+            labels = [", ".join(parts) for parts in zip(*chosen, strict=True)]
             if len(set(labels)) == len(labels):
                 return tuple(labels)
     return tuple(f"version {number}" for number in range(1, len(versions) + 1))
+
+
+def _telling_columns(
+    rows: Sequence[dict[str, Any]], keys: Sequence[_Version], versions: Sequence[_Version], columns: Sequence[str]
+) -> list[str]:
+    """Return the columns that can name a version, the most telling first."""
+    usable = set(columns)
+    for name in ("series", "file"):  # they name a version where each has one of its own
+        values = {(key, row[name]) for key, row in zip(keys, rows, strict=True)}
+        if len(values) == len(versions):
+            usable.add(name)
+    telling = [name for name in _TELLING if name in usable]
+    return telling + [name for name in columns if name not in _TELLING]
 
 
 _SAY_WHAT_THEY_ARE = {"device", "cpu", "series", "host"}
