@@ -15,7 +15,7 @@ from perfsuite.analysis.frames.results import results_of_nodes
 from perfsuite.analysis.frames.selection import parse_expression
 from perfsuite.analysis.load.saved_table import is_saved_table, read_saved_table
 from perfsuite.analysis.tables.pull_request import render_comment
-from perfsuite.analysis.tables.registry import OF_ANY_FILES, TABLES, build_table, held_tables
+from perfsuite.analysis.tables.registry import TABLES, build_table, held_tables
 from perfsuite.analysis.tables.row_selection import SORTS, TableChoice, choose_rows, selection_notes
 from perfsuite.analysis.tables.saved import saved_table
 from perfsuite.analysis.tables.speedup import steps_summary
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     saved = [path for path in options.files if is_saved_table(path)]
     if saved:
         return _show_saved(saved[0], options, choice)
-    if options.table in OF_ANY_FILES:
+    if options.table is not None and TABLES[options.table].of == "machines":
         return _show([_table_of_nodes(options)], options, choice)
     results = collect_with_noise_floor(options.files)
     if options.by_file:
@@ -155,23 +155,31 @@ def _check_table(options: argparse.Namespace) -> tuple[Price, ...]:
 
 def _show_all(results: Results, options: argparse.Namespace, choice: TableChoice) -> int:
     """Write what the files hold, of every kind of result a table; the exit status."""
+    is_of_several = options.format in SEVERAL_TABLES
     versions = version_tables(results) if options.format in FOR_PEOPLE else []
-    if versions and (len(versions) == 1 or options.format in SEVERAL_TABLES):
+    if versions and (len(versions) == 1 or is_of_several):
         return _show(versions, options, choice)
     names = held_tables(results)
-    if len(names) > 1 and options.format not in SEVERAL_TABLES:
+    if len(names) > 1 and not is_of_several:
         say(f"these files hold more than {names[0]}: --table {', '.join(names[1:])}")
         names = names[:1]
     if len(names) == 1:
         return _show_one(names[0], results, options, choice)
     tables = [_built(name, results) for name in names]
     tables[-1] = dataclasses.replace(tables[-1], legend=(*tables[-1].legend, *other_tables(results, names)))
+    return _show(_without_repeated_lines(tables), options, choice)
+
+
+def _without_repeated_lines(tables: Sequence[Table]) -> list[Table]:
+    """Return tables in which what is said of all files is said once."""
     seen: set[str] = set()
-    for number, table in enumerate(tables):  # what is said of all files is said once
-        notes, legend = (tuple(line for line in lines if line not in seen) for lines in (table.notes, table.legend))
-        tables[number] = dataclasses.replace(table, notes=notes, legend=legend)
-        seen.update(table.notes, table.legend)
-    return _show(tables, options, choice)
+    found = []
+    for table in tables:
+        notes = tuple(line for line in table.notes if line not in seen)
+        legend = tuple(line for line in table.legend if line not in seen)
+        seen.update(notes, legend)
+        found.append(dataclasses.replace(table, notes=notes, legend=legend))
+    return found
 
 
 def _show_saved(path: Path, options: argparse.Namespace, choice: TableChoice) -> int:

@@ -20,6 +20,8 @@ from perfsuite.errors import InvalidChoiceError
 from perfsuite.formatting import MIB_BYTES, duration, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.statistics.decision import Decision
     from perfsuite.analysis.statistics.tail import TailDecision
@@ -42,11 +44,7 @@ def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
         *(_names(benchmark) for benchmark in comparison.benchmarks),
         *(_names_of_cell(training.cell) for training in trainings),
     ]
-    rows = [row for row, candidates in enumerate(names) if name in candidates]
-    if not rows and "*" in name:
-        rows = [row for row, candidates in enumerate(names) if fnmatch.filter(candidates, name)]
-    elif not rows:
-        rows = [row for row, candidates in enumerate(names) if any(name in candidate for candidate in candidates)]
+    rows = _matching(names, name)
     num_benchmarks = len(comparison.benchmarks)
     if len(rows) == 1:
         return rows[0] if rows[0] < num_benchmarks else trainings[rows[0] - num_benchmarks]
@@ -60,8 +58,20 @@ def find_explained(comparison: Comparison, name: str) -> int | TrainingVerdict:
     raise InvalidChoiceError(f"--explain: no benchmark and no full training is called {name[:100]!r}{hint}")
 
 
+def _matching(names: Sequence[Sequence[str]], wanted: str) -> list[int]:
+    """Return the rows that are called so; where there are none, those that match the pattern, or have it as a part."""
+    whole = [row for row, candidates in enumerate(names) if wanted in candidates]
+    if whole:
+        return whole
+    if "*" in wanted:
+        return [row for row, candidates in enumerate(names) if fnmatch.filter(candidates, wanted)]
+    return [row for row, candidates in enumerate(names) if any(wanted in candidate for candidate in candidates)]
+
+
 def _names(benchmark: BenchmarkVerdict) -> tuple[str, ...]:
-    return (benchmark.fullname, *(() if benchmark.workload is None else (benchmark.workload.label,)))
+    if benchmark.workload is None:
+        return (benchmark.fullname,)
+    return (benchmark.fullname, benchmark.workload.label)
 
 
 def _names_of_cell(cell: TrainingCell) -> tuple[str, ...]:
@@ -113,9 +123,11 @@ def _processes(comparison: Comparison, row: int) -> list[str]:
             lines.append(f"  {side}  not measured  {process.path}")
             continue
         text = f"  {side}  {what} {duration(math.exp(typical)):>9}"
-        text += f"  slowest {TAIL_FRACTION:.0%} {duration(math.exp(slow)):>9}" if math.isfinite(slow) else ""
+        if math.isfinite(slow):
+            text += f"  slowest {TAIL_FRACTION:.0%} {duration(math.exp(slow)):>9}"
         peak = sides.peak_bytes[row, column]
-        text += f"  peak {peak / MIB_BYTES:,.1f} MiB" if math.isfinite(peak) else ""
+        if math.isfinite(peak):
+            text += f"  peak {peak / MIB_BYTES:,.1f} MiB"
         lines.append(f"{text}  {process.path}")
     return lines
 
@@ -153,11 +165,10 @@ def _steps(comparison: Comparison, row: int, typical: Decision) -> list[str]:
         )
     lines.append(f"  6. {_compared_with_others(row, typical)}")
     detectable = float(typical.detectable[row])
-    lines.append(
-        f"  7. A slowdown of {math.expm1(detectable):.1%} would be found with a probability of 95%."
-        if math.isfinite(detectable)
-        else "  7. In this order no slowdown would be found."
-    )
+    if math.isfinite(detectable):
+        lines.append(f"  7. A slowdown of {math.expm1(detectable):.1%} would be found with a probability of 95%.")
+    else:
+        lines.append("  7. In this order no slowdown would be found.")
     return lines
 
 

@@ -50,19 +50,23 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
     calm = [one for one in changes if not one.changes]
     if with_unchanged or not rows:
         rows += [_row(history, one) for one in calm]
-    too_short = [one for one in calm if len(one.series.runs) < MIN_RUNS_OF_CHANGE]
     num_changed = len(changes) - len(calm)
-    notes = list(history.notes)
-    if calm and rows and not with_unchanged and num_changed:
-        notes.insert(0, f"{len(calm):,} series without a change are not shown; --all shows them")
+    num_short = sum(len(one.series.runs) < MIN_RUNS_OF_CHANGE for one in calm)
+    notes = []
     if len(history.runs) < MIN_RUNS_OF_CHANGE:
-        notes.insert(0, f"{plural(len(history.runs), 'run')}: a change can be found in {MIN_RUNS_OF_CHANGE} or more")
-    elif too_short:
-        notes.insert(0, f"{len(too_short):,} series of fewer than {MIN_RUNS_OF_CHANGE} runs: too few to find a change")
+        notes.append(f"{plural(len(history.runs), 'run')}: a change can be found in {MIN_RUNS_OF_CHANGE} or more")
+    elif num_short:
+        notes.append(f"{num_short:,} series of fewer than {MIN_RUNS_OF_CHANGE} runs: too few to find a change")
+    if calm and num_changed and not with_unchanged:
+        notes.append(f"{len(calm):,} series without a change are not shown; --all shows them")
+    notes += history.notes
+    if num_changed:
+        found = f"{num_changed} of {len(changes)} series changed"
+    elif num_short and num_short == len(changes):
+        found = "too few runs to find a change"
+    else:
+        found = "no change"
     days = f", {day(history.runs[0].started_s)} to {day(history.runs[-1].started_s)}" if history.runs else ""
-    found = f"{num_changed} of {len(changes)} series changed"
-    if not num_changed:
-        found = "too few runs to find a change" if too_short and len(too_short) == len(changes) else "no change"
     return Table(
         title=f"{found}; {plural(len(history.runs), 'run')} of {history.machine}{days}",
         frame=rows,

@@ -72,11 +72,11 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
     num_shared = _num_shared([texts[index] for index in keys])
     for num_prose, num_above in itertools.product(range(len(prose), -1, -1), range(num_shared + 1)):
         above, below = keys[:num_above], prose[num_prose:]
-        line = [index for index in everything if index not in {*above, *below}]
+        line = _without(everything, above, below)
         if sizes.fit(line) and sizes.fold_well(line, prose[:num_prose]):
             return sizes.layout(line, above=above, below=below)
     above = keys[:num_shared]
-    line = [index for index in everything if index not in {*above, *prose}]
+    line = _without(everything, above, prose)
     full_width = sizes.least_width(line)
     for key in keys[num_shared:]:
         if _says_enough(sizes.most_important(line), line, priorities):
@@ -84,8 +84,12 @@ def lay_out(table: Table, texts: Sequence[Sequence[str]], *, width: int | None) 
         above.append(key)
         line.remove(key)
     kept = sizes.most_important(line)
-    left_out = [index for index in line if index not in kept]
-    return sizes.layout(kept, above=above, below=prose, left_out=left_out, full_width=full_width)
+    return sizes.layout(kept, above=above, below=prose, left_out=_without(line, kept), full_width=full_width)
+
+
+def _without(columns: Sequence[int], *others: Sequence[int]) -> list[int]:
+    """Return the columns that are in none of the others."""
+    return [index for index in columns if all(index not in left for left in others)]
 
 
 _GAP = 2

@@ -134,6 +134,12 @@ def pivot_table(verdict: FleetVerdict, *, notes: Sequence[str] = ()) -> Table:
         for name in names:
             row |= _version_values(name, own.get(name))
         rows.append(row)
+    legend = ["nodes that measured the version, and its time over that of the kind's first version, over all cells"]
+    if any(one.low is not None for one in versions):
+        legend.append("[95%]: over nodes, each compared with itself where it measured both")
+    left_out = []
+    if len(names) > MAX_VERSIONS:
+        left_out.append(f"{len(names) - MAX_VERSIONS} more versions are in CSV and JSON alone")
     return Table(
         title=f"{plural(len(rows), 'kind')} of machines in {plural(len(names), 'version')}",
         frame=rows,
@@ -148,34 +154,23 @@ def pivot_table(verdict: FleetVerdict, *, notes: Sequence[str] = ()) -> Table:
             ),
             *(_version_column(name) for name in names[:MAX_VERSIONS]),
         ),
-        legend=(
-            ("nodes that measured the version, and its time over that of the kind's first version, over all cells",)
-            + (
-                ("[95%]: over nodes, each compared with itself where it measured both",)
-                if any(one.low is not None for one in versions)
-                else ()
-            )
-        ),
-        notes=(
-            *(
-                [f"{len(names) - MAX_VERSIONS} more versions are in CSV and JSON alone"]
-                if len(names) > MAX_VERSIONS
-                else []
-            ),
-            *notes,
-        ),
+        legend=tuple(legend),
+        notes=(*left_out, *notes),
     )
 
 
 def _version_values(name: str, one: KindVersion | None) -> dict[str, Any]:
-    return {
-        f"{name}: num_nodes": None if one is None else one.num_nodes,
-        f"{name}: num_processes": None if one is None else one.num_processes,
-        f"{name}: time_ratio": None if one is None else one.ratio,
-        f"{name}: time_ratio_low": None if one is None else one.low,
-        f"{name}: time_ratio_high": None if one is None else one.high,
-        f"{name}: is_baseline": None if one is None else one.environment == one.baseline,
-    }
+    if one is None:
+        values = dict.fromkeys(_VERSION_KEYS)
+    else:
+        is_baseline = one.environment == one.baseline
+        numbers = (one.num_nodes, one.num_processes, one.ratio, one.low, one.high, is_baseline)
+        values = dict(zip(_VERSION_KEYS, numbers, strict=True))
+    return {f"{name}: {key}": value for key, value in values.items()}
+
+
+_VERSION_KEYS = ("num_nodes", "num_processes", "time_ratio", "time_ratio_low", "time_ratio_high", "is_baseline")
+"""Of each version, in CSV and JSON."""
 
 
 def _version_column(name: str) -> Column:

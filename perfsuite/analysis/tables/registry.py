@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from perfsuite.parsing import choose
 
@@ -22,42 +22,44 @@ class TableKind:
     Attributes:
         module: Of `perfsuite.analysis.tables`; it has a function `<name>_table(results)`.
         about: What a reader finds in it, for help texts.
-        needs_steps: Whether it is of step benchmarks alone, and says so where the files hold none.
+        of: What results it shows. One of `steps` shows those alone, and says so where the files hold none; one of
+            `machines` needs no workloads: files of other projects show which machine is slow as well.
     """
 
     module: str
     about: str
-    needs_steps: bool = False
+    of: Literal["steps", "pairs", "scaling", "trainings", "numerics", "machines", "steps and trainings"]
 
 
 TABLES: dict[str, TableKind] = {
-    "steps": TableKind(module="steps", about="a row per cell", needs_steps=True),
-    "speedup": TableKind(module="speedup", about="AMP vs FP32 by network and phase", needs_steps=True),
-    "inference": TableKind(module="inference", about="latency, throughput, memory in eval mode", needs_steps=True),
-    "interleaved": TableKind(module="pairs", about="FP32 and AMP interleaved"),
-    "switches": TableKind(module="switches", about="what to switch on: channels_last, AMP, compile, CUDA graphs"),
-    "scaling": TableKind(module="scaling", about="several devices: efficiency, communication, memory"),
-    "gpus": TableKind(module="gpus", about="which GPU: speed, largest batch, hours, energy, cost"),
-    "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
-    "roofline": TableKind(module="roofline", about="% of hardware peak and of the eager roofline", needs_steps=True),
-    "operators": TableKind(module="operators", about="which operators lose most to memory", needs_steps=True),
-    "telemetry": TableKind(module="telemetry", about="clocks, power, energy", needs_steps=True),
-    "kernels": TableKind(module="kernels", about="where the time goes", needs_steps=True),
-    "accuracy": TableKind(module="trainings", about="full trainings: accuracy, time, memory"),
-    "epochs": TableKind(module="trainings", about="full trainings by epoch"),
-    "confusion": TableKind(module="confusion", about="full trainings: which classes are confused"),
-    "thesis": TableKind(module="thesis", about="compared with the thesis"),
-    "overhead": TableKind(module="pairs", about="harness overhead"),
-    "input_pipeline": TableKind(module="pairs", about="what feeding a full training costs"),
-    "numerics": TableKind(module="numerics", about="why mixed precision works: claims, measured and expected"),
-    "nodes": TableKind(module="nodes", about="machines of one kind: the odd ones first, and why"),
-    "kinds": TableKind(module="nodes", about="kinds of machines by versions"),
-    "types": TableKind(module="autocast_types", about="which operators autocast lets compute in which type"),
+    "steps": TableKind(module="steps", of="steps", about="a row per cell"),
+    "speedup": TableKind(module="speedup", of="steps", about="AMP vs FP32 by network and phase"),
+    "inference": TableKind(module="inference", of="steps", about="latency, throughput, memory in eval mode"),
+    "interleaved": TableKind(module="pairs", of="pairs", about="FP32 and AMP interleaved"),
+    "switches": TableKind(module="switches", of="pairs", about="what to switch on: channels_last, AMP, compile, CUDA graphs"),
+    "scaling": TableKind(module="scaling", of="scaling", about="several devices: efficiency, communication, memory"),
+    "gpus": TableKind(module="gpus", of="steps and trainings", about="which GPU: speed, largest batch, hours, energy, cost"),
+    "memory": TableKind(module="memory", of="steps", about="what each peak is made of"),
+    "roofline": TableKind(module="roofline", of="steps", about="% of hardware peak and of the eager roofline"),
+    "operators": TableKind(module="operators", of="steps", about="which operators lose most to memory"),
+    "telemetry": TableKind(module="telemetry", of="steps", about="clocks, power, energy"),
+    "kernels": TableKind(module="kernels", of="steps", about="where the time goes"),
+    "accuracy": TableKind(module="trainings", of="trainings", about="full trainings: accuracy, time, memory"),
+    "epochs": TableKind(module="trainings", of="trainings", about="full trainings by epoch"),
+    "confusion": TableKind(module="confusion", of="trainings", about="full trainings: which classes are confused"),
+    "thesis": TableKind(module="thesis", of="trainings", about="compared with the thesis"),
+    "overhead": TableKind(module="pairs", of="pairs", about="harness overhead"),
+    "input_pipeline": TableKind(module="pairs", of="pairs", about="what feeding a full training costs"),
+    "numerics": TableKind(module="numerics", of="numerics", about="why mixed precision works: claims, measured and expected"),
+    "nodes": TableKind(module="nodes", of="machines", about="machines of one kind: the odd ones first, and why"),
+    "kinds": TableKind(module="nodes", of="machines", about="kinds of machines by versions"),
+    "types": TableKind(module="autocast_types", of="numerics", about="which operators autocast lets compute in which type"),
 }
 """In the order in which a reader needs them."""
 
-OF_ANY_FILES = ("nodes", "kinds")
-"""Tables that need no workloads: files of other projects show which machine is slow as well."""
+def tables_of(results: str) -> list[str]:
+    """Return the names of the tables that show one kind of results, in their order."""
+    return [name for name, kind in TABLES.items() if kind.of == results]
 
 
 def held_tables(results: Results) -> list[str]:
@@ -101,17 +103,12 @@ def build_table(name: str, results: Results, **choices: Any) -> Table:
     from perfsuite.analysis.tables.steps import no_steps_table, plain_table
 
     kind = choose(TABLES, name, kind="table")
-    if name in OF_ANY_FILES:
-        return _built(kind, name, results, choices)
-    has_others = bool(results.pairs or results.trainings or results.numerics or results.scaling)
-    if not results.has_records and (kind.needs_steps or not has_others):
-        return plain_table(results)
-    if kind.needs_steps and results.benchmarks.empty:
-        return no_steps_table(results)
-    return _built(kind, name, results, choices)
-
-
-def _built(kind: TableKind, name: str, results: Results, choices: dict[str, Any]) -> Table:
+    if kind.of != "machines":
+        has_others = bool(results.pairs or results.trainings or results.numerics or results.scaling)
+        if not results.has_records and (kind.of == "steps" or not has_others):
+            return plain_table(results)
+        if kind.of == "steps" and results.benchmarks.empty:
+            return no_steps_table(results)
     module = importlib.import_module(f"perfsuite.analysis.tables.{kind.module}")
     build: Callable[..., Table] = getattr(module, f"{name}_table")
     return build(results, **choices)

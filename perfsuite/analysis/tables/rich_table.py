@@ -47,36 +47,36 @@ def table_lines(
     columns, places = table.columns, layout.side_by_side
     shown = [columns[index] for index in places]
     body = _Body(shown, layout, width=width)
-    headings = [column.heading for column in shown]
-    lines = body.folded_lines(headings, ["bold" if color else ""] * len(shown))
+    line_width = width or 1
     # Where no key is left in the lines of the rows, what is above them is a name of its row and needs no label.
     is_labelled = len(layout.above) > 1 or any(table.is_key(index) for index in places)
+    lines: list[str] = []
+    bold = "bold" if color else ""
     if layout.above and not is_labelled:
-        heading = wrapped(columns[layout.above[0]].heading, width or 1)
-        lines = [*(styled(line, "bold" if color else "") for line in heading), *lines]
+        lines += [styled(line, bold) for line in wrapped(columns[layout.above[0]].heading, line_width)]
+    lines += body.folded_lines([column.heading for column in shown], [bold] * len(shown))
     rule = RULE * (sum(layout.widths) + layout.gap * (len(shown) - 1))
-    lines += [rule] if rule else []
-    narrowed = [
-        place
-        for place, index in enumerate(places)
-        if max(map(num_cells, texts[index]), default=0) > layout.widths[place]
-    ]
+    if rule:
+        lines.append(rule)
     cells_of_rows = zip(*(texts[index] for index in places), strict=True) if places else itertools.repeat(())
+    narrowed = body.narrowed([texts[index] for index in places])
     before: list[str] = []
     for number, (row, cells) in enumerate(zip(rows, cells_of_rows, strict=False)):
         if layout.above:
             above = [_text_of(columns[index], texts[index][number], is_labelled=is_labelled) for index in layout.above]
             style = columns[layout.above[0]].style(row) if color and len(above) == 1 else ""
-            lines += [styled(line, style) for line in _above_lines(_changed(before, above), width or 1)]
+            lines += [styled(line, style) for line in _above_lines(_changed(before, above), line_width)]
             before = above
-        if not color and all(num_cells(cells[place]) <= layout.widths[place] for place in narrowed):
-            lines += [body.line(cells)] if cells else []
-        else:
-            lines += body.row_lines(cells, [column.style(row) if color else "" for column in shown])
+        if color:
+            lines += body.row_lines(cells, [column.style(row) for column in shown])
+        elif not body.fit(cells, narrowed):
+            lines += body.row_lines(cells, [""] * len(shown))
+        elif cells:
+            lines.append(body.line(cells))
         for index in layout.below:
             if texts[index][number] not in ABSENT:
                 text = _text_of(columns[index], texts[index][number], is_labelled=True)
-                lines += wrapped(text, width or 1, indent=INDENT)
+                lines += wrapped(text, line_width, indent=INDENT)
     return lines
 
 
@@ -87,6 +87,14 @@ class _Body:
         self._foldable = [column.foldable for column in columns]
         self._pads: list[Callable[[str, int], str]] = [_pad_left if one.numeric else _pad_right for one in columns]
         self._widths, self._gap, self._width = layout.widths, " " * layout.gap, width
+
+    def narrowed(self, texts: Sequence[Sequence[str]]) -> list[int]:
+        """Return which columns are narrower than one of their texts."""
+        return [place for place, cells in enumerate(texts) if max(map(num_cells, cells), default=0) > self._widths[place]]
+
+    def fit(self, cells: Sequence[str], narrowed: Sequence[int]) -> bool:
+        """Whether the cells of a row fit into their columns; only the narrowed columns are looked at."""
+        return all(num_cells(cells[place]) <= self._widths[place] for place in narrowed)
 
     def line(self, cells: Sequence[str]) -> str:
         """Return cells that fit into their columns as a line."""
@@ -108,12 +116,10 @@ class _Body:
 
     def folded_lines(self, cells: Sequence[str], styles: Sequence[str]) -> list[str]:
         """Return cells as lines in which they are folded between words."""
-        parts = [
-            [styled(part, style) for part in wrapped(cell, size)]
-            for cell, size, style in zip(cells, self._widths, styles, strict=True)
-        ]
-        num_lines = max(map(len, parts), default=0)
-        return [self.line(one) for one in zip(*(part + [""] * (num_lines - len(part)) for part in parts), strict=True)]
+        parts: list[list[str]] = []
+        for cell, size, style in zip(cells, self._widths, styles, strict=True):
+            parts.append([styled(part, style) for part in wrapped(cell, size)])
+        return [self.line(one) for one in itertools.zip_longest(*parts, fillvalue="")]
 
 
 def _changed(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:

@@ -53,11 +53,19 @@ def choose_rows(tables: Sequence[Table], choice: TableChoice) -> list[Table]:
         return [_sorted(table, choice.sort) for table in tables]
     kept = [_selected(table, choice.select) for table in tables]
     if all(table.is_empty for table in kept):
-        names = [name for table in tables for row in table.rows() for name in row_names(row)[:1]]
-        some = f"; there are {', '.join(dict.fromkeys(map(printable, names[:3])))}, ..." if names else ""
         num_rows = sum(len(table.frame) for table in tables)
-        raise InvalidChoiceError(f"--select: {choice.select.text[:100]!r} matches none of {num_rows:,} rows{some}")
+        raise InvalidChoiceError(
+            f"--select: {choice.select.text[:100]!r} matches none of {num_rows:,} rows{_some_names(tables)}"
+        )
     return [_sorted(table, choice.sort) for table in kept if not table.is_empty]
+
+
+def _some_names(tables: Sequence[Table]) -> str:
+    """Return the names of the first rows, as the end of a message."""
+    names = [name for table in tables for row in table.rows() for name in row_names(row)[:1]]
+    if not names:
+        return ""
+    return f"; there are {', '.join(dict.fromkeys(map(printable, names[:3])))}, ..."
 
 
 def selection_notes(tables: Sequence[Table]) -> list[str]:
@@ -92,9 +100,11 @@ def _taken(table: Table, rows: Sequence[int]) -> Any:
 
 
 def _time_column(table: Table) -> str | None:
-    names = (
-        table.rows()[0] if isinstance(table.frame, list) and len(table.frame) else getattr(table.frame, "columns", ())
-    )
+    names: Any = ()
+    if not isinstance(table.frame, list):
+        names = table.frame.columns
+    elif table.frame:
+        names = table.rows()[0]
     return next((name for name in TIME_COLUMNS if name in names), None)
 
 

@@ -20,18 +20,9 @@ def saved_table(rows: list[dict[str, Any]], name: str) -> Table:
         rows: As `read_saved_table` returns them.
         name: Of their file.
     """
-    texts, numbers = [], []
-    for key in rows[0] if rows else ():
-        values = [row[key] for row in rows]
-        if not _is_shown(values):
-            continue
-        if all(map(_is_number_or_none, values)):
-            numbers.append(key)
-        else:
-            texts.append(key)
+    texts, numbers = _shown_keys(rows)
     keys = [key for key in texts if key not in NAMES]
-    distinguished = {tuple(map(str, (row[key] for key in keys))) for row in rows}
-    if len(distinguished) < len(rows):
+    if _num_distinguished(rows, keys) < len(rows):
         keys = texts
     notes = ["notes are not saved with a table"]
     if len(rows) > 1:
@@ -42,6 +33,24 @@ def saved_table(rows: list[dict[str, Any]], name: str) -> Table:
         columns=(*(text_column(key, foldable=key in NAMES) for key in keys), *_number_columns(numbers)),
         legend=tuple(notes),
     )
+
+
+def _shown_keys(rows: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return which keys of the rows are shown: texts, and numbers."""
+    texts, numbers = [], []
+    for key in rows[0] if rows else ():
+        values = [row[key] for row in rows]
+        if not _is_shown(values):
+            continue
+        if all(map(_is_number_or_none, values)):
+            numbers.append(key)
+        else:
+            texts.append(key)
+    return texts, numbers
+
+
+def _num_distinguished(rows: list[dict[str, Any]], keys: list[str]) -> int:
+    return len({tuple(str(row[key]) for key in keys) for row in rows})
 
 
 def _is_shown(values: list[Any]) -> bool:

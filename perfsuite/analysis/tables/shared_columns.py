@@ -110,10 +110,10 @@ def notes_of(results: Results) -> tuple[str, ...]:
         found = frame["findings"].fillna("")
         notes += findings_in_words(zip(frame["name"][~ours], found[~ours], strict=True))
         notes += [f"{row.name}: {row.findings}" for row in frame[ours & (found != "")].itertuples()]
-    notes += [f"{pair.name}: {finding}" for pair in results.pairs for finding in pair.record.findings]
-    notes += [f"{one.name}: {finding}" for one in results.trainings for finding in one.record.findings]
-    notes += [f"{one.name}: {finding}" for one in results.numerics for finding in one.record.findings]
-    notes += [f"{one.name}: {finding}" for one in results.scaling for finding in one.record.findings]
+    entries: list[Pair | FullTraining | NumericsResult | ScalingResult] = []
+    entries += [*results.pairs, *results.trainings, *results.numerics, *results.scaling]
+    for entry in entries:
+        notes += [f"{entry.name}: {finding}" for finding in entry.record.findings]
     notes += results.outcomes_in_words()
     return tuple(notes)
 

@@ -11,6 +11,7 @@ from perfsuite.analysis.frames.labels import has_any, name_column, shared_in_wor
 from perfsuite.analysis.frames.noise_floor import noise_notes
 from perfsuite.analysis.frames.pairs import COMPARISONS, has_pairs
 from perfsuite.analysis.frames.pooled import pooled_benchmarks
+from perfsuite.analysis.tables.registry import tables_of
 from perfsuite.analysis.tables.shared_columns import (
     SHORT_HEADINGS,
     cell_columns,
@@ -61,24 +62,27 @@ _PRIORITIES = {
 }
 
 
-NUMERICS_TABLES = ("numerics", "types")
 
-TRAINING_TABLES = ("accuracy", "confusion", "epochs", "thesis")
 
 
 def other_tables(results: Results, shown: Sequence[str] = ()) -> tuple[str, ...]:
     """Return where to find what the table of steps, and the tables that are shown with it, do not show."""
-    found = [name for name in COMPARISONS if has_pairs(results, name) and name not in shown]
-    where = " and ".join(f"--table {name}" for name in found)
-    lines = [f"interleaved pairs: {where}"] if found else []
+    lines = []
+    pairs = [name for name in COMPARISONS if has_pairs(results, name) and name not in shown]
+    if pairs:
+        where = " and ".join(f"--table {name}" for name in pairs)
+        lines.append(f"interleaved pairs: {where}")
     if results.trainings:
-        lines.append(f"full trainings: --table {', '.join(name for name in TRAINING_TABLES if name not in shown)}")
+        names = [name for name in sorted(tables_of("trainings")) if name not in shown]
+        lines.append(f"full trainings: --table {', '.join(names)}")
     if results.scaling and "scaling" not in shown:
         lines.append("several devices: --table scaling")
     if results.numerics:
-        has_types = any(one.record.operators for one in results.numerics)
-        names = [name for name in NUMERICS_TABLES if name not in shown and (name != "types" or has_types)]
-        lines += [f"why mixed precision works: --table {', '.join(names)}"] if names else []
+        names = [name for name in tables_of("numerics") if name not in shown]
+        if "types" in names and not any(one.record.operators for one in results.numerics):
+            names.remove("types")
+        if names:
+            lines.append(f"why mixed precision works: --table {', '.join(names)}")
     return tuple(lines)
 
 

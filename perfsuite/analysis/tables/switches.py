@@ -19,9 +19,12 @@ from perfsuite.analysis.tables.table import Column, Priority, Table, metric_colu
 from perfsuite.formatting import significant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from perfsuite.analysis.frames.results import Results
+    from perfsuite.analysis.statistics.intervals import Ratio
 
 
 def switches_table(results: Results) -> Table:
@@ -79,23 +82,34 @@ def _best(frame: pd.DataFrame) -> list[str]:
     """Return in words, for each network and place, what was fastest, and what cannot be told from it."""
     found = []
     place = place_words(frame)
-    for _, rows in frame[frame["reason"] == ""].groupby(["subject", *place_columns(frame)], sort=False, dropna=False):
-        measured = [(ratio_of_row(row, "speedup_ratio"), row) for row in rows_of(rows)]
-        known = [(ratio, row) for ratio, row in measured if ratio is not None]
+    several = differs(frame, "subject")
+    measured = frame[frame["reason"] == ""]
+    for _, rows in measured.groupby(["subject", *place_columns(frame)], sort=False, dropna=False):
+        with_ratios = [(ratio_of_row(row, "speedup_ratio"), row) for row in rows_of(rows)]
+        known = [(ratio, row) for ratio, row in with_ratios if ratio is not None]
         if not known:
             continue
         best, row = max(known, key=lambda pair: pair[0].ratio)
-        names = [row["subject"] if differs(frame, "subject") else "", place(row)]
+        names = [row["subject"] if several else "", place(row)]
         where = "".join(f"{name}: " for name in names if name)
         if best.low is None or best.low <= 1:
             found.append(f"{where}nothing is faster than the eager FP32 step beyond its scatter")
             continue
-        alike = [other["switched_on"] for ratio, other in known if other is not row and _overlap(ratio, best)]
-        tie = f"; not to be told from it by these brackets: {', '.join(alike)}" if alike else ""
-        memory = f", {row['memory_ratio']:.2f}x the memory" if is_known(row["memory_ratio"]) else ""
-        start = f", {significant(row['start_s'], 3)} s to start" if is_known(row["start_s"]) else ""
-        found.append(f"{where}fastest here: {row['switched_on']}, {ratio_text(best, brief=True)}{memory}{start}{tie}")
+        others = [other["switched_on"] for ratio, other in known if other is not row and _overlap(ratio, best)]
+        found.append(f"{where}fastest here: {_fastest_in_words(row, best, others)}")
     return found
+
+
+def _fastest_in_words(row: dict[str, Any], speedup: Ratio, others: Sequence[str]) -> str:
+    """Return what was fastest with what it costs, and the others that it cannot be told from."""
+    text = f"{row['switched_on']}, {ratio_text(speedup, brief=True)}"
+    if is_known(row["memory_ratio"]):
+        text += f", {row['memory_ratio']:.2f}x the memory"
+    if is_known(row["start_s"]):
+        text += f", {significant(row['start_s'], 3)} s to start"
+    if others:
+        text += f"; not to be told from it by these brackets: {', '.join(others)}"
+    return text
 
 
 def _overlap(one: Any, other: Any) -> bool:

@@ -14,7 +14,7 @@ from perfsuite.formatting import plural
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perfsuite.analysis.frames.training_cells import TrainingCell
     from perfsuite.analysis.verdicts.metric_verdict import MetricVerdict
@@ -27,13 +27,8 @@ def explain_training(found: TrainingComparison, one: TrainingVerdict, alpha: flo
     cell, accuracy, details = one.cell, one.accuracy, one.accuracy.details
     lines = [f"{cell.label}: {one.verdict}", f"  {one.reason}", "", f"Trained: {determining_in_words(cell.family)}", ""]
     lines.append("Test accuracy of each training in %:")
-    for name in ("baseline", "candidate"):
-        by_seed = cell.seeds(candidate=name == "candidate")
-        texts = [
-            f"seed {seed}: {', '.join(f'{100 * record.test_accuracy:.2f}' for record in records)}"
-            for seed, records in by_seed.items()
-        ]
-        lines.append(f"  {name:<10} {'; '.join(texts) or 'none'}")
+    lines.append(f"  {'baseline':<10} {_accuracies_of_seeds(cell.seeds(candidate=False))}")
+    lines.append(f"  {'candidate':<10} {_accuracies_of_seeds(cell.seeds(candidate=True))}")
     if details is not None and accuracy.change is not None:
         lines += ["", *_explained_accuracy(found, one, alpha)]
     lines += ["", "Training time: " + _explained_metric(one.time, METRICS["training_time_s"].show)]
@@ -42,10 +37,18 @@ def explain_training(found: TrainingComparison, one: TrainingVerdict, alpha: flo
     for key in ALSO_SHOWN:
         means = side_means(cell, key)
         if any(value is not None for value in means.values()):
-            before, after = (METRICS[key].show(means[name]) for name in ("baseline", "candidate"))
-            lines.append(f"{METRICS[key].heading}: {before} -> {after}")
+            show = METRICS[key].show
+            lines.append(f"{METRICS[key].heading}: {show(means['baseline'])} -> {show(means['candidate'])}")
     lines += ["", *_explained_epochs(cell)]
     return "\n".join(lines) + "\n"
+
+
+def _accuracies_of_seeds(by_seed: Mapping[int, Sequence[TrainingRecord]]) -> str:
+    texts = []
+    for seed, records in by_seed.items():
+        accuracies = [f"{100 * record.test_accuracy:.2f}" for record in records]
+        texts.append(f"seed {seed}: {', '.join(accuracies)}")
+    return "; ".join(texts) or "none"
 
 
 def _explained_accuracy(found: TrainingComparison, one: TrainingVerdict, alpha: float) -> list[str]:
@@ -92,9 +95,9 @@ def _explained_metric(metric: MetricVerdict, show: Any) -> str:
 
 def _explained_epochs(cell: TrainingCell) -> list[str]:
     """Return losses and validation accuracy of both sides at some epochs, means over trainings."""
-    sides = [cell.records(candidate=side) for side in (False, True)]
-    num = min((len(record.history) for side in sides for record in side), default=0)
-    if not num or not all(sides):
+    old, new = cell.records(candidate=False), cell.records(candidate=True)
+    num = min((len(record.history) for record in (*old, *new)), default=0)
+    if not num or not old or not new:
         return []
     steps = min(EXPLAINED_EPOCHS, num)
     shown = sorted({round(1 + (num - 1) * step / max(steps - 1, 1)) for step in range(steps)})
@@ -102,11 +105,15 @@ def _explained_epochs(cell: TrainingCell) -> list[str]:
     for epoch in shown:
         parts = []
         for name, factor, digits in (("train_loss", 1, 4), ("validation_loss", 1, 4), ("validation_accuracy", 100, 2)):
-            means = [_mean_of_epoch(side, epoch, name) for side in sides]
-            before, after = ("n/a" if mean is None else f"{factor * mean:.{digits}f}" for mean in means)
+            before = _scaled(_mean_of_epoch(old, epoch, name), factor, digits)
+            after = _scaled(_mean_of_epoch(new, epoch, name), factor, digits)
             parts.append(f"{before} -> {after}".ljust(20))
         lines.append(f"{epoch:>5}   {' '.join(parts)}".rstrip())
     return lines
+
+
+def _scaled(value: float | None, factor: int, digits: int) -> str:
+    return "n/a" if value is None else f"{factor * value:.{digits}f}"
 
 
 def _mean_of_epoch(records: Sequence[TrainingRecord], epoch: int, name: str) -> float | None:

@@ -93,12 +93,10 @@ def first_rows(table: Table) -> Table:
 
 def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[str]:
     typical = comparison.typical
-    if typical is None:
+    if typical is None or all(one.time.ratio is None for one in comparison.benchmarks):
         return []
     statistic = "median" if typical.quantile == TYPICAL else f"{typical.quantile:.0%} quantile"
     what = f"geometric mean over processes of the {statistic} of their rounds"
-    if all(one.time.ratio is None for one in comparison.benchmarks):
-        return []
     interval = " [95% interval]" if judged else ""
     lines = [f"times: baseline -> candidate, {what}; change: of the time{interval}; n: processes a side"]
     if any(isinstance(one.workload, SpreadWorkload) for one in comparison.benchmarks):
@@ -108,7 +106,8 @@ def _legend(comparison: Comparison, *, judged: bool, by_others: bool) -> list[st
         lines.append(f"chance of any false verdict in the whole table, slower or faster: {comparison.alpha:.3g}")
     if by_others:
         lines.append("relative to the others: the change beyond what the benchmarks have in common [95%], significant")
-    if judged and typical.interleaved and any(one.verdict == "inconclusive" for one in comparison.benchmarks):
+    is_open = any(one.verdict == "inconclusive" for one in comparison.benchmarks)
+    if judged and typical.interleaved and is_open:
         lines.append("scatter: standard deviation between processes of one side, shrunk towards the other benchmarks")
         lines.append(
             "needs N a side: so many processes give a verdict with a probability of 95%: where the change is within "
