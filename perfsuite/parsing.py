@@ -68,26 +68,31 @@ def parse_devices(option: str, value: str) -> tuple[str, ...]:
     """
     devices: list[str] = []
     for position, name in enumerate(part.strip() for part in value.split(",")):
-        found = re.fullmatch(r"(?:cuda:)?(?P<gpu>[0-9]{1,3})|cpu(?::(?P<cpu>[0-9]{1,3}))?", name)
         if not name:
             raise InvalidChoiceError(
                 f"{option}: {value[:60]!r} has an empty name in it; write 0,1 or cpu,cpu for instance"
             )
-        if found is None:
-            raise InvalidChoiceError(
-                f"{option}: unknown device {name[:20]!r}; choose from N, cuda:N (N as torch numbers GPUs), cpu"
-            )
-        number = found["gpu"] or found["cpu"] or str(position)
-        devices.append(f"{'cpu' if name.startswith('cpu') else 'cuda'}:{int(number)}")
-        if devices[-1] in devices[:-1]:
-            raise InvalidChoiceError(
-                f"{option}: {devices[-1]} is there twice; name each GPU once (cpu,cpu shares a CPU)"
-            )
+        device = _device(option, name, position)
+        if device in devices:
+            raise InvalidChoiceError(f"{option}: {device} is there twice; name each GPU once (cpu,cpu shares a CPU)")
+        devices.append(device)
     if len({device.partition(":")[0] for device in devices}) > 1:
         raise InvalidChoiceError(f"{option}: {value[:60]} has both GPUs and the CPU in it; name devices of one kind")
     if len(devices) > MAX_DEVICES:
         raise InvalidChoiceError(f"{option}: {len(devices)} devices; at most {MAX_DEVICES} are allowed")
     return tuple(devices)
+
+
+def _device(option: str, name: str, position: int) -> str:
+    """Return a device with its number; a CPU without one has that of its position."""
+    found = re.fullmatch(r"(?:cuda:)?(?P<gpu>[0-9]{1,3})|cpu(?::(?P<cpu>[0-9]{1,3}))?", name)
+    if found is None:
+        raise InvalidChoiceError(
+            f"{option}: unknown device {name[:20]!r}; choose from N, cuda:N (N as torch numbers GPUs), cpu"
+        )
+    if found["gpu"] is not None:
+        return f"cuda:{int(found['gpu'])}"
+    return f"cpu:{int(found['cpu'] or position)}"
 
 
 MIN_IMAGE_SIZE = 16

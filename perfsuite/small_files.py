@@ -79,16 +79,16 @@ def _beyond_limits(content: Any) -> str | None:
     """Return what exceeds a limit, or None; without recursion, which depth itself would exhaust."""
     level = [content]
     for _ in range(MAX_DEPTH):
-        texts = [value for value in level if isinstance(value, str)]
-        texts += [key for value in level if isinstance(value, dict) for key in value]
-        if any(len(text) > MAX_TEXT_CHARACTERS for text in texts):
-            return f"holds a text of more than {MAX_TEXT_CHARACTERS:,} characters"
-        level = [
-            part
-            for value in level
-            if isinstance(value, dict | list)
-            for part in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
+        next_level: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                next_level += value.values()
+            elif isinstance(value, list):
+                next_level += value
+            texts = value if isinstance(value, dict) else [value]
+            if any(isinstance(text, str) and len(text) > MAX_TEXT_CHARACTERS for text in texts):
+                return f"holds a text of more than {MAX_TEXT_CHARACTERS:,} characters"
+        if not next_level:
             return None
+        level = next_level
     return f"nested more than {MAX_DEPTH} levels deep"

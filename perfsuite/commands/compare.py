@@ -234,13 +234,7 @@ JUDGING_OPTIONS = {
 
 
 def _across(options: argparse.Namespace) -> int:
-    given = [
-        option
-        for option, (name, default) in JUDGING_OPTIONS.items()
-        if getattr(options, name) not in {default, "never"}  # --fail-on never is what it does
-    ]
-    if given:
-        raise InvalidChoiceError(f"{', '.join(given)}: --across gives no verdicts; leave one of them out")
+    _check_no_judging_options(options)
     choice = read_choice(options)
     if choice.only or options.sort == "verdict":
         option = "--only" if choice.only else "--sort verdict"
@@ -261,3 +255,17 @@ def _across(options: argparse.Namespace) -> int:
         text = "\n".join(rendered(table, options) for table in across_tables(found))
     write(text, options.output, printable=True)
     return 0
+
+
+def _check_no_judging_options(options: argparse.Namespace) -> None:
+    """Check that no option is about verdicts, which environments side by side do not get.
+
+    Raises:
+        InvalidChoiceError: One is.
+    """
+    given = []
+    for option, (name, default) in JUDGING_OPTIONS.items():
+        if getattr(options, name) not in {default, "never"}:  # --fail-on never is what it does
+            given.append(option)
+    if given:
+        raise InvalidChoiceError(f"{', '.join(given)}: --across gives no verdicts; leave one of them out")

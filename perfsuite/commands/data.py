@@ -61,7 +61,6 @@ def add_options(command: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     path = options.data or image_store.default_path()
-    is_default = options.data is None and not os.environ.get(image_store.DATA_VARIABLE)
     given_by = f"${image_store.DATA_VARIABLE}" if options.data is None else "--data"
     if options.action == "import" and same_file(options.path, path):
         raise DataError(f"{given_by} {path}: is what is to be imported; name another file")
@@ -69,34 +68,43 @@ def run(options: argparse.Namespace) -> int:
         raise DataError(
             f"{given_by} {path}: the file is named .npz; `perfsuite data import PATH` reads folders and archives"
         )
+    is_default = options.data is None and not os.environ.get(image_store.DATA_VARIABLE)
     if options.action == "download":
         from perfsuite.workloads.download import download_images  # with torchvision, and so with torch
 
         found = download_images()
         image_store.save_image_set(found, path)
     elif options.action == "import":
-        image_size = None if options.image_size is None else parse_image_size("--image-size", options.image_size)
-        found = image_import.import_images(
-            options.path, image_size=image_size, report=lambda num: say_progress(f"importing: {num:,} images")
-        )
-        say_progress("")
+        found = _imported(options)
         if is_default and not found.is_of_cifar10:
             path = image_store.own_path(options.path, found)  # the default is where trainings look for CIFAR-10
             is_default = False
         image_store.save_image_set(found, path)
     else:
         found = image_store.load_image_set(path)
-        if options.action == "verify":
-            image_store.verify_image_set(found, path)
+    fingerprint = f"  fingerprint {found.fingerprint}"
+    if options.action == "verify":
+        image_store.verify_image_set(found, path)
+        fingerprint += ", verified"
+    data_option = "" if is_default else f" --perf-data={shlex.quote(str(path))}"
     lines = [
         str(path),
         f"  {found.name}, {found.source}; {_kind(found)}",
         *(f"  {line}" for line in images.class_counts_in_words(found)),
-        f"  fingerprint {found.fingerprint}" + (", verified" if options.action == "verify" else ""),
-        f"train on it: pytest -m full_training{'' if is_default else f' --perf-data={shlex.quote(str(path))}'}",
+        fingerprint,
+        f"train on it: pytest -m full_training{data_option}",
     ]
     write("\n".join(lines) + "\n", None)
     return 0
+
+
+def _imported(options: argparse.Namespace) -> images.ImageSet:
+    image_size = None if options.image_size is None else parse_image_size("--image-size", options.image_size)
+    found = image_import.import_images(
+        options.path, image_size=image_size, report=lambda num: say_progress(f"importing: {num:,} images")
+    )
+    say_progress("")
+    return found
 
 
 def _kind(found: images.ImageSet) -> str:

@@ -184,14 +184,18 @@ def check_trial(trial: StudyTrial, study: Study) -> None:
         if not is_inside:
             raise RecordError(f"{where}: {name} is {value}, which is not in the range of its study")
     for curve in trial.curves:
-        num = len(curve.loss)
-        is_whole = num == study.recipe.epochs or curve.is_diverged or trial.state == "pruned"
-        if num != len(curve.accuracy) or num > study.recipe.epochs or not is_whole:
-            raise RecordError(f"{where} has {num} epochs in {curve.precision}, its recipe {study.recipe.epochs}")
-        if not all(0 <= accuracy <= 1 for accuracy in curve.accuracy):
-            raise RecordError(f"{where}: an accuracy is no ratio from 0 to 1")
+        _check_curve(curve, where, num_epochs=study.recipe.epochs, may_be_short=trial.state == "pruned")
     if (trial.state == "diverged") != all(curve.is_diverged for curve in trial.curves):
         raise RecordError(f"{where} is {trial.state}, its curves are not")
+
+
+def _check_curve(curve: Curve, where: str, *, num_epochs: int, may_be_short: bool) -> None:
+    num = len(curve.loss)
+    is_whole = num == num_epochs or curve.is_diverged or may_be_short
+    if num != len(curve.accuracy) or num > num_epochs or not is_whole:
+        raise RecordError(f"{where} has {num} epochs in {curve.precision}, its recipe {num_epochs}")
+    if not all(0 <= accuracy <= 1 for accuracy in curve.accuracy):
+        raise RecordError(f"{where}: an accuracy is no ratio from 0 to 1")
 
 
 def errors_by_epoch(study: Study, curve: Curve) -> list[float | None]:

@@ -44,11 +44,12 @@ def write_otava(runs: Sequence[ExportedRun], folder: Path) -> tuple[str, ...]:
     """Write the files of runs that say when they were measured, a test each group of series and machine."""
     dated = [one for one in reversed(newest_first(runs)) if one.is_dated and one.values]
     require(dated, "dated values that have a history")
+    by_machine: dict[str, list[ExportedRun]] = {}
+    for one in dated:
+        by_machine.setdefault(one.run.machine, []).append(one)
     files: dict[str, str] = {}
     tests: dict[str, Any] = {}
-    machines = list(dict.fromkeys(one.run.machine for one in dated))
-    for machine in machines:
-        of_machine = [one for one in dated if one.run.machine == machine]
+    for of_machine in by_machine.values():
         for rows, columns in _groups(of_machine):
             name = "perfsuite" if not tests else f"perfsuite-{len(tests) + 1}"
             files[f"{name}.csv"] = _csv([of_machine[row] for row in rows], columns)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.panels import Panel
     from perfsuite.analysis.frames.training_groups import TrainingGroup
 
+    _Member = tuple[TrainingGroup, dict[str, Any]]
+    """A group of seeds, and its row of `accuracy_frame`."""
+
 MIN_POINTS = 2.0
 """An axis reaches at least as far to both sides of the middle, so that small differences look small."""
 
@@ -40,29 +43,29 @@ def accuracy_chart(figure_data: FigureData) -> Drawing | None:
     if not groups:
         return None
     rows = rows_of(accuracy_frame(figure_data.results))
-    panels: dict[tuple[str, str], list[tuple[TrainingGroup, dict[Any, Any]]]] = {}
+    panels: dict[tuple[str, str], list[_Member]] = {}
     for group, row in zip(groups, rows, strict=True):
         panels.setdefault((group.recipe, group.family.place), []).append((group, row))
-    targets = [row for row in rows if is_known(row["target_accuracy"])]
-    checked = any(row["target_outcome"] != "not checked" for row in targets)
     several = len({recipe for recipe, _ in panels}) > 1
     built: list[Panel] = []
     for (recipe, place), members in panels.items():
         built += _panels(titled(f"test accuracy, {recipe}" if several else "test accuracy", place), members)
     drawn, not_drawn = drawn_panels(built)
+    legend = [
+        Swatch(label=f"{name}, 95% interval", color=precision_color(name), look="point")
+        for name in dict.fromkeys(group.precision for group in groups)
+    ]
+    targets = [row for row in rows if is_known(row["target_accuracy"])]
+    if targets:
+        checked = any(row["target_outcome"] != "not checked" for row in targets)
+        legend.append(Swatch(label="target" if checked else "target (not checked)", color=INK, look="tick"))
+        legend.append(Swatch(label=f"tolerance of {TOLERANCE_POINTS}", color=GRID))
     return Drawing(
         kind="accuracy",
         title="Test accuracy of full trainings, with 95% intervals",
         finding=f"{accuracies_in_words(rows)}.",
         panels=drawn,
-        legend=(
-            *(
-                Swatch(label=f"{name}, 95% interval", color=precision_color(name), look="point")
-                for name in dict.fromkeys(group.precision for group in groups)
-            ),
-            *([Swatch(label="target" if checked else "target (not checked)", color=INK, look="tick")] * bool(targets)),
-            *([Swatch(label=f"tolerance of {TOLERANCE_POINTS}", color=GRID)] * bool(targets)),
-        ),
+        legend=tuple(legend),
         notes=(
             "interval: of the mean over seeds, from the finite number of test images and the variance of seeds",
             *not_drawn,
@@ -70,13 +73,17 @@ def accuracy_chart(figure_data: FigureData) -> Drawing | None:
     )
 
 
-def _panels(title: str, members: Sequence[tuple[TrainingGroup, dict[Any, Any]]]) -> tuple[Panel, ...]:
+def _panels(title: str, members: Sequence[_Member]) -> tuple[Panel, ...]:
     words = family_words([group for group, _ in members])
     families = list(dict.fromkeys(group.family for group, _ in members))
     ordered = sorted(members, key=lambda one: (families.index(one[0].family), one[0].precision != BASELINE))
     rows = [_row(f"{words(group.family, with_place=False)} {group.precision}", row) for group, row in ordered]
-    marks = [value for row in rows for point in row.points for value in (point.value, point.low, point.high)]
-    values = [value for value in marks if value is not None] + [bar.start for row in rows for bar in row.bars]
+    values: list[float] = []
+    for row in rows:
+        for point in row.points:
+            values += [value for value in (point.value, point.low, point.high) if value is not None]
+    for row in rows:
+        values += [bar.start for bar in row.bars]
     low, high = spread_limits(values, statistics.median(values), MIN_POINTS)
     seeds = span([row["num_seeds"] for _, row in members])
     images = span([row["num_test_images"] for _, row in members])

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.figures.axis import Axis, spread_limits
+from perfsuite.analysis.figures.legend import sample_swatches, verdict_swatches
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Point
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
-from perfsuite.analysis.figures.style import INK, MUTED
-from perfsuite.analysis.figures.verdicts import COLORS
+from perfsuite.analysis.figures.style import INK, MUTED, VERDICT_COLORS
 from perfsuite.analysis.frames.labels import span
 from perfsuite.analysis.frames.training_words import points
 from perfsuite.analysis.verdicts.ranking import ranked_trainings
@@ -39,9 +39,8 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
     margin = 100 * found.margin
     rows = [_row(one) for one in known]
     limits = spread_limits([-margin, *drawn_values(rows)], 0.0, 1.2 * margin)
-    seeds = span([len(one.cell.seeds(candidate=side)) for one in known for side in (False, True)])
     axis = Axis(
-        label=f"points of accuracy, % (below 0: worse); n = {counted(seeds, 'seed')} a side",
+        label=f"points of accuracy, % (below 0: worse); n = {_seeds_words(known)} a side",
         limits=limits,
         reference=0.0,
         dashed=-margin,
@@ -56,11 +55,7 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
         finding=f"{counts[:1].upper()}{counts[1:]}.",
         panels=drawn,
         legend=(
-            *(
-                Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
-                for verdict in WORST_FIRST
-                if any(one.accuracy.verdict == verdict for one in known)
-            ),
+            *verdict_swatches(one.accuracy.verdict for one in known),
             *_seed_legend([one.accuracy.details for one in known if one.accuracy.details is not None]),
             Swatch(label=f"margin: {points(found.margin)} lower", color=INK, look="dashed"),
         ),
@@ -72,14 +67,21 @@ def accuracy_changes_chart(figure_data: FigureData) -> Drawing | None:
     )
 
 
+def _seeds_words(known: Sequence[TrainingVerdict]) -> str:
+    """Return how many seeds a side has: `3 to 5 seeds`."""
+    nums: list[int] = []
+    for one in known:
+        nums += [len(one.cell.seeds(candidate=False)), len(one.cell.seeds(candidate=True))]
+    return counted(span(nums), "seed")
+
+
 def _seed_legend(changes: Sequence[AccuracyChange]) -> list[Swatch]:
     dotted = [one for one in changes if _has_several_seeds(one)]
     legend = []
     if any(one.is_paired for one in dotted):
         legend.append(Swatch(label="a pair of one seed", color=INK, look="process"))
     if not all(one.is_paired for one in dotted):
-        legend.append(Swatch(label="a seed of the candidate", color=INK, look="process"))
-        legend.append(Swatch(label="of the baseline", color=MUTED, look="process"))
+        legend += sample_swatches("a seed")
     return legend
 
 
@@ -101,7 +103,7 @@ def _row(one: TrainingVerdict) -> Row:
         label=f"{SYMBOLS[accuracy.verdict]} {one.cell.label}",
         value=value,
         points=(
-            Point(value=change, low=low, high=high, color=COLORS[accuracy.verdict], tip=tip),
+            Point(value=change, low=low, high=high, color=VERDICT_COLORS[accuracy.verdict], tip=tip),
             *_seed_points(one.cell.label, accuracy.details),
         ),
     )

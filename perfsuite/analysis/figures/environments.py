@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.axis import Axis, ratio_limits
-from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.legend import precision_swatches
+from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import (
     bracket_legend,
     bracket_words,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
-    from perfsuite.analysis.figures.panels import Panel
+    from perfsuite.analysis.figures.panels import Panel, Swatch
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Ratio
 
@@ -37,54 +38,57 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
     workloads = _workloads(figure_data.results)
     rows_by_environment: dict[str, list[Row]] = {}
     ratios: list[Ratio] = []
-    num_without = 0
     for entry in sorted(found.changes, key=lambda entry: _order(workloads.get(entry["label"]))):
         time_ratio = ratio_of_row(entry, "ratio")
-        if time_ratio is None:
-            num_without += 1
-            continue
-        speed = time_ratio.inverse()
-        ratios.append(speed)
-        row = _row(entry, workloads.get(entry["label"]), speed, speed_text(time_ratio))
-        rows_by_environment.setdefault(entry["environment"], []).append(row)
+        if time_ratio is not None:
+            speed = time_ratio.inverse()
+            ratios.append(speed)
+            row = _row(entry, workloads.get(entry["label"]), speed, speed_text(time_ratio))
+            rows_by_environment.setdefault(entry["environment"], []).append(row)
     if not rows_by_environment:
         return None
     all_rows = [row for rows in rows_by_environment.values() for row in rows]
-    limits, scale = ratio_limits(drawn_values(all_rows), 0.1)
-    logarithmic = ", logarithmic" if scale == "log ratio" else ""
-    names = found.short_names
-    axis = Axis(
-        label=f"speed / the baseline's (above 1: faster), x{logarithmic}; {processes_of(ratios)}",
-        limits=limits,
-        reference=1.0,
-        scale=scale,
-    )
-    baseline = names[found.baseline]
+    axis = _axis(all_rows, ratios)
+    baseline = found.short_names[found.baseline]
     panels: list[Panel] = []
     ranges = []
     for environment in found.environments[1:]:
         rows = rows_by_environment.get(environment, [])
-        name = names[environment]
+        name = found.short_names[environment]
         if rows:
             panels += rows_panels(name, f"Speed on {name} against {baseline}", rows, axis)
             ranges.append(_range_words(name, rows))
     drawn, not_drawn = drawn_panels(panels)
-    colors = {point.color for row in all_rows for point in row.points}
-    precisions = sorted({workload["precision"] for workload in workloads.values()})
-    legend = [
-        Swatch(label=name, color=precision_color(name), look="point")
-        for name in precisions
-        if precision_color(name) in colors
-    ]
-    unmatched = [f"{num_without} that only one of two environments measured are not drawn"] if num_without else []
+    notes = ["no verdicts: the sides differ in machine or version on purpose"]
+    num_without = len(found.changes) - len(ratios)
+    if num_without:
+        notes.append(f"{num_without} that only one of two environments measured are not drawn")
     return Drawing(
         kind="across",
         title=f"Speed against {baseline}{bracket_words(ratios)}",
         finding=f"Against {baseline}: {'; '.join(ranges)}.",
         panels=drawn,
-        legend=(*legend, *bracket_legend(ratios)),
-        notes=("no verdicts: the sides differ in machine or version on purpose", *unmatched, *not_drawn),
+        legend=(*_precisions(workloads, all_rows), *bracket_legend(ratios)),
+        notes=(*notes, *not_drawn),
     )
+
+
+def _axis(rows: Sequence[Row], ratios: Sequence[Ratio]) -> Axis:
+    limits, scale = ratio_limits(drawn_values(rows), 0.1)
+    logarithmic = ", logarithmic" if scale == "log ratio" else ""
+    return Axis(
+        label=f"speed / the baseline's (above 1: faster), x{logarithmic}; {processes_of(ratios)}",
+        limits=limits,
+        reference=1.0,
+        scale=scale,
+    )
+
+
+def _precisions(workloads: Mapping[str, Workload], rows: Sequence[Row]) -> list[Swatch]:
+    """Return the precisions whose colours are drawn: benchmarks of others have one colour, and no entry."""
+    colors = {point.color for row in rows for point in row.points}
+    names = sorted({workload["precision"] for workload in workloads.values()})
+    return precision_swatches((name for name in names if precision_color(name) in colors), look="point")
 
 
 Workload = dict[str, Any]

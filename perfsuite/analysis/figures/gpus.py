@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.axis import Axis, upper_limit
-from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.legend import precision_swatches
+from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Bar
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
@@ -33,33 +34,31 @@ def gpus_chart(figure_data: FigureData) -> Drawing | None:
         return None
     panels: list[Panel] = []
     findings = []
-    all_rows: list[Row] = []
+    bars: list[Bar] = []
     for network, cells in by_network(steps).items():
         by_place: dict[str, list[Cell]] = {}
         for cell in cells:
             by_place.setdefault(cell.place, []).append(cell)
-        places = sorted(by_place, key=lambda place: _rate(_fastest(by_place[place])), reverse=True)
-        rows = [_row(place, by_place[place]) for place in places]
-        used = [_fastest(members) for members in by_place.values()]
-        axis = Axis(label=f"images/s; {n_words(used)}", limits=(0, upper_limit(drawn_values(rows))))
+        fastest = {place: _fastest(members) for place, members in by_place.items()}
+        ranked = sorted(fastest.items(), key=lambda item: _rate(item[1]), reverse=True)
+        rows = [_row(place, by_place[place]) for place, _ in ranked]
+        n = n_words(list(fastest.values()))
+        axis = Axis(label=f"images/s; {n}", limits=(0, upper_limit(drawn_values(rows))))
         panels += rows_panels(network, "Images a second", rows, axis)
-        all_rows += rows
+        for row in rows:
+            bars += row.bars
         findings.append(f"{network}: {rows[0].label} {rows[0].value}")
     drawn, not_drawn = drawn_panels(panels)
-    has_thin = any(bar.thin for row in all_rows for bar in row.bars)
-    drawn_colors = {bar.color for row in all_rows for bar in row.bars}
-    precisions = dict.fromkeys(_precision(cell) for cell in steps)
+    colors = {bar.color for bar in bars}
+    precisions = [name for name in map(_precision, steps) if precision_color(name) in colors]
+    notes = ["thin: FP32 on the same GPU"] if any(bar.thin for bar in bars) else []
     return Drawing(
         kind="gpus",
         title="Images a second of a whole training step, each GPU at its fastest precision",
         finding=f"The fastest: {enumerate_words(findings)}.",
         panels=drawn,
-        legend=tuple(
-            Swatch(label=name, color=precision_color(name))
-            for name in precisions
-            if precision_color(name) in drawn_colors
-        ),
-        notes=(*(["thin: FP32 on the same GPU"] if has_thin else []), *not_drawn),
+        legend=tuple(precision_swatches(precisions)),
+        notes=(*notes, *not_drawn),
     )
 
 

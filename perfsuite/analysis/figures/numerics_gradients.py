@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,7 @@ from perfsuite.formatting import printable
 from perfsuite.number_formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -35,6 +36,9 @@ HISTOGRAM_INCHES = 3.1
 
 MAX_ROWS, MAX_COLUMNS = 22, 24
 """Of a map; of more layers evenly spaced ones are shown, more exponents are added up two by two, three by three ..."""
+
+MAX_LABEL = 18
+"""Letters of a layer's name beside a map."""
 
 LOST: dict[str, tuple[str, Literal["o", "D", "^"]]] = {
     "zero": (SEQUENCE[0], "o"),
@@ -202,40 +206,56 @@ def lost_panel(title: str, record: NumericsRecord, tensors: str) -> Panel | None
 def map_panel(title: str, record: NumericsRecord, tensors: str, stage: str) -> Panel | None:
     """Return how the gradients of each layer are spread over exponents, a row per layer and the first one above."""
     histograms = [one for one in record.histograms if (one.tensors, one.stage) == (tensors, stage)]
-    layers = list(dict.fromkeys(one.layer for one in histograms))
-    kept = [layers[index] for index in thinned(len(layers), MAX_ROWS)] if layers else []
-    found = {layer: _spread([one for one in histograms if one.layer == layer]) for layer in kept}
-    spreads = {layer: spread for layer, spread in found.items() if spread is not None}
+    by_layer: dict[str, list[ExponentHistogram]] = {}
+    for one in histograms:
+        by_layer.setdefault(one.layer, []).append(one)
+    spreads = _spreads_of_layers(by_layer)
     if len(spreads) < 2:  # noqa: PLR2004 - one layer is what the histogram shows
         return None
+    layers = list(spreads)
     low = min(spread.first for spread in spreads.values())
     high = max(spread.first + len(spread.shares) for spread in spreads.values())
-    width = max(1, -(-(high - low) // MAX_COLUMNS))
-    is_cut = len(kept) < len(layers)
+    width = max(1, math.ceil((high - low) / MAX_COLUMNS))
+    end = low + width * math.ceil((high - low) / width)
+    is_cut = len(by_layer) > MAX_ROWS
     name = title.replace("\n", ", ")
+    labels = [fitted(printable(layer), MAX_LABEL) for layer in layers]
 
     def draw(axes: Axes, marks: Marks) -> None:
         for row, (layer, spread) in enumerate(spreads.items()):
             _draw_row(axes, marks, f"{name}, {layer}", row, spread, width)
         axes.set_ylim(len(spreads), 0)
-        _set_exponents(axes, (low, low + width * -(-(high - low) // width)))
-        named = np.arange(len(spreads))
-        words = [fitted(printable(list(spreads)[place]), 18) for place in named]
-        axes.set_yticks(named + 0.5, words)
+        _set_exponents(axes, (low, end))
+        axes.set_yticks(np.arange(len(spreads)) + 0.5, labels)
         axes.axvline(-24, color=format_color("fp16"), linewidth=1.2, linestyle=(0, (2.4, 1.2)))
         axes.tick_params(axis="y", length=0)
-        count = f"\n{len(kept):,} of {len(layers):,} layers" if is_cut else ""
+        count = f"\n{MAX_ROWS:,} of {len(by_layer):,} layers" if is_cut else ""
         axes.set_xlabel(f"size; dashed: FP16's smallest{count}")
 
-    num_letters = max(len(fitted(printable(layer), 18)) for layer in spreads)
-    first, last = (power_of_two(_median(list(spreads.values())[index])) for index in (0, -1))
+    first, last = power_of_two(_median(spreads[layers[0]])), power_of_two(_median(spreads[layers[-1]]))
     return Panel(
         title=title,
         finding=f"{name}: median size {first} in the first layer, {last} in the last",
         draw=draw,
         height=max(HISTOGRAM_INCHES, 0.123 * len(spreads) + 0.96) + second_line(title),
-        margins=(0.22 + 0.064 * num_letters, 0.16, 0.6 if is_cut else 0.46, 0.36 + second_line(title)),
+        margins=(
+            0.22 + 0.064 * max(map(len, labels)),
+            0.16,
+            0.6 if is_cut else 0.46,
+            0.36 + second_line(title),
+        ),
     )
+
+
+def _spreads_of_layers(by_layer: Mapping[str, Sequence[ExponentHistogram]]) -> dict[str, _Spread]:
+    """Return what is drawn of each layer that holds anything but 0; of many layers evenly spaced ones."""
+    layers = list(by_layer)
+    found = {}
+    for index in thinned(len(layers), MAX_ROWS) if layers else ():
+        spread = _spread(by_layer[layers[index]])
+        if spread is not None:
+            found[layers[index]] = spread
+    return found
 
 
 def _draw_row(axes: Axes, marks: Marks, name: str, row: int, spread: _Spread, width: int) -> None:

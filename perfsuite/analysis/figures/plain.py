@@ -52,26 +52,30 @@ def plain_chart(figure_data: FigureData) -> Drawing | None:
         return None
     place = place_words(foreign)
     foreign = foreign.assign(place=[place(row) for row in rows_of(foreign)])
-    places = list(dict.fromkeys(foreign["place"]))[:MAX_PLACES]
-    num_places_left_out = foreign["place"].nunique() - len(places)
+    all_places = list(dict.fromkeys(foreign["place"]))
+    places = all_places[:MAX_PLACES]
     foreign = foreign[foreign["place"].isin(places)]
     medians = foreign.groupby("fullname", sort=False)["time_median_s"].agg(geometric_mean)
     slowest = medians.sort_values(ascending=False, kind="stable")
-    chosen = slowest.head(MAX_ROWS if len(slowest) <= MAX_ROWS else NUM_SLOWEST)
-    drawn = foreign[foreign["fullname"].isin(chosen.index)]
-    names, beginning = _short_names(foreign, chosen.index.tolist())
-    rows = _rows(drawn, chosen.index.tolist(), names, places)
+    is_cut = len(slowest) > MAX_ROWS
+    chosen = slowest.head(NUM_SLOWEST if is_cut else MAX_ROWS).index.tolist()
+    drawn = foreign[foreign["fullname"].isin(chosen)]
+    names, beginning = _short_names(foreign, chosen)
+    rows = _rows(drawn, chosen, names, places)
     panels: list[Panel] = []
-    if len(slowest) > len(chosen):
+    title = "benchmarks"
+    if is_cut:
+        title = f"the slowest {len(chosen)} of {len(slowest):,}"
         panels += [_distribution(where, foreign[foreign["place"] == where]["time_median_s"]) for where in places]
-    title = "benchmarks" if len(slowest) == len(chosen) else f"the slowest {len(chosen)} of {len(slowest):,}"
     panels += rows_panels(title, "Medians", rows, _axis(drawn))
     kept, not_drawn = drawn_panels(panels)
-    notes = [f"names without their common beginning, {beginning}"] if beginning else []
+    notes = []
+    if beginning:
+        notes.append(f"names without their common beginning, {beginning}")
     if drawn.groupby(["place", "fullname"]).size().max() > 1:
         notes.append("line: from the fastest run to the slowest")
-    if num_places_left_out > 0:
-        notes.append(f"{num_places_left_out} more places are not drawn; the table has them all")
+    if len(all_places) > len(places):
+        notes.append(f"{len(all_places) - len(places)} more places are not drawn; the table has them all")
     slow = max((row for row in rows if row.points), key=lambda row: row.points[0].value)
     return Drawing(
         kind="plain",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.axis import Axis, upper_limit
+from perfsuite.analysis.figures.legend import precision_swatches
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_labels import group_and_label
@@ -33,31 +34,32 @@ def memory_chart(figure_data: FigureData) -> Drawing | None:
     cells = _largest_phase(cells)
     if not cells:
         return None
-    networks = by_network(cells)
     panels: list[Panel] = []
-    for network, members in networks.items():
+    for network, members in by_network(cells).items():
         rows = [_memory_row(cell) for cell in members]
         limits = (0.0, upper_limit(drawn_values(rows)))
         axis = Axis(label=f"MiB at the peak; {processes_words(members)}", limits=limits)
         panels += rows_panels(network, "Peak memory", rows, axis)
     drawn, not_drawn = drawn_panels(panels)
-    predicted = any(_predicted(cell) for cell in cells)
     phase = PHASE_TITLES.get(cells[0].workload["phase"], cells[0].workload["phase"])
+    title = f"Peak memory of a {phase}, measured"
+    legend = []
+    for key, color in zip(LEDGER_PARTS, SEQUENCE, strict=False):
+        if any(cell.metrics.get(key) for cell in cells):
+            legend.append(Swatch(label=METRICS[key].heading, color=color))
+    legend.append(Swatch(label="measured", color=MUTED))
+    notes = []
+    if any(_predicted(cell) for cell in cells):
+        title += " and predicted part by part"
+        legend.append(Swatch(label="measured beyond the prediction", color=LEFT_OVER, look="hatch"))
+        notes.append("thick: predicted by a dry run, part by part; thin: measured")
     return Drawing(
         kind="memory",
-        title=f"Peak memory of a {phase}, measured{' and predicted part by part' if predicted else ''}",
+        title=title,
         finding=_memory_finding(cells),
         panels=drawn,
-        legend=(
-            *(
-                Swatch(label=METRICS[key].heading, color=color)
-                for key, color in zip(LEDGER_PARTS, SEQUENCE, strict=False)
-                if any(cell.metrics.get(key) for cell in cells)
-            ),
-            Swatch(label="measured", color=MUTED),
-            *([Swatch(label="measured beyond the prediction", color=LEFT_OVER, look="hatch")] if predicted else []),
-        ),
-        notes=(*(["thick: predicted by a dry run, part by part; thin: measured"] if predicted else []), *not_drawn),
+        legend=tuple(legend),
+        notes=(*notes, *not_drawn),
     )
 
 
@@ -127,17 +129,15 @@ _LIGHT = ("probe_ratio", "data_sheet_ratio")
 
 def roofline_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how much of the hardware peak is reached: of what probes reach on the device, and of its data sheet."""
-    found = [
-        cell for cell in figure_data.cells if cell.metrics.get("probe_ratio") or cell.metrics.get("data_sheet_ratio")
-    ]
+    found = [cell for cell in figure_data.cells if _highest_light(cell)]
     if not found:
         return None
     panels: list[Panel] = []
-    best = []
-    highest_percent = max(100 * float(cell.metrics.get(key) or 0) for cell in found for key in _LIGHT)
+    by_share: list[tuple[float, Row]] = []
+    highest_percent = 100 * max(map(_highest_light, found))
     for phase, cells in by_phase(found).items():
         rows = [_light_row(cell) for cell in cells]
-        best += [(cell.metrics.get("probe_ratio") or 0.0, row) for cell, row in zip(cells, rows, strict=True)]
+        by_share += [(cell.metrics.get("probe_ratio") or 0.0, row) for cell, row in zip(cells, rows, strict=True)]
         axis = Axis(
             label=f"of what probes reach on this device, %; {n_words(cells)}",
             limits=(0, max(100.0, highest_percent) * 1.02),
@@ -145,25 +145,27 @@ def roofline_chart(figure_data: FigureData) -> Drawing | None:
         )
         panels += rows_panels(PHASE_TITLES.get(phase, phase), "Share of hardware peak", rows, axis)
     drawn, not_drawn = drawn_panels(panels)
-    highest, lowest = max(best, key=lambda pair: pair[0]), min(best, key=lambda pair: pair[0])
+    _, highest = max(by_share, key=lambda pair: pair[0])
+    _, lowest = min(by_share, key=lambda pair: pair[0])
+    legend = [
+        Swatch(label=f"{name}, of the probes", color=precision_color(name))
+        for name in dict.fromkeys(cell.workload["precision"] for cell in found)
+    ]
+    if any(cell.metrics.get("data_sheet_ratio") for cell in found):
+        legend.append(Swatch(label="of the data sheet", color=INK, look="diamond"))
     return Drawing(
         kind="roofline",
         title="Percent of hardware peak",
-        finding=f"From {_named(lowest[1])} to {_named(highest[1])}.",
+        finding=f"From {_named(lowest)} to {_named(highest)}.",
         panels=drawn,
         notes=not_drawn,
-        legend=(
-            *(
-                Swatch(label=f"{name}, of the probes", color=precision_color(name))
-                for name in dict.fromkeys(cell.workload["precision"] for cell in found)
-            ),
-            *(
-                [Swatch(label="of the data sheet", color=INK, look="diamond")]
-                if any(cell.metrics.get("data_sheet_ratio") for cell in found)
-                else []
-            ),
-        ),
+        legend=tuple(legend),
     )
+
+
+def _highest_light(cell: Cell) -> float:
+    """Return the larger of the shares of a cell; 0 where none is known."""
+    return max(float(cell.metrics.get(key) or 0) for key in _LIGHT)
 
 
 def _light_row(cell: Cell) -> Row:
@@ -209,10 +211,7 @@ def telemetry_chart(figure_data: FigureData) -> Drawing | None:
         finding=_energy_finding(found),
         panels=drawn,
         notes=not_drawn,
-        legend=tuple(
-            Swatch(label=name, color=precision_color(name))
-            for name in dict.fromkeys(cell.workload["precision"] for cell in found)
-        ),
+        legend=tuple(precision_swatches(cell.workload["precision"] for cell in found)),
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.analysis.figures.axis import Axis, spread_limits
-from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.legend import precision_swatches
+from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.row_labels import group_and_label
 from perfsuite.analysis.figures.row_marks import Bar, Point, Shape
 from perfsuite.analysis.figures.row_panel import Row, drawn_panels, rows_panels
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Panel
     from perfsuite.analysis.frames.cells import Cell
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.statistics.intervals import Times
 
 NUM_BINS = 16
@@ -40,39 +42,30 @@ MAX_PERCENT = 30.0
 
 def rounds_chart(figure_data: FigureData) -> Drawing | None:
     """Draw how the rounds of every cell are spread around their median."""
-    times_s = figure_data.results.times_s
-    groups = []
-    all_rows: list[Row] = []
-    all_cells: list[Cell] = []
+    phases: dict[str, list[tuple[Cell, Row]]] = {}
     for phase, cells in by_phase(figure_data.cells).items():
-        rows = []
-        used = []
         for cell in cells:
-            runs = [times_s[row] for row in cell.rows]
-            known = [times for times in runs if times is not None and len(times) >= MIN_FOR_QUARTILES]
-            if len(known) == len(runs):
-                rows.append(_spread_row(cell, known))
-                used.append(cell)
-        if rows:
-            groups.append((phase, rows, used))
-            all_rows += rows
-            all_cells += used
-    if not groups:
+            runs = _runs_of(cell, figure_data.results)
+            if runs:
+                phases.setdefault(phase, []).append((cell, _spread_row(cell, runs)))
+    if not phases:
         return None
+    all_rows = [row for members in phases.values() for _, row in members]
+    precisions = [cell.workload["precision"] for members in phases.values() for cell, _ in members]
     limits = _spread_limits(all_rows)
     widest = max(all_rows, key=lambda row: row.points[0].high or 0)
-    precisions = dict.fromkeys(cell.workload["precision"] for cell in all_cells)
     panels: list[Panel] = []
-    for phase, rows, cells in groups:
-        axis = Axis(label=f"time of a round against the median, %; {n_words(cells)}", limits=limits, reference=0.0)
-        panels += rows_panels(PHASE_TITLES.get(phase, phase), "Spread of rounds", rows, axis)
+    for phase, members in phases.items():
+        n = n_words([cell for cell, _ in members])
+        axis = Axis(label=f"time of a round against the median, %; {n}", limits=limits, reference=0.0)
+        panels += rows_panels(PHASE_TITLES.get(phase, phase), "Spread of rounds", [row for _, row in members], axis)
     drawn, not_drawn = drawn_panels(panels)
     return Drawing(
         kind="rounds",
         title="How rounds are spread around the median of their process",
         finding=f"The widest upper tail: {widest.name}, {widest.value} of its median.",
         panels=drawn,
-        legend=tuple(Swatch(label=name, color=precision_color(name)) for name in precisions),
+        legend=tuple(precision_swatches(precisions)),
         notes=(
             "outline: how the rounds are spread (for few of them a box: the middle half)",
             "line: nine of ten; dot: the median",
@@ -80,6 +73,13 @@ def rounds_chart(figure_data: FigureData) -> Drawing | None:
             *not_drawn,
         ),
     )
+
+
+def _runs_of(cell: Cell, results: Results) -> list[Times]:
+    """Return the rounds of each process of a cell; none where any has too few of them."""
+    runs = [results.times_s[row] for row in cell.rows]
+    known = [times for times in runs if times is not None and len(times) >= MIN_FOR_QUARTILES]
+    return known if len(known) == len(runs) else []
 
 
 def _spread_row(cell: Cell, runs: Sequence[Times]) -> Row:

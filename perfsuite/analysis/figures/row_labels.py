@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -91,11 +92,9 @@ def without_common_beginning(names: Sequence[str]) -> tuple[list[str], str]:
     """
     if len(set(names)) < 2:  # noqa: PLR2004 - one name has nothing in common with another
         return list(names), ""
-    first, last = min(names), max(names)  # in the order of letters: what they share, all names share
-    pairs = zip(first, last, strict=False)
-    num_shared = next((index for index, (one, other) in enumerate(pairs) if one != other), len(first))
-    common = first[:num_shared]
-    while common and (common[-1] not in "_-:/[. " or any(len(name) == len(common) for name in names)):
+    shortest = min(map(len, names))
+    common = os.path.commonprefix(names)
+    while common and (common[-1] not in "_-:/[. " or len(common) == shortest):
         common = common[:-1]
     short = [name[len(common) :] for name in names]
     if common.endswith("[") and all(len(name) > 1 and name.endswith("]") for name in short):

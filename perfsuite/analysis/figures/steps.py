@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.figures.axis import Axis, upper_limit
+from perfsuite.analysis.figures.legend import precision_swatches
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import (
     bracket_legend,
@@ -76,7 +77,7 @@ def speedup_chart(figure_data: FigureData) -> Drawing | None:
         title=f"{enumerate_words(sorted(precisions))} vs FP32: speed-up{bracket_words(ratios)}",
         finding=_speedup_finding(records, place),
         panels=drawn,
-        legend=(*(Swatch(label=name, color=precision_color(name)) for name in precisions), *bracket_legend(ratios)),
+        legend=(*precision_swatches(precisions), *bracket_legend(ratios)),
         notes=not_drawn,
     )
 
@@ -153,10 +154,7 @@ def interleaved_chart(figure_data: FigureData) -> Drawing | None:
         title=f"Speed-up measured interleaved{bracket_words(ratios)}",
         finding=f"Interleaved: {rows_words(rows)}.",
         panels=drawn,
-        legend=(
-            *(Swatch(label=name, color=precision_color(name)) for name in dict.fromkeys(frame["precision"])),
-            *bracket_legend(ratios),
-        ),
+        legend=(*precision_swatches(frame["precision"]), *bracket_legend(ratios)),
         notes=not_drawn,
     )
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from perfsuite.analysis.verdicts.verdict import Verdict
+
 INK = "#1b2430"
 MUTED = "#5a6572"
 GRID = "#dfe3e8"
@@ -33,6 +35,17 @@ BETTER = "#016ba1"
 UNSURE = "#896800"
 SAME = "#66717e"
 """Of verdicts; a symbol and a word always say it too."""
+
+VERDICT_COLORS: dict[Verdict, str] = {
+    "failed": WORSE,
+    "regressed": WORSE,
+    "improved": BETTER,
+    "unchanged": SAME,
+    "inconclusive": UNSURE,
+    "missing": UNSURE,
+    "new": BETTER,
+    "incomparable": UNSURE,
+}
 
 WIDTH_INCHES = 3.6
 """Of a panel: as wide as a phone shows it, so that small type stays readable."""

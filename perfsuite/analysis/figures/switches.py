@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures.axis import Axis, upper_limit
-from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.legend import precision_swatches
+from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import (
     bracket_legend,
     bracket_words,
@@ -55,13 +56,13 @@ def switches_chart(figure_data: FigureData) -> Drawing | None:
     axis = Axis(label=label, limits=(0, upper_limit([*drawn_values(rows), 1.0])), reference=1.0)
     drawn, not_drawn = drawn_panels(rows_panels("whole training step", "Speed over eager FP32", rows, axis))
     missing = [f"not measured: {', '.join(dict.fromkeys(names))}: {reason}" for reason, names in not_measured.items()]
-    precisions = dict.fromkeys(row["precision"] for row in rows_of(frame))
+
     return Drawing(
         kind="switches",
         title=f"What to switch on here{bracket_words(ratios)}",
         finding=f"Speed over the eager FP32 step: {rows_words(rows)}.",
         panels=drawn,
-        legend=(*(Swatch(label=name, color=precision_color(name)) for name in precisions), *bracket_legend(ratios)),
+        legend=(*precision_swatches(row["precision"] for row in rows_of(frame)), *bracket_legend(ratios)),
         notes=(*not_drawn, *missing),
     )
 

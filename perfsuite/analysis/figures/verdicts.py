@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.figures.axis import Axis, ratio_limits
-from perfsuite.analysis.figures.panels import Drawing, Swatch
+from perfsuite.analysis.figures.legend import sample_swatches, verdict_swatches
+from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Point
 from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, drawn_panels, rows_panels
@@ -25,20 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
-    from perfsuite.analysis.figures.panels import Panel
+    from perfsuite.analysis.figures.panels import Panel, Swatch
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
-    from perfsuite.analysis.verdicts.verdict import Verdict
 
-COLORS: dict[Verdict, str] = {
-    "failed": WORSE,
-    "regressed": WORSE,
-    "improved": BETTER,
-    "unchanged": SAME,
-    "inconclusive": UNSURE,
-    "missing": UNSURE,
-    "new": BETTER,
-    "incomparable": UNSURE,
-}
+
 
 PANEL_ROWS = 8
 """A forest of more rows is set in two or three panels, which wide pages show side by side."""
@@ -76,7 +67,7 @@ def verdicts_chart(figure_data: FigureData, most: int | None = None) -> Drawing 
         title=title,
         finding=_finding(comparison, len(shown), len(known)),
         panels=drawn,
-        legend=tuple(_legend(shown, has_processes=any(len(row.points) > 1 for row in rows))),
+        legend=tuple(_legend(shown, rows)),
         notes=(*_notes(comparison, shown, effect), *not_drawn),
         forest=forest,
     )
@@ -143,16 +134,10 @@ def _panels(rows: Sequence[Row], axis: Axis) -> list[Panel]:
     return panels
 
 
-def _legend(shown: Sequence[BenchmarkVerdict], *, has_processes: bool) -> list[Swatch]:
-    verdicts = {benchmark.time.verdict for benchmark in shown}
-    legend = [
-        Swatch(label=f"{SYMBOLS[verdict]} {verdict}", color=COLORS[verdict], look="point")
-        for verdict in WORST_FIRST
-        if verdict in verdicts
-    ]
-    if has_processes:
-        legend.append(Swatch(label="a process of the candidate", color=INK, look="process"))
-        legend.append(Swatch(label="of the baseline", color=MUTED, look="process"))
+def _legend(shown: Sequence[BenchmarkVerdict], rows: Sequence[Row]) -> list[Swatch]:
+    legend = verdict_swatches(benchmark.time.verdict for benchmark in shown)
+    if any(len(row.points) > 1 for row in rows):
+        legend += sample_swatches("a process")
     return legend
 
 
@@ -195,7 +180,7 @@ def _row(benchmark: BenchmarkVerdict, label: str, processes: dict[bool, list[flo
     if memory is not None and memory.verdict == "regressed":
         label = f"{label}, uses more memory"
     tip = f"{benchmark.fullname}: time {time.verdict}, {value}; {time.reason}"
-    point = Point(value=ratio, color=COLORS[time.verdict], tip=tip, low=low, high=high)
+    point = Point(value=ratio, color=VERDICT_COLORS[time.verdict], tip=tip, low=low, high=high)
     return Row(
         label=f"{SYMBOLS[time.verdict]} {label}",
         value=value,

@@ -130,11 +130,14 @@ def check_files(
         names = [stored[path] or str(path) for path, _ in found]
         check = check_runs(history, names, judging)
         if name not in known:
-            others = ", ".join(repr(other[:80]) for other in list(known)[:4]) or "none"
-            note = f"{store} has no run of this machine; it has runs of: {others}; --machine compares with one of them"
-            check = dataclasses.replace(check, notes=(note, *check.notes))
+            check = dataclasses.replace(check, notes=(_not_in_store(store, list(known)), *check.notes))
         checks.append(check)
     return tuple(checks)
+
+
+def _not_in_store(store: Path, machines: Sequence[str]) -> str:
+    others = ", ".join(repr(other[:80]) for other in machines[:4]) or "none"
+    return f"{store} has no run of this machine; it has runs of: {others}; --machine compares with one of them"
 
 
 def check_runs(history: History, new_runs: Sequence[str], judging: Judging) -> Check:
@@ -148,18 +151,19 @@ def check_runs(history: History, new_runs: Sequence[str], judging: Judging) -> C
     is_new = np.array([run.name in new_runs for run in history.runs], dtype=bool)
     level = level_of(judging.alpha, len(history.series), len(history.runs))
     correlations, scatter = correlations_of(history.series), scatter_of(history)
-    checked = [
-        _checked(history, one, is_new, level, correlations[one.metric], scatter[one.metric], judging)
-        for one in history.series
-    ]
-    before = [run for run, new in zip(history.runs, is_new, strict=True) if not new]
-    after = [run for run, new in zip(history.runs, is_new, strict=True) if new]
+    checked: list[CheckedSeries] = []
+    for one in history.series:
+        found = _checked(history, one, is_new, level, correlations[one.metric], scatter[one.metric], judging)
+        if found is not None:
+            checked.append(found)
+    before = [history.runs[index] for index in np.flatnonzero(~is_new)]
+    after = [history.runs[index] for index in np.flatnonzero(is_new)]
     differences = tuple(differences_of(before[-1].place, after[-1].place)) if before and after else ()
     return Check(
         machine=history.machine,
-        series=tuple(one for one in checked if one is not None),
+        series=tuple(checked),
         differences=differences,
-        notes=(*history.notes, *likely_cause([one for one in checked if one is not None], differences)),
+        notes=(*history.notes, *likely_cause(checked, differences)),
     )
 
 
@@ -176,8 +180,8 @@ def _checked(
     new = is_new[list(series.runs)]
     old_values, new_values = series.values[~new], series.values[new]
     if not len(new_values):
-        last_old = [index for index, run_is_new in enumerate(is_new) if not run_is_new][-1:]
-        was_there = bool(last_old) and last_old[0] in series.runs
+        old_runs = np.flatnonzero(~is_new)
+        was_there = len(old_runs) > 0 and int(old_runs[-1]) in series.runs
         return _without_new(series, old_values) if was_there else None
     if not len(old_values):
         return _plain(series, "new", "no run before has it", new_values)

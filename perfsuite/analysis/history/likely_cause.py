@@ -28,17 +28,18 @@ def likely_cause(judged: Sequence[CheckedSeries], differences: tuple[str, ...]) 
         judged: The verdicts on new runs.
         differences: What is another in the newest run than in the last one before, in words.
     """
-    moved = [one for one in judged if one.verdict in {"regressed", "improved"}]
-    odd = [one for one in judged if one.verdict == "inconclusive" and one.low is not None]
     notes = [f"since the last run before, {', '.join(differences)}"] if differences else []
-    if not moved and not odd:
+    moved = [one for one in judged if one.verdict in {"regressed", "improved"}]
+    # Without any that moved, those are asked that may have: their interval is known, their verdict is not.
+    affected = moved or [one for one in judged if one.verdict == "inconclusive" and one.low is not None]
+    if not affected:
         return notes
     since, suspects = _where_most_moved(moved) or (None, differences)
     if since is not None and suspects != differences:
         what = ", ".join(suspects) or "nothing that is recorded changed"
         notes.append(f"with the first run at the new level ({since}), {what}")
-    share = len(moved or odd) / max(sum(one.ratio is not None for one in judged), 1)
-    notes += machine_or_code(suspects, share=share, num_series=len(judged))
+    num_with_ratio = sum(one.ratio is not None for one in judged)
+    notes += machine_or_code(suspects, share=len(affected) / max(num_with_ratio, 1), num_series=len(judged))
     notes.append(
         "to confirm: perfsuite ab --baseline PYTHON --candidate PYTHON, with the environments or checkouts "
         "(--dir-baseline, --dir-candidate) of before and after, interleaved"

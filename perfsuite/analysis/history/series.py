@@ -134,9 +134,9 @@ def choose_machine(machines: dict[str, int], wanted: str | None, where: str) -> 
         if len(machines) == 1:
             return next(iter(machines))
         raise InvalidChoiceError(f"{where}: holds runs of {_listed(machines)}; choose one with --machine")
-    found = [name for name in machines if name == wanted] or [
-        name for name in machines if wanted.casefold() in name.casefold()
-    ]
+    if wanted in machines:
+        return wanted
+    found = [name for name in machines if wanted.casefold() in name.casefold()]
     if len(found) == 1:
         return found[0]
     what = f"is a part of {_listed(dict.fromkeys(found, 0))}" if found else f"is none of {_listed(machines)}"

@@ -118,11 +118,15 @@ def _name(value: Any, keys: Sequence[str], depth: int = 0) -> str | None:
         return _usable(_name_in_text(value[:MAX_TEXT]))
     if depth == DEEPEST:
         return None
-    if isinstance(value, dict):
-        by_key = (_name(value[key], keys, depth + 1) for key in keys if key in value)
-        name = next((name for name in by_key if name is not None), None)
-        return name or _names([one for one in value.values() if isinstance(one, dict)], keys, depth)
-    return _names(value, keys, depth) if isinstance(value, list) else None
+    if isinstance(value, list):
+        return _names(value, keys, depth)
+    if not isinstance(value, dict):
+        return None
+    for key in keys:
+        name = _name(value[key], keys, depth + 1) if key in value else None
+        if name:
+            return name
+    return _names([one for one in value.values() if isinstance(one, dict)], keys, depth)
 
 
 def _names(values: Sequence[Any], keys: Sequence[str], depth: int) -> str | None:

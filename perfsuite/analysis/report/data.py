@@ -94,11 +94,15 @@ def _side_by_side(files: Sequence[ResultFile], results: Results, against: str | 
     chosen = next(iter(environments))
     if against is not None:
         chosen = choose_by_part("--against", against, dict.fromkeys(environments, ()))
-    names = {file.path.name: file for file in files} | {str(file.path): file for file in files}
-    own = [names[label] for label in environments[chosen] if label in names]
-    others = [
-        names[label] for name, labels in environments.items() for label in labels if name != chosen and label in names
-    ]
+    by_label = {file.path.name: file for file in files} | {str(file.path): file for file in files}
+    own: list[ResultFile] = []
+    others: list[ResultFile] = []
+    for name, labels in environments.items():
+        found = [by_label[label] for label in labels if label in by_label]
+        if name == chosen:
+            own += found
+        else:
+            others += found
     return compare_environments(own, others, axes) if own and others else None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures import style
 from perfsuite.analysis.figures.panels import panel_figure
-from perfsuite.analysis.figures.verdicts import COLORS
+
 from perfsuite.formatting import printable
 from perfsuite.precisions import POLICIES
 
@@ -29,7 +29,7 @@ THEMED = {
     **{policy.color: name for name, policy in POLICIES.items()},
     style.OTHER_PRECISION: "other",
     **{color: f"part-{index}" for index, color in enumerate(style.SEQUENCE)},
-    **{color: f"verdict-{verdict}" for verdict, color in COLORS.items()},
+    **{color: f"verdict-{verdict}" for verdict, color in style.VERDICT_COLORS.items()},
 }
 """Colours that a page has its own values of, by theme; all others (the shades of a matrix) stay as they are."""
 
@@ -106,16 +106,23 @@ def _rebuild(element: ET.Element, texts: dict[str, str], used: set[str], prefix:
     element.attrib.update(kept)
     for child in list(element):
         kind = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
-        if kind in _ELEMENTS:
-            _rebuild(child, texts, used, prefix)
-        if kind not in _ELEMENTS or (kind in {"g", "defs"} and len(child) == 0):
+        if kind not in _ELEMENTS:
             element.remove(child)
-    element.text = None if element.text is None or not element.text.strip() else element.text
-    element.tail = None if element.tail is None or not element.tail.strip() else element.tail
+            continue
+        _rebuild(child, texts, used, prefix)
+        is_empty_group = kind in {"g", "defs"} and len(child) == 0
+        if is_empty_group:
+            element.remove(child)
+    element.text = _unless_blank(element.text)
+    element.tail = _unless_blank(element.tail)
     if name in texts:
         title = ET.Element(f"{{{SVG}}}title")
         title.text = texts[name]
         element.insert(0, title)
+
+
+def _unless_blank(text: str | None) -> str | None:
+    return text if text is not None and text.strip() else None
 
 
 def _attributes(element: ET.Element, used: set[str], prefix: str) -> dict[str, str]:

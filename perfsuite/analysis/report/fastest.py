@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.analysis.frames.device_names import short_device_names
 from perfsuite.analysis.frames.labels import PHASE_TITLES
@@ -12,7 +12,7 @@ from perfsuite.analysis.report.answers import Answer, small_table
 from perfsuite.formatting import significant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -24,45 +24,71 @@ if TYPE_CHECKING:
 
 def fastest_answer(figure_data: FigureData) -> Answer | None:
     """Return the answer of the first screen, where several GPUs or environments measured the same network."""
-    cells = [cell for cell in figure_data.cells if cell.time_s is not None]
-    phase = next((name for name in PHASE_TITLES if any(cell.workload["phase"] == name for cell in cells)), None)
-    cells = [cell for cell in cells if cell.workload["phase"] == phase]
     results = figure_data.results
+    measured = [cell for cell in figure_data.cells if cell.time_s is not None]
+    phases = {cell.workload["phase"] for cell in measured}
+    phase = next((name for name in PHASE_TITLES if name in phases), None)
+    cells = [cell for cell in measured if cell.workload["phase"] == phase]
     devices = {_device(results, cell) for cell in cells}
     names = short_device_names(devices)
     by_gpu = len(devices) > 1
+    by_model: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_model.setdefault(str(cell.workload["model"]), []).append(cell)
     rows = []
-    winners: set[str] = set()
-    settings: set[str] = set()
-    for model in dict.fromkeys(str(cell.workload["model"]) for cell in cells):
+    for model, members in by_model.items():
         best: dict[str, Cell] = {}
-        for cell in (cell for cell in cells if cell.workload["model"] == model):
+        for cell in members:
             group = names[_device(results, cell)] if by_gpu else cell.place
             if group not in best or _images_per_second(cell) > _images_per_second(best[group]):
                 best[group] = cell
         if len(best) > 1:
-            (winner, first), (second_name, second), *_ = sorted(
-                best.items(), key=lambda item: -_images_per_second(item[1])
-            )
-            winners.add(winner)
-            settings.add(_settings(first))
-            speed = significant(_images_per_second(first), 3)
-            rows.append((model, first.place, speed, _settings(first), f"{_over(first, second, results)} {second_name}"))
+            rows.append(_fastest_of(model, best, results))
     if not rows:
         return None
     what = "GPU" if by_gpu else "environment"
+    winners = {row.group for row in rows}
     lead = f"{winners.pop()} for every network" if len(winners) == 1 else f"the fastest {what} differs by network"
-    shared = settings.pop() if len(settings) == 1 else ""
+    context = f"{PHASE_TITLES[str(phase)]}, each at its best precision and batch"
+    settings = {row.settings for row in rows}
+    is_shared = len(settings) == 1
+    shared = settings.pop() if is_shared else ""
     if shared:
-        rows = [(*row[:3], "", row[4]) for row in rows]
-    tables, more = small_table(("", "fastest", "images/s", "with", "times as fast as the next"), rows)
+        context += f": {shared}"
+    texts = [(row.model, row.place, row.speed, "" if is_shared else row.settings, row.over_next) for row in rows]
+    tables, more = small_table(("", "fastest", "images/s", "with", "times as fast as the next"), texts)
     return Answer(
         question=f"Which {what} is the fastest?",
         lead=lead,
-        context=f"{PHASE_TITLES[str(phase)]}, each at its best precision and batch{shared and f': {shared}'}",
+        context=context,
         tables=tables,
         lines=more,
         target="across",
+    )
+
+
+class _Fastest(NamedTuple):
+    """The fastest GPU or environment for a network."""
+
+    model: str
+    group: str
+    place: str
+    speed: str
+    settings: str
+    over_next: str
+
+
+def _fastest_of(model: str, best: Mapping[str, Cell], results: Results) -> _Fastest:
+    """Return the fastest of the best cells of each GPU or environment, and how far ahead it is."""
+    ranked = sorted(best.items(), key=lambda item: -_images_per_second(item[1]))
+    (group, first), (next_group, second) = ranked[:2]
+    return _Fastest(
+        model=model,
+        group=group,
+        place=first.place,
+        speed=significant(_images_per_second(first), 3),
+        settings=_settings(first),
+        over_next=f"{_over(first, second, results)} {next_group}",
     )
 
 

@@ -23,24 +23,26 @@ if TYPE_CHECKING:
 def measured_answer(figure_data: FigureData) -> Answer:
     """Return the last answer of the first screen."""
     results = figure_data.results
-    lost = unmeasured(results)
     lines = []
     if not results.benchmarks.empty and results.has_records:
         lines.append(_workloads_line(results.benchmarks))
-    lines += [" · ".join(_environment_parts(figure_data))]
+    lines.append(" · ".join(_environment_parts(figure_data)))
     lines.append(", ".join(_files_parts(figure_data)))
+    lost = unmeasured(results)
     several_files = len({one.file for one in lost}) > 1
-    tables, more = small_table(
-        ("gave no result", "why"),
-        [(f"{one.name} in {one.file}" if several_files else one.name, f"{one.outcome}: {one.reason}") for one in lost],
-        most=MAX_NAMED,
-    )
+    reasons = []
+    for one in lost:
+        name = f"{one.name} in {one.file}" if several_files else one.name
+        reasons.append((name, f"{one.outcome}: {one.reason}"))
+    tables, more = small_table(("gave no result", "why"), reasons, most=MAX_NAMED)
+    lead = enumerate_words(_counts(results)) or "nothing"
     counts = Counter(one.outcome for one in lost)
-    kinds = [f"{num:,} {outcome}" for outcome, num in counts.items()]
-    what = enumerate_words(_counts(results)) or "nothing"
+    if counts:
+        kinds = [f"{num:,} {outcome}" for outcome, num in counts.items()]
+        lead += f"; without a result: {', '.join(kinds)}"
     return Answer(
         question="What was measured",
-        lead=f"{what}; without a result: {', '.join(kinds)}" if kinds else what,
+        lead=lead,
         tables=tables,
         lines=(*more, *(line for line in lines if line)),
         tone="unsure" if set(counts) - {"skipped"} or results.cut_short else "plain",

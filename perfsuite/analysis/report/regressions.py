@@ -237,12 +237,15 @@ def _num_in_words(noun: str, new: int, old: int) -> list[str]:
 
 def _differing(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> list[tuple[str, str, str]]:
     """Return the name of each version that differs, and its values on both sides; without any, the commits."""
-    names = ("torch", "torchvision", "CUDA", "cuDNN", "driver", "NCCL")
-    found = [(name, *(_versions({one.versions.get(name) for one in side}) for side in (old, new))) for name in names]
-    found = [(name, before, after) for name, before, after in found if before and after and before != after]
+    found = []
+    for name in ("torch", "torchvision", "CUDA", "cuDNN", "driver", "NCCL"):
+        before = _versions({one.versions.get(name) for one in old})
+        after = _versions({one.versions.get(name) for one in new})
+        if before and after and before != after:
+            found.append(_without_shared_build(name, before, after))
     if found:
-        return [_without_shared_build(*one) for one in found]
-    before, after = (_versions({one.commit for one in side}) for side in (old, new))
+        return found
+    before, after = _versions({one.commit for one in old}), _versions({one.commit for one in new})
     return [("commit", before, after)] if before and after and before != after else []
 
 

@@ -39,19 +39,10 @@ def trainings_answer(figure_data: FigureData) -> Answer | None:
     rows = rows_of(accuracy_frame(figure_data.results))
     if not rows:
         return None
-    judged = [row for row in rows if not is_smoke(row)]
-    outcomes = Counter(row["target_outcome"] for row in judged)
-    tone = "plain"
-    if outcomes["missed"]:
-        tone = "bad"
-    elif judged and outcomes["reached"] == len(judged) and all(row.get("non_inferior") is not False for row in judged):
-        tone = "good"
-    elif outcomes["cannot tell"] or any(row.get("non_inferior") is False for row in judged):
-        tone = "unsure"
     precisions = dict.fromkeys(row["precision"] for row in rows if row["precision"] != BASELINE)
     other = next(iter(precisions)) if len(precisions) == 1 else "other"
-    ratios = [ratio for row in rows if (ratio := ratio_of_row(row, "time_ratio")) is not None]
-    has_interval = any(ratio.low is not None for ratio in ratios)
+    ratios = [ratio_of_row(row, "time_ratio") for row in rows]
+    has_interval = any(ratio is not None and ratio.low is not None for ratio in ratios)
     heads = ("", "fp32", other, "points (lower bound)", "time" if has_interval else f"time {NO_INTERVAL}", "memory")
     texts = _by_family(rows, several=len(precisions) > 1)
     if not has_interval:  # said once, above the column
@@ -63,9 +54,21 @@ def trainings_answer(figure_data: FigureData) -> Answer | None:
         context="test accuracy, mean over seeds [95% interval]",
         tables=tables,
         lines=tuple(more),
-        tone=tone,
+        tone=_tone(rows),
         target="trainings",
     )
+
+
+def _tone(rows: Sequence[dict[str, Any]]) -> str:
+    """Return how the trainings went; those of the recipe smoke have no verdict."""
+    judged = [row for row in rows if not is_smoke(row)]
+    outcomes = Counter(row["target_outcome"] for row in judged)
+    is_inferior = any(row.get("non_inferior") is False for row in judged)
+    if outcomes["missed"]:
+        return "bad"
+    if judged and outcomes["reached"] == len(judged) and not is_inferior:
+        return "good"
+    return "unsure" if outcomes["cannot tell"] or is_inferior else "plain"
 
 
 def _by_family(rows: Sequence[dict[str, Any]], *, several: bool) -> list[tuple[str, ...]]:
@@ -78,13 +81,11 @@ def _by_family(rows: Sequence[dict[str, Any]], *, several: bool) -> list[tuple[s
         baseline = next((row for row in members if row["precision"] == BASELINE), None)
         own = "" if baseline is None else _accuracy(baseline)
         others = [row for row in members if row["precision"] != BASELINE]
-        found += [
-            (
-                f"{name} {row['precision']}" if several else name,
-                *(own, _accuracy(row), _change(row), _time(row), _memory(row)),
-            )
-            for row in others
-        ] or [(name, own, "", "", "", "")]
+        if not others:
+            found.append((name, own, "", "", "", ""))
+        for row in others:
+            label = f"{name} {row['precision']}" if several else name
+            found.append((label, own, _accuracy(row), _change(row), _time(row), _memory(row)))
     return found
 
 
