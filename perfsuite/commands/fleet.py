@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.campaign.interruption import Interrupted
 from perfsuite.commands.parser import EXIT_FAILED, EXIT_INTERRUPTED
-from perfsuite.commands.streams import say, say_progress, write
+from perfsuite.commands.streams import say, say_line_or_progress, say_progress, write
 from perfsuite.errors import FleetError
 from perfsuite.fleet.plan import MAX_WAIT_MINUTES, read_plan
 from perfsuite.formatting import duration_in_words, plural, printable
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
 
     settings = Settings(is_training=is_training, restart=options.restart, wait_s=60.0 * wait_minutes)
     try:
-        outcome = run_fleet(plan, folder, start_engine, settings, _tell)
+        outcome = run_fleet(plan, folder, start_engine, settings, say_line_or_progress)
     except Interrupted:
         say_progress("")
         say("interrupted; what is finished is kept, and the same command resumes there")
@@ -128,14 +128,6 @@ def _engine(options: argparse.Namespace, plan: FleetPlan, folder: Path) -> Calla
 
     check_plan(plan)
     return lambda: SlurmEngine(plan, folder, cluster=options.engine)
-
-
-def _tell(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
-    if final:
-        say_progress("")
-        say(text)
-    else:
-        say_progress(text)
 
 
 def _status(folder: Path) -> str:

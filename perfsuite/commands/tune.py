@@ -10,7 +10,7 @@ from perfsuite.analysis.figures.export import check_chart_path
 from perfsuite.commands.output import rendered
 from perfsuite.commands.output_options import FORMATS
 from perfsuite.commands.parser import EXIT_INTERRUPTED
-from perfsuite.commands.streams import say, say_progress, write
+from perfsuite.commands.streams import say, say_line_or_progress, say_progress, write
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.paths import expanded
 from perfsuite.study_files import RECORD, RETRAINING, read_retraining_file, read_study_file
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
 
         check_recipe_paths(list(recipe_paths(options.output, plan.study.precisions).values()))
     try:
-        study, retraining = run_study(plan, folder, _tell)
+        study, retraining = run_study(plan, folder, say_line_or_progress)
     except KeyboardInterrupt:
         say_progress("")
         say("interrupted; what is finished is kept, and the same command resumes there")
@@ -145,14 +145,6 @@ def _request(options: argparse.Namespace) -> Request:
         memory_format=options.memory_format,
         ranges={name: getattr(options, name) for name in NAMES},
     )
-
-
-def _tell(text: str, final: bool) -> None:  # noqa: FBT001 - one of two kinds of line
-    if final:
-        say_progress("")
-        say(text)
-    else:
-        say_progress(text)
 
 
 def _show(study: Study, retraining: Retraining | None, options: argparse.Namespace) -> None:

@@ -16,7 +16,6 @@ from perfsuite.analysis.figures.style import INK, MUTED, VERDICT_COLORS
 from perfsuite.analysis.frames.labels import span
 from perfsuite.analysis.frames.training_words import points
 from perfsuite.analysis.verdicts.ranking import ranked_trainings
-from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.verdict_words import SYMBOLS, counts_in_words
 from perfsuite.formatting import counted
 

@@ -23,7 +23,7 @@ from perfsuite.analysis.figures.numerics_types import types_panel
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.style import INK, MUTED
 from perfsuite.analysis.frames.labels import place_words, titled
-from perfsuite.analysis.frames.numerics import claims_count, first_runs, in_order, origin_of, origins
+from perfsuite.analysis.frames.numerics import claims_count, first_runs, in_order, origins
 from perfsuite.number_formats import FORMATS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _panels(found: Sequence[NumericsResult]) -> list[Panel]:
         record = one.record
         counts[record.study] += 1
         named = _subject(one) if len(subjects[record.study]) > 1 or record.study == "types" else record.subject
-        where = ", ".join(part for part in (named, place(origin_of(one))) if part)
+        where = ", ".join(part for part in (named, place(one.origin)) if part)
         for title, build in PANELS[record.study]:
             panel = build(titled(title, where), record)
             if panel is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -92,8 +91,12 @@ def without_common_beginning(names: Sequence[str]) -> tuple[list[str], str]:
     """
     if len(set(names)) < 2:  # noqa: PLR2004 - one name has nothing in common with another
         return list(names), ""
+    first, last = min(names), max(names)  # in the order of letters: what they share, all names share
+    num_shared = 0
+    while first[num_shared : num_shared + 1] == last[num_shared : num_shared + 1] != "":
+        num_shared += 1
+    common = first[:num_shared]
     shortest = min(map(len, names))
-    common = os.path.commonprefix(names)
     while common and (common[-1] not in "_-:/[. " or len(common) == shortest):
         common = common[:-1]
     short = [name[len(common) :] for name in names]

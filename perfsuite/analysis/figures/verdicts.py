@@ -15,11 +15,10 @@ from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Point
 from perfsuite.analysis.figures.row_panel import MAX_ROWS, Row, drawn_panels, rows_panels
-from perfsuite.analysis.figures.style import BETTER, INK, MUTED, SAME, UNSURE, WORSE
+from perfsuite.analysis.figures.style import INK, MUTED, VERDICT_COLORS
 from perfsuite.analysis.frames.change_text import percent_change_text, percent_text
 from perfsuite.analysis.frames.labels import workload_words
 from perfsuite.analysis.verdicts.ranking import ranked
-from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 from perfsuite.analysis.verdicts.verdict_words import SYMBOLS
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Panel, Swatch
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
-
 
 
 PANEL_ROWS = 8

@@ -82,7 +82,10 @@ def speed_text(ratio: Ratio) -> str:
         what, ends = "open", (f"{_factor(low)}x faster", f"{_factor(high)}x slower")
     else:
         near, far = sorted((_inverse(low), _inverse(high)))
-        what, ends = _factor_and_direction(ratio.ratio), (significant(near, SPEED_DIGITS), significant(far, SPEED_DIGITS))
+        what, ends = (
+            _factor_and_direction(ratio.ratio),
+            (significant(near, SPEED_DIGITS), significant(far, SPEED_DIGITS)),
+        )
     brackets = f"({ends[0]} to {ends[1]})" if is_spread else f"[{ends[0]}, {ends[1]}]"
     return f"{what} {brackets}{mark}"
 

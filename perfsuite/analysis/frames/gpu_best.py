@@ -7,8 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perfsuite import thesis
-from perfsuite.analysis.frames.gpu_steps import speed_ratio
+from perfsuite.analysis.frames.gpu_steps import most_common_size, speed_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,11 +75,7 @@ def _num_places(rows: Sequence[GpuRow], criterion: Criterion) -> int:
 def comparable_rows(rows: Sequence[GpuRow]) -> list[GpuRow]:
     """Return the rows at the batch size that most are of, where two or more are; and those without steps."""
     counts = Counter(row.batch_size for row in rows if row.steps and row.batch_size is not None)
-
-    def rank(size: int) -> tuple[int, bool, int]:
-        return counts[size], size == thesis.BATCH_SIZE, size
-
-    size = max(counts, key=rank, default=None)
+    size = most_common_size(counts)
     num = 0 if size is None else counts[size]
     is_common = num > 1 or len(counts) == 1
     return [row for row in rows if not row.steps or (is_common and row.batch_size == size)]

@@ -12,7 +12,6 @@ from perfsuite.analysis.frames.device_names import short_device_names
 from perfsuite.analysis.frames.labels import place_in_words
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.thesis_trainings import comparable_trainings
-from perfsuite.analysis.frames.training_groups import origin_of
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.gpu_sheet import MAX_CONTEXT_BYTES, WORKSPACE_BYTES
 from perfsuite.gpus import gpu_named
@@ -128,7 +127,7 @@ class EnvironmentIndex:
         """Return the environment of a full training; None where that is unknown."""
         if training.environment["device"] is None:
             return None
-        return self._found[self._same[self._key(origin_of(training))]]
+        return self._found[self._same[self._key(training.origin)]]
 
     def _key(self, row: Mapping[str, Any]) -> Key:
         return tuple(row[column] for column in self._columns)
@@ -161,7 +160,7 @@ def _origins(results: Results, files: Mapping[str, dict[str, Any]]) -> list[dict
     for outcome in rows_of(missing.loc[missing["phase"] == PHASE, ["file", "nodeid"]]):
         found.append({**files[outcome["file"]], "name": outcome["nodeid"]})
     done = comparable_trainings(results).trainings
-    trainings = [origin_of(training) for training in done if training.environment["device"] is not None]
+    trainings = [training.origin for training in done if training.environment["device"] is not None]
     order = {label: number for number, label in enumerate(files)}
     return sorted([*found, *trainings], key=lambda origin: order[origin["file"]])
 

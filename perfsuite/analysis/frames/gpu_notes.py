@@ -165,9 +165,6 @@ def _sizes(decision: GpuDecision) -> str:
     return f" of batch {enumerate_words([f'{size:,}' for size in sizes])} (the recipe's is {thesis.BATCH_SIZE})"
 
 
-
-
-
 def _recipe(rows: Iterable[GpuRow]) -> str:
     epochs: dict[int, list[str]] = {}
     for model in dict.fromkeys(row.network.model for row in rows if num_images(row.network) is not None):

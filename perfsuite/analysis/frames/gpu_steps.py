@@ -184,18 +184,25 @@ def compared_batch_sizes(steps: Iterable[Steps], environments: Sequence[str]) ->
     for one in steps:
         sizes.setdefault(one.environment, set()).add(one.batch_size)
     counts = Counter(size for own in sizes.values() for size in own)
+    common = most_common_size(counts)
+    chosen = {}
+    for environment in environments:
+        own = sizes.get(environment, set())
+        size = common
+        if own and common not in own:
+            size = most_common_size({size: counts[size] for size in own})
+        if size is not None:
+            chosen[environment] = size
+    return chosen
+
+
+def most_common_size(counts: Mapping[int, int]) -> int | None:
+    """Return the batch size with the highest count; of several that of the thesis's recipe, else the largest."""
 
     def rank(size: int) -> tuple[int, bool, int]:
         return counts[size], size == thesis.BATCH_SIZE, size
 
-    common = max(counts, key=rank, default=None)
-    chosen = {}
-    for environment in environments:
-        own = sizes.get(environment, set())
-        size = max(own, key=rank) if own and common not in own else common
-        if size is not None:
-            chosen[environment] = size
-    return chosen
+    return max(counts, key=rank, default=None)
 
 
 def speed_ratio(steps: Steps, baseline: Steps, results: Results) -> Ratio:

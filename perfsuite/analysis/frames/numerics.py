@@ -36,7 +36,7 @@ def claims_frame(results: Results) -> pd.DataFrame:
     """
     rows = [
         {
-            **origin_of(one),
+            **one.origin,
             "study": one.record.study,
             "subject": one.record.subject,
             "claim": claim.name,
@@ -68,7 +68,7 @@ def types_frame(results: Results) -> pd.DataFrame:
         groups: dict[tuple[str, str], list[Operator]] = defaultdict(list)
         for operator in one.record.operators:
             groups[operator.dtype, operator.kind].append(operator)
-        step = {**origin_of(one), **_workload(one.record)}
+        step = {**one.origin, **_workload(one.record)}
         for (dtype, kind), own in sorted(groups.items(), key=lambda item: _costs(item[1]), reverse=True):
             rows.append({**step, "dtype": dtype, "kind": kind, **_type_row(own, total)})
     return pd.DataFrame(rows, columns=None if rows else [*ORIGIN_COLUMNS, "dtype", "kind"])
@@ -98,11 +98,6 @@ def _type_row(operators: Sequence[Operator], total: tuple[int, int, int]) -> dic
     }
 
 
-def origin_of(one: NumericsResult) -> dict[str, Any]:
-    """Return where a study of a file comes from: its environment, file, series and name."""
-    return {**one.environment, "file": one.file, "series": one.series, "name": one.name}
-
-
 def in_order(numerics: Iterable[NumericsResult]) -> list[NumericsResult]:
     """Return studies in the order of the argument, those of one kind in the order of the files."""
     return sorted(numerics, key=lambda one: STUDIES.index(one.record.study))
@@ -113,7 +108,7 @@ def first_runs(numerics: Sequence[NumericsResult]) -> list[NumericsResult]:
     places = place_columns(origins(numerics))
     found: dict[tuple[Any, ...], NumericsResult] = {}
     for one in numerics:
-        origin = origin_of(one)
+        origin = one.origin
         key = (one.record.study, one.record.workload, *(origin[column] for column in places))
         found.setdefault(key, one)
     return list(found.values())
@@ -121,7 +116,7 @@ def first_runs(numerics: Sequence[NumericsResult]) -> list[NumericsResult]:
 
 def origins(numerics: Sequence[NumericsResult]) -> pd.DataFrame:
     """Return where studies come from, a row each."""
-    return pd.DataFrame([origin_of(one) for one in numerics], columns=list(ORIGIN_COLUMNS))
+    return pd.DataFrame([one.origin for one in numerics], columns=list(ORIGIN_COLUMNS))
 
 
 def claim_value(value: float, unit: str) -> str:
@@ -194,7 +189,7 @@ def subject_words(numerics: Sequence[NumericsResult]) -> Callable[[NumericsResul
     several_files = "file" in differing_columns(frame)
 
     def words(one: NumericsResult) -> str:
-        where = [place(origin_of(one)), one.file if several_files else ""]
+        where = [place(one.origin), one.file if several_files else ""]
         parts = [f"{one.record.study} {one.record.subject}".strip(), *(part for part in where if part)]
         return ", ".join(parts)
 

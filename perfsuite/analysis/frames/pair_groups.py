@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -43,18 +43,13 @@ class PairGroup:
         return paired_ratio_over_processes(self.blocks())
 
 
-def pair_origin(pair: Pair) -> dict[str, Any]:
-    """Return where a pair comes from: its environment, file, series and name."""
-    return {**pair.environment, "file": pair.file, "series": pair.series, "name": pair.name}
-
-
 def pair_groups(results: Results, comparisons: Sequence[Comparison]) -> list[PairGroup]:
     """Return the pairs of those comparisons, those of one place and the same workloads together."""
     pairs = [pair for pair in results.pairs if pair.record.comparison in comparisons]
-    places = tuple(place_columns(pd.DataFrame([pair_origin(pair) for pair in pairs])))
+    places = tuple(place_columns(pd.DataFrame([pair.origin for pair in pairs])))
     groups: dict[tuple[object, ...], dict[str, Pair]] = {}
     for pair in pairs:
-        record, origin = pair.record, pair_origin(pair)
+        record, origin = pair.record, pair.origin
         key = (record.comparison, record.baseline, record.candidate, *(origin[column] for column in places))
         groups.setdefault(key, {}).setdefault(record.process.run_id, pair)
     return [PairGroup(pairs=tuple(found.values()), place=places) for found in groups.values()]

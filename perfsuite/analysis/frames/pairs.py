@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.pair_groups import PairGroup, pair_groups, pair_origin
+from perfsuite.analysis.frames.pair_groups import PairGroup, pair_groups
 from perfsuite.analysis.frames.ratio_text import (
     ratio_columns,
 )
@@ -52,7 +52,7 @@ def _group_row(group: PairGroup, results: Results) -> dict[str, Any]:
     ratio = group.time_ratio()
     baseline_time_s = float(np.median(np.sqrt(blocks[:, 0] * blocks[:, 3])))
     return {
-        **pair_origin(first),
+        **first.origin,
         "file": ", ".join(pair.file for pair in group.pairs),
         "comparison": record.comparison,
         **{column: getattr(record.candidate, column) for column in WORKLOAD_COLUMNS},

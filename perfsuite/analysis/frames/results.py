@@ -23,6 +23,7 @@ from perfsuite.analysis.load.file_series import series_name
 from perfsuite.analysis.load.full_training import full_trainings, without_replays
 from perfsuite.analysis.load.kept_files import file_labels, kept_files
 from perfsuite.analysis.load.machine_info import machine_key, machine_of
+from perfsuite.analysis.load.read_entry import ReadEntry
 from perfsuite.analysis.load.result_file import read_result_files
 
 if TYPE_CHECKING:
@@ -39,23 +40,6 @@ if TYPE_CHECKING:
     from perfsuite.records.profile import Profile
     from perfsuite.records.scaling import ScalingRecord
     from perfsuite.records.telemetry import Telemetry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadEntry:
-    """Where a record of its own kind was read.
-
-    Attributes:
-        name: pytest's name of it.
-        file: Label of the file.
-        series: What the file's name says; see `series_name`.
-        environment: Values of `ENVIRONMENT_COLUMNS`.
-    """
-
-    name: str
-    file: str
-    series: str
-    environment: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +130,11 @@ class Results:
     cut_short: tuple[str, ...] = ()
     node_runs: tuple[NodeRun, ...] = ()
 
+    @property
+    def entries(self) -> tuple[Pair | FullTraining | NumericsResult | ScalingResult, ...]:
+        """All that is not among `benchmarks`: pairs, full trainings, studies, steps on several devices."""
+        return (*self.pairs, *self.trainings, *self.numerics, *self.scaling)
+
     def rounds(self) -> pd.DataFrame:
         """Return a row per round: `row` (of `benchmarks`), `round` from 0, `time_s`."""
         kept = [(row, times) for row, times in enumerate(self.times_s) if times is not None]
@@ -215,9 +204,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
             if one.scaling
         ),
         files=tuple(origins),
-        cut_short=tuple(
-            origin.label for file, origin in zip(files, origins, strict=True) if not file.complete
-        ),
+        cut_short=tuple(origin.label for file, origin in zip(files, origins, strict=True) if not file.complete),
         node_runs=tuple(reduce_run(file) for file in files),
     )
 

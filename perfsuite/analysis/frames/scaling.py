@@ -21,7 +21,6 @@ from perfsuite.analysis.frames.scaling_groups import (
     efficiency,
     median_rank,
     scaling_groups,
-    scaling_origin,
     sharing,
     step_times,
 )
@@ -105,7 +104,7 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
     deviation = None if peak is None or predicted is None else peak / predicted - 1
     spread, of_ideal = spread_of(group), efficiency(records)
     return {
-        **scaling_origin(group.members[0]),
+        **group.members[0].origin,
         "file": ", ".join(one.file for one in group.members),
         **{column: getattr(spread, column) for column in (*WORKLOAD_COLUMNS, *SPREAD_COLUMNS)},
         "label": spread.label,

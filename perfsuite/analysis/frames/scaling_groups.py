@@ -81,6 +81,12 @@ def communication(records: Sequence[ScalingRecord]) -> Ratio | None:
     return paired_ratio_over_processes(blocks).inverse().complement()
 
 
+def communication_share(record: ScalingRecord) -> float | None:
+    """Return `communication` of one process, without what is known of its error."""
+    ratio = communication([record])
+    return None if ratio is None else ratio.ratio
+
+
 def _have_no_exchange(records: Sequence[ScalingRecord]) -> bool:
     return all(record.no_exchange_s for record in records)
 
@@ -140,17 +146,12 @@ def bus_bytes_per_second(record: ScalingRecord) -> float | None:
     return record.gradient_bytes / statistics.median(record.all_reduce_s) * share
 
 
-def scaling_origin(one: ScalingResult) -> dict[str, Any]:
-    """Return where a result comes from: its environment, file, series and name."""
-    return {**one.environment, "file": one.file, "series": one.series, "name": one.name}
-
-
 def scaling_groups(results: Results) -> list[ScalingGroup]:
     """Return the steps on several devices, those of one place, cell and backend together; one device first."""
-    places = place_columns(pd.DataFrame([scaling_origin(one) for one in results.scaling])) if results.scaling else []
+    places = place_columns(pd.DataFrame([one.origin for one in results.scaling])) if results.scaling else []
     groups: dict[tuple[Any, ...], dict[str, ScalingResult]] = {}
     for one in results.scaling:
-        record, origin = one.record, scaling_origin(one)
+        record, origin = one.record, one.origin
         backend = (record.backend, record.backend_version)
         place = tuple(origin[column] for column in places)
         groups.setdefault((SpreadWorkload.of_record(record), *backend, place), {}).setdefault(

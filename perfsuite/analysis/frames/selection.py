@@ -115,16 +115,19 @@ class _Parser:
         return tokens
 
     def _either(self) -> Test:
-        tests = [self._both()]
-        while self._accept("or"):
-            tests.append(self._both())
+        tests = self._joined("or", self._both)
         return tests[0] if len(tests) == 1 else lambda names: any(test(names) for test in tests)
 
     def _both(self) -> Test:
-        tests = [self._negated()]
-        while self._accept("and"):
-            tests.append(self._negated())
+        tests = self._joined("and", self._negated)
         return tests[0] if len(tests) == 1 else lambda names: all(test(names) for test in tests)
+
+    def _joined(self, word: str, part: Callable[[], Test]) -> list[Test]:
+        """Return the tests of parts with this word between them."""
+        tests = [part()]
+        while self._accept(word):
+            tests.append(part())
+        return tests
 
     def _negated(self) -> Test:
         self._depth += 1

@@ -11,8 +11,7 @@ from perfsuite.formatting import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfsuite.analysis.frames.results import ReadEntry, Results
-    from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.analysis.frames.results import Results
 
 MAX_NAMED = 3
 """Of several GPUs or versions, so many are named; the others are counted."""
@@ -64,14 +63,12 @@ def _values(shown: Sequence[Results], column: str) -> list[str]:
     found: list[Any] = []
     for results in shown:
         found += _column(results, column)
-        entries: list[ReadEntry | FullTraining] = []
-        entries += [*results.pairs, *results.trainings, *results.numerics, *results.scaling]
         if column == "file":
-            found += [one.file for one in entries]
+            found += [one.file for one in results.entries]
             if not found:  # of thousands of files, what compares machines is all that was read
                 found += [run.file for run in results.node_runs]
         else:
-            found += [one.environment.get(column) for one in entries]
+            found += [one.environment.get(column) for one in results.entries]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS, place_columns
 from perfsuite.analysis.frames.made_once import made_once
-from perfsuite.analysis.frames.pair_groups import pair_groups, pair_origin
+from perfsuite.analysis.frames.pair_groups import pair_groups
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import joined_warnings
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
@@ -113,7 +113,7 @@ def _interleaved(groups: Sequence[PairGroup], cells: pd.DataFrame, places: Seque
             )
         )
         columns = dict.fromkeys((*ENVIRONMENT_COLUMNS, *places, *group.place))
-        if same_workload and all(pair_origin(pair)[column] in known[column] for column in columns):
+        if same_workload and all(pair.origin[column] in known[column] for column in columns):
             return group.time_ratio().inverse()
     return None
 

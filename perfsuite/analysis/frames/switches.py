@@ -9,7 +9,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
 from perfsuite.analysis.frames.labels import workload_words
-from perfsuite.analysis.frames.pair_groups import PairGroup, pair_groups, pair_origin
+from perfsuite.analysis.frames.pair_groups import PairGroup, pair_groups
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import pooled_warnings
 from perfsuite.analysis.frames.rows import rows_of
@@ -75,7 +75,7 @@ def switched_on_in_words(row: Mapping[Any, Any]) -> str:
 
 
 def _subject_key(group: PairGroup) -> tuple[Any, ...]:
-    origin = pair_origin(group.pairs[0])
+    origin = group.pairs[0].origin
     return (group.pairs[0].record.baseline, *(origin[column] for column in group.place))
 
 
@@ -90,7 +90,7 @@ def _eager_row(groups: list[PairGroup]) -> dict[str, Any]:
     time_s = statistics.median(times_s)
     costs = [record.costs[0] for record in records if record.costs]
     return {
-        **pair_origin(groups[0].pairs[0]),
+        **groups[0].pairs[0].origin,
         **{column: getattr(workload, column) for column in WORKLOAD_COLUMNS},
         "switched_on": EAGER,
         **ratio_columns("speedup_ratio", None),
@@ -124,7 +124,7 @@ def _switch_row(group: PairGroup, *, eager_s: float) -> dict[str, Any]:
         break_even = max(start_s - eager_start_s, 0.0) / gain_s
     columns = {column: getattr(workload, column) for column in WORKLOAD_COLUMNS}
     return {
-        **pair_origin(group.pairs[0]),
+        **group.pairs[0].origin,
         **columns,
         "switched_on": switched_on_in_words(columns),
         **ratio_columns("speedup_ratio", ratio.inverse()),

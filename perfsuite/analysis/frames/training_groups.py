@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
@@ -99,14 +99,9 @@ class TrainingGroup:
         return ", ".join(dict.fromkeys(record.recipe.name for record in self.records))
 
 
-def origin_of(training: FullTraining) -> dict[str, Any]:
-    """Return where a training comes from: its environment, file, series and name."""
-    return {**training.environment, "file": training.file, "series": training.series, "name": training.name}
-
-
 def training_origins(results: Results) -> pd.DataFrame:
     """Return where each training comes from."""
-    return pd.DataFrame([origin_of(training) for training in results.trainings])
+    return pd.DataFrame([training.origin for training in results.trainings])
 
 
 def training_groups(results: Results) -> list[TrainingGroup]:
@@ -131,7 +126,7 @@ def family_of(results: Results) -> Callable[[FullTraining], Family]:
     def family(training: FullTraining) -> Family:
         is_known = training.environment["device"] is not None
         return Family(
-            place=place_in_words(columns, origin_of(training), devices) if is_known else UNKNOWN_PLACE,
+            place=place_in_words(columns, training.origin, devices) if is_known else UNKNOWN_PLACE,
             model=training.record.workload.model,
             determining=determining_values(training.record),
         )

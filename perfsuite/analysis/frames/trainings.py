@@ -15,7 +15,6 @@ from perfsuite.analysis.frames.training_groups import (
     baseline_of,
     distinguishing_values,
     family_words,
-    origin_of,
     training_groups,
     training_origins,
     values_of,
@@ -72,7 +71,7 @@ def accuracy_frame(results: Results) -> pd.DataFrame:
     changes = _changes_from_fp32(groups)
     rows = []
     for index, group in enumerate(groups):
-        origin, records = origin_of(group.members[0]), group.records
+        origin, records = group.members[0].origin, group.records
         accuracies = seed_accuracies(records)
         row: dict[str, Any] = {
             **{column: origin[column] for column in dict.fromkeys(("device", "torch", *places))},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfsuite.analysis.load.environment_columns import file_environment, training_environment
 from perfsuite.analysis.load.file_series import series_name
 from perfsuite.analysis.load.machine_info import machine_of
+from perfsuite.analysis.load.read_entry import ReadEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,24 +18,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FullTraining:
+class FullTraining(ReadEntry):
     """A full training, as read from a file.
 
     Attributes:
         record: What came of it.
-        name: pytest's name of it.
-        fullname: The same with the path of its module.
-        file: Label of the file.
-        series: What the file's name says; see `series_name`.
-        environment: Values of `ENVIRONMENT_COLUMNS`.
+        fullname: pytest's name with the path of its module.
     """
 
     record: TrainingRecord
-    name: str
     fullname: str
-    file: str
-    series: str
-    environment: dict[str, Any]
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.figures import style
 from perfsuite.analysis.figures.panels import panel_figure
-
 from perfsuite.formatting import printable
 from perfsuite.precisions import POLICIES
 

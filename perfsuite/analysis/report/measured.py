@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.analysis.frames.rows import is_known
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfsuite.analysis.figures.figure_data import FigureData
-    from perfsuite.analysis.frames.results import ReadEntry, Results
-    from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.analysis.frames.results import Results
 
 
 def measured_answer(figure_data: FigureData) -> Answer:
@@ -96,10 +95,5 @@ def values_of(figure_data: FigureData, column: str) -> list[str]:
     """Return the different values of a column of the environment, or the files, in the order of the results."""
     results = figure_data.results
     found = [] if results.benchmarks.empty or column not in results.benchmarks else list(results.benchmarks[column])
-    found += [_value(one, column) for one in results.pairs] + [_value(one, column) for one in results.trainings]
-    found += [_value(one, column) for one in (*results.numerics, *results.scaling)]
+    found += [one.file if column == "file" else one.environment[column] for one in results.entries]
     return [str(value) for value in dict.fromkeys(found) if is_known(value)]
-
-
-def _value(one: ReadEntry | FullTraining, column: str) -> Any:
-    return one.file if column == "file" else one.environment[column]

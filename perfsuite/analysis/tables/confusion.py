@@ -13,7 +13,6 @@ from perfsuite.analysis.frames.training_groups import (
     baseline_of,
     distinguishing_values,
     family_words,
-    origin_of,
     training_groups,
     training_origins,
 )
@@ -42,7 +41,7 @@ def confusion_table(results: Results) -> Table:
     notes = []
     headings: dict[str, None] = {}
     for group, classes in with_shown_classes(groups):
-        origin, family, precision = origin_of(group.members[0]), group.family, group.precision
+        origin, family, precision = group.members[0].origin, group.family, group.precision
         name, total = family_name(family), confusion_of(group)
         row = {
             **{column: origin[column] for column in places},

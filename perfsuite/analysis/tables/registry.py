@@ -36,9 +36,13 @@ TABLES: dict[str, TableKind] = {
     "speedup": TableKind(module="speedup", of="steps", about="AMP vs FP32 by network and phase"),
     "inference": TableKind(module="inference", of="steps", about="latency, throughput, memory in eval mode"),
     "interleaved": TableKind(module="pairs", of="pairs", about="FP32 and AMP interleaved"),
-    "switches": TableKind(module="switches", of="pairs", about="what to switch on: channels_last, AMP, compile, CUDA graphs"),
+    "switches": TableKind(
+        module="switches", of="pairs", about="what to switch on: channels_last, AMP, compile, CUDA graphs"
+    ),
     "scaling": TableKind(module="scaling", of="scaling", about="several devices: efficiency, communication, memory"),
-    "gpus": TableKind(module="gpus", of="steps and trainings", about="which GPU: speed, largest batch, hours, energy, cost"),
+    "gpus": TableKind(
+        module="gpus", of="steps and trainings", about="which GPU: speed, largest batch, hours, energy, cost"
+    ),
     "memory": TableKind(module="memory", of="steps", about="what each peak is made of"),
     "roofline": TableKind(module="roofline", of="steps", about="% of hardware peak and of the eager roofline"),
     "operators": TableKind(module="operators", of="steps", about="which operators lose most to memory"),
@@ -50,12 +54,17 @@ TABLES: dict[str, TableKind] = {
     "thesis": TableKind(module="thesis", of="trainings", about="compared with the thesis"),
     "overhead": TableKind(module="pairs", of="pairs", about="harness overhead"),
     "input_pipeline": TableKind(module="pairs", of="pairs", about="what feeding a full training costs"),
-    "numerics": TableKind(module="numerics", of="numerics", about="why mixed precision works: claims, measured and expected"),
+    "numerics": TableKind(
+        module="numerics", of="numerics", about="why mixed precision works: claims, measured and expected"
+    ),
     "nodes": TableKind(module="nodes", of="machines", about="machines of one kind: the odd ones first, and why"),
     "kinds": TableKind(module="nodes", of="machines", about="kinds of machines by versions"),
-    "types": TableKind(module="autocast_types", of="numerics", about="which operators autocast lets compute in which type"),
+    "types": TableKind(
+        module="autocast_types", of="numerics", about="which operators autocast lets compute in which type"
+    ),
 }
 """In the order in which a reader needs them."""
+
 
 def tables_of(results: str) -> list[str]:
     """Return the names of the tables that show one kind of results, in their order."""

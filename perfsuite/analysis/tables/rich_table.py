@@ -90,7 +90,9 @@ class _Body:
 
     def narrowed(self, texts: Sequence[Sequence[str]]) -> list[int]:
         """Return which columns are narrower than one of their texts."""
-        return [place for place, cells in enumerate(texts) if max(map(num_cells, cells), default=0) > self._widths[place]]
+        return [
+            place for place, cells in enumerate(texts) if max(map(num_cells, cells), default=0) > self._widths[place]
+        ]
 
     def fit(self, cells: Sequence[str], narrowed: Sequence[int]) -> bool:
         """Whether the cells of a row fit into their columns; only the narrowed columns are looked at."""

@@ -110,9 +110,7 @@ def notes_of(results: Results) -> tuple[str, ...]:
         found = frame["findings"].fillna("")
         notes += findings_in_words(zip(frame["name"][~ours], found[~ours], strict=True))
         notes += [f"{row.name}: {row.findings}" for row in frame[ours & (found != "")].itertuples()]
-    entries: list[Pair | FullTraining | NumericsResult | ScalingResult] = []
-    entries += [*results.pairs, *results.trainings, *results.numerics, *results.scaling]
-    for entry in entries:
+    for entry in results.entries:
         notes += [f"{entry.name}: {finding}" for finding in entry.record.findings]
     notes += results.outcomes_in_words()
     return tuple(notes)

@@ -62,9 +62,6 @@ _PRIORITIES = {
 }
 
 
-
-
-
 def other_tables(results: Results, shown: Sequence[str] = ()) -> tuple[str, ...]:
     """Return where to find what the table of steps, and the tables that are shown with it, do not show."""
     lines = []

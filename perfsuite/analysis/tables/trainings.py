@@ -13,7 +13,6 @@ from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.training_groups import (
     UNKNOWN_PLACE,
     distinguishing_values,
-    origin_of,
     training_groups,
     training_origins,
 )
@@ -252,7 +251,7 @@ def epochs_table(results: Results) -> Table:
     for group in groups:
         values = {name: group.family.value(name) for name in distinguishing}
         for training in group.members:
-            origin = {column: origin_of(training)[column] for column in apart}
+            origin = {column: training.origin[column] for column in apart}
             rows += [_epoch_row(training.record, epoch, origin, values) for epoch in training.record.history]
     if not rows:
         return nothing(results, "Epochs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from perfsuite.analysis.frames.scaling_groups import bus_bytes_per_second, communication
+from perfsuite.analysis.frames.scaling_groups import bus_bytes_per_second, communication_share
 from perfsuite.analysis.verdicts.process_results import NCCL
 from perfsuite.metrics import METRICS
 from perfsuite.records.scaling import ScalingRecord
@@ -51,18 +51,13 @@ def _names(values: Iterable[str]) -> str:
 
 
 def _communication(old: Sequence[ScalingRecord], new: Sequence[ScalingRecord]) -> str | None:
-    found = _apart(old, new, _share)
+    found = _apart(old, new, communication_share)
     if found is None:
         return None
     before, after = found
     if abs(after - before) < COMMUNICATION_CHANGE:
         return None
     return f"communication {100 * before:.1f}% -> {100 * after:.1f}% of a step"
-
-
-def _share(record: ScalingRecord) -> float | None:
-    ratio = communication([record])
-    return None if ratio is None else ratio.ratio
 
 
 def _bus(old: Sequence[ScalingRecord], new: Sequence[ScalingRecord]) -> str | None:

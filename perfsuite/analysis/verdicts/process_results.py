@@ -160,9 +160,7 @@ def _outcomes(file: ResultFile, judged: Sequence[Benchmark]) -> tuple[Outcome, .
     """Return what gave no result: what the file says so of, and steps whose gradients are not what they should be."""
     judged_names = {one.fullname for one in judged}
     found = [outcome for outcome in file.outcomes if outcome.nodeid not in judged_names]
-    for one in judged:
-        if one.scaling is not None and _is_broken(one):
-            found.append(_broken_in_words(one.fullname, one.scaling))
+    found += [_broken_in_words(one.fullname, one.scaling) for one in judged if one.scaling and _is_broken(one)]
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.analysis.frames.ratio_text import ratio_columns
-from perfsuite.analysis.frames.scaling_groups import bus_bytes_per_second, communication, efficiency
+from perfsuite.analysis.frames.scaling_groups import bus_bytes_per_second, communication_share, efficiency
 from perfsuite.analysis.statistics.intervals import bare_ratio, ratio_over_processes
 from perfsuite.records.scaling import ScalingRecord
 
@@ -92,14 +92,9 @@ def _change(benchmark: BenchmarkVerdict, old: Sequence[ScalingRecord], new: Sequ
         benchmark=benchmark,
         efficiency=(means[0], means[1]),
         change=change,
-        communication=(_median(old, _share), _median(new, _share)),
+        communication=(_median(old, communication_share), _median(new, communication_share)),
         bus_bytes_per_second=(_median(old, bus_bytes_per_second), _median(new, bus_bytes_per_second)),
     )
-
-
-def _share(record: ScalingRecord) -> float | None:
-    ratio = communication([record])
-    return None if ratio is None else ratio.ratio
 
 
 def _median(side: Sequence[ScalingRecord], value: Callable[[ScalingRecord], float | None]) -> float | None:

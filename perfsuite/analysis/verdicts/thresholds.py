@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.load.benchmark_entry import shown_value
 from perfsuite.errors import InvalidChoiceError, ResultFileError
 from perfsuite.small_files import read_toml
 
@@ -57,13 +58,12 @@ def parse_effect(option: str, text: object) -> float:
     is_percent = isinstance(text, str) and text.rstrip().endswith("%")
     number = _number(text.rstrip().removesuffix("%") if isinstance(text, str) else text)
     if not 0 < number <= MAX_PERCENT:
-        raise InvalidChoiceError(f"{option}: {_words(text)} is no change; write 3% or 0.03 for instance, above 0")
+        raise InvalidChoiceError(f"{option}: {shown_value(text)} is no change; write 3% or 0.03 for instance, above 0")
     if is_percent:
         return number / 100
     if number >= 1:
-        raise InvalidChoiceError(
-            f"{option}: {_words(text)} would be a change of {100 * number:g}%; write {number:g}% or {number / 100:g}"
-        )
+        meant = f"{number:g}% or {number / 100:g}"
+        raise InvalidChoiceError(f"{option}: {shown_value(text)} would be a change of {100 * number:g}%; write {meant}")
     return number
 
 
@@ -75,13 +75,6 @@ def _number(value: object) -> float:
         return float(value)
     except (ValueError, OverflowError):
         return math.nan
-
-
-def _words(value: object) -> str:
-    try:
-        return repr(str(value)[:40])
-    except ValueError:  # a whole number of thousands of digits
-        return "a very large number"
 
 
 def parse_alpha(text: str) -> float:

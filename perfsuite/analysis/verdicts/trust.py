@@ -28,9 +28,9 @@ from perfsuite.records.workload import CALL, INFERENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from perfsuite.analysis.frames.results import ReadEntry, Results
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.frames.training_cells import TrainingCell
-    from perfsuite.analysis.load.full_training import FullTraining
+    from perfsuite.analysis.load.read_entry import ReadEntry
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
     from perfsuite.analysis.verdicts.trust_evidence import Trust
     from perfsuite.records.cell import Record
@@ -135,11 +135,12 @@ def _detectable_ratios(comparison: Comparison) -> tuple[float, float, float] | N
 def _readings(comparison: Comparison) -> list[list[Telemetry]]:
     """Return the readings of each benchmark and each cell of full trainings, of both sides together."""
     sides = comparison.sides
-    found: list[Sequence[Record | ScalingRecord | TrainingRecord]] = []
+    found = []
     for row in range(len(sides.keys)):
-        found.append([*sides.records(row, candidate=False), *sides.records(row, candidate=True)])
-    found += [_records_of_cell(one.cell) for one in comparison.trainings.verdicts]
-    return [_readings_of_all(records) for records in found]
+        records = [*sides.records(row, candidate=False), *sides.records(row, candidate=True)]
+        found.append(_readings_of_all(records))
+    found += [_readings_of_all(_records_of_cell(one.cell)) for one in comparison.trainings.verdicts]
+    return found
 
 
 def _readings_of_all(records: Iterable[Record | ScalingRecord | TrainingRecord]) -> list[Telemetry]:
@@ -194,10 +195,8 @@ def _evidence_of_results(results: Results) -> Evidence:
     readings += [[*readings_of(record)] for record in others]
     warnings = [row.get("warnings") or "" for row in rows]
     findings = [row.get("findings") or "" for row in rows if row.get("run_id") is None]
-    elsewhere: list[ReadEntry | FullTraining] = []
-    elsewhere += [*results.pairs, *results.trainings, *results.numerics, *results.scaling]
-    commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in elsewhere}
-    files = {str(row["file"]) for row in rows} | {one.file for one in elsewhere} | set(results.cut_short)
+    commits = {str(row.get("commit")) for row in rows} | {str(one.environment["commit"]) for one in results.entries}
+    files = {str(row["file"]) for row in rows} | {one.file for one in results.entries} | set(results.cut_short)
     outcomes = Counter(one.outcome for one in unmeasured(results))
     return Evidence(
         is_comparison=False,
