@@ -46,7 +46,7 @@ def test_a_new_table_is_a_module_and_an_entry(
         return Table(title="Rounds", frame=results.benchmarks, columns=(text_column("num_rounds"),))
 
     add_module("perfsuite.analysis.tables.rounds", monkeypatch, rounds_table=rounds_table)
-    monkeypatch.setitem(TABLES, "rounds", TableKind(module="rounds", about="how many rounds there were"))
+    monkeypatch.setitem(TABLES, "rounds", TableKind(module="rounds", of="steps", about="how many rounds there were"))
     assert main(["collect", str(steps), "--table", "rounds"]) == 0
     assert capsys.readouterr().out.startswith("Rounds\n")
     with pytest.raises(SystemExit):

@@ -115,9 +115,9 @@ def _readings(own: NodeState, others: Sequence[NodeState]) -> list[str]:
     if value - usual >= WARMER_CELSIUS:
         found.append(f"up to {value:.0f} C, others {usual:.0f}")
     for name, words in COUNTED_READINGS.items():
-        value, usual = own.readings.get(name, 0.0), usual_of_all.get(name)
-        if value and not usual:
-            found.append(f"{words}: {value:,.0f}, others none")
+        num = own.readings.get(name, 0.0)
+        if num and not usual_of_all[name]:
+            found.append(f"{words}: {num:,.0f}, others none")
     for name in LOAD_READINGS:
         value, usual = readings.get(name, (0.0, 0.0))
         if abs(value - usual) >= LOAD_CHANGE_RATIO:
