@@ -40,7 +40,7 @@ MIN_ROUND_S = 1e-6
 """Two calls of `perf_counter` take 0.05 to 0.1 us, and its steps are 0.1 us on Windows and 0.042 us on Apple's
 processors: a round below 1 us may be off by a tenth. pytest-benchmark itself aims at 5 us or more."""
 
-WIDEST_IQR_RATIO = 0.5
+MAX_IQR_RATIO = 0.5
 """Of the interquartile range to the median: exceeded by one in a hundred public benchmarks; 75% are below 0.05."""
 
 MIN_ROUNDS = 5
@@ -98,7 +98,7 @@ def _on_spread(row: Mapping[str, Any]) -> list[str]:
     if not median:
         return []
     found = []
-    if q1 is not None and q3 is not None and q3 - q1 > WIDEST_IQR_RATIO * median:
+    if q1 is not None and q3 is not None and q3 - q1 > MAX_IQR_RATIO * median:
         found.append(SPREAD)
     if mean and mean > MAX_MEAN_RATIO * median:
         found.append(LONG_ROUNDS)

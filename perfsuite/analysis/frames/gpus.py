@@ -166,25 +166,37 @@ def decide_gpus(
     baseline = next((one for one in environments if against in {None, one.label}), None)
     rows: list[GpuRow] = []
     for network in _networks(steps, missing, trainings):
-        own_steps = [one for one in steps if one.network == network]
-        own_missing = [one for one in missing if one.network == network]
-        own_trainings = [one for one in trainings if one.is_of(network)]
-        sizes = compared_batch_sizes(own_steps, [one.label for one in environments])
-        places = []
-        for environment in environments:
-            label = environment.label
-            place = _Place(
-                environment=environment,
-                batch_size=sizes.get(label),
-                steps=[one for one in own_steps if one.environment == label],
-                missing=[one for one in own_missing if one.environment == label],
-                trainings=[one for one in own_trainings if one.environment == label],
-                price_per_hour=(prices or {}).get(environment.short_device),
-            )
-            places.append(place)
+        own = _Measured(
+            steps=[one for one in steps if one.network == network],
+            missing=[one for one in missing if one.network == network],
+            trainings=[one for one in trainings if one.is_of(network)],
+        )
+        sizes = compared_batch_sizes(own.steps, [one.label for one in environments])
+        places = [own.in_place(one, sizes.get(one.label), prices or {}) for one in environments]
         base = next((place for place in places if place.environment is baseline), None)
         rows += [_row(network, place, base, results) for place in places]
     return GpuDecision(baseline=baseline, environments=environments, rows=tuple(rows), results=results)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What there is of a network in all environments."""
+
+    steps: Sequence[Steps]
+    missing: Sequence[Missing]
+    trainings: Sequence[MeasuredTraining]
+
+    def in_place(self, environment: GpuEnvironment, batch_size: int | None, prices: Mapping[str, float]) -> _Place:
+        """Return what of it is of one environment."""
+        label = environment.label
+        return _Place(
+            environment=environment,
+            batch_size=batch_size,
+            steps=[one for one in self.steps if one.environment == label],
+            missing=[one for one in self.missing if one.environment == label],
+            trainings=[one for one in self.trainings if one.environment == label],
+            price_per_hour=prices.get(environment.short_device),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

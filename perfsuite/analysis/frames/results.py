@@ -170,6 +170,7 @@ def results_of(given: Sequence[ResultFile]) -> Results:
     origins: list[FileOrigin] = []
     trainings: list[FullTraining] = []
     outcomes: list[dict[str, Any]] = []
+    cut_short: list[str] = []
     entries: list[tuple[Benchmark, _Place]] = []
     for file, label in zip(files, file_labels(files), strict=True):
         place = _place_of(file, label)
@@ -178,6 +179,8 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         outcomes += [_outcome_row(outcome, label) for outcome in file.outcomes]
         entries += [(benchmark, place) for benchmark in file.benchmarks]
         notes += _notes_on_file(file, label)
+        if not file.complete:
+            cut_short.append(label)
     steps = [(benchmark, place) for benchmark, place in entries if benchmark.record is None or benchmark.cell]
     cells = [benchmark.cell for benchmark, _ in steps]
     times = [benchmark.times_s for benchmark, _ in steps]
@@ -193,18 +196,12 @@ def results_of(given: Sequence[ResultFile]) -> Results:
         telemetry=[None if cell is None else cell.telemetry for cell in cells],
         has_records=all(benchmark.run_id is not None for benchmark, _ in entries),
         notes=tuple(notes),
-        pairs=tuple(Pair(record=one.pair, **place.read(one)) for one, place in entries if one.pair),
+        pairs=tuple(place.pair(one.pair, one) for one, place in entries if one.pair),
         trainings=without_replays(trainings),
-        numerics=tuple(
-            NumericsResult(record=one.numerics, **place.read(one)) for one, place in entries if one.numerics
-        ),
-        scaling=tuple(
-            ScalingResult(record=one.scaling, fullname=one.fullname, machine=place.machine, **place.read(one))
-            for one, place in entries
-            if one.scaling
-        ),
+        numerics=tuple(place.study(one.numerics, one) for one, place in entries if one.numerics),
+        scaling=tuple(place.spread_step(one.scaling, one) for one, place in entries if one.scaling),
         files=tuple(origins),
-        cut_short=tuple(origin.label for file, origin in zip(files, origins, strict=True) if not file.complete),
+        cut_short=tuple(cut_short),
         node_runs=tuple(reduce_run(file) for file in files),
     )
 
@@ -229,7 +226,20 @@ class _Place:
         origin = self.origin
         return {**origin.environment, "machine": self.machine, "file": origin.label, "series": origin.series}
 
-    def read(self, benchmark: Benchmark) -> dict[str, Any]:
+    def pair(self, record: PairedRecord, benchmark: Benchmark) -> Pair:
+        """Return a pair of the file."""
+        return Pair(record=record, **self._read(benchmark))
+
+    def study(self, record: NumericsRecord, benchmark: Benchmark) -> NumericsResult:
+        """Return a study of the file."""
+        return NumericsResult(record=record, **self._read(benchmark))
+
+    def spread_step(self, record: ScalingRecord, benchmark: Benchmark) -> ScalingResult:
+        """Return a step on several devices of the file."""
+        fullname = benchmark.fullname
+        return ScalingResult(record=record, fullname=fullname, machine=self.machine, **self._read(benchmark))
+
+    def _read(self, benchmark: Benchmark) -> dict[str, Any]:
         """Return the fields of `ReadEntry`, of a benchmark of the file."""
         origin = self.origin
         return {

@@ -42,7 +42,7 @@ MAX_NAME = 200
 MAX_GPUS = 64
 """Entries of a list that are read."""
 
-DEEPEST = 3
+MAX_DEPTH = 3
 """Objects within objects that are followed."""
 
 _UNSERIALIZABLE = "UNSERIALIZABLE["
@@ -116,7 +116,7 @@ def _name(value: Any, keys: Sequence[str], depth: int = 0) -> str | None:
     """Return a name: of a text, of an object by its keys, or of a list of either."""
     if isinstance(value, str):
         return _usable(_name_in_text(value[:MAX_TEXT]))
-    if depth == DEEPEST:
+    if depth == MAX_DEPTH:
         return None
     if isinstance(value, list):
         return _names(value, keys, depth)

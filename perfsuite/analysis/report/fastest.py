@@ -25,36 +25,27 @@ if TYPE_CHECKING:
 def fastest_answer(figure_data: FigureData) -> Answer | None:
     """Return the answer of the first screen, where several GPUs or environments measured the same network."""
     results = figure_data.results
-    measured = [cell for cell in figure_data.cells if cell.time_s is not None]
-    phases = {cell.workload["phase"] for cell in measured}
-    phase = next((name for name in PHASE_TITLES if name in phases), None)
-    cells = [cell for cell in measured if cell.workload["phase"] == phase]
+    phase, cells = _first_phase(figure_data.cells)
     devices = {_device(results, cell) for cell in cells}
     names = short_device_names(devices)
     by_gpu = len(devices) > 1
-    by_model: dict[str, list[Cell]] = {}
+    best: dict[str, dict[str, Cell]] = {}
     for cell in cells:
-        by_model.setdefault(str(cell.workload["model"]), []).append(cell)
-    rows = []
-    for model, members in by_model.items():
-        best: dict[str, Cell] = {}
-        for cell in members:
-            group = names[_device(results, cell)] if by_gpu else cell.place
-            if group not in best or _images_per_second(cell) > _images_per_second(best[group]):
-                best[group] = cell
-        if len(best) > 1:
-            rows.append(_fastest_of(model, best, results))
+        group = names[_device(results, cell)] if by_gpu else cell.place
+        of_model = best.setdefault(str(cell.workload["model"]), {})
+        if group not in of_model or _images_per_second(cell) > _images_per_second(of_model[group]):
+            of_model[group] = cell
+    rows = [_fastest_of(model, of_model, results) for model, of_model in best.items() if len(of_model) > 1]
     if not rows:
         return None
     what = "GPU" if by_gpu else "environment"
     winners = {row.group for row in rows}
     lead = f"{winners.pop()} for every network" if len(winners) == 1 else f"the fastest {what} differs by network"
-    context = f"{PHASE_TITLES[str(phase)]}, each at its best precision and batch"
+    context = f"{PHASE_TITLES[phase]}, each at its best precision and batch"
     settings = {row.settings for row in rows}
     is_shared = len(settings) == 1
-    shared = settings.pop() if is_shared else ""
-    if shared:
-        context += f": {shared}"
+    if is_shared:  # said once, above the rows
+        context += "".join(f": {shared}" for shared in settings if shared)
     texts = [(row.model, row.place, row.speed, "" if is_shared else row.settings, row.over_next) for row in rows]
     tables, more = small_table(("", "fastest", "images/s", "with", "times as fast as the next"), texts)
     return Answer(
@@ -65,6 +56,16 @@ def fastest_answer(figure_data: FigureData) -> Answer | None:
         lines=more,
         target="across",
     )
+
+
+def _first_phase(cells: Sequence[Cell]) -> tuple[str, list[Cell]]:
+    """Return the first phase that was measured, in the order in which phases are shown, and its cells."""
+    measured = [cell for cell in cells if cell.time_s is not None]
+    for phase in PHASE_TITLES:
+        found = [cell for cell in measured if cell.workload["phase"] == phase]
+        if found:
+            return phase, found
+    return "", []
 
 
 class _Fastest(NamedTuple):

@@ -93,9 +93,9 @@ def _without(columns: Sequence[int], *others: Sequence[int]) -> list[int]:
 
 
 _GAP = 2
-_LEAST_GAP = 1
+_MIN_GAP = 1
 _MANY_ROWS = 5
-_LEAST_SHARE = 1 / 4
+_MIN_SHARE = 1 / 4
 
 
 def _num_shared(keys: Sequence[Sequence[str]]) -> int:
@@ -113,7 +113,7 @@ def _says_enough(kept: Sequence[int], line: Sequence[int], priorities: Sequence[
     lost = [index for index in line if index not in kept]
     others = [index for index in line if priorities[index] != Priority.KEY]
     lost_main = any(priorities[index] <= Priority.MAIN for index in lost)
-    return not lost_main and len(others) - len(lost) >= _LEAST_SHARE * len(others)
+    return not lost_main and len(others) - len(lost) >= _MIN_SHARE * len(others)
 
 
 def _natural_width(column: Column, cells: Sequence[str]) -> int:
@@ -155,7 +155,7 @@ class _Sizes:
     def least_width(self, line: Iterable[int]) -> int:
         """Return how wide a line is where everything that may be folded is."""
         least = [self._least[index] for index in line]
-        return sum(least) + _LEAST_GAP * max(len(least) - 1, 0)
+        return sum(least) + _MIN_GAP * max(len(least) - 1, 0)
 
     def fit(self, line: Iterable[int]) -> bool:
         """Whether the columns fit into a line."""
@@ -171,7 +171,7 @@ class _Sizes:
     def gap(self, line: Sequence[int]) -> int:
         """Return how many spaces are between the columns of a line."""
         num_gaps = len(line) - 1
-        return _GAP if sum(self._least[index] for index in line) + _GAP * num_gaps <= self._width else _LEAST_GAP
+        return _GAP if sum(self._least[index] for index in line) + _GAP * num_gaps <= self._width else _MIN_GAP
 
     def folded(self, line: Sequence[int]) -> list[int]:
         """Return the widths of the columns of a line that they fit into: the widest that may be folded are first."""

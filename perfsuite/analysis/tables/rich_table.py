@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perfsuite.analysis.tables.layout import Layout
-    from perfsuite.analysis.tables.table import Column, Table
+    from perfsuite.analysis.tables.table import Table
 
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
 INDENT = 2
@@ -44,84 +44,109 @@ def table_lines(
         width: Of the terminal; None where there is none.
         color: Whether styles are written.
     """
-    columns, places = table.columns, layout.side_by_side
-    shown = [columns[index] for index in places]
-    body = _Body(shown, layout, width=width)
-    line_width = width or 1
-    # Where no key is left in the lines of the rows, what is above them is a name of its row and needs no label.
-    is_labelled = len(layout.above) > 1 or any(table.is_key(index) for index in places)
-    lines: list[str] = []
-    bold = "bold" if color else ""
-    if layout.above and not is_labelled:
-        lines += [styled(line, bold) for line in wrapped(columns[layout.above[0]].heading, line_width)]
-    lines += body.folded_lines([column.heading for column in shown], [bold] * len(shown))
-    rule = RULE * (sum(layout.widths) + layout.gap * (len(shown) - 1))
-    if rule:
-        lines.append(rule)
-    cells_of_rows = zip(*(texts[index] for index in places), strict=True) if places else itertools.repeat(())
-    narrowed = body.narrowed([texts[index] for index in places])
+    body = _Body(table, texts, layout, width=width, color=color)
+    lines = body.head_lines()
     before: list[str] = []
-    for number, (row, cells) in enumerate(zip(rows, cells_of_rows, strict=False)):
-        if layout.above:
-            above = [_text_of(columns[index], texts[index][number], is_labelled=is_labelled) for index in layout.above]
-            style = columns[layout.above[0]].style(row) if color and len(above) == 1 else ""
-            lines += [styled(line, style) for line in _above_lines(_changed(before, above), line_width)]
-            before = above
-        if color:
-            lines += body.row_lines(cells, [column.style(row) for column in shown])
-        elif not body.fit(cells, narrowed):
-            lines += body.row_lines(cells, [""] * len(shown))
-        elif cells:
-            lines.append(body.line(cells))
-        for index in layout.below:
-            if texts[index][number] not in ABSENT:
-                text = _text_of(columns[index], texts[index][number], is_labelled=True)
-                lines += wrapped(text, line_width, indent=INDENT)
+    for number, row in enumerate(rows):
+        above = body.above(number)
+        lines += body.above_lines(_changed(before, above), row)
+        lines += body.side_by_side_lines(number, row)
+        lines += body.below_lines(number)
+        before = above
     return lines
 
 
 class _Body:
-    """The lines of a row, its columns side by side."""
+    """The lines of a table: above a row what it shares with others, its columns side by side, long texts below it."""
 
-    def __init__(self, columns: Sequence[Column], layout: Layout, *, width: int | None) -> None:
-        self._foldable = [column.foldable for column in columns]
-        self._pads: list[Callable[[str, int], str]] = [_pad_left if one.numeric else _pad_right for one in columns]
-        self._widths, self._gap, self._width = layout.widths, " " * layout.gap, width
-
-    def narrowed(self, texts: Sequence[Sequence[str]]) -> list[int]:
-        """Return which columns are narrower than one of their texts."""
-        return [
-            place for place, cells in enumerate(texts) if max(map(num_cells, cells), default=0) > self._widths[place]
+    def __init__(
+        self, table: Table, texts: Sequence[Sequence[str]], layout: Layout, *, width: int | None, color: bool
+    ) -> None:
+        self._columns, self._texts, self._layout = table.columns, texts, layout
+        self._widths, self._gap = layout.widths, " " * layout.gap
+        self._width, self._color = width, color
+        self._shown = [table.columns[index] for index in layout.side_by_side]
+        self._shown_texts = [texts[index] for index in layout.side_by_side]
+        self._pads: list[Callable[[str, int], str]] = [
+            _pad_left if column.numeric else _pad_right for column in self._shown
+        ]
+        # Where no key is left in the lines of the rows, what is above them is a name of its row and needs no label.
+        self._is_labelled = len(layout.above) > 1 or any(table.is_key(index) for index in layout.side_by_side)
+        # Of most rows all cells fit: only columns that are narrower than one of their texts are looked at.
+        self._narrowed = [
+            place
+            for place, cells in enumerate(self._shown_texts)
+            if max(map(num_cells, cells), default=0) > self._widths[place]
         ]
 
-    def fit(self, cells: Sequence[str], narrowed: Sequence[int]) -> bool:
-        """Whether the cells of a row fit into their columns; only the narrowed columns are looked at."""
-        return all(num_cells(cells[place]) <= self._widths[place] for place in narrowed)
+    def head_lines(self) -> list[str]:
+        """Return the headings and the rule below them."""
+        lines: list[str] = []
+        bold = "bold" if self._color else ""
+        if self._layout.above and not self._is_labelled:
+            heading = self._columns[self._layout.above[0]].heading
+            lines += [styled(line, bold) for line in wrapped(heading, self._width or 1)]
+        lines += self._folded_lines([column.heading for column in self._shown], [bold] * len(self._shown))
+        rule = RULE * (sum(self._widths) + len(self._gap) * (len(self._shown) - 1))
+        if rule:
+            lines.append(rule)
+        return lines
 
-    def line(self, cells: Sequence[str]) -> str:
+    def above(self, number: int) -> list[str]:
+        """Return the texts of a row that go above it."""
+        return [self._text(index, number, is_labelled=self._is_labelled) for index in self._layout.above]
+
+    def above_lines(self, texts: Sequence[str], row: dict[str, Any]) -> list[str]:
+        """Return those that are not as those of the row before."""
+        above = self._layout.above
+        style = self._columns[above[0]].style(row) if self._color and len(above) == 1 else ""
+        return [styled(line, style) for line in _joined_lines(texts, self._width or 1)]
+
+    def side_by_side_lines(self, number: int, row: dict[str, Any]) -> list[str]:
+        """Return the columns of a row side by side."""
+        cells = [texts[number] for texts in self._shown_texts]
+        if self._color:
+            return self._row_lines(cells, [column.style(row) for column in self._shown])
+        if all(num_cells(cells[place]) <= self._widths[place] for place in self._narrowed):
+            return [self._line(cells)] if cells else []
+        return self._row_lines(cells, [""] * len(cells))
+
+    def below_lines(self, number: int) -> list[str]:
+        """Return the texts of a row that go below it."""
+        lines = []
+        for index in self._layout.below:
+            if self._texts[index][number] not in ABSENT:
+                lines += wrapped(self._text(index, number, is_labelled=True), self._width or 1, indent=INDENT)
+        return lines
+
+    def _text(self, index: int, number: int, *, is_labelled: bool) -> str:
+        text = self._texts[index][number]
+        return f"{self._columns[index].heading}: {text}" if is_labelled else text
+
+    def _line(self, cells: Sequence[str]) -> str:
         """Return cells that fit into their columns as a line."""
         padded = [pad(cell, size) for pad, cell, size in zip(self._pads, cells, self._widths, strict=True)]
         return self._gap.join(padded).rstrip()
 
-    def row_lines(self, cells: Sequence[str], styles: Sequence[str]) -> list[str]:
+    def _row_lines(self, cells: Sequence[str], styles: Sequence[str]) -> list[str]:
         """Return the lines of a row; behind a key for which its column is too narrow begins another line."""
-        unbroken = [longest_word if folds else num_cells for folds in self._foldable]
+        unbroken = [longest_word if column.foldable else num_cells for column in self._shown]
         sizes = [size(cell) for size, cell in zip(unbroken, cells, strict=True)]
         too_long = [place for place, size in enumerate(sizes) if size > self._widths[place]]
         if not too_long:
-            return self.folded_lines(cells, styles)
+            return self._folded_lines(cells, styles)
         num_first = too_long[-1] + 1
         first = self._gap.join(filter(None, cells[:num_first]))
-        rest = self.folded_lines([""] * num_first + list(cells[num_first:]), styles)
+        rest = self._folded_lines([""] * num_first + list(cells[num_first:]), styles)
         styled_first = [styled(line, styles[num_first - 1]) for line in wrapped(first, self._width or len(first))]
         return [*styled_first, *filter(None, rest)]
 
-    def folded_lines(self, cells: Sequence[str], styles: Sequence[str]) -> list[str]:
+    def _folded_lines(self, cells: Sequence[str], styles: Sequence[str]) -> list[str]:
         """Return cells as lines in which they are folded between words."""
         parts: list[list[str]] = []
         for cell, size, style in zip(cells, self._widths, styles, strict=True):
             parts.append([styled(part, style) for part in wrapped(cell, size)])
-        return [self.line(one) for one in itertools.zip_longest(*parts, fillvalue="")]
+        return [self._line(one) for one in itertools.zip_longest(*parts, fillvalue="")]
 
 
 def _changed(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
@@ -130,7 +155,7 @@ def _changed(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
     return now[num_same:]
 
 
-def _above_lines(parts: Sequence[str], width: int) -> list[str]:
+def _joined_lines(parts: Sequence[str], width: int) -> list[str]:
     """Return keys in as few lines as they fit into; one that is wider than a line is wrapped."""
     lines: list[str] = []
     for part in parts:
@@ -140,10 +165,6 @@ def _above_lines(parts: Sequence[str], width: int) -> list[str]:
         else:
             lines += wrapped(part, width)
     return lines
-
-
-def _text_of(column: Column, text: str, *, is_labelled: bool) -> str:
-    return f"{column.heading}: {text}" if is_labelled else text
 
 
 def styled(text: str, style: str) -> str:
