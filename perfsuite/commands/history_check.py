@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.history.check import check_files
 from perfsuite.analysis.history.index import open_index
 from perfsuite.analysis.history.store import index_path, update_index
-from perfsuite.analysis.tables.history import check_json, check_table
+from perfsuite.analysis.tables.history_check import check_json, check_table
 from perfsuite.analysis.verdicts.verdict import JUDGED, failing_verdicts
 from perfsuite.commands import history_add
 from perfsuite.commands.history_reading import require_ruptures, tell_reading

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.formatting import duration, significant
 from perfsuite.metrics import METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perfsuite.analysis.statistics.intervals import Ratio
 
 SAME_RATIO = 1.01
@@ -56,6 +58,18 @@ def percent_change_text(ratio: float, low: float | None, high: float | None) -> 
     if low is None or high is None:
         return text
     return f"{text} [{percent_text(low, unit='')}, {percent_text(high, unit='')}]"
+
+
+def row_change_text(row: Mapping[str, Any], name: str = "ratio") -> str:
+    """Return the change that a row holds, with its interval where it has one; a dash where it is absent.
+
+    Args:
+        row: With `<name>`, `<name>_low` and `<name>_high`.
+        name: Of the column of the ratio.
+    """
+    if row[name] is None:
+        return "-"
+    return percent_change_text(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def speed_text(ratio: Ratio) -> str:

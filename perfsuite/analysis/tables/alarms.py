@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.frames.change_text import percent_change_text, percent_text
 from perfsuite.analysis.history.bisect_command import bisect_command, commits_between
 from perfsuite.analysis.history.likely_cause import machine_or_code
 from perfsuite.analysis.history.run_values import PLACES
@@ -42,7 +42,7 @@ def event_title(event: Event) -> str:
     """Return an event in one line: its worst change, since when, and how many series changed with it."""
     worst = event.changes[0]
     metric = METRIC_NAMES.get(worst.series.metric, worst.series.metric)
-    change = percent_change_text(worst.change.ratio, None, None)
+    change = percent_text(worst.change.ratio)
     num_others = len(event.changes) - 1
     others = f", and {num_others} of {len(event.history.series) - 1} other series" if num_others else ""
     since = _moment(event.history.runs[event.first].started_s)[:10]

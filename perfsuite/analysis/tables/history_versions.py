@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.frames.change_text import row_change_text
 from perfsuite.analysis.history.by_version import MIN_RUNS
-from perfsuite.analysis.tables.history import METRIC_NAMES, change_style, day, shown_change, value_text
+from perfsuite.analysis.tables.history import METRIC_NAMES, change_style, day, value_text
 from perfsuite.analysis.tables.table import Column, Table, text_column
 from perfsuite.formatting import plural
 
@@ -48,7 +49,7 @@ def version_table(
             Column(heading="since", show=lambda row: day(row["first_s"])),
             Column(heading="runs", show=lambda row: f"{row['num_runs']:,}", numeric=True),
             Column(heading="level", show=lambda row: value_text(row["metric"], row["level"]), numeric=True),
-            Column(heading="change [95%]", show=shown_change, numeric=True, style=change_style),
+            Column(heading="change [95%]", show=row_change_text, numeric=True, style=change_style),
         ),
         notes=tuple(notes),
         legend=(

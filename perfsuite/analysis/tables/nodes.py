@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.frames.change_text import row_change_text
 from perfsuite.analysis.frames.kind_versions import kind_versions
 from perfsuite.analysis.tables.table import Column, Priority, Table, shown, text_column
 from perfsuite.analysis.verdicts.compare import ALPHA, MIN_EFFECT
@@ -179,10 +179,9 @@ def _version_column(name: str) -> Column:
         if num is None:
             return "-"
         nodes = plural(num, "node")
-        ratio, low, high = (row[f"{name}: time_ratio{end}"] for end in ("", "_low", "_high"))
-        if ratio is None:
+        if row[f"{name}: time_ratio"] is None:
             return f"{nodes}, baseline" if row[f"{name}: is_baseline"] else nodes
-        interval = "" if low is not None else " [no interval]"
-        return f"{nodes}, {percent_change_text(ratio, low, high)}{interval}"
+        interval = "" if row[f"{name}: time_ratio_low"] is not None else " [no interval]"
+        return f"{nodes}, {row_change_text(row, f'{name}: time_ratio')}{interval}"
 
     return Column(heading=name, show=show, numeric=True, priority=Priority.MAIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.frames.change_text import row_change_text
 from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.metrics import METRICS
 
@@ -33,9 +33,7 @@ def scaling_changes_table(changes: Sequence[ScalingChange]) -> Table:
             _sides_column("efficiency %", "efficiency_{}_ratio", _percent, priority=Priority.MAIN),
             Column(
                 heading="change [95%]" if has_interval else "change",
-                show=lambda row: percent_change_text(
-                    *(row[f"efficiency_change_ratio{end}"] for end in ("", "_low", "_high"))
-                ),
+                show=lambda row: row_change_text(row, "efficiency_change_ratio"),
                 numeric=True,
                 priority=Priority.MAIN,
             ),

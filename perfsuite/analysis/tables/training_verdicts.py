@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.change_text import peaks_text, times_text
+from perfsuite.analysis.frames.change_text import peaks_text, row_change_text, times_text
 from perfsuite.analysis.frames.training_words import points
 from perfsuite.analysis.tables.table import Column, Priority, Table, shown
 from perfsuite.analysis.verdicts.row_choice import ALL_ROWS, chosen_trainings
 from perfsuite.analysis.verdicts.training_rows import training_row
 from perfsuite.analysis.verdicts.training_verdicts import TIME_SHARE
-from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_change, shown_verdict
+from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_verdict
 
 if TYPE_CHECKING:
     from perfsuite.analysis.verdicts.compare import Comparison
@@ -38,7 +38,9 @@ def trainings_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Tab
         Column(heading="n", show=shown_num, numeric=True),
         Column(heading="detectable points", show=_detectable, numeric=True, shown_when=seen, priority=Priority.DETAIL),
         Column(heading="times", show=shown_times, numeric=True, shown_when=seen),
-        Column(heading="time change", show=lambda row: shown_change(row, "time"), numeric=True, shown_when=seen),
+        Column(
+            heading="time change", show=lambda row: row_change_text(row, "time_ratio"), numeric=True, shown_when=seen
+        ),
         Column(heading="peak memory", show=shown_peaks, numeric=True, shown_when=memory),
         Column(heading="reason", show=lambda row: row["reason"], foldable=True),
     )

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.change_text import percent_change_text
+from perfsuite.analysis.frames.change_text import row_change_text
 from perfsuite.analysis.frames.group_means import group_label
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.significance import MIN_PROCESSES
@@ -26,7 +26,7 @@ from perfsuite.analysis.verdicts.row_choice import (
 from perfsuite.analysis.verdicts.scaling_changes import scaling_changes
 from perfsuite.analysis.verdicts.training_rows import training_row
 from perfsuite.analysis.verdicts.trust import trust_line
-from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_change, shown_verdict
+from perfsuite.analysis.verdicts.verdict_words import STYLES, counts_in_words, shown_verdict
 from perfsuite.formatting import plural
 from perfsuite.records.spread_workload import SpreadWorkload
 
@@ -60,7 +60,10 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
         Column(heading="benchmark", show=lambda row: row["label"], foldable=True),
         Column(heading="times", show=shown_times, numeric=True),
         Column(
-            heading=change_heading, show=lambda row: shown_change(row, "time"), numeric=True, priority=Priority.MAIN
+            heading=change_heading,
+            show=lambda row: row_change_text(row, "time_ratio"),
+            numeric=True,
+            priority=Priority.MAIN,
         ),
         Column(heading="n", show=shown_num, numeric=True),
         Column(heading="detectable %", show=_detectable, numeric=True, shown_when=judged, priority=Priority.DETAIL),
@@ -212,7 +215,7 @@ def groups_table(groups: Sequence[GroupMean]) -> Table:
             Column(heading="benchmarks", show=lambda row: f"{row['num_cells']:,}", numeric=True),
             Column(
                 heading="change [95%]" if has_interval else "change",
-                show=lambda row: percent_change_text(row["ratio"], row["ratio_low"], row["ratio_high"]),
+                show=row_change_text,
                 numeric=True,
             ),
         ),

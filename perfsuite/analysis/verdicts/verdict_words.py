@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.frames.change_text import percent_change_text
 from perfsuite.analysis.verdicts.verdict import WORST_FIRST
 
 if TYPE_CHECKING:
@@ -39,12 +38,6 @@ STYLES: dict[Verdict, str] = {
 def shown_verdict(row: dict[str, Any]) -> str:
     """Return the verdict of a row."""
     return f"{SYMBOLS[row['verdict']]} {row['verdict']}"
-
-
-def shown_change(row: dict[str, Any], name: str) -> str:
-    """Return the change of a metric of a row in percent, with its interval where it has one."""
-    ratio, low, high = (row[f"{name}_ratio{end}"] for end in ("", "_low", "_high"))
-    return "-" if ratio is None else percent_change_text(ratio, low, high)
 
 
 def count_verdicts(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:
