@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from perfsuite.analysis.exporters.registry import EXPORTERS
 from perfsuite.analysis.figures.registry import FIGURES
 from perfsuite.analysis.tables.registry import TABLES
 from perfsuite.cli import _parser, main
@@ -107,8 +108,8 @@ def test_a_sample_is_what_its_command_prints(
     ], page
 
 
-@pytest.mark.parametrize("name", [*TABLES, *FIGURES])
-def test_the_reference_of_commands_names_every_table_and_figure(name: str) -> None:
+@pytest.mark.parametrize("name", [*TABLES, *FIGURES, *EXPORTERS])
+def test_the_reference_of_commands_names_every_table_figure_and_format(name: str) -> None:
     text = (REPOSITORY / "perfsuite" / "commands" / "README.md").read_text(encoding="utf-8")
     first_cells = " ".join(re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE))
     assert f"`{name}`" in first_cells

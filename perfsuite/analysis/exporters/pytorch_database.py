@@ -84,14 +84,12 @@ def _record(entries: Sequence[tuple[ExportedRun, Value]]) -> dict[str, Any]:
     }
 
 
-DTYPES = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "bf16-sr": "bfloat16"}
-"""Of precisions without autocast, what most of the arithmetic is done in; autocast has its own type."""
-
-
 def _dtype(precision: str) -> str:
+    """Return what most of the arithmetic is done in."""
     policy = POLICIES.get(precision)
-    autocast = None if policy is None else policy.autocast
-    return autocast or DTYPES.get(precision, precision)
+    if policy is None:
+        return precision
+    return "tf32" if policy.arithmetic == "tf32" else policy.compute
 
 
 def _runner(machine: str, place: dict[str, str]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from perfsuite.analysis.figures.style import INK, precision_color
 from perfsuite.analysis.frames.labels import enumerate_words, place_words, span
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import rows_of
-from perfsuite.analysis.frames.thesis import thesis_frame
-from perfsuite.analysis.frames.thesis_trainings import THESIS_PRECISIONS, comparable_trainings, thesis_trainings_frame
+from perfsuite.analysis.frames.thesis import THESIS_PRECISIONS, thesis_frame
+from perfsuite.analysis.frames.thesis_trainings import comparable_trainings, thesis_trainings_frame
 from perfsuite.analysis.frames.training_groups import training_origins
 from perfsuite.analysis.statistics.intervals import bare_ratio
 from perfsuite.formatting import counted

@@ -122,9 +122,14 @@ def workload_label(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
     return " ".join(text for column in shown if (text := _part(column, row[column])))
 
 
-def compared_name(precisions: Iterable[str]) -> str:
-    """Return what is compared with FP32, in a word or two, by the names of the precisions."""
-    return "AMP" if all(str(name).startswith("amp") for name in precisions) else "Other precisions"
+def compared_name(precisions: Iterable[str], other: str = "Other precisions") -> str:
+    """Return what is compared with FP32, in a word or two, by the names of the precisions.
+
+    Args:
+        precisions: All that are compared with it.
+        other: What they are called where not all are AMP.
+    """
+    return "AMP" if all(str(name).startswith("amp") for name in precisions) else other
 
 
 def phase_rank(phase: str) -> int:

@@ -11,11 +11,17 @@ from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS, place_columns
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.speedup import time_ratio
 from perfsuite.analysis.statistics.intervals import geometric_mean
-from perfsuite.precisions import BASELINE
+from perfsuite.precisions import BASELINE, POLICIES
 from perfsuite.records.workload import IMAGE_SIZE, NUM_CLASSES
 
 if TYPE_CHECKING:
     from perfsuite.analysis.frames.results import Results
+
+
+THESIS_PRECISIONS = {
+    name: policy.thesis for name, policy in POLICIES.items() if policy.thesis is not None and not policy.allow_tf32
+}
+"""Which precision of the thesis each measured one is compared with; a T4 has no TF32, and no weights were in BF16."""
 
 
 def thesis_frame(results: Results) -> pd.DataFrame:
@@ -37,7 +43,7 @@ def thesis_frame(results: Results) -> pd.DataFrame:
     frame = frame.assign(row=range(len(frame)))
     frame = frame[(frame["phase"] == "train_step") & frame["model"].isin(thesis.EPOCHS)]
     frame = frame[(frame["image_size"] == IMAGE_SIZE) & (frame["num_classes"] == NUM_CLASSES)]
-    frame = frame[(frame["precision"] == BASELINE) | frame["precision"].str.startswith("amp-")]
+    frame = frame[frame["precision"].isin(THESIS_PRECISIONS)]
     keys = [*places, *WORKLOAD_COLUMNS]
     groups = dict(iter(frame.groupby(keys, dropna=False, sort=False)))
     precision = keys.index("precision")
@@ -54,7 +60,7 @@ def _row(
 ) -> dict[str, Any]:
     model, batch_size = workload["model"], int(workload["batch_size"])
     is_amp = workload["precision"] != BASELINE
-    theirs = thesis.thesis_result(model, "amp-fp16" if is_amp else BASELINE)
+    theirs = thesis.thesis_result(model, THESIS_PRECISIONS[workload["precision"]])
     their_baseline = thesis.thesis_result(model, BASELINE)
     same = batch_size == thesis.BATCH_SIZE and workload["gradients"] == thesis.GRADIENTS
     ratio, memory_ratio, thesis_time_ratio, thesis_memory_ratio = None, None, None, None

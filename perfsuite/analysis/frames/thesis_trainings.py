@@ -10,11 +10,12 @@ import pandas as pd
 from perfsuite import thesis
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.thesis import THESIS_PRECISIONS
 from perfsuite.analysis.frames.training_groups import (
     heading_of,
 )
 from perfsuite.analysis.frames.trainings import accuracy_frame
-from perfsuite.precisions import BASELINE, POLICIES
+from perfsuite.precisions import BASELINE
 from perfsuite.recipes import THESIS, recipe_for
 
 if TYPE_CHECKING:
@@ -64,12 +65,6 @@ def left_out_in_words(results: Results) -> list[str]:
         return []
     listed = "; ".join(f"{', '.join(trainings)} ({difference})" for difference, trainings in named.items())
     return [f"not compared with the thesis: {listed}"]
-
-
-THESIS_PRECISIONS = {
-    name: policy.thesis for name, policy in POLICIES.items() if policy.thesis is not None and not policy.allow_tf32
-}
-"""Which precision of the thesis each measured one is compared with; a T4 has no TF32, and no weights were in BF16."""
 
 
 _RECIPE_VALUES = (

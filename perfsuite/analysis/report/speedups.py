@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perfsuite.analysis.frames.labels import PHASE_TITLES, place_words, workload_words
+from perfsuite.analysis.frames.labels import PHASE_TITLES, compared_name, place_words, workload_words
 from perfsuite.analysis.frames.pairs import pairs_frame
 from perfsuite.analysis.frames.ratio_text import bracket_notes, is_interval, ratio_columns, ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
@@ -38,7 +38,7 @@ def speedups_answer(figure_data: FigureData) -> Answer | None:
     lead = f"{_times([float(row['speedup_ratio']) for row in rows])} as fast"
     if memories:
         lead += f", {saved_memory(memories)}"
-    compared = "AMP" if frame["precision"].str.startswith("amp").all() else "another precision"
+    compared = compared_name(frame["precision"], "another precision")
     place = place_words(source)
     by_place: dict[str, list[Row]] = {}
     for row in rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.columns import PAIRING_COLUMNS
 from perfsuite.analysis.frames.consistency import disagreeing_speedups, excessive_parts
-from perfsuite.analysis.frames.labels import differs, shared_in_words, varying
+from perfsuite.analysis.frames.labels import compared_name, differs, shared_in_words, varying
 from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS, bracket_notes, ratio_of_row
 from perfsuite.analysis.frames.rows import rows_of
 from perfsuite.analysis.frames.speedup import INTERLEAVED, speedup_frame
@@ -35,7 +35,7 @@ def speedup_table(results: Results) -> Table:
         table = steps_table(results)
         note = f"no speed-up to show: it needs {BASELINE} and another precision of the same workload"
         return Table(title=table.title, frame=frame, columns=(), notes=(note, *table.notes), legend=table.legend)
-    other = "AMP" if frame["precision"].str.startswith("amp").all() else "other"
+    other = compared_name(frame["precision"], "other")
     rate = throughput_heading(frame)
     columns = shown(
         *place_table_columns(results.benchmarks),
