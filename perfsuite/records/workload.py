@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 PHASES = ("forward", "backward", "train_step")
 """Of a training step."""
@@ -143,14 +146,29 @@ class Workload:
     @property
     def label(self) -> str:
         """The workload in words, the defaults left out: `resnet18 amp-fp16 train_step b128`."""
-        extra = [f"{self.image_size}px"] if self.image_size != IMAGE_SIZE else []
-        extra += [f"{self.num_classes} classes"] if self.num_classes != NUM_CLASSES else []
-        extra += [self.memory_format] if self.memory_format != "contiguous" else []
-        extra += [compile_in_words(self.compile_mode)] if self.is_compiled else []
-        extra += [f"gradients {self.gradients}"] if self.gradients != "freed" else []
-        extra += ["cudnn-benchmark"] if self.cudnn_benchmark else []
-        extra += ["cuda-graphs"] if self.cuda_graphs else []
-        return " ".join([self.model, self.precision, self.phase, f"b{self.batch_size}", *extra])
+        return label_of({name: getattr(self, name) for name in _LABEL_PARTS})
+
+
+_LABEL_PARTS: dict[str, Callable[[Any], str]] = {
+    "model": str,
+    "precision": str,
+    "phase": str,
+    "batch_size": lambda size: f"b{size}",
+    "image_size": lambda size: "" if size == IMAGE_SIZE else f"{size}px",
+    "num_classes": lambda number: "" if number == NUM_CLASSES else f"{number} classes",
+    "memory_format": lambda name: "" if name == "contiguous" else name,
+    "compile_mode": compile_in_words,
+    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+    "cudnn_benchmark": lambda is_on: "cudnn-benchmark" if is_on else "",
+    "cuda_graphs": lambda is_on: "cuda-graphs" if is_on else "",
+}
+"""Parts of a label by their field; nothing where it is the default."""
+
+
+def label_of(values: Mapping[str, Any]) -> str:
+    """Return the label of a workload, or of as much of one as these fields say."""
+    parts = [words(values[name]) for name, words in _LABEL_PARTS.items() if name in values]
+    return " ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

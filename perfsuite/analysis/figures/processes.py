@@ -56,8 +56,7 @@ def process_chart(comparison: Comparison, row: int) -> Any:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.15)
-    label = benchmark.fullname if benchmark.workload is None else benchmark.workload.label
-    title = f"{_shortened(label)}\n{benchmark.time.verdict}"
+    title = f"{_shortened(benchmark.label)}\n{benchmark.time.verdict}"
     if time.ratio is not None and time.ratio_low is not None and time.ratio_high is not None:
         title += f": {time.ratio:.3f} of the baseline's time [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
     axes.set_title(_plain(title), loc="left", fontsize=10)

@@ -157,7 +157,7 @@ def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
     labels = []
     for benchmark in benchmarks:
         if benchmark.workload is None or words is None:
-            labels.append(benchmark.fullname.rsplit("::", 1)[-1])
+            labels.append(benchmark.short_label)
         else:
             label = words(dataclasses.asdict(benchmark.workload))
             labels.append(label.replace("train_step", "step"))

@@ -6,14 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.analysis.frames.columns import WORKLOAD_COLUMNS
-from perfsuite.analysis.frames.labels import place_in_words, short_devices, workload_label
+from perfsuite.analysis.frames.labels import place_in_words, short_devices
 from perfsuite.analysis.frames.made_once import made_once
 from perfsuite.analysis.frames.ratio_text import ratio_of_row, ratio_text
 from perfsuite.analysis.frames.rows import is_known, rows_of
 from perfsuite.analysis.frames.speedup import speedup_frame
 from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
 from perfsuite.formatting import duration
-from perfsuite.records.workload import PHASES
+from perfsuite.records.workload import PHASES, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +101,6 @@ def excessive_parts(benchmarks: pd.DataFrame) -> list[str]:
 
 
 def _label(row: Mapping[Any, Any], columns: Sequence[str], where: str) -> str:
-    """Return the workload in words, as far as these columns say it, without defaults, and where it was measured."""
-    label = workload_label(row, columns)
+    """Return the workload in words, as far as these columns say it, and where it was measured."""
+    label = label_of({column: row[column] for column in columns})
     return f"{label} ({where})" if where else label

@@ -101,25 +101,23 @@ def _part(column: str, value: Any) -> str:
     return _PARTS.get(column, str)(value)
 
 
+_SETTINGS: dict[str, Callable[[Any], str]] = {
+    "memory_format": lambda name: "" if name == "contiguous" else str(name),
+    "compile_mode": compile_in_words,
+    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
+    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
+    "cuda_graphs": lambda is_on: "CUDA graphs" if is_on else "",
+}
+"""Settings of a workload in words; nothing where it is the default."""
+
 _PARTS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda size: f"b{size}",
     "image_size": lambda size: f"{size}px",
     "num_classes": lambda number: f"{number} classes",
-    "compile_mode": compile_in_words,
-    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
-    "memory_format": lambda name: "" if name == "contiguous" else str(name),
-    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
-    "cuda_graphs": lambda is_on: "CUDA graphs" if is_on else "",
+    **_SETTINGS,
     "model_digest": lambda digest: f"({digest[:6]})" if digest else "",
 }
 """Parts of a workload in words; nothing where it is the default, but for the images and their classes."""
-
-
-def workload_label(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
-    """Return the parts of a workload that some columns hold, without those that are CIFAR-10's or the default."""
-    unsaid = {"image_size": IMAGE_SIZE, "num_classes": NUM_CLASSES, "device_type": row["device_type"]}
-    shown = [column for column in WORKLOAD_COLUMNS if column in columns and unsaid.get(column) != row[column]]
-    return " ".join(text for column in shown if (text := _part(column, row[column])))
 
 
 def compared_name(precisions: Iterable[str], other: str = "Other precisions") -> str:
@@ -212,11 +210,7 @@ _WORKLOAD_IN_WORDS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda size: f"batch {size}",
     "image_size": lambda size: "" if size == IMAGE_SIZE else f"{size}x{size} pixels",
     "num_classes": lambda number: "" if number == NUM_CLASSES else f"{number} classes",
-    "memory_format": lambda name: "" if name == "contiguous" else str(name),
-    "compile_mode": compile_in_words,
-    "gradients": lambda name: "" if name == "freed" else f"gradients {name}",
-    "cudnn_benchmark": lambda is_on: "cuDNN benchmark" if is_on else "",
-    "cuda_graphs": lambda is_on: "CUDA graphs" if is_on else "",
+    **_SETTINGS,
 }
 
 

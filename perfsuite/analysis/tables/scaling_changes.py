@@ -18,7 +18,10 @@ TITLE = "Efficiency of several devices"
 
 def scaling_changes_table(changes: Sequence[ScalingChange]) -> Table:
     """Return a row per step on several devices that both sides have, in the order of their verdicts."""
-    rows = [{"label": _label(one), "verdict_of_time": one.benchmark.time.verdict, **one.columns()} for one in changes]
+    rows = [
+        {"label": one.benchmark.label, "verdict_of_time": one.benchmark.time.verdict, **one.columns()}
+        for one in changes
+    ]
     has_interval = any(row["efficiency_change_ratio_level"] is not None for row in rows)
     has_communication, has_bus = (
         any(row[name] is not None for row in rows)
@@ -46,11 +49,6 @@ def scaling_changes_table(changes: Sequence[ScalingChange]) -> Table:
             f"baseline -> candidate; change: of the efficiency, below 0 is worse{interval}; no verdict rests on it",
         ),
     )
-
-
-def _label(one: ScalingChange) -> str:
-    workload = one.benchmark.workload
-    return one.benchmark.fullname if workload is None else workload.label
 
 
 def _percent(ratio: float) -> str:

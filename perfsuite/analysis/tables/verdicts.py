@@ -136,9 +136,8 @@ def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> dict[int, str]:
     Returns:
         The names by the `id` of the verdict: two workloads may have one full name.
     """
-    short = [one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label for one in benchmarks]
-    counts = Counter(short)
-    return {id(one): name if counts[name] == 1 else one.fullname for name, one in zip(short, benchmarks, strict=True)}
+    counts = Counter(one.short_label for one in benchmarks)
+    return {id(one): one.short_label if counts[one.short_label] == 1 else one.fullname for one in benchmarks}
 
 
 def _row(benchmark: BenchmarkVerdict, label: str) -> dict[str, Any]:

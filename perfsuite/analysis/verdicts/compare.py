@@ -73,6 +73,16 @@ class BenchmarkVerdict:
     min_effect: float
     num_failed: tuple[int, int] = (0, 0)
 
+    @property
+    def label(self) -> str:
+        """Its workload in words; pytest's name where that is not known."""
+        return self.fullname if self.workload is None else self.workload.label
+
+    @property
+    def short_label(self) -> str:
+        """The same, of pytest's name the part behind the module."""
+        return self.fullname.rsplit("::", 1)[-1] if self.workload is None else self.workload.label
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:

@@ -60,7 +60,7 @@ def chosen_benchmarks(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> l
     chosen = [one for one in ranked(comparison) if _is_chosen(choice, one.verdict, benchmark_names(one))]
     orders: dict[str, Callable[[BenchmarkVerdict], Any]] = {
         "change": lambda one: -_size(one.time.ratio),
-        "name": lambda one: in_natural_order(one.fullname if one.workload is None else one.workload.label),
+        "name": lambda one: in_natural_order(one.label),
         "time": lambda one: -_time_s(one.time),
     }
     return sorted(chosen, key=orders[choice.sort]) if choice.sort in orders else chosen

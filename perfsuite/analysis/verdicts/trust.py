@@ -122,7 +122,7 @@ def _name(one: BenchmarkVerdict | TrainingVerdict) -> str:
     """Return what `--explain` finds a benchmark or a full training by."""
     if isinstance(one, TrainingVerdict):
         return one.cell.label
-    return one.fullname.rsplit("::", 1)[-1] if one.workload is None else one.workload.label
+    return one.short_label
 
 
 def _detectable_ratios(comparison: Comparison) -> tuple[float, float, float] | None:
