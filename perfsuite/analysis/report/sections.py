@@ -6,20 +6,18 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from perfsuite.analysis.figures.registry import draw
 from perfsuite.analysis.frames.gpu_environments import EnvironmentIndex, same_environment
 from perfsuite.analysis.frames.gpu_words import decision_lines
 from perfsuite.analysis.frames.gpus import decide_gpus
 from perfsuite.analysis.frames.pairs import has_pairs
 from perfsuite.analysis.frames.unmeasured import Unmeasured, unmeasured
-from perfsuite.analysis.load.environment_columns import ENVIRONMENT_COLUMNS
+from perfsuite.analysis.report.environment import METHOD, environments_table, turned
 from perfsuite.analysis.report.machines import SECTION as MACHINES
 from perfsuite.analysis.report.machines import machines_tables, machines_words
 from perfsuite.analysis.report.numerics import numerics_items, numerics_tables, numerics_words
 from perfsuite.analysis.report.scaling import scaling_items, scaling_words
-from perfsuite.analysis.report.summary import environment_rows, warnings_of
+from perfsuite.analysis.report.summary import warnings_of
 from perfsuite.analysis.report.trainings import trainings_drawings, trainings_tables, trainings_words
 from perfsuite.analysis.tables.environments import across_tables
 from perfsuite.analysis.tables.gpus import decision_table
@@ -58,25 +56,6 @@ class Section:
     tables: tuple[Table, ...] = ()
     folded: tuple[Table, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()
-
-
-METHOD = (
-    (
-        "Times are those of one iteration. The timer waits for the device before it is read, once per round and never "
-        "per iteration; warm-up lasts until times have stopped falling. A precision is verified to be active in every "
-        "cell before it is timed: fp32 is IEEE single precision with TF32 switched off."
-    ),
-    (
-        "[low, high] is a 95% interval over processes, or, marked A/A, from one process and the noise floor of its "
-        "machine. (low to high) is no interval but the spread within one run, over its rounds or its interleaved "
-        "blocks. A ratio without either says so."
-    ),
-    (
-        "Verdicts treat a process as one sample; the chance of any false alarm among all benchmarks is limited. Peak "
-        "memory is deterministic: growth beyond the allocator's rounding is a regression."
-    ),
-    "Absent is not zero: what could not be measured is a dash in tables and no bar in figures.",
-)
 
 
 def page_sections(figure_data: FigureData, warnings: Sequence[str] | None = None) -> tuple[Section, ...]:
@@ -311,44 +290,14 @@ def _unmeasured_table(results: Results) -> Table:
 
 
 def _environment(figure_data: FigureData) -> Section:
-    columns = (*ENVIRONMENT_COLUMNS,)
-    frame = environment_rows(figure_data, columns)
-    shown = [column for column in columns if not frame.empty and frame[column].notna().any()]
-    table = Table(
-        title=f"Environments: {len(frame)}",
-        frame=frame,
-        columns=(
-            *(text_column(column, _HEADINGS.get(column)) for column in shown),
-            *([text_column("num_files", "files")] if not frame.empty else []),
-        ),
-    )
+    table = environments_table(figure_data)
+    is_shown = _is_shown(table)
     return Section(
         name="environment",
         title="Environment and method",
         words=METHOD if figure_data.results.has_records else METHOD[1:],
-        tables=(_turned(table),) if _is_shown(table) else (),
-        folded=(table,) if _is_shown(table) and len(frame) > 1 else (),
-    )
-
-
-_HEADINGS = {"power_limit_watts": "power limit W", "num_threads": "threads", "cuda": "CUDA", "cudnn": "cuDNN"}
-MAX_TURNED = 6
-
-
-def _turned(table: Table) -> Table:
-    """Return a table with an environment per column, which phones can show: properties are many, environments few."""
-    rows = table.rows()
-    if len(rows) > MAX_TURNED:
-        return Table(title=table.title, frame=table.frame, columns=table.columns)
-    names = [f"environment {index}" if len(rows) > 1 else "value" for index in range(1, len(rows) + 1)]
-    turned = [
-        {"property": column.heading, **{name: column.show(row) for name, row in zip(names, rows, strict=True)}}
-        for column in table.columns
-    ]
-    return Table(
-        title=table.title,
-        frame=pd.DataFrame(turned),
-        columns=(text_column("property"), *(text_column(name) for name in names)),
+        tables=(turned(table),) if is_shown else (),
+        folded=(table,) if is_shown and len(table.frame) > 1 else (),
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from perfsuite.analysis.frames.consistency import consistency_findings
 from perfsuite.analysis.frames.labels import enumerate_words
 from perfsuite.analysis.frames.ratio_text import MORE_STEPS, MORE_STEPS_AND_PAIRS
-from perfsuite.analysis.frames.rows import plain, rows_of
 from perfsuite.analysis.frames.scaling import absent_in_words, failed_checks_in_words
 from perfsuite.analysis.frames.speedup import INTERLEAVED
 from perfsuite.analysis.load.result_file import is_dirty
@@ -119,22 +118,3 @@ def _few_rounds(frame: pd.DataFrame, least: int = 5) -> str | None:
         return None
     shortest = duration(float(few["time_median_s"].min())) if few["time_median_s"].notna().any() else "unknown"
     return f"{len(few)} benchmarks have fewer than {least} rounds (the shortest takes {shortest})"
-
-
-def environment_rows(figure_data: FigureData, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a row per environment, and in which files it stands."""
-    results = figure_data.results
-    records: list[dict[Any, Any]] = [] if results.benchmarks.empty else rows_of(results.benchmarks)
-    records += [{**pair.environment, "file": pair.file} for pair in results.pairs]
-    records += [{**training.environment, "file": training.file} for training in results.trainings]
-    records += [{**one.environment, "file": one.file} for one in results.numerics]
-    records += [{**one.environment, "file": one.file} for one in results.scaling]
-    found: dict[tuple[Any, ...], dict[Any, None]] = {}
-    for record in records:
-        values = tuple(plain(record.get(column)) for column in columns)
-        found.setdefault(values, {})[record["file"]] = None
-    rows = [
-        {**dict(zip(columns, values, strict=True)), "num_files": len(files), "files": ", ".join(map(str, files))}
-        for values, files in found.items()
-    ]
-    return pd.DataFrame(rows)
