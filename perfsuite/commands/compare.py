@@ -150,7 +150,7 @@ def judge(
     Raises:
         ResultFileError: A file holds a benchmark twice, or both sides hold the same run.
     """
-    old, new = ([reduce_process(file) for file in side] for side in (baseline, candidate))
+    old, new = list(map(reduce_process, baseline)), list(map(reduce_process, candidate))
     thresholds = judging.thresholds
     comparison = compare(
         join_sides(old, new),

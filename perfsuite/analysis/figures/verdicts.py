@@ -87,9 +87,10 @@ def _process_ratios(comparison: Comparison) -> dict[str, dict[bool, list[float]]
         if middle.size == 0:
             continue
         ratios = np.exp(logs[index] - middle.mean())
+        is_known = np.isfinite(ratios)
         found[fullname] = {
-            side: [float(ratio) for ratio in ratios[sides.is_candidate == side] if np.isfinite(ratio)]
-            for side in (False, True)
+            False: ratios[is_known & ~sides.is_candidate].tolist(),
+            True: ratios[is_known & sides.is_candidate].tolist(),
         }
     return found
 

@@ -134,7 +134,8 @@ def _log_matrix(frame: pd.DataFrame, identities: Sequence[str], runs: Sequence[s
     """Return the logarithms of the medians of the rounds in seconds [benchmarks, processes], NaN where absent."""
     runs = list(dict.fromkeys(frame["run_id"])) if runs is None else runs
     logs = np.full((len(identities), len(runs)), np.nan)
-    row_of, column_of = ({name: index for index, name in enumerate(names)} for names in (identities, runs))
+    row_of = {name: index for index, name in enumerate(identities)}
+    column_of = {name: index for index, name in enumerate(runs)}
     known = frame[frame["time_median_s"] > 0].drop_duplicates(["identity", "run_id"])
     for identity, run, seconds in zip(known["identity"], known["run_id"], known["time_median_s"], strict=True):
         if identity in row_of:
@@ -167,10 +168,13 @@ def _only(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 def _identity(frame: pd.DataFrame) -> list[Any]:
     """Return what a row measures, apart from where: its workload, or its full name where the file is foreign."""
     columns = _identifying(frame, WORKLOAD_COLUMNS)
-    return [
-        row["fullname"] if row["model"] is None else tuple(row[column] for column in columns)
-        for row in rows_of(frame[[*dict.fromkeys(("fullname", "model", *columns))]])
-    ]
+    found: list[Any] = []
+    for row in rows_of(frame[[*dict.fromkeys(("fullname", "model", *columns))]]):
+        if row["model"] is None:
+            found.append(row["fullname"])
+        else:
+            found.append(tuple(row[column] for column in columns))
+    return found
 
 
 def _identifying(frame: pd.DataFrame, workload: Sequence[str]) -> list[str]:

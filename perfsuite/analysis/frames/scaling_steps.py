@@ -50,13 +50,12 @@ def sound_steps(results: Results) -> list[ScalingResult]:
 def _stacked(own: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
     """Return both, one above the other; a column that one of them lacks is None there."""
     columns = list(dict.fromkeys([*own.columns, *added.columns]))
-    values = {
-        name: [
-            value for side in (own, added) for value in (side[name].tolist() if name in side else [None] * len(side))
-        ]
-        for name in columns
-    }
+    values = {name: [*_column(own, name), *_column(added, name)] for name in columns}
     return pd.DataFrame(values, columns=columns)
+
+
+def _column(frame: pd.DataFrame, name: str) -> list[Any]:
+    return frame[name].tolist() if name in frame else [None] * len(frame)
 
 
 def _row(one: ScalingResult) -> dict[str, Any]:

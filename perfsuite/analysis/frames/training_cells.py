@@ -147,17 +147,23 @@ def accuracy_change_of_seeds(
             np.array([_difference_variance(baseline[seed], candidate[seed]) for seed in common]),
         )
     num_images = next(iter(baseline.values()))[0].data.num_test
-    sides = [np.array([_accuracy(records) for records in side.values()]) for side in (baseline, candidate)]
-    return unpaired_change(sides[0], sides[1], num_images)
+    old = np.array([_accuracy(records) for records in baseline.values()])
+    new = np.array([_accuracy(records) for records in candidate.values()])
+    return unpaired_change(old, new, num_images)
 
 
 def has_same_weights(cell: TrainingCell) -> bool:
     """Whether both sides have the same seeds, and each seed ended with the same weights, bit for bit."""
-    sides = [
-        {seed: {record.weights_sha256 for record in records} for seed, records in cell.seeds(candidate=side).items()}
-        for side in (False, True)
-    ]
-    return sides[0] == sides[1] and all(len(digests) == 1 for digests in sides[0].values())
+    old, new = _digests(cell, candidate=False), _digests(cell, candidate=True)
+    return old == new and all(len(digests) == 1 for digests in old.values())
+
+
+def _digests(cell: TrainingCell, *, candidate: bool) -> dict[int, set[str]]:
+    """Return the digests of the weights that the trainings of each seed ended with."""
+    found: dict[int, set[str]] = {}
+    for record in cell.records(candidate=candidate):
+        found.setdefault(record.seed, set()).add(record.weights_sha256)
+    return found
 
 
 def _same_split(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRecord]) -> bool:
@@ -233,7 +239,9 @@ class _Process:
 
 def mean_accuracy(cell: TrainingCell, *, candidate: bool) -> float | None:
     """Return the mean over the seeds of one side, or None where it has none."""
-    by_seed = [
-        statistics.fmean(one.test_accuracy for one in records) for records in cell.seeds(candidate=candidate).values()
-    ]
+    by_seed = [_mean_accuracy(records) for records in cell.seeds(candidate=candidate).values()]
     return statistics.fmean(by_seed) if by_seed else None
+
+
+def _mean_accuracy(records: Sequence[TrainingRecord]) -> float:
+    return statistics.fmean(record.test_accuracy for record in records)

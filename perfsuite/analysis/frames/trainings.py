@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perfsuite.analysis.frames.results import Results
     from perfsuite.analysis.frames.training_groups import TrainingGroup
-    from perfsuite.analysis.statistics.intervals import Ratio
+    from perfsuite.analysis.statistics.intervals import Ratio, Times
     from perfsuite.records.training import TrainingRecord
 
 TargetOutcome = Literal["reached", "missed", "cannot tell", "not checked"]
@@ -207,20 +207,24 @@ def _changes_from_fp32(groups: Sequence[TrainingGroup]) -> dict[int, dict[str, A
 
 
 def _cost_ratios(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRecord]) -> dict[str, Any]:
-    peaks = [mean_metric(side, "peak_allocated_bytes") for side in (baseline, candidate)]
+    before, after = mean_metric(baseline, "peak_allocated_bytes"), mean_metric(candidate, "peak_allocated_bytes")
     return {
         **ratio_columns("time_ratio", _time_ratio(baseline, candidate)),
-        "memory_ratio": peaks[1] / peaks[0] if peaks[0] and peaks[1] else None,
+        "memory_ratio": after / before if before and after else None,
         "num_skipped_steps_baseline": mean_metric(baseline, "num_skipped_steps"),
     }
 
 
 def _time_ratio(baseline: Sequence[TrainingRecord], candidate: Sequence[TrainingRecord]) -> Ratio | None:
     """Return the training time of one side over the other's; two trainings a side give an interval."""
-    times = [[record.metrics.get("training_time_s") or 0.0 for record in side] for side in (candidate, baseline)]
-    if not all(all(side) for side in times):
+    top, bottom = _times_s(candidate), _times_s(baseline)
+    if not (top.all() and bottom.all()):
         return None
-    top, bottom = (np.array(side) for side in times)
     if min(len(top), len(bottom)) > 1:
         return ratio_over_processes(top, bottom, paired=False)
     return bare_ratio(float(np.exp(np.log(top).mean() - np.log(bottom).mean())))
+
+
+def _times_s(records: Sequence[TrainingRecord]) -> Times:
+    """Return the training time of each, 0 where it is not known."""
+    return np.array([record.metrics.get("training_time_s") or 0.0 for record in records])

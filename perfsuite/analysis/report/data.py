@@ -40,7 +40,7 @@ def gather(paths: Sequence[Path], baseline: Sequence[Path] = ()) -> FigureData:
     files, old = read_result_files(paths), read_result_files(baseline)
     if not old:
         return figure_data_of(files)
-    comparison = compare(join_sides(*([reduce_process(file) for file in side] for side in (old, files))))
+    comparison = compare(join_sides(list(map(reduce_process, old)), list(map(reduce_process, files))))
     return figure_data_of(files, old, comparison)
 
 

@@ -20,13 +20,14 @@ from perfsuite.analysis.report.trends import SECTION as HISTORY
 from perfsuite.analysis.report.trends import machine_parts, trends_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Drawing
     from perfsuite.analysis.frames.unmeasured import Unmeasured
     from perfsuite.analysis.history.trends import Trends
     from perfsuite.analysis.report.answers import Answer
+    from perfsuite.analysis.report.sections import Section
     from perfsuite.analysis.tables.table import Table
 
 HERO_ROWS = 8
@@ -68,21 +69,7 @@ def render_page(figure_data: FigureData, *, version: str, trends: Sequence[Trend
         sheet, script = sheet + own_file("trends.css"), script + own_file("trends.js")
     counter = iter(range(1_000_000))
     warnings = warnings_of(figure_data)
-    sections = [
-        {
-            "name": section.name,
-            "title": section.title,
-            "words": section.words,
-            "items": section.items,
-            "drawings": [_drawing(drawing, counter) for drawing in section.drawings],
-            "tables": [_table(table, counter) for table in section.tables],
-            "folded": [
-                _table(table, counter, section.unmeasured if index == 0 else ())
-                for index, table in enumerate(section.folded)
-            ],
-        }
-        for section in page_sections(figure_data, warnings)
-    ]
+    sections = [_section(section, counter) for section in page_sections(figure_data, warnings)]
     names = {section["name"] for section in sections}
     answers = summarize(figure_data, warnings)
     hero = _hero(figure_data, answers[0])
@@ -102,6 +89,22 @@ def render_page(figure_data: FigureData, *, version: str, trends: Sequence[Trend
         machines=machine_parts(trends),
         version=version,
     )
+
+
+def _section(section: Section, counter: Iterator[int]) -> dict[str, Any]:
+    """Return what the template needs of a section."""
+    folded = []
+    for index, table in enumerate(section.folded):
+        folded.append(_table(table, counter, section.unmeasured if index == 0 else ()))
+    return {
+        "name": section.name,
+        "title": section.title,
+        "words": section.words,
+        "items": section.items,
+        "drawings": [_drawing(drawing, counter) for drawing in section.drawings],
+        "tables": [_table(table, counter) for table in section.tables],
+        "folded": folded,
+    }
 
 
 def _hero(figure_data: FigureData, first: Answer) -> Drawing | None:

@@ -192,21 +192,18 @@ def _machine_part(trends: Trends, number: int) -> dict[str, Any]:
     shown = [one for _, _, found in groups for one in found]
     places = {id(one): place for place, one in enumerate(shown)}
     names = short_names([one.series.benchmark for one in shown])
+    parts = []
+    for name, title, found in groups:
+        if found:
+            rows = [_row(trends, one, names[one.series.benchmark], places[id(one)]) for one in found]
+            has_changes = any(one.changes for one in found)
+            parts.append({"name": name, "title": title, "has_changes": has_changes, "rows": rows})
     return {
         "id": _machine_id(number),
         "machine": trends.history.machine,
         "num_series": trends.num_series,
         "notes": trends.history.notes,
-        "groups": [
-            {
-                "name": name,
-                "title": title,
-                "has_changes": any(one.changes for one in found),
-                "rows": [_row(trends, one, names[one.series.benchmark], places[id(one)]) for one in found],
-            }
-            for name, title, found in groups
-            if found
-        ],
+        "groups": parts,
         "data": _data(trends, shown),
     }
 

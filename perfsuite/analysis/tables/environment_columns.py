@@ -104,10 +104,12 @@ def num_column(environments: Sequence[str], *, within: bool = False) -> Column:
     """
 
     def show(row: Entry) -> str:
-        pairs = [[row.get(f"num_{side} {name}", 0) for side in ("baseline", "candidate")] for name in environments]
+        old = [row.get(f"num_baseline {name}", 0) for name in environments]
+        new = [row.get(f"num_candidate {name}", 0) for name in environments]
         if within:
-            return shared_text([" and ".join(dict.fromkeys(map(str, pair))) for pair in pairs])
-        return shared_text([str(number) for number in (max(old for old, _ in pairs), *(new for _, new in pairs))])
+            pairs = zip(map(str, old), map(str, new), strict=True)
+            return shared_text([" and ".join(dict.fromkeys(pair)) for pair in pairs])
+        return shared_text([str(number) for number in (max(old), *new)])
 
     return Column(heading="n", show=show, numeric=True, priority=Priority.NORMAL)
 

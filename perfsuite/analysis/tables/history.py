@@ -16,6 +16,7 @@ from perfsuite.metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsuite.analysis.history.index import IndexedRun
     from perfsuite.analysis.history.series import Change, History, SeriesChanges
 
 SCHEMA = "perfsuite-history-1"
@@ -170,34 +171,33 @@ def history_json(history: History, changes: Sequence[SeriesChanges]) -> str:
         "schema": SCHEMA,
         "machine": history.machine,
         "notes": list(history.notes),
-        "series": [
-            {
-                "benchmark": one.series.benchmark,
-                "metric": one.series.metric,
-                "runs": [
-                    {
-                        "run": history.runs[run].name,
-                        "started_s": history.runs[run].started_s,
-                        "value": float(value),
-                        **{name: history.runs[run].place.get(name) for name in PLACES},
-                    }
-                    for run, value in zip(one.series.runs, one.series.values, strict=True)
-                ],
-                "changes": [
-                    {
-                        "run": history.runs[one.series.runs[change.index]].name,
-                        "index": change.index,
-                        "ratio": change.ratio,
-                        "ci_low": change.low,
-                        "ci_high": change.high,
-                        "is_worse": change.is_worse,
-                        "differences": list(change.differences),
-                    }
-                    for change in one.changes
-                ],
-                "levels": [{"first": first, "last": last, "median": median} for first, last, median in one.levels],
-            }
-            for one in changes
-        ],
+        "series": [_series_json(history, one) for one in changes],
     }
     return printable_json(json.dumps(content, indent=1)) + "\n"
+
+
+def _series_json(history: History, one: SeriesChanges) -> dict[str, Any]:
+    runs = [history.runs[index] for index in one.series.runs]
+    return {
+        "benchmark": one.series.benchmark,
+        "metric": one.series.metric,
+        "runs": [_run_json(run, float(value)) for run, value in zip(runs, one.series.values, strict=True)],
+        "changes": [
+            {
+                "run": runs[change.index].name,
+                "index": change.index,
+                "ratio": change.ratio,
+                "ci_low": change.low,
+                "ci_high": change.high,
+                "is_worse": change.is_worse,
+                "differences": list(change.differences),
+            }
+            for change in one.changes
+        ],
+        "levels": [{"first": first, "last": last, "median": median} for first, last, median in one.levels],
+    }
+
+
+def _run_json(run: IndexedRun, value: float) -> dict[str, Any]:
+    places = {name: run.place.get(name) for name in PLACES}
+    return {"run": run.name, "started_s": run.started_s, "value": value, **places}

@@ -122,9 +122,8 @@ def _cpu_loads(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> list[str]:
 
 
 def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None]) -> float | None:
-    values = [value(one) for one in side]
-    known = [found for found in values if found is not None]
-    return statistics.median(known) if known else None
+    values = [found for found in map(value, side) if found is not None]
+    return statistics.median(values) if values else None
 
 
 def changed_kernels(sides: Sides, row: int) -> list[str]:

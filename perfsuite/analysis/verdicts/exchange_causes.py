@@ -30,19 +30,24 @@ def exchange_causes(old: Sequence[Record | ScalingRecord], new: Sequence[Record 
         old: Records of the baseline.
         new: Records of the candidate; those that are of one device say nothing.
     """
-    before, after = ([record for record in side if isinstance(record, ScalingRecord)] for side in (old, new))
+    before, after = _of_several_devices(old), _of_several_devices(new)
     if not before or not after:
         return None
     causes = (_backend(before, after), _communication(before, after), _bus(before, after))
     return "; ".join(text for text in causes if text is not None) or None
 
 
+def _of_several_devices(records: Sequence[Record | ScalingRecord]) -> list[ScalingRecord]:
+    return [record for record in records if isinstance(record, ScalingRecord)]
+
+
 def _backend(old: Sequence[ScalingRecord], new: Sequence[ScalingRecord]) -> str | None:
     """Return another backend, or another version of NCCL; other backends come with torch, which has a note."""
-    before, after = (_names(record.backend for record in side) for side in (old, new))
+    before, after = _names(record.backend for record in old), _names(record.backend for record in new)
     if before != after:
         return f"backend {before} -> {after}"
-    before, after = (_names(record.backend_version for record in side if record.backend == NCCL) for side in (old, new))
+    before = _names(record.backend_version for record in old if record.backend == NCCL)
+    after = _names(record.backend_version for record in new if record.backend == NCCL)
     return None if before == after else f"NCCL {before} -> {after}"
 
 
@@ -75,10 +80,10 @@ def _apart(
     old: Sequence[ScalingRecord], new: Sequence[ScalingRecord], value: Callable[[ScalingRecord], float | None]
 ) -> tuple[float, float] | None:
     """Return the medians of both sides where no process of one is among those of the other, else None."""
-    sides = [[found for one in side if (found := value(one)) is not None] for side in (old, new)]
-    if not all(sides):
+    before = [found for found in map(value, old) if found is not None]
+    after = [found for found in map(value, new) if found is not None]
+    if not before or not after:
         return None
-    before, after = sides
     if max(before) >= min(after) and max(after) >= min(before):
         return None
     return statistics.median(before), statistics.median(after)

@@ -68,10 +68,11 @@ def scaling_changes(comparison: Comparison, chosen: Sequence[BenchmarkVerdict] |
         return []
     found = []
     for benchmark in benchmarks:
-        sides = [_records(comparison, rows[id(benchmark)], candidate=candidate) for candidate in (False, True)]
+        old = _records(comparison, rows[id(benchmark)], candidate=False)
+        new = _records(comparison, rows[id(benchmark)], candidate=True)
         # One rank has nobody to be efficient with.
-        if all(sides) and sides[0][0].world_size > 1:
-            found.append(_change(benchmark, sides[0], sides[1]))
+        if old and new and old[0].world_size > 1:
+            found.append(_change(benchmark, old, new))
     return found
 
 
@@ -81,16 +82,17 @@ def _records(comparison: Comparison, row: int, *, candidate: bool) -> list[Scali
 
 
 def _change(benchmark: BenchmarkVerdict, old: Sequence[ScalingRecord], new: Sequence[ScalingRecord]) -> ScalingChange:
-    before, after = (np.array([efficiency([record]).ratio for record in side]) for side in (old, new))
-    means = [float(np.exp(np.log(side).mean())) for side in (before, after)]
+    before = np.array([efficiency([record]).ratio for record in old])
+    after = np.array([efficiency([record]).ratio for record in new])
+    mean_before, mean_after = float(np.exp(np.log(before).mean())), float(np.exp(np.log(after).mean()))
     num_processes = min(len(before), len(after))
     if num_processes >= MIN_PROCESSES:
         change = ratio_over_processes(after, before, paired=False)
     else:
-        change = bare_ratio(means[1] / means[0], num_processes)
+        change = bare_ratio(mean_after / mean_before, num_processes)
     return ScalingChange(
         benchmark=benchmark,
-        efficiency=(means[0], means[1]),
+        efficiency=(mean_before, mean_after),
         change=change,
         communication=(_median(old, communication_share), _median(new, communication_share)),
         bus_bytes_per_second=(_median(old, bus_bytes_per_second), _median(new, bus_bytes_per_second)),
@@ -98,5 +100,5 @@ def _change(benchmark: BenchmarkVerdict, old: Sequence[ScalingRecord], new: Sequ
 
 
 def _median(side: Sequence[ScalingRecord], value: Callable[[ScalingRecord], float | None]) -> float | None:
-    values = [found for one in side if (found := value(one)) is not None]
+    values = [found for found in map(value, side) if found is not None]
     return statistics.median(values) if values else None

@@ -63,9 +63,8 @@ def _misses_target(record: TrainingRecord) -> bool:
 
 
 def _skipped(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
-    before, after = (
-        statistics.fmean(record.metrics.get("num_skipped_steps") or 0 for record in side) for side in (old, new)
-    )
+    before = statistics.fmean(record.metrics.get("num_skipped_steps") or 0 for record in old)
+    after = statistics.fmean(record.metrics.get("num_skipped_steps") or 0 for record in new)
     steps = [len(record.history) * math.ceil(record.data.num_train / record.recipe.batch_size) for record in old]
     if abs(after - before) <= SKIPPED_STEPS_CHANGE * statistics.fmean(steps):
         return None
@@ -73,5 +72,6 @@ def _skipped(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> st
 
 
 def _interruptions(old: Sequence[TrainingRecord], new: Sequence[TrainingRecord]) -> str | None:
-    before, after = (sum(int(record.metrics.get("num_interruptions") or 0) for record in side) for side in (old, new))
+    before = sum(int(record.metrics.get("num_interruptions") or 0) for record in old)
+    after = sum(int(record.metrics.get("num_interruptions") or 0) for record in new)
     return None if before == after else f"interruptions {before} -> {after}"
