@@ -55,6 +55,9 @@ class SpreadWorkload(Workload):
 
 def spread_in_words(world_size: int, strategy: str, compression: str, scaling: str) -> str:
     """Return how a step is spread, the usual left out: `2 ranks ddp`, `4 ranks ddp bf16-gradients strong`."""
-    extra = [] if compression == "none" else [f"{compression}-gradients"]
-    extra += [] if scaling == "weak" else [scaling]
-    return " ".join([plural(world_size, "rank"), strategy, *extra])
+    parts = [plural(world_size, "rank"), strategy]
+    if compression != "none":
+        parts.append(f"{compression}-gradients")
+    if scaling != "weak":
+        parts.append(scaling)
+    return " ".join(parts)

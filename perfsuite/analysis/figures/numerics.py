@@ -76,23 +76,19 @@ def numerics_chart(figure_data: FigureData) -> Drawing | None:
     panels = _panels(found)
     if not panels:
         return None
-    num_left_out = len(panels[MAX_PANELS:])
-    several_runs = len(found) < len(figure_data.results.numerics)
+    notes = list(_notes(found))
+    if len(found) < len(figure_data.results.numerics):
+        notes.append("of several runs the first is drawn")
+    if len(panels) > MAX_PANELS:
+        num_left_out = len(panels) - MAX_PANELS
+        notes.append(f"{num_left_out} of {len(panels)} panels are not drawn: draw fewer files at once")
     return Drawing(
         kind="numerics",
         title="Why mixed precision works",
         finding=f"{claims_count(figure_data.results)}. {_findings(panels)}",
         panels=tuple(panels[:MAX_PANELS]),
         legend=tuple(_legend(found)),
-        notes=(
-            *_notes(found),
-            *(["of several runs the first is drawn"] if several_runs else []),
-            *(
-                [f"{num_left_out} of {len(panels)} panels are not drawn: draw fewer files at once"]
-                if num_left_out
-                else []
-            ),
-        ),
+        notes=tuple(notes),
     )
 
 

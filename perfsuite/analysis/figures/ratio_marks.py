@@ -52,8 +52,11 @@ def drawn_values(rows: Sequence[Row]) -> list[float]:
 def bracket_words(ratios: Sequence[Ratio | None]) -> str:
     """Return what the lines around these ratios are, for a title: `with 95% intervals`; empty where there are none."""
     known = [ratio for ratio in ratios if ratio is not None]
-    parts = ["95% intervals"] if any(is_interval(ratio) for ratio in known) else []
-    parts += ["the spread within one run"] if any(ratio.basis == "one run" for ratio in known) else []
+    parts = []
+    if any(is_interval(ratio) for ratio in known):
+        parts.append("95% intervals")
+    if any(ratio.basis == "one run" for ratio in known):
+        parts.append("the spread within one run")
     return f", with {' or '.join(parts)}" if parts else ""
 
 

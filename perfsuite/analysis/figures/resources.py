@@ -172,11 +172,14 @@ def _light_row(cell: Cell) -> Row:
     group, label = group_and_label(cell.label, cell.place, cell.workload["precision"])
     name = f"{group} {label}".strip()
     probe, sheet, bound = (cell.metrics.get(key) for key in ("probe_ratio", "data_sheet_ratio", "bound"))
-    words = [
-        f"{100 * probe:.1f}% of the probes" if probe else "",
-        f"{100 * sheet:.1f}% of the data sheet" if sheet else "",
-    ]
-    tip = f"{name}: {', '.join([*filter(None, words), *([str(bound)] if bound else [])])}"
+    words = []
+    if probe:
+        words.append(f"{100 * probe:.1f}% of the probes")
+    if sheet:
+        words.append(f"{100 * sheet:.1f}% of the data sheet")
+    if bound:
+        words.append(str(bound))
+    tip = f"{name}: {', '.join(words)}"
     color = precision_color(cell.workload["precision"])
     value = f"{100 * (probe or sheet or 0):.1f}%" + (f", {bound}" if isinstance(bound, str) else "")
     return Row(
@@ -223,11 +226,14 @@ def _energy_row(cell: Cell) -> Row:
     state: list[str] = []
     for key, unit in details.items():
         value: Any = cell.metrics.get(key)
-        state += [f"{significant(float(value), 3)} {unit}"] if value else []
-    value = f"{significant(millijoules)} mJ"
-    tip = f"{name}: {value} an image{f' at {enumerate_words(state)}' if state else ''}"
+        if value:
+            state.append(f"{significant(float(value), 3)} {unit}")
+    energy = f"{significant(millijoules)} mJ"
+    tip = f"{name}: {energy} an image"
+    if state:
+        tip += f" at {enumerate_words(state)}"
     bar = Bar(start=0, width=millijoules, color=precision_color(cell.workload["precision"]), tip=tip)
-    return Row(group=group, label=label, value=value, bars=(bar,))
+    return Row(group=group, label=label, value=energy, bars=(bar,))
 
 
 def _energy_finding(cells: list[Cell]) -> str:

@@ -69,10 +69,11 @@ def switches_chart(figure_data: FigureData) -> Drawing | None:
 
 def _row(record: Mapping[Any, Any], ratio: Ratio, place: str) -> Row:
     group = " ".join(part for part in (record["subject"], f"({place})" if place else "") if part)
-    details = [f"{significant(record['start_s'], 3)} s to start"] if is_known(record["start_s"]) else []
+    tip = f"{group}, {record['switched_on']}: {ratio_text(ratio)}"
     if is_known(record["memory_ratio"]):
-        details.insert(0, f"{record['memory_ratio']:.2f}x the memory")
-    tip = ", ".join([f"{group}, {record['switched_on']}: {ratio_text(ratio)}", *details])
+        tip += f", {record['memory_ratio']:.2f}x the memory"
+    if is_known(record["start_s"]):
+        tip += f", {significant(record['start_s'], 3)} s to start"
     color = precision_color(record["precision"])
     return Row(
         group=group,

@@ -62,7 +62,7 @@ class GpuEnvironment:
 def device_names(device: str, short_device: str) -> tuple[str, ...]:
     """Return what users call a device: its whole name, its short one, and that in the catalogue of data sheets."""
     sheet = gpu_named(device)
-    return (device, short_device, *([sheet.name] if sheet is not None else []))
+    return (device, short_device) if sheet is None else (device, short_device, sheet.name)
 
 
 def same_environment(environments: Iterable[GpuEnvironment], words: str) -> GpuEnvironment | None:

@@ -252,9 +252,9 @@ def family_words(groups: Sequence[TrainingGroup]) -> Callable[..., str]:
     several_recipes = len(set(recipes.values())) > 1
 
     def words(family: Family, *, with_place: bool = True) -> str:
+        network = f"{family.model} {recipes[family]}" if several_recipes else family.model
         shown = [f"{heading_of(name)} {value_in_words(name, family.value(name))}" for name in names]
-        recipe = [recipes[family]] if several_recipes else []
-        text = ", ".join([" ".join([family.model, *recipe]), *shown])
+        text = ", ".join([network, *shown])
         return f"{text} ({family.place})" if with_place and family.place else text
 
     return words

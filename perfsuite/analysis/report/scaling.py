@@ -98,9 +98,14 @@ def _texts(row: Entry, frame: pd.DataFrame) -> tuple[str, ...]:
 def _name(row: Entry, frame: pd.DataFrame) -> str:
     """Return what names a row among others of its world size."""
     parts = [str(row["model"]), str(row["precision"])]
-    parts += [f"b{row['batch_size']}"] if frame["batch_size"].nunique() > 1 else []
-    parts += [str(row["strategy"])] if frame["strategy"].nunique() > 1 else []
-    parts += [] if row["compression"] == "none" else [f"{row['compression']}-gradients"]
-    parts += [] if row["scaling"] == "weak" else [str(row["scaling"])]
-    parts += [str(row["backend"])] if frame["backend"].nunique() > 1 else []
+    if frame["batch_size"].nunique() > 1:
+        parts.append(f"b{row['batch_size']}")
+    if frame["strategy"].nunique() > 1:
+        parts.append(str(row["strategy"]))
+    if row["compression"] != "none":
+        parts.append(f"{row['compression']}-gradients")
+    if row["scaling"] != "weak":
+        parts.append(str(row["scaling"]))
+    if frame["backend"].nunique() > 1:
+        parts.append(str(row["backend"]))
     return " ".join([*parts, place_words(frame)(row)]).strip()

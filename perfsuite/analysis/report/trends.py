@@ -260,8 +260,9 @@ def _between(before: IndexedRun, differences: tuple[str, ...]) -> str:
     if not differences:
         return f"nothing else recorded changed; last run before: {_day(before)}"
     named = list(differences[:NUM_NAMED])
-    num_more = len(differences) - len(named)
-    return ", ".join([*named, *([f"{num_more} more"] if num_more else [])])
+    if len(differences) > len(named):
+        named.append(f"{len(differences) - len(named)} more")
+    return ", ".join(named)
 
 
 def _data(trends: Trends, shown: Sequence[SeriesChanges]) -> Markup:

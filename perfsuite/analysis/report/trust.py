@@ -33,11 +33,13 @@ def trust_answer(trust: Trust, num_warnings: int) -> Answer:
         num_warnings: How many warnings the page lists.
     """
     words, *command = _COMMAND.split(trust.action, maxsplit=1)
-    lines = first_lines([sentence([reason.text]) for reason in trust.reasons], MAX_NAMED)
+    lines = list(first_lines([sentence([reason.text]) for reason in trust.reasons], MAX_NAMED))
+    if num_warnings:
+        lines.append(f"{plural(num_warnings, 'warning')}, listed below")
     return Answer(
         question="Can I trust it?",
         lead=f"Trust: {trust.grade}",
-        lines=(*lines, *([f"{plural(num_warnings, 'warning')}, listed below"] if num_warnings else [])),
+        lines=tuple(lines),
         action=words,
         command=command[0] if command else "",
         tone=TONES[trust.grade],

@@ -72,15 +72,15 @@ def across_tables(found: Across) -> list[Table]:
     Benchmarks, and what AMP gives in them, each followed by means over groups; the first and the third for full
     trainings.
     """
-    tables = [
-        *([_changes_table(found)] if found.changes else []),
-        *([_groups_table(found)] if found.groups else []),
-        *([_amp_table(found)] if found.amp else []),
-        *([_amp_groups_table(found)] if found.amp_groups else []),
-        *([_trainings_table(found)] if found.trainings else []),
-        *([_training_amp_table(found)] if found.training_amp else []),
-    ]
-    tables = [_with_short_names(table, found.short_names) for table in tables]
+    builders = (
+        (found.changes, _changes_table),
+        (found.groups, _groups_table),
+        (found.amp, _amp_table),
+        (found.amp_groups, _amp_groups_table),
+        (found.trainings, _trainings_table),
+        (found.training_amp, _training_amp_table),
+    )
+    tables = [_with_short_names(build(found), found.short_names) for entries, build in builders if entries]
     of_all = (*found.notes, "no verdicts: the sides differ in machine or version on purpose")
     if not tables:
         return [Table(title=f"Against {found.baseline}", frame=[], columns=(), notes=of_all)]

@@ -53,6 +53,16 @@ def gpu_limits_table(frame: pd.DataFrame, *, gpus: Sequence[Gpu]) -> Table:
     where = f"on a {gpus[0].name.upper()}" if is_one else "by GPU"
     batch = ", ".join(map(str, frame["batch_size"].unique()))
     layout = ", channels_last" if (frame["memory_format"] == "channels_last").all() else ""
+    legend = [
+        "bound: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
+        "roofline: the same for each operator, added up: eager torch runs one kernel after the other",
+        PREDICTION,
+        _training_words(frame),
+    ]
+    if (frame["precision"] == "fp32").any():
+        legend.append(WINOGRAD)
+    if len(gpus) <= MAX_SOURCES:
+        legend += [f"{gpu.name}: {gpu.source}" for gpu in gpus]
     return Table(
         title=f"Predicted training {where}, batch {batch}{images_in_words(frame)}{layout}",
         frame=frame,
@@ -73,14 +83,7 @@ def gpu_limits_table(frame: pd.DataFrame, *, gpus: Sequence[Gpu]) -> Table:
             metric_column("thesis_training_time_s", heading="thesis took", shown_when=has_thesis),
             metric_column("thesis_ratio", shown_when=has_thesis),
         ),
-        legend=(
-            "bound: operations of direct convolution / dense peak, or minimum bytes / bandwidth if that takes longer",
-            "roofline: the same for each operator, added up: eager torch runs one kernel after the other",
-            PREDICTION,
-            _training_words(frame),
-            *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
-            *([f"{gpu.name}: {gpu.source}" for gpu in gpus] if len(gpus) <= MAX_SOURCES else []),
-        ),
+        legend=tuple(legend),
         notes=(*_answers(frame, gpus), *_doubts(frame, gpus)),
     )
 
@@ -147,7 +150,9 @@ def _first_of(rows: Sequence[dict[str, Any]], key: str) -> str:
 
 
 def _doubts(frame: pd.DataFrame, gpus: Sequence[Gpu]) -> list[str]:
-    notes = [f"{gpu.name}: {gpu.note}" for gpu in gpus if gpu.note and len(gpus) <= MAX_SOURCES]
+    notes = []
+    if len(gpus) <= MAX_SOURCES:
+        notes += [f"{gpu.name}: {gpu.note}" for gpu in gpus if gpu.note]
     if any(is_amd(gpu) for gpu in gpus):
         notes.append(NOT_NVIDIA)
     if (frame["image_size"] != 224).any():  # noqa: PLR2004 - what the published figures are of

@@ -77,9 +77,12 @@ def held_tables(results: Results) -> list[str]:
 
     held = cell_tables(results)
     held += [name for name in COMPARISONS if has_pairs(results, name)]
-    held += ["accuracy"] if results.trainings else []
-    held += ["scaling"] if results.scaling else []
-    held += ["numerics"] if results.numerics else []
+    if results.trainings:
+        held.append("accuracy")
+    if results.scaling:
+        held.append("scaling")
+    if results.numerics:
+        held.append("numerics")
     return held or ["steps"]
 
 

@@ -37,6 +37,22 @@ _PRIORITIES = {
     "data_sheet_ratio": Priority.MAIN,
 }
 
+ALWAYS_MEASURED = (
+    "step_flops",
+    "achieved_flops_per_second",
+    "probe_gemm_flops_per_second",
+    "probe_conv_flops_per_second",
+    "probe_copy_bytes_per_second",
+    "time_median_s",
+    "limit_s",
+    "probe_ratio",
+)
+
+LIMIT = (
+    "limit: operations of direct convolution / the faster of two probes in the same type, run with the cell, or on a "
+    "GPU the minimum bytes / the copy probe if that takes longer"
+)
+
 ROOFLINE = (
     "roofline: the same for each operator, with the bytes that it reads and writes, added up, by the probes: eager "
     "torch runs one kernel after the other; fused kernels and large caches can beat it"
@@ -51,14 +67,16 @@ def roofline_table(results: Results) -> Table:
     title = f"Percent of hardware peak{shared_in_words(frame)}"
     if not has_any(frame, "probe_ratio"):
         return Table(title=title, frame=frame.iloc[0:0], columns=(), notes=(NO_LIMITS, *notes_of(results)))
-    on_paper = has_any(frame, "data_sheet_ratio")
-    has_roofline = has_any(frame, "roofline_ratio")
-    keys = (
-        *("step_flops", "achieved_flops_per_second", "probe_gemm_flops_per_second", "probe_conv_flops_per_second"),
-        *("probe_copy_bytes_per_second", "time_median_s", "limit_s", "probe_ratio"),
-        *(("roofline_ratio",) if has_roofline else ()),
-        *(("data_sheet_ratio",) if on_paper else ()),
-    )
+    keys = list(ALWAYS_MEASURED)
+    legend = [*pooled_legend(frame), LIMIT]
+    if has_any(frame, "roofline_ratio"):
+        keys.append("roofline_ratio")
+        legend += [ROOFLINE, *kinds_in_words(results)]
+    if (frame["precision"] == "fp32").any():
+        legend.append(WINOGRAD)
+    if has_any(frame, "data_sheet_ratio"):
+        keys.append("data_sheet_ratio")
+        legend.append("data sheet: the same by the data sheet's peak and bandwidth, dense products")
     return Table(
         title=title,
         frame=frame[["fullname", *cell_keys(frame), *WORKLOAD_COLUMNS, *keys, "bound"]],
@@ -68,16 +86,7 @@ def roofline_table(results: Results) -> Table:
             *(metric_column(key, priority=_PRIORITIES.get(key)) for key in keys),
             text_column("bound", shown_when=bool(frame["bound"].notna().any())),
         ),
-        legend=(
-            *pooled_legend(frame),
-            (
-                "limit: operations of direct convolution / the faster of two probes in the same type, run with the "
-                "cell, or on a GPU the minimum bytes / the copy probe if that takes longer"
-            ),
-            *([ROOFLINE, *kinds_in_words(results)] if has_roofline else []),
-            *([WINOGRAD] if (frame["precision"] == "fp32").any() else []),
-            *(["data sheet: the same by the data sheet's peak and bandwidth, dense products"] if on_paper else []),
-        ),
+        legend=tuple(legend),
         notes=notes_of(results),
     )
 

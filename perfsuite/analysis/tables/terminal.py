@@ -38,7 +38,8 @@ def render_terminal(table: Table, *, width: int | None, color: bool, other_ways:
         lines += ["", *table_lines(table, rows, texts, layout=layout, width=width, color=color)]
         if width is not None and layout.left_out:
             notes.insert(0, _left_out_note(table, layout, width, other_ways))
-        lines += [""] if notes else []
+        if notes:
+            lines.append("")
     for note in notes:
         lines += _text_lines(note, width)
     return "\n".join(lines) + "\n"

@@ -51,6 +51,10 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
     memory = any(row["memory_ratio"] is not None for row in rows)
     reasons = {row["reason"] for row in rows}
     shared_reason = reasons.pop() if len(rows) > 1 and len(reasons) == 1 else None
+    notes = list(comparison.notes)
+    if shared_reason is not None:
+        what = "all benchmarks" if len(rows) == len(comparison.benchmarks) else "all that are shown"
+        notes.insert(0, f"{what}: {shared_reason}")
     typical = comparison.typical
     judged = typical is not None and bool(typical.judged.any())
     by_others = typical is not None and bool(typical.by_others.any())
@@ -70,13 +74,11 @@ def comparison_table(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Ta
         Column(heading="peak memory", show=shown_peaks, numeric=True, shown_when=memory),
         Column(heading="reason", show=lambda row: row["reason"], foldable=True, shown_when=shared_reason is None),
     )
-    what = "all benchmarks" if len(rows) == len(comparison.benchmarks) else "all that are shown"
-    shared = [f"{what}: {shared_reason}"] if shared_reason is not None else []
     return Table(
         title=_headline(comparison, by_change=choice.sort in {"verdict", "change"}),
         frame=rows,
         columns=columns if rows else (),
-        notes=(*shared, *comparison.notes),
+        notes=tuple(notes),
         legend=tuple(_legend(comparison, judged=judged, by_others=by_others)) if rows else (),
     )
 
@@ -188,14 +190,19 @@ def comparison_tables(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> l
         choice: Which rows are shown, and in which order.
     """
     trainings = trainings_table(comparison, choice)
-    found = [comparison_table(comparison, choice)] if comparison.benchmarks or trainings is None else []
+    found = []
+    if comparison.benchmarks or trainings is None:
+        found.append(comparison_table(comparison, choice))
     changes = scaling_changes(comparison, chosen_benchmarks(comparison, choice))
-    found += [scaling_changes_table(changes)] if changes else []
+    if changes:
+        found.append(scaling_changes_table(changes))
     groups = comparison_groups(comparison)
-    found += [groups_table(groups)] if groups else []
-    if trainings is not None and not found:
-        trainings = dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))
-    found += [] if trainings is None else [trainings]
+    if groups:
+        found.append(groups_table(groups))
+    if trainings is not None:
+        if not found:
+            trainings = dataclasses.replace(trainings, notes=(*trainings.notes, *comparison.notes))
+        found.append(trainings)
     notes = (*shown_note(comparison, choice), trust_line(comparison), *found[0].notes)
     found[0] = dataclasses.replace(found[0], notes=notes)
     return found

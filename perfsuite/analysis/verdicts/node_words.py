@@ -36,8 +36,9 @@ def evidence_words(node: NodeVerdict) -> str:
     named = [f"{cell.name} {percent_text(cell.ratio)}" for cell in node.odd_cells[:MAX_NAMED]]
     num_more = len(node.odd_cells) - len(named)
     if num_more:
-        named.append(f"{num_more} more cells" if num_more > 1 else "1 more cell")
-    return "; ".join([*([", ".join(named)] if named else []), *node.evidence])
+        named.append(plural(num_more, "more cell"))
+    cells = ", ".join(named)
+    return "; ".join([cells, *node.evidence] if cells else node.evidence)
 
 
 def kind_name(verdict: FleetVerdict, kind: str) -> str:
@@ -56,9 +57,10 @@ def kind_sentence(verdict: FleetVerdict, kind: KindVerdict) -> str:
         unsure = f"; {num_open} open" if num_open else ""
         return f"no odd node among {plural(num, f'{name} node')}{unsure}"
     named = [_named(node) for node in odd[:MAX_NAMED]]
-    more = [plural(len(odd) - MAX_NAMED, "other")] if len(odd) > MAX_NAMED else []
+    if len(odd) > MAX_NAMED:
+        named.append(plural(len(odd) - MAX_NAMED, "other"))
     verb = "is" if len(odd) == 1 else "are"
-    return f"{len(odd)} of {num:,} {name} nodes {verb} odd: {enumerate_words([*named, *more])}"
+    return f"{len(odd)} of {num:,} {name} nodes {verb} odd: {enumerate_words(named)}"
 
 
 def _named(node: NodeVerdict) -> str:
