@@ -93,6 +93,9 @@ def render_page(figure_data: FigureData, *, version: str, trends: Sequence[Trend
 
 def _section(section: Section, counter: Iterator[int]) -> dict[str, Any]:
     """Return what the template needs of a section."""
+    # In the order of the page: what they are called by is counted.
+    drawings = [_drawing(drawing, counter) for drawing in section.drawings]
+    tables = [_table(table, counter) for table in section.tables]
     folded = []
     for index, table in enumerate(section.folded):
         folded.append(_table(table, counter, section.unmeasured if index == 0 else ()))
@@ -101,8 +104,8 @@ def _section(section: Section, counter: Iterator[int]) -> dict[str, Any]:
         "title": section.title,
         "words": section.words,
         "items": section.items,
-        "drawings": [_drawing(drawing, counter) for drawing in section.drawings],
-        "tables": [_table(table, counter) for table in section.tables],
+        "drawings": drawings,
+        "tables": tables,
         "folded": folded,
     }
 
