@@ -31,6 +31,9 @@ VERSION_PLACES = {
 }
 """Where in `machine_info`, or in its object of a GPU, a version is found; `pytorch_version` is TorchBench's."""
 
+VERSIONS = tuple(VERSION_PLACES)
+"""What `versions_of` tells the versions of."""
+
 NOT_A_NAME = {"", "unknown", "none", "n/a", "null"}
 """What is written where nothing was found; py-cpuinfo writes `unknown`."""
 

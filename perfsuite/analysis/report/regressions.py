@@ -12,6 +12,7 @@ import pandas as pd
 
 from perfsuite.analysis.frames.change_text import percent_change_text, percent_text
 from perfsuite.analysis.frames.labels import enumerate_words, workload_words
+from perfsuite.analysis.load.machine_info import VERSIONS
 from perfsuite.analysis.report.answers import Answer, sentence, small_table
 from perfsuite.analysis.report.short_names import short_names
 from perfsuite.analysis.report.trust import trust_sentence
@@ -238,7 +239,7 @@ def _num_in_words(noun: str, new: int, old: int) -> list[str]:
 def _differing(old: Sequence[ProcessResult], new: Sequence[ProcessResult]) -> list[tuple[str, str, str]]:
     """Return the name of each version that differs, and its values on both sides; without any, the commits."""
     found = []
-    for name in ("torch", "torchvision", "CUDA", "cuDNN", "driver", "NCCL"):
+    for name in (*VERSIONS, "NCCL"):
         before = _versions({one.versions.get(name) for one in old})
         after = _versions({one.versions.get(name) for one in new})
         if before and after and before != after:

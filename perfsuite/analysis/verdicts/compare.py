@@ -12,6 +12,7 @@ import numpy as np
 from perfsuite.analysis.frames.change_text import percent_text
 from perfsuite.analysis.frames.training_words import ACCURACY_MARGIN
 from perfsuite.analysis.load.full_training import without_replays
+from perfsuite.analysis.load.machine_info import VERSIONS
 from perfsuite.analysis.statistics.decision import TAIL_SHARE, Decision, decide
 from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.analysis.statistics.evidence import MIN_AGREEING_RATIO
@@ -345,7 +346,7 @@ _OF_ONE_DEVICE = {"world_size": 1, "strategy": "one device", "compression": "non
 
 def _version_notes(sides: Sides) -> list[str]:
     notes = []
-    for name in ("torch", "torchvision", "CUDA", "cuDNN", "driver"):
+    for name in VERSIONS:
         old = _versions(sides.side(candidate=False), name)
         new = _versions(sides.side(candidate=True), name)
         if old and new and old != new and "unknown" not in (old, new):
