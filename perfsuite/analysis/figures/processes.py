@@ -11,8 +11,14 @@ from perfsuite.analysis.statistics.effect import TYPICAL
 from perfsuite.formatting import plural, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from perfsuite.analysis.statistics.effect import Floats
     from perfsuite.analysis.verdicts.compare import Comparison
     from perfsuite.analysis.verdicts.training_verdicts import TrainingVerdict
+    from perfsuite.records.training import TrainingRecord
 
 
 COLORS = {"baseline": FP32, "candidate": AMP_FP16}
@@ -79,19 +85,9 @@ def training_chart(verdict: TrainingVerdict) -> Any:
     panels = figure.subplots(1, len(CURVES))
     for axes, (name, (factor, title)) in zip(panels, CURVES.items(), strict=True):
         for side, line in (("baseline", "-"), ("candidate", "--")):
-            records = cell.records(candidate=side == "candidate")
-            num_epochs = min((len(record.history) for record in records), default=0)
-            if not num_epochs:
-                continue
-            values = factor * np.array(
-                [[getattr(epoch, name) for epoch in record.history[:num_epochs]] for record in records]
-            )
-            epochs = np.arange(1, num_epochs + 1)
-            num = f"{side}, {plural(len(records), 'training')}"
-            marker = "o" if num_epochs == 1 else None
-            axes.plot(epochs, values.mean(axis=0), line, marker=marker, color=COLORS[side], label=num)
-            if len(records) > 1:
-                axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=COLORS[side], alpha=0.2)
+            values = _values(cell.records(candidate=side == "candidate"), name)
+            if values is not None:
+                _draw_mean(axes, factor * values, side, line)
         axes.set_title(title, loc="left", fontsize=9)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -105,6 +101,29 @@ def training_chart(verdict: TrainingVerdict) -> Any:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def _values(records: Sequence[TrainingRecord], name: str) -> Floats | None:
+    """Return a field of the epochs that all trainings have [trainings, epochs]; None where there are none."""
+    num_epochs = min((len(record.history) for record in records), default=0)
+    if not num_epochs:
+        return None
+    return np.array([_first_epochs(record, name, num_epochs) for record in records])
+
+
+def _first_epochs(record: TrainingRecord, name: str, num_epochs: int) -> list[float]:
+    return [getattr(epoch, name) for epoch in record.history[:num_epochs]]
+
+
+def _draw_mean(axes: Axes, values: Floats, side: str, line: str) -> None:
+    """Draw the mean over trainings, and their range where there are several."""
+    num_trainings, num_epochs = values.shape
+    epochs = np.arange(1, num_epochs + 1)
+    label = f"{side}, {plural(num_trainings, 'training')}"
+    marker = "o" if num_epochs == 1 else None
+    axes.plot(epochs, values.mean(axis=0), line, marker=marker, color=COLORS[side], label=label)
+    if num_trainings > 1:
+        axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=COLORS[side], alpha=0.2)
 
 
 CURVES = {

@@ -29,12 +29,8 @@ def fastest_answer(figure_data: FigureData) -> Answer | None:
     devices = {_device(results, cell) for cell in cells}
     names = short_device_names(devices)
     by_gpu = len(devices) > 1
-    best: dict[str, dict[str, Cell]] = {}
-    for cell in cells:
-        group = names[_device(results, cell)] if by_gpu else cell.place
-        of_model = best.setdefault(str(cell.workload["model"]), {})
-        if group not in of_model or _images_per_second(cell) > _images_per_second(of_model[group]):
-            of_model[group] = cell
+    groups = [names[_device(results, cell)] if by_gpu else cell.place for cell in cells]
+    best = _best_cells(cells, groups)
     rows = [_fastest_of(model, of_model, results) for model, of_model in best.items() if len(of_model) > 1]
     if not rows:
         return None
@@ -66,6 +62,16 @@ def _first_phase(cells: Sequence[Cell]) -> tuple[str, list[Cell]]:
         if found:
             return phase, found
     return "", []
+
+
+def _best_cells(cells: Sequence[Cell], groups: Sequence[str]) -> dict[str, dict[str, Cell]]:
+    """Return the fastest cell of each group, by network."""
+    best: dict[str, dict[str, Cell]] = {}
+    for cell, group in zip(cells, groups, strict=True):
+        of_model = best.setdefault(str(cell.workload["model"]), {})
+        if group not in of_model or _images_per_second(cell) > _images_per_second(of_model[group]):
+            of_model[group] = cell
+    return best
 
 
 class _Fastest(NamedTuple):

@@ -48,25 +48,17 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
     calm = [one for one in changes if not one.changes]
     if with_unchanged or not rows:
         rows += [_row(history, one) for one in calm]
-    num_changed = len(changes) - len(calm)
     num_short = sum(len(one.series.runs) < MIN_RUNS_OF_CHANGE for one in calm)
     notes = []
     if len(history.runs) < MIN_RUNS_OF_CHANGE:
         notes.append(f"{plural(len(history.runs), 'run')}: a change can be found in {MIN_RUNS_OF_CHANGE} or more")
     elif num_short:
         notes.append(f"{num_short:,} series of fewer than {MIN_RUNS_OF_CHANGE} runs: too few to find a change")
-    if calm and num_changed and not with_unchanged:
+    if calm and len(calm) < len(changes) and not with_unchanged:
         notes.append(f"{len(calm):,} series without a change are not shown; --all shows them")
     notes += history.notes
-    if num_changed:
-        found = f"{num_changed} of {len(changes)} series changed"
-    elif num_short and num_short == len(changes):
-        found = "too few runs to find a change"
-    else:
-        found = "no change"
-    days = f", {day(history.runs[0].started_s)} to {day(history.runs[-1].started_s)}" if history.runs else ""
     return Table(
-        title=f"{found}; {plural(len(history.runs), 'run')} of {history.machine}{days}",
+        title=_title(history, num_series=len(changes), num_calm=len(calm), num_short=num_short),
         frame=rows,
         columns=(
             text_column("benchmark", foldable=True),
@@ -84,6 +76,26 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
             "a change takes 3 runs, and is significant among all series of the machine",
         ),
     )
+
+
+def _title(history: History, *, num_series: int, num_calm: int, num_short: int) -> str:
+    """Return how many series changed, of which runs.
+
+    Args:
+        history: It.
+        num_series: How many series it has.
+        num_calm: How many of them have no change.
+        num_short: How many of these have too few runs for one.
+    """
+    num_changed = num_series - num_calm
+    if num_changed:
+        found = f"{num_changed} of {num_series} series changed"
+    elif num_short and num_short == num_series:
+        found = "too few runs to find a change"
+    else:
+        found = "no change"
+    days = f", {day(history.runs[0].started_s)} to {day(history.runs[-1].started_s)}" if history.runs else ""
+    return f"{found}; {plural(len(history.runs), 'run')} of {history.machine}{days}"
 
 
 def _row(history: History, one: SeriesChanges) -> dict[str, Any]:
