@@ -6,11 +6,14 @@ pandas keeps an absent value as None, NaN or NA, depending on its version and on
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
 
@@ -30,6 +33,12 @@ def plain(value: Any) -> Any:
     if hasattr(value, "item"):  # a numpy scalar
         return plain(value.item())
     return None if type(value).__name__ in _ABSENT_TYPES else value
+
+
+def median_of(values: Iterable[float | None]) -> float | None:
+    """Return the median of the values that are there; None where there are none."""
+    known = [value for value in values if value is not None]
+    return float(statistics.median(known)) if known else None
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

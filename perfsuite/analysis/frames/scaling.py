@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from perfsuite.analysis.frames.noise_floor import known_noise_floors, with_noise
 from perfsuite.analysis.frames.numerics import claim_value, expected_text
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import pooled_warnings
+from perfsuite.analysis.frames.rows import median_of
 from perfsuite.analysis.frames.scaling_groups import (
     ScalingGroup,
     bus_bytes_per_second,
@@ -31,7 +31,7 @@ from perfsuite.precisions import BASELINE
 from perfsuite.records.spread_workload import SpreadWorkload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from perfsuite.analysis.frames.results import Results, ScalingResult
     from perfsuite.analysis.statistics.intervals import Ratio
@@ -99,8 +99,8 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
     records, first = group.records, group.first
     slowest_s = _typical([float(np.median(step_times(record))) for record in records])
     median_rank_s = _typical([float(np.median(median_rank(record.exchange_s))) for record in records])
-    predicted = _median(record.predicted_peak_bytes for record in records)
-    peak = _median(max(record.peak_allocated_bytes, default=None) for record in records)
+    predicted = median_of(record.predicted_peak_bytes for record in records)
+    peak = median_of(max(record.peak_allocated_bytes, default=None) for record in records)
     deviation = None if peak is None or predicted is None else peak / predicted - 1
     spread, of_ideal = spread_of(group), efficiency(records)
     return {
@@ -118,8 +118,8 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
         **ratio_columns("sharing_ratio", sharing(records)),
         **ratio_columns("communication_ratio", communication(records)),
         "gradient_bytes": first.gradient_bytes,
-        "all_reduce_s": _median(_median(record.all_reduce_s) for record in records),
-        "bus_bytes_per_second": _median(map(bus_bytes_per_second, records)),
+        "all_reduce_s": median_of(median_of(record.all_reduce_s) for record in records),
+        "bus_bytes_per_second": median_of(map(bus_bytes_per_second, records)),
         "peak_allocated_bytes": peak,
         "predicted_peak_bytes": predicted,
         "peak_deviation_ratio": deviation,
@@ -135,11 +135,6 @@ def _row(group: ScalingGroup) -> dict[str, Any]:
 def _typical(medians: Sequence[float]) -> float:
     """Return the geometric mean of what processes measured, as everywhere where times of several are one number."""
     return float(np.exp(np.log(medians).mean()))
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(statistics.median(known)) if known else None
 
 
 class _Others:

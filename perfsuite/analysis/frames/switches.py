@@ -12,7 +12,7 @@ from perfsuite.analysis.frames.labels import workload_words
 from perfsuite.analysis.frames.pair_groups import PairGroup, pair_groups
 from perfsuite.analysis.frames.ratio_text import ratio_columns
 from perfsuite.analysis.frames.row_warnings import pooled_warnings
-from perfsuite.analysis.frames.rows import rows_of
+from perfsuite.analysis.frames.rows import median_of, rows_of
 from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import NOT_COMPILED, compile_in_words
 
@@ -96,9 +96,9 @@ def _eager_row(groups: list[PairGroup]) -> dict[str, Any]:
         **ratio_columns("speedup_ratio", None),
         "time_s": time_s,
         "images_per_second": workload.batch_size / time_s,
-        "peak_allocated_bytes": _median([cost.peak_allocated_bytes for cost in costs]),
+        "peak_allocated_bytes": median_of([cost.peak_allocated_bytes for cost in costs]),
         "memory_ratio": None,
-        "start_s": _median([cost.start_s for cost in costs]),
+        "start_s": median_of([cost.start_s for cost in costs]),
         "break_even_steps": None,
         "num_blocks": sum(len(record.blocks) for record in records),
         "warnings": None,
@@ -114,10 +114,10 @@ def _switch_row(group: PairGroup, *, eager_s: float) -> dict[str, Any]:
     time_s = eager_s * ratio.ratio
     eager_costs = [record.costs[0] for record in records if record.costs]
     costs = [record.costs[1] for record in records if record.costs]
-    eager_bytes = _median([cost.peak_allocated_bytes for cost in eager_costs])
-    peak_bytes = _median([cost.peak_allocated_bytes for cost in costs])
-    eager_start_s = _median([cost.start_s for cost in eager_costs])
-    start_s = _median([cost.start_s for cost in costs])
+    eager_bytes = median_of([cost.peak_allocated_bytes for cost in eager_costs])
+    peak_bytes = median_of([cost.peak_allocated_bytes for cost in costs])
+    eager_start_s = median_of([cost.start_s for cost in eager_costs])
+    start_s = median_of([cost.start_s for cost in costs])
     gain_s = eager_s * (1 - ratio.ratio)
     break_even = None
     if start_s is not None and eager_start_s is not None and gain_s > 0:
@@ -162,7 +162,3 @@ def _missing_rows(results: Results) -> list[dict[str, Any]]:
         }
         found.setdefault((origin.series, *columns.values(), row["reason"]), row)
     return list(found.values())
-
-
-def _median(values: list[Any]) -> float | None:
-    return float(statistics.median(values)) if values else None

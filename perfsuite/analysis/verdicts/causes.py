@@ -6,12 +6,13 @@ import statistics
 from typing import TYPE_CHECKING
 
 from perfsuite.analysis.frames.row_warnings import readings_of
+from perfsuite.analysis.frames.rows import median_of
 from perfsuite.analysis.verdicts.exchange_causes import exchange_causes
 from perfsuite.formatting import duration
 from perfsuite.records.cell import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from perfsuite.analysis.verdicts.samples import Sides
     from perfsuite.records.profile import Profile
@@ -63,7 +64,7 @@ def telemetry_causes(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: 
 
 
 def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> str | None:
-    before, after = _median(old, _sm_clock_mhz), _median(new, _sm_clock_mhz)
+    before, after = median_of(map(_sm_clock_mhz, old)), median_of(map(_sm_clock_mhz, new))
     if before is None or after is None or not before:
         return None
     change = after / before - 1
@@ -114,16 +115,11 @@ def _cpu_loads(old: Sequence[Telemetry], new: Sequence[Telemetry]) -> list[str]:
         ("other processes", lambda one: one.background_cpu_ratio),
         ("other virtual machines", lambda one: one.steal_ratio),
     ):
-        before, after = _median(old, ratio_of), _median(new, ratio_of)
+        before, after = median_of(map(ratio_of, old)), median_of(map(ratio_of, new))
         if before is not None and after is not None and abs(after - before) >= LOAD_CHANGE_RATIO:
             meanwhile = "of the cores' time while the candidate was measured"
             found.append(f"{who} took {after:.0%} {meanwhile}, {before:.0%} in the baseline")
     return found
-
-
-def _median(side: Sequence[Telemetry], value: Callable[[Telemetry], float | None]) -> float | None:
-    values = [found for found in map(value, side) if found is not None]
-    return statistics.median(values) if values else None
 
 
 def changed_kernels(sides: Sides, row: int) -> list[str]:

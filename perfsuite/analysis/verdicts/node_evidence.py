@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfsuite.analysis.frames.rows import median_of
 from perfsuite.analysis.verdicts.causes import CLOCK_CHANGE_RATIO, LOAD_CHANGE_RATIO, THROTTLE_CHANGE_RATIO
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ def node_evidence(own: NodeState, others: Sequence[NodeState]) -> tuple[str, ...
 
 
 def _middle(others: Sequence[NodeState], name: str) -> float | None:
-    values = [one.readings[name] for one in others if name in one.readings]
-    return statistics.median(values) if values else None
+    return median_of(one.readings.get(name) for one in others)
 
 
 def _throttled(own: NodeState, others: Sequence[NodeState]) -> list[str]:

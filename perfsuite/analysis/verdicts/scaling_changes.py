@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.analysis.frames.ratio_text import ratio_columns
+from perfsuite.analysis.frames.rows import median_of
 from perfsuite.analysis.frames.scaling_groups import bus_bytes_per_second, communication_share, efficiency
 from perfsuite.analysis.statistics.intervals import bare_ratio, ratio_over_processes
 from perfsuite.records.scaling import ScalingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from perfsuite.analysis.statistics.intervals import Ratio
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
@@ -94,11 +94,6 @@ def _change(benchmark: BenchmarkVerdict, old: Sequence[ScalingRecord], new: Sequ
         benchmark=benchmark,
         efficiency=(mean_before, mean_after),
         change=change,
-        communication=(_median(old, communication_share), _median(new, communication_share)),
-        bus_bytes_per_second=(_median(old, bus_bytes_per_second), _median(new, bus_bytes_per_second)),
+        communication=(median_of(map(communication_share, old)), median_of(map(communication_share, new))),
+        bus_bytes_per_second=(median_of(map(bus_bytes_per_second, old)), median_of(map(bus_bytes_per_second, new))),
     )
-
-
-def _median(side: Sequence[ScalingRecord], value: Callable[[ScalingRecord], float | None]) -> float | None:
-    values = [found for found in map(value, side) if found is not None]
-    return statistics.median(values) if values else None
