@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from builders import make_content, make_entry, make_record, make_workload
+from training_builders import make_training, make_training_entry
 
 from perfsuite.analysis.figures.registry import FIGURES, FigureKind
 from perfsuite.analysis.figures.style import precision_color
 from perfsuite.analysis.report.embed import THEMED
-from perfsuite.analysis.tables.registry import TABLES, TableKind
+from perfsuite.analysis.tables.registry import TABLES, TableKind, tables_of
 from perfsuite.analysis.tables.table import Table, text_column
 from perfsuite.cli import main
 from perfsuite.gpus import GPUS
@@ -52,6 +54,18 @@ def test_a_new_table_is_a_module_and_an_entry(
     with pytest.raises(SystemExit):
         main(["collect", "--help"])
     assert "rounds: how many rounds there were" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_table_of_steps_alone_says_so_where_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trainings.json"
+    path.write_text(json.dumps(make_content([make_training_entry(make_training())])))
+    for name in tables_of("steps"):
+        assert main(["collect", str(path), "--table", name]) == 0
+        assert "full trainings: --table accuracy, confusion, epochs, thesis" in " ".join(
+            capsys.readouterr().out.split()
+        )
 
 
 def test_a_new_figure_is_a_module_and_an_entry(

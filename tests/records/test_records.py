@@ -14,6 +14,7 @@ from perfsuite.records.outcome import Outcome
 from perfsuite.records.reading import read_record
 from perfsuite.records.schema import SCHEMA_VERSION
 from perfsuite.records.training import TrainingRecord
+from perfsuite.records.workload import label_of
 
 
 def test_a_record_survives_the_way_through_json() -> None:
@@ -145,6 +146,14 @@ def test_the_label_leaves_out_what_is_the_default() -> None:
     assert make_workload().label == "resnet18 fp32 train_step b128"
     changed = make_workload(memory_format="channels_last", compile_mode="default", gradients="kept")
     assert changed.label == "resnet18 fp32 train_step b128 channels_last compiled gradients kept"
+
+
+def test_a_part_of_a_workload_is_called_by_the_same_words() -> None:
+    workload = make_workload(memory_format="channels_last", cudnn_benchmark=True, cuda_graphs=True, num_classes=100)
+    fields = dataclasses.asdict(workload)
+    assert label_of(fields) == workload.label
+    del fields["phase"]
+    assert label_of(fields) == workload.label.replace(" train_step", "")
 
 
 def test_records_of_before_schema_version_6_have_the_names_of_today() -> None:
