@@ -170,29 +170,6 @@ def digest_of(identity: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def differences(before: dict[str, object], now: dict[str, object]) -> str | None:
-    """Return in words what differs between two identities, or None.
-
-    Args:
-        before: As it was read from a file.
-        now: As it is.
-    """
-    for name in ("arguments", "baseline", "candidate"):
-        old, new = before.get(name), now.get(name)
-        if old == new:
-            continue
-        if not isinstance(old, dict) or not isinstance(new, dict):
-            return f"{name} were {_words(old)} and are {_words(new)}"
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                return f"the {name}'s {key} was {_words(old.get(key))} and is {_words(new.get(key))}"
-    return None
-
-
-def _words(value: object) -> str:
-    return json.dumps(value)[:150]
-
-
 def versions_of(side: Side, *, needed: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python and of what measures, asked of the interpreter of a side.
 

@@ -13,7 +13,7 @@ from perfsuite.campaign.interruption import Interrupted, stop, terminated_as_int
 from perfsuite.campaign.plan import has_trainings
 from perfsuite.campaign.process_log import complaint, ended, last_line
 from perfsuite.campaign.state import (
-    check_folder,
+    STATE,
     check_results,
     claim,
     has_only_failures,
@@ -24,6 +24,7 @@ from perfsuite.child_process import started
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import folder_held
 from perfsuite.formatting import duration_in_words
+from perfsuite.run_folder import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ def run_campaign(
     notes: list[str] = []
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
     processes = process_names(plan)
-    check_folder(folder, restart=restart)
+    check_folder(folder, STATE, CampaignError)
     with folder_held(folder, CampaignError) as lock, terminated_as_interrupted():
         claim(folder, identity, processes, restart=restart)
         check_results(folder, processes)

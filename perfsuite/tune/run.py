@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from perfsuite.errors import DataError
 from perfsuite.folder_lock import folder_held
 from perfsuite.records.study import chosen_trial
-from perfsuite.tune.folder import check_folder
+from perfsuite.run_folder import check_folder
+from perfsuite.study_files import RECORD
 from perfsuite.tune.retrain import retrain_all
 from perfsuite.tune.search import Search
 from perfsuite.tune.workers import workers_started
@@ -37,7 +38,7 @@ def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tup
         FolderInUseError: Another command works in it.
     """
     folder = folder.absolute()
-    check_folder(folder)
+    check_folder(folder, RECORD, DataError, option="--study")
     with folder_held(folder, DataError):
         search = Search(plan, folder, say)
         with workers_started(plan.num_workers, search.report) as workers:

@@ -15,7 +15,7 @@ import pytest
 from toy_repository import git, make_repository
 
 from perfsuite.analysis.statistics.sequential import Change
-from perfsuite.campaign.bisect.folder import STATE, FinishedProcess, check_folder, open_folder
+from perfsuite.campaign.bisect.folder import STATE, FinishedProcess, open_folder
 from perfsuite.campaign.bisect.places import EnvironmentPlaces
 from perfsuite.campaign.bisect.processes import MAX_GAP_S, Processes
 from perfsuite.campaign.bisect.question import Measuring, Question
@@ -151,16 +151,30 @@ def test_a_machine_without_git_is_one_line(
     assert "there is no git on this machine" in capsys.readouterr().err
 
 
-def test_somebody_s_own_folder_is_refused_and_restart_deletes_what_the_run_wrote(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(CampaignError, match=r"holds files, but no bisect.json"):
-        check_folder(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("notes.txt", "holds files (notes.txt), but no bisect.json"),
+        ("lock", "holds a file lock that perfsuite did not write"),
+    ],
+)
+def test_somebody_s_own_folder_is_refused(
+    name: str, refusal: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / name).write_text("mine")
+    assert main(command(repository, run_dir)) == 2
+    assert refusal in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in run_dir.iterdir()} == {name: "mine"}
+
+
+def test_restart_deletes_what_the_run_wrote(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     run = open_folder(tmp_path / "run", {"good": "a"}, restart=False)
     for name in ("ends-001-good.json", "ends-001-good.log", "setup-abc.log", "notes.txt", "other-001.json"):
         (tmp_path / "run" / name).write_text("x")
     run.finish("ends-001-good", FinishedProcess(duration_s=1.0))
-    check_folder(tmp_path / "run")
     again = open_folder(tmp_path / "run", {"good": "b"}, restart=True)
     assert again.processes == {}
     assert {path.name for path in (tmp_path / "run").iterdir()} == {STATE, "notes.txt", "other-001.json"}

@@ -19,8 +19,9 @@ from perfsuite.campaign.plan import code_of
 from perfsuite.cli import main
 from perfsuite.errors import FleetError, FolderInUseError
 from perfsuite.fleet.engine import Ended, Event, Lost, Node, Order, Started, Told
+from perfsuite.fleet.head import Settings
 from perfsuite.fleet.plan import Trainings
-from perfsuite.fleet.run import Settings, run_fleet
+from perfsuite.fleet.run import run_fleet
 from perfsuite.fleet.state import KEY, safe_name
 from perfsuite.folder_lock import folder_locked
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from perfsuite.fleet.head import Outcome
     from perfsuite.fleet.plan import FleetPlan
-    from perfsuite.fleet.run import Outcome
 
 NODES = {"one": "T4", "two": "T4", "three": "L4"}
 VERSIONS = {"python": "3.11.7", "torch": "2.6.0", "pytest": "8.2", "pytest-benchmark": "5.1"}

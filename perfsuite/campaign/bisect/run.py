@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.campaign.bisect.folder import check_folder, clear_checkouts, open_folder
+from perfsuite.campaign.bisect.folder import STATE, clear_checkouts, open_folder
 from perfsuite.campaign.bisect.processes import Processes
 from perfsuite.campaign.bisect.search import Search
 from perfsuite.campaign.interruption import terminated_as_interrupted
 from perfsuite.errors import CampaignError
 from perfsuite.folder_lock import folder_held
+from perfsuite.run_folder import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ def run_bisection(
         Interrupted: Ctrl-C or SIGTERM.
     """
     shown, folder = folder, folder.absolute()  # the processes run elsewhere
-    check_folder(folder)
+    check_folder(folder, STATE, CampaignError)
     with folder_held(folder, CampaignError) as lock, terminated_as_interrupted():
         run = open_folder(folder, question.identity, restart=restart)
         if run.processes:
