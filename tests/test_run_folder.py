@@ -65,8 +65,11 @@ def test_a_path_that_is_no_folder_is_one_line(name: str, tmp_path: Path) -> None
         ({"a": {"b": 1}, "c": [1]}, {"a": {"b": 1}, "c": [1]}, None),
         ({"a": 1, "b": 1}, {"b": 2, "a": 1}, "b was 1 and is 2"),
         ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": "x"}}}, 'a.b.c was 1 and is "x"'),
-        ({"baseline": {"versions": {"torch": "2.13"}}}, {"baseline": {"versions": {"torch": "2.15"}}},
-         'baseline.versions.torch was "2.13" and is "2.15"'),
+        (
+            {"baseline": {"versions": {"torch": "2.13"}}},
+            {"baseline": {"versions": {"torch": "2.15"}}},
+            'baseline.versions.torch was "2.13" and is "2.15"',
+        ),
         ({"a": {}}, {"a": {"b": 1}}, "a.b was not given and is 1"),
         ({"a": {"b": 1}}, {}, 'a was {"b": 1} and is not given'),
         ({"a": {"b": None}, "c": 1}, {"a": {}, "c": 2}, "c was 1 and is 2"),

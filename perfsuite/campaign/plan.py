@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -151,18 +150,16 @@ def identify(plan: Plan) -> dict[str, object]:
     Raises:
         CampaignError: An interpreter does not run, or lacks torch or pytest-benchmark.
     """
-    return {
-        "arguments": list(plan.arguments),
-        **{
-            side.name: {
-                **{key: value for key, value in dataclasses.asdict(side).items() if key not in {"name", "folder"}},
-                "folder": str(side.folder),
-                "versions": versions_of(side, needed=("torch", "pytest", "pytest-benchmark")),
-                "code": code_of(side.folder),
-            }
-            for side in plan.sides
-        },
-    }
+    identity: dict[str, object] = {"arguments": list(plan.arguments)}
+    for side in plan.sides:
+        identity[side.name] = {
+            "python": side.python,
+            "variables": dict(side.variables),
+            "folder": str(side.folder),
+            "versions": versions_of(side, needed=("torch", "pytest", "pytest-benchmark")),
+            "code": code_of(side.folder),
+        }
+    return identity
 
 
 def digest_of(identity: dict[str, object]) -> str:

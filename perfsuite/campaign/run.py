@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.interruption import Interrupted, stop, terminated_as_interrupted
 from perfsuite.campaign.plan import has_trainings
-from perfsuite.campaign.process_log import complaint, ended, last_line
+from perfsuite.campaign.process_log import complaint, last_line
 from perfsuite.campaign.state import (
     STATE,
     check_results,
@@ -20,7 +20,7 @@ from perfsuite.campaign.state import (
     process_names,
     unfinished_in_words,
 )
-from perfsuite.child_process import started
+from perfsuite.child_process import ended_in_words, started
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import folder_held
 from perfsuite.formatting import duration_in_words
@@ -118,17 +118,16 @@ def _run_process(
             )
     except OSError as error:
         raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
+    ending = f"{path.name}: the {side.name} {ended_in_words(status)}"
     where = f"all that it wrote: {log}"
     try:
         found = read_result_file(part)
     except ResultFileError as error:
         if status not in {0, 1}:
-            raise CampaignError(f"{path.name}: the {side.name} {ended(status)}: {complaint(log)}; {where}") from None
+            raise CampaignError(f"{ending}: {complaint(log)}; {where}") from None
         raise CampaignError(f"{side.name}: no result: {error}; {where}") from None
     if status not in {0, 1} or not found.complete:
-        raise CampaignError(
-            f"{path.name}: the {side.name} {ended(status)}{unfinished_in_words(found)}: {complaint(log)}; {where}"
-        )
+        raise CampaignError(f"{ending}{unfinished_in_words(found)}: {complaint(log)}; {where}")
     if not found.benchmarks and not has_only_failures(found, path.stem):
         raise CampaignError(
             f"{side.name}: no benchmark produced a result: {_first_failure(found) or complaint(log)}; {where}"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.campaign.interruption import Interrupted
-from perfsuite.campaign.process_log import complaint_in, ended
+from perfsuite.campaign.process_log import complaint_in
+from perfsuite.child_process import ended_in_words
 from perfsuite.errors import FleetError, ResultFileError
 from perfsuite.fleet.engine import Ended, Lost, Started, Told
 from perfsuite.fleet.progress import Since, left_in_words, mean_durations, progress_of, seconds_left
@@ -209,7 +210,7 @@ class Head:
         try:
             result = self._keep(assignment, event)
         except ResultFileError as error:
-            reason = f"{ended(event.status)}: {complaint_in(event.log)}" if is_failed else str(error)
+            reason = f"{ended_in_words(event.status)}: {complaint_in(event.log)}" if is_failed else str(error)
             if self.schedule.fail(assignment.attempt, f"{reason} (on {node})"):
                 self.say(f"{_named(slot)} on {node}: failed: {reason}; all that it wrote: {log}", True)
             return
@@ -233,7 +234,7 @@ class Head:
         """
         slot = assignment.slot
         if event.status not in {0, 1} or event.result is None:
-            raise ResultFileError(f"{ended(event.status)} without a result")
+            raise ResultFileError(f"{ended_in_words(event.status)} without a result")
         own = {
             "fleet": self.state["id"],
             "node": assignment.node,

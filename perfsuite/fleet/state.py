@@ -14,6 +14,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.load.fleet_place import FLEET_KEY
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import FleetError, ResultFileError
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
 STATE = "fleet.json"
 LOGS = "logs"
 SCHEMA = "perfsuite-fleet-1"
-KEY = "perfsuite_fleet"
-"""In `machine_info` of every result file."""
-
 MAX_STATE_BYTES = 16_000_000
-MAX_RESULT_BYTES = 256 * 1024**2
-"""Of one result file; that of all step cells of a GPU takes some 1 MB, a training of a thousand epochs 400 KB."""
-
 MAX_NAME_CHARACTERS = 60
 
 _LIKE_OWN = re.compile(r"[^-]+(-[^-]+){3,}\.json")
@@ -148,7 +143,7 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _result(path: Path, file: ResultFile, fleet_id: str) -> Result | None:
     """Return what a file is the result of; None where it, or its name, says something else."""
-    own = file.machine.get(KEY)
+    own = file.machine.get(FLEET_KEY)
     if not isinstance(own, dict) or own.get("fleet") != fleet_id:
         return None
     names = {key: own.get(key) for key in ("kind", "node", "environment", "slot")}
@@ -179,7 +174,7 @@ def keep_result(folder: Path, slot: Slot, node: str, data: bytes, own: Mapping[s
     stem = result_stem(slot, node)
     path, part = folder / f"{stem}.json", folder / f".{stem}.part"
     content = _content(data, stem)
-    content["machine_info"][KEY] = dict(own)
+    content["machine_info"][FLEET_KEY] = dict(own)
     try:
         write_atomically(part, json.dumps(content, indent=1))
         try:

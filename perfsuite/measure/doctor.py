@@ -33,6 +33,9 @@ MIN_DISK_BYTES = GIB_BYTES
 COARSE_TIMER_S = 1e-6
 """A clock with coarser steps shows in rounds of a millisecond."""
 
+GRAVE_REASONS = {"hardware slowdown", "power brake"}
+"""Of throttling, besides those that are thermal: the hardware protects itself."""
+
 HOT_CELSIUS = 75.0
 """An idle GPU that is as hot as this has just worked, or is not cooled."""
 
@@ -91,32 +94,12 @@ def _device(condition: Condition) -> Iterator[Check]:
 def _gpu(gpu: GpuCondition) -> Iterator[Check]:
     yield _others(gpu)
     if gpu.free_bytes is not None and gpu.total_bytes is not None:
-        words = f"{gpu.free_bytes / GIB_BYTES:.1f} of {gpu.total_bytes / GIB_BYTES:.1f} GiB free"
-        enough = gpu.free_bytes >= MIN_GPU_MEMORY_BYTES
-        yield Check(
-            name="GPU memory",
-            status="fine" if enough else "unfit",
-            found=words,
-            fix=None if enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
-        )
+        yield _free_memory(gpu.free_bytes, gpu.total_bytes)
     if gpu.power_limit_watts is not None and gpu.default_power_limit_watts is not None:
-        lowered = gpu.power_limit_watts < 0.99 * gpu.default_power_limit_watts
-        yield Check(
-            name="power limit",
-            status="notable" if lowered else "fine",
-            found=f"{gpu.power_limit_watts:.0f} W of {gpu.default_power_limit_watts:.0f} W by default",
-            fix=f"sudo nvidia-smi -pl {gpu.default_power_limit_watts:.0f}" if lowered else None,
-        )
+        yield _power_limit(gpu.power_limit_watts, gpu.default_power_limit_watts)
     yield from _clocks(gpu)
     if gpu.persistence is not None:
-        yield Check(
-            name="persistence mode",
-            status="fine" if gpu.persistence else "notable",
-            found="on"
-            if gpu.persistence
-            else "off: the driver is unloaded between processes, the first seconds differ",
-            fix=None if gpu.persistence else "sudo nvidia-smi -pm 1",
-        )
+        yield _persistence(is_on=gpu.persistence)
     if gpu.is_mig:
         yield Check(
             name="MIG",
@@ -152,12 +135,39 @@ def _others(gpu: GpuCondition) -> Check:
     )
 
 
+def _free_memory(free_bytes: int, total_bytes: int) -> Check:
+    is_enough = free_bytes >= MIN_GPU_MEMORY_BYTES
+    return Check(
+        name="GPU memory",
+        status="fine" if is_enough else "unfit",
+        found=f"{free_bytes / GIB_BYTES:.1f} of {total_bytes / GIB_BYTES:.1f} GiB free",
+        fix=None if is_enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
+    )
+
+
+def _power_limit(limit_watts: float, default_watts: float) -> Check:
+    is_lowered = limit_watts < 0.99 * default_watts
+    return Check(
+        name="power limit",
+        status="notable" if is_lowered else "fine",
+        found=f"{limit_watts:.0f} W of {default_watts:.0f} W by default",
+        fix=f"sudo nvidia-smi -pl {default_watts:.0f}" if is_lowered else None,
+    )
+
+
+def _persistence(*, is_on: bool) -> Check:
+    if is_on:
+        return Check(name="persistence mode", status="fine", found="on", fix=None)
+    return Check(
+        name="persistence mode",
+        status="notable",
+        found="off: the driver is unloaded between processes, the first seconds differ",
+        fix="sudo nvidia-smi -pm 1",
+    )
+
+
 def _clocks(gpu: GpuCondition) -> Iterator[Check]:
-    grave = [
-        reason
-        for reason in gpu.throttle_reasons
-        if "thermal" in reason or reason in {"hardware slowdown", "power brake"}
-    ]
+    grave = [reason for reason in gpu.throttle_reasons if "thermal" in reason or reason in GRAVE_REASONS]
     if grave:
         yield Check(
             name="throttling",

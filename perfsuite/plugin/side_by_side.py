@@ -19,15 +19,16 @@ from perfsuite.measure.training_task import TrainingTask, run_training
 from perfsuite.plugin.matrix import workload_of
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import WORKLOAD, end_run_without_device, note_started
-from perfsuite.plugin.progress import report_begin, training_weight
+from perfsuite.plugin.progress import report_begin
 from perfsuite.plugin.results import result_path, write_results
+from perfsuite.plugin.selection import is_training
 from perfsuite.plugin.session import has_cells, suite
+from perfsuite.plugin.time_left import training_weight
 from perfsuite.plugin.trainings import (
     STORED_IMAGES,
     TRAINED,
     TrainedElsewhere,
     image_file,
-    is_training,
     recipe_of,
     report_line,
     run_folder,

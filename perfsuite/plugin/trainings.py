@@ -16,7 +16,7 @@ from perfsuite.plugin.matrix import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.results import environment
-from perfsuite.plugin.selection import ON_REQUEST
+from perfsuite.plugin.selection import is_training
 from perfsuite.plugin.session import IMAGES, has_cells, suite
 from perfsuite.recipes import missed_target, recipe_for
 from perfsuite.records.reading import read_record
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from perfsuite.measure.device_pool import Ended
     from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet
-
-
-def is_training(item: pytest.Item) -> bool:
-    """Whether a cell is a full training."""
-    return item.get_closest_marker(ON_REQUEST) is not None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -132,7 +131,7 @@ def test_dies(benchmark): os.kill(os.getpid(), signal.SIGSEGV)
 def test_a_process_that_is_killed_is_named_with_its_signal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(tmp_path, tests=DIES)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"the baseline was ended by signal {signal.SIGSEGV.value} (SIGSEGV)" in error
+    assert "the baseline was ended by SIGSEGV" in error
 
 
 INCOMPLETE = """

@@ -13,6 +13,7 @@ import pytest
 from builders import make_content, make_entry, make_record
 from fleet_files import make_plan
 
+from perfsuite.analysis.load.fleet_place import FLEET_KEY
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.interruption import Interrupted
 from perfsuite.campaign.plan import code_of
@@ -22,7 +23,7 @@ from perfsuite.fleet.engine import Ended, Event, Lost, Node, Order, Started, Tol
 from perfsuite.fleet.head import Settings
 from perfsuite.fleet.plan import Trainings
 from perfsuite.fleet.run import run_fleet
-from perfsuite.fleet.state import KEY, safe_name
+from perfsuite.fleet.state import safe_name
 from perfsuite.folder_lock import folder_locked
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def test_a_whole_fleet_leaves_a_file_for_each_repetition_which_says_where_it_com
     assert Counter(node for node, _ in engine.orders) == dict.fromkeys(NODES, 4)
     assert names(tmp_path)[:4] == [f"L4-three-{name}-{number}.json" for name in "ab" for number in ("001", "002")]
     for name in names(tmp_path):
-        own = read_result_file(tmp_path / name).machine[KEY]
+        own = read_result_file(tmp_path / name).machine[FLEET_KEY]
         assert name == f"{own['kind']}-{own['node']}-{own['environment']}-{own['repetition']:03d}.json"
     assert (tmp_path / "logs" / "L4-three-a-001.log").read_text() == "fine"
     assert main(["collect", str(tmp_path)]) == 0, "a folder of a fleet stands for its results"

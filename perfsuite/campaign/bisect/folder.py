@@ -124,7 +124,8 @@ def _read_state(folder: Path) -> RunFolder | None:
     content = read_state(path, SCHEMA, CampaignError, max_bytes=MAX_STATE_BYTES)
     if content is None:
         return None
-    identity, processes = content.get("identity"), content.get("processes")
+    identity: Any = content.get("identity")
+    processes: Any = content.get("processes")
     is_whole = isinstance(identity, dict) and isinstance(processes, dict)
     if not is_whole or not all(_is_process(name, one) for name, one in processes.items()):
         raise CampaignError(f"{path}: damaged; name another folder, or delete this one")

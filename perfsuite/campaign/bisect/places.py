@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from perfsuite.campaign.bisect.folder import WORKTREES
 from perfsuite.campaign.bisect.git_history import add_worktree, make_repository, remove_worktree
 from perfsuite.campaign.bisect.search import NotMeasurableError
-from perfsuite.campaign.process_log import complaint, ended
+from perfsuite.campaign.process_log import complaint
 from perfsuite.campaign.run import run_to_end
+from perfsuite.child_process import ended_in_words
 from perfsuite.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class CommitPlaces:
                 tell=lambda: tell("setup"),
             )
         if status:
-            raise NotMeasurableError(f"the setup {ended(status)}: {complaint(log)}; see {log.name}")
+            raise NotMeasurableError(f"the setup {ended_in_words(status)}: {complaint(log)}; see {log.name}")
 
     def keep_only(self, revisions: Iterable[Revision]) -> None:
         """Delete the checkouts of other commits."""
