@@ -54,7 +54,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CampaignPlan:
     """A whole A/B run.
 
     Attributes:
@@ -144,7 +144,7 @@ def _markers(arguments: tuple[str, ...]) -> list[str]:
     return separate + [argument[2:] for argument in arguments if argument.startswith("-m") and argument != "-m"]
 
 
-def identify(plan: Plan) -> dict[str, object]:
+def identify(plan: CampaignPlan) -> dict[str, object]:
     """Return what must be the same for a run to be resumed: paths, settings, versions and code of either side.
 
     Raises:

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.analysis.load.result_file import ResultFile
-    from perfsuite.campaign.plan import Plan, Side
+    from perfsuite.campaign.plan import CampaignPlan, Side
 
 POLL_S = 0.5
 """Between two looks at a running process; it measures, and must not be disturbed."""
 
 
 def run_campaign(
-    plan: Plan, folder: Path, identity: dict[str, object], *, restart: bool, say: Callable[[str, bool], None]
+    plan: CampaignPlan, folder: Path, identity: dict[str, object], *, restart: bool, say: Callable[[str, bool], None]
 ) -> tuple[list[Path], list[Path], list[str]]:
     """Run what is not there yet.
 

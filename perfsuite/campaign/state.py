@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from perfsuite.campaign.plan import Plan
+    from perfsuite.campaign.plan import CampaignPlan
 
 STATE = "campaign.json"
 JUDGED = "judged"
@@ -49,7 +49,7 @@ class State:
     processes: tuple[str, ...]
 
 
-def process_names(plan: Plan) -> tuple[str, ...]:
+def process_names(plan: CampaignPlan) -> tuple[str, ...]:
     """Return the names of all processes, in the order in which they run."""
     return tuple(f"{number:03d}-{side.name}" for number, side in enumerate(plan.order(), start=1))
 

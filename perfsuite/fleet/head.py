@@ -54,7 +54,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class FleetOutcome:
     """How a fleet ended.
 
     Attributes:
@@ -103,7 +103,7 @@ class Head:
     _written_s: float = float("-inf")
     _idle_since_s: float | None = None
 
-    def run(self) -> Outcome:
+    def run(self) -> FleetOutcome:
         """Run to the end.
 
         Raises:
@@ -122,7 +122,7 @@ class Head:
             raise Interrupted from None
         finally:
             self._write(is_ended=True)
-        return Outcome(results=self.results, given_up=self.schedule.given_up(), notes=self.notes)
+        return FleetOutcome(results=self.results, given_up=self.schedule.given_up(), notes=self.notes)
 
     def _step(self) -> None:
         now_s = self.settings.clock()

@@ -32,7 +32,7 @@ SHIPPED = "runtime_resources"
 """In the paths of what Ray ships to its workers. Source: Ray's `_private/runtime_env/agent/runtime_env_agent.py`."""
 
 
-class NodeRun:
+class NodeProcess:
     """Runs orders, one after the other; ends what it started when it ends."""
 
     def __init__(self) -> None:

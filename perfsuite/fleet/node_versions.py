@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from perfsuite.fleet.engine import Ended, Lost
-    from perfsuite.fleet.plan import Environment
+    from perfsuite.fleet.plan import FleetEnvironment
 
 MAX_LOST_QUESTIONS = 5
 """How often a node may be lost while it is asked for its versions, until it is not used. A choice."""
@@ -22,7 +22,7 @@ PACKAGES = ("torch", "pytest", "pytest-benchmark")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class VersionQuestion:
     """Asks a node for the versions of some environments.
 
     Attributes:
@@ -51,7 +51,7 @@ class NodeVersions:
         num_questions: That were asked.
     """
 
-    environments: Sequence[Environment]
+    environments: Sequence[FleetEnvironment]
     is_shipped: bool
     shipped_code: str | None
     known: dict[str, Any]
@@ -71,7 +71,7 @@ class NodeVersions:
         """Whether the versions of a node are known and can be used."""
         return node in self.unasked and not self.unasked[node] and node not in self.asked.values()
 
-    def new_questions(self, refused: Collection[str]) -> list[Question]:
+    def new_questions(self, refused: Collection[str]) -> list[VersionQuestion]:
         """Return what is to be asked now, one question at a time for each node.
 
         Args:
@@ -81,7 +81,7 @@ class NodeVersions:
         for node, groups in self.unasked.items():
             if groups and node not in self.asked.values() and node not in refused:
                 self.num_questions += 1
-                question = Question(attempt=-self.num_questions, node=node, environments=groups[0])
+                question = VersionQuestion(attempt=-self.num_questions, node=node, environments=groups[0])
                 self.asked[question.attempt] = node
                 found.append(question)
         return found
@@ -109,7 +109,7 @@ class NodeVersions:
         return f"lost {MAX_LOST_QUESTIONS} times when asked for its versions: {event.reason}"
 
 
-def asked_together(environments: Sequence[Environment]) -> list[tuple[str, ...]]:
+def asked_together(environments: Sequence[FleetEnvironment]) -> list[tuple[str, ...]]:
     """Return which environments are asked for together: those whose interpreters are there, and each other alone."""
     there = tuple(one.name for one in environments if one.python is not None)
     alone = [(one.name,) for one in environments if one.python is None]

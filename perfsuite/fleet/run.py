@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfsuite.fleet.engine import Engine
-    from perfsuite.fleet.head import Outcome, Settings
+    from perfsuite.fleet.head import FleetOutcome, Settings
     from perfsuite.fleet.plan import FleetPlan
 
 STOP_S = 70.0
@@ -42,7 +42,7 @@ def run_fleet(
     start_engine: Callable[[], Engine],
     settings: Settings,
     say: Callable[[str, bool], None],
-) -> Outcome:
+) -> FleetOutcome:
     """Run what is missing of a fleet.
 
     Args:

@@ -39,7 +39,7 @@ GRACE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DevicePlace:
     """Where one task runs at a time.
 
     Attributes:
@@ -76,15 +76,15 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
+class TaskBegan:
     """A task has been given a place."""
 
     name: str
-    place: Place
+    place: DevicePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class TaskTold:
     """A process of a task, that of rank 0 mostly, tells something."""
 
     name: str
@@ -92,7 +92,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class TaskEnded:
     """A task has ended, and its place is free.
 
     Attributes:
@@ -105,7 +105,7 @@ class Ended:
     """
 
     name: str
-    place: Place
+    place: DevicePlace
     result: Any = None
     error: Exception | None = None
     details: str = ""
@@ -167,7 +167,7 @@ class _Running:
     """A task that has a place."""
 
     name: str
-    place: Place
+    place: DevicePlace
     folder: tempfile.TemporaryDirectory[str]
     ranks: list[_Rank] = field(default_factory=list)
     kill_at: float | None = None
@@ -186,16 +186,16 @@ class _Running:
                 told.append(rank.failure)
         return died + sorted(told, key=lambda failure: not failure.kind)
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> TaskEnded | None:
         """Return how it ended once all its processes have."""
         if not all(rank.has_ended for rank in self.ranks):
             return None
         failures = self.failures()
         if not failures:
-            return Ended(name=self.name, place=self.place, result=self.ranks[0].result)
+            return TaskEnded(name=self.name, place=self.place, result=self.ranks[0].result)
         error = failures[0].error()
         never_began = not any(rank.has_told or rank.failure is not None for rank in self.ranks)
-        return Ended(
+        return TaskEnded(
             name=self.name,
             place=self.place,
             error=error,
@@ -204,7 +204,9 @@ class _Running:
         )
 
 
-def run_in_pool(tasks: Mapping[str, Any], places: Sequence[Place], run: Run) -> Generator[Began | Told | Ended]:
+def run_in_pool(
+    tasks: Mapping[str, Any], places: Sequence[DevicePlace], run: Run
+) -> Generator[TaskBegan | TaskTold | TaskEnded]:
     """Run tasks in their order, each in processes of its own at the first place that is free, and yield what happens.
 
     All processes are killed where the generator is closed, and end where this process does. A place whose device was
@@ -223,7 +225,7 @@ def run_in_pool(tasks: Mapping[str, Any], places: Sequence[Place], run: Run) -> 
             while waiting and free:
                 name, place = waiting.pop(0), free.pop(0)
                 running.append(_started(name, tasks[name], place, run))
-                yield Began(name=name, place=place)
+                yield TaskBegan(name=name, place=place)
             for one, rank in _wait_for_messages(running):
                 yield from _told(one, rank)
             for one in list(running):
@@ -243,7 +245,7 @@ def run_in_pool(tasks: Mapping[str, Any], places: Sequence[Place], run: Run) -> 
             one.folder.cleanup()
 
 
-def _started(name: str, task: Any, place: Place, run: Run) -> _Running:
+def _started(name: str, task: Any, place: DevicePlace, run: Run) -> _Running:
     """Start the processes of a task."""
     context = get_context("spawn")  # one that was forked from torch's threads may hang
     folder = tempfile.TemporaryDirectory(prefix="perfsuite-", ignore_cleanup_errors=True)
@@ -280,7 +282,7 @@ def _wait_for_messages(running: Sequence[_Running]) -> list[tuple[_Running, _Ran
     return [by_connection[connection] for connection in ready if connection in by_connection]
 
 
-def _told(one: _Running, rank: _Rank) -> Generator[Told]:
+def _told(one: _Running, rank: _Rank) -> Generator[TaskTold]:
     """Read one message of a process."""
     try:
         kind, content = rank.connection.recv()
@@ -289,7 +291,7 @@ def _told(one: _Running, rank: _Rank) -> Generator[Told]:
         return
     rank.has_told = True
     if kind == "told":
-        yield Told(name=one.name, content=content)
+        yield TaskTold(name=one.name, content=content)
     elif kind == "done":
         rank.result, rank.is_done = content, True
     else:

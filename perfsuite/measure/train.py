@@ -28,7 +28,7 @@ from perfsuite.measure.training_job import (
     training_folder,
     write_finished,
 )
-from perfsuite.measure.training_progress import Progress, read_progress
+from perfsuite.measure.training_progress import TrainingProgress, read_progress
 from perfsuite.measure.training_result import training_findings, training_metrics
 from perfsuite.records.predictions import (
     MAX_CONFUSION_CLASSES,
@@ -200,7 +200,7 @@ class _Run:
         self._instrument, self._history = instrument, DeviceHistory()
         self._ranks = training.ranks
         self._synchronize = device_synchronizer(device)
-        self._progress = Progress()
+        self._progress = TrainingProgress()
         self._stamps = TimeStamps(folder, is_written=self._ranks.is_first)
 
     def resume(self, warn: Callable[[str], None]) -> None:
@@ -227,7 +227,7 @@ class _Run:
         self._progress.resume()
         self._clock.seconds = self._progress.active_s
 
-    def _saved_progress(self, state: dict[str, Any]) -> Progress:
+    def _saved_progress(self, state: dict[str, Any]) -> TrainingProgress:
         return read_progress(
             state.get("progress"),
             epoch=state["training"]["epoch"],

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class MemoryPlan:
     """What is to be predicted.
 
     Attributes:
@@ -42,7 +42,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | None, gpu: str | None) -> Plan:
+def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | None, gpu: str | None) -> MemoryPlan:
     """Turn the command's options into cells; None is an option not given.
 
     Raises:
@@ -59,7 +59,7 @@ def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | Non
     if not capacities and len(batch_sizes) == 1:
         words = f"batch {batch_sizes.pop()}"
     title = f"Predicted peak memory of a training step in MiB, gradients {state}"
-    return Plan(
+    return MemoryPlan(
         workloads=workloads,
         capacities=capacities,
         title=f"{title}, {words}" if words else title,
@@ -67,7 +67,7 @@ def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | Non
     )
 
 
-def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
+def predict_cells(plan: MemoryPlan) -> Iterator[dict[str, Any]]:
     """Yield a row per cell and GPU: the workload, the parts of its peak in bytes, and the thesis's figure if any."""
     for cell, gpu in itertools.product(plan.workloads, plan.capacities or (None,)):
         workload: Workload = cell

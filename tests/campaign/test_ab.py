@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.campaign.plan import Plan, Side, make_side
+from perfsuite.campaign.plan import CampaignPlan, Side, make_side
 from perfsuite.cli import main
 from perfsuite.errors import CampaignError
 
@@ -83,7 +83,9 @@ def files(run_dir: Path) -> list[str]:
 
 def test_processes_take_turns() -> None:
     a, b = (Side(name=name, python="python", folder=None, variables={}) for name in ("a", "b"))  # type: ignore[arg-type]
-    assert "".join(side.name for side in Plan(sides=(a, b), num_processes=5, arguments=()).order()) == "abbaabbaab"
+    assert (
+        "".join(side.name for side in CampaignPlan(sides=(a, b), num_processes=5, arguments=()).order()) == "abbaabbaab"
+    )
 
 
 def test_the_same_code_is_no_regression_and_a_planted_slowdown_is_found(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from perfsuite.fleet.head import Outcome
+    from perfsuite.fleet.head import FleetOutcome
     from perfsuite.fleet.plan import FleetPlan
 
 NODES = {"one": "T4", "two": "T4", "three": "L4"}
@@ -113,7 +113,7 @@ def run(
     lines: list[str] | None = None,
     is_training: bool = False,
     wait_s: float = 100.0,
-) -> Outcome:
+) -> FleetOutcome:
     engine = engine or FakeEngine()
     settings = Settings(is_training=is_training, restart=restart, wait_s=wait_s, clock=Clock())
     said: list[str] = [] if lines is None else lines

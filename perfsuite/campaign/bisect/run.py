@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from perfsuite.campaign.bisect.question import Question
     from perfsuite.campaign.bisect.revisions import Revision
-    from perfsuite.campaign.bisect.search import Outcome, Terms
+    from perfsuite.campaign.bisect.search import SearchOutcome, Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Finished:
 
     question: Question
     terms: Terms
-    outcome: Outcome
+    outcome: SearchOutcome
     good: Revision
     bad: Revision
     num_suspects: int

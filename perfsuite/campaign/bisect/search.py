@@ -104,7 +104,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class SearchOutcome:
     """How a search ended.
 
     Attributes:
@@ -176,11 +176,11 @@ class Search:
         self._steps: list[Step] = []
         self._error_left = terms.alpha
 
-    def run(self) -> Outcome:
+    def run(self) -> SearchOutcome:
         """Search to the end."""
         total = self._establish()
         if not total.is_established:
-            return Outcome(ending="no_difference" if self._is_within(total) else "not_established", total=total)
+            return SearchOutcome(ending="no_difference" if self._is_within(total) else "not_established", total=total)
         self._tell(self._established_in_words(total))
         while (revision := self._suspects.next()) is not None:
             step = self._try(revision)
@@ -266,7 +266,7 @@ class Search:
             is_undecided=True,
         )
 
-    def _confirm(self) -> Outcome:
+    def _confirm(self) -> SearchOutcome:
         """Compare what was found with its parent in fresh processes."""
         (culprit,) = self._suspects.left()
         parent = self._suspects.parent_of(culprit)
@@ -329,8 +329,8 @@ class Search:
         rest: Literal["before", "after"] | None = None,
         between: Revision | None = None,
         reason: str | None = None,
-    ) -> Outcome:
-        return Outcome(
+    ) -> SearchOutcome:
+        return SearchOutcome(
             ending=ending,
             total=self._known.total(self._terms.alpha),
             steps=tuple(self._steps),

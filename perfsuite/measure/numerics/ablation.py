@@ -48,7 +48,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class AblationRun:
     """One training of an arm.
 
     Attributes:
@@ -101,9 +101,9 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 def run_arms(
     context: StudyContext, workload: Workload, arms: Sequence[Arm], *, num_steps: int, learning_rate: float
-) -> dict[str, list[Run]]:
+) -> dict[str, list[AblationRun]]:
     """Train every arm with every seed: the same initial weights, images and order for all arms of a seed."""
-    found: dict[str, list[Run]] = {arm.name: [] for arm in arms}
+    found: dict[str, list[AblationRun]] = {arm.name: [] for arm in arms}
     total = len(context.seeds) * len(arms)
     with applied_to(workload):
         for seed in context.seeds:
@@ -118,7 +118,7 @@ def run_arms(
     return found
 
 
-def _run(training: Training, arm: Arm, num_steps: int) -> Run:
+def _run(training: Training, arm: Arm, num_steps: int) -> AblationRun:
     batches = training.endless_batches()
     training.model.train()
     step = arm.make_step(training)
@@ -129,15 +129,15 @@ def _run(training: Training, arm: Arm, num_steps: int) -> Run:
             break
         losses.append(loss)
     evaluation = training.evaluate("validation")
-    return Run(losses=tuple(losses), held_out_loss=evaluation.loss, accuracy=evaluation.accuracy)
+    return AblationRun(losses=tuple(losses), held_out_loss=evaluation.loss, accuracy=evaluation.accuracy)
 
 
-def differences(arm: Sequence[Run], baseline: Sequence[Run]) -> list[float]:
+def differences(arm: Sequence[AblationRun], baseline: Sequence[AblationRun]) -> list[float]:
     """Return how much higher the final loss of an arm is, seed by seed."""
     return [one.final_loss - other.final_loss for one, other in zip(arm, baseline, strict=True)]
 
 
-def curves_of(runs: dict[str, list[Run]], baseline: str, num_steps: int) -> list[Curve]:
+def curves_of(runs: dict[str, list[AblationRun]], baseline: str, num_steps: int) -> list[Curve]:
     """Return what is drawn of an ablation, each with its interval over seeds.
 
     The loss of every arm but the baseline, step by step and above that of the baseline, paired by seed: seeds differ by
@@ -160,7 +160,7 @@ def curves_of(runs: dict[str, list[Run]], baseline: str, num_steps: int) -> list
     return curves
 
 
-def _above(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> Curve | None:
+def _above(name: str, runs: Sequence[AblationRun], baseline: Sequence[AblationRun]) -> Curve | None:
     """Return how much higher the losses of an arm are, in windows of steps."""
     num_windows = min(len(run.losses) for run in (*runs, *baseline)) // WINDOW
     if not num_windows:

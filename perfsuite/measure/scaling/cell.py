@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.measure.budget import Effort
-    from perfsuite.measure.cell_setup import Benchmark
+    from perfsuite.measure.cell_setup import BenchmarkFixture
     from perfsuite.measure.run_context import RunContext
     from perfsuite.measure.scaling.job import RankResult
     from perfsuite.records.scaling import Compression, Strategy
@@ -109,7 +109,7 @@ def rank_threads(num_cores: int, largest_world_size: int) -> int:
     return max(1, num_cores // largest_world_size)
 
 
-def measure_scaling(cell: ScalingCell, benchmark: Benchmark, context: RunContext) -> ScalingRecord | None:
+def measure_scaling(cell: ScalingCell, benchmark: BenchmarkFixture, context: RunContext) -> ScalingRecord | None:
     """Measure one cell in fresh processes, and store its record under `extra_info["perfsuite"]`.
 
     pytest-benchmark times the whole cell, once: its own columns hold that. What steps take is in the record.
