@@ -221,10 +221,13 @@ def code_of(folder: Path, *, without: Path | None = None) -> str | None:
         return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout  # noqa: S603 - fixed words and the user's own folder
 
     try:
-        commit, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD", "--", *counted)
+        commit = git("rev-parse", "HEAD").decode().strip()
+        changes = git("diff", "HEAD", "--", *counted)
         others = git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", "*.toml", "*.ini", *counted[1:])
-        for name in others.split(b"\0"):
-            changes += name + (folder / name.decode()).read_bytes() if name else b""
+        for name in filter(None, others.split(b"\0")):
+            changes += name + (folder / name.decode()).read_bytes()
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return commit + ("" if not changes else f"+{hashlib.sha256(changes).hexdigest()[:8]}")
+    if not changes:
+        return commit
+    return f"{commit}+{hashlib.sha256(changes).hexdigest()[:8]}"
