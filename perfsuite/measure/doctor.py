@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perfsuite.formatting import MIB_BYTES, duration, plural
+from perfsuite.formatting import GIB_BYTES, MIB_BYTES, duration, plural
 from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from perfsuite.measure.machine_state import Condition, GpuCondition
 
 Status = Literal["fine", "notable", "unfit"]
-
-GIB_BYTES = 1024 * MIB_BYTES
 
 STEAL_LIMIT_RATIO = 0.01
 """Share of the cores' time taken by other virtual machines from which on it stands in the numbers."""
