@@ -167,14 +167,14 @@ def test_a_rank_that_fails_ends_its_task_and_the_others_for_the_reason_that_it_h
 STARTS = """
 import signal
 from pathlib import Path
-from perfsuite.measure.device_pool import Place, Told, run_in_pool
+from perfsuite.measure.device_pool import DevicePlace, TaskTold, run_in_pool
 from pool_tasks import obey
 
 # A shell in a script has what it starts in the background ignore SIGINT, and so would everything below.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
-    for event in run_in_pool({"one": "tell:pid wait:never"}, [Place(devices=("cpu:0",))], obey):
-        if isinstance(event, Told):
+    for event in run_in_pool({"one": "tell:pid wait:never"}, [DevicePlace(devices=("cpu:0",))], obey):
+        if isinstance(event, TaskTold):
             Path("pid.part").write_text(str(event.content[2]))
             Path("pid.part").rename("pid")
 """
