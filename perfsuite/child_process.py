@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import ProcessPoolExecutor
+    from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 """Source: prctl(2)."""
 
 LOOK_S = 1.0
 """Between two looks for the parent, where the operating system sends no signal."""
+
+MAX_LAST_WORDS_BYTES = 4000
+"""Of the end of a log, in which the last words of a process are looked for."""
 
 running: set[subprocess.Popen[bytes]] = set()
 """Processes in groups of their own, which a Ctrl-C does not reach; see `kill_running`."""
@@ -96,6 +100,41 @@ def _first_in_child(mask: set[signal.Signals]) -> Callable[[], None]:
             os._exit(1)
 
     return arrange
+
+
+def ended_in_words(status: int | None) -> str:
+    """Return how a process ended.
+
+    Args:
+        status: Its exit status; negative: the number of the signal that ended it.
+    """
+    if status is None or status >= 0:
+        return f"ended with status {status}"
+    name = f"signal {-status}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-status).name
+    hint = " (memory ran out, or somebody killed it)" if name == "SIGKILL" else ""
+    return f"was ended by {name}{hint}"
+
+
+def log_end(log: Path, num_bytes: int) -> str:
+    """Return the last bytes of what a process wrote as text; nothing where it cannot be read."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - num_bytes))
+            return stream.read(num_bytes).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def last_words(log: Path) -> str:
+    """Return the last line that a process wrote, which may say why it ended; nothing where it wrote none.
+
+    Warnings are left out: torch writes some whenever there are several ranks.
+    """
+    lines = [line.strip() for line in log_end(log, MAX_LAST_WORDS_BYTES).splitlines()]
+    telling = [line for line in lines if line and "warning" not in line.lower()]
+    return telling[-1][:200] if telling else ""
 
 
 def worker_started(parent: int) -> None:

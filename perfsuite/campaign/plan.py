@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -55,7 +54,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CampaignPlan:
     """A whole A/B run.
 
     Attributes:
@@ -145,52 +144,27 @@ def _markers(arguments: tuple[str, ...]) -> list[str]:
     return separate + [argument[2:] for argument in arguments if argument.startswith("-m") and argument != "-m"]
 
 
-def identify(plan: Plan) -> dict[str, object]:
+def identify(plan: CampaignPlan) -> dict[str, object]:
     """Return what must be the same for a run to be resumed: paths, settings, versions and code of either side.
 
     Raises:
         CampaignError: An interpreter does not run, or lacks torch or pytest-benchmark.
     """
-    return {
-        "arguments": list(plan.arguments),
-        **{
-            side.name: {
-                **{key: value for key, value in dataclasses.asdict(side).items() if key not in {"name", "folder"}},
-                "folder": str(side.folder),
-                "versions": versions_of(side, needed=("torch", "pytest", "pytest-benchmark")),
-                "code": code_of(side.folder),
-            }
-            for side in plan.sides
-        },
-    }
+    identity: dict[str, object] = {"arguments": list(plan.arguments)}
+    for side in plan.sides:
+        identity[side.name] = {
+            "python": side.python,
+            "variables": dict(side.variables),
+            "folder": str(side.folder),
+            "versions": versions_of(side, needed=("torch", "pytest", "pytest-benchmark")),
+            "code": code_of(side.folder),
+        }
+    return identity
 
 
 def digest_of(identity: dict[str, object]) -> str:
     """Return a short name of an identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def differences(before: dict[str, object], now: dict[str, object]) -> str | None:
-    """Return in words what differs between two identities, or None.
-
-    Args:
-        before: As it was read from a file.
-        now: As it is.
-    """
-    for name in ("arguments", "baseline", "candidate"):
-        old, new = before.get(name), now.get(name)
-        if old == new:
-            continue
-        if not isinstance(old, dict) or not isinstance(new, dict):
-            return f"{name} were {_words(old)} and are {_words(new)}"
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                return f"the {name}'s {key} was {_words(old.get(key))} and is {_words(new.get(key))}"
-    return None
-
-
-def _words(value: object) -> str:
-    return json.dumps(value)[:150]
 
 
 def versions_of(side: Side, *, needed: Iterable[str]) -> dict[str, str]:
@@ -247,10 +221,13 @@ def code_of(folder: Path, *, without: Path | None = None) -> str | None:
         return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout  # noqa: S603 - fixed words and the user's own folder
 
     try:
-        commit, changes = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD", "--", *counted)
+        commit = git("rev-parse", "HEAD").decode().strip()
+        changes = git("diff", "HEAD", "--", *counted)
         others = git("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", "*.toml", "*.ini", *counted[1:])
-        for name in others.split(b"\0"):
-            changes += name + (folder / name.decode()).read_bytes() if name else b""
+        for name in filter(None, others.split(b"\0")):
+            changes += name + (folder / name.decode()).read_bytes()
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return commit + ("" if not changes else f"+{hashlib.sha256(changes).hexdigest()[:8]}")
+    if not changes:
+        return commit
+    return f"{commit}+{hashlib.sha256(changes).hexdigest()[:8]}"

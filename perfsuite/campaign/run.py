@@ -11,33 +11,34 @@ from typing import TYPE_CHECKING, BinaryIO
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.interruption import Interrupted, stop, terminated_as_interrupted
 from perfsuite.campaign.plan import has_trainings
-from perfsuite.campaign.process_log import complaint, ended, last_line
+from perfsuite.campaign.process_log import complaint, last_line
 from perfsuite.campaign.state import (
-    check_folder,
+    STATE,
     check_results,
     claim,
     has_only_failures,
     process_names,
     unfinished_in_words,
 )
-from perfsuite.child_process import started
+from perfsuite.child_process import ended_in_words, started
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import folder_held
 from perfsuite.formatting import duration_in_words
+from perfsuite.run_folder import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from perfsuite.analysis.load.result_file import ResultFile
-    from perfsuite.campaign.plan import Plan, Side
+    from perfsuite.campaign.plan import CampaignPlan, Side
 
 POLL_S = 0.5
 """Between two looks at a running process; it measures, and must not be disturbed."""
 
 
 def run_campaign(
-    plan: Plan, folder: Path, identity: dict[str, object], *, restart: bool, say: Callable[[str, bool], None]
+    plan: CampaignPlan, folder: Path, identity: dict[str, object], *, restart: bool, say: Callable[[str, bool], None]
 ) -> tuple[list[Path], list[Path], list[str]]:
     """Run what is not there yet.
 
@@ -62,7 +63,7 @@ def run_campaign(
     notes: list[str] = []
     files: dict[str, list[Path]] = {side.name: [] for side in plan.sides}
     processes = process_names(plan)
-    check_folder(folder, restart=restart)
+    check_folder(folder, STATE, CampaignError)
     with folder_held(folder, CampaignError) as lock, terminated_as_interrupted():
         claim(folder, identity, processes, restart=restart)
         check_results(folder, processes)
@@ -117,17 +118,16 @@ def _run_process(
             )
     except OSError as error:
         raise CampaignError(f"{side.python}: does not run: {error.strerror}") from None
+    ending = f"{path.name}: the {side.name} {ended_in_words(status)}"
     where = f"all that it wrote: {log}"
     try:
         found = read_result_file(part)
     except ResultFileError as error:
         if status not in {0, 1}:
-            raise CampaignError(f"{path.name}: the {side.name} {ended(status)}: {complaint(log)}; {where}") from None
+            raise CampaignError(f"{ending}: {complaint(log)}; {where}") from None
         raise CampaignError(f"{side.name}: no result: {error}; {where}") from None
     if status not in {0, 1} or not found.complete:
-        raise CampaignError(
-            f"{path.name}: the {side.name} {ended(status)}{unfinished_in_words(found)}: {complaint(log)}; {where}"
-        )
+        raise CampaignError(f"{ending}{unfinished_in_words(found)}: {complaint(log)}; {where}")
     if not found.benchmarks and not has_only_failures(found, path.stem):
         raise CampaignError(
             f"{side.name}: no benchmark produced a result: {_first_failure(found) or complaint(log)}; {where}"

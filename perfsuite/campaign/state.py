@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING
 from perfsuite.analysis.load.result_file import ResultFile, read_result_file
 from perfsuite.analysis.verdicts.attempts import FAILURES
 from perfsuite.atomic_write import write_atomically
-from perfsuite.campaign.plan import differences
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.folder_lock import NAME as LOCK
-from perfsuite.folder_lock import is_lock
-from perfsuite.small_files import read_json
+from perfsuite.run_folder import difference, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from perfsuite.campaign.plan import Plan
+    from perfsuite.campaign.plan import CampaignPlan
 
 STATE = "campaign.json"
 JUDGED = "judged"
@@ -51,7 +49,7 @@ class State:
     processes: tuple[str, ...]
 
 
-def process_names(plan: Plan) -> tuple[str, ...]:
+def process_names(plan: CampaignPlan) -> tuple[str, ...]:
     """Return the names of all processes, in the order in which they run."""
     return tuple(f"{number:03d}-{side.name}" for number, side in enumerate(plan.order(), start=1))
 
@@ -65,29 +63,6 @@ def is_own_file(folder: Path, path: Path) -> bool:
     return name in {STATE, JUDGED, LOCK, *own}
 
 
-def check_folder(folder: Path, *, restart: bool) -> None:
-    """Check that the folder is empty, new, an A/B run's, or at least has no files that one would touch.
-
-    Raises:
-        CampaignError: It is somebody's own.
-    """
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
-    if STATE in names:
-        return
-    if restart and names - {LOCK}:
-        raise CampaignError(
-            f"{folder}: holds files, but no {STATE} that says which of them an A/B run wrote: --restart deletes none "
-            "of them; name another folder"
-        )
-    if LOCK in names and not is_lock(folder / LOCK):
-        raise CampaignError(f"{folder}: holds a file {LOCK} that perfsuite did not write; name another folder")
-
-
 def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *, restart: bool) -> None:
     """Make the folder this run's, or check that it is.
 
@@ -99,7 +74,7 @@ def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *
         if restart and before is not None:
             _clear(folder, before)
             before = None
-        differing = None if before is None else differences(before.identity, identity)
+        differing = None if before is None else difference(before.identity, identity)
         if differing is not None:
             raise CampaignError(
                 f"{folder}: holds another run: {differing}; --restart starts over, or name another folder"
@@ -189,14 +164,9 @@ def has_fewer_processes(folder: Path, num_processes: int) -> bool:
 
 
 def _read_state(path: Path, processes: Sequence[str]) -> State | None:
-    try:
-        content = read_json(path, max_bytes=MAX_STATE_BYTES)
-    except FileNotFoundError:
+    content = read_state(path, SCHEMA, CampaignError, max_bytes=MAX_STATE_BYTES)
+    if content is None:
         return None
-    except ResultFileError as error:
-        raise CampaignError(f"{error}; name another folder, or delete this one") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise CampaignError(f"{path}: not written by this perfsuite; name another folder")
     identity, names = content.get("identity"), content.get("processes", list(processes))
     is_list = isinstance(names, list) and all(isinstance(name, str) and _PROCESS.fullmatch(name) for name in names)
     if not isinstance(identity, dict) or not is_list:

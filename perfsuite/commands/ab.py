@@ -14,7 +14,7 @@ from perfsuite.campaign.next_commands import explain_command, report_command
 from perfsuite.campaign.plan import (
     DEFAULT_ARGUMENTS,
     MAX_PROCESSES,
-    Plan,
+    CampaignPlan,
     check_arguments,
     digest_of,
     identify,
@@ -97,7 +97,7 @@ def add_running(command: Parser) -> None:
     command.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="default: benchmarks -m step")
 
 
-def make_plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, list[str]]]) -> Plan:
+def make_plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, list[str]]]) -> CampaignPlan:
     """Return the plan of a run.
 
     Args:
@@ -115,10 +115,10 @@ def make_plan(options: argparse.Namespace, sides: list[tuple[str, str, Path, lis
     arguments = tuple(options.arguments) or DEFAULT_ARGUMENTS
     check_arguments(arguments)
     first, second = (make_side(*side) for side in sides)
-    return Plan(sides=(first, second), num_processes=min(int(text), MAX_PROCESSES), arguments=arguments)
+    return CampaignPlan(sides=(first, second), num_processes=min(int(text), MAX_PROCESSES), arguments=arguments)
 
 
-def run_plan(options: argparse.Namespace, plan: Plan, kind: str) -> FinishedRun | None:
+def run_plan(options: argparse.Namespace, plan: CampaignPlan, kind: str) -> FinishedRun | None:
     """Run what is missing of a plan; None if it was interrupted.
 
     Raises:

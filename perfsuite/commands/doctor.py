@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from perfsuite.commands.parser import Parser
-    from perfsuite.measure.doctor import Check
+    from perfsuite.measure.doctor import MachineCheck
 
 SYMBOLS = {"fine": "✓", "notable": "!", "unfit": "✗"}
 STYLES = {"fine": "green", "notable": "yellow", "unfit": "bold red"}
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_FAILED if any(check.status == "unfit" for check in checks) else 0
 
 
-def doctor_table(checks: list[Check]) -> Table:
+def doctor_table(checks: list[MachineCheck]) -> Table:
     """Return the report as a table, in the order of the checks."""
     counts = {status: sum(check.status == status for check in checks) for status in ("unfit", "notable")}
     title = "Fit to measure"

@@ -94,7 +94,8 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     if is_training and plan.trainings is None:
         raise FleetError(f"{options.plan}: [train] is not given; write it, with shared, models and precisions")
     start_engine = _engine(options, plan, folder)
-    from perfsuite.fleet.run import Settings, run_fleet
+    from perfsuite.fleet.head import Settings
+    from perfsuite.fleet.run import run_fleet
 
     settings = Settings(is_training=is_training, restart=options.restart, wait_s=60.0 * wait_minutes)
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfsuite.commands.parser import Parser
     from perfsuite.records.retraining import Retraining
     from perfsuite.records.study import Study
-    from perfsuite.tune.plan import Plan, Request
+    from perfsuite.tune.plan import Request, StudyPlan
 
 
 def add_options(command: Parser) -> None:
@@ -171,7 +171,7 @@ def _draw(study: Study, path: Path) -> None:
     say(f"wrote {path}")
 
 
-def _write_recipes(study: Study, plan: Plan, output: Path) -> None:
+def _write_recipes(study: Study, plan: StudyPlan, output: Path) -> None:
     from perfsuite.tune.recipe_file import recipe_paths, write_chosen
 
     for precision, path in recipe_paths(output, study.precisions).items():

@@ -18,20 +18,21 @@ from typing import Any
 
 from perfsuite.campaign.interruption import stop
 from perfsuite.campaign.plan import QUESTION, TIMEOUT_S, code_of
-from perfsuite.campaign.process_log import last_line, tail
-from perfsuite.child_process import started
+from perfsuite.campaign.process_log import last_line
+from perfsuite.child_process import log_end, started
 
 MAX_LOG_BYTES = 200_000
 """Of the end of a log, which travels with every result."""
 
 MAX_RESULT_BYTES = 256 * 1024**2
-"""Of a result file; a larger one is not carried."""
+"""Of a result file; a larger one is not carried. That of all step cells of a GPU takes some 1 MB, a training of a
+thousand epochs 400 KB."""
 
 SHIPPED = "runtime_resources"
 """In the paths of what Ray ships to its workers. Source: Ray's `_private/runtime_env/agent/runtime_env_agent.py`."""
 
 
-class NodeRun:
+class NodeProcess:
     """Runs orders, one after the other; ends what it started when it ends."""
 
     def __init__(self) -> None:
@@ -91,7 +92,7 @@ class NodeRun:
             self._is_late = True
             stop(self._process)
             status = self._process.returncode
-        return self._ended(status, self._result())
+        return self._ended(status, read_result(self._folder / "result.json"))
 
     def stop(self) -> None:
         """Let the process end as after Ctrl-C; `wait` gives what is left of it."""
@@ -105,7 +106,7 @@ class NodeRun:
         held.close()
 
     def _ended(self, status: int, result: bytes | None) -> dict[str, Any]:
-        log = "" if self._order["python"] is None else tail(self._folder / "log", MAX_LOG_BYTES)
+        log = "" if self._order["python"] is None else log_end(self._folder / "log", MAX_LOG_BYTES)
         if self._is_late:
             log += f"\nerror: stopped after {self._order['max_s']:.0f} s, the max_repetition_s of fleet.toml\n"
         found = {
@@ -118,14 +119,6 @@ class NodeRun:
         self.end()
         return found
 
-    def _result(self) -> bytes | None:
-        try:
-            with (self._folder / "result.json").open("rb") as stream:
-                data = stream.read(MAX_RESULT_BYTES + 1)
-        except OSError:
-            return None
-        return data if len(data) <= MAX_RESULT_BYTES else None
-
     def _versions(self) -> bytes:
         """Return versions of each environment, or why it does not run; and the code of the checkout."""
         found = {}
@@ -136,6 +129,16 @@ class NodeRun:
         folder = Path(self._order["folder"] or Path.cwd())
         code = code_of(folder, without=Path(self._order["plan"])) if folder.is_dir() else None
         return json.dumps({"code": code, "versions": found}).encode()
+
+
+def read_result(path: Path) -> bytes | None:
+    """Return a result; None where there is none, or one that is too large."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_RESULT_BYTES + 1)
+    except OSError:
+        return None
+    return data if len(data) <= MAX_RESULT_BYTES else None
 
 
 def _variables(order: dict[str, Any], environment: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class FleetEnvironment:
     """What runs on each node: exactly one of an interpreter that is there and packages that Ray installs.
 
     Attributes:
@@ -108,7 +108,7 @@ class FleetPlan:
 
     path: str
     kinds: tuple[Kind, ...]
-    environments: tuple[Environment, ...]
+    environments: tuple[FleetEnvironment, ...]
     num_repetitions: int
     arguments: tuple[str, ...]
     checkout: str
@@ -116,7 +116,7 @@ class FleetPlan:
     max_repetition_s: int | None
     trainings: Trainings | None
 
-    def environment(self, name: str) -> Environment:
+    def environment(self, name: str) -> FleetEnvironment:
         """Return the environment of that name."""
         return next(one for one in self.environments if one.name == name)
 
@@ -185,11 +185,11 @@ def _kind(name: str, content: object) -> Kind:
     return kind
 
 
-def _environment(name: str, content: object) -> Environment:
+def _environment(name: str, content: object) -> FleetEnvironment:
     where = f"[environments.{name}]"
     table = _Table(_table(content, where), where)
     _check_name(name, where)
-    environment = Environment(
+    environment = FleetEnvironment(
         name=name,
         python=table.take("python", _path, None),
         pip=table.take("pip", _texts, ()),

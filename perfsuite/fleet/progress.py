@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -150,23 +151,32 @@ def status_notes(state: Mapping[str, Any], num_finished: int, now: dt.datetime) 
     """Return what else a reader is to know: how far all of it is, whether a head runs, what failed and why."""
     progress, num_slots = state["progress"], state["num_slots"]
     notes = [f"{num_finished} of {num_slots} done"]
+    if not progress.get("ended"):
+        notes += _head_in_words(progress, now)
+    elif num_finished >= num_slots:
+        notes.append("finished")
+    else:
+        notes.append("not running; the same command resumes")
+    failures = Counter(
+        f"{one.get('kind')} {one.get('environment')}: {one.get('reason')}" for one in _objects(progress.get("failed"))
+    )
+    notes += [f"failed {plural(number, 'time')}: {text}" for text, number in failures.items()]
+    refused = progress.get("refused")
+    if isinstance(refused, dict):
+        notes += [f"not used: {node}: {reason}" for node, reason in refused.items()]
+    return notes
+
+
+def _head_in_words(progress: Mapping[str, Any], now: dt.datetime) -> list[str]:
+    """Say what a head does that has not written that it ended."""
+    notes = []
     age_s = _age_s(progress.get("updated"), now)
-    if progress.get("ended"):
-        done = num_finished >= num_slots
-        notes.append("finished" if done else "not running; the same command resumes")
-    elif age_s is None or age_s > STALE_S:
+    if age_s is None or age_s > STALE_S:
         when = "never" if age_s is None else f"{duration_in_words(age_s)} ago"
         notes.append(f"no head seems to run (last sign of one: {when}); the same command resumes")
     checking = progress.get("checking")
-    if isinstance(checking, list) and checking and not progress.get("ended"):
+    if isinstance(checking, list) and checking:
         notes.append(f"asked for versions: {', '.join(str(node) for node in checking)}")
-    reasons: dict[str, int] = {}
-    for one in _objects(progress.get("failed")):
-        text = f"{one.get('kind')} {one.get('environment')}: {one.get('reason')}"
-        reasons[text] = reasons.get(text, 0) + 1
-    notes += [f"failed {plural(number, 'time')}: {text}" for text, number in reasons.items()]
-    refused = progress.get("refused")
-    notes += [f"not used: {node}: {reason}" for node, reason in (refused if isinstance(refused, dict) else {}).items()]
     return notes
 
 

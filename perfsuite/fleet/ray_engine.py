@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import FleetError, InstallationError
 from perfsuite.fleet.engine import Ended, Event, Lost, Node, Started, Told
-from perfsuite.fleet.node_run import NodeRun
+from perfsuite.fleet.node_run import NodeProcess
 from perfsuite.fleet.ray_nodes import kind_of_node, named, runtime_env_of
 from perfsuite.formatting import first_line
 
@@ -96,7 +96,7 @@ class RayEngine:
         self._owns_connection = not ray.is_initialized()
         if self._owns_connection:
             self._connect()
-        self._agent = ray.remote(NodeRun)
+        self._agent = ray.remote(NodeProcess)
 
     @property
     def where(self) -> str:

@@ -9,7 +9,7 @@ from perfsuite.fleet.state import safe_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfsuite.fleet.plan import Environment, Kind
+    from perfsuite.fleet.plan import FleetEnvironment, Kind
 
 SETUP_S = 1800
 """For installing packages: those of torch are some gigabytes, and Ray's own limit is ten minutes. A choice."""
@@ -21,7 +21,7 @@ ACCELERATOR_LABEL = "ray.io/accelerator-type"
 """Source: Ray, Labels."""
 
 
-def runtime_env_of(environment: Environment) -> dict[str, Any]:
+def runtime_env_of(environment: FleetEnvironment) -> dict[str, Any]:
     """Return what Ray is told to install for an environment; nothing for an interpreter that is there."""
     config = {"config": {"setup_timeout_seconds": SETUP_S}}
     if environment.pip:

@@ -185,6 +185,12 @@ class Schedule:
         lanes = [lane for lane in self.lanes if kind in {None, lane.kind}]
         return self._open(lanes)
 
+    def kinds_without_nodes(self) -> list[str]:
+        """Return the kinds that have something to do, and no node that can be used."""
+        usable = {kind for node, kind in self.nodes.items() if node not in self.refused}
+        kinds = dict.fromkeys(lane.kind for lane in self.lanes)
+        return [kind for kind in kinds if kind not in usable and self.open_slots(kind)]
+
     def num_wanted(self) -> dict[str, int]:
         """Return how many nodes of each kind have something to do."""
         still_open = set(self.open_slots())
@@ -251,26 +257,31 @@ class Schedule:
         return True
 
     def _next_slot(self, node: str) -> Slot | None:
+        """Return what a node does next: of the lane that it holds, else of one that no other node holds."""
         kind = self.nodes[node]
-        open_slots = set(self.open_slots(kind))
-        taken = {assignment.slot for assignment in self.running.values()}
-        lanes = [(number, lane) for number, lane in enumerate(self.lanes) if lane.kind == kind]
-        waiting = {
-            number: [slot for slot in lane.slots if slot in open_slots and slot not in taken] for number, lane in lanes
-        }
-        own = [number for number, _ in lanes if self._holders.get(number) == node and waiting[number]]
-        if own:
-            return waiting[own[0]][0]
-        busy = {other for other, assignment in self.running.items() if self.nodes.get(other) == kind}
-        busy |= {self._holders[number] for number, _ in lanes if waiting[number] and self._is_held(number)}
-        if len(busy) >= self.max_busy[kind]:
-            return None
-        free = [number for number, _ in lanes if waiting[number] and not self._is_held(number)]
-        if not free:
+        waiting = self._waiting(kind)
+        for number, slots in waiting.items():
+            if self._holders.get(number) == node:
+                return slots[0]
+        held = [number for number in waiting if self._is_held(number)]
+        busy = {other for other in self.running if self.nodes.get(other) == kind}
+        busy |= {self._holders[number] for number in held}
+        free = [number for number in waiting if number not in held]
+        if not free or len(busy) >= self.max_busy[kind]:
             return None
         chosen = min(free, key=lambda number: (self._strangeness(number, node), number))
         self._holders[chosen] = node
         return waiting[chosen][0]
+
+    def _waiting(self, kind: str) -> dict[int, list[Slot]]:
+        """Return the lanes of a kind, by number, that have slots which are open and do not run: these slots."""
+        to_do = set(self.open_slots(kind)) - {assignment.slot for assignment in self.running.values()}
+        found = {}
+        for number, lane in enumerate(self.lanes):
+            slots = [slot for slot in lane.slots if slot in to_do]
+            if slots:
+                found[number] = slots
+        return found
 
     def _is_held(self, number: int) -> bool:
         """Whether a node that can work does the slots of a lane."""
@@ -283,11 +294,3 @@ class Schedule:
         if node in nodes:
             return 0
         return 1 if not nodes else 2
-
-
-def lanes_by_kind(lanes: Iterable[Lane]) -> dict[str, int]:
-    """Return how many lanes each kind has."""
-    found: dict[str, int] = {}
-    for lane in lanes:
-        found[lane.kind] = found.get(lane.kind, 0) + 1
-    return found

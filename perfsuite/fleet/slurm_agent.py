@@ -15,7 +15,7 @@ from typing import Any
 
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import ResultFileError
-from perfsuite.fleet.node_run import NodeRun
+from perfsuite.fleet.node_run import NodeProcess
 from perfsuite.small_files import read_json
 
 LOOK_S = 1.0
@@ -65,7 +65,7 @@ def run_agent(folder: str, head_lost_s: float) -> None:
 class _Agent:
     def __init__(self, box: Path) -> None:
         self._box = box
-        self._run = NodeRun()
+        self._run = NodeProcess()
         self._order: dict[str, Any] | None = None
         self._answered = 0
         self._said_s = float("-inf")

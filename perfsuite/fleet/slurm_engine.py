@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import FleetError, InstallationError
 from perfsuite.fleet.engine import Ended, Event, Lost, Node, Started, Told
+from perfsuite.fleet.node_run import read_result
 from perfsuite.fleet.slurm_agent import END, HEAD, ORDER, SAID, STOP, read_or_none, run_agent
-from perfsuite.fleet.state import MAX_RESULT_BYTES, safe_name
+from perfsuite.fleet.state import safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -259,19 +260,10 @@ def _read_answer(box: Path, attempt: int) -> Ended:
     ended = Ended(
         attempt=attempt,
         status=status if isinstance(status, int) else -1,
-        result=_read_bytes(box / f"result{attempt}"),
-        log=(_read_bytes(box / f"log{attempt}") or b"").decode("utf-8", "replace"),
+        result=read_result(box / f"result{attempt}"),
+        log=(read_result(box / f"log{attempt}") or b"").decode("utf-8", "replace"),
         duration_s=float(duration_s) if isinstance(duration_s, int | float) else 0.0,
     )
     for name in (f"answer{attempt}.json", f"result{attempt}", f"log{attempt}"):
         (box / name).unlink(missing_ok=True)
     return ended
-
-
-def _read_bytes(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_RESULT_BYTES + 1)
-    except OSError:
-        return None
-    return data if len(data) <= MAX_RESULT_BYTES else None

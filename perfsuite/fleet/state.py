@@ -14,13 +14,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfsuite.analysis.load.fleet_place import FLEET_KEY
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import FleetError, ResultFileError
 from perfsuite.fleet.schedule import Slot
-from perfsuite.folder_lock import NAME as LOCK
-from perfsuite.folder_lock import is_lock
-from perfsuite.small_files import read_json
+from perfsuite.run_folder import read_state as read_state_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +30,7 @@ if TYPE_CHECKING:
 STATE = "fleet.json"
 LOGS = "logs"
 SCHEMA = "perfsuite-fleet-1"
-KEY = "perfsuite_fleet"
-"""In `machine_info` of every result file."""
-
 MAX_STATE_BYTES = 16_000_000
-MAX_RESULT_BYTES = 256 * 1024**2
-"""Of one result file; that of all step cells of a GPU takes some 1 MB, a training of a thousand epochs 400 KB."""
-
 MAX_NAME_CHARACTERS = 60
 
 _LIKE_OWN = re.compile(r"[^-]+(-[^-]+){3,}\.json")
@@ -79,28 +72,6 @@ def now() -> str:
     return dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds")
 
 
-def check_folder(folder: Path, *, restart: bool) -> None:
-    """Check that the folder is new, empty or a fleet's, before anything is written to it.
-
-    Raises:
-        FleetError: It is somebody's own.
-    """
-    try:
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(f".{STATE}")}
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise FleetError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
-    if STATE in names:
-        return
-    if LOCK in names and not is_lock(folder / LOCK):
-        raise FleetError(f"{folder}: holds a file {LOCK} that perfsuite did not write; name another folder")
-    if names - {LOCK}:
-        deleted = ": --restart deletes none of them" if restart else ""
-        found = min(names - {LOCK})[:60]
-        raise FleetError(f"{folder}: holds files ({found}), but no {STATE}{deleted}; name another folder")
-
-
 def read_state(folder: Path) -> dict[str, Any] | None:
     """Return what `fleet.json` holds, or None where there is none.
 
@@ -108,14 +79,9 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         FleetError: It is damaged.
     """
     path = folder / STATE
-    try:
-        content = read_json(path, max_bytes=MAX_STATE_BYTES)
-    except FileNotFoundError:
+    content = read_state_file(path, SCHEMA, FleetError, max_bytes=MAX_STATE_BYTES)
+    if content is None:
         return None
-    except ResultFileError as error:
-        raise FleetError(f"{error}; name another folder") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise FleetError(f"{path}: not written by this perfsuite; name another folder")
     shapes = {"id": str, "identity": dict, "num_nodes": dict, "versions": dict, "progress": dict, "num_slots": int}
     for name, shape in shapes.items():
         if not isinstance(content.get(name), shape):
@@ -136,29 +102,6 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
         write_atomically(folder / STATE, json.dumps({"schema": SCHEMA, **state}, indent=1) + "\n")
     except OSError as error:
         raise FleetError(f"{folder / STATE}: cannot be written: {error.strerror}") from None
-
-
-def difference(before: Mapping[str, Any], now_: Mapping[str, Any]) -> str | None:
-    """Return in words what distinguishes two identities of a fleet, or None."""
-    old, new = _flat(before), _flat(now_)
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            return f"{name} was {_words(old.get(name))} and is {_words(new.get(name))}"
-    return None
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, part in value.items():
-        if isinstance(part, dict) and part:
-            found |= _flat(part, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = part
-    return found
-
-
-def _words(value: object) -> str:
-    return "not given" if value is None else json.dumps(value)[:150]
 
 
 def read_results(folder: Path, fleet_id: str) -> tuple[dict[Slot, Result], list[str]]:
@@ -200,7 +143,7 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _result(path: Path, file: ResultFile, fleet_id: str) -> Result | None:
     """Return what a file is the result of; None where it, or its name, says something else."""
-    own = file.machine.get(KEY)
+    own = file.machine.get(FLEET_KEY)
     if not isinstance(own, dict) or own.get("fleet") != fleet_id:
         return None
     names = {key: own.get(key) for key in ("kind", "node", "environment", "slot")}
@@ -231,7 +174,7 @@ def keep_result(folder: Path, slot: Slot, node: str, data: bytes, own: Mapping[s
     stem = result_stem(slot, node)
     path, part = folder / f"{stem}.json", folder / f".{stem}.part"
     content = _content(data, stem)
-    content["machine_info"][KEY] = dict(own)
+    content["machine_info"][FLEET_KEY] = dict(own)
     try:
         write_atomically(part, json.dumps(content, indent=1))
         try:

@@ -44,7 +44,7 @@ LEFT_BEHIND_LIMIT_BYTES = 16 * MIB_BYTES
 """What may be allocated on a GPU before a cell without being called a leak: library workspaces that cannot be freed."""
 
 
-class Benchmark(Protocol):
+class BenchmarkFixture(Protocol):
     """What is used of pytest-benchmark's fixture, all of it public."""
 
     disabled: bool
@@ -61,7 +61,7 @@ class Benchmark(Protocol):
 
 
 @contextlib.contextmanager
-def guard(benchmark: Benchmark, label: str, *, device: torch.device, clock: DeviceClock) -> Iterator[None]:
+def guard(benchmark: BenchmarkFixture, label: str, *, device: torch.device, clock: DeviceClock) -> Iterator[None]:
     """Mark the benchmark as failed whatever ends its cell early, and give the cell's memory back to the device.
 
     Raises:

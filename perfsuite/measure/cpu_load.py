@@ -88,6 +88,13 @@ def load_since(before: CpuReading, own_s: Callable[[], float] = process_s) -> Cp
 
 
 def _spent(text: str, cores: set[int]) -> list[int]:
-    rows = [line.split() for line in text.splitlines() if line.startswith("cpu")]
-    ours = [row[1:9] for row in rows if row[0][3:].isdigit() and int(row[0][3:]) in cores]
-    return [sum(int(value) for value in column) for column in zip(*ours, strict=True)]
+    """Return the ticks that some cores have spent, all together, by what for; see proc(5), /proc/stat."""
+    rows = []
+    for line in text.splitlines():
+        if not line.startswith("cpu"):
+            continue
+        name, *values = line.split()
+        number = name.removeprefix("cpu")  # the first line is that of all cores, and has none
+        if number.isdigit() and int(number) in cores:
+            rows.append([int(value) for value in values[:8]])
+    return [sum(column) for column in zip(*rows, strict=True)]

@@ -5,9 +5,7 @@ The process that starts them only waits for what they tell. It uses no device it
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import tempfile
 import time
 import traceback
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfsuite import errors
-from perfsuite.child_process import signals_held, worker_started
+from perfsuite.child_process import ended_in_words, last_words, signals_held, worker_started
 from perfsuite.errors import DeviceLostError, DeviceUnavailableError, MeasurementError, PerfsuiteError
 from perfsuite.formatting import first_line, one_line
 
@@ -39,12 +37,9 @@ MAX_ENDING_S = 60.0
 GRACE_S = 3.0
 """From the first sign that one of several ranks has failed until all are killed: the others may know the reason."""
 
-MAX_LOG_BYTES = 4000
-"""Of the end of what a process wrote, in which its last words are looked for."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DevicePlace:
     """Where one task runs at a time.
 
     Attributes:
@@ -81,15 +76,15 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
+class TaskBegan:
     """A task has been given a place."""
 
     name: str
-    place: Place
+    place: DevicePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class TaskTold:
     """A process of a task, that of rank 0 mostly, tells something."""
 
     name: str
@@ -97,7 +92,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class TaskEnded:
     """A task has ended, and its place is free.
 
     Attributes:
@@ -110,7 +105,7 @@ class Ended:
     """
 
     name: str
-    place: Place
+    place: DevicePlace
     result: Any = None
     error: Exception | None = None
     details: str = ""
@@ -159,11 +154,11 @@ class _Rank:
         """Return that it ended without a word, and how; None where it said its last or runs."""
         if self.is_done or self.failure is not None or not self.has_ended:
             return None
-        words = _last_words(self.log)
+        words = last_words(self.log)
         said = f"; its last words: {words}" if words else ""
         return _Failure(
             kind=MeasurementError.__name__,
-            message=f"the process on {self.device} {_ended_in_words(self.process.exitcode)}{said}",
+            message=f"the process on {self.device} {ended_in_words(self.process.exitcode)}{said}",
         )
 
 
@@ -172,7 +167,7 @@ class _Running:
     """A task that has a place."""
 
     name: str
-    place: Place
+    place: DevicePlace
     folder: tempfile.TemporaryDirectory[str]
     ranks: list[_Rank] = field(default_factory=list)
     kill_at: float | None = None
@@ -182,20 +177,25 @@ class _Running:
 
         The others lose their connection to the one that failed, and say so.
         """
-        died = [death for death in (rank.death() for rank in self.ranks) if death is not None]
-        told = [rank.failure for rank in self.ranks if rank.failure is not None]
+        died, told = [], []
+        for rank in self.ranks:
+            death = rank.death()
+            if death is not None:
+                died.append(death)
+            if rank.failure is not None:
+                told.append(rank.failure)
         return died + sorted(told, key=lambda failure: not failure.kind)
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> TaskEnded | None:
         """Return how it ended once all its processes have."""
         if not all(rank.has_ended for rank in self.ranks):
             return None
         failures = self.failures()
         if not failures:
-            return Ended(name=self.name, place=self.place, result=self.ranks[0].result)
+            return TaskEnded(name=self.name, place=self.place, result=self.ranks[0].result)
         error = failures[0].error()
         never_began = not any(rank.has_told or rank.failure is not None for rank in self.ranks)
-        return Ended(
+        return TaskEnded(
             name=self.name,
             place=self.place,
             error=error,
@@ -204,7 +204,9 @@ class _Running:
         )
 
 
-def run_in_pool(tasks: Mapping[str, Any], places: Sequence[Place], run: Run) -> Generator[Began | Told | Ended]:
+def run_in_pool(
+    tasks: Mapping[str, Any], places: Sequence[DevicePlace], run: Run
+) -> Generator[TaskBegan | TaskTold | TaskEnded]:
     """Run tasks in their order, each in processes of its own at the first place that is free, and yield what happens.
 
     All processes are killed where the generator is closed, and end where this process does. A place whose device was
@@ -223,30 +225,27 @@ def run_in_pool(tasks: Mapping[str, Any], places: Sequence[Place], run: Run) -> 
             while waiting and free:
                 name, place = waiting.pop(0), free.pop(0)
                 running.append(_started(name, tasks[name], place, run))
-                yield Began(name=name, place=place)
-            by_connection = {rank.connection: (one, rank) for one in running for rank in one.ranks if rank.is_open}
-            sentinels = [rank.process.sentinel for one in running for rank in one.ranks if rank.process.is_alive()]
-            for ready in wait([*by_connection, *sentinels], LOOK_S):
-                if ready in by_connection:
-                    one, rank = by_connection[ready]
-                    yield from _told(one, rank)
+                yield TaskBegan(name=name, place=place)
+            for one, rank in _wait_for_messages(running):
+                yield from _told(one, rank)
             for one in list(running):
                 _close_if_silent(one)
                 _kill_if_due(one)
                 ended = one.ended()
-                if ended is not None:
-                    running.remove(one)
-                    one.folder.cleanup()
-                    if not ended.is_retired:
-                        free.append(one.place)
-                    yield ended
+                if ended is None:
+                    continue
+                running.remove(one)
+                one.folder.cleanup()
+                if not ended.is_retired:
+                    free.append(one.place)
+                yield ended
     finally:
         _kill([rank for one in running for rank in one.ranks])
         for one in running:
             one.folder.cleanup()
 
 
-def _started(name: str, task: Any, place: Place, run: Run) -> _Running:
+def _started(name: str, task: Any, place: DevicePlace, run: Run) -> _Running:
     """Start the processes of a task."""
     context = get_context("spawn")  # one that was forked from torch's threads may hang
     folder = tempfile.TemporaryDirectory(prefix="perfsuite-", ignore_cleanup_errors=True)
@@ -269,7 +268,21 @@ def _started(name: str, task: Any, place: Place, run: Run) -> _Running:
     return found
 
 
-def _told(one: _Running, rank: _Rank) -> Generator[Told]:
+def _wait_for_messages(running: Sequence[_Running]) -> list[tuple[_Running, _Rank]]:
+    """Return the processes that have told something, as soon as one has, one has ended, or it is time to look."""
+    by_connection = {}
+    sentinels = []
+    for one in running:
+        for rank in one.ranks:
+            if rank.is_open:
+                by_connection[rank.connection] = (one, rank)
+            if rank.process.is_alive():
+                sentinels.append(rank.process.sentinel)
+    ready = wait([*by_connection, *sentinels], LOOK_S)
+    return [by_connection[connection] for connection in ready if connection in by_connection]
+
+
+def _told(one: _Running, rank: _Rank) -> Generator[TaskTold]:
     """Read one message of a process."""
     try:
         kind, content = rank.connection.recv()
@@ -278,7 +291,7 @@ def _told(one: _Running, rank: _Rank) -> Generator[Told]:
         return
     rank.has_told = True
     if kind == "told":
-        yield Told(name=one.name, content=content)
+        yield TaskTold(name=one.name, content=content)
     elif kind == "done":
         rank.result, rank.is_done = content, True
     else:
@@ -295,17 +308,21 @@ def _close_if_silent(one: _Running) -> None:
 def _kill_if_due(one: _Running) -> None:
     """Kill the processes of a task that has failed, or that have said their last long ago."""
     if one.kill_at is None:
-        is_alone = len(one.ranks) == 1
-        if one.failures():
-            one.kill_at = time.monotonic() + (MAX_ENDING_S if is_alone else GRACE_S)
-        elif all(rank.is_done for rank in one.ranks):
-            one.kill_at = time.monotonic() + MAX_ENDING_S
+        patience_s = _patience_s(one)
+        one.kill_at = None if patience_s is None else time.monotonic() + patience_s
     elif time.monotonic() > one.kill_at:
-        said = [rank for rank in one.ranks if rank.is_done or rank.failure is not None]
-        silent = [rank for rank in one.ranks if rank not in said and not rank.has_ended]
-        for rank in silent:  # killed for what another one did: that is no reason of its own
-            rank.is_done = True
+        for rank in one.ranks:
+            has_said_its_last = rank.is_done or rank.failure is not None
+            if not has_said_its_last and not rank.has_ended:
+                rank.is_done = True  # killed for what another one did: that is no reason of its own
         _kill(one.ranks)
+
+
+def _patience_s(one: _Running) -> float | None:
+    """Return how long the end of a task's processes is waited for from now on; None while they have something to do."""
+    if one.failures():
+        return MAX_ENDING_S if len(one.ranks) == 1 else GRACE_S
+    return MAX_ENDING_S if all(rank.is_done for rank in one.ranks) else None
 
 
 def _kill(ranks: list[_Rank]) -> None:
@@ -340,26 +357,3 @@ def _write_to(log: str) -> None:
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
-
-
-def _last_words(log: Path) -> str:
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    # Warnings are no last words: torch writes some in every training on several ranks.
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "warning" not in line.lower()]
-    return one_line(lines[-1])[:200] if lines else ""
-
-
-def _ended_in_words(status: int | None) -> str:
-    if status is None or status >= 0:
-        return f"ended with status {status}"
-    if status == -signal.SIGKILL:
-        return "was ended by SIGKILL: memory ran out, or somebody ended it"
-    name = f"signal {-status}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-status).name
-    return f"was ended by {name}"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perfsuite.formatting import MIB_BYTES, duration, plural
+from perfsuite.formatting import GIB_BYTES, MIB_BYTES, duration, plural
 from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from perfsuite.measure.machine_state import Condition, GpuCondition
 
 Status = Literal["fine", "notable", "unfit"]
-
-GIB_BYTES = 1024 * MIB_BYTES
 
 STEAL_LIMIT_RATIO = 0.01
 """Share of the cores' time taken by other virtual machines from which on it stands in the numbers."""
@@ -33,12 +31,15 @@ MIN_DISK_BYTES = GIB_BYTES
 COARSE_TIMER_S = 1e-6
 """A clock with coarser steps shows in rounds of a millisecond."""
 
+GRAVE_REASONS = {"hardware slowdown", "power brake"}
+"""Of throttling, besides those that are thermal: the hardware protects itself."""
+
 HOT_CELSIUS = 75.0
 """An idle GPU that is as hot as this has just worked, or is not cooled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class MachineCheck:
     """One line of the report.
 
     Attributes:
@@ -54,7 +55,7 @@ class Check:
     fix: str | None = None
 
 
-def diagnose(condition: Condition) -> list[Check]:
+def diagnose(condition: Condition) -> list[MachineCheck]:
     """Judge a machine's condition."""
     checks = [*_device(condition)]
     if condition.gpu is not None:
@@ -64,23 +65,23 @@ def diagnose(condition: Condition) -> list[Check]:
     return checks
 
 
-def _device(condition: Condition) -> Iterator[Check]:
+def _device(condition: Condition) -> Iterator[MachineCheck]:
     if condition.device_error is not None:
-        yield Check(
+        yield MachineCheck(
             name="device",
             status="unfit",
             found=condition.device_error,
             fix="choose a device that torch has: --device cpu, cuda or cuda:N",
         )
     elif condition.device_type == "cuda" and condition.gpu is not None:
-        yield Check(
+        yield MachineCheck(
             name="device",
             status="fine",
             found=f"{condition.gpu.name}, driver {condition.driver or 'unknown'}, torch {condition.torch} for CUDA "
             f"{condition.torch_cuda}",
         )
     else:
-        yield Check(
+        yield MachineCheck(
             name="device",
             status="notable",
             found=f"the CPU is measured ({condition.no_gpu_reason}); its numbers say nothing about a GPU",
@@ -88,44 +89,24 @@ def _device(condition: Condition) -> Iterator[Check]:
         )
 
 
-def _gpu(gpu: GpuCondition) -> Iterator[Check]:
+def _gpu(gpu: GpuCondition) -> Iterator[MachineCheck]:
     yield _others(gpu)
     if gpu.free_bytes is not None and gpu.total_bytes is not None:
-        words = f"{gpu.free_bytes / GIB_BYTES:.1f} of {gpu.total_bytes / GIB_BYTES:.1f} GiB free"
-        enough = gpu.free_bytes >= MIN_GPU_MEMORY_BYTES
-        yield Check(
-            name="GPU memory",
-            status="fine" if enough else "unfit",
-            found=words,
-            fix=None if enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
-        )
+        yield _free_memory(gpu.free_bytes, gpu.total_bytes)
     if gpu.power_limit_watts is not None and gpu.default_power_limit_watts is not None:
-        lowered = gpu.power_limit_watts < 0.99 * gpu.default_power_limit_watts
-        yield Check(
-            name="power limit",
-            status="notable" if lowered else "fine",
-            found=f"{gpu.power_limit_watts:.0f} W of {gpu.default_power_limit_watts:.0f} W by default",
-            fix=f"sudo nvidia-smi -pl {gpu.default_power_limit_watts:.0f}" if lowered else None,
-        )
+        yield _power_limit(gpu.power_limit_watts, gpu.default_power_limit_watts)
     yield from _clocks(gpu)
     if gpu.persistence is not None:
-        yield Check(
-            name="persistence mode",
-            status="fine" if gpu.persistence else "notable",
-            found="on"
-            if gpu.persistence
-            else "off: the driver is unloaded between processes, the first seconds differ",
-            fix=None if gpu.persistence else "sudo nvidia-smi -pm 1",
-        )
+        yield _persistence(is_on=gpu.persistence)
     if gpu.is_mig:
-        yield Check(
+        yield MachineCheck(
             name="MIG",
             status="notable",
             found="the GPU is divided: a slice is measured, and its neighbours share the power limit",
             fix="sudo nvidia-smi -mig 0",
         )
     if gpu.num_ecc_errors:
-        yield Check(
+        yield MachineCheck(
             name="memory errors",
             status="unfit",
             found=f"{gpu.num_ecc_errors} beyond correction since the driver was loaded",
@@ -133,18 +114,18 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
         )
 
 
-def _others(gpu: GpuCondition) -> Check:
+def _others(gpu: GpuCondition) -> MachineCheck:
     if gpu.num_other_processes is None:
-        return Check(
+        return MachineCheck(
             name="others on the GPU",
             status="notable",
             found="not reported by NVML (containers and WSL hide processes)",
             fix="look with nvidia-smi on the host",
         )
     if not gpu.num_other_processes:
-        return Check(name="others on the GPU", status="fine", found="no other GPU processes")
+        return MachineCheck(name="others on the GPU", status="fine", found="no other GPU processes")
     held = "" if gpu.other_processes_bytes is None else f", holding {gpu.other_processes_bytes / MIB_BYTES:,.0f} MiB"
-    return Check(
+    return MachineCheck(
         name="others on the GPU",
         status="unfit",
         found=f"{plural(gpu.num_other_processes, 'other process')}{held}",
@@ -152,14 +133,41 @@ def _others(gpu: GpuCondition) -> Check:
     )
 
 
-def _clocks(gpu: GpuCondition) -> Iterator[Check]:
-    grave = [
-        reason
-        for reason in gpu.throttle_reasons
-        if "thermal" in reason or reason in {"hardware slowdown", "power brake"}
-    ]
+def _free_memory(free_bytes: int, total_bytes: int) -> MachineCheck:
+    is_enough = free_bytes >= MIN_GPU_MEMORY_BYTES
+    return MachineCheck(
+        name="GPU memory",
+        status="fine" if is_enough else "unfit",
+        found=f"{free_bytes / GIB_BYTES:.1f} of {total_bytes / GIB_BYTES:.1f} GiB free",
+        fix=None if is_enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
+    )
+
+
+def _power_limit(limit_watts: float, default_watts: float) -> MachineCheck:
+    is_lowered = limit_watts < 0.99 * default_watts
+    return MachineCheck(
+        name="power limit",
+        status="notable" if is_lowered else "fine",
+        found=f"{limit_watts:.0f} W of {default_watts:.0f} W by default",
+        fix=f"sudo nvidia-smi -pl {default_watts:.0f}" if is_lowered else None,
+    )
+
+
+def _persistence(*, is_on: bool) -> MachineCheck:
+    if is_on:
+        return MachineCheck(name="persistence mode", status="fine", found="on", fix=None)
+    return MachineCheck(
+        name="persistence mode",
+        status="notable",
+        found="off: the driver is unloaded between processes, the first seconds differ",
+        fix="sudo nvidia-smi -pm 1",
+    )
+
+
+def _clocks(gpu: GpuCondition) -> Iterator[MachineCheck]:
+    grave = [reason for reason in gpu.throttle_reasons if "thermal" in reason or reason in GRAVE_REASONS]
     if grave:
-        yield Check(
+        yield MachineCheck(
             name="throttling",
             status="unfit",
             found=f"clocks are throttled now by {', '.join(grave)}",
@@ -168,7 +176,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
     hottest = gpu.temperature_celsius
     if hottest is not None:
         hot = hottest >= HOT_CELSIUS
-        yield Check(
+        yield MachineCheck(
             name="temperature",
             status="notable" if hot else "fine",
             found=f"{hottest:.0f} degrees Celsius{' before anything was measured' if hot else ''}",
@@ -178,7 +186,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
         yield _application_clock(gpu, gpu.application_clock_mhz, gpu.max_sm_clock_mhz)
 
 
-def _application_clock(gpu: GpuCondition, clock_mhz: float, max_mhz: float) -> Check:
+def _application_clock(gpu: GpuCondition, clock_mhz: float, max_mhz: float) -> MachineCheck:
     """Judge the application clock against its default, which on a T4 is 585 of the 1,590 MHz that it reaches."""
     limits = {"sync boost", "display clocks"} & set(gpu.throttle_reasons)
     default_mhz = gpu.default_application_clock_mhz
@@ -191,7 +199,7 @@ def _application_clock(gpu: GpuCondition, clock_mhz: float, max_mhz: float) -> C
     if clock_mhz == default_mhz:
         words = ", the default"
     limited = f"; limited now by {', '.join(sorted(limits))}" if limits else ""
-    return Check(
+    return MachineCheck(
         name="clocks",
         status="notable" if lowered else "fine",
         found=f"application clock {clock_mhz:,.0f} MHz{words}; at most {max_mhz:,.0f} MHz{limited}",
@@ -199,10 +207,10 @@ def _application_clock(gpu: GpuCondition, clock_mhz: float, max_mhz: float) -> C
     )
 
 
-def _variables(condition: Condition) -> Iterator[Check]:
+def _variables(condition: Condition) -> Iterator[MachineCheck]:
     if condition.variables:
         words = ", ".join(f"{name}={value[:40]}" for name, value in condition.variables.items())
-        yield Check(
+        yield MachineCheck(
             name="environment",
             status="unfit",
             found=f"{words}: changes what is measured",
@@ -210,18 +218,20 @@ def _variables(condition: Condition) -> Iterator[Check]:
         )
 
 
-def _precisions(condition: Condition) -> Iterator[Check]:
+def _precisions(condition: Condition) -> Iterator[MachineCheck]:
     broken = {name: reason for name, reason in condition.precisions.items() if reason is not None}
     for name, reason in broken.items():
-        yield Check(name=f"precision {name}", status="unfit", found=reason, fix="its cells will fail with this line")
+        yield MachineCheck(
+            name=f"precision {name}", status="unfit", found=reason, fix="its cells will fail with this line"
+        )
     proved = [name for name in condition.precisions if name not in broken]
     if proved:
-        yield Check(name="precision", status="fine", found=f"proved by probes: {', '.join(proved)}")
+        yield MachineCheck(name="precision", status="fine", found=f"proved by probes: {', '.join(proved)}")
 
 
-def _torchvision(condition: Condition) -> Iterator[Check]:
+def _torchvision(condition: Condition) -> Iterator[MachineCheck]:
     if condition.torchvision_error is not None:
-        yield Check(
+        yield MachineCheck(
             name="torchvision",
             status="unfit",
             found=condition.torchvision_error,
@@ -229,21 +239,21 @@ def _torchvision(condition: Condition) -> Iterator[Check]:
         )
     elif condition.torchvision_operators is not None:
         loads = condition.torchvision_operators
-        yield Check(
+        yield MachineCheck(
             name="torchvision",
             status="fine",
             found="imports" if loads else "imports; its compiled operators do not load, and none is needed here",
         )
 
 
-def _load(condition: Condition) -> Iterator[Check]:
+def _load(condition: Condition) -> Iterator[MachineCheck]:
     """Check what others take of the cores; a measured GPU bears it better than a measured CPU."""
     status: Status = "fine"
     if condition.busy_ratio is not None:
         busy = condition.busy_ratio > BACKGROUND_LIMIT_RATIO
         if busy:
             status = "notable" if condition.device_type == "cuda" else "unfit"
-        yield Check(
+        yield MachineCheck(
             name="other work",
             status=status,
             found=f"other processes took {condition.busy_ratio:.0%} of the {condition.num_cpus} cores' time just now",
@@ -251,7 +261,7 @@ def _load(condition: Condition) -> Iterator[Check]:
         )
     if condition.steal_ratio is not None:
         shared = condition.steal_ratio > STEAL_LIMIT_RATIO
-        yield Check(
+        yield MachineCheck(
             name="steal time",
             status="notable" if shared else "fine",
             found=f"{condition.steal_ratio:.1%} of the cores' time went to other virtual machines just now",
@@ -259,10 +269,10 @@ def _load(condition: Condition) -> Iterator[Check]:
         )
 
 
-def _processor(condition: Condition) -> Iterator[Check]:
+def _processor(condition: Condition) -> Iterator[MachineCheck]:
     yield from _load(condition)
     if condition.cpu_quota is not None and condition.cpu_quota < condition.num_cpus:
-        yield Check(
+        yield MachineCheck(
             name="CPU quota",
             status="unfit" if condition.num_threads > condition.cpu_quota else "notable",
             found=f"{condition.cpu_quota:.1f} cores' worth of time for {condition.num_threads} threads on "
@@ -270,10 +280,12 @@ def _processor(condition: Condition) -> Iterator[Check]:
             fix=f"OMP_NUM_THREADS={max(int(condition.cpu_quota), 1)}, or a larger quota",
         )
     if condition.governors is None:
-        yield Check(name="CPU clock", status="fine", found="not shown to this machine (a virtual one, or a container)")
+        yield MachineCheck(
+            name="CPU clock", status="fine", found="not shown to this machine (a virtual one, or a container)"
+        )
     else:
         stable = set(condition.governors) <= {"performance"}
-        yield Check(
+        yield MachineCheck(
             name="CPU clock",
             status="fine" if stable else "notable",
             found=f"steered by {', '.join(condition.governors)}",
@@ -281,17 +293,17 @@ def _processor(condition: Condition) -> Iterator[Check]:
         )
 
 
-def _room(condition: Condition) -> Iterator[Check]:
+def _room(condition: Condition) -> Iterator[MachineCheck]:
     if condition.free_memory_bytes is not None:
         enough = condition.free_memory_bytes >= MIN_MEMORY_BYTES
-        yield Check(
+        yield MachineCheck(
             name="memory",
             status="fine" if enough else "unfit",
             found=f"{condition.free_memory_bytes / GIB_BYTES:.1f} GiB free",
             fix=None if enough else f"{MIN_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
         )
     if condition.results_error is not None:
-        yield Check(
+        yield MachineCheck(
             name="disk",
             status="unfit",
             found=f"nothing can be written to {condition.results}: {condition.results_error}",
@@ -299,7 +311,7 @@ def _room(condition: Condition) -> Iterator[Check]:
         )
     elif condition.free_disk_bytes is not None:
         enough = condition.free_disk_bytes >= MIN_DISK_BYTES
-        yield Check(
+        yield MachineCheck(
             name="disk",
             status="fine" if enough else "unfit",
             found=f"{condition.free_disk_bytes / GIB_BYTES:.1f} GiB free for {condition.results}",
@@ -307,9 +319,9 @@ def _room(condition: Condition) -> Iterator[Check]:
         )
 
 
-def _timer(condition: Condition) -> Check:
+def _timer(condition: Condition) -> MachineCheck:
     coarse = condition.timer_step_s > COARSE_TIMER_S
-    return Check(
+    return MachineCheck(
         name="timer",
         status="unfit" if coarse else "fine",
         found=f"steps of {duration(condition.timer_step_s)}"

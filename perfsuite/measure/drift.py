@@ -42,7 +42,7 @@ HEAT_REASONS = ("power cap", "thermal (software)", "thermal (hardware)", "hardwa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Drift:
     """How late times differ from early ones.
 
     Attributes:
@@ -58,7 +58,7 @@ class Change:
         return abs(self.ratio) > max(limit_ratio, Z * self.error_ratio)
 
 
-def change_between(early: Sequence[float], late: Sequence[float]) -> Change | None:
+def change_between(early: Sequence[float], late: Sequence[float]) -> Drift | None:
     """Compare the medians of early and late times; None where there are too few."""
     if min(len(early), len(late)) < MIN_TIMES:
         return None
@@ -67,7 +67,7 @@ def change_between(early: Sequence[float], late: Sequence[float]) -> Change | No
         return None
     num = (len(early), len(late))
     error = MEDIAN_EFFICIENCY * _scatter(early, late) * math.sqrt(1 / num[0] + 1 / num[1])
-    return Change(ratio=after / before - 1, error_ratio=error / before)
+    return Drift(ratio=after / before - 1, error_ratio=error / before)
 
 
 def _scatter(*parts: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ import torch
 
 import perfsuite
 from perfsuite.measure.board import board_digest
-from perfsuite.measure.nvml import NvmlReading, read_nvml
+from perfsuite.measure.nvml import NvmlGpu, NvmlReading, read_nvml
 from perfsuite.measure.nvml_library import NOT_REPORTED
 from perfsuite.records.environment import Environment
 
@@ -34,6 +34,20 @@ _VARIABLES = (
     "LD_PRELOAD",
 )
 """Environment variables that change what is measured; recorded where set."""
+
+_OF_A_GPU = (
+    "gpu",
+    "gpu_memory_bytes",
+    "compute_capability",
+    "driver",
+    "cuda",
+    "cudnn",
+    "power_limit_watts",
+    "max_sm_clock_mhz",
+    "max_memory_clock_mhz",
+    "board",
+)
+"""Fields of `Environment` that are None on a CPU."""
 
 
 def read_environment(
@@ -73,32 +87,18 @@ def read_environment(
 
 
 def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict.fromkeys(
-        (
-            "gpu",
-            "gpu_memory_bytes",
-            "compute_capability",
-            "driver",
-            "cuda",
-            "cudnn",
-            "power_limit_watts",
-            "max_sm_clock_mhz",
-            "max_memory_clock_mhz",
-            "board",
-        )
-    )
-    fields["num_gpus"] = 0
+    """Return the fields of an environment that are of a GPU, and add the reasons for those that are None."""
+    fields: dict[str, Any] = {"num_gpus": 0, **dict.fromkeys(_OF_A_GPU)}
     if device.type != "cuda":
-        absent.update({key: "the CPU is measured" for key, value in fields.items() if value is None})
+        absent.update(dict.fromkeys(_OF_A_GPU, "the CPU is measured"))
         return fields
     if properties is None:
         properties = torch.cuda.get_device_properties(device)
-    uuid = getattr(properties, "uuid", None)
-    seen = nvml.gpu_with_uuid(str(uuid)) if uuid is not None else None
-    if seen is None and len(nvml.gpus) == 1:
-        seen = nvml.gpus[0]
+    own_uuid = getattr(properties, "uuid", None)
+    uuid = None if own_uuid is None else str(own_uuid)
+    seen = _seen_by_nvml(nvml, uuid)
     cudnn = cudnn_version()
-    board, no_board = board_digest(None if uuid is None else str(uuid), name=str(properties.name), seen=seen)
+    board, no_board = board_digest(uuid, name=str(properties.name), seen=seen)
     fields.update(
         gpu=properties.name,
         gpu_memory_bytes=int(properties.total_memory),
@@ -109,17 +109,27 @@ def _gpu_fields(device: torch.device, nvml: NvmlReading, properties: Any, absent
         cudnn=None if cudnn is None else str(cudnn),
         board=board,
     )
-    if seen is not None:
+    if seen is None:
+        reason = nvml.reason or "NVML has no GPU with torch's UUID"
+    else:
+        reason = nvml.reason or NOT_REPORTED
         fields.update(
             power_limit_watts=seen.power_limit_watts,
             max_sm_clock_mhz=seen.max_sm_clock_mhz,
             max_memory_clock_mhz=seen.max_memory_clock_mhz,
         )
-    reason = nvml.reason or (NOT_REPORTED if seen is not None else "NVML has no GPU with torch's UUID")
     absent.update({key: reason for key, value in fields.items() if value is None})
     if no_board is not None:
         absent["board"] = no_board
     return fields
+
+
+def _seen_by_nvml(nvml: NvmlReading, uuid: str | None) -> NvmlGpu | None:
+    """Return what NVML says of the GPU with torch's UUID; of the only one there is, where that is not found."""
+    seen = None if uuid is None else nvml.gpu_with_uuid(uuid)
+    if seen is None and len(nvml.gpus) == 1:
+        return nvml.gpus[0]
+    return seen
 
 
 def cudnn_version() -> int | None:

@@ -33,7 +33,7 @@ from perfsuite.workloads.precision import applied_to
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from perfsuite.measure.cell_setup import Benchmark, Make
+    from perfsuite.measure.cell_setup import BenchmarkFixture, Make
     from perfsuite.measure.memory import PeakMemory
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.environment import Process
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 def measure(
     workload: Workload,
-    benchmark: Benchmark,
+    benchmark: BenchmarkFixture,
     context: RunContext,
     *,
     make: Make = build_workload,
@@ -90,7 +90,7 @@ def measure(
 class _Cell:
     """One cell while it is measured."""
 
-    def __init__(self, workload: Workload, benchmark: Benchmark, context: RunContext, make: Make) -> None:
+    def __init__(self, workload: Workload, benchmark: BenchmarkFixture, context: RunContext, make: Make) -> None:
         self._make = make
         self._effort = context.effort
         self._budget = context.budget

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class InterleavedSide:
     """One of the two that alternate.
 
     Attributes:
@@ -45,11 +45,13 @@ class Interleaving:
         blocks: Seconds per iteration of the turns of each block, in the order A B B A whatever order they ran in.
     """
 
-    def __init__(self, baseline: Side, candidate: Side, *, num_iterations: int, seed: int = 0) -> None:
+    def __init__(
+        self, baseline: InterleavedSide, candidate: InterleavedSide, *, num_iterations: int, seed: int = 0
+    ) -> None:
         """Interleave two sides with so many iterations in a turn; the seed is that of the drawn orders."""
         self._baseline = baseline
         self._candidate = candidate
-        self._last: Side | None = None
+        self._last: InterleavedSide | None = None
         self._random = random.Random(seed)  # noqa: S311 - nothing here is secret
         self._is_reversed = False
         self.num_iterations = num_iterations
@@ -65,7 +67,7 @@ class Interleaving:
         # Kept only when whole: an interrupted block is none.
         self.blocks.append((second, first, fourth, third) if self._is_reversed else (first, second, third, fourth))
 
-    def _turn(self, side: Side) -> float:
+    def _turn(self, side: InterleavedSide) -> float:
         with side.active():
             if side is not self._last:
                 for _ in range(side.num_untimed):

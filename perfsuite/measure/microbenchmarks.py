@@ -49,7 +49,7 @@ CHANNELS, EDGE, KERNEL = 128, 16, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class MeasuredLimits:
     """What the device reached.
 
     Attributes:
@@ -63,7 +63,7 @@ class Limits:
     copy_bytes_per_second: float
 
 
-def probe_limits(workload: Workload, *, device: torch.device, clock: Callable[[], float]) -> Limits:
+def probe_limits(workload: Workload, *, device: torch.device, clock: Callable[[], float]) -> MeasuredLimits:
     """Measure the limits, right after a cell and so at the clocks that it had; takes some tenths of a second.
 
     Args:
@@ -82,7 +82,7 @@ def probe_limits(workload: Workload, *, device: torch.device, clock: Callable[[]
         target = torch.empty_like(source)
         copy = _fastest(lambda: target.copy_(source), clock, sizes.min_seconds)
     macs = sizes.images * EDGE * EDGE * CHANNELS * CHANNELS * KERNEL * KERNEL
-    return Limits(
+    return MeasuredLimits(
         gemm_flops_per_second=2 * sizes.matrix**3 / gemm,
         conv_flops_per_second=2 * macs / conv,
         copy_bytes_per_second=2 * sizes.copy_bytes / copy,

@@ -17,8 +17,8 @@ from perfsuite.workloads.precision import applied_to
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perfsuite.measure.cell_setup import Benchmark
-    from perfsuite.measure.interleaving import Side
+    from perfsuite.measure.cell_setup import BenchmarkFixture
+    from perfsuite.measure.interleaving import InterleavedSide
     from perfsuite.measure.run_context import RunContext
     from perfsuite.measure.telemetry import Instrument
     from perfsuite.records.pair import PairedRecord
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def measure_overhead(
     workload: Workload,
-    benchmark: Benchmark,
+    benchmark: BenchmarkFixture,
     context: RunContext,
     *,
     is_decided: Callable[[PairedRecord], bool],
@@ -82,7 +82,7 @@ def measure_overhead(
         )
 
 
-def _observed(side: Side, instrument: Instrument, watch: Any) -> Side:
+def _observed(side: InterleavedSide, instrument: Instrument, watch: Any) -> InterleavedSide:
     """Return a side whose turns are observed, as the rounds of a cell are: the thread that reads costs time too.
 
     One watch lasts over all turns, paused in those of the other side: a turn may be shorter than the thread's period.

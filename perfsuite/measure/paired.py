@@ -14,7 +14,7 @@ from perfsuite.measure.budget import QUICK_FINDING, Effort
 from perfsuite.measure.cell_setup import build_step, guard, memory_left_behind, no_new_skips, objects_frozen
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
 from perfsuite.measure.drift import change_between
-from perfsuite.measure.interleaving import Interleaving, Side
+from perfsuite.measure.interleaving import InterleavedSide, Interleaving
 from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import NothingToSee, make_instrument
 from perfsuite.measure.warm_up import warm_up
@@ -25,7 +25,7 @@ from perfsuite.workloads.precision import applied_to
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.measure.cell_setup import Benchmark
+    from perfsuite.measure.cell_setup import BenchmarkFixture
     from perfsuite.measure.clock import Stopwatch
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.pair import Comparison
@@ -60,7 +60,7 @@ class StoppingRule:
 def measure_speedup(
     workload: Workload,
     baseline_precision: str,
-    benchmark: Benchmark,
+    benchmark: BenchmarkFixture,
     context: RunContext,
 ) -> PairedRecord | None:
     """Measure a workload against itself in another precision, interleaved, on the same batch.
@@ -105,17 +105,17 @@ def measure_speedup(
         )
 
 
-def make_side(step: Measurable, run: Callable[[], object], stopwatch: Stopwatch) -> Side:
+def make_side(step: Measurable, run: Callable[[], object], stopwatch: Stopwatch) -> InterleavedSide:
     """Return a side that runs under the flags of a step's precision."""
-    return Side(run=run, stopwatch=stopwatch, active=lambda: applied_to(step.workload))
+    return InterleavedSide(run=run, stopwatch=stopwatch, active=lambda: applied_to(step.workload))
 
 
 @objects_frozen()
 def run_pair(
     comparison: Comparison,
-    sides: list[Side],
+    sides: list[InterleavedSide],
     steps: list[Measurable],
-    benchmark: Benchmark,
+    benchmark: BenchmarkFixture,
     context: RunContext,
     *,
     findings: list[str],
@@ -244,8 +244,8 @@ def _settle_s(effort: Effort) -> float:
 
 
 def _warm_both_up(
-    sides: list[Side], steps: list[Measurable], clock: DeviceClock, effort: Effort
-) -> tuple[list[Side], int, list[str]]:
+    sides: list[InterleavedSide], steps: list[Measurable], clock: DeviceClock, effort: Effort
+) -> tuple[list[InterleavedSide], int, list[str]]:
     """Warm both sides up.
 
     Returns:
@@ -282,7 +282,7 @@ def _warm_both_up(
     return settled, max(1, math.ceil((effort.turn_s - settle_s) / min(seconds))), findings
 
 
-def _iteration_seconds(side: Side, iterations: int = 3) -> float:
+def _iteration_seconds(side: InterleavedSide, iterations: int = 3) -> float:
     """Return the median time of an iteration, so that a turn can be made long enough."""
     times = []
     for _ in range(iterations):

@@ -19,7 +19,7 @@ from perfsuite.workloads.training import Training
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.measure.cell_setup import Benchmark
+    from perfsuite.measure.cell_setup import BenchmarkFixture
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.pair import Comparison, PairedRecord
     from perfsuite.records.workload import Workload
@@ -31,7 +31,7 @@ PIPELINE_IMAGES = 4096
 def measure_pipeline(
     workload: Workload,
     against: Comparison,
-    benchmark: Benchmark,
+    benchmark: BenchmarkFixture,
     context: RunContext,
 ) -> PairedRecord | None:
     """Measure a step of full training, its images taken from the device (candidate), against another way to feed it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from perfsuite.measure.nvml_library import NOT_REPORTED
 from perfsuite.records.telemetry import BACKGROUND_LIMIT_RATIO, NOTABLE_RATIO, STEAL_LIMIT_RATIO, Spread, Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 THROTTLE_REASONS = {
     0x0002: "application clocks",
@@ -25,6 +26,20 @@ THROTTLE_REASONS = {
 }
 """Bits of nvmlDeviceGetCurrentClocksEventReasons; 0x1, an idle GPU, holds no work back.
 Source: NVML API reference, NvmlClocksEventReasons."""
+
+READ_FROM_NVML = (
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "max_sm_clock_mhz",
+    "power_watts",
+    "temperature_celsius",
+    "throttle_ratio",
+    "num_other_processes",
+    "other_processes_bytes",
+    "num_ecc_errors",
+    "is_mig",
+)
+"""Fields of `Telemetry`; each that is None has a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,77 +82,59 @@ def summarise(
         max_sm_clock_mhz: Highest SM clock of this GPU.
         reason: Why something is absent.
     """
-    absent: dict[str, str] = {}
-
-    def spread(name: str) -> Spread | None:
-        values = [float(value) for sample in samples if (value := getattr(sample, name)) is not None]
-        if not values:
-            absent[name] = reason
-            return None
-        return Spread(minimum=min(values), median=statistics.median(values), maximum=max(values))
-
-    def most(name: str) -> int | None:
-        values = [value for value in (getattr(before, name), getattr(after, name)) if value is not None]
-        if not values:
-            absent[name] = reason
-        return max(values, default=None)
-
-    errors = None
-    if before.num_ecc_errors is None or after.num_ecc_errors is None:
-        absent["num_ecc_errors"] = f"no error correction, or {reason}"
-    else:
-        errors = after.num_ecc_errors - before.num_ecc_errors
-    if after.is_mig is None:
-        absent["is_mig"] = "this GPU cannot be divided" if reason == NOT_REPORTED else reason
-    if max_sm_clock_mhz is None:
-        absent["max_sm_clock_mhz"] = reason
-    reasons = [sample.reasons for sample in samples if sample.reasons is not None]
-    if not reasons:
-        absent["throttle_ratio"] = reason
-    return Telemetry(
+    found = Telemetry(
         num_samples=len(samples),
         seconds=seconds,
-        sm_clock_mhz=spread("sm_clock_mhz"),
-        memory_clock_mhz=spread("memory_clock_mhz"),
+        sm_clock_mhz=_spread(sample.sm_clock_mhz for sample in samples),
+        memory_clock_mhz=_spread(sample.memory_clock_mhz for sample in samples),
         max_sm_clock_mhz=max_sm_clock_mhz,
-        power_watts=spread("power_watts"),
-        temperature_celsius=spread("temperature_celsius"),
-        throttle_ratio=_shares(reasons) if reasons else None,
-        num_other_processes=most("num_other_processes"),
-        other_processes_bytes=most("other_processes_bytes"),
-        num_ecc_errors=errors,
+        power_watts=_spread(sample.power_watts for sample in samples),
+        temperature_celsius=_spread(sample.temperature_celsius for sample in samples),
+        throttle_ratio=_throttle_ratio(sample.reasons for sample in samples),
+        num_other_processes=_larger(before.num_other_processes, after.num_other_processes),
+        other_processes_bytes=_larger(before.other_processes_bytes, after.other_processes_bytes),
+        num_ecc_errors=_increase(before.num_ecc_errors, after.num_ecc_errors),
         is_mig=after.is_mig,
-        absent=absent,
     )
+    absent = {name: reason for name in READ_FROM_NVML if getattr(found, name) is None}
+    if "num_ecc_errors" in absent:
+        absent["num_ecc_errors"] = f"no error correction, or {reason}"
+    if "is_mig" in absent and reason == NOT_REPORTED:
+        absent["is_mig"] = "this GPU cannot be divided"
+    return dataclasses.replace(found, absent=absent)
 
 
-def _shares(reasons: Sequence[int]) -> dict[str, float]:
-    shares = {
-        name: sum(bool(value & bit) for value in reasons) / len(reasons) for bit, name in THROTTLE_REASONS.items()
-    }
-    return {name: share for name, share in shares.items() if share > 0}
+def _spread(values: Iterable[float | None]) -> Spread | None:
+    known = [float(value) for value in values if value is not None]
+    if not known:
+        return None
+    return Spread(minimum=min(known), median=statistics.median(known), maximum=max(known))
+
+
+def _larger(before: int | None, after: int | None) -> int | None:
+    return max((value for value in (before, after) if value is not None), default=None)
+
+
+def _increase(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
+
+
+def _throttle_ratio(reasons: Iterable[int | None]) -> dict[str, float] | None:
+    """Return the share of readings in which each reason held the clocks down; None where none are reported."""
+    known = [value for value in reasons if value is not None]
+    if not known:
+        return None
+    shares = {}
+    for bit, name in THROTTLE_REASONS.items():
+        num_readings = sum(bool(value & bit) for value in known)
+        if num_readings:
+            shares[name] = num_readings / len(known)
+    return shares
 
 
 def findings_of(telemetry: Telemetry) -> list[str]:
     """Return what a reader should know before trusting a number measured at the same time, in words."""
-    found = []
-    clock = telemetry.sm_clock_mhz
-    at = ""
-    if clock is not None:
-        most = "" if telemetry.max_sm_clock_mhz is None else f" of {telemetry.max_sm_clock_mhz:,.0f} at most"
-        at = f"; SM clock {clock.median:,.0f} MHz{most}"
-    for name, share in (telemetry.throttle_ratio or {}).items():
-        if share >= NOTABLE_RATIO:
-            found.append(f"throttled by {name} in {share:.0%} of the readings{at}")
-    if telemetry.num_other_processes:
-        held = telemetry.other_processes_bytes
-        size = "memory of unknown size" if held is None else f"{held / MIB_BYTES:,.0f} MiB"
-        who = (
-            "another process holds"
-            if telemetry.num_other_processes == 1
-            else (f"{telemetry.num_other_processes} other processes hold")
-        )
-        found.append(f"{who} {size} on this GPU: it may compute too")
+    found = [*_throttling_in_words(telemetry), *_other_processes_in_words(telemetry)]
     if (telemetry.background_cpu_ratio or 0.0) > BACKGROUND_LIMIT_RATIO:
         found.append(
             f"background load: other processes took {telemetry.background_cpu_ratio:.0%} of the cores' time "
@@ -153,3 +150,25 @@ def findings_of(telemetry: Telemetry) -> list[str]:
     if telemetry.is_mig:
         found.append("the GPU is divided (MIG): this is the speed of a slice")
     return found
+
+
+def _throttling_in_words(telemetry: Telemetry) -> list[str]:
+    clock = ""
+    if telemetry.sm_clock_mhz is not None:
+        clock = f"; SM clock {telemetry.sm_clock_mhz.median:,.0f} MHz"
+        if telemetry.max_sm_clock_mhz is not None:
+            clock += f" of {telemetry.max_sm_clock_mhz:,.0f} at most"
+    return [
+        f"throttled by {name} in {share:.0%} of the readings{clock}"
+        for name, share in (telemetry.throttle_ratio or {}).items()
+        if share >= NOTABLE_RATIO
+    ]
+
+
+def _other_processes_in_words(telemetry: Telemetry) -> list[str]:
+    num_others, held_bytes = telemetry.num_other_processes, telemetry.other_processes_bytes
+    if not num_others:
+        return []
+    who = "another process holds" if num_others == 1 else f"{num_others} other processes hold"
+    size = "memory of unknown size" if held_bytes is None else f"{held_bytes / MIB_BYTES:,.0f} MiB"
+    return [f"{who} {size} on this GPU: it may compute too"]

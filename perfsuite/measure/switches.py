@@ -19,7 +19,7 @@ from perfsuite.records.workload import NOT_COMPILED
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
-    from perfsuite.measure.cell_setup import Benchmark
+    from perfsuite.measure.cell_setup import BenchmarkFixture
     from perfsuite.measure.run_context import RunContext
     from perfsuite.records.pair import PairedRecord
     from perfsuite.records.workload import Workload
@@ -32,7 +32,7 @@ def eager(workload: Workload) -> Workload:
     )
 
 
-def measure_switch(workload: Workload, benchmark: Benchmark, context: RunContext) -> PairedRecord | None:
+def measure_switch(workload: Workload, benchmark: BenchmarkFixture, context: RunContext) -> PairedRecord | None:
     """Measure a workload against the same with nothing switched on, interleaved, with what each side costs.
 
     Arguments, result and errors are those of `perfsuite.measure.paired.measure_speedup`.

@@ -152,10 +152,12 @@ def count_interruptions(content: bytes, num_epochs: int) -> Interruptions:
         spent_s[epoch][-1] = max(spent_s[epoch][-1], seconds)
         if line.startswith(SAVED):
             saved_s[epoch][-1] = seconds
-    missing = [epoch for epoch, times in spent_s.items() if not times]
+    missing = [epoch for epoch, times_s in spent_s.items() if not times_s]
     if missing:
         return _unknown(f"{NAME} has no time stamp of epoch {missing[0]}")
-    lost_s = sum(sum(times[:-1]) - sum(saved_s[epoch][:-1]) for epoch, times in spent_s.items())
+    lost_s = 0.0
+    for epoch, times_s in spent_s.items():
+        lost_s += sum(times_s[:-1]) - sum(saved_s[epoch][:-1])
     return Interruptions(num_interruptions=num_processes - 1, lost_time_s=lost_s)
 
 

@@ -12,13 +12,12 @@ import torch
 
 from perfsuite.errors import MeasurementError, RecordError
 from perfsuite.measure.clock import device_synchronizer
-from perfsuite.measure.drift import DeviceHistory
 from perfsuite.measure.evaluation_batch import evaluation_batch_size
 from perfsuite.measure.memory import memory_meter
-from perfsuite.measure.readings import findings_of
 from perfsuite.measure.telemetry import make_instrument
 from perfsuite.measure.time_stamps import NAME as TIME_STAMPS
 from perfsuite.measure.time_stamps import TimeStamps
+from perfsuite.measure.training_instruments import TrainingInstruments
 from perfsuite.measure.training_job import (
     Job,
     folder_name,
@@ -28,7 +27,7 @@ from perfsuite.measure.training_job import (
     training_folder,
     write_finished,
 )
-from perfsuite.measure.training_progress import Progress, read_progress
+from perfsuite.measure.training_progress import TrainingProgress, read_progress
 from perfsuite.measure.training_result import training_findings, training_metrics
 from perfsuite.records.predictions import (
     MAX_CONFUSION_CLASSES,
@@ -196,11 +195,13 @@ class _Run:
         instrument: Instrument,
     ) -> None:
         self._job, self._training, self._folder, self._identity = job, training, folder, identity
-        self._device, self._clock, self._now, self._meter = device, clock, now, memory_meter(device)
-        self._instrument, self._history = instrument, DeviceHistory()
+        self._device, self._clock, self._now = device, clock, now
         self._ranks = training.ranks
+        self._instruments = TrainingInstruments(
+            instrument, memory_meter(device), training.ranks, side_by_side=job.side_by_side
+        )
         self._synchronize = device_synchronizer(device)
-        self._progress = Progress()
+        self._progress = TrainingProgress()
         self._stamps = TimeStamps(folder, is_written=self._ranks.is_first)
 
     def resume(self, warn: Callable[[str], None]) -> None:
@@ -227,7 +228,7 @@ class _Run:
         self._progress.resume()
         self._clock.seconds = self._progress.active_s
 
-    def _saved_progress(self, state: dict[str, Any]) -> Progress:
+    def _saved_progress(self, state: dict[str, Any]) -> TrainingProgress:
         return read_progress(
             state.get("progress"),
             epoch=state["training"]["epoch"],
@@ -243,14 +244,13 @@ class _Run:
         read_telemetry: Callable[[], Telemetry],
     ) -> None:
         """Train what is left, a checkpoint after every epoch and now and then within one."""
-        training, progress = self._training, self._progress
-        read_energy_joules = self._energy_joules
-        self._note_temperature()
+        training, progress, instruments = self._training, self._progress, self._instruments
+        instruments.note_temperature(self._now)
         while training.epoch < self._job.recipe.epochs:
             number = training.epoch + 1
-            energy = read_energy_joules()
+            energy = instruments.energy_joules()
             self._stamps.begin_epoch(number)
-            self._meter.reset()
+            instruments.begin_peak()
             begin = self._reading()
 
             def step(index: int, number: int = number) -> None:
@@ -262,27 +262,27 @@ class _Run:
                 if not is_time or index + 1 == training.num_steps:
                     return
                 progress.epoch_active_s += self._reading() - begin
-                self._add_energy(energy, read_energy_joules())
-                progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
-                progress.findings = self._findings(read_telemetry())
+                self._add_energy(energy, instruments.energy_joules())
+                progress.training_peak_bytes = instruments.higher_peak(progress.training_peak_bytes)
+                progress.findings = instruments.findings(read_telemetry())
                 self._save()
                 self._stamps.saved()
-                energy = read_energy_joules()
+                energy = instruments.energy_joules()
                 begin = self._reading()
 
             loss, num_skipped = training.train_epoch(report_step=step)
             middle = self._reading()
             self._stamps.stamp()
             training_s = progress.epoch_active_s + middle - begin
-            progress.training_peak_bytes = self._higher_peak(progress.training_peak_bytes)
+            progress.training_peak_bytes = instruments.higher_peak(progress.training_peak_bytes)
             report(f"epoch {number}, validating")
             evaluation = self._evaluated("validation")
             end = self._reading()
-            progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
+            progress.evaluation_peak_bytes = instruments.higher_peak(progress.evaluation_peak_bytes)
             self._stamps.stamp()
             self._advance(training_s + end - middle)
-            self._add_energy(energy, read_energy_joules())
-            self._note_temperature()
+            self._add_energy(energy, instruments.energy_joules())
+            instruments.note_temperature(self._now)
             epoch = EpochRecord(
                 epoch=number,
                 learning_rate=self._job.recipe.learning_rate_at(number - 1),
@@ -299,7 +299,7 @@ class _Run:
             if target is not None and progress.target_reached_s is None and evaluation.accuracy >= target:
                 progress.target_reached_s = progress.active_s
             progress.epoch_active_s = 0.0
-            progress.findings = self._findings(read_telemetry())
+            progress.findings = instruments.findings(read_telemetry())
             self._save()
             left = (self._job.recipe.epochs - number) * (training_s + end - middle)
             epoch_ended(epoch, training.num_train / training_s, left)
@@ -319,36 +319,6 @@ class _Run:
             raise AssertionError("the first rank evaluates")
         return found
 
-    def _energy_joules(self) -> float | None:
-        """Return the energy counters of all devices together; None where one has none."""
-        counters = self._ranks.each(self._instrument.energy_joules())
-        return None if None in counters else sum(counter for counter in counters if counter is not None)
-
-    def _findings(self, telemetry: Telemetry) -> tuple[str, ...]:
-        """Return what spoils the times of this process so far, in words."""
-        return (*findings_of(self._own(telemetry)), *self._of_others(telemetry), *self._beside())
-
-    def _of_others(self, telemetry: Telemetry) -> tuple[str, ...]:
-        """Return what spoils the times of the other ranks, each with its number."""
-        found = self._ranks.each(findings_of(self._own(telemetry)))
-        return tuple(f"rank {rank}: {text}" for rank, texts in enumerate(found) if rank > 0 for text in texts)
-
-    def _own(self, telemetry: Telemetry) -> Telemetry:
-        """Return readings without the load of other processes where those are the ranks of this training."""
-        if self._ranks.is_alone or telemetry.background_cpu_ratio is None:
-            return telemetry
-        reason = "the other ranks of this training compute on the same cores"
-        absent = {**telemetry.absent, "background_cpu_ratio": reason}
-        return dataclasses.replace(telemetry, background_cpu_ratio=None, absent=absent)
-
-    def _beside(self) -> tuple[str, ...]:
-        return () if self._job.side_by_side is None else (self._job.side_by_side,)
-
-    def _note_temperature(self) -> None:
-        sample = self._instrument.read_sample()
-        if sample is not None:
-            self._history.note_temperature(self._now(), sample.temperature_celsius)
-
     def _reading(self) -> float:
         self._synchronize()
         return self._now()
@@ -359,13 +329,10 @@ class _Run:
 
     def _add_energy(self, before: float | None, after: float | None) -> None:
         known = self._progress.energy_joules
-        self._progress.energy_joules = None if None in (before, after, known) else known + after - before  # type: ignore[operator]
-
-    def _higher_peak(self, known: int | None) -> int | None:
-        """Return the highest peak of a rank since the last reset, or the known one; start the next one."""
-        found = self._ranks.each(self._meter.peak_bytes())
-        self._meter.reset()
-        return max((peak for peak in (known, *found) if peak is not None), default=None)
+        if known is None or before is None or after is None:
+            self._progress.energy_joules = None
+        else:
+            self._progress.energy_joules = known + after - before
 
     def _save(self) -> None:
         training = self._training
@@ -384,14 +351,14 @@ class _Run:
             MeasurementError: The weights of the ranks differ.
         """
         job, training, progress = self._job, self._training, self._progress
-        telemetry = self._own(telemetry)
+        telemetry = self._instruments.own(telemetry)
         if len(set(self._ranks.each(training.parameters_sha256()))) > 1:
             raise MeasurementError(f"{job.workload.label}: the ranks ended with different weights; train again")
-        self._meter.reset()
+        self._instruments.begin_peak()
         begin = self._reading()
         test = self._evaluated("test")
         test_s = self._reading() - begin
-        progress.evaluation_peak_bytes = self._higher_peak(progress.evaluation_peak_bytes)
+        progress.evaluation_peak_bytes = self._instruments.higher_peak(progress.evaluation_peak_bytes)
         metrics, absent = training_metrics(
             progress,
             training,
@@ -442,9 +409,8 @@ class _Run:
             },
             proof=proof,
             findings=(
-                *training_findings(progress.history, self._history, telemetry),
-                *self._of_others(telemetry),
-                *self._beside(),
+                *training_findings(progress.history, self._instruments.history, telemetry),
+                *self._instruments.findings_of_others(telemetry),
                 *progress.earlier_findings,
             ),
             process=process,

@@ -12,7 +12,7 @@ from perfsuite.records.training import EpochRecord
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """What a training has done so far, the state of its network left out.
 
     Attributes:
@@ -48,7 +48,7 @@ class Progress:
         self.findings = ()
 
 
-def read_progress(saved: Any, *, epoch: Any, step: Any, num_steps: int, num_epochs: int) -> Progress:
+def read_progress(saved: Any, *, epoch: Any, step: Any, num_steps: int, num_epochs: int) -> TrainingProgress:
     """Read the progress in a checkpoint, which must be that of its epoch and step.
 
     Args:
@@ -65,7 +65,7 @@ def read_progress(saved: Any, *, epoch: Any, step: Any, num_steps: int, num_epoc
         raise RecordError("the progress has no list of epochs")
     history = [read_dataclass(EpochRecord, part, f"epoch {number}") for number, part in enumerate(saved["history"], 1)]
     rest = {name: value for name, value in saved.items() if name != "history"}
-    progress = dataclasses.replace(read_dataclass(Progress, rest, "progress"), history=history)
+    progress = dataclasses.replace(read_dataclass(TrainingProgress, rest, "progress"), history=history)
     for name, value, limit in (("epoch", epoch, num_epochs), ("step", step, num_steps - 1)):
         if type(value) is not int or not 0 <= value <= limit:
             raise RecordError(f"{name} is {value!r:.40}; from 0 to {limit} is possible")

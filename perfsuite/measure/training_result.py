@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from perfsuite.measure.drift import DeviceHistory
     from perfsuite.measure.time_stamps import Interruptions
-    from perfsuite.measure.training_progress import Progress
+    from perfsuite.measure.training_progress import TrainingProgress
     from perfsuite.records.telemetry import Telemetry
     from perfsuite.records.training import EpochRecord
     from perfsuite.workloads.training import Training
@@ -51,7 +51,7 @@ def training_findings(history: Sequence[EpochRecord], device_history: DeviceHist
 
 
 def training_metrics(
-    progress: Progress,
+    progress: TrainingProgress,
     training: Training,
     interruptions: Interruptions,
     *,

@@ -61,7 +61,7 @@ class TrainingTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class TrainingLine:
     """What a training tells the user.
 
     Attributes:
@@ -75,7 +75,7 @@ class Line:
     left_s: float | None = None
 
 
-def epoch_line(epoch: EpochRecord, num_epochs: int, images_per_second: float, left_s: float) -> Line:
+def epoch_line(epoch: EpochRecord, num_epochs: int, images_per_second: float, left_s: float) -> TrainingLine:
     """Return what is told of an epoch that has ended.
 
     Args:
@@ -90,7 +90,7 @@ def epoch_line(epoch: EpochRecord, num_epochs: int, images_per_second: float, le
     )
     if left_s > 0:
         text += f", {duration_in_words(left_s)} left in this cell"
-    return Line(kind="epoch", text=text, left_s=left_s)
+    return TrainingLine(kind="epoch", text=text, left_s=left_s)
 
 
 def shared_in_words(num_places: int, world_size: int, device_type: str) -> str | None:
@@ -110,7 +110,7 @@ def shared_in_words(num_places: int, world_size: int, device_type: str) -> str |
     return f"trained side by side with up to {others}, which shared {shared}: times are not those of a training alone"
 
 
-def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -> dict[str, Any]:
+def run_training(task: TrainingTask, seat: Seat, tell: Callable[[TrainingLine], None]) -> dict[str, Any]:
     """Train, resume or replay in this process; returns the record as JSON.
 
     Raises:
@@ -132,7 +132,7 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
 
     device = choose_device("cpu" if seat.device.startswith("cpu") else seat.device)
     use_device(device)
-    tell(Line(kind="stage", text="reading images"))
+    tell(TrainingLine(kind="stage", text="reading images"))
     if seat.rank > 0:  # the first one speaks for all
         tell = _nobody
     with contextlib.ExitStack() as joining, threads(seat.num_threads):
@@ -166,7 +166,7 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
                 process=dataclasses.replace(task.process, pid=os.getpid()),
                 clock=ActiveClock(),
                 report=_now_and_then(tell),
-                warn=lambda text: tell(Line(kind="warning", text=text)),
+                warn=lambda text: tell(TrainingLine(kind="warning", text=text)),
                 epoch_ended=lambda epoch, images_per_second, left_s: tell(
                     epoch_line(epoch, task.recipe.epochs, images_per_second, left_s)
                 ),
@@ -182,11 +182,13 @@ def run_training(task: TrainingTask, seat: Seat, tell: Callable[[Line], None]) -
     return record.to_json()
 
 
-def _nobody(_line: Line) -> None:
+def _nobody(_line: TrainingLine) -> None:
     """Tell nobody."""
 
 
-def _now_and_then(tell: Callable[[Line], None], now: Callable[[], float] = time.monotonic) -> Callable[[str], None]:
+def _now_and_then(
+    tell: Callable[[TrainingLine], None], now: Callable[[], float] = time.monotonic
+) -> Callable[[str], None]:
     """Return what tells a stage, unless the last one was told a moment ago."""
     told_s = now() - STAGE_EVERY_S
 
@@ -194,12 +196,12 @@ def _now_and_then(tell: Callable[[Line], None], now: Callable[[], float] = time.
         nonlocal told_s
         if now() - told_s >= STAGE_EVERY_S:
             told_s = now()
-            tell(Line(kind="stage", text=text))
+            tell(TrainingLine(kind="stage", text=text))
 
     return report
 
 
-def _warn_of_machine(device: torch.device, task: TrainingTask, tell: Callable[[Line], None]) -> None:
+def _warn_of_machine(device: torch.device, task: TrainingTask, tell: Callable[[TrainingLine], None]) -> None:
     """Tell what would spoil the numbers, as far as it can be told at once.
 
     On a GPU alone: on a CPU the other trainings are what is found.
@@ -211,4 +213,8 @@ def _warn_of_machine(device: torch.device, task: TrainingTask, tell: Callable[[L
         return
     for check in diagnose(read_condition(str(device), results=task.folder, short=True)):
         if check.status == "unfit":
-            tell(Line(kind="warning", text=f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")))
+            tell(
+                TrainingLine(
+                    kind="warning", text=f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")
+                )
+            )

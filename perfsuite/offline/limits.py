@@ -12,11 +12,11 @@ import numpy as np
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpus
-from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.flops import count_work
 from perfsuite.measure.largest_batch import MAX_BATCH_SIZE
 from perfsuite.measure.operators import count_operators
 from perfsuite.offline.cells import step_cells
+from perfsuite.offline.memory import peak_bytes
 from perfsuite.offline.prediction import predict_step
 from perfsuite.parsing import parse_whole_number
 from perfsuite.precisions import POLICIES
@@ -116,11 +116,12 @@ def _require_a_peak(sheets: Sequence[Gpu], workloads: Sequence[Workload]) -> Non
 
 def _prices_by_gpu(prices: Sequence[Price], sheets: Sequence[Gpu]) -> dict[str, float]:
     found: dict[str, float] = {}
+    asked_for = [sheet.name for sheet in sheets]
     for price in prices:
-        named = [sheet for sheet in choose_gpus(price.name) if sheet.name in {one.name for one in sheets}]
+        named = [sheet for sheet in choose_gpus(price.name) if sheet.name in asked_for]
         if not named:
-            asked_for = ", ".join(sheet.name for sheet in sheets)
-            raise InvalidChoiceError(f"--price: {price.name[:40]} is none of the GPUs asked for: {asked_for}")
+            names = ", ".join(asked_for)
+            raise InvalidChoiceError(f"--price: {price.name[:40]} is none of the GPUs asked for: {names}")
         for sheet in named:
             if sheet.name in found:
                 raise InvalidChoiceError(
@@ -178,19 +179,15 @@ def _count(workload: Workload, gpus: Sequence[Gpu]) -> _Counted:
 
 def _peaks_around(workload: Workload, least_bytes: int, most_bytes: int) -> dict[int, int]:
     """Return peaks of batch sizes that double, from one that fits the smallest capacity to one too large for all."""
-
-    def peak(batch_size: int) -> int:
-        return predict_memory(dataclasses.replace(workload, batch_size=batch_size)).peak_bytes
-
     size = workload.batch_size
-    peaks = {size: peak(size)}
+    peaks = {size: peak_bytes(workload, size)}
     while peaks[size] > least_bytes and size > 1:
         size //= 2
-        peaks[size] = peak(size)
+        peaks[size] = peak_bytes(workload, size)
     size = workload.batch_size
     while peaks[size] <= most_bytes and size < MAX_BATCH_SIZE:
         size *= 2
-        peaks[size] = peak(size)
+        peaks[size] = peak_bytes(workload, size)
     return dict(sorted(peaks.items()))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class MemoryPlan:
     """What is to be predicted.
 
     Attributes:
@@ -42,7 +42,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | None, gpu: str | None) -> Plan:
+def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | None, gpu: str | None) -> MemoryPlan:
     """Turn the command's options into cells; None is an option not given.
 
     Raises:
@@ -58,21 +58,22 @@ def plan_cells(choice: CellChoice, *, gradients: str | None, capacity: str | Non
     batch_sizes = {workload.batch_size for workload in workloads}
     if not capacities and len(batch_sizes) == 1:
         words = f"batch {batch_sizes.pop()}"
-    return Plan(
+    title = f"Predicted peak memory of a training step in MiB, gradients {state}"
+    return MemoryPlan(
         workloads=workloads,
         capacities=capacities,
-        title=f"Predicted peak memory of a training step in MiB, gradients {state}{f', {words}' if words else ''}",
+        title=f"{title}, {words}" if words else title,
         notes=_notes(sheets),
     )
 
 
-def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
+def predict_cells(plan: MemoryPlan) -> Iterator[dict[str, Any]]:
     """Yield a row per cell and GPU: the workload, the parts of its peak in bytes, and the thesis's figure if any."""
     for cell, gpu in itertools.product(plan.workloads, plan.capacities or (None,)):
         workload: Workload = cell
         largest: dict[str, Any] = {}
         if plan.capacities:
-            found = largest_batch_size(functools.partial(_peak, cell), plan.capacities[gpu])
+            found = largest_batch_size(functools.partial(peak_bytes, cell), plan.capacities[gpu])
             workload = dataclasses.replace(cell, batch_size=found or 1)
             largest = {"largest_batch_size": found or 0}
         if gpu is not None:
@@ -93,15 +94,18 @@ def predict_cells(plan: Plan) -> Iterator[dict[str, Any]]:
         }
 
 
-def _peak(workload: Workload, batch_size: int) -> int:
+def peak_bytes(workload: Workload, batch_size: int) -> int:
+    """Return the predicted peak memory of a workload at another batch size."""
     return predict_memory(dataclasses.replace(workload, batch_size=batch_size)).peak_bytes
 
 
 def _thesis_peak(workload: Workload) -> int | None:
     """Return the thesis's peak where the workload is its own: batch 128 of CIFAR-10 with gradients kept."""
     result = thesis.thesis_result(workload.model, workload.precision)
-    same = workload.batch_size == thesis.BATCH_SIZE and workload.gradients == thesis.GRADIENTS
-    return result.peak_allocated_bytes if result is not None and same and workload.is_of_cifar10 else None
+    is_its_step = workload.batch_size == thesis.BATCH_SIZE and workload.gradients == thesis.GRADIENTS
+    if result is None or not is_its_step or not workload.is_of_cifar10:
+        return None
+    return result.peak_allocated_bytes
 
 
 def _capacities(capacity: str | None, sheets: Sequence[Gpu]) -> tuple[dict[str | None, int], str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.plugin.given import given
 from perfsuite.plugin.session import suite
@@ -17,17 +17,19 @@ def effort_for(config: pytest.Config, item: pytest.Item) -> Effort:
     """Return how much time the user gives a cell; where it is said how long rounds go on, that holds."""
     from perfsuite.measure.budget import CONFIDENCE, PRECISION_TARGET
 
-    margin = getattr(config.option, "benchmark_precision", None) if given(config, "--benchmark-precision") else None
+    own: dict[str, Any] = {}
+    for marker in item.iter_markers("benchmark"):  # the closest first
+        if "timer" not in marker.kwargs:  # else it is the suite's own
+            own = {**marker.kwargs, **own}
+    has_own_time = "max_time" in own or given(config, "--benchmark-max-time")
+    margin = None if has_own_time else PRECISION_TARGET
+    if given(config, "--benchmark-precision"):
+        asked_margin = getattr(config.option, "benchmark_precision", None)
+        margin = margin if asked_margin is None else float(asked_margin)
     confidence = CONFIDENCE
     if given(config, "--benchmark-confidence"):
         confidence = float(getattr(config.option, "benchmark_confidence", CONFIDENCE))
-    own = [marker.kwargs for marker in item.iter_markers("benchmark") if "timer" not in marker.kwargs]
-    has_own_time = given(config, "--benchmark-max-time") or any("max_time" in kwargs for kwargs in own)
-    if margin is None and not has_own_time:
-        margin = PRECISION_TARGET
-    asked_rounds = next((kwargs["min_rounds"] for kwargs in own if "min_rounds" in kwargs), None)
+    asked_rounds = own.get("min_rounds")
     if asked_rounds is None and given(config, "--benchmark-min-rounds"):
         asked_rounds = int(config.option.benchmark_min_rounds)
-    return suite(config).effort(
-        margin_ratio=None if not margin else float(margin), confidence=confidence, asked_rounds=asked_rounds
-    )
+    return suite(config).effort(margin_ratio=margin or None, confidence=confidence, asked_rounds=asked_rounds)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from perfsuite.gpu_sheet import Gpu
     from perfsuite.measure.time_plan import CellTimes, TimePlan
+    from perfsuite.plugin.session import Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,13 @@ def expected_time(config: pytest.Config) -> ExpectedTime | None:
     return config.stash[_EXPECTED]
 
 
+def _workload_of(cell: pytest.Item, phase: str, state: Suite) -> Workload:
+    parameters = cell.callspec.params  # type: ignore[attr-defined]
+    names = {name: parameters[name] for name in PARAMETERS}
+    num_classes = num_classes_of(cell, state.options, names["model"])
+    return Workload(phase=phase, device_type=state.device.type, num_classes=num_classes, **names)
+
+
 def _expect(config: pytest.Config) -> ExpectedTime | None:
     state = suite(config)
     steps = [cell for cell in state.cells if is_step(cell)]
@@ -57,10 +65,7 @@ def _expect(config: pytest.Config) -> ExpectedTime | None:
         phase = phase_of(cell)
         if not isinstance(phase, str) or phase not in {*PHASES, INFERENCE}:
             return None  # the cell itself says so
-        names = {name: cell.callspec.params[name] for name in PARAMETERS}  # type: ignore[attr-defined]
-        num_classes = num_classes_of(cell, state.options, names["model"])
-        workload = Workload(phase=phase, device_type=state.device.type, num_classes=num_classes, **names)
-        workloads.append(workload)
+        workloads.append(_workload_of(cell, phase, state))
     from perfsuite.measure.time_plan import plan, sheet_for
 
     where = environment(config)

@@ -11,7 +11,7 @@ from perfsuite.measure.active_clock import ActiveClock
 from perfsuite.plugin.distribution import is_worker, refuse_cells
 from perfsuite.plugin.given import given
 from perfsuite.plugin.outcomes import in_one_line, is_cell, is_own_test, is_study
-from perfsuite.plugin.selection import ON_REQUEST
+from perfsuite.plugin.selection import ON_REQUEST, is_training
 from perfsuite.plugin.session import IMAGES, Suite, hide_benchmark_table, suite
 from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import IMAGE_SIZE, INFERENCE, NOT_COMPILED, NUM_CLASSES, Workload, compile_in_words
@@ -53,51 +53,74 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every test that asks for a workload its cells: the matrix of the options."""
     if "workload" not in metafunc.fixturenames:
         return
+    definition, options = metafunc.definition, suite(metafunc.config).options
+    has_seeds = is_training(definition)
+    seeds: tuple[int | None, ...] = tuple(range(options.num_seeds)) if has_seeds else (None,)
+    is_inference = definition.get_closest_marker(INFERENCE) is not None
+    gradients_names = ("freed",) if is_inference else options.gradients  # inference has none
+    sizes, ways = _batch_sizes_of(metafunc), _ways_of(metafunc)
+    values, ids = [], []
+    for model in _models_of(metafunc):
+        num_classes = num_classes_of(definition, options, model)
+        image_sizes = image_sizes_of(definition, options, model)
+        cases = itertools.product(image_sizes, sizes, gradients_names, ways, seeds)
+        for image_size, size, gradients, (layout, precision, mode, graphs), seed in cases:
+            own = (model, precision, size, image_size, layout, gradients, mode, graphs)
+            values.append(own if seed is None else (*own, seed))
+            parameters = dict(zip(PARAMETERS, own, strict=True))
+            ids.append(_id_of(parameters, num_classes, seed, cudnn_benchmark=options.cudnn_benchmark))
+    metafunc.parametrize((*PARAMETERS, "seed") if has_seeds else PARAMETERS, values, ids=ids)
+
+
+def _batch_sizes_of(metafunc: pytest.Metafunc) -> tuple[int, ...]:
+    """Return the batch sizes of a test; where the user names none, inference is measured of one image as well."""
+    state, definition = suite(metafunc.config), metafunc.definition
+    options = state.options
+    if is_training(definition):
+        return (options.recipe.batch_size,)
+    if is_scaling(definition) and options.global_batch_size is not None:
+        return (options.global_batch_size,)
+    if options.batch_sizes:
+        return options.batch_sizes
+    if definition.get_closest_marker(INFERENCE) is not None:
+        return (1, state.budget.batch_size)
+    return (state.budget.batch_size,)
+
+
+def _ways_of(metafunc: pytest.Metafunc) -> list[tuple[str, str, str, bool]]:
+    """Return how a test computes: memory format, precision, mode of torch.compile, CUDA graphs."""
     from perfsuite.workloads.precision import resolve_precision
 
-    state = suite(metafunc.config)
+    state, definition = suite(metafunc.config), metafunc.definition
     options = state.options
     precisions = dict.fromkeys(resolve_precision(name, state.device.type) for name in options.precisions)
-    sizes = options.batch_sizes or (state.budget.batch_size,)
-    gradients_names = options.gradients
-    if metafunc.definition.get_closest_marker(INFERENCE) is not None:
-        sizes = options.batch_sizes or (1, state.budget.batch_size)
-        gradients_names = ("freed",)  # there are none
-    if is_scaling(metafunc.definition) and options.global_batch_size is not None:
-        sizes = (options.global_batch_size,)
-    if _is_speedup(metafunc.definition):
+    if _is_speedup(definition):
         precisions.pop(BASELINE, None)
-    is_training = metafunc.definition.get_closest_marker(ON_REQUEST) is not None
-    seeds: tuple[int | None, ...] = tuple(range(options.num_seeds)) if is_training else (None,)
-    if is_training:
-        sizes = (options.recipe.batch_size,)
-    networks = [
-        (model, image_size)
-        for model in _models_of(metafunc)
-        for image_size in image_sizes_of(metafunc.definition, options, model)
-    ]
-    ways: Iterable[tuple[str, str, str, bool]] = itertools.product(
-        options.memory_formats, precisions, options.compile_modes, options.cuda_graphs
-    )
-    if metafunc.definition.get_closest_marker("switches") is not None:
-        ways = switch_combinations(options, precisions)
-    cases = [
-        (model, precision, size, image_size, layout, gradients, mode, graphs, seed)
-        for (model, image_size), size, gradients, (layout, precision, mode, graphs), seed in itertools.product(
-            networks, sizes, gradients_names, ways, seeds
-        )
-    ]
-    names, values, ids = PARAMETERS + (("seed",) if is_training else ()), [], []
-    for model, precision, size, image_size, layout, gradients, mode, graphs, seed in cases:
-        own = (model, precision, size, image_size, layout, gradients, mode, graphs)
-        values.append(own if seed is None else (*own, seed))
-        num_classes = num_classes_of(metafunc.definition, options, model)
-        suffix = f"-{image_size}px" if image_size != IMAGE_SIZE else ""
-        suffix += f"-{num_classes}classes" if num_classes != NUM_CLASSES else ""
-        suffix += _suffix(layout, gradients, mode, graphs=graphs, cudnn_benchmark=options.cudnn_benchmark)
-        suffix += "" if not seed else f"-seed{seed}"
-        ids.append(f"{model}-{precision}-b{size}{suffix}")
-    metafunc.parametrize(names, values, ids=ids)
+    if definition.get_closest_marker("switches") is not None:
+        return switch_combinations(options, precisions)
+    return list(itertools.product(options.memory_formats, precisions, options.compile_modes, options.cuda_graphs))
+
+
+def _id_of(parameters: Mapping[str, Any], num_classes: int, seed: int | None, *, cudnn_benchmark: bool) -> str:
+    """Name a cell by network, precision and batch size, and by what is not the default."""
+    parts = [parameters["model"], parameters["precision"], f"b{parameters['batch_size']}"]
+    if parameters["image_size"] != IMAGE_SIZE:
+        parts.append(f"{parameters['image_size']}px")
+    if num_classes != NUM_CLASSES:
+        parts.append(f"{num_classes}classes")
+    if parameters["memory_format"] != "contiguous":
+        parts.append(parameters["memory_format"])
+    if parameters["gradients"] != "freed":
+        parts.append(parameters["gradients"])
+    if parameters["compile_mode"] != NOT_COMPILED:
+        parts.append(compile_in_words(parameters["compile_mode"]).replace(" ", "_"))
+    if cudnn_benchmark:
+        parts.append("cudnn_benchmark")
+    if parameters["cuda_graphs"]:
+        parts.append("cuda_graphs")
+    if seed:
+        parts.append(f"seed{seed}")
+    return "-".join(parts)
 
 
 def _models_of(metafunc: pytest.Metafunc) -> tuple[str, ...]:
@@ -159,16 +182,6 @@ def _is_speedup(item: pytest.Item) -> bool:
     return item.get_closest_marker("interleaved") is not None
 
 
-def _suffix(layout: str, gradients: str, mode: str, *, graphs: bool, cudnn_benchmark: bool) -> str:
-    """Name what is not the default."""
-    parts = [layout] if layout != "contiguous" else []
-    parts += [gradients] if gradients != "freed" else []
-    parts += [compile_in_words(mode).replace(" ", "_")] if mode != NOT_COMPILED else []
-    parts += ["cudnn_benchmark"] if cudnn_benchmark else []
-    parts += ["cuda_graphs"] if graphs else []
-    return "".join(f"-{part}" for part in parts)
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give every cell the device's clock and our defaults, where the user has not set others."""
@@ -200,7 +213,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         defaults = _benchmark_defaults(config, state, item)
         marker = item.get_closest_marker("benchmark")
         timer: object = state.clock
-        if item.get_closest_marker(ON_REQUEST) is not None:
+        if is_training(item):
             timer = item.stash[ACTIVE_CLOCK] = ActiveClock()
         merged = {**defaults, **(marker.kwargs if marker else {}), "timer": timer}
         item.add_marker(pytest.mark.benchmark(**merged), append=False)
@@ -213,17 +226,24 @@ def _without_empty_matrices(
     config: pytest.Config, cells: list[pytest.Item], items: list[pytest.Item]
 ) -> list[pytest.Item]:
     """Deselect speed-ups that have nothing to be measured against FP32, or say so where nothing else is left."""
-    matrix = [cell for cell in cells if "workload" in cell.fixturenames]  # type: ignore[attr-defined]
-    empty = [cell for cell in matrix if not isinstance(cell.callspec.params["model"], str)]  # type: ignore[attr-defined]
-    if cells and len(empty) == len(cells):
+    empty = [cell for cell in cells if _is_without_cases(cell)]
+    if not empty:
+        return cells
+    if len(empty) == len(cells):
         raise pytest.UsageError(
             f"--perf-precisions {','.join(suite(config).options.precisions)}: a speed-up is relative to "
             f"{BASELINE}; name another precision too, amp for instance"
         )
-    if empty:
-        config.hook.pytest_deselected(items=empty)
-        items[:] = [item for item in items if item not in empty]
+    config.hook.pytest_deselected(items=empty)
+    items[:] = [item for item in items if item not in empty]
     return [cell for cell in cells if cell not in empty]
+
+
+def _is_without_cases(cell: pytest.Item) -> bool:
+    """Whether pytest made a cell of an empty matrix, which it skips: it has a sign in place of every value."""
+    if "workload" not in cell.fixturenames:  # type: ignore[attr-defined]
+        return False
+    return not isinstance(cell.callspec.params["model"], str)  # type: ignore[attr-defined]
 
 
 def _refuse_images_of_steps_alone(options: Options, cells: list[pytest.Item]) -> None:
@@ -254,7 +274,7 @@ def _refuse_trainings_of_other_networks(options: Options, cells: list[pytest.Ite
 
 def _refuse_other_cells_side_by_side(state: Suite, cells: list[pytest.Item]) -> None:
     """Refuse to spread over several devices what is measured: steps that run side by side slow each other down."""
-    others = [cell for cell in cells if cell.get_closest_marker(ON_REQUEST) is None]
+    others = [cell for cell in cells if not is_training(cell)]
     if state.devices and others:
         option = "--perf-world-size" if state.options.world_size > 1 else "--perf-devices"
         raise pytest.UsageError(

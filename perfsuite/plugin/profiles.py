@@ -44,20 +44,25 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     return result
 
 
-def _profile(session: pytest.Session) -> None:
-    from perfsuite.measure.kernel_profile import BuiltStep
-    from perfsuite.workloads.device_errors import why_device_is_lost
-
-    config = session.config
+def _profiled_cells(config: pytest.Config) -> list[tuple[Any, Record]]:
+    """Return the steps that were measured; the phases of one step follow each other: it is built once for all."""
     cells = []
-    lost: str | None = None
     for bench in finished_benchmarks(config):
         if KEY in bench.extra_info:
             record = read_record(bench.extra_info[KEY])
             if isinstance(record, Record) and record.workload.phase != CALL:  # what it called is gone
                 cells.append((bench, record))
-    # The phases of one step follow each other: it is built once for all of them.
     cells.sort(key=lambda cell: dataclasses.replace(cell[1].workload, phase="").label)
+    return cells
+
+
+def _profile(session: pytest.Session) -> None:
+    from perfsuite.measure.kernel_profile import BuiltStep
+    from perfsuite.workloads.device_errors import why_device_is_lost
+
+    config = session.config
+    cells = _profiled_cells(config)
+    lost: str | None = None
     built = BuiltStep(suite(config).device)
     with profiles_reported(config, [bench.fullname for bench, _ in cells]):
         for number, (bench, record) in enumerate(cells, start=1):

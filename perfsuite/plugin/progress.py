@@ -3,136 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfsuite.formatting import duration_in_words
 from perfsuite.metrics import METRICS
-from perfsuite.plugin.expected_time import expected_time
-from perfsuite.plugin.matrix import is_scaling, is_step, num_classes_of, phase_of
-from perfsuite.plugin.options import OPTIONS
-from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, is_own_test, is_study, kind_in_words, outcomes
+from perfsuite.plugin.outcomes import BENCHMARK, WORKLOAD, kind_in_words, outcomes
 from perfsuite.plugin.session import has_cells, suite
-from perfsuite.recipes import recipe_for
+from perfsuite.plugin.time_left import profile_of, time_left_of
 from perfsuite.records.numerics import NumericsRecord
 from perfsuite.records.pair import PairedRecord
 from perfsuite.records.reading import read_record
 from perfsuite.records.scaling import ScalingRecord
 from perfsuite.records.schema import KEY
 from perfsuite.records.training import TrainingRecord
-from perfsuite.records.workload import PHASE_COST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
-    from perfsuite.plugin.options import Options
-
-PROFILE_SHARE = 0.6
-"""Of the time of its cell that a profile is expected to take, before one is done."""
-
-MAX_SKIPPED_RATIO = 0.05
-"""Of the time that a cell is expected to take: one that ended sooner was skipped."""
-
-PAIR_COST = 12.0
-"""Of an interleaved pair, in the same measure: four whole steps in a block."""
-
-
-SCALING_S = 30.0
-"""Of a step on several devices: starting processes that import torch, checks, ten seconds of blocks, memory."""
-
-SCALING_WEIGHT = 8.0
-"""The same relative to a forward pass of a small network."""
-
-STUDY_WEIGHTS = {
-    "formats": 0.1,
-    "accumulation": 0.2,
-    "types": 0.4,
-    "scaling": 1.0,
-    "updates": 2.0,
-    "weights": 6.0,
-    "scales": 6.0,
-    "gradients": 6.0,
-}
-"""Of studies of mixed precision, by name: their time on two cores of a CPU in ten seconds."""
-
-
-@dataclass(slots=True, kw_only=True)
-class TimeLeft:
-    """Estimates the time left from the cells that are done.
-
-    Attributes:
-        weights: Expected relative duration of each cell, by name.
-        prior_s: What a cell of average weight is expected to take before any is done.
-        num_places: How many cells run at the same time, those of most weight first.
-        now: Reads seconds.
-    """
-
-    weights: dict[str, float]
-    prior_s: float
-    num_places: int = 1
-    now: Callable[[], float] = time.monotonic
-    _done: dict[str, float] = field(default_factory=dict)
-    _begun: dict[str, float] = field(default_factory=dict)
-    _told: dict[str, float] = field(default_factory=dict)
-
-    def begin(self, name: str) -> None:
-        """Note that a cell begins."""
-        self._begun.setdefault(name, self.now())
-
-    def end(self, name: str) -> None:
-        """Note that it has ended; a cell that ended at once (skipped) teaches nothing about the others."""
-        self._done[name] = self.now() - self._begun.get(name, self.now())
-
-    def tell(self, name: str, left_s: float) -> None:
-        """Take the running cell's own word for how long it will take from now on."""
-        self._told[name] = self.now() - self._begun.get(name, self.now()) + left_s
-
-    def drop(self, names: Iterable[str]) -> None:
-        """Expect no time any more for what will not be done."""
-        for name in names:
-            self.weights.pop(name, None)
-
-    def seconds(self) -> float:
-        """Return the expected time left, the running cell's included."""
-        average = sum(self.weights.values()) / max(len(self.weights), 1)
-        measured = {
-            name: taken
-            for name, taken in self._done.items()
-            if name in self._told or not self._was_skipped(name, taken, average)
-        }
-        measured.update({name: taken for name, taken in self._told.items() if name not in self._done})
-        # The prior counts as one cell of average weight, until a cell has told for itself.
-        prior_s, average = (0.0, 0.0) if self._told else (self.prior_s, average)
-        known_weight = average + sum(self.weights.get(name, 0.0) for name in measured)
-        if not known_weight:  # everything was dropped
-            return 0.0
-        rate = (prior_s + sum(measured.values())) / known_weight
-        if self.num_places > 1:
-            return self._seconds_side_by_side(rate)
-        left = sum(weight for name, weight in self.weights.items() if name not in self._done) * rate
-        running = [begun for name, begun in self._begun.items() if name not in self._done]
-        return max(left - sum(self.now() - begun for begun in running), 0.0)
-
-    def _seconds_side_by_side(self, rate: float) -> float:
-        """Return the time left where each cell is begun as soon as a place is free."""
-        free_s = [0.0] * self.num_places
-        open_weights = {name: weight for name, weight in self.weights.items() if name not in self._done}
-        running = {name: begun for name, begun in self._begun.items() if name in open_weights}
-        for place, (name, begun) in enumerate(running.items()):
-            expected_s = self._told.get(name, open_weights[name] * rate)
-            free_s[place % self.num_places] += max(expected_s - (self.now() - begun), 0.0)
-        waiting = sorted((weight for name, weight in open_weights.items() if name not in running), reverse=True)
-        for weight in waiting:
-            free_s[free_s.index(min(free_s))] += weight * rate
-        return max(free_s)
-
-    def _was_skipped(self, name: str, taken_s: float, average: float) -> bool:
-        """Whether a cell ended so much sooner than expected that it was not measured."""
-        weight = self.weights.get(name, average)
-        return taken_s * average <= MAX_SKIPPED_RATIO * self.prior_s * weight
+    from perfsuite.records.cell import Record
+    from perfsuite.records.workload import Workload
 
 
 class Progress:
@@ -142,7 +33,7 @@ class Progress:
         self._config = config
         self._reporter = reporter
         self._numbers = {item.nodeid: number for number, item in enumerate(items, start=1)}
-        self._left = _time_left(config, items)
+        self._left = time_left_of(config, items)
         self._label = ""
         self._labels: dict[str, str] = {item.nodeid: self._label_of(item) for item in items}
         self._devices: dict[str, str] = {}
@@ -169,17 +60,17 @@ class Progress:
     @contextlib.contextmanager
     def profile(self, nodeid: str, text: str) -> Iterator[None]:
         """Show that a profile is taken, in place on a terminal, and note how long it takes."""
-        self._left.begin(_profile_of(nodeid))
+        self._left.begin(profile_of(nodeid))
         remaining = self._left.seconds()
         left = f"about {duration_in_words(remaining)} left" if remaining > 0 else ""
         self._replace(f"{text}  {left}".rstrip(), newline=not self._live)
         yield
-        self._left.end(_profile_of(nodeid))
+        self._left.end(profile_of(nodeid))
 
     def begin_profiles(self, nodeids: Sequence[str]) -> None:
         """Take out of the time left the profiles of cells that have none to give."""
-        expected = {_profile_of(nodeid) for nodeid in self._numbers}
-        self._left.drop(expected - {_profile_of(nodeid) for nodeid in nodeids})
+        expected = {profile_of(nodeid) for nodeid in self._numbers}
+        self._left.drop(expected - {profile_of(nodeid) for nodeid in nodeids})
 
     def end_profiles(self) -> None:
         """Clear the line of the last profile."""
@@ -275,29 +166,17 @@ class Progress:
         benchmark = item.stash.get(BENCHMARK, None)
         if benchmark is None or KEY not in benchmark.extra_info:
             return "ran once, not timed"
-        from perfsuite.analysis.frames.row_warnings import pooled_warnings, warnings_of
-
         record = read_record(benchmark.extra_info[KEY])
         if isinstance(record, NumericsRecord | ScalingRecord):
-            return _in_words(record)
+            return _claims_or_scaling_in_words(record)
         if isinstance(record, PairedRecord):
-            from perfsuite.analysis.tables.pairs import paired_in_words
-
-            mark = pooled_warnings([record])
-            return paired_in_words(record) + (f"  {mark}" if mark else "")
+            return _pair_in_words(record)
         if isinstance(record, TrainingRecord):
-            text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(benchmark.stats['median'])}"
-            mark = pooled_warnings([record])
-            return text + (", trained before" if record.replayed else "") + (f"  {mark}" if mark else "")
-        workload = item.stash[WORKLOAD]
-        rate = METRICS["images_per_second"].show(workload.batch_size / benchmark.stats["median"])
-        peak = record.metrics["peak_allocated_bytes"]
-        words = warnings_of(record, iqr_s=benchmark.stats["iqr"], median_s=benchmark.stats["median"])
-        mark = f"  {words}" if words else ""
-        return f"{rate:>8} {workload.rate_unit}  {METRICS['peak_allocated_bytes'].show(peak):>9} MiB{mark}"
+            return _training_in_words(record, benchmark.stats["median"])
+        return _step_in_words(record, item.stash[WORKLOAD], benchmark.stats)
 
 
-def _in_words(record: NumericsRecord | ScalingRecord) -> str:
+def _claims_or_scaling_in_words(record: NumericsRecord | ScalingRecord) -> str:
     if isinstance(record, NumericsRecord):
         return f"{len(record.claims)} claims hold"
     from perfsuite.analysis.tables.scaling import scaling_in_words
@@ -305,66 +184,33 @@ def _in_words(record: NumericsRecord | ScalingRecord) -> str:
     return scaling_in_words(record)
 
 
-def _profile_of(nodeid: str) -> str:
-    return f"profile of {nodeid}"
+def _pair_in_words(record: PairedRecord) -> str:
+    from perfsuite.analysis.frames.row_warnings import pooled_warnings
+    from perfsuite.analysis.tables.pairs import paired_in_words
+
+    return _with_warnings(paired_in_words(record), pooled_warnings([record]))
 
 
-def _time_left(config: pytest.Config, items: Sequence[pytest.Item]) -> TimeLeft:
-    """Return what estimates the time left: by the plan that the head of the run shows, where there is one.
+def _training_in_words(record: TrainingRecord, median_s: float) -> str:
+    from perfsuite.analysis.frames.row_warnings import pooled_warnings
 
-    Cells that the plan does not cover (pairs, trainings, tests of others) stand in it by their weight relative to its.
-    """
-    options, budget = config.stash[OPTIONS], suite(config).budget
-    if suite(config).devices:
-        weights = {item.nodeid: training_weight(item, options) for item in items}
-        num_places = len(suite(config).devices) // options.world_size
-        average_s = budget.max_time_s + budget.min_warm_up_s + 1.0
-        return TimeLeft(weights=weights, prior_s=average_s, num_places=num_places)
-    weights = {item.nodeid: _weight(item, options) for item in items}
-    expected = expected_time(config)
-    if expected is None or expected.plan is None:
-        if options.profiled:
-            steps = [item.nodeid for item in items if is_step(item)]
-            weights.update({_profile_of(nodeid): PROFILE_SHARE * weights[nodeid] for nodeid in steps})
-        usual_s = budget.max_time_s + budget.min_warm_up_s + 1.0
-        return TimeLeft(weights=weights, prior_s=SCALING_S if all(map(is_scaling, items)) else usual_s)
-    planned = dict(zip(expected.cells, expected.plan.cells, strict=True))
-    scale_s = sum(planned.values()) / sum(weights[nodeid] for nodeid in planned)
-    seconds = {nodeid: planned.get(nodeid, scale_s * weight) for nodeid, weight in weights.items()}
-    profiles = zip(expected.cells, expected.plan.profiles, strict=True)
-    seconds.update({_profile_of(nodeid): profile_s for nodeid, profile_s in profiles if profile_s > 0})
-    return TimeLeft(weights=seconds, prior_s=sum(seconds.values()) / len(seconds))
+    text = f"test accuracy {record.test_accuracy:.2%} after {duration_in_words(median_s)}"
+    if record.replayed:
+        text += ", trained before"
+    return _with_warnings(text, pooled_warnings([record]))
 
 
-def training_weight(item: pytest.Item, options: Options) -> float:
-    """Return about how long a full training takes, relative to others: its network's work, in all its epochs."""
-    parameters = item.callspec.params  # type: ignore[attr-defined]
-    recipe = recipe_for(options.recipe, str(parameters["model"]), str(parameters["precision"]))
-    return (1.0 + _forward_gmacs(item, options) * PAIR_COST / 2) * recipe.epochs
+def _step_in_words(record: Record, workload: Workload, stats: Any) -> str:
+    from perfsuite.analysis.frames.row_warnings import warnings_of
+
+    rate = METRICS["images_per_second"].show(workload.batch_size / stats["median"])
+    peak = METRICS["peak_allocated_bytes"].show(record.metrics["peak_allocated_bytes"])
+    text = f"{rate:>8} {workload.rate_unit}  {peak:>9} MiB"
+    return _with_warnings(text, warnings_of(record, iqr_s=stats["iqr"], median_s=stats["median"]))
 
 
-def _weight(item: pytest.Item, options: Options) -> float:
-    """Return about how long a cell takes, relative to others."""
-    if is_study(item):
-        return STUDY_WEIGHTS.get(item.name.partition("[")[0].removeprefix("test_"), 1.0)
-    if is_scaling(item):
-        return SCALING_WEIGHT
-    if is_own_test(item):
-        return 1.0  # what it calls is not known before it runs
-    return 1.0 + _forward_gmacs(item, options) * _phase_cost(item) / 2
-
-
-def _forward_gmacs(item: pytest.Item, options: Options) -> float:
-    from perfsuite.measure.sample_cost import sample_cost
-
-    parameters = item.callspec.params  # type: ignore[attr-defined]
-    model = str(parameters["model"])
-    num_classes = num_classes_of(item, options, model)
-    return sample_cost(model, image_size=parameters["image_size"], num_classes=num_classes).forward_gmacs
-
-
-def _phase_cost(item: pytest.Item) -> float:
-    return PHASE_COST.get(str(phase_of(item)), 1.0) if is_step(item) else PAIR_COST
+def _with_warnings(text: str, warnings: str | None) -> str:
+    return f"{text}  {warnings}" if warnings else text
 
 
 def _name(item: pytest.Item) -> str:

@@ -44,17 +44,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Raises:
         pytest.UsageError: There is nothing else.
     """
-    deselected = [
-        item for item in items if not (_is_wanted_training(config, item) and _is_wanted_by_marker(config, item))
-    ]
-    if deselected:
-        found = {marker.name for item in deselected for marker in item.iter_markers()}
-        names = tuple(name for name in (*NOT_PLAIN, ON_REQUEST) if name in found)
-        if len(deselected) == len(items):
-            raise pytest.UsageError(_only_on_request(config, names))
-        config.stash[_LEFT_OUT] = names
-        config.hook.pytest_deselected(items=deselected)
-        items[:] = [item for item in items if item not in deselected]
+    wanted, deselected = [], []
+    for item in items:
+        if _is_wanted_training(config, item) and _is_wanted_by_marker(config, item):
+            wanted.append(item)
+        else:
+            deselected.append(item)
+    if not deselected:
+        return
+    found = {marker.name for item in deselected for marker in item.iter_markers()}
+    names = tuple(name for name in (*NOT_PLAIN, ON_REQUEST) if name in found)
+    if not wanted:
+        raise pytest.UsageError(_only_on_request(config, names))
+    config.stash[_LEFT_OUT] = names
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = wanted
+
+
+def is_training(item: pytest.Item) -> bool:
+    """Whether a test is a full training."""
+    return item.get_closest_marker(ON_REQUEST) is not None
 
 
 def _only_on_request(config: pytest.Config, names: tuple[str, ...]) -> str:

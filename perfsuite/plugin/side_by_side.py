@@ -14,20 +14,21 @@ from dataclasses import dataclass
 import pytest
 
 from perfsuite.errors import PerfsuiteError
-from perfsuite.measure.device_pool import Began, Ended, Place, Told, run_in_pool
+from perfsuite.measure.device_pool import DevicePlace, TaskBegan, TaskEnded, TaskTold, run_in_pool
 from perfsuite.measure.training_task import TrainingTask, run_training
 from perfsuite.plugin.matrix import workload_of
 from perfsuite.plugin.options import OPTIONS
 from perfsuite.plugin.outcomes import WORKLOAD, end_run_without_device, note_started
-from perfsuite.plugin.progress import report_begin, training_weight
+from perfsuite.plugin.progress import report_begin
 from perfsuite.plugin.results import result_path, write_results
+from perfsuite.plugin.selection import is_training
 from perfsuite.plugin.session import has_cells, suite
+from perfsuite.plugin.time_left import training_weight
 from perfsuite.plugin.trainings import (
     STORED_IMAGES,
     TRAINED,
     TrainedElsewhere,
     image_file,
-    is_training,
     recipe_of,
     report_line,
     run_folder,
@@ -72,9 +73,9 @@ def _train_all(session: pytest.Session, cells: dict[str, _Cell]) -> None:
     with contextlib.closing(run_in_pool(tasks, _places(config), run_training)) as events:
         for event in events:
             cell = cells[event.name]
-            if isinstance(event, Began):
+            if isinstance(event, TaskBegan):
                 _begin(cell, event.place)
-            elif isinstance(event, Told):
+            elif isinstance(event, TaskTold):
                 report_line(config, event.name, event.content)
             else:
                 del left[event.name]
@@ -108,7 +109,7 @@ def _next(item: pytest.Item, left: dict[str, pytest.Item]) -> pytest.Item | None
     return None
 
 
-def _begin(cell: _Cell, place: Place) -> None:
+def _begin(cell: _Cell, place: DevicePlace) -> None:
     """Note that a cell is trained from now on: a result file that is left behind by a kill says so."""
     item = cell.item
     item.stash[WORKLOAD] = cell.task.workload
@@ -118,13 +119,13 @@ def _begin(cell: _Cell, place: Place) -> None:
         write_results(item.config)
 
 
-def _say_if_retired(config: pytest.Config, ended: Ended) -> None:
+def _say_if_retired(config: pytest.Config, ended: TaskEnded) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if ended.is_retired and reporter is not None:
         reporter.write_line(f"WARNING: {ended.place.name} trains no more cells: {ended.error}")
 
 
-def _places(config: pytest.Config) -> list[Place]:
+def _places(config: pytest.Config) -> list[DevicePlace]:
     """Return the devices, or groups of them; those that are the CPU share its threads."""
     import torch
 
@@ -132,7 +133,7 @@ def _places(config: pytest.Config) -> list[Place]:
     is_cpu = suite(config).device.type == "cpu"
     num_threads = max(1, torch.get_num_threads() // len(names)) if is_cpu else None
     groups = [names[begin : begin + size] for begin in range(0, len(names), size)]
-    return [Place(devices=group, num_threads=num_threads) for group in groups]
+    return [DevicePlace(devices=group, num_threads=num_threads) for group in groups]
 
 
 def _task_of(item: pytest.Item) -> TrainingTask | None:

@@ -17,16 +17,18 @@ from perfsuite.plugin.expected_time import expected_time
 from perfsuite.plugin.matrix import is_scaling
 from perfsuite.plugin.outcomes import is_study
 from perfsuite.plugin.results import environment, result_path, write_error
-from perfsuite.plugin.selection import left_out
+from perfsuite.plugin.selection import is_training, left_out
 from perfsuite.plugin.session import has_cells, is_recording, suite
-from perfsuite.plugin.trainings import is_training, kept_in_words
+from perfsuite.plugin.trainings import kept_in_words
 from perfsuite.precisions import BASELINE
 from perfsuite.records.workload import INFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from perfsuite.analysis.frames.results import Results
     from perfsuite.plugin.session import Suite
+    from perfsuite.records.environment import Environment
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -34,27 +36,14 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     if not has_cells(config):
         return []
     state, where = suite(config), environment(config)
-    budget = state.budget
-    head = f"perfsuite {where.perfsuite}: {where.device}, torch {where.torch}"
-    if where.gpu is None:
-        head += f", {where.num_threads} threads"
-    else:
-        head += f", CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
-    lines = [head]
-    if state.options.global_batch_size is not None and any(map(is_scaling, state.cells)):
-        lines.append(f"global batch size {state.options.global_batch_size}, shared by the ranks")
-    elif not state.options.batch_sizes and any(
-        not (cell.get_closest_marker("full_training") or is_study(cell)) for cell in state.cells
-    ):
-        note = "" if where.device_type == "cuda" else " (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"
-        lines.append(f"batch size {budget.batch_size}{note}")
+    lines = [_environment_in_words(where), *_batch_size_in_words(state)]
     if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
         lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
     lines += _devices_in_words(state)
     lines += _time_in_words(config, state)
-    scaling = [cell for cell in state.cells if is_scaling(cell)]
-    if scaling and where.device_type == "cpu":
+    if where.device_type == "cpu":
+        scaling = [cell for cell in state.cells if is_scaling(cell)]
         lines += _slow_precisions([cell.callspec.params["precision"] for cell in scaling])  # type: ignore[attr-defined]
     not_asked_for = left_out(config)
     if not_asked_for:
@@ -64,6 +53,27 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         lines.append(f"results go to {shown_path(path)}, after every cell")
         lines += _short_examination(state, path)
     return lines
+
+
+def _environment_in_words(where: Environment) -> str:
+    """Say on what is measured."""
+    if where.gpu is None:
+        details = f"{where.num_threads} threads"
+    else:
+        details = f"CUDA {where.cuda}, cuDNN {where.cudnn}, driver {where.driver}"
+    return f"perfsuite {where.perfsuite}: {where.device}, torch {where.torch}, {details}"
+
+
+def _batch_size_in_words(state: Suite) -> list[str]:
+    """Say how large batches are, where the names of the cells or the user do not; nothing elsewhere."""
+    options = state.options
+    if options.global_batch_size is not None and any(map(is_scaling, state.cells)):
+        return [f"global batch size {options.global_batch_size}, shared by the ranks"]
+    if options.batch_sizes or all(is_training(cell) or is_study(cell) for cell in state.cells):
+        return []
+    if state.device.type == "cuda":
+        return [f"batch size {state.budget.batch_size}"]
+    return [f"batch size {state.budget.batch_size} (the default on a CPU; 128 on a GPU; --perf-batch-size sets it)"]
 
 
 def _devices_in_words(state: Suite) -> list[str]:
@@ -89,15 +99,14 @@ def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
     workloads = expected.workloads
     kind = "inference" if all(workload.phase == INFERENCE for workload in workloads) else "step"
     what = plural(len(workloads), f"{kind} benchmark")
+    quick = ": --perf-quick, a first answer" if state.options.quick else ""
     if expected.plan is None:
-        text = f"{what}; how long they take is shown after the first one"
-        return [f"{text}: --perf-quick, a first answer" if state.options.quick else text]
+        return [f"{what}; how long they take is shown after the first one{quick}"]
     text = f"{what}: about {duration_in_words(expected.plan.seconds)}"
     profiles_s = expected.plan.items.get("profiles", 0.0)
     if profiles_s:
         text += f", {duration_in_words(profiles_s)} of it for profiles (--perf-no-profile)"
-    if state.options.quick:
-        text += ": --perf-quick, a first answer"
+    text += quick
     if not expected.is_known_device:
         text += ", if this GPU is as fast as a T4"
     on_cpu = [workload.precision for workload in workloads if workload.device_type == "cpu"]
@@ -130,13 +139,14 @@ def _short_examination(state: Suite, path: Path) -> list[str]:
 
     if state.devices and state.device.type == "cuda":
         return []  # looking at a GPU takes memory on it for good; the processes that train look themselves
-    found = diagnose(read_condition(str(state.device), results=path.parent, short=True))
-    lines = [
-        f"{check.name}: {check.found}" + (f" ({check.fix})" if check.fix else "")
-        for check in found
-        if check.status == "unfit"
-    ]
-    return [*(f"WARNING: {line}" for line in lines), *(["more: perfsuite doctor"] if lines else [])]
+    lines = []
+    for check in diagnose(read_condition(str(state.device), results=path.parent, short=True)):
+        if check.status == "unfit":
+            fix = f" ({check.fix})" if check.fix else ""
+            lines.append(f"WARNING: {check.name}: {check.found}{fix}")
+    if lines:
+        lines.append("more: perfsuite doctor")
+    return lines
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -181,23 +191,14 @@ OTHER_WAYS = "perfsuite collect with -o table.csv"
 def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
     """Return what there is to show, and the name of the first table."""
     from perfsuite.analysis.frames.noise_floor import collect_with_noise_floor
-    from perfsuite.analysis.frames.pairs import has_pairs
-    from perfsuite.analysis.tables.registry import build_table, cell_tables
+    from perfsuite.analysis.tables.registry import build_table
     from perfsuite.analysis.tables.terminal import render_terminal
 
     results = collect_with_noise_floor([path])
     if results.benchmarks.empty and not (results.pairs or results.trainings or results.scaling or results.numerics):
         lines = ["No benchmark produced a result.", *results.outcomes_in_words()]
         return "".join(f"{line}\n" for line in lines), "steps"
-    names = []
-    names += cell_tables(results)
-    if "steps" in names and not build_table("speedup", results).is_empty:
-        names[names.index("steps")] = "speedup"
-    if results.trainings:
-        names.append("accuracy")
-    names += [name for name in ("interleaved", "switches", "overhead", "input_pipeline") if has_pairs(results, name)]
-    names += ["scaling"] if results.scaling else []
-    names += ["numerics"] if results.numerics else []
+    names = _tables_of(results)
     *tables, last = [build_table(name, results) for name in names]
     texts = []
     for table in tables:
@@ -209,6 +210,24 @@ def _render(path: Path, *, width: int | None, color: bool) -> tuple[str, str]:
         )
     texts.append(render_terminal(last, width=width, color=color, other_ways=OTHER_WAYS))
     return "\n".join(texts), names[0]
+
+
+def _tables_of(results: Results) -> list[str]:
+    """Return the names of the tables that are shown of a run; AMP vs FP32 in place of times where both are there."""
+    from perfsuite.analysis.frames.pairs import has_pairs
+    from perfsuite.analysis.tables.registry import build_table, cell_tables
+
+    names = list(cell_tables(results))
+    if "steps" in names and not build_table("speedup", results).is_empty:
+        names[names.index("steps")] = "speedup"
+    if results.trainings:
+        names.append("accuracy")
+    names += [name for name in ("interleaved", "switches", "overhead", "input_pipeline") if has_pairs(results, name)]
+    if results.scaling:
+        names.append("scaling")
+    if results.numerics:
+        names.append("numerics")
+    return names
 
 
 def _command() -> str:

@@ -11,12 +11,12 @@ import pytest
 
 from perfsuite.errors import DataError, DeviceLostError, FolderInUseError, MeasurementError, PerfsuiteError
 from perfsuite.formatting import MIB_BYTES
-from perfsuite.measure.training_task import Line, epoch_line
+from perfsuite.measure.training_task import TrainingLine, epoch_line
 from perfsuite.plugin.matrix import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.results import environment
-from perfsuite.plugin.selection import ON_REQUEST
+from perfsuite.plugin.selection import is_training
 from perfsuite.plugin.session import IMAGES, has_cells, suite
 from perfsuite.recipes import missed_target, recipe_for
 from perfsuite.records.reading import read_record
@@ -27,14 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from perfsuite.measure.device_pool import Ended
+    from perfsuite.measure.device_pool import TaskEnded
     from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet
-
-
-def is_training(item: pytest.Item) -> bool:
-    """Whether a cell is a full training."""
-    return item.get_closest_marker(ON_REQUEST) is not None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -86,7 +81,7 @@ class TrainedElsewhere:
 
     workload: Workload
     seed: int
-    ended: Ended
+    ended: TaskEnded
 
 
 TRAINED: pytest.StashKey[TrainedElsewhere] = pytest.StashKey()
@@ -221,7 +216,7 @@ def recipe_of(config: pytest.Config, workload: Workload) -> Recipe:
     return recipe_for(suite(config).options.recipe, workload.model, workload.precision, is_of_cifar10=is_of_cifar10)
 
 
-def report_line(config: pytest.Config, nodeid: str, line: Line) -> None:
+def report_line(config: pytest.Config, nodeid: str, line: TrainingLine) -> None:
     """Show the user what a training tells."""
     if line.kind == "stage":
         report_stage(config, line.text, nodeid)
@@ -302,7 +297,7 @@ def _trained_here(request: pytest.FixtureRequest, benchmark: Any, workload: Work
                 process=state.process,
                 clock=request.node.stash[ACTIVE_CLOCK],
                 report=lambda stage: report_stage(config, stage),
-                warn=lambda text: report_line(config, nodeid, Line(kind="warning", text=text)),
+                warn=lambda text: report_line(config, nodeid, TrainingLine(kind="warning", text=text)),
                 epoch_ended=lambda epoch, images_per_second, left_s: report_line(
                     config, nodeid, epoch_line(epoch, job.recipe.epochs, images_per_second, left_s)
                 ),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.atomic_write import write_atomically
 from perfsuite.errors import DataError, RecordError, ResultFileError
-from perfsuite.folder_lock import NAME as LOCK
-from perfsuite.folder_lock import is_lock
+from perfsuite.run_folder import difference
 from perfsuite.study_files import RECORD, RETRAINING, read_study_file
 from perfsuite.tune.storage import JOURNAL
 
@@ -21,26 +20,6 @@ if TYPE_CHECKING:
 
 TRAININGS = "trainings"
 """The folder of what is retrained: a folder for each training, with its checkpoints."""
-
-
-def check_folder(folder: Path) -> None:
-    """Check that the folder is new, empty or a study's, before anything is written to it.
-
-    Raises:
-        DataError: It is somebody's own.
-    """
-    try:
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(f".{RECORD}")}
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
-    if LOCK in names and not is_lock(folder / LOCK):
-        raise DataError(f"{folder}: holds a file {LOCK} that perfsuite did not write; name another folder with --study")
-    if RECORD not in names and names - {LOCK}:
-        raise DataError(
-            f"{folder}: holds files ({min(names - {LOCK})[:60]}), but no {RECORD}; name another folder with --study"
-        )
 
 
 def claim(folder: Path, study: Study) -> Study:
@@ -60,36 +39,19 @@ def claim(folder: Path, study: Study) -> Study:
         return study
     except ResultFileError as error:
         raise DataError(f"{error}; name another folder with --study") from None
-    differing = difference(before, study)
+    differing = difference(_identity(before), _identity(study))
     if differing is not None:
         raise DataError(f"{folder}: holds another study: {differing}; name another folder with --study")
     return before
 
 
-def difference(before: Study, now: Study) -> str | None:
-    """Return in words what distinguishes two studies, or None; their trials do not."""
-    old, new = (_plain(study) for study in (before, now))
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            return f"{name} was {_words(old.get(name))} and is {_words(new.get(name))}"
-    return None
-
-
-def _plain(study: Study) -> dict[str, Any]:
-    """Return the fields of a study in one level: `recipe.epochs`."""
-    found: dict[str, Any] = {}
-    for name, value in study.to_json().items():
-        if name in {"trials", "num_threads"}:
-            continue
-        if isinstance(value, dict):
-            found |= {f"{name}.{key}": part for key, part in value.items() if (name, key) != ("recipe", "source")}
-        else:
-            found[name] = value
-    return found
-
-
-def _words(value: object) -> str:
-    return json.dumps(value)[:100]
+def _identity(study: Study) -> dict[str, Any]:
+    """Return what must be the same for a study to be resumed; its trials need not."""
+    identity = study.to_json()
+    for name in ("trials", "num_threads"):
+        del identity[name]
+    del identity["recipe"]["source"]
+    return identity
 
 
 def write_study(folder: Path, study: Study) -> None:

@@ -86,7 +86,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """A whole search.
 
     Attributes:
@@ -133,7 +133,7 @@ class _Trained:
     environment: Environment
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: Request) -> StudyPlan:
     """Return the plan of what the user wrote.
 
     Raises:
@@ -155,7 +155,7 @@ def make_plan(request: Request) -> Plan:
     environment = read_environment(device, folder=Path.cwd())
     trained = _Trained(model=model, precisions=precisions, images=images, split=split, environment=environment)
     num_trials = counts.num_trials
-    return Plan(
+    return StudyPlan(
         study=_study(request, counts, recipe, space, trained),
         space=space,
         num_trials=min(num_trials, num_grid_points(space)) if request.sampler == "grid" else num_trials,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perfsuite.records.study import Study
     from perfsuite.records.training import TrainingRecord
     from perfsuite.records.workload import Recipe
-    from perfsuite.tune.plan import Plan
+    from perfsuite.tune.plan import StudyPlan
     from perfsuite.tune.workers import Workers
     from perfsuite.workloads.images import ImageSet
 
@@ -95,7 +95,7 @@ def retrain(task: RetrainingTask, report: Callable[[str], None] = lambda _text: 
         return train(job, device=device, process=process, clock=ActiveClock(), report=report)
 
 
-def retraining_tasks(study: Study, plan: Plan, folder: Path) -> list[RetrainingTask]:
+def retraining_tasks(study: Study, plan: StudyPlan, folder: Path) -> list[RetrainingTask]:
     """Return each chosen setting under each precision with each seed; a setting that is chosen twice once."""
     chosen = {precision: chosen_recipe(study, precision) for precision in study.precisions}
     recipes: list[Recipe] = []
@@ -125,7 +125,7 @@ def _same_setting(one: Recipe, other: Recipe) -> bool:
 
 
 def retrain_all(
-    study: Study, plan: Plan, folder: Path, workers: Workers, say: Callable[[str, bool], None]
+    study: Study, plan: StudyPlan, folder: Path, workers: Workers, say: Callable[[str, bool], None]
 ) -> Retraining:
     """Run all trainings, and keep their results; what is finished is replayed.
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from perfsuite.errors import DataError
 from perfsuite.folder_lock import folder_held
 from perfsuite.records.study import chosen_trial
-from perfsuite.tune.folder import check_folder
+from perfsuite.run_folder import check_folder
+from perfsuite.study_files import RECORD
 from perfsuite.tune.retrain import retrain_all
-from perfsuite.tune.search import Search
+from perfsuite.tune.search import StudySearch
 from perfsuite.tune.workers import workers_started
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
     from perfsuite.records.retraining import Retraining
     from perfsuite.records.study import Study
-    from perfsuite.tune.plan import Plan
+    from perfsuite.tune.plan import StudyPlan
 
 
-def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tuple[Study, Retraining | None]:
+def run_study(plan: StudyPlan, folder: Path, say: Callable[[str, bool], None]) -> tuple[Study, Retraining | None]:
     """Run what is missing of a study.
 
     Args:
@@ -37,9 +38,9 @@ def run_study(plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> tup
         FolderInUseError: Another command works in it.
     """
     folder = folder.absolute()
-    check_folder(folder)
+    check_folder(folder, RECORD, DataError, option="--study")
     with folder_held(folder, DataError):
-        search = Search(plan, folder, say)
+        search = StudySearch(plan, folder, say)
         with workers_started(plan.num_workers, search.report) as workers:
             study = search.run(workers)
             is_chosen = any(chosen_trial(study, name) is not None for name in study.precisions)

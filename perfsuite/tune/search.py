@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfsuite.records.study import Study, StudyTrial
-    from perfsuite.tune.plan import Plan
+    from perfsuite.tune.plan import StudyPlan
     from perfsuite.tune.workers import Workers
 
 
@@ -57,10 +57,10 @@ class Clock:
         return f"  about {duration_in_words(left_s)} left" if left_s else ""
 
 
-class Search:
+class StudySearch:
     """A search in a folder, which must be locked."""
 
-    def __init__(self, plan: Plan, folder: Path, say: Callable[[str, bool], None]) -> None:
+    def __init__(self, plan: StudyPlan, folder: Path, say: Callable[[str, bool], None]) -> None:
         """Begin a study, or open what was begun.
 
         Args:

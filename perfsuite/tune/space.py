@@ -74,14 +74,14 @@ class Dimension:
         """What Optuna proposes from; a momentum by its distance from 1."""
         if not self.is_range:
             return optuna.distributions.CategoricalDistribution(self.values)
-        low, high = sorted(_to_optuna(self.name, value) for value in self.values)
+        low, high = sorted(_mirrored(self.name, value) for value in self.values)
         return optuna.distributions.FloatDistribution(low, high, log=True)
 
     def grid(self) -> tuple[Value, ...]:
         """Return the values of a grid."""
         if not self.is_range:
             return self.values
-        low, high = (math.log(_to_optuna(self.name, value)) for value in self.values)
+        low, high = (math.log(_mirrored(self.name, value)) for value in self.values)
         steps = [low + (high - low) * step / (GRID_POINTS - 1) for step in range(GRID_POINTS)]
         return tuple(self.value(math.exp(step)) for step in steps)
 
@@ -89,7 +89,7 @@ class Dimension:
         """Return the value of the hyperparameter for one that Optuna proposed, with few digits, within the range."""
         if not self.is_range:
             return proposed
-        rounded = float(f"{_from_optuna(self.name, proposed):.{DIGITS}g}")
+        rounded = float(f"{_mirrored(self.name, proposed):.{DIGITS}g}")
         return min(max(rounded, self.values[0]), self.values[1])
 
     def nearest(self, value: Value) -> Value:
@@ -99,11 +99,8 @@ class Dimension:
         return min(self.values, key=lambda allowed: abs(allowed - value))
 
 
-def _to_optuna(name: str, value: Value) -> float:
-    return 1 - value if name == "momentum" else float(value)
-
-
-def _from_optuna(name: str, value: Value) -> float:
+def _mirrored(name: str, value: Value) -> float:
+    """Return a value as Optuna searches it, and back again: 1 - momentum, by whose logarithm it is searched."""
     return 1 - value if name == "momentum" else float(value)
 
 
@@ -128,7 +125,7 @@ def _inside(dimension: Dimension, value: Value) -> float:
     """Return a value as Optuna keeps it; 1 - (1 - x) is not always x, and must not leave the range."""
     distribution = dimension.distribution
     low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-    return float(min(max(_to_optuna(dimension.name, value), low), high))
+    return float(min(max(_mirrored(dimension.name, value), low), high))
 
 
 def setting_of(space: Space, proposed: Mapping[str, Value]) -> Setting:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from perfsuite.atomic_write import open_ordinary
 from perfsuite.errors import DataError, PerfsuiteError
-from perfsuite.formatting import first_line
+from perfsuite.formatting import GIB_BYTES, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ ZIP_MEMBER_BYTES = 1024
 MAX_XZ_BYTES = 256 * 1024**2
 """Of memory to unpack .xz; the highest level of compression takes 65 MiB."""
 
-MIN_UNPACKED_BYTES = 2 * 1024**3
+MIN_UNPACKED_BYTES = 2 * GIB_BYTES
 """What all members of an archive may always take together."""
 
 MAX_EXPANSION = 20
@@ -116,7 +116,7 @@ def check_unpacked(num_bytes: int, archive_bytes: int, *, always_bytes: int) -> 
     """
     if num_bytes > max(always_bytes, MAX_EXPANSION * archive_bytes):
         raise ValueError(
-            f"it unpacks to more than {always_bytes / 1024**3:.1f} GiB and {MAX_EXPANSION} times its size, which no "
+            f"it unpacks to more than {always_bytes / GIB_BYTES:.1f} GiB and {MAX_EXPANSION} times its size, which no "
             "images do"
         )
 

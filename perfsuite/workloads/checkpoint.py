@@ -14,6 +14,7 @@ import torch
 
 from perfsuite.atomic_write import open_ordinary, write_atomically
 from perfsuite.errors import DataError, RecordError
+from perfsuite.formatting import GIB_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ MAGIC = b"perfsuite-checkpoint-1\n"
 NAME = "checkpoint.pt"
 BEFORE = "checkpoint.before.pt"
 
-MAX_BYTES = 2 * 1024**3
+MAX_BYTES = 2 * GIB_BYTES
 """Of a checkpoint; that of the largest network here, a ResNet-152, has 470 MB."""
 
 
@@ -88,7 +89,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     with open_ordinary(path) as stream:
         header = stream.read(len(MAGIC) + 65)
         if os.fstat(stream.fileno()).st_size > MAX_BYTES:
-            raise RecordError(f"damaged: more than {MAX_BYTES // 1024**3} GiB")
+            raise RecordError(f"damaged: more than {MAX_BYTES // GIB_BYTES} GiB")
         payload = stream.read() if header.startswith(MAGIC) else b""
     if not payload or hashlib.sha256(payload).hexdigest().encode() + b"\n" != header[len(MAGIC) :]:
         raise RecordError("damaged")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import zipfile
@@ -154,12 +155,11 @@ def class_labels(path: Path, found: Iterable[tuple[str, str]]) -> tuple[tuple[st
     if not 2 <= len(classes) <= MAX_CLASSES:  # noqa: PLR2004 - fewer are no classification
         raise DataError(f"{path}: images of {plural(len(classes), 'class')}; from 2 to {MAX_CLASSES:,} are allowed")
     labels_there = {(split, labels[name]) for split, name in there}
-    for split in SPLITS:
-        for label, name in enumerate(classes):
-            if (split, label) not in labels_there:
-                raise DataError(
-                    f"{path}: no images of class {printable(name)} in {split}; {FORM} is needed, each class in both"
-                )
+    for split, (label, name) in itertools.product(SPLITS, enumerate(classes)):
+        if (split, label) not in labels_there:
+            raise DataError(
+                f"{path}: no images of class {printable(name)} in {split}; {FORM} is needed, each class in both"
+            )
     return classes, labels
 
 

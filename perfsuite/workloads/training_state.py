@@ -73,12 +73,7 @@ def _compare(saved: Any, own: Any, where: str) -> None:
         RecordError: They differ in more.
     """
     if isinstance(own, torch.Tensor):
-        is_like = (
-            isinstance(saved, torch.Tensor)
-            and (saved.shape, saved.dtype, saved.layout) == (own.shape, own.dtype, own.layout)
-            and (saved.device.type, saved.requires_grad) == (own.device.type, False)
-        )
-        if not is_like:
+        if not _is_like(saved, own):
             raise RecordError(f"{where} is no tensor of shape {tuple(own.shape)} and type {own.dtype}")
     elif isinstance(own, dict):
         if not isinstance(saved, dict) or saved.keys() != own.keys():
@@ -94,14 +89,23 @@ def _compare(saved: Any, own: Any, where: str) -> None:
         raise RecordError(f"{where} is not {own!r:.40}")
 
 
+def _is_like(saved: Any, own: torch.Tensor) -> bool:
+    """Whether a saved value is a tensor that could be copied to another one."""
+    return (
+        isinstance(saved, torch.Tensor)
+        and (saved.shape, saved.dtype, saved.layout) == (own.shape, own.dtype, own.layout)
+        and (saved.device.type, saved.requires_grad) == (own.device.type, False)
+    )
+
+
 def _without_learning_rates(optimizer: Any) -> Any:
     """Return the state of an optimizer without what is set again in every epoch."""
     if not isinstance(optimizer, dict) or not isinstance(optimizer.get("param_groups"), list):
         return optimizer
-    groups = [
-        {key: value for key, value in group.items() if key != "lr"} if isinstance(group, dict) else group
-        for group in optimizer["param_groups"]
-    ]
+    groups = [dict(group) if isinstance(group, dict) else group for group in optimizer["param_groups"]]
+    for group in groups:
+        if isinstance(group, dict):
+            group.pop("lr", None)
     return {**optimizer, "param_groups": groups}
 
 
@@ -109,15 +113,16 @@ def _check_scaler(saved: Any, own: dict[str, Any]) -> None:
     changing = {"scale", "_growth_tracker"}
     if not isinstance(saved, dict) or saved.keys() != own.keys():
         raise RecordError("scaler has other entries")
+    if not own:  # a precision without a loss scale
+        return
     for key, value in own.items():
         if key not in changing:
             _compare(saved[key], value, f"scaler.{key}")
-    if own:
-        scale, tracker = saved["scale"], saved["_growth_tracker"]
-        if type(scale) is not float or not math.isfinite(scale) or scale <= 0:
-            raise RecordError("scaler.scale is not a number above 0")
-        if type(tracker) is not int or not 0 <= tracker <= own["growth_interval"]:
-            raise RecordError("scaler._growth_tracker is not a number of steps")
+    scale, tracker = saved["scale"], saved["_growth_tracker"]
+    if type(scale) is not float or not math.isfinite(scale) or scale <= 0:
+        raise RecordError("scaler.scale is not a number above 0")
+    if type(tracker) is not int or not 0 <= tracker <= own["growth_interval"]:
+        raise RecordError("scaler._growth_tracker is not a number of steps")
 
 
 def _check_generator(saved: Any, own: Any, set_state: Callable[[Any], object], where: str) -> None:

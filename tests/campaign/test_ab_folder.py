@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pytest
 from builders import make_content, make_entry, make_record
 
 from perfsuite.campaign.plan import make_side
-from perfsuite.campaign.state import STATE, check_folder, check_results, claim, is_own_file
+from perfsuite.campaign.state import STATE, check_results, claim, is_own_file
 from perfsuite.cli import main
 from perfsuite.errors import CampaignError, PerfsuiteError
 
@@ -36,7 +35,10 @@ def tree(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_restart_deletes_nothing_where_no_state_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("restart", [(), ("--restart",)])
+def test_nothing_is_written_to_a_folder_that_no_state_makes_a_run_s(
+    restart: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     run.mkdir()
     for name in ("001-baseline.json", "002-candidate.log", "judged", "notes.txt"):
@@ -44,10 +46,9 @@ def test_restart_deletes_nothing_where_no_state_names_it(tmp_path: Path, capsys:
     (run / "001-baseline").mkdir()
     (run / "001-baseline" / "weights.pt").write_text("mine")
     before = tree(run)
-    assert main(command(tmp_path, "--restart", tests="")) == 2
+    assert main(command(tmp_path, *restart, tests="")) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "holds files, but no campaign.json" in error
-    assert "--restart deletes none of them" in error
+    assert "holds files (001-baseline), but no campaign.json; name another folder with --run-dir" in error
     assert tree(run) == before
 
 
@@ -92,14 +93,6 @@ def test_a_damaged_state_is_one_line_and_deletes_nothing(content: str, restart: 
     assert tree(tmp_path) == before
 
 
-def test_a_file_named_lock_of_somebody_else_is_not_emptied(tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text("mine")
-    with pytest.raises(CampaignError, match="holds a file lock that perfsuite did not write"):
-        check_folder(tmp_path, restart=False)
-    (tmp_path / "lock").write_text('{"pid": 1, "host": "x"}')
-    check_folder(tmp_path, restart=False)
-
-
 def test_the_output_is_never_a_file_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     for name in ("001-baseline.json", "campaign.json", "lock", "017-candidate.log", "001-baseline"):
@@ -138,7 +131,7 @@ def test_dies(benchmark): os.kill(os.getpid(), signal.SIGSEGV)
 def test_a_process_that_is_killed_is_named_with_its_signal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(tmp_path, tests=DIES)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"the baseline was ended by signal {signal.SIGSEGV.value} (SIGSEGV)" in error
+    assert "the baseline was ended by SIGSEGV" in error
 
 
 INCOMPLETE = """

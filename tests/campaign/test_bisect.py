@@ -15,14 +15,14 @@ import pytest
 from toy_repository import git, make_repository
 
 from perfsuite.analysis.statistics.sequential import Change
-from perfsuite.campaign.bisect.folder import STATE, FinishedProcess, check_folder, open_folder
+from perfsuite.campaign.bisect.folder import STATE, FinishedProcess, open_folder
 from perfsuite.campaign.bisect.places import EnvironmentPlaces
 from perfsuite.campaign.bisect.processes import MAX_GAP_S, Processes
 from perfsuite.campaign.bisect.question import Measuring, Question
 from perfsuite.campaign.bisect.report import next_command, report_json, report_text
 from perfsuite.campaign.bisect.revisions import OrderedList, Revision
 from perfsuite.campaign.bisect.run import Finished
-from perfsuite.campaign.bisect.search import Block, NotMeasurableError, Outcome, Step, Terms
+from perfsuite.campaign.bisect.search import Block, NotMeasurableError, SearchOutcome, Step, Terms
 from perfsuite.cli import main
 from perfsuite.errors import CampaignError
 
@@ -151,16 +151,30 @@ def test_a_machine_without_git_is_one_line(
     assert "there is no git on this machine" in capsys.readouterr().err
 
 
-def test_somebody_s_own_folder_is_refused_and_restart_deletes_what_the_run_wrote(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(CampaignError, match=r"holds files, but no bisect.json"):
-        check_folder(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("notes.txt", "holds files (notes.txt), but no bisect.json"),
+        ("lock", "holds a file lock that perfsuite did not write"),
+    ],
+)
+def test_somebody_s_own_folder_is_refused(
+    name: str, refusal: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / name).write_text("mine")
+    assert main(command(repository, run_dir)) == 2
+    assert refusal in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in run_dir.iterdir()} == {name: "mine"}
+
+
+def test_restart_deletes_what_the_run_wrote(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     run = open_folder(tmp_path / "run", {"good": "a"}, restart=False)
     for name in ("ends-001-good.json", "ends-001-good.log", "setup-abc.log", "notes.txt", "other-001.json"):
         (tmp_path / "run" / name).write_text("x")
     run.finish("ends-001-good", FinishedProcess(duration_s=1.0))
-    check_folder(tmp_path / "run")
     again = open_folder(tmp_path / "run", {"good": "b"}, restart=True)
     assert again.processes == {}
     assert {path.name for path in (tmp_path / "run").iterdir()} == {STATE, "notes.txt", "other-001.json"}
@@ -220,7 +234,7 @@ def test_a_process_that_failed_is_not_run_again_and_half_of_an_old_block_is(tmp_
     assert not good.exists()
 
 
-def finished(outcome: Outcome, metric: str = "time") -> Finished:
+def finished(outcome: SearchOutcome, metric: str = "time") -> Finished:
     revisions = [Revision(name=f"v{number}", key=f"env{number}", subject=f"torch 2.{number}") for number in range(6)]
     question = Question(
         identity={},
@@ -259,36 +273,36 @@ MORE = f"{ASKED} --max-processes 60 --run-dir run -- x.py"
     ("outcome", "words", "following"),
     [
         (
-            Outcome(ending="found", total=LARGE, left=(TWO,), parent=ONE, change=LARGE),
+            SearchOutcome(ending="found", total=LARGE, left=(TWO,), parent=ONE, change=LARGE),
             "10.0% [9.0, 11.0] slower than its parent",
             None,
         ),
         (
-            Outcome(ending="found", total=LARGE, left=(TWO,), parent=ONE, change=LARGE, rest="before"),
+            SearchOutcome(ending="found", total=LARGE, left=(TWO,), parent=ONE, change=LARGE, rest="before"),
             "there is another change before its parent",
             "perfsuite bisect --environments v0 v1 --benchmark test_it --env A=1 -- x.py",
         ),
         (
-            Outcome(ending="not_confirmed", total=LARGE, left=(TWO,), parent=ONE, change=NONE, between=THREE),
+            SearchOutcome(ending="not_confirmed", total=LARGE, left=(TWO,), parent=ONE, change=NONE, between=THREE),
             "+0.1% [-1.0, +1.2] against its parent",
             "perfsuite bisect --environments v0 v3 --benchmark test_it --env A=1 -- x.py",
         ),
-        (Outcome(ending="no_difference", total=NONE), "no difference of 2% or more", None),
+        (SearchOutcome(ending="no_difference", total=NONE), "no difference of 2% or more", None),
         (
-            Outcome(ending="not_established", total=NONE),
+            SearchOutcome(ending="not_established", total=NONE),
             "so many processes establish a change of about 2.2% or more here",
             MORE,
         ),
         (
-            Outcome(ending="undecided", total=LARGE, left=(TWO, THREE), steps=(SKIPPED,)),
+            SearchOutcome(ending="undecided", total=LARGE, left=(TWO, THREE), steps=(SKIPPED,)),
             "cannot tell which of these 2 environments it is",
             MORE,
         ),
-        (Outcome(ending="only_skipped", total=LARGE, left=(TWO, THREE)), "one of these 2 environments", None),
+        (SearchOutcome(ending="only_skipped", total=LARGE, left=(TWO, THREE)), "one of these 2 environments", None),
     ],
 )
 def test_every_ending_says_what_is_known_and_what_to_run_next(
-    outcome: Outcome, words: str, following: str | None
+    outcome: SearchOutcome, words: str, following: str | None
 ) -> None:
     text = report_text(finished(outcome))
     assert words in text
@@ -300,5 +314,5 @@ def test_every_ending_says_what_is_known_and_what_to_run_next(
 
 
 def test_memory_is_more_or_less() -> None:
-    outcome = Outcome(ending="found", total=LARGE, left=(TWO,), parent=ONE, change=LARGE)
+    outcome = SearchOutcome(ending="found", total=LARGE, left=(TWO,), parent=ONE, change=LARGE)
     assert "10.0% [9.0, 11.0] more memory than its parent" in report_text(finished(outcome, "memory"))

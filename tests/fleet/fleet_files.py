@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.fleet.plan import Environment, FleetPlan, Kind
+from perfsuite.fleet.plan import FleetEnvironment, FleetPlan, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,7 +165,7 @@ def make_plan(**changes: Any) -> FleetPlan:
         for name in ("T4", "L4")
     )
     environments = tuple(
-        Environment(name=name, python=f"/{name}/bin/python", pip=(), uv=(), variables={}) for name in ("a", "b")
+        FleetEnvironment(name=name, python=f"/{name}/bin/python", pip=(), uv=(), variables={}) for name in ("a", "b")
     )
     settings: dict[str, Any] = {
         "path": "/checkout/fleet.toml",

@@ -13,23 +13,25 @@ import pytest
 from builders import make_content, make_entry, make_record
 from fleet_files import make_plan
 
+from perfsuite.analysis.load.fleet_place import FLEET_KEY
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.interruption import Interrupted
 from perfsuite.campaign.plan import code_of
 from perfsuite.cli import main
 from perfsuite.errors import FleetError, FolderInUseError
 from perfsuite.fleet.engine import Ended, Event, Lost, Node, Order, Started, Told
+from perfsuite.fleet.head import Settings
 from perfsuite.fleet.plan import Trainings
-from perfsuite.fleet.run import Settings, run_fleet
-from perfsuite.fleet.state import KEY, safe_name
+from perfsuite.fleet.run import run_fleet
+from perfsuite.fleet.state import safe_name
 from perfsuite.folder_lock import folder_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from perfsuite.fleet.head import FleetOutcome
     from perfsuite.fleet.plan import FleetPlan
-    from perfsuite.fleet.run import Outcome
 
 NODES = {"one": "T4", "two": "T4", "three": "L4"}
 VERSIONS = {"python": "3.11.7", "torch": "2.6.0", "pytest": "8.2", "pytest-benchmark": "5.1"}
@@ -111,7 +113,7 @@ def run(
     lines: list[str] | None = None,
     is_training: bool = False,
     wait_s: float = 100.0,
-) -> Outcome:
+) -> FleetOutcome:
     engine = engine or FakeEngine()
     settings = Settings(is_training=is_training, restart=restart, wait_s=wait_s, clock=Clock())
     said: list[str] = [] if lines is None else lines
@@ -133,7 +135,7 @@ def test_a_whole_fleet_leaves_a_file_for_each_repetition_which_says_where_it_com
     assert Counter(node for node, _ in engine.orders) == dict.fromkeys(NODES, 4)
     assert names(tmp_path)[:4] == [f"L4-three-{name}-{number}.json" for name in "ab" for number in ("001", "002")]
     for name in names(tmp_path):
-        own = read_result_file(tmp_path / name).machine[KEY]
+        own = read_result_file(tmp_path / name).machine[FLEET_KEY]
         assert name == f"{own['kind']}-{own['node']}-{own['environment']}-{own['repetition']:03d}.json"
     assert (tmp_path / "logs" / "L4-three-a-001.log").read_text() == "fine"
     assert main(["collect", str(tmp_path)]) == 0, "a folder of a fleet stands for its results"

@@ -14,9 +14,9 @@ from fleet_files import REPOSITORY
 from perfsuite.cli import main
 from perfsuite.errors import FleetError
 from perfsuite.fleet.lanes import training_tasks
+from perfsuite.fleet.node_versions import asked_together, read_versions, version_problem
 from perfsuite.fleet.plan import read_plan
 from perfsuite.fleet.ray_nodes import kind_of_node, named, runtime_env_of
-from perfsuite.fleet.run import probe_groups, read_versions, version_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,7 +172,7 @@ def test_packages_of_an_environment_are_handed_to_ray_and_interpreters_are_not(t
         {"pip": {"packages": ["torch==2.13.*", "torchvision"], "pip_check": False}, **config},
         {"uv": {"packages": ["torch==2.15.*"]}, **config},
     ]
-    assert probe_groups(plan.environments) == [("torch2.6",), ("new",), ("newer",)]
+    assert asked_together(plan.environments) == [("torch2.6",), ("new",), ("newer",)]
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ from fleet_files import (
 )
 from plain_pytest import PLAIN_PYTEST
 
+from perfsuite.analysis.load.fleet_place import FLEET_KEY
 from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.fleet.lanes import interleaved
-from perfsuite.fleet.state import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_a_whole_fleet_on_ray(tmp_path: Path, cluster: Cluster, checkout: Checko
     for name in head.results():
         file = read_result_file(head.folder / name)
         assert [benchmark.name for benchmark in file.benchmarks] == ["test_short"]
-        assert file.machine[KEY]["node"] in {"node1", "node2", "node3"}
+        assert file.machine[FLEET_KEY]["node"] in {"node1", "node2", "node3"}
     versions = json.loads((head.folder / "fleet.json").read_text())["versions"]
     assert versions["environments.a"]["torch"] == versions["environments.b"]["torch"]
 
@@ -156,7 +156,9 @@ def test_a_killed_head_a_dead_node_and_an_interrupted_head_lose_and_double_nothi
     assert before == {name: (head.folder / name).read_bytes() for name in before}
     on_l4 = [read_result_file(head.folder / name) for name in head.results() if name.startswith("L4-node3")]
     on_l4.sort(key=lambda file: file.written or "")
-    assert [file.machine[KEY]["environment"] for file in on_l4] == [name for name, _ in interleaved(("a", "b"), 2)]
+    assert [file.machine[FLEET_KEY]["environment"] for file in on_l4] == [
+        name for name, _ in interleaved(("a", "b"), 2)
+    ]
     assert not [path for path in head.folder.iterdir() if path.name.startswith(".")], "nothing half written"
     assert not os.path.lexists(tmp_path / "results")
 

@@ -23,7 +23,7 @@ from perfsuite.measure.device import choose_device
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.environment import read_environment
 from perfsuite.measure.flops import count_work
-from perfsuite.measure.interleaving import Interleaving, Side
+from perfsuite.measure.interleaving import InterleavedSide, Interleaving
 from perfsuite.measure.kernel_profile import take_profile
 from perfsuite.measure.memory import left_behind_bytes, measure_peak_memory, release_cached_memory
 from perfsuite.measure.microbenchmarks import probe_limits
@@ -192,7 +192,7 @@ def test_the_device_s_own_time_of_a_turn_is_that_of_the_clock(cuda: torch.device
     matrix = torch.randn(4096, 4096, device=cuda)
     clock = DeviceClock(device_synchronizer(cuda))
     sides = [
-        Side(run=lambda: matrix @ matrix, stopwatch=stopwatch)
+        InterleavedSide(run=lambda: matrix @ matrix, stopwatch=stopwatch)
         for stopwatch in (EventStopwatch(cuda), ClockStopwatch(clock))
     ]
     interleaving = Interleaving(*sides, num_iterations=50)

@@ -14,27 +14,27 @@ from pool_tasks import PATIENCE_S, obey
 
 from perfsuite.errors import DeviceLostError, MeasurementError, OutOfMemoryError
 from perfsuite.measure import device_pool
-from perfsuite.measure.device_pool import Began, Ended, Place, Told, run_in_pool
+from perfsuite.measure.device_pool import DevicePlace, TaskBegan, TaskEnded, TaskTold, run_in_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 REPOSITORY = Path(__file__).parents[2]
-TWO = (Place(devices=("cpu:0",)), Place(devices=("cpu:1",)))
+TWO = (DevicePlace(devices=("cpu:0",)), DevicePlace(devices=("cpu:1",)))
 ONE = TWO[:1]
-PAIR = (Place(devices=("cpu:0", "cpu:1")),)
+PAIR = (DevicePlace(devices=("cpu:0", "cpu:1")),)
 
 
-def run(places: Iterable[Place] = TWO, **tasks: str) -> list[Began | Told | Ended]:
+def run(places: Iterable[DevicePlace] = TWO, **tasks: str) -> list[TaskBegan | TaskTold | TaskEnded]:
     with contextlib.closing(run_in_pool(tasks, tuple(places), obey)) as events:
         return list(events)
 
 
-def ends(events: list[Began | Told | Ended]) -> dict[str, Ended]:
-    return {event.name: event for event in events if isinstance(event, Ended)}
+def ends(events: list[TaskBegan | TaskTold | TaskEnded]) -> dict[str, TaskEnded]:
+    return {event.name: event for event in events if isinstance(event, TaskEnded)}
 
 
-def error_of(ended: Ended) -> str:
+def error_of(ended: TaskEnded) -> str:
     assert ended.error is not None
     return str(ended.error)
 
@@ -56,12 +56,12 @@ def wait_until_gone(pid: int) -> None:
 def test_tasks_begin_in_their_order_and_the_next_one_is_given_to_the_device_that_is_free(tmp_path: Path) -> None:
     third = tmp_path / "third"
     events = run(first=f"wait:{third} done", second="tell:hello", third=f"touch:{third}")
-    assert [event.name for event in events if isinstance(event, Began)] == ["first", "second", "third"]
-    assert next(event.name for event in events if isinstance(event, Ended)) == "second"
+    assert [event.name for event in events if isinstance(event, TaskBegan)] == ["first", "second", "third"]
+    assert next(event.name for event in events if isinstance(event, TaskEnded)) == "second"
     found = ends(events)
     assert found["third"].place == found["second"].place == TWO[1]  # the first device was not free
     assert found["first"].result == f"wait:{third} done"
-    (told,) = [event for event in events if isinstance(event, Told)]
+    (told,) = [event for event in events if isinstance(event, TaskTold)]
     assert (told.name, told.content[:2]) == ("second", ("hello", "cpu:1"))
 
 
@@ -78,7 +78,7 @@ def test_a_process_that_is_killed_fails_its_task_alone_and_its_device_takes_the_
     found = ends(run(ONE, killed="tell:begun die", next="fine"))
     assert isinstance(found["killed"].error, MeasurementError)
     assert error_of(found["killed"]) == (
-        "the process on cpu:0 was ended by SIGKILL: memory ran out, or somebody ended it"
+        "the process on cpu:0 was ended by SIGKILL (memory ran out, or somebody killed it)"
     )
     assert found["next"].result == "fine"
 
@@ -91,7 +91,7 @@ def test_the_last_words_of_a_process_that_aborts_are_quoted() -> None:
 def test_a_place_that_is_retired_leaves_tasks_that_are_never_begun() -> None:
     for words, kind in (("lost", DeviceLostError), ("die", MeasurementError)):
         events = run(ONE, bad=words, never="fine")
-        assert [event.name for event in events if isinstance(event, Began)] == ["bad"]
+        assert [event.name for event in events if isinstance(event, TaskBegan)] == ["bad"]
         bad = ends(events)["bad"]
         assert bad.is_retired
         assert isinstance(bad.error, kind)
@@ -113,11 +113,11 @@ def test_all_processes_are_gone_once_the_events_are_closed(tmp_path: Path) -> No
     assert not any(map(is_running, pids))
 
 
-def iter_told(events: Any, number: int) -> list[Told]:
-    found: list[Told] = []
+def iter_told(events: Any, number: int) -> list[TaskTold]:
+    found: list[TaskTold] = []
     while len(found) < number:
         event = next(events)
-        found += [event] if isinstance(event, Told) else []
+        found += [event] if isinstance(event, TaskTold) else []
     return found
 
 
@@ -127,12 +127,12 @@ def test_a_process_that_does_not_end_after_its_result_is_killed(monkeypatch: pyt
     assert ends(events)["lingers"].result == "tell:pid linger fine"
     assert error_of(ends(events)["fails"]) == "diverged"
     for event in events:
-        if isinstance(event, Told):
+        if isinstance(event, TaskTold):
             assert not is_running(event.content[2])
 
 
 def test_threads_are_those_of_the_place() -> None:
-    assert ends(run([Place(devices=("cpu:0",), num_threads=3)], task="threads"))["task"].result == 3
+    assert ends(run([DevicePlace(devices=("cpu:0",), num_threads=3)], task="threads"))["task"].result == 3
 
 
 def test_the_result_of_several_ranks_is_that_of_the_first() -> None:
@@ -144,7 +144,7 @@ def test_the_result_of_several_ranks_is_that_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("tell:begun die", "the process on cpu:1 was ended by SIGKILL: memory ran out, or somebody ended it"),
+        ("tell:begun die", "the process on cpu:1 was ended by SIGKILL (memory ran out, or somebody killed it)"),
         ("tell:begun memory", "rank 1 (cpu:1): out of memory: it does not fit"),
     ],
 )
@@ -160,21 +160,21 @@ def test_a_rank_that_fails_ends_its_task_and_the_others_for_the_reason_that_it_h
         assert error_of(ends(events)["task"]) == expected
         assert ends(events)["next"].result == "fine"
         for event in events:
-            if isinstance(event, Told):
+            if isinstance(event, TaskTold):
                 assert not is_running(event.content[2])
 
 
 STARTS = """
 import signal
 from pathlib import Path
-from perfsuite.measure.device_pool import Place, Told, run_in_pool
+from perfsuite.measure.device_pool import DevicePlace, TaskTold, run_in_pool
 from pool_tasks import obey
 
 # A shell in a script has what it starts in the background ignore SIGINT, and so would everything below.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
-    for event in run_in_pool({"one": "tell:pid wait:never"}, [Place(devices=("cpu:0",))], obey):
-        if isinstance(event, Told):
+    for event in run_in_pool({"one": "tell:pid wait:never"}, [DevicePlace(devices=("cpu:0",))], obey):
+        if isinstance(event, TaskTold):
             Path("pid.part").write_text(str(event.content[2]))
             Path("pid.part").rename("pid")
 """

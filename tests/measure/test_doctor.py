@@ -12,7 +12,8 @@ from nvml_driver import Driver, loaded
 from replayed_nvml import ReplayedNvml, replayed_device
 
 from perfsuite.cli import main
-from perfsuite.measure.doctor import GIB_BYTES, diagnose
+from perfsuite.formatting import GIB_BYTES
+from perfsuite.measure.doctor import diagnose
 from perfsuite.measure.machine_state import (
     Condition,
     GpuCondition,

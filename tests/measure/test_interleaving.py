@@ -15,7 +15,7 @@ from perfsuite.errors import OutOfMemoryError
 from perfsuite.measure import paired
 from perfsuite.measure.budget import BUDGETS, OVERHEAD_LOOKS
 from perfsuite.measure.clock import ClockStopwatch, DeviceClock
-from perfsuite.measure.interleaving import Interleaving, Side
+from perfsuite.measure.interleaving import InterleavedSide, Interleaving
 from perfsuite.measure.overhead import measure_overhead
 from perfsuite.measure.paired import measure_speedup, measure_until_decided
 from perfsuite.measure.run_context import RunContext
@@ -69,11 +69,11 @@ class Sequence:
         return next(self.times)
 
 
-def make_sides(host: Simulated) -> tuple[Side, Side]:
+def make_sides(host: Simulated) -> tuple[InterleavedSide, InterleavedSide]:
     stopwatch = ClockStopwatch(host.now)
     return (
-        Side(run=host.passing("A", 0.10), stopwatch=stopwatch),
-        Side(run=host.passing("B", 0.05), stopwatch=stopwatch),
+        InterleavedSide(run=host.passing("A", 0.10), stopwatch=stopwatch),
+        InterleavedSide(run=host.passing("B", 0.05), stopwatch=stopwatch),
     )
 
 
@@ -97,7 +97,7 @@ def first_turns(*, num_blocks: int) -> list[str]:
     """Return which side began each block."""
     log: list[str] = []
     sides = [
-        Side(
+        InterleavedSide(
             run=lambda: None,
             stopwatch=ClockStopwatch(lambda: 0.0),
             active=lambda name=name: contextlib.nullcontext(log.append(name)),  # type: ignore[misc,func-returns-value]
@@ -115,7 +115,7 @@ def test_an_oscillation_with_a_period_of_some_turns_leaves_the_paired_ratio_alon
     """Turns as long as each other on a host that is 5% slower and faster by turns."""
     for phase in (0.3, 1.1, 2.5):
         times = iter(1 + 0.05 * math.sin(2 * math.pi * turn / turns + phase) for turn in range(10_000))
-        sides = (Side(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB")
+        sides = (InterleavedSide(run=lambda: None, stopwatch=Sequence(times)) for _ in "AB")
         interleaving = Interleaving(*sides, num_iterations=1)
         for _ in range(80):
             interleaving.run_block()
@@ -162,7 +162,9 @@ def test_what_must_be_in_force_holds_in_the_turns_of_its_side_only() -> None:
 
     seen = []
     sides = [
-        Side(run=lambda: seen.append("".join(inside)), stopwatch=ClockStopwatch(host.now), active=active(name))
+        InterleavedSide(
+            run=lambda: seen.append("".join(inside)), stopwatch=ClockStopwatch(host.now), active=active(name)
+        )
         for name in "AB"
     ]
     Interleaving(*sides, num_iterations=1).run_block()

@@ -8,7 +8,7 @@ import pytest
 
 from perfsuite.measure.scaling.all_reduce import MAX_ITERATIONS, time_all_reduces
 from perfsuite.measure.scaling.job import RankBudget
-from perfsuite.measure.scaling.turns import MAX_BLOCKS_S, MIN_LONG_BLOCKS, Kind, Plan, TurnTimer, plan_blocks
+from perfsuite.measure.scaling.turns import MAX_BLOCKS_S, MIN_LONG_BLOCKS, BlockPlan, Kind, TurnTimer, plan_blocks
 from perfsuite.records.scaling import SCALING_TURNS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def timer_of(bench: Bench) -> TurnTimer:
 
 def test_a_turn_s_first_step_is_not_timed_and_the_others_are() -> None:
     bench = Bench(0)
-    times = timer_of(bench).time_blocks(Plan(num_iterations=3, num_blocks=2))
+    times = timer_of(bench).time_blocks(BlockPlan(num_iterations=3, num_blocks=2))
     for kind, seconds in STEP_S.items():
         assert times[kind] == [pytest.approx((seconds, seconds))] * 2
     assert bench.log.count("step") == 2 * len(SCALING_TURNS) * 4
@@ -76,7 +76,7 @@ def test_a_turn_s_first_step_is_not_timed_and_the_others_are() -> None:
 
 def test_the_other_ranks_wait_while_rank_0_steps_alone() -> None:
     first, other = Bench(0), Bench(1)
-    plan = Plan(num_iterations=1, num_blocks=1)
+    plan = BlockPlan(num_iterations=1, num_blocks=1)
     times = timer_of(other).time_blocks(plan)
     assert times["alone"] == []
     assert len(times["exchange"]) == 1
@@ -89,7 +89,7 @@ def test_the_other_ranks_wait_while_rank_0_steps_alone() -> None:
 def test_a_linear_drift_cancels_in_the_ratios_of_a_block() -> None:
     bench = Bench(0)
     bench.drift = 0.02
-    times = timer_of(bench).time_blocks(Plan(num_iterations=2, num_blocks=1))
+    times = timer_of(bench).time_blocks(BlockPlan(num_iterations=2, num_blocks=1))
     (alone,), (exchange,) = times["alone"], times["exchange"]
     assert alone[1] / alone[0] > 1.01  # it drifts
     assert sum(alone) / sum(exchange) == pytest.approx(STEP_S["alone"] / STEP_S["exchange"], rel=2e-3)
@@ -97,7 +97,7 @@ def test_a_linear_drift_cancels_in_the_ratios_of_a_block() -> None:
 
 def test_a_strategy_without_a_kind_has_no_such_turns() -> None:
     bench = Bench(0, kinds=("exchange", "alone"))
-    times = timer_of(bench).time_blocks(Plan(num_iterations=1, num_blocks=1))
+    times = timer_of(bench).time_blocks(BlockPlan(num_iterations=1, num_blocks=1))
     assert set(times) == {"exchange", "alone"}
     assert "enter no exchange" not in bench.log
 

@@ -12,20 +12,20 @@ import torch
 from forked import pool_forked
 from rank_tasks import KilledTask, train_or_die, train_or_stop
 
-from perfsuite.measure.device_pool import Ended, Place, Told, run_in_pool
+from perfsuite.measure.device_pool import DevicePlace, TaskEnded, TaskTold, run_in_pool
 from perfsuite.measure.training_job import kept_in
 from perfsuite.records.reading import read_record
 from perfsuite.records.training import TrainingRecord
 
 
-def train_on(world_size: int, task: KilledTask) -> tuple[Ended, list[Any]]:
+def train_on(world_size: int, task: KilledTask) -> tuple[TaskEnded, list[Any]]:
     """Return how the training ended, and what its processes told."""
-    place = Place(devices=tuple(f"cpu:{rank}" for rank in range(world_size)))
+    place = DevicePlace(devices=tuple(f"cpu:{rank}" for rank in range(world_size)))
     told: list[Any] = []
     with pool_forked(), contextlib.closing(run_in_pool({"task": task}, [place], train_or_die)) as events:
         for event in events:
-            told += [event.content] if isinstance(event, Told) else []
-            if isinstance(event, Ended):
+            told += [event.content] if isinstance(event, TaskTold) else []
+            if isinstance(event, TaskEnded):
                 ended = event
     for what, pid in told:
         assert what != "pid" or not is_running(pid)
@@ -38,7 +38,7 @@ def is_running(pid: int) -> bool:
     return False
 
 
-def records_of(ended: Ended) -> tuple[TrainingRecord, TrainingRecord]:
+def records_of(ended: TaskEnded) -> tuple[TrainingRecord, TrainingRecord]:
     """Return what came of a training, and of the same once more."""
     assert ended.error is None, f"{ended.error}\n{ended.details}"
     record, again = read_record(ended.result["record"]), read_record(ended.result["again"])
@@ -58,7 +58,7 @@ def test_a_training_of_which_ranks_are_killed_ends_bit_for_bit_as_one_left_alone
 ) -> None:
     for rank, step in ((0, 3), (2, 5)):
         killed, _ = train_on(3, KilledTask(folder=tmp_path, killed_rank=rank, after_step=step))
-        expected = f"the process on cpu:{rank} was ended by SIGKILL: memory ran out, or somebody ended it"
+        expected = f"the process on cpu:{rank} was ended by SIGKILL (memory ran out, or somebody killed it)"
         assert str(killed.error) == expected
         (folder,) = kept_in(tmp_path).unfinished
         assert (folder / "checkpoint.pt").is_file()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pool_tasks import obey
 
-from perfsuite.measure.training_task import Line
+from perfsuite.measure.training_task import TrainingLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ def scripted_training(task: TrainingTask, seat: Seat, tell: Callable[[Any], None
     """Do what the script says of this cell."""
     cell = f"{task.workload.precision} {task.seed}"
     script = json.loads(Path("script.json").read_text())
-    tell(Line(kind="epoch", text=f"epoch 1 of 2 of {cell}", left_s=7.0))
-    obey(script.get(cell, ""), seat, lambda content: tell(Line(kind="warning", text=str(content))))
+    tell(TrainingLine(kind="epoch", text=f"epoch 1 of 2 of {cell}", left_s=7.0))
+    obey(script.get(cell, ""), seat, lambda content: tell(TrainingLine(kind="warning", text=str(content))))
     record: dict[str, Any] = json.loads(Path("record.json").read_text())
     return {
         **record,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from perfsuite.formatting import duration_in_words
-from perfsuite.plugin.progress import TimeLeft
+from perfsuite.plugin.time_left import TimeLeft
 
 
 class Time:

@@ -150,7 +150,7 @@ def test_strategies_and_compressions_are_cells_of_their_own(
 @pytest.mark.parametrize(
     ("error", "outcome", "words"),
     [
-        (MeasurementError("rank 1 of 2 was killed by SIGKILL"), "failed", "rank 1 of 2 was killed by SIGKILL"),
+        (MeasurementError("rank 1 of 2 was ended by SIGKILL"), "failed", "rank 1 of 2 was ended by SIGKILL"),
         (OutOfMemoryError("out of memory: rank 1 of 2"), "out_of_memory", "rank 1 of 2"),
         (NotSupportedError("rank 0 of 2: no BF16"), "skipped", "rank 0 of 2: no BF16"),
     ],

@@ -22,7 +22,7 @@ from perfsuite.errors import DataError, FolderInUseError
 from perfsuite.measure import device_pool
 from perfsuite.measure import train as train_module
 from perfsuite.plugin import side_by_side
-from perfsuite.plugin.progress import TimeLeft
+from perfsuite.plugin.time_left import TimeLeft
 from perfsuite.records.reading import read_record
 from perfsuite.records.training import TrainingRecord
 from perfsuite.workloads import image_store
@@ -98,7 +98,7 @@ def test_a_cell_whose_process_is_killed_fails_in_one_line_and_the_others_go_on(r
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
     assert run.outcomes == [(NAMES[1], "failed")]
     (outcome,) = run.content["perfsuite"]["outcomes"]
-    assert outcome["reason"] == "the process on cpu:1 was ended by SIGKILL: memory ran out, or somebody ended it"
+    assert outcome["reason"] == "the process on cpu:1 was ended by SIGKILL (memory ran out, or somebody killed it)"
     assert weights(run) == ["fp32 0", "amp-bf16 0", "amp-bf16 1"]
     assert "Traceback" not in run.text
 

@@ -213,7 +213,8 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(
 ) -> None:
     files.study().mkdir()
     (files.study() / "thesis.tex").write_text("mine")
-    assert "holds files (thesis.tex), but no study.json" in refusal(arguments(), capsys)
+    said = refusal(arguments(), capsys)
+    assert "holds files (thesis.tex), but no study.json; name another folder with --study" in said
     assert [path.name for path in files.study().iterdir()] == ["thesis.tex"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from forked import pool_forked
 from rank_tasks import losses_alone, losses_on_ranks
 
-from perfsuite.measure.device_pool import Ended, Place, run_in_pool
+from perfsuite.measure.device_pool import DevicePlace, TaskEnded, run_in_pool
 from perfsuite.workloads.ranks import Ranks
 
 NUM_TRAIN = {2: (16,), 3: (17, 14)}
@@ -20,10 +20,10 @@ NUM_TRAIN = {2: (16,), 3: (17, 14)}
 def shared(request: pytest.FixtureRequest) -> tuple[int, dict[str, Any]]:
     """What several ranks did, each a process of its own."""
     world_size = request.param
-    place = Place(devices=tuple(f"cpu:{rank}" for rank in range(world_size)))
+    place = DevicePlace(devices=tuple(f"cpu:{rank}" for rank in range(world_size)))
     tasks = {"task": NUM_TRAIN[world_size]}
     with pool_forked(), contextlib.closing(run_in_pool(tasks, [place], losses_on_ranks)) as events:
-        (ended,) = [event for event in events if isinstance(event, Ended)]
+        (ended,) = [event for event in events if isinstance(event, TaskEnded)]
     assert ended.error is None, f"{ended.error}\n{ended.details}"
     return world_size, ended.result
 

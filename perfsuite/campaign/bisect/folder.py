@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.atomic_write import write_atomically
-from perfsuite.errors import CampaignError, ResultFileError
-from perfsuite.folder_lock import NAME as LOCK
+from perfsuite.errors import CampaignError
 from perfsuite.records.strict_json import is_number
-from perfsuite.small_files import read_json
+from perfsuite.run_folder import difference, read_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,22 +93,6 @@ class RunFolder:
             raise CampaignError(f"{self.path}: cannot be used: {error.strerror}") from None
 
 
-def check_folder(folder: Path) -> None:
-    """Check that a folder is new, empty or a bisection's.
-
-    Raises:
-        CampaignError: It is somebody's own.
-    """
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
-    if STATE not in names and names - {LOCK}:
-        raise CampaignError(f"{folder}: holds files, but no {STATE} of a bisection; name another folder")
-
-
 def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> RunFolder:
     """Make a folder that is held this question's, or check that it is.
 
@@ -127,12 +110,10 @@ def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> 
         before = None
     if before is None:
         before = RunFolder(path=folder, identity=identity)
-    differing = next((key for key in identity if identity[key] != before.identity.get(key)), None)
+    differing = difference(before.identity, identity)
     if differing is not None:
-        was, now = (json.dumps(one.get(differing))[:150] for one in (before.identity, identity))
         raise CampaignError(
-            f"{folder}: holds another bisection: {differing} was {was} and is {now}; --restart starts over, or name "
-            "another folder"
+            f"{folder}: holds another bisection: {differing}; --restart starts over, or name another folder"
         )
     before.save()
     return before
@@ -140,14 +121,9 @@ def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> 
 
 def _read_state(folder: Path) -> RunFolder | None:
     path = folder / STATE
-    try:
-        content = read_json(path, max_bytes=MAX_STATE_BYTES)
-    except FileNotFoundError:
+    content = read_state(path, SCHEMA, CampaignError, max_bytes=MAX_STATE_BYTES)
+    if content is None:
         return None
-    except ResultFileError as error:
-        raise CampaignError(f"{error}; name another folder, or delete this one") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise CampaignError(f"{path}: not written by this perfsuite; name another folder")
     identity: Any = content.get("identity")
     processes: Any = content.get("processes")
     is_whole = isinstance(identity, dict) and isinstance(processes, dict)

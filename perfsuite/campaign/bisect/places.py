@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from perfsuite.campaign.bisect.folder import WORKTREES
 from perfsuite.campaign.bisect.git_history import add_worktree, make_repository, remove_worktree
 from perfsuite.campaign.bisect.search import NotMeasurableError
-from perfsuite.campaign.process_log import complaint, ended
+from perfsuite.campaign.process_log import complaint
 from perfsuite.campaign.run import run_to_end
+from perfsuite.child_process import ended_in_words
 from perfsuite.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -111,15 +112,17 @@ class CommitPlaces:
     def _prepare(self, revision: Revision, lock: int, tell: Callable[[str], None]) -> Place:
         repository, folder = self._repository(revision.name), self._folder(revision)
         ready = folder.with_suffix(f".{READY}")
-        # Packages of the checkout come before those that are installed, also where these are links into another one.
-        sources = [folder / "src"] if (folder / "src").is_dir() else []
         if not ready.exists():
             tell("checking out")
             add_worktree(repository, folder, revision.name)
-            sources = [folder / "src"] if (folder / "src").is_dir() else []
-        paths = [str(path) for path in (*sources, folder)]
+        # Packages of the checkout come before those that are installed, also where these are links into another one.
+        paths = [str(folder)]
+        if (folder / "src").is_dir():
+            paths.insert(0, str(folder / "src"))
         before = self.variables.get("PYTHONPATH", os.environ.get("PYTHONPATH"))
-        variables = {**self.variables, "PYTHONPATH": os.pathsep.join([*paths, *([before] if before else [])])}
+        if before:
+            paths.append(before)
+        variables = {**self.variables, "PYTHONPATH": os.pathsep.join(paths)}
         if not ready.exists():
             if self.setup is not None:
                 self._set_up(revision, folder, variables, lock, tell)
@@ -146,7 +149,7 @@ class CommitPlaces:
                 tell=lambda: tell("setup"),
             )
         if status:
-            raise NotMeasurableError(f"the setup {ended(status)}: {complaint(log)}; see {log.name}")
+            raise NotMeasurableError(f"the setup {ended_in_words(status)}: {complaint(log)}; see {log.name}")
 
     def keep_only(self, revisions: Iterable[Revision]) -> None:
         """Delete the checkouts of other commits."""

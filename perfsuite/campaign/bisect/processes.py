@@ -11,8 +11,9 @@ from perfsuite.analysis.load.result_file import read_result_file
 from perfsuite.campaign.bisect.folder import FinishedProcess
 from perfsuite.campaign.bisect.search import NotMeasurableError
 from perfsuite.campaign.bisect.value import value_in_words, value_of
-from perfsuite.campaign.process_log import complaint, ended, last_line
+from perfsuite.campaign.process_log import complaint, last_line
 from perfsuite.campaign.run import run_to_end
+from perfsuite.child_process import ended_in_words
 from perfsuite.errors import CampaignError, ResultFileError
 from perfsuite.formatting import duration_in_words
 
@@ -92,9 +93,10 @@ class Processes:
 
     def _forget_half_of_an_old_block(self, names: Mapping[str, str]) -> None:
         there = [name for name in names.values() if self.run.result(name).exists()]
-        if not there or len(there) == len(names):
+        missing = [name for name in names.values() if name not in there]
+        if not there or not missing:
             return
-        if any(self._is_there(name) for name in names.values() if name not in there):  # it failed: there is no value
+        if any(map(self._is_there, missing)):  # it failed: there is no value
             return
         gap_s = time.time() - max(self.run.result(name).stat().st_mtime for name in there)
         if gap_s > MAX_GAP_S:
@@ -171,10 +173,10 @@ class Processes:
         try:
             found = read_result_file(part)
         except ResultFileError as error:
-            said = str(error) if status == 0 else f"pytest {ended(status)}: {complaint(log)}"
+            said = str(error) if status == 0 else f"pytest {ended_in_words(status)}: {complaint(log)}"
             raise NotMeasurableError(f"{said}; see {log.name}") from None
         if status not in {0, 1} or not found.complete:
-            raise NotMeasurableError(f"pytest {ended(status)}: {complaint(log)}; see {log.name}")
+            raise NotMeasurableError(f"pytest {ended_in_words(status)}: {complaint(log)}; see {log.name}")
         if not found.benchmarks:
             raise NotMeasurableError(f"no benchmark gave a result: {complaint(log)}; see {log.name}")
 

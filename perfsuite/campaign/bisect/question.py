@@ -121,16 +121,20 @@ def ask_of_commits(
         "versions": versions_of(side, needed=NEEDED),
         **_identity_of(measuring, side),
     }
+    words: list[str] = []
+    if repository != Path():
+        words += ["--repository", str(repository)]
+    if python is not None:
+        words += ["--python", python]
+    if setup is not None:
+        words += ["--setup", setup]
+    if first_parent:
+        words.append("--first-parent")
     return Question(
         identity=identity,
         is_of_commits=True,
         measuring=measuring,
-        words=(
-            *(() if repository == Path() else ("--repository", str(repository))),
-            *(() if python is None else ("--python", python)),
-            *(() if setup is None else ("--setup", setup)),
-            *(("--first-parent",) if first_parent else ()),
-        ),
+        words=tuple(words),
         words_between=lambda first, last: ("--good", first.key, "--bad", last.key),
         make_suspects=lambda folder: GitSuspects(source, folder / BISECTION, good, bad, first_parent=first_parent),
         make_places=lambda folder: CommitPlaces(

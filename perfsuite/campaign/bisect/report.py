@@ -149,12 +149,10 @@ def _steps(finished: Finished) -> list[str]:
 
 def _cost(finished: Finished) -> str:
     skipped = sum(step.verdict == "skip" for step in finished.outcome.steps)
-    parts = [
-        plural(finished.num_suspects, _noun(finished)),
-        plural(len(finished.outcome.steps), "step"),
-        *([f"{skipped} skipped"] if skipped else []),
-        f"{plural(finished.num_processes, 'process')} in {duration_in_words(finished.duration_s)}",
-    ]
+    parts = [plural(finished.num_suspects, _noun(finished)), plural(len(finished.outcome.steps), "step")]
+    if skipped:
+        parts.append(f"{skipped} skipped")
+    parts.append(f"{plural(finished.num_processes, 'process')} in {duration_in_words(finished.duration_s)}")
     return ", ".join(parts)
 
 

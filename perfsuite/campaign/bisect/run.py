@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfsuite.campaign.bisect.folder import check_folder, clear_checkouts, open_folder
+from perfsuite.campaign.bisect.folder import STATE, clear_checkouts, open_folder
 from perfsuite.campaign.bisect.processes import Processes
 from perfsuite.campaign.bisect.search import Search
 from perfsuite.campaign.interruption import terminated_as_interrupted
 from perfsuite.errors import CampaignError
 from perfsuite.folder_lock import folder_held
+from perfsuite.run_folder import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from perfsuite.campaign.bisect.question import Question
     from perfsuite.campaign.bisect.revisions import Revision
-    from perfsuite.campaign.bisect.search import Outcome, Terms
+    from perfsuite.campaign.bisect.search import SearchOutcome, Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Finished:
 
     question: Question
     terms: Terms
-    outcome: Outcome
+    outcome: SearchOutcome
     good: Revision
     bad: Revision
     num_suspects: int
@@ -68,7 +69,7 @@ def run_bisection(
         Interrupted: Ctrl-C or SIGTERM.
     """
     shown, folder = folder, folder.absolute()  # the processes run elsewhere
-    check_folder(folder)
+    check_folder(folder, STATE, CampaignError)
     with folder_held(folder, CampaignError) as lock, terminated_as_interrupted():
         run = open_folder(folder, question.identity, restart=restart)
         if run.processes:

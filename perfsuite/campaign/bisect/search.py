@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from perfsuite.campaign.bisect.revisions import Revision, Suspects, Verdict
 
+    Turns = tuple[tuple[str, Revision], ...]
+    """Role and revision of each process of a block, in the order in which they run."""
+
 NUM_CONFIRMING = 6
 """Fewest processes of the commit that was found and of its parent: its change is what a reader takes away."""
 
@@ -62,7 +65,7 @@ class Block:
     stage: str
     heading: str
     number: int
-    turns: tuple[tuple[str, Revision], ...]
+    turns: Turns
     num_left: int
     num_most: int | None
 
@@ -104,7 +107,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class SearchOutcome:
     """How a search ended.
 
     Attributes:
@@ -176,11 +179,11 @@ class Search:
         self._steps: list[Step] = []
         self._error_left = terms.alpha
 
-    def run(self) -> Outcome:
+    def run(self) -> SearchOutcome:
         """Search to the end."""
         total = self._establish()
         if not total.is_established:
-            return Outcome(ending="no_difference" if self._is_within(total) else "not_established", total=total)
+            return SearchOutcome(ending="no_difference" if self._is_within(total) else "not_established", total=total)
         self._tell(self._established_in_words(total))
         while (revision := self._suspects.next()) is not None:
             step = self._try(revision)
@@ -210,7 +213,7 @@ class Search:
                     stage="ends",
                     heading="good against bad",
                     number=number,
-                    turns=turns[::-1] if is_reversed(number - 1) else turns,
+                    turns=_in_order(turns, number),
                     num_left=2 * max(1, MIN_PAIRS - number + 1) + after,
                     num_most=2 * (most - number + 1) + (3 * self.num_steps_left() + 2) * most,
                 )
@@ -234,7 +237,7 @@ class Search:
                 stage=revision.key,
                 heading=f"step {len(self._steps) + 1} of about {len(self._steps) + steps_left}",
                 number=number,
-                turns=turns[::-1] if is_reversed(number - 1) else turns,
+                turns=_in_order(turns, number),
                 num_left=3 * max(1, expected - number + 1) + self._num_after_this_step(expected),
                 num_most=None,
             )
@@ -266,7 +269,7 @@ class Search:
             is_undecided=True,
         )
 
-    def _confirm(self) -> Outcome:
+    def _confirm(self) -> SearchOutcome:
         """Compare what was found with its parent in fresh processes."""
         (culprit,) = self._suspects.left()
         parent = self._suspects.parent_of(culprit)
@@ -278,7 +281,7 @@ class Search:
                 stage=f"confirm-{culprit.key}",
                 heading="against its parent",
                 number=number,
-                turns=turns[::-1] if is_reversed(number - 1) else turns,
+                turns=_in_order(turns, number),
                 num_left=2 * max(1, NUM_CONFIRMING - number + 1),
                 num_most=2 * (most - number + 1),
             )
@@ -329,8 +332,8 @@ class Search:
         rest: Literal["before", "after"] | None = None,
         between: Revision | None = None,
         reason: str | None = None,
-    ) -> Outcome:
-        return Outcome(
+    ) -> SearchOutcome:
+        return SearchOutcome(
             ending=ending,
             total=self._known.total(self._terms.alpha),
             steps=tuple(self._steps),
@@ -359,6 +362,11 @@ class Search:
             f"about {steps} steps of {3 * expected} processes (at most {3 * self._terms.max_processes}), then "
             f"{2 * NUM_CONFIRMING} or more"
         )
+
+
+def _in_order(turns: Turns, number: int) -> Turns:
+    """Return the turns of a block as they are run: a drift of the machine hits all alike over several blocks."""
+    return turns[::-1] if is_reversed(number - 1) else turns
 
 
 def step_in_words(step: Step, number: int) -> str:

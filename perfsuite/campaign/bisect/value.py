@@ -12,7 +12,7 @@ from perfsuite.errors import ResultFileError
 from perfsuite.formatting import MIB_BYTES, duration, plural, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from perfsuite.analysis.load.benchmark_entry import Benchmark
@@ -47,18 +47,22 @@ def value_of(path: Path, name: str, metric: str) -> float:
 
 
 def _chosen(benchmarks: Sequence[Benchmark], name: str) -> Benchmark:
-    exact = [one for one in benchmarks if one.fullname == name]
-    exact = exact or [one for one in benchmarks if one.name == name]
-    # As a history, `collect` and `compare` call it: resnet18 amp-bf16 b8 train_step.
-    exact = exact or [one for one in benchmarks if one.cell is not None and one.cell.workload.label == name]
     # Brackets are part of the names of parametrized tests, not of a pattern.
     pattern = name.replace("[", "[[]")
-    found = exact or [one for one in benchmarks if fnmatch.fnmatchcase(one.fullname, pattern)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NotMeasurableError(f"no benchmark {name!r:.100} among {_listed(benchmarks)}")
-    raise NotMeasurableError(f"{name!r:.100} matches {_listed(found)}: name one")
+    ways_to_name: tuple[Callable[[Benchmark], bool], ...] = (
+        lambda one: one.fullname == name,
+        lambda one: one.name == name,
+        # As a history, `collect` and `compare` call it: resnet18 amp-bf16 b8 train_step.
+        lambda one: one.cell is not None and one.cell.workload.label == name,
+        lambda one: fnmatch.fnmatchcase(one.fullname, pattern),
+    )
+    for is_named in ways_to_name:
+        found = [one for one in benchmarks if is_named(one)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NotMeasurableError(f"{name!r:.100} matches {_listed(found)}: name one")
+    raise NotMeasurableError(f"no benchmark {name!r:.100} among {_listed(benchmarks)}")
 
 
 def _listed(benchmarks: Sequence[Benchmark]) -> str:

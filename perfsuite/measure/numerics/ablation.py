@@ -14,7 +14,7 @@ from perfsuite.records.numerics import Curve
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import torch
 
@@ -48,7 +48,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class AblationRun:
     """One training of an arm.
 
     Attributes:
@@ -101,9 +101,9 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 def run_arms(
     context: StudyContext, workload: Workload, arms: Sequence[Arm], *, num_steps: int, learning_rate: float
-) -> dict[str, list[Run]]:
+) -> dict[str, list[AblationRun]]:
     """Train every arm with every seed: the same initial weights, images and order for all arms of a seed."""
-    found: dict[str, list[Run]] = {arm.name: [] for arm in arms}
+    found: dict[str, list[AblationRun]] = {arm.name: [] for arm in arms}
     total = len(context.seeds) * len(arms)
     with applied_to(workload):
         for seed in context.seeds:
@@ -118,7 +118,7 @@ def run_arms(
     return found
 
 
-def _run(training: Training, arm: Arm, num_steps: int) -> Run:
+def _run(training: Training, arm: Arm, num_steps: int) -> AblationRun:
     batches = training.endless_batches()
     training.model.train()
     step = arm.make_step(training)
@@ -129,42 +129,38 @@ def _run(training: Training, arm: Arm, num_steps: int) -> Run:
             break
         losses.append(loss)
     evaluation = training.evaluate("validation")
-    return Run(losses=tuple(losses), held_out_loss=evaluation.loss, accuracy=evaluation.accuracy)
+    return AblationRun(losses=tuple(losses), held_out_loss=evaluation.loss, accuracy=evaluation.accuracy)
 
 
-def differences(arm: Sequence[Run], baseline: Sequence[Run]) -> list[float]:
+def differences(arm: Sequence[AblationRun], baseline: Sequence[AblationRun]) -> list[float]:
     """Return how much higher the final loss of an arm is, seed by seed."""
     return [one.final_loss - other.final_loss for one, other in zip(arm, baseline, strict=True)]
 
 
-def curves_of(runs: dict[str, list[Run]], baseline: str, num_steps: int) -> list[Curve]:
+def curves_of(runs: dict[str, list[AblationRun]], baseline: str, num_steps: int) -> list[Curve]:
     """Return what is drawn of an ablation, each with its interval over seeds.
 
     The loss of every arm but the baseline, step by step and above that of the baseline, paired by seed: seeds differ by
     more than arms do. Then final losses and accuracies of all arms.
     """
-    others = {name: of_arm for name, of_arm in runs.items() if name != baseline}
-    curves = [curve for name, of_arm in others.items() if (curve := _above(name, of_arm, runs[baseline])) is not None]
-    whole = {name: of_arm for name, of_arm in runs.items() if all(len(run.losses) == num_steps for run in of_arm)}
-    for what, values in (
-        ("final loss", {name: [run.final_loss for run in of_arm] for name, of_arm in whole.items()}),
-        ("accuracy", {name: [run.accuracy for run in of_arm] for name, of_arm in runs.items()}),
-    ):
-        if values:
-            means = [mean_of(of_arm) for of_arm in values.values()]
-            curves.append(
-                Curve(
-                    name=what,
-                    labels=tuple(values),
-                    y=tuple(mean.value for mean in means),
-                    low=tuple(mean.low for mean in means),
-                    high=tuple(mean.high for mean in means),
-                )
-            )
+    curves = []
+    final_losses: dict[str, Mean] = {}
+    accuracies: dict[str, Mean] = {}
+    for name, of_arm in runs.items():
+        if name != baseline:
+            above = _above(name, of_arm, runs[baseline])
+            if above is not None:
+                curves.append(above)
+        if all(len(run.losses) == num_steps for run in of_arm):  # else one diverged, and has no final loss
+            final_losses[name] = mean_of([run.final_loss for run in of_arm])
+        accuracies[name] = mean_of([run.accuracy for run in of_arm])
+    if final_losses:
+        curves.append(_curve("final loss", final_losses.values(), labels=tuple(final_losses)))
+    curves.append(_curve("accuracy", accuracies.values(), labels=tuple(accuracies)))
     return curves
 
 
-def _above(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> Curve | None:
+def _above(name: str, runs: Sequence[AblationRun], baseline: Sequence[AblationRun]) -> Curve | None:
     """Return how much higher the losses of an arm are, in windows of steps."""
     num_windows = min(len(run.losses) for run in (*runs, *baseline)) // WINDOW
     if not num_windows:
@@ -174,13 +170,21 @@ def _above(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> Curve | N
         np.subtract(run.losses[:num_steps], other.losses[:num_steps]).reshape(num_windows, WINDOW).mean(1)
         for run, other in zip(runs, baseline, strict=True)
     ]
-    means = [mean_of([one[index] for one in differences]) for index in range(num_windows)]
+    means = [mean_of(of_seeds) for of_seeds in zip(*differences, strict=True)]
+    last_steps = tuple(float(WINDOW * (index + 1)) for index in range(num_windows))
+    return _curve(name, means, x=last_steps)
+
+
+def _curve(name: str, means: Iterable[Mean], *, x: tuple[float, ...] = (), labels: tuple[str, ...] = ()) -> Curve:
+    """Return means with their intervals as a curve, over numbers or over labels."""
+    values = tuple(means)
     return Curve(
         name=name,
-        x=tuple(float(WINDOW * (index + 1)) for index in range(num_windows)),
-        y=tuple(mean.value for mean in means),
-        low=tuple(mean.low for mean in means),
-        high=tuple(mean.high for mean in means),
+        x=x,
+        labels=labels,
+        y=tuple(mean.value for mean in values),
+        low=tuple(mean.low for mean in values),
+        high=tuple(mean.high for mean in values),
     )
 
 

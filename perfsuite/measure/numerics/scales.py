@@ -29,7 +29,7 @@ from perfsuite.workloads.model_spec import classification_loss
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.measure.numerics.ablation import Run, Step
+    from perfsuite.measure.numerics.ablation import AblationRun, Step
     from perfsuite.measure.numerics.study import StudyContext
     from perfsuite.workloads.training import Training
 
@@ -178,7 +178,7 @@ def study_scales(context: StudyContext) -> StudyResult:
 _MAX_STEPS_TOO_HIGH = 4.0
 
 
-def _steps(runs: list[Run]) -> str:
+def _steps(runs: list[AblationRun]) -> str:
     counts = sorted({len(run.losses) for run in runs})
     return counted(" to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))), "step")
 

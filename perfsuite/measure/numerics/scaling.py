@@ -18,6 +18,8 @@ from perfsuite.records.numerics import Claim, Curve
 from perfsuite.workloads.precision import applied_to
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfsuite.measure.numerics.study import StudyContext
     from perfsuite.records.workload import Workload
     from perfsuite.workloads.training import Training
@@ -110,10 +112,52 @@ def trace(training: Training, context: StudyContext) -> list[TracedStep]:
 
 
 def _result(traced: list[TracedStep], largest: float, *, workload: Workload) -> StudyResult:
+    """Put together what a trace shows.
+
+    Args:
+        traced: All steps.
+        largest: The largest weight gradient in FP32.
+        workload: What was trained.
+    """
     skipped = [step for step in traced if step.is_skipped]
     taken = [step for step in traced if not step.is_skipped]
-    found = taken[0].scale if taken else 0.0
-    claims = [
+    settings: dict[str, str | int | float | bool] = {
+        "start_scale": 2.0**START_EXPONENT,
+        "num_skipped": len(skipped),
+        "num_taken": len(taken),
+    }
+    if taken:
+        note = (
+            f"From 2^{START_EXPONENT} the scale was halved at each of {len(skipped)} skipped steps, to "
+            f"2^{math.log2(taken[0].scale):.0f}, and the weights did not move in them."
+        )
+    else:
+        note = f"No step of {len(traced)} was taken: every scale overflowed."
+    # Without the first, which loads and plans kernels.
+    skipped_s, taken_s = [step.seconds for step in skipped[1:]], [step.seconds for step in taken]
+    if skipped_s and taken_s:
+        ratio = statistics.median(skipped_s) / statistics.median(taken_s)
+        settings["skipped_step_ratio"] = ratio
+        note += (
+            f" A skipped step took {ratio:.2f} of the time of one that was not (medians of {len(skipped_s)} and "
+            f"{len(taken_s)})."
+        )
+    numbers = tuple(float(number) for number in range(1, len(traced) + 1))
+    curves = (
+        Curve(name="loss scale", x=numbers, y=tuple(math.log2(step.scale) for step in traced)),
+        Curve(name="skipped", x=numbers, y=tuple(float(step.is_skipped) for step in traced)),
+    )
+    return StudyResult(
+        claims=_claims(skipped, taken, largest), notes=(note,), curves=curves, settings=settings, workload=workload
+    )
+
+
+def _claims(skipped: Sequence[TracedStep], taken: Sequence[TracedStep], largest: float) -> tuple[Claim, ...]:
+    """Return what is checked; see `_result`."""
+    num_halved = sum(step.scale_after == BACKOFF * step.scale for step in skipped)
+    num_moved = sum(step.moved > 0 for step in taken)
+    first_scale = taken[0].scale if taken else 0.0
+    return (
         Claim(
             name="a skipped step leaves the weights as they are: largest change",
             measured=max((step.moved for step in skipped), default=0.0),
@@ -123,7 +167,7 @@ def _result(traced: list[TracedStep], largest: float, *, workload: Workload) -> 
         ),
         Claim(
             name="skipped steps at which the scale was halved",
-            measured=sum(step.scale_after == BACKOFF * step.scale for step in skipped) / max(len(skipped), 1),
+            measured=num_halved / max(len(skipped), 1),
             expected=1.0,
             tolerance=0.0,
             unit="share",
@@ -131,7 +175,7 @@ def _result(traced: list[TracedStep], largest: float, *, workload: Workload) -> 
         ),
         Claim(
             name="steps that were not skipped and moved the weights",
-            measured=sum(step.moved > 0 for step in taken) / max(len(taken), 1),
+            measured=num_moved / max(len(taken), 1),
             expected=1.0,
             tolerance=0.0,
             unit="share",
@@ -139,40 +183,13 @@ def _result(traced: list[TracedStep], largest: float, *, workload: Workload) -> 
         ),
         Claim(
             name="first scale without overflow",
-            measured=math.log2(found) if found > 0 else 0.0,
+            measured=math.log2(first_scale) if first_scale > 0 else 0.0,
             expected=math.floor(math.log2(FP16.largest / largest)),
             tolerance=MAX_HALVINGS_APART,
             unit="exponent",
             source="65504 / the largest weight gradient of this batch in FP32; activations may overflow first",
         ),
-    ]
-    settings: dict[str, str | int | float | bool] = {
-        "start_scale": 2.0**START_EXPONENT,
-        "num_skipped": len(skipped),
-        "num_taken": len(taken),
-    }
-    words = ""
-    # Without the first, which loads and plans kernels.
-    times = [step.seconds for step in skipped[1:]], [step.seconds for step in taken]
-    if all(times):
-        ratio = statistics.median(times[0]) / statistics.median(times[1])
-        settings["skipped_step_ratio"] = ratio
-        words = (
-            f" A skipped step took {ratio:.2f} of the time of one that was not (medians of {len(times[0])} and "
-            f"{len(times[1])})."
-        )
-    note = (
-        f"From 2^{START_EXPONENT} the scale was halved at each of {len(skipped)} skipped steps, to "
-        f"2^{math.log2(found):.0f}, and the weights did not move in them.{words}"
-        if found
-        else f"No step of {len(traced)} was taken: every scale overflowed."
     )
-    numbers = tuple(float(number) for number in range(1, len(traced) + 1))
-    curves = (
-        Curve(name="loss scale", x=numbers, y=tuple(math.log2(step.scale) for step in traced)),
-        Curve(name="skipped", x=numbers, y=tuple(float(step.is_skipped) for step in traced)),
-    )
-    return StudyResult(claims=tuple(claims), notes=(note,), curves=curves, settings=settings, workload=workload)
 
 
 MAX_HALVINGS_APART = 2.0

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from perfsuite.records.workload import Recipe, Workload
     from perfsuite.workloads.images import ImageSet
 
-TORCH_DTYPE_NAMES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyContext:

@@ -57,16 +57,21 @@ def study_updates(context: StudyContext) -> StudyResult:
         finally:
             training.close()
     rates = [learning_rate * 0.5**halving for halving in range(NUM_HALVINGS, -1, -1)]
+    # Convolutions and linear layers have nearly all of the weights.
+    matrices = [update for update in updates if update.is_matrix]
+    layers = tuple(update.layer.removesuffix(".weight") for update in matrices)
     claims: list[Claim] = []
     curves: list[Curve] = []
+    swallowed: dict[str, float] = {}
     for name, dtype in (*DTYPES.items(), ("fp32", torch.float32)):
         context.report_stage(f"updates in {name}")
         rates_here = rates if name in DTYPES else rates[-1:]
         shares = [share_swallowed(updates, dtype, rate) for rate in rates_here]
+        swallowed[name] = shares[-1]
         claims.append(
             Claim(
                 name=f"{name.upper()} weights: updates swallowed at learning rate {learning_rate:g}",
-                measured=shares[-1],
+                measured=swallowed[name],
                 expected=share_below_half_spacing(updates, name, learning_rate),
                 tolerance=SHARE_TOLERANCE,
                 unit="share",
@@ -79,24 +84,20 @@ def study_updates(context: StudyContext) -> StudyResult:
             Claim(
                 name=f"{name.upper()} weights: the same after {NUM_HALVINGS} halvings",
                 measured=shares[0],
-                expected=shares[-1],
+                expected=swallowed[name],
                 tolerance=0.0,
                 relation="at least",
                 unit="share",
                 source="smaller updates of the same weights",
             )
         )
-        # Of convolutions and linear layers, which have nearly all of the weights.
-        shown = [update for update in updates if update.is_matrix]
-        by_layer = tuple(share_swallowed([update], dtype, learning_rate) for update in shown)
-        layers = tuple(update.layer.removesuffix(".weight") for update in shown)
+        by_layer = tuple(share_swallowed([update], dtype, learning_rate) for update in matrices)
         curves.append(Curve(name=name, labels=layers, y=by_layer))
         curves.append(Curve(name=f"{name} by learning rate", x=tuple(rates), y=tuple(shares)))
-    fp16, bf16 = (next(claim for claim in claims if claim.name.startswith(name)) for name in ("FP16", "BF16"))
     note = (
-        f"{fp16.measured:.1%} of the updates of a step would not change an FP16 weight, {bf16.measured:.1%} a BF16 "
-        f"weight (learning rate {learning_rate:g}, {NUM_STEPS} steps after the start): this is why AMP keeps the "
-        "weights in FP32."
+        f"{swallowed['fp16']:.1%} of the updates of a step would not change an FP16 weight, "
+        f"{swallowed['bf16']:.1%} a BF16 weight (learning rate {learning_rate:g}, {NUM_STEPS} steps after the start): "
+        "this is why AMP keeps the weights in FP32."
     )
     settings: dict[str, str | int | float | bool] = {
         "learning_rate": learning_rate,

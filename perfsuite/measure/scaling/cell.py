@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfsuite.measure.budget import Effort
-    from perfsuite.measure.cell_setup import Benchmark
+    from perfsuite.measure.cell_setup import BenchmarkFixture
     from perfsuite.measure.run_context import RunContext
     from perfsuite.measure.scaling.job import RankResult
     from perfsuite.records.scaling import Compression, Strategy
@@ -109,7 +109,7 @@ def rank_threads(num_cores: int, largest_world_size: int) -> int:
     return max(1, num_cores // largest_world_size)
 
 
-def measure_scaling(cell: ScalingCell, benchmark: Benchmark, context: RunContext) -> ScalingRecord | None:
+def measure_scaling(cell: ScalingCell, benchmark: BenchmarkFixture, context: RunContext) -> ScalingRecord | None:
     """Measure one cell in fresh processes, and store its record under `extra_info["perfsuite"]`.
 
     pytest-benchmark times the whole cell, once: its own columns hold that. What steps take is in the record.
@@ -199,43 +199,20 @@ def scaling_record(
     """Put together what the ranks measured [rank]."""
     first = results[0]
     absent = dict(first.absent)
-    peaks = [result.peak_allocated_bytes for result in results]
-    known_peaks = tuple(peak for peak in peaks if peak is not None)
-    predicted_bytes: int | None = None
     if context.effort.quick:
-        absent["predicted_peak_bytes"] = NOT_IN_QUICK
+        predicted_bytes, reason = None, NOT_IN_QUICK
     else:
         context.report_stage("predicting memory")
         predicted_bytes, reason = predict_rank_memory(job)
-        if predicted_bytes is None:
-            absent["predicted_peak_bytes"] = reason
-    settings: dict[str, str | int | float | bool] = {**first.settings, "launcher": "torch.distributed.run"}
+    if predicted_bytes is None:
+        absent["predicted_peak_bytes"] = reason
+    peaks = [result.peak_allocated_bytes for result in results]
+    known_peaks = tuple(peak for peak in peaks if peak is not None)
+    telemetry = _telemetry_of(results)
     findings = [QUICK_FINDING] if context.effort.quick else []
-    if job.gpus:
-        settings["gpus"] = ",".join(map(str, job.gpus))
-    else:
-        settings |= {"threads_per_rank": job.num_threads, "num_cores": num_cores}
-        findings.append(
-            f"{SHARED_CORES} ({plural(job.num_threads, 'thread')} a rank, {plural(num_cores, 'core')} in all)"
-        )
-        if job.world_size * job.num_threads > num_cores:
-            findings.append(
-                f"{plural(job.world_size, 'rank')} on {plural(num_cores, 'core')}: ranks wait for each other's cores"
-            )
-    telemetry = tuple(one for result in results if (one := result.telemetry) is not None)
-    if telemetry:
-        telemetry = (_without_launcher(telemetry[0]), *telemetry[1:])  # rank 0 has the GPU that this process has
-    seen = [findings_of(one) for one in telemetry] or [[] for _ in results]
-    findings += _of_ranks([[*result.findings, *more] for result, more in zip(results, seen, strict=True)])
-    num_skipped = sum(result.num_skipped for result in results)
-    if num_skipped:
-        findings.append(f"{num_skipped} timed steps skipped the optimizer (overflow) and were faster")
-    slowest = [
-        tuple(max(turns) for turns in zip(*block, strict=True))
-        for block in zip(*(result.exchange_s for result in results), strict=True)
-    ]
-    drift = _drift_finding(first.alone_s, slowest, context.budget.drift_ratio)
-    findings += [] if drift is None else [drift]
+    if not job.gpus:
+        findings += _findings_of_cores(job, num_cores)
+    findings += _findings_of_results(results, telemetry, drift_limit_ratio=context.budget.drift_ratio)
     return ScalingRecord(
         workload=cell.workload,
         world_size=cell.world_size,
@@ -248,18 +225,71 @@ def scaling_record(
         alone_s=first.alone_s,
         no_exchange_s=tuple(result.no_exchange_s for result in results if result.no_exchange_s),
         exchange_s=tuple(result.exchange_s for result in results),
-        all_reduce_s=tuple(map(max, zip(*(result.all_reduce_s for result in results), strict=True))),
+        all_reduce_s=_slowest_of([result.all_reduce_s for result in results]),
         gradient_bytes=first.gradient_bytes,
         peak_allocated_bytes=known_peaks if len(known_peaks) == len(results) else (),
         predicted_peak_bytes=predicted_bytes,
         absent=absent,
         checks=first.checks,
-        settings=settings,
+        settings=_settings_of(first, job, num_cores),
         findings=tuple(findings),
         process=context.process,
         telemetry=telemetry,
         quick=context.effort.quick,
     )
+
+
+def _settings_of(first: RankResult, job: ScalingJob, num_cores: int) -> dict[str, str | int | float | bool]:
+    settings: dict[str, str | int | float | bool] = {**first.settings, "launcher": "torch.distributed.run"}
+    if job.gpus:
+        settings["gpus"] = ",".join(map(str, job.gpus))
+    else:
+        settings |= {"threads_per_rank": job.num_threads, "num_cores": num_cores}
+    return settings
+
+
+def _findings_of_cores(job: ScalingJob, num_cores: int) -> list[str]:
+    """Return what a reader should know of ranks that share the cores of one CPU."""
+    shares = f"{plural(job.num_threads, 'thread')} a rank, {plural(num_cores, 'core')} in all"
+    findings = [f"{SHARED_CORES} ({shares})"]
+    if job.world_size * job.num_threads > num_cores:
+        findings.append(
+            f"{plural(job.world_size, 'rank')} on {plural(num_cores, 'core')}: ranks wait for each other's cores"
+        )
+    return findings
+
+
+def _telemetry_of(results: Sequence[RankResult]) -> tuple[Telemetry, ...]:
+    """Return the telemetry of all ranks [rank]; empty where none is read, on a CPU."""
+    found = [result.telemetry for result in results if result.telemetry is not None]
+    if found:
+        found[0] = _without_launcher(found[0])  # rank 0 has the GPU that this process has
+    return tuple(found)
+
+
+def _findings_of_results(
+    results: Sequence[RankResult], telemetry: Sequence[Telemetry], *, drift_limit_ratio: float
+) -> list[str]:
+    """Return what a reader should know of what the ranks measured."""
+    by_rank = [list(result.findings) for result in results]
+    if telemetry:
+        for of_rank, of_gpu in zip(by_rank, telemetry, strict=True):
+            of_rank.extend(findings_of(of_gpu))
+    findings = _of_ranks(by_rank)
+    num_skipped = sum(result.num_skipped for result in results)
+    if num_skipped:
+        findings.append(f"{num_skipped} timed steps skipped the optimizer (overflow) and were faster")
+    blocks = zip(*(result.exchange_s for result in results), strict=True)
+    slowest = [_slowest_of(block) for block in blocks]
+    drift = _drift_finding(results[0].alone_s, slowest, drift_limit_ratio)
+    if drift is not None:
+        findings.append(drift)
+    return findings
+
+
+def _slowest_of(times_s: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the times of the slowest rank [turn], given those of all [rank, turn]: the others wait for it."""
+    return tuple(max(turn) for turn in zip(*times_s, strict=True))
 
 
 def _without_launcher(telemetry: Telemetry) -> Telemetry:

@@ -189,7 +189,7 @@ class Position:
     pid: int
 
 
-class Progress:
+class RankProgress:
     """A rank's own counter, in memory that the launching process can read as a file: it costs less than a microsecond.
 
     No thread of a rank reports anything: it would take time from the steps that are timed.
@@ -267,9 +267,9 @@ class RankFolder:
         report: AgentReport | None = self._read(AgentReport, "agent")
         return report
 
-    def progress(self, rank: int) -> Progress:
+    def progress(self, rank: int) -> RankProgress:
         """Return a rank's counter, for the rank itself."""
-        return Progress(self.path / f"progress-{rank}")
+        return RankProgress(self.path / f"progress-{rank}")
 
     def positions(self, world_size: int) -> dict[int, Position]:
         """Return how far each rank has come; those that have not begun are missing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite import errors
-from perfsuite.child_process import kill, started
+from perfsuite.child_process import ended_in_words, kill, last_words, started
 from perfsuite.errors import DeviceLostError, MeasurementError, OutOfMemoryError, PerfsuiteError
-from perfsuite.formatting import first_line, plural
+from perfsuite.formatting import plural
 from perfsuite.measure.scaling.job import STAGES, RankFolder
 
 if TYPE_CHECKING:
@@ -34,9 +33,6 @@ GENTLE_S = 5.0
 
 GONE_S = 10.0
 """How long the end of killed ranks is waited for; a process with a large GPU context takes a second or two."""
-
-LAST_WORDS_BYTES = 4096
-"""Of the output of ranks, read where nothing else says what went wrong."""
 
 
 def run_ranks(
@@ -77,7 +73,7 @@ def run_ranks(
             agent=folder.agent(),
             positions=folder.positions(job.world_size),
             is_hung=is_hung,
-            last_words=_last_words(folder.output),
+            last_words=last_words(folder.output),
         )
 
 
@@ -210,15 +206,23 @@ def problem_of(
         return _reported(own[0], job)
     if is_hung:
         return MeasurementError(f"{job.label}: {_hung_in_words(job, positions)}")
-    reported = {error.rank for error in found}
-    codes = {} if agent is None else {int(rank): code for rank, code in agent.exit_codes.items()}
-    died = [rank for rank in sorted(codes) if rank not in reported]
+    died = _silent_deaths(agent, found)
     if died:
-        return MeasurementError(f"{job.label}: {_of_rank(died[0], job)} {_death_in_words(codes[died[0]])}")
+        rank, code = next(iter(died.items()))
+        return MeasurementError(f"{job.label}: {_of_rank(rank, job)} {ended_in_words(code)}")
     if found:
         return MeasurementError(f"{job.label}: {_of_rank(found[0].rank, job)} lost the others: {found[0].message}")
-    message = agent.message if agent is not None and agent.message else last_words or "no reason given"
-    return MeasurementError(f"{job.label}: the ranks could not be run: {message}")
+    told = "" if agent is None else agent.message
+    return MeasurementError(f"{job.label}: the ranks could not be run: {told or last_words or 'no reason given'}")
+
+
+def _silent_deaths(agent: AgentReport | None, found: Sequence[RankError]) -> dict[int, int]:
+    """Return the exit statuses of ranks that ended and reported nothing, by rank."""
+    if agent is None:
+        return {}
+    reported = {error.rank for error in found}
+    codes = {int(rank): code for rank, code in agent.exit_codes.items()}
+    return {rank: codes[rank] for rank in sorted(codes) if rank not in reported}
 
 
 def _of_rank(rank: int, job: ScalingJob) -> str:
@@ -242,8 +246,10 @@ def _hung_in_words(job: ScalingJob, positions: dict[int, Position]) -> str:
     if missing:
         ranks = ", ".join(map(str, missing))
         return f"rank {ranks} of {job.world_size} did not begin within {_patience_s(positions, job):g} s"
-    waited = f"{_patience_s(positions, job):g} s"
-    waited += " (--perf-rank-timeout)" if waited.startswith(f"{job.timeout_s:g} ") else ""
+    patience_s = _patience_s(positions, job)
+    waited = f"{patience_s:g} s"
+    if patience_s == job.timeout_s:
+        waited += " (--perf-rank-timeout)"
     least = min(position.place for position in positions.values())
     behind = [rank for rank, position in sorted(positions.items()) if position.place == least]
     stage = STAGES[min(positions[rank].stage for rank in behind)]
@@ -251,23 +257,3 @@ def _hung_in_words(job: ScalingJob, positions: dict[int, Position]) -> str:
         return f"all {plural(job.world_size, 'rank')} made no progress for {waited} while {stage}"
     ranks = ", ".join(map(str, behind))
     return f"rank {ranks} of {job.world_size} hung while {stage}: no progress for {waited}, and the others waited"
-
-
-def _death_in_words(code: int) -> str:
-    if code >= 0:
-        return f"ended with status {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = " (the system does that where memory runs out)" if name == "SIGKILL" else ""
-    return f"was killed by {name}{hint}"
-
-
-def _last_words(path: Path) -> str:
-    """Return the last line of what was printed."""
-    with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - LAST_WORDS_BYTES))
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    return first_line(lines[-1])[:300] if lines else ""

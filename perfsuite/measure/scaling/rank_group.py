@@ -13,7 +13,7 @@ from torch import distributed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perfsuite.measure.scaling.job import Progress, ScalingJob
+    from perfsuite.measure.scaling.job import RankProgress, ScalingJob
 
 GROUP_TIMEOUT_RATIO = 10.0
 """Of the time after which the launching process ends a cell without progress. Torch's own timeout is for where that
@@ -32,7 +32,7 @@ class RankGroup:
         backend: By which tensors are exchanged: `nccl` or `gloo`.
     """
 
-    def __init__(self, *, rank: int, world_size: int, backend: str, control: Any, progress: Progress) -> None:
+    def __init__(self, *, rank: int, world_size: int, backend: str, control: Any, progress: RankProgress) -> None:
         """See `joined`."""
         self.rank = rank
         self.world_size = world_size
@@ -80,7 +80,7 @@ class RankGroup:
 
 
 @contextlib.contextmanager
-def joined(job: ScalingJob, rank: int, device: torch.device, progress: Progress) -> Iterator[RankGroup]:
+def joined(job: ScalingJob, rank: int, device: torch.device, progress: RankProgress) -> Iterator[RankGroup]:
     """Join the ranks of a job, and leave them at the end; after an error the process is to end."""
     backend = "nccl" if device.type == "cuda" else "gloo"
     timeout = dt.timedelta(seconds=GROUP_TIMEOUT_RATIO * job.timeout_s)

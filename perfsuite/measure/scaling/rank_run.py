@@ -18,14 +18,14 @@ from perfsuite.measure.scaling.job import RankResult
 from perfsuite.measure.scaling.rank_group import joined
 from perfsuite.measure.scaling.rank_memory import measure_rank_memory
 from perfsuite.measure.scaling.strategies import make_rank_step, spread
-from perfsuite.measure.scaling.turns import Plan, TurnTimer
+from perfsuite.measure.scaling.turns import BlockPlan, TurnTimer
 from perfsuite.measure.telemetry import CpuInstrument, make_instrument
 from perfsuite.workloads.model_sources import load_model
 from perfsuite.workloads.precision import applied_to
 from perfsuite.workloads.step import TrainingStep
 
 if TYPE_CHECKING:
-    from perfsuite.measure.scaling.job import Progress, ScalingJob
+    from perfsuite.measure.scaling.job import RankProgress, ScalingJob
     from perfsuite.measure.scaling.rank_group import RankGroup
     from perfsuite.measure.scaling.strategies import SpreadStep
     from perfsuite.measure.telemetry import Instrument
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ONE_RANK = "one rank has nobody to exchange anything with"
 
 
-def run_rank(job: ScalingJob, rank: int, progress: Progress) -> RankResult:
+def run_rank(job: ScalingJob, rank: int, progress: RankProgress) -> RankResult:
     """Run one rank of a job; all ranks must run at the same time.
 
     Raises:
@@ -54,7 +54,7 @@ def run_rank(job: ScalingJob, rank: int, progress: Progress) -> RankResult:
 
 
 def _built(
-    job: ScalingJob, group: RankGroup, device: torch.device, progress: Progress
+    job: ScalingJob, group: RankGroup, device: torch.device, progress: RankProgress
 ) -> tuple[SpreadStep, tuple[str, ...]]:
     """Build a rank's step, verify its precision and spread it; nobody else keeps the step that is not spread."""
     built = build_step(
@@ -69,7 +69,7 @@ def _built(
 
 
 def _measured(
-    spread_step: SpreadStep, found: tuple[str, ...], job: ScalingJob, group: RankGroup, progress: Progress
+    spread_step: SpreadStep, found: tuple[str, ...], job: ScalingJob, group: RankGroup, progress: RankProgress
 ) -> RankResult:
     findings = list(found)
     absent = dict(spread_step.absent)
@@ -85,7 +85,7 @@ def _measured(
             plan, unstable = timer.warm_up(job.budget)
             findings += [] if unstable is None else [unstable]
         else:
-            plan = Plan(num_iterations=1, num_blocks=1)
+            plan = BlockPlan(num_iterations=1, num_blocks=1)
         progress.begin("timing")
         skipped_before = float(spread_step.step.num_skipped)
         watch = instrument.start()

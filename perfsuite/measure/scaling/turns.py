@@ -30,7 +30,7 @@ NUM_LOOKS = 3
 """Steps by which the length of one is told after its warm-up."""
 
 
-class Ranks(Protocol):
+class OtherRanks(Protocol):
     """The other ranks, as one of them sees them."""
 
     rank: int
@@ -42,7 +42,7 @@ class Ranks(Protocol):
         """Return rank 0's number on all ranks."""
 
 
-class Spread(Protocol):
+class StepKinds(Protocol):
     """A training step that is spread over ranks."""
 
     kinds: tuple[Kind, ...]
@@ -52,7 +52,7 @@ class Spread(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BlockPlan:
     """What is timed.
 
     Attributes:
@@ -64,7 +64,7 @@ class Plan:
     num_blocks: int
 
 
-def plan_blocks(step_s: dict[Kind, float], budget: RankBudget) -> Plan:
+def plan_blocks(step_s: dict[Kind, float], budget: RankBudget) -> BlockPlan:
     """Return how many steps make a turn, and how many blocks are timed.
 
     Args:
@@ -79,7 +79,7 @@ def plan_blocks(step_s: dict[Kind, float], budget: RankBudget) -> Plan:
         num_blocks = max(num_blocks, math.ceil(budget.blocks_s / block_s))
         if num_blocks * block_s > MAX_BLOCKS_S:
             num_blocks = min(num_blocks, max(int(MAX_BLOCKS_S / block_s), MIN_LONG_BLOCKS))
-    return Plan(num_iterations=num_iterations, num_blocks=num_blocks)
+    return BlockPlan(num_iterations=num_iterations, num_blocks=num_blocks)
 
 
 def _turns() -> tuple[Kind, ...]:
@@ -96,8 +96,8 @@ class TurnTimer:
 
     def __init__(
         self,
-        spread: Spread,
-        ranks: Ranks,
+        spread: StepKinds,
+        ranks: OtherRanks,
         clock: Callable[[], float],
         *,
         settled: Callable[[], bool] = lambda: True,
@@ -115,7 +115,7 @@ class TurnTimer:
         self._clock = clock
         self._settled = settled
 
-    def warm_up(self, budget: RankBudget) -> tuple[Plan, str | None]:
+    def warm_up(self, budget: RankBudget) -> tuple[BlockPlan, str | None]:
         """Warm every kind of step up.
 
         Rank 0 decides after each step whether another one follows; so all ranks take the same number.
@@ -131,7 +131,7 @@ class TurnTimer:
                 if unstable is None and warmth is not None and warmth.unstable is not None:
                     unstable = f"{kind}: {warmth.unstable}"
         plan = plan_blocks(step_s, budget)
-        return Plan(
+        return BlockPlan(
             num_iterations=self._ranks.agree(plan.num_iterations), num_blocks=self._ranks.agree(plan.num_blocks)
         ), unstable
 
@@ -167,7 +167,7 @@ class TurnTimer:
             self._ranks.agree(0)
         return warmth, max(step_s, 1e-9)
 
-    def time_blocks(self, plan: Plan) -> dict[Kind, list[tuple[float, float]]]:
+    def time_blocks(self, plan: BlockPlan) -> dict[Kind, list[tuple[float, float]]]:
         """Return seconds per step of each block's two turns, by kind; nothing where this rank takes no part."""
         times: dict[Kind, list[tuple[float, float]]] = {kind: [] for kind in self._spread.kinds}
         for _ in range(plan.num_blocks):

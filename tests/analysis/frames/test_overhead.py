@@ -17,7 +17,7 @@ from perfsuite.analysis.frames.overhead import (
     seconds_to_decide,
 )
 from perfsuite.measure.budget import OVERHEAD_LOOKS
-from perfsuite.measure.interleaving import Interleaving, Side
+from perfsuite.measure.interleaving import InterleavedSide, Interleaving
 from perfsuite.measure.paired import measure_until_decided
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def checked(
 ) -> PairedRecord:
     """Run a check as the suite does, 20 blocks and then more of them, on a simulated host."""
     host = NoisyHost(seed, noise=noise, swing=swing)
-    sides = (Side(run=lambda: None, stopwatch=HostStopwatch(host, 0.1 * factor)) for factor in (1.0, 1 + overhead))
+    sides = (
+        InterleavedSide(run=lambda: None, stopwatch=HostStopwatch(host, 0.1 * factor)) for factor in (1.0, 1 + overhead)
+    )
     interleaving = Interleaving(*sides, num_iterations=1, seed=seed)
     for _ in range(20):
         interleaving.run_block()

@@ -37,7 +37,7 @@ from perfsuite.commands.compare import judge_files
 from perfsuite.commands.doctor import doctor_table
 from perfsuite.formatting import MIB_BYTES, printable
 from perfsuite.gpus import GPUS
-from perfsuite.measure.doctor import Check
+from perfsuite.measure.doctor import MachineCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -231,8 +231,10 @@ def checks(_folder: Path) -> list[Table]:
     return [
         doctor_table(
             [
-                Check(name="GPU", status="fine", found="Tesla T4, driver 580.95"),
-                Check(name="other processes", status="unfit", found=long, fix=f"{long}: nvidia-smi --gpu-reset -i 0"),
+                MachineCheck(name="GPU", status="fine", found="Tesla T4, driver 580.95"),
+                MachineCheck(
+                    name="other processes", status="unfit", found=long, fix=f"{long}: nvidia-smi --gpu-reset -i 0"
+                ),
             ]
         )
     ]
