@@ -38,7 +38,7 @@ def _require_ordinary(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "not an ordinary file, but a pipe, a device or a socket", str(path))
+        raise OSError(errno.EINVAL, "not a regular file, but a pipe, a device or a socket", str(path))
 
 
 Content = str | bytes | memoryview | Callable[[IO[bytes]], None]

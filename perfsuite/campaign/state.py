@@ -81,11 +81,11 @@ def check_folder(folder: Path, *, restart: bool) -> None:
         return
     if restart and names - {LOCK}:
         raise CampaignError(
-            f"{folder}: holds files, but no {STATE} that says which of them an A/B run wrote: --restart deletes none "
+            f"{folder}: contains files, but no {STATE} that says which of them an A/B run wrote: --restart deletes none "
             "of them; name another folder"
         )
     if LOCK in names and not is_lock(folder / LOCK):
-        raise CampaignError(f"{folder}: holds a file {LOCK} that perfsuite did not write; name another folder")
+        raise CampaignError(f"{folder}: contains a file {LOCK} that perfsuite did not write; name another folder")
 
 
 def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *, restart: bool) -> None:
@@ -102,7 +102,7 @@ def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *
         differing = None if before is None else differences(before.identity, identity)
         if differing is not None:
             raise CampaignError(
-                f"{folder}: holds another run: {differing}; --restart starts over, or name another folder"
+                f"{folder}: contains another run: {differing}; --restart starts over, or name another folder"
             )
         named = () if before is None else before.processes
         for process in processes:
@@ -175,7 +175,7 @@ def read_identity(folder: Path) -> dict[str, object]:
     """
     state = _read_state(folder / STATE, ())
     if state is None:
-        raise CampaignError(f"{folder}: holds no A/B run")
+        raise CampaignError(f"{folder}: contains no A/B run")
     return state.identity
 
 

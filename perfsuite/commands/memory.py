@@ -31,17 +31,17 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--gradients",
         choices=("freed", "kept"),
-        help="freed by zero_grad, today's default, or kept, as in the thesis; default: kept for the thesis's cells, "
+        help="freed by zero_grad (PyTorch's default), or kept, as in the thesis; default: kept for the thesis's cells, "
         "freed for cells that you name",
     )
     capacity = command.add_mutually_exclusive_group()
     capacity.add_argument(
-        "--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance"
+        "--capacity", metavar="SIZE", help="show the largest batch that fits, for example into 15GiB"
     )
     capacity.add_argument(
         "--gpu",
         metavar="NAME[,NAME...]",
-        help=f"the same for GPUs: all, a name as torch or nvidia-smi gives it, or {', '.join(GPUS)}",
+        help=f"the same for GPUs: all, a name as in torch or nvidia-smi, or {', '.join(GPUS)}",
     )
     add_output(command)
 

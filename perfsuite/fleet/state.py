@@ -94,7 +94,7 @@ def check_folder(folder: Path, *, restart: bool) -> None:
     if STATE in names:
         return
     if LOCK in names and not is_lock(folder / LOCK):
-        raise FleetError(f"{folder}: holds a file {LOCK} that perfsuite did not write; name another folder")
+        raise FleetError(f"{folder}: contains a file {LOCK} that perfsuite did not write; name another folder")
     if names - {LOCK}:
         deleted = ": --restart deletes none of them" if restart else ""
         found = min(names - {LOCK})[:60]

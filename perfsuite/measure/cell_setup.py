@@ -186,7 +186,7 @@ def build_training_step(
     """Build a training step as `build_step` does, and raise what that raises."""
     step = build_step(workload, device=device, report_stage=report_stage).step
     if not isinstance(step, TrainingStep):
-        raise MeasurementError(f"{workload.label} is no training step")
+        raise MeasurementError(f"{workload.label} is not a training step")
     return step
 
 

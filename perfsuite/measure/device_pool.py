@@ -160,7 +160,7 @@ class _Rank:
         if self.is_done or self.failure is not None or not self.has_ended:
             return None
         words = _last_words(self.log)
-        said = f"; its last words: {words}" if words else ""
+        said = f"; its last output: {words}" if words else ""
         return _Failure(
             kind=MeasurementError.__name__,
             message=f"the process on {self.device} {_ended_in_words(self.process.exitcode)}{said}",
@@ -358,7 +358,7 @@ def _ended_in_words(status: int | None) -> str:
     if status is None or status >= 0:
         return f"ended with status {status}"
     if status == -signal.SIGKILL:
-        return "was ended by SIGKILL: memory ran out, or somebody ended it"
+        return "was killed by SIGKILL: out of memory, or killed from outside"
     name = f"signal {-status}"
     with contextlib.suppress(ValueError):
         name = signal.Signals(-status).name

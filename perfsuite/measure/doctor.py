@@ -97,7 +97,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
             name="GPU memory",
             status="fine" if enough else "unfit",
             found=words,
-            fix=None if enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
+            fix=None if enough else "stop the process that uses it (nvidia-smi), or measure a smaller --perf-batch-size",
         )
     if gpu.power_limit_watts is not None and gpu.default_power_limit_watts is not None:
         lowered = gpu.power_limit_watts < 0.99 * gpu.default_power_limit_watts
@@ -114,7 +114,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
             status="fine" if gpu.persistence else "notable",
             found="on"
             if gpu.persistence
-            else "off: the driver is unloaded between processes, the first seconds differ",
+            else "off: the driver is unloaded between processes, so the first seconds differ",
             fix=None if gpu.persistence else "sudo nvidia-smi -pm 1",
         )
     if gpu.is_mig:
@@ -128,7 +128,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
         yield Check(
             name="memory errors",
             status="unfit",
-            found=f"{gpu.num_ecc_errors} beyond correction since the driver was loaded",
+            found=f"{gpu.num_ecc_errors} uncorrectable since the driver was loaded",
             fix="nvidia-smi -q -d ECC; if they come again, the GPU is failing",
         )
 
@@ -139,7 +139,7 @@ def _others(gpu: GpuCondition) -> Check:
             name="others on the GPU",
             status="notable",
             found="not reported by NVML (containers and WSL hide processes)",
-            fix="look with nvidia-smi on the host",
+            fix="run nvidia-smi on the host",
         )
     if not gpu.num_other_processes:
         return Check(name="others on the GPU", status="fine", found="no other GPU processes")
@@ -148,7 +148,7 @@ def _others(gpu: GpuCondition) -> Check:
         name="others on the GPU",
         status="unfit",
         found=f"{plural(gpu.num_other_processes, 'other process')}{held}",
-        fix="nvidia-smi shows them; end them, or wait",
+        fix="nvidia-smi lists them; stop them, or wait",
     )
 
 
@@ -172,7 +172,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[Check]:
             name="temperature",
             status="notable" if hot else "fine",
             found=f"{hottest:.0f} degrees Celsius{' before anything was measured' if hot else ''}",
-            fix="let it cool down, look at the fans" if hot else None,
+            fix="let it cool down, check the fans" if hot else None,
         )
     if gpu.application_clock_mhz is not None and gpu.max_sm_clock_mhz is not None:
         yield _application_clock(gpu, gpu.application_clock_mhz, gpu.max_sm_clock_mhz)
@@ -216,7 +216,7 @@ def _precisions(condition: Condition) -> Iterator[Check]:
         yield Check(name=f"precision {name}", status="unfit", found=reason, fix="its cells will fail with this line")
     proved = [name for name in condition.precisions if name not in broken]
     if proved:
-        yield Check(name="precision", status="fine", found=f"proved by probes: {', '.join(proved)}")
+        yield Check(name="precision", status="fine", found=f"verified by probes: {', '.join(proved)}")
 
 
 def _torchvision(condition: Condition) -> Iterator[Check]:
@@ -232,7 +232,7 @@ def _torchvision(condition: Condition) -> Iterator[Check]:
         yield Check(
             name="torchvision",
             status="fine",
-            found="imports" if loads else "imports; its compiled operators do not load, and none is needed here",
+            found="imports" if loads else "can be imported; its compiled operators do not load, but none is needed here",
         )
 
 
@@ -247,7 +247,7 @@ def _load(condition: Condition) -> Iterator[Check]:
             name="other work",
             status=status,
             found=f"other processes took {condition.busy_ratio:.0%} of the {condition.num_cpus} cores' time just now",
-            fix="end what else runs (top shows it), or wait" if busy else None,
+            fix="stop other processes (top lists them), or wait" if busy else None,
         )
     if condition.steal_ratio is not None:
         shared = condition.steal_ratio > STEAL_LIMIT_RATIO
@@ -255,7 +255,7 @@ def _load(condition: Condition) -> Iterator[Check]:
             name="steal time",
             status="notable" if shared else "fine",
             found=f"{condition.steal_ratio:.1%} of the cores' time went to other virtual machines just now",
-            fix="a machine of one's own; else many processes interleaved: perfsuite ab" if shared else None,
+            fix="use a dedicated machine, or many interleaved processes: perfsuite ab" if shared else None,
         )
 
 
@@ -266,7 +266,7 @@ def _processor(condition: Condition) -> Iterator[Check]:
             name="CPU quota",
             status="unfit" if condition.num_threads > condition.cpu_quota else "notable",
             found=f"{condition.cpu_quota:.1f} cores' worth of time for {condition.num_threads} threads on "
-            f"{condition.num_cpus} cores: threads are stopped when it is used up",
+            f"{condition.num_cpus} cores: threads are paused when it is used up",
             fix=f"OMP_NUM_THREADS={max(int(condition.cpu_quota), 1)}, or a larger quota",
         )
     if condition.governors is None:
@@ -288,7 +288,7 @@ def _room(condition: Condition) -> Iterator[Check]:
             name="memory",
             status="fine" if enough else "unfit",
             found=f"{condition.free_memory_bytes / GIB_BYTES:.1f} GiB free",
-            fix=None if enough else f"{MIN_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
+            fix=None if enough else f"{MIN_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: stop other processes",
         )
     if condition.results_error is not None:
         yield Check(
@@ -303,7 +303,7 @@ def _room(condition: Condition) -> Iterator[Check]:
             name="disk",
             status="fine" if enough else "unfit",
             found=f"{condition.free_disk_bytes / GIB_BYTES:.1f} GiB free for {condition.results}",
-            fix=None if enough else "free disk space: a full disk ends an overnight training",
+            fix=None if enough else "free disk space: a full disk stops an overnight training",
         )
 
 

@@ -88,7 +88,7 @@ def summarise(
     else:
         errors = after.num_ecc_errors - before.num_ecc_errors
     if after.is_mig is None:
-        absent["is_mig"] = "this GPU cannot be divided" if reason == NOT_REPORTED else reason
+        absent["is_mig"] = "this GPU cannot be partitioned" if reason == NOT_REPORTED else reason
     if max_sm_clock_mhz is None:
         absent["max_sm_clock_mhz"] = reason
     reasons = [sample.reasons for sample in samples if sample.reasons is not None]

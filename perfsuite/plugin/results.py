@@ -85,7 +85,7 @@ def _create(named: NamedFile) -> Path:
         if path.is_file():
             problem = "exists, and results are never overwritten; name another file, or remove it"
         else:
-            problem = "a folder; name a file" if path.is_dir() else "no ordinary file; name a file"
+            problem = "a folder; name a file" if path.is_dir() else "not a regular file; name a file"
         raise pytest.UsageError(f"--benchmark-json {path}: {problem}") from None
     return path
 

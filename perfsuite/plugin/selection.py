@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "overhead: harness overhead: a training step as reported compared with a bare loop of the same step",
         "input_pipeline: a step of full training against the step benchmark, and against the thesis's way of loading",
         "numerics: why mixed precision works: number formats, lost updates, loss scaling, accumulation, measured",
-        "scaling: a training step on 1, 2, 4, ... devices: what sharing the machine and exchanging gradients take",
+        "scaling: a training step on 1, 2, 4, ... devices: cost of sharing the machine and of exchanging gradients",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
         "long: takes hours",
     ):

@@ -50,7 +50,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         lines.append(f"batch size {budget.batch_size}{note}")
     if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
-        lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
+        lines.append(f"harness overhead: a check that cannot tell continues for {time_s} s (--perf-overhead-time)")
     lines += _devices_in_words(state)
     lines += _time_in_words(config, state)
     scaling = [cell for cell in state.cells if is_scaling(cell)]
@@ -90,14 +90,14 @@ def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
     kind = "inference" if all(workload.phase == INFERENCE for workload in workloads) else "step"
     what = plural(len(workloads), f"{kind} benchmark")
     if expected.plan is None:
-        text = f"{what}; how long they take is shown after the first one"
-        return [f"{text}: --perf-quick, a first answer" if state.options.quick else text]
+        text = f"{what}; the remaining time is shown after the first one"
+        return [f"{text}: --perf-quick, less precise" if state.options.quick else text]
     text = f"{what}: about {duration_in_words(expected.plan.seconds)}"
     profiles_s = expected.plan.items.get("profiles", 0.0)
     if profiles_s:
         text += f", {duration_in_words(profiles_s)} of it for profiles (--perf-no-profile)"
     if state.options.quick:
-        text += ": --perf-quick, a first answer"
+        text += ": --perf-quick, less precise"
     if not expected.is_known_device:
         text += ", if this GPU is as fast as a T4"
     on_cpu = [workload.precision for workload in workloads if workload.device_type == "cpu"]

@@ -70,9 +70,9 @@ def load_checkpoint(
         except FileNotFoundError:
             continue
         except OSError as error:
-            warn(f"{path}: cannot be read ({error.strerror or error}); passed over")
+            warn(f"{path}: cannot be read ({error.strerror or error}); skipped")
         except RecordError as error:
-            warn(f"{path}: {error}; going on from the one before it, or from the beginning")
+            warn(f"{path}: {error}; resuming from the previous one, or from the start")
         else:
             return state
     return None

@@ -200,4 +200,4 @@ def _opened(name: str, content: bytes) -> Image.Image:
 def _no_image(name: str, error: Exception) -> ValueError:
     text = str(error)[:80] or type(error).__name__
     reason = "it begins as neither" if "BytesIO" in text else text  # an address in memory tells nobody anything
-    return ValueError(f"{name}: no PNG or JPEG image ({reason})")
+    return ValueError(f"{name}: not a PNG or JPEG image ({reason})")

@@ -180,7 +180,7 @@ def check_data_path(path: Path) -> None:
     elif path.suffix == ".npz":
         with errors_named(path, "no data set of perfsuite"), open_ordinary(path) as stream:
             if not zipfile.is_zipfile(stream):
-                raise DataError(f"{path}: no data set of perfsuite, or damaged")
+                raise DataError(f"{path}: not a data set of perfsuite, or damaged")
     elif not is_archive(path):
         raise DataError(f"{path}: {NO_ARCHIVE}")
 

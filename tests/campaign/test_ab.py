@@ -164,7 +164,7 @@ def test_benchmarks_that_fail_are_noted_and_the_others_count(
     [
         ({"--baseline": "/no/such/python"}, "--baseline /no/such/python: no such interpreter"),
         ({"--baseline": "/"}, "--baseline /: a folder without an interpreter"),
-        ({"--candidate": "/bin/echo"}, "--candidate /bin/echo: is no Python interpreter"),
+        ({"--candidate": "/bin/echo"}, "--candidate /bin/echo: is not a Python interpreter"),
         ({"--candidate": "/bin/false"}, "--candidate /bin/false: does not run"),
         ({"--dir-candidate": "/no/such/folder"}, "--dir-candidate /no/such/folder: no such folder"),
         ({"--env-candidate": "novalue"}, "--env-candidate novalue: write NAME=VALUE"),

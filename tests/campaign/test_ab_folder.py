@@ -177,7 +177,7 @@ def test_an_interpreter_that_prints_anything_is_one_line(
     assert main(["ab", "--baseline", str(python), "--candidate", sys.executable]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "is no Python interpreter" in error or "does not run" in error
+    assert "is not a Python interpreter" in error or "does not run" in error
 
 
 @pytest.mark.parametrize("path", ["x" * 5000, "a/" * 3000, "~nouser", "\0", "/dev/null/x"])

@@ -233,7 +233,7 @@ def test_a_state_of_another_epoch_or_form_is_never_resumed(
     warnings: list[str] = []
     assert first_epoch(make_job(tmp_path / "cut"), warnings.append) == 1
     assert len(warnings) == 1
-    assert "going on from the one before it, or from the beginning" in warnings[0]
+    assert "resuming from the previous one, or from the start" in warnings[0]
 
 
 def test_a_state_that_was_written_again_as_it_is_is_resumed(cut: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_record_holds_what_all_ranks_measured(run_scaling: Callable[..., Run],
     assert record.predicted_peak_bytes is not None
     assert "everywhere" in record.findings
     assert "rank 1: only 1" in record.findings
-    assert any(finding.startswith("a rank is no device of its own here") for finding in record.findings)
+    assert any(finding.startswith("a rank has no device of its own here") for finding in record.findings)
     assert record.settings["threads_per_rank"] == jobs[0].num_threads
 
 

@@ -98,7 +98,7 @@ def test_a_cell_whose_process_is_killed_fails_in_one_line_and_the_others_go_on(r
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
     assert run.outcomes == [(NAMES[1], "failed")]
     (outcome,) = run.content["perfsuite"]["outcomes"]
-    assert outcome["reason"] == "the process on cpu:1 was ended by SIGKILL: memory ran out, or somebody ended it"
+    assert outcome["reason"] == "the process on cpu:1 was killed by SIGKILL: out of memory, or killed from outside"
     assert weights(run) == ["fp32 0", "amp-bf16 0", "amp-bf16 1"]
     assert "Traceback" not in run.text
 

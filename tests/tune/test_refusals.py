@@ -257,7 +257,7 @@ def test_a_recipe_of_another_study_is_not_replaced(
 
 def test_show_of_no_study_is_one_line(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     said = refusal(["tune", "--study", str(files.folder), "--show"], capsys)
-    assert said == f"--study {files.folder}: holds no study"
+    assert said == f"--study {files.folder}: contains no study"
 
 
 def test_without_optuna_one_line_says_how_to_install_it(

@@ -363,7 +363,7 @@ def test_pipes_and_sockets_are_refused_and_never_waited_for(tmp_path: Path) -> N
     pipe = tmp_path / "pipe.npz"
     os.mkfifo(pipe)
     for read in (import_images, load_image_set, check_data_path):
-        with pytest.raises(DataError, match="not an ordinary file, but a pipe, a device or a socket"):
+        with pytest.raises(DataError, match="not a regular file, but a pipe, a device or a socket"):
             read(pipe)
     folder = write_mirror(mirror_files(generated_parts()), tmp_path / "mirror")
     os.mkfifo(folder / "train" / "cat" / "pipe.png")

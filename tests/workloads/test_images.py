@@ -87,7 +87,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, cut: int) -> None
     path = tmp_path / "images.npz"
     save_image_set(generated_set(), path)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite, or damaged"):
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite, or damaged"):
         load_image_set(path)
 
 

@@ -111,7 +111,7 @@ def compare_environments(
     frame = results.benchmarks.assign(row=range(len(results.benchmarks)))
     known = [training for training in results.trainings if _is_known(training)]
     if frame.empty and not known:
-        raise InvalidChoiceError("--across: these files hold no benchmarks and no trainings of a known environment")
+        raise InvalidChoiceError("--across: these files contain no benchmarks and no trainings of a known environment")
     places = _environments(results)
     with_cpu = _has_one_gpu_in_several_machines(places)
 
@@ -126,7 +126,7 @@ def compare_environments(
     if len(own) > 1:
         raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(sorted(own))})")
     if not own:
-        raise InvalidChoiceError("--baseline: these files hold nothing of a known environment")
+        raise InvalidChoiceError("--baseline: these files contain nothing from a known environment")
     (name,) = own
     others = [found for found in dict.fromkeys(map(label, places)) if found != name]
     if not others:

@@ -78,7 +78,7 @@ def without_copied_runs(runs: Sequence[NodeRun]) -> tuple[tuple[NodeRun, ...], t
     for run in runs:
         others = [fullest[run_id] for run_id in run.run_ids if fullest[run_id] is not run]
         if others:
-            notes.append(f"{run.file}: left out, it holds the same run as {others[0].file}")
+            notes.append(f"{run.file}: left out, it contains the same run as {others[0].file}")
         else:
             kept.append(run)
     full = [run for run in kept if not run.is_quick]

@@ -143,7 +143,7 @@ def _cost_notes(decision: GpuDecision) -> list[str]:
         notes.append(f"cost: hours x price per hour as given ({', '.join(known)})")
     else:
         example = next(one.short_device for one in decision.environments)
-        notes.append(f"for the cost of a training: --price '{example}=PRICE', with the price of an hour")
+        notes.append(f"for the cost of a training: --price '{example}=PRICE', with the price per hour")
     return notes
 
 

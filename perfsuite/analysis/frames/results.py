@@ -305,7 +305,7 @@ def _without_copies(files: list[ResultFile]) -> tuple[list[ResultFile], list[str
     for file, ids in zip(files, run_ids, strict=True):
         others = [fullest[run_id] for run_id in ids if fullest[run_id] is not file]
         if others:
-            notes.append(f"{file.path}: left out, it holds the same run as {others[0].path}")
+            notes.append(f"{file.path}: left out, it contains the same run as {others[0].path}")
         else:
             kept.append(file)
     return kept, notes
@@ -328,7 +328,7 @@ def _without_quick(files: list[ResultFile], notes: list[str]) -> tuple[list[Resu
         names = ", ".join(file.path.name for file in quick)
         return files, [
             *notes,
-            f"{names}: measured with --perf-quick, a first answer: repeat without it for comparisons",
+            f"{names}: measured with --perf-quick: repeat without it for comparisons",
         ]
     kept = [
         dataclasses.replace(file, benchmarks=tuple(one for one in file.benchmarks if not _is_quick(one)))

@@ -255,7 +255,7 @@ def check_key(key: str) -> None:
         _read_key(key)
     except ValueError:
         raise InvalidChoiceError(
-            f"--told: {key[:80]!r} is no key of an event, such as {PREFIX}-20260131T020000-0123abcd"
+            f"--told: {key[:80]!r} is not the key of an event, such as {PREFIX}-20260131T020000-0123abcd"
         ) from None
 
 
@@ -302,7 +302,7 @@ def read_told(store: Path) -> tuple[str, ...]:
             _read_key(key)
         except ValueError:
             raise ResultFileError(
-                f"{path}: entry {number} is {key[:60]!r}, no key of an event; delete it, or the file, and give "
+                f"{path}: entry {number} is {key[:60]!r}, not the key of an event; delete it, or the file, and give "
                 "the keys that were told again with --told"
             ) from None
     return tuple(dict.fromkeys(keys))

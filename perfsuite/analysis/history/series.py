@@ -129,7 +129,7 @@ def choose_machine(machines: dict[str, int], wanted: str | None, where: str) -> 
         InvalidChoiceError: No machine, or several, have that name.
     """
     if not machines:
-        raise ResultFileError(f"{where}: holds no runs; `perfsuite history add FILE` adds some")
+        raise ResultFileError(f"{where}: contains no runs; `perfsuite history add FILE` adds some")
     if wanted is None:
         if len(machines) == 1:
             return next(iter(machines))

@@ -157,7 +157,7 @@ def events_table(events: Sequence[Event]) -> Table:
         note for history in {id(event.history): event.history for event in events}.values() for note in history.notes
     ]
     return Table(
-        title=f"{plural(len(events), 'event')}, {num_new} of them not told yet" if events else "no event",
+        title=f"{plural(len(events), 'event')}, {num_new} of them not reported yet" if events else "no event",
         frame=rows,
         columns=(
             text_column("told"),

@@ -107,7 +107,7 @@ def check_folder(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise CampaignError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
     if STATE not in names and names - {LOCK}:
-        raise CampaignError(f"{folder}: holds files, but no {STATE} of a bisection; name another folder")
+        raise CampaignError(f"{folder}: contains files, but no {STATE} of a bisection; name another folder")
 
 
 def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> RunFolder:
@@ -131,7 +131,7 @@ def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> 
     if differing is not None:
         was, now = (json.dumps(one.get(differing))[:150] for one in (before.identity, identity))
         raise CampaignError(
-            f"{folder}: holds another bisection: {differing} was {was} and is {now}; --restart starts over, or name "
+            f"{folder}: contains another bisection: {differing} was {was} and is {now}; --restart starts over, or name "
             "another folder"
         )
     before.save()

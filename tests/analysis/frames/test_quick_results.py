@@ -61,7 +61,7 @@ def test_quick_results_alone_are_compared_with_their_like(write_result: Callable
     comparison = compare(join_sides([one], [other]))
     (found,) = comparison.benchmarks
     assert found.time.ratio == 1.0
-    assert "measured with --perf-quick, and compared with their like only: 2 results" in comparison.notes
+    assert "measured with --perf-quick, and compared only with other quick results: 2 results" in comparison.notes
 
 
 def test_the_table_of_speed_ups_says_at_whose_clock_turns_ran(write_result: Callable[..., Path]) -> None:

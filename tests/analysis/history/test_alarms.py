@@ -171,7 +171,7 @@ def test_the_nightly_job_opens_one_issue_and_loses_none_where_it_fails(
     (event,) = json.loads(capsys.readouterr().out)["events"]
     assert (event["key"], event["is_told"], len(event["changes"])) == (file.stem, True, 2)
     assert alarms("--store", store) == 0
-    assert "1 event, 0 of them not told yet" in capsys.readouterr().out
+    assert "1 event, 0 of them not reported yet" in capsys.readouterr().out
 
 
 def test_all_that_an_older_store_has_is_noted_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

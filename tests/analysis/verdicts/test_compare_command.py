@@ -201,7 +201,7 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--min-effect", "0"], "--min-effect: '0' is no change; write 3% or 0.03"),
+        (["--min-effect", "0"], "--min-effect: '0' is not a valid change; write 3% or 0.03"),
         (["--min-effect", "nan"], "--min-effect: 'nan' is no change"),
         (["--fail-on", "slow"], "unknown --fail-on 'slow'; choose from failed, incomparable, inconclusive, missing"),
         (["--fail-on", "never,missing"], "--fail-on: 'never,missing' lists never among others"),
