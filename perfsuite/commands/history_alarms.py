@@ -76,7 +76,7 @@ def _tell(store: Path, options: argparse.Namespace) -> int:
         before = read_told(store)
         write_told(store, [*before, *keys])
     num_new = len(set(keys) - set(before))
-    say(f"{store}: {plural(num_new, 'event')} noted as told, {len(set(keys)) - num_new} were before")
+    say(f"{store}: {plural(num_new, 'event')} marked as reported, {len(set(keys)) - num_new} were before")
     return 0
 
 
@@ -85,7 +85,7 @@ def _write_new(new: list[Event], folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ResultFileError(f"{folder}: cannot be made: {reason}") from None
+        raise ResultFileError(f"{folder}: cannot be created: {reason}") from None
     for event in new:
         write(event_issue(event), folder / f"{event.key}.md")
     say(f"{folder}: {plural(len(new), 'new event')}")

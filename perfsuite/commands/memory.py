@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         say_progress("")
     notes = plan.notes
     if any(row.get("largest_batch_size") == 0 for row in rows):
-        notes = ("a largest batch of 0: not even one image fits; what one takes is in the same row", *notes)
+        notes = ("a largest batch of 0: not even one image fits; the row shows the memory of one image", *notes)
     frame = pd.DataFrame(rows)
     title = f"{plan.title}{images_in_words(frame)}"
     return show(predicted_memory_table(frame, title=title, notes=notes), options)

@@ -237,7 +237,7 @@ def test_a_noise_floor_of_too_few_processes_is_refused_at_once(
     checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["noise", "--dir", str(checkout), "--processes", "2", "--run-dir", str(tmp_path / "run")]) == 2
-    assert "2 a side show no noise floor; 3 at least" in capsys.readouterr().err
+    assert "2 a side are too few for a noise floor; use at least 3" in capsys.readouterr().err
 
 
 def test_what_differs_between_two_runs_is_named() -> None:

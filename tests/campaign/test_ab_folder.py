@@ -94,7 +94,7 @@ def test_a_damaged_state_is_one_line_and_deletes_nothing(content: str, restart: 
 
 def test_a_file_named_lock_of_somebody_else_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("mine")
-    with pytest.raises(CampaignError, match="holds a file lock that perfsuite did not write"):
+    with pytest.raises(CampaignError, match="contains a file lock that perfsuite did not write"):
         check_folder(tmp_path, restart=False)
     (tmp_path / "lock").write_text('{"pid": 1, "host": "x"}')
     check_folder(tmp_path, restart=False)

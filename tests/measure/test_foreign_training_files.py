@@ -161,7 +161,7 @@ def test_pipes_in_a_training_folder_are_never_waited_for(cut: Path, tmp_path: Pa
     warnings: list[str] = []
     record, _ = run(make_job(tmp_path), warn=warnings.append)
     assert len(warnings) == 3
-    assert all("not an ordinary file" in text for text in warnings)
+    assert all("not a regular file" in text for text in warnings)
     assert record.metrics["lost_time_s"] is None
 
 

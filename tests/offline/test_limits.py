@@ -79,7 +79,7 @@ def test_the_table_answers_which_is_fastest_and_which_is_cheapest(capsys: pytest
     assert predicted == sorted(predicted, reverse=True)
     assert "fastest: " in text
     assert "cheapest of those with a price: t4" in text
-    assert "none of the published throughputs is of AMD's GPUs" in text
+    assert "none of the published throughputs is of an AMD GPU" in text
     assert "images of other sizes than 224 pixels" in text
 
 

@@ -111,7 +111,7 @@ def _batch_notes(decision: GpuDecision) -> list[str]:
     if any(one.basis == "predicted" for one in found):
         notes.append(
             f"largest batch: {PREDICTED} predicted for the fastest precision, from the largest measured peak and the "
-            "GPU's memory; at least so many fit, unless memory is fragmented"
+            "GPU's memory; at least this many fit, unless memory is fragmented"
         )
     if any(one.basis == "measured" and one.too_large is None for one in found):
         notes.append("largest batch: ≥ the largest that was tried")

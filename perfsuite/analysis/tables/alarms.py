@@ -35,7 +35,7 @@ MAX_TABLE = 50_000
 OF_THE_INTERPRETER = ("torch", "torchvision", "CUDA", "cuDNN")
 """Of the places of a run, what an environment of Python brings."""
 
-CODE_IS_LIKELY = "what is recorded of the machine did not change: the code or its versions are the likely cause"
+CODE_IS_LIKELY = "no recorded property of the machine changed: the code or its versions are the likely cause"
 
 
 def event_title(event: Event) -> str:

@@ -78,7 +78,7 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
         notes=tuple(notes),
         legend=(
             "since: day of the first run at the new level; level: median before -> after",
-            "last runs: between their lowest and highest value, the newest at the right",
+            "last runs: between their lowest and highest value, the newest on the right",
             "a change takes 3 runs, and is significant among all series of the machine",
         ),
     )

@@ -38,7 +38,7 @@ TABLES: dict[str, TableKind] = {
     "switches": TableKind(module="switches", about="what to switch on: channels_last, AMP, compile, CUDA graphs"),
     "scaling": TableKind(module="scaling", about="several devices: efficiency, communication, memory"),
     "gpus": TableKind(module="gpus", about="which GPU: speed, largest batch, hours, energy, cost"),
-    "memory": TableKind(module="memory", about="what each peak is made of", needs_steps=True),
+    "memory": TableKind(module="memory", about="what each peak consists of", needs_steps=True),
     "roofline": TableKind(module="roofline", about="% of hardware peak and of the eager roofline", needs_steps=True),
     "operators": TableKind(module="operators", about="which operators lose most to memory", needs_steps=True),
     "telemetry": TableKind(module="telemetry", about="clocks, power, energy", needs_steps=True),
@@ -52,7 +52,7 @@ TABLES: dict[str, TableKind] = {
     "numerics": TableKind(module="numerics", about="why mixed precision works: claims, measured and expected"),
     "nodes": TableKind(module="nodes", about="machines of one kind: the odd ones first, and why"),
     "kinds": TableKind(module="nodes", about="kinds of machines by versions"),
-    "types": TableKind(module="autocast_types", about="which operators autocast lets compute in which type"),
+    "types": TableKind(module="autocast_types", about="in which type operators compute under autocast"),
 }
 """In the order in which a reader needs them."""
 

@@ -70,7 +70,7 @@ def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> 
         return None
     is_lower, is_slower = after < before, ratio > 1
     way = "lower" if is_lower else "higher"
-    text = f"the candidate's SM clock was {abs(change):.0%} {way} ({after:,.0f} MHz after {before:,.0f})"
+    text = f"the candidate's SM clock was {abs(change):.0%} {way} ({before:,.0f} -> {after:,.0f} MHz)"
     if is_lower != is_slower:
         return text
     # What is bound by arithmetic takes as many cycles as before; all else depends less on the clock.
@@ -136,7 +136,7 @@ def changed_kernels(sides: Sides, row: int) -> list[str]:
     changes = _changes(before, after)
     named = [name for name in changes if abs(changes[name]) >= KERNEL_CHANGE_RATIO * old_pass_s]
     named.sort(key=lambda name: abs(changes[name]), reverse=True)
-    lines = [f"  all kernels {duration(new_pass_s)} after {duration(old_pass_s)}"]
+    lines = [f"  all kernels {duration(old_pass_s)} -> {duration(new_pass_s)}"]
     for name in named[:MAX_KERNELS]:
         percent = 100 * changes[name] / old_pass_s
         lines.append(f"  {percent:+.1f}% of an iteration: {name}: {_seconds_in_words(name, before, after)}")
@@ -144,7 +144,7 @@ def changed_kernels(sides: Sides, row: int) -> list[str]:
         lines.append(f"  none of the ten most expensive changed by {KERNEL_CHANGE_RATIO:.0%} of an iteration")
     old_bounds, new_bounds = _bounds(old), _bounds(new)
     if old_bounds != new_bounds:
-        lines.append(f"  {' or '.join(new_bounds) or 'unknown'}, {' or '.join(old_bounds) or 'unknown'} before")
+        lines.append(f"  {' or '.join(old_bounds) or 'unknown'} -> {' or '.join(new_bounds) or 'unknown'}")
     return lines
 
 
@@ -169,7 +169,7 @@ def _seconds_in_words(name: str, before: dict[str, float], after: dict[str, floa
         return f"at least, new among the ten most expensive, {duration(after[name])}"
     if name not in after:
         return f"at least, no longer among the ten most expensive, {duration(before[name])} before"
-    return f"{duration(after[name])} after {duration(before[name])}"
+    return f"{duration(before[name])} -> {duration(after[name])}"
 
 
 def _bounds(profiles: Sequence[Profile]) -> list[str]:

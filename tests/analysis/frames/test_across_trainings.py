@@ -207,7 +207,7 @@ def test_a_baseline_of_unknown_environments_alone_is_refused_in_one_line(
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert "--baseline: these files contain nothing from a known environment" in captured.err
-    with pytest.raises(InvalidChoiceError, match="hold no benchmarks and no trainings of a known environment"):
+    with pytest.raises(InvalidChoiceError, match="contain no benchmarks and no trainings of a known environment"):
         across([baseline], [baseline], ["gpu"])
 
 

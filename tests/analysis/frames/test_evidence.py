@@ -191,9 +191,9 @@ def started(record: Record, minute: int) -> Record:
 @pytest.mark.parametrize(
     ("new", "ratio", "words"),
     [
-        (telemetry(1395.0), 1.13, "12% lower (1,395 MHz after 1,590): that is the clock, not the code"),
-        (telemetry(1395.0), 1.40, "12% lower (1,395 MHz after 1,590): the clock explains a part of it"),
-        (telemetry(1395.0), 0.90, "12% lower (1,395 MHz after 1,590)"),
+        (telemetry(1395.0), 1.13, "12% lower (1,590 -> 1,395 MHz): that is the clock, not the code"),
+        (telemetry(1395.0), 1.40, "12% lower (1,590 -> 1,395 MHz): the clock explains a part of it"),
+        (telemetry(1395.0), 0.90, "12% lower (1,590 -> 1,395 MHz)"),
         (telemetry(throttle_ratio={"thermal (software)": 0.5}), 1.1, "throttled by thermal (software) in 50%"),
         (telemetry(num_other_processes=1), 1.1, "another process was on the GPU of the candidate"),
         (
@@ -253,7 +253,7 @@ def test_a_slowdown_with_a_lower_clock_is_said_to_be_that(tmp_path: Path, capsys
     (verdict,) = json.loads(capsys.readouterr().out)["benchmarks"]
     assert verdict["verdict"] == "regressed"
     assert (
-        "SM clock was 11% lower (1,410 MHz after 1,590): that is the clock, not the code" in verdict["time"]["reason"]
+        "SM clock was 11% lower (1,590 -> 1,410 MHz): that is the clock, not the code" in verdict["time"]["reason"]
     )
 
 

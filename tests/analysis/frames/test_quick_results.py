@@ -29,7 +29,7 @@ def test_quick_results_alone_are_shown_and_say_what_they_are(write_result: Calla
     results = collect([write(write_result, "first", quick=True)])
     assert results.benchmarks["quick"].tolist() == [True]
     table = build_table("steps", results)
-    assert any("measured with --perf-quick, a first answer" in note for note in table.notes)
+    assert any("measured with --perf-quick: repeat without it" in note for note in table.notes)
 
 
 def test_quick_results_are_left_out_beside_full_ones_with_a_note(write_result: Callable[..., Path]) -> None:

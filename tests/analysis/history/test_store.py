@@ -144,7 +144,7 @@ def test_a_store_that_is_not_there_or_is_empty_is_one_line(
     assert "no such folder; `perfsuite history add FILE" in capsys.readouterr().err
     store.mkdir()
     assert main(["history", "show", "--store", str(store)]) == 2
-    assert "holds no runs" in capsys.readouterr().err
+    assert "contains no runs" in capsys.readouterr().err
     (tmp_path / "file").write_text("x")
     assert add(tmp_path / "file", write_night(tmp_path / "new", 0, {"a": 0.1})) == 2
     assert "cannot be made" in capsys.readouterr().err

@@ -206,8 +206,8 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
         (["--fail-on", "slow"], "unknown --fail-on 'slow'; choose from failed, incomparable, inconclusive, missing"),
         (["--fail-on", "never,missing"], "--fail-on: 'never,missing' lists never among others"),
         (["--fail-on", ""], "--fail-on: '' has an empty name in it"),
-        (["--alpha", "2"], "--alpha: '2' is no error probability"),
-        (["--alpha", "x"], "--alpha: 'x' is no error probability"),
+        (["--alpha", "2"], "--alpha: '2' is not a probability"),
+        (["--alpha", "x"], "--alpha: 'x' is not a probability"),
         (["--thresholds", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (
             ["--explain", "test_stop[12]"],
