@@ -48,7 +48,7 @@ Content = str | bytes | memoryview | Callable[[IO[bytes]], None]
 def write_atomically(path: Path, content: Content, *, keep: Path | None = None) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
-    A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.
+    A symbolic link stays one; what is not a regular file (a terminal, /dev/null) is written to as it is.
 
     Args:
         path: The file.

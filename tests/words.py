@@ -40,6 +40,18 @@ WORDS = {
     r"ways out": "paths outside of the archive",
     r"quieten": "reduce background load",
     r"hardware did meanwhile": "hardware telemetry",
+    r"(?:tell|tells|told) \w+ apart": "distinguish",
+    r"c[oa]mes? to its end": "finish",
+    r"(?:give|gives|given) against": "compared with",
+    r"last words": "last output",
+    r"their like": "others of this kind",
+    r"left to chance": "not determined",
+    r"passed over": "skipped",
+    r"it said nothing": "it printed nothing",
+    r"somebody(?:'s own| was told| ended it)": "the user's, was reported, was killed",
+    r"told (?:what is being done|a line)": "called with",
+    r"ordinary file": "regular file",
+    r"is no (?:python|price|training step|tensor|name=price)": "is not a",
     r"(?-i:(?:MOST|LEAST|LARGEST|SMALLEST|LONGEST|SHORTEST)_[A-Z]\w*)": "MAX_, MIN_",
 }
 """Regular expressions, and the field's words."""

@@ -46,7 +46,7 @@ def run_campaign(
         folder: Where files, logs and state are kept.
         identity: Of the plan, as it is now.
         restart: Whether to start over.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Returns:
         The files of the baseline, those of the candidate, and notes.

@@ -69,7 +69,7 @@ def check_folder(folder: Path, *, restart: bool) -> None:
     """Check that the folder is empty, new, an A/B run's, or at least has no files that one would touch.
 
     Raises:
-        CampaignError: It is somebody's own.
+        CampaignError: It belongs to the user.
     """
     try:
         names = {path.name for path in folder.iterdir()}
@@ -81,8 +81,8 @@ def check_folder(folder: Path, *, restart: bool) -> None:
         return
     if restart and names - {LOCK}:
         raise CampaignError(
-            f"{folder}: contains files, but no {STATE} that says which of them an A/B run wrote: --restart deletes none "
-            "of them; name another folder"
+            f"{folder}: contains files, but no {STATE} that says which of them an A/B run wrote: --restart deletes "
+            "none of them; name another folder"
         )
     if LOCK in names and not is_lock(folder / LOCK):
         raise CampaignError(f"{folder}: contains a file {LOCK} that perfsuite did not write; name another folder")
@@ -121,7 +121,7 @@ def check_results(folder: Path, processes: Sequence[str]) -> None:
     """Check what is there already, before hours are spent on the rest.
 
     Raises:
-        CampaignError: A result file is damaged, or of a process that did not come to its end.
+        CampaignError: A result file is damaged, or of a process that did not finish.
     """
     for process in processes:
         path = folder / f"{process}.json"
@@ -133,7 +133,7 @@ def check_results(folder: Path, processes: Sequence[str]) -> None:
         except ResultFileError as error:
             raise CampaignError(f"{error}; {advice}") from None
         if not found.complete or not (found.benchmarks or has_only_failures(found, process)):
-            reason = "has no benchmarks" if found.complete else "its process did not come to its end"
+            reason = "has no benchmarks" if found.complete else "its process did not finish"
             raise CampaignError(f"{path}: {reason}; {advice}")
 
 
@@ -148,7 +148,7 @@ def has_only_failures(found: ResultFile, process: str) -> bool:
 
 
 def unfinished_in_words(found: ResultFile) -> str:
-    """Return which benchmark was measured when a process ended, as far as its file tells."""
+    """Return which benchmark was measured when a process ended, as far as its file says."""
     interrupted = [outcome.nodeid for outcome in found.outcomes if outcome.outcome == "interrupted"]
     if interrupted:
         return f" while {interrupted[0]} was measured"

@@ -1,4 +1,4 @@
-"""`perfsuite history alarms`: changes as events, each of which is told once."""
+"""`perfsuite history alarms`: changes as events, each reported once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = "all"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the events, write those that are new, or note that some were told; the exit status."""
+    """Show the events, write those that are new, or mark some as reported; the exit status."""
     require_ruptures()
     check_output(options, [])
     store = expanded("--store", options.store)
@@ -62,7 +62,7 @@ def _events(store: Path, options: argparse.Namespace) -> list[Event]:
 
 
 def _tell(store: Path, options: argparse.Namespace) -> int:
-    """Note that events were told. The store is held meanwhile, so that two processes at once lose nothing.
+    """Mark events as reported. The store is locked, so that two processes at once lose nothing.
 
     Raises:
         FolderInUseError: Another process does the same.

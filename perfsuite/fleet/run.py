@@ -108,7 +108,7 @@ def run_fleet(
         folder: Where all of it is kept.
         start_engine: Connects to the nodes.
         settings: How.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Raises:
         FleetError: The folder holds another fleet, or no node is left that could go on.

@@ -83,7 +83,7 @@ def check_folder(folder: Path, *, restart: bool) -> None:
     """Check that the folder is new, empty or a fleet's, before anything is written to it.
 
     Raises:
-        FleetError: It is somebody's own.
+        FleetError: It belongs to the user.
     """
     try:
         names = {path.name for path in folder.iterdir() if not path.name.startswith(f".{STATE}")}
@@ -237,7 +237,7 @@ def keep_result(folder: Path, slot: Slot, node: str, data: bytes, own: Mapping[s
         try:
             file = read_result_file(part)
             if not file.complete:
-                raise ResultFileError(f"{stem}: its process did not come to its end")
+                raise ResultFileError(f"{stem}: its process did not finish")
             if not file.benchmarks:
                 raise ResultFileError(f"{stem}: no benchmark produced a result")
             part.replace(path)

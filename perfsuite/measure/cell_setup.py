@@ -149,7 +149,7 @@ def build_step(
     Args:
         workload: What.
         device: Where.
-        report_stage: Told what is being done, in a word or two.
+        report_stage: Called with the current stage, in a word or two.
         make: Builds it.
 
     Returns:

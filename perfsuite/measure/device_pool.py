@@ -40,7 +40,7 @@ GRACE_S = 3.0
 """From the first sign that one of several ranks has failed until all are killed: the others may know the reason."""
 
 MAX_LOG_BYTES = 4000
-"""Of the end of what a process wrote, in which its last words are looked for."""
+"""Bytes at the end of a log, in which the last line is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,7 +349,7 @@ def _last_words(log: Path) -> str:
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    # Warnings are no last words: torch writes some in every training on several ranks.
+    # Warnings are not the cause: torch writes some in every training on several ranks.
     lines = [line.strip() for line in text.splitlines() if line.strip() and "warning" not in line.lower()]
     return one_line(lines[-1])[:200] if lines else ""
 

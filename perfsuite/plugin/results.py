@@ -91,7 +91,7 @@ def _create(named: NamedFile) -> Path:
 
 
 def _holds_unfinished_trainings(path: Path) -> bool:
-    """Whether a file is that of a run that did not come to its end and finished nothing but full trainings, if any."""
+    """Whether a file is that of a run that did not finish and finished nothing but full trainings, if any."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         ours, benchmarks = content[KEY], content["benchmarks"]

@@ -27,7 +27,7 @@ def check_folder(folder: Path) -> None:
     """Check that the folder is new, empty or a study's, before anything is written to it.
 
     Raises:
-        DataError: It is somebody's own.
+        DataError: It belongs to the user.
     """
     try:
         names = {path.name for path in folder.iterdir() if not path.name.startswith(f".{RECORD}")}
@@ -36,7 +36,9 @@ def check_folder(folder: Path) -> None:
     except (OSError, ValueError) as error:
         raise DataError(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
     if LOCK in names and not is_lock(folder / LOCK):
-        raise DataError(f"{folder}: contains a file {LOCK} that perfsuite did not write; name another folder with --study")
+        raise DataError(
+            f"{folder}: contains a file {LOCK} that perfsuite did not write; name another folder with --study"
+        )
     if RECORD not in names and names - {LOCK}:
         raise DataError(
             f"{folder}: holds files ({min(names - {LOCK})[:60]}), but no {RECORD}; name another folder with --study"

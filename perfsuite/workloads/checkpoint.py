@@ -60,7 +60,7 @@ def load_checkpoint(
         folder: Where they lie.
         device: Where its tensors go.
         check: Raises a RecordError for a state that this training cannot be resumed from.
-        warn: Told in one line why a checkpoint was passed over.
+        warn: Called with one line on why a checkpoint was skipped.
     """
     for name in (NAME, BEFORE):
         path = folder / name

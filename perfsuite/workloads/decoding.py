@@ -76,7 +76,7 @@ def decode_images(
     Args:
         files: What each is called, for errors, and its content.
         target: What size they have, or are given.
-        report: Told how many are done, now and then.
+        report: Called now and then with how many are done.
 
     Returns:
         [N, 3, H, W] uint8, RGB.

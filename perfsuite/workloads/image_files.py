@@ -244,7 +244,7 @@ def _check_name(path: Path, name: str) -> None:
         raise DataError(f"{path}: a name of {len(name):,} characters; at most {MAX_NAME:,} are allowed")
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", name):
-        raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing of it was read")
+        raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing was read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ def default_path() -> Path:
 
 
 def own_path(source: Path, images: ImageSet) -> Path:
-    """Return where a data set is kept that is none of CIFAR-10's form: by name and pixels beside the default one."""
+    """Return where a data set is kept that is none of CIFAR-10's form: by name and pixels next to the default one."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", source.resolve().name.partition(".")[0]) or "images"
     return cache_folder() / f"{name}-{images.fingerprint[:8]}.npz"
 

@@ -79,7 +79,7 @@ def _compare(saved: Any, own: Any, where: str) -> None:
             and (saved.device.type, saved.requires_grad) == (own.device.type, False)
         )
         if not is_like:
-            raise RecordError(f"{where} is no tensor of shape {tuple(own.shape)} and type {own.dtype}")
+            raise RecordError(f"{where} is not a tensor of shape {tuple(own.shape)} and type {own.dtype}")
     elif isinstance(own, dict):
         if not isinstance(saved, dict) or saved.keys() != own.keys():
             raise RecordError(f"{where} has other entries")

@@ -115,7 +115,7 @@ def test_the_output_is_never_a_file_of_the_run(tmp_path: Path, capsys: pytest.Ca
     [
         ("garbage", "not JSON"),
         ('{"benchmarks": []}', "has no benchmarks"),
-        ({"complete": False}, "its process did not come to its end"),
+        ({"complete": False}, "its process did not finish"),
     ],
 )
 def test_a_damaged_result_is_found_before_anything_runs(content: object, complaint: str, tmp_path: Path) -> None:

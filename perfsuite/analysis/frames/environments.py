@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.load.result_file import ResultFile
 
 AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
-"""What tells environments apart along an axis, by the columns of a collected file."""
+"""What distinguishes environments along an axis, by the columns of a collected file."""
 
 Environment = dict[str, Any]
 """Values of `ENVIRONMENT_COLUMNS`: of a file for its benchmarks, of its own for a full training."""

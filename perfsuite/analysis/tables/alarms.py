@@ -160,7 +160,7 @@ def events_table(events: Sequence[Event]) -> Table:
         title=f"{plural(len(events), 'event')}, {num_new} of them not reported yet" if events else "no event",
         frame=rows,
         columns=(
-            text_column("told"),
+            text_column("told", "reported"),
             Column(heading="event", show=lambda row: str(row["event"]), foldable=True),
             text_column("key"),
         ),

@@ -25,7 +25,7 @@ SHOW_SCHEMA = "perfsuite-history-1"
 
 SPARKS = "▁▂▃▄▅▆▇█"
 NUM_SPARKS = 24
-"""Runs in a sparkline, the newest; more do not fit beside the rest."""
+"""Runs in a sparkline, the newest; more do not fit next to the rest."""
 
 METRIC_NAMES = {
     TIME: "time",

@@ -91,7 +91,7 @@ def _best(frame: pd.DataFrame) -> list[str]:
             found.append(f"{where}nothing is faster than the eager FP32 step beyond its scatter")
             continue
         alike = [other["switched_on"] for ratio, other in known if other is not row and _overlap(ratio, best)]
-        tie = f"; not to be told from it by these brackets: {', '.join(alike)}" if alike else ""
+        tie = f"; not distinguishable from it by these brackets: {', '.join(alike)}" if alike else ""
         memory = f", {row['memory_ratio']:.2f}x the memory" if is_known(row["memory_ratio"]) else ""
         start = f", {significant(row['start_s'], 3)} s to start" if is_known(row["start_s"]) else ""
         found.append(f"{where}fastest here: {row['switched_on']}, {ratio_text(best, brief=True)}{memory}{start}{tie}")

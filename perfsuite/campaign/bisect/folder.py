@@ -98,7 +98,7 @@ def check_folder(folder: Path) -> None:
     """Check that a folder is new, empty or a bisection's.
 
     Raises:
-        CampaignError: It is somebody's own.
+        CampaignError: It belongs to the user.
     """
     try:
         names = {path.name for path in folder.iterdir()}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A bisection that came to its end.
+    """A bisection that finished.
 
     Attributes:
         question: What was asked.
@@ -60,7 +60,7 @@ def run_bisection(
         terms: When it decides.
         folder: Where files, logs and state are kept.
         restart: Whether to start over.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Raises:
         CampaignError: The folder holds another run, good or bad cannot be measured, or git failed.
