@@ -47,14 +47,18 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `ab`."""
     command.description = (
         "Run the suite in fresh processes of two interpreters in the order A B B A, and give verdicts as "
-        "compare does. The same command resumes after an interruption. Arguments after -- are passed to pytest; default: "
-        "benchmarks -m step."
+        "compare does. The same command resumes after an interruption. Arguments after -- are passed to pytest; "
+        "default: benchmarks -m step."
     )
     command.add_argument("--baseline", required=True, metavar="PYTHON", help="interpreter, or folder of an environment")
     command.add_argument("--candidate", required=True, metavar="PYTHON", help="the same for the candidate")
     for name in ("baseline", "candidate"):
         command.add_argument(
-            f"--dir-{name}", type=Path, default=Path(), metavar="DIR", help="checkout to run in; default: current folder"
+            f"--dir-{name}",
+            type=Path,
+            default=Path(),
+            metavar="DIR",
+            help="checkout to run in; default: current folder",
         )
         command.add_argument(
             f"--env-{name}", action="append", default=[], metavar="K=V", help="environment variable; may be repeated"

@@ -61,11 +61,19 @@ def add_options(command: Parser) -> None:
     )
     command.add_argument("--metric", choices=METRICS, default="time", help="default: time, the median of the rounds")
     command.add_argument(
-        "--repository", type=Path, default=Path(), metavar="DIR", help="repository of the commits; default: the current folder"
+        "--repository",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="repository of the commits; default: the current folder",
     )
     command.add_argument("--python", metavar="PYTHON", help="interpreter, or folder of an environment")
-    command.add_argument("--setup", metavar="COMMAND", help="shell command to run first in each checkout, for example a build")
-    command.add_argument("--env", action="append", default=[], metavar="K=V", help="environment variable; may be repeated")
+    command.add_argument(
+        "--setup", metavar="COMMAND", help="shell command to run first in each checkout, for example a build"
+    )
+    command.add_argument(
+        "--env", action="append", default=[], metavar="K=V", help="environment variable; may be repeated"
+    )
     command.add_argument("--first-parent", action="store_true", help="follow only the first parent of merges")
     command.add_argument("--min-effect", default="2%", metavar="X", help="smallest change that counts; default: 2%%")
     command.add_argument(
@@ -86,7 +94,9 @@ def add_options(command: Parser) -> None:
     command.add_argument("--restart", action="store_true", help="delete what this run has measured, and start over")
     command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write to this file instead of the terminal")
-    command.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="arguments that select the benchmark")
+    command.add_argument(
+        "arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="arguments that select the benchmark"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -178,7 +178,7 @@ def _show_saved(path: Path, options: argparse.Namespace, choice: TableChoice) ->
     """Show a table that was written as JSON before."""
     if len(options.files) > 1 or options.table is not None or options.extra or options.by_file:
         raise ResultFileError(
-            f"{path}: a table in JSON, not a result file; it can only be read alone and without --table, --extra, --by-file"
+            f"{path}: a table in JSON, not a result file; read it alone and without --table, --extra, --by-file"
         )
     return _show([saved_table(read_saved_table(path), path.name)], options, choice)
 

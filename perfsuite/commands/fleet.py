@@ -60,7 +60,12 @@ def _add_running(action: argparse.ArgumentParser) -> None:
     add = action.add_argument
     engines = "; ".join(f"{name}: {words}" for name, words in ENGINES.items())
     add("--engine", default="ray", metavar="NAME", help=f"default: ray. {engines}")
-    add("--address", default="auto", metavar="ADDRESS", help="Ray cluster: auto (the default), HOST:PORT or ray://HOST:PORT")
+    add(
+        "--address",
+        default="auto",
+        metavar="ADDRESS",
+        help="Ray cluster: auto (the default), HOST:PORT or ray://HOST:PORT",
+    )
     add("--restart", action="store_true", help="delete what this fleet has measured, and start over")
     add(
         "--wait",

@@ -35,14 +35,14 @@ def add_options(command: Parser) -> None:
     _add_files(add)
     show = actions.add_parser("show", help="show series over time, with their changes of level")
     show.add_argument("--all", action="store_true", help="show series without a change too")
-    show.add_argument("--last", default=str(NUM_LAST), metavar="N", help=f"use the newest N runs; default: {NUM_LAST:,}")
+    show.add_argument(
+        "--last", default=str(NUM_LAST), metavar="N", help=f"use the newest N runs; default: {NUM_LAST:,}"
+    )
     by = f"torch, commit, driver, CUDA, ...: show the level with each version instead; default: {BY_TIME}"
     show.add_argument("--by", default=BY_TIME, metavar="NAME", help=by)
     check = actions.add_parser("check", help="compare new runs with the history of their machine")
     _add_files(check)
-    check.add_argument(
-        "--add", action="store_true", help="add the files to the store afterwards, whatever the verdict"
-    )
+    check.add_argument("--add", action="store_true", help="add the files to the store afterwards, whatever the verdict")
     check.add_argument(
         "--fail-on",
         default=DEFAULT_FAIL_ON,
@@ -63,7 +63,11 @@ def add_options(command: Parser) -> None:
     add_alarms(alarms)
     for action in (add, show, check, page, alarms):
         action.add_argument(
-            "--store", type=Path, default=DEFAULT_STORE, metavar="DIR", help=f"folder of the history; default: {DEFAULT_STORE}"
+            "--store",
+            type=Path,
+            default=DEFAULT_STORE,
+            metavar="DIR",
+            help=f"folder of the history; default: {DEFAULT_STORE}",
         )
     for action in (show, check, page, alarms):
         action.add_argument("--machine", metavar="NAME", help="choose one of several machines: its name or part of it")

@@ -51,7 +51,7 @@ def add_thresholds(command: argparse.ArgumentParser) -> None:
         "--thresholds",
         metavar="FILE",
         type=Path,
-        help='TOML file with minimum effects by benchmark: a table [min-effect] with lines such as "*resnet50*" = "5%%"',
+        help='TOML file with minimum effects by benchmark: a table [min-effect] of lines such as "*resnet50*" = "5%%"',
     )
 
 

@@ -35,9 +35,7 @@ def add_options(command: Parser) -> None:
         "freed for cells that you name",
     )
     capacity = command.add_mutually_exclusive_group()
-    capacity.add_argument(
-        "--capacity", metavar="SIZE", help="show the largest batch that fits, for example into 15GiB"
-    )
+    capacity.add_argument("--capacity", metavar="SIZE", help="show the largest batch that fits, for example into 15GiB")
     capacity.add_argument(
         "--gpu",
         metavar="NAME[,NAME...]",

@@ -39,5 +39,7 @@ def choose_format(options: argparse.Namespace) -> None:
     ending = "" if options.output is None or is_figure else options.output.suffix.lower()
     if ending not in FORMAT_OF_ENDING:
         endings = ", ".join(name for name in FORMAT_OF_ENDING if name)
-        raise InvalidChoiceError(f"-o {options.output}: unknown file extension {ending}; choose from {endings}, or --format")
+        raise InvalidChoiceError(
+            f"-o {options.output}: unknown file extension {ending}; choose from {endings}, or --format"
+        )
     options.format = FORMAT_OF_ENDING[ending]

@@ -56,7 +56,9 @@ def add_options(command: Parser) -> None:
         metavar="N",
         help=f"with --history: list changes of the last N days first; default: {NUM_DAYS}",
     )
-    command.add_argument("-o", "--output", metavar="PATH", type=Path, required=True, help="the page, for example report.html")
+    command.add_argument(
+        "-o", "--output", metavar="PATH", type=Path, required=True, help="the page, for example report.html"
+    )
 
 
 def add_files(command: Parser) -> None:

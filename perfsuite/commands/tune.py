@@ -28,8 +28,8 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `tune`."""
     command.description = (
         "Search learning rate, momentum, weight decay and batch size of a full training. Trials are scored on "
-        "validation images; test images are not read until the chosen settings are trained again with other seeds. Each "
-        "setting is tried with every precision: does AMP need other hyperparameters? The same command resumes after "
+        "validation images; test images are not read until the chosen settings are trained again with other seeds. "
+        "Each setting is tried with every precision: does AMP need other hyperparameters? The same command resumes after "
         "an interruption, and shows a finished study again. Needs the extra: pip install 'perfsuite[tune]'."
     )
     add = command.add_argument
@@ -63,7 +63,12 @@ def add_options(command: Parser) -> None:
     add("--momentum", metavar="LOW:HIGH", help="or values; default: 0.8:0.98")
     add("--weight-decay", metavar="LOW:HIGH", help="or values; default: 1e-6:1e-3")
     add("--batch-size", metavar="N[,N...]", help="default: the recipe's, twice and four times it")
-    add("--seed", default="0", metavar="N", help="seed of proposals, split, weights and data order in the search; default: 0")
+    add(
+        "--seed",
+        default="0",
+        metavar="N",
+        help="seed of proposals, split, weights and data order in the search; default: 0",
+    )
     add(
         "--seeds",
         default="3",

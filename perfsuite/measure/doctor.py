@@ -97,7 +97,9 @@ def _gpu(gpu: GpuCondition) -> Iterator[Check]:
             name="GPU memory",
             status="fine" if enough else "unfit",
             found=words,
-            fix=None if enough else "stop the process that uses it (nvidia-smi), or measure a smaller --perf-batch-size",
+            fix=None
+            if enough
+            else "stop the process that uses it (nvidia-smi), or measure a smaller --perf-batch-size",
         )
     if gpu.power_limit_watts is not None and gpu.default_power_limit_watts is not None:
         lowered = gpu.power_limit_watts < 0.99 * gpu.default_power_limit_watts
@@ -232,7 +234,9 @@ def _torchvision(condition: Condition) -> Iterator[Check]:
         yield Check(
             name="torchvision",
             status="fine",
-            found="imports" if loads else "can be imported; its compiled operators do not load, but none is needed here",
+            found="imports"
+            if loads
+            else "can be imported; its compiled operators do not load, but none is needed here",
         )
 
 

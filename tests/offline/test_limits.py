@@ -120,7 +120,7 @@ def test_a_network_of_others_is_predicted_and_that_it_extrapolates_is_said(capsy
         (["--epochs", "many"], "--epochs: 'many' is not a number of epochs; whole numbers from 1"),
         (["--price", "l4=1"], "--price: l4 is none of the GPUs asked for: t4"),
         (["--price", "t4=1,T4=2"], "--price: t4 has two prices, 1 and 2"),
-        (["--price", "t4"], "--price: 't4' is no NAME=PRICE"),
+        (["--price", "t4"], "--price: 't4' is not NAME=PRICE"),
     ],
 )
 def test_what_a_user_gets_wrong_is_one_line(

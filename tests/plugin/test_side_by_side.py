@@ -333,10 +333,7 @@ def test_gpus_of_two_models_or_that_are_not_there_are_refused(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Model {device.index}")
     run = run_suite(*ON_GPUS, quick=False)
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        "--perf-devices: cuda:0 is Model 0, cuda:1 is Model 1: which one trains a cell is not determined"
-        in run.text
-    )
+    assert "--perf-devices: cuda:0 is Model 0, cuda:1 is Model 1: which one trains a cell is not determined" in run.text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a signal at the death of a parent")

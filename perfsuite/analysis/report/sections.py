@@ -72,8 +72,8 @@ METHOD = (
         "interleaved blocks. A ratio without either says so."
     ),
     (
-        "Verdicts treat a process as one sample; the probability of any false alarm among all benchmarks is limited. Peak "
-        "memory is deterministic: growth beyond the allocator's rounding is a regression."
+        "Verdicts treat a process as one sample; the probability of any false alarm among all benchmarks is limited. "
+        "Peak memory is deterministic: growth beyond the allocator's rounding is a regression."
     ),
     "Values that could not be measured are a dash in tables and have no bar in figures; they are never shown as zero.",
 )

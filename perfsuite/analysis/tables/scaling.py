@@ -153,7 +153,9 @@ def _legend(frame: pd.DataFrame, has: dict[str, bool]) -> list[str]:
             "exchange: the efficiency when all ranks step at once without communication"
         )
     if has["launch_efficiency_ratio"]:
-        lines.append("vs 1 rank: the efficiency from two launches of these runs instead, including any drift between them")
+        lines.append(
+            "vs 1 rank: the efficiency from two launches of these runs instead, including any drift between them"
+        )
     if has_any(frame, "bus_bytes_per_second"):
         lines.append("bus: bytes / time x 2 (N - 1) / N of a bare all-reduce of as many bytes as the gradients have")
     if has["amp_speedup_ratio"]:

@@ -57,7 +57,9 @@ def parse_effect(option: str, text: object) -> float:
     is_percent = isinstance(text, str) and text.rstrip().endswith("%")
     number = _number(text.rstrip().removesuffix("%") if isinstance(text, str) else text)
     if not 0 < number <= MAX_PERCENT:
-        raise InvalidChoiceError(f"{option}: {_words(text)} is not a valid change; write 3% or 0.03 for instance, above 0")
+        raise InvalidChoiceError(
+            f"{option}: {_words(text)} is not a valid change; write 3% or 0.03 for instance, above 0"
+        )
     if is_percent:
         return number / 100
     if number >= 1:

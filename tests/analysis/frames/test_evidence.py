@@ -252,9 +252,7 @@ def test_a_slowdown_with_a_lower_clock_is_said_to_be_that(tmp_path: Path, capsys
     assert main(["compare", "--baseline", *paths["old"], "--candidate", *paths["new"], "--format", "json"]) == 1
     (verdict,) = json.loads(capsys.readouterr().out)["benchmarks"]
     assert verdict["verdict"] == "regressed"
-    assert (
-        "SM clock was 11% lower (1,590 -> 1,410 MHz): that is the clock, not the code" in verdict["time"]["reason"]
-    )
+    assert "SM clock was 11% lower (1,590 -> 1,410 MHz): that is the clock, not the code" in verdict["time"]["reason"]
 
 
 def test_the_bound_is_called_that_of_direct_convolution_and_no_minimum(capsys: pytest.CaptureFixture[str]) -> None:

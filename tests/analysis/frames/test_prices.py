@@ -39,7 +39,10 @@ def test_prices_are_a_list_and_may_be_given_several_times() -> None:
         ("t4=$1", "--price t4: '$1' is not a price per hour; a number above 0 is allowed, such as 0.35"),
         ("t4=\u0661", "--price t4: '\u0661' is not a price per hour; a number above 0 is allowed, such as 0.35"),
         ("t4=0,35", "--price t4: '0' is not a price per hour; a number above 0 is allowed, such as 0.35"),
-        ("t4=9999999999", "--price t4: '9999999999' is not a price per hour; a number above 0 is allowed, such as 0.35"),
+        (
+            "t4=9999999999",
+            "--price t4: '9999999999' is not a price per hour; a number above 0 is allowed, such as 0.35",
+        ),
     ],
 )
 def test_what_is_no_price_is_one_line(text: str, message: str) -> None:
