@@ -29,8 +29,8 @@ def add_options(command: Parser) -> None:
     command.description = (
         "Search learning rate, momentum, weight decay and batch size of a full training. Trials are scored on "
         "validation images; test images are not read until the chosen settings are trained again with other seeds. "
-        "Each setting is tried with every precision: does AMP need other hyperparameters? The same command resumes after "
-        "an interruption, and shows a finished study again. Needs the extra: pip install 'perfsuite[tune]'."
+        "Each setting is tried with every precision: does AMP need other hyperparameters? The same command resumes "
+        "after an interruption, and shows a finished study again. Needs the extra: pip install 'perfsuite[tune]'."
     )
     add = command.add_argument
     add("--study", type=Path, required=True, metavar="DIR", help="folder for all trials and trainings of the search")

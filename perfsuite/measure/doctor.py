@@ -280,7 +280,7 @@ def _processor(condition: Condition) -> Iterator[Check]:
         yield Check(
             name="CPU clock",
             status="fine" if stable else "notable",
-            found=f"steered by {', '.join(condition.governors)}",
+            found=f"governor: {', '.join(condition.governors)}",
             fix=None if stable else "sudo cpupower frequency-set -g performance",
         )
 
@@ -316,7 +316,7 @@ def _timer(condition: Condition) -> Check:
     return Check(
         name="timer",
         status="unfit" if coarse else "fine",
-        found=f"steps of {duration(condition.timer_step_s)}"
+        found=f"resolution {duration(condition.timer_step_s)}"
         if math.isfinite(condition.timer_step_s)
         else "stands still",
         fix="a virtual machine with a better clock source (cat /sys/devices/system/clocksource/*/current_clocksource)"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from documented_samples import sample_of, without_numbers
 from forked import Forked, pool_forked, run_pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from pool_tasks import wait_for
@@ -244,6 +245,11 @@ def test_real_trainings_side_by_side_have_the_weights_of_those_one_after_the_oth
         records = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
         found[folder] = [record for record in records if isinstance(record, TrainingRecord)]
         run.files[0].unlink()
+    first, *lines = sample_of("side by side on cpu:0, cpu:1").splitlines()
+    assert first in run.text
+    for line in map(without_numbers, lines):
+        words = re.sub(r"^.*?(?=cpu:#)|  .*$", "", line.partition("  ")[2])
+        assert words in without_numbers(run.text), words
     for alone, side in zip(found["alone"], found["side"], strict=True):
         assert side.weights_sha256 == alone.weights_sha256
         assert (side.workload, side.recipe, side.seed) == (alone.workload, alone.recipe, alone.seed)

@@ -83,7 +83,7 @@ def fleet_notes(verdict: FleetVerdict) -> list[str]:
         else:
             scatter += f", processes of a node by {100 * kind.within_sd:.2f}%"
         name = f"{kind_name(verdict, kind.kind)}: " if len(verdict.kinds) > 1 else ""
-        found.append(f"{name}{scatter}; slow by {100 * (kind.detectable or 0):.1f}% and more is called")
+        found.append(f"{name}{scatter}; slowdowns of {100 * (kind.detectable or 0):.1f}% or more are reported")
         unknown = [node for node in kind.odd if not node.evidence]
         if unknown:
             names = enumerate_words([node.node for node in unknown[:MAX_NAMED]])
