@@ -167,7 +167,9 @@ def _state_before(folder: Path, plan: FleetPlan, settings: Settings) -> dict[str
         if not settings.is_training and kind.num_nodes not in {None, known}:
             differing = f"kinds.{kind.name}.nodes was {known} and is {kind.num_nodes}"
     if differing is not None:
-        raise FleetError(f"{folder}: holds another fleet: {differing}; --restart starts over, or name another folder")
+        raise FleetError(
+            f"{folder}: contains another fleet: {differing}; --restart starts over, or name another folder"
+        )
     return before
 
 

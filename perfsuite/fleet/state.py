@@ -98,7 +98,7 @@ def check_folder(folder: Path, *, restart: bool) -> None:
     if names - {LOCK}:
         deleted = ": --restart deletes none of them" if restart else ""
         found = min(names - {LOCK})[:60]
-        raise FleetError(f"{folder}: holds files ({found}), but no {STATE}{deleted}; name another folder")
+        raise FleetError(f"{folder}: contains files ({found}), but no {STATE}{deleted}; name another folder")
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:

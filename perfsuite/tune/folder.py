@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> None:
         )
     if RECORD not in names and names - {LOCK}:
         raise DataError(
-            f"{folder}: holds files ({min(names - {LOCK})[:60]}), but no {RECORD}; name another folder with --study"
+            f"{folder}: contains files ({min(names - {LOCK})[:60]}), but no {RECORD}; name another folder with --study"
         )
 
 
@@ -64,7 +64,7 @@ def claim(folder: Path, study: Study) -> Study:
         raise DataError(f"{error}; name another folder with --study") from None
     differing = difference(before, study)
     if differing is not None:
-        raise DataError(f"{folder}: holds another study: {differing}; name another folder with --study")
+        raise DataError(f"{folder}: contains another study: {differing}; name another folder with --study")
     return before
 
 

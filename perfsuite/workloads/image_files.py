@@ -178,7 +178,7 @@ def check_data_path(path: Path) -> None:
             "takes class folders"
         )
     elif path.suffix == ".npz":
-        with errors_named(path, "no data set of perfsuite"), open_ordinary(path) as stream:
+        with errors_named(path, "not a data set of perfsuite"), open_ordinary(path) as stream:
             if not zipfile.is_zipfile(stream):
                 raise DataError(f"{path}: not a data set of perfsuite, or damaged")
     elif not is_archive(path):

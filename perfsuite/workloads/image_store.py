@@ -130,7 +130,7 @@ def _image_set(arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], path: Path)
             source=one_line(str(meta["source"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: no data set of perfsuite: {first_line(error)[:120]}") from None
+        raise DataError(f"{path}: not a data set of perfsuite: {first_line(error)[:120]}") from None
 
 
 def _class_names(value: Any) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def test_another_run_s_folder_is_refused_and_restart_begins_anew(
     other = command(checkout, run_dir, "--env-candidate", "X=1", "--fail-on", "never", processes=1)
     assert main(other) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert 'holds another run: the candidate\'s variables was {} and is {"X": "1"}; --restart starts over' in error
+    assert 'contains another run: the candidate\'s variables was {} and is {"X": "1"}; --restart starts over' in error
     assert main([*other[:1], "--restart", *other[1:]]) == 0
 
 

@@ -46,7 +46,7 @@ def test_restart_deletes_nothing_where_no_state_names_it(tmp_path: Path, capsys:
     before = tree(run)
     assert main(command(tmp_path, "--restart", tests="")) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "holds files, but no campaign.json" in error
+    assert "contains files, but no campaign.json" in error
     assert "--restart deletes none of them" in error
     assert tree(run) == before
 

@@ -95,7 +95,7 @@ def test_a_slow_commit_is_found_after_a_kill_and_the_checkout_is_not_touched(
     assert text.replace("\n", "").isprintable()
     # Another question is not answered from this folder, and nothing in it is lost.
     assert main(command(repository, run_dir, good="HEAD~3")) == 2
-    assert "holds another bisection: good was" in capsys.readouterr().err
+    assert "contains another bisection: good was" in capsys.readouterr().err
     assert len(results(run_dir)) == found["num_processes"]
 
 
@@ -155,7 +155,7 @@ def test_a_machine_without_git_is_one_line(
 
 def test_somebody_s_own_folder_is_refused_and_restart_deletes_what_the_run_wrote(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(CampaignError, match=r"holds files, but no bisect.json"):
+    with pytest.raises(CampaignError, match=r"contains files, but no bisect.json"):
         check_folder(tmp_path)
     (tmp_path / "run").mkdir()
     run = open_folder(tmp_path / "run", {"good": "a"}, restart=False)

@@ -123,7 +123,7 @@ def test_a_study_of_other_images_is_refused_and_kept(
 
     other = files.folder / "other.npz"
     save_image_set(generated_set(seed=1), other)
-    assert "holds another study: data_sha256 was " in refusal(arguments(data=other), capsys)
+    assert "contains another study: data_sha256 was " in refusal(arguments(data=other), capsys)
     assert (files.study() / "study.json").read_bytes() == begun
 
 
@@ -132,7 +132,7 @@ def test_another_recipe_is_refused_by_its_field(
 ) -> None:
     assert begun
     files.recipe.write_text(files.recipe.read_text().replace("epochs = 3", "epochs = 4"))
-    assert "holds another study: recipe.epochs was 3 and is 4" in refusal(arguments(), capsys)
+    assert "contains another study: recipe.epochs was 3 and is 4" in refusal(arguments(), capsys)
 
 
 def journal_of(files: Files) -> Path:
@@ -213,7 +213,7 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(
 ) -> None:
     files.study().mkdir()
     (files.study() / "thesis.tex").write_text("mine")
-    assert "holds files (thesis.tex), but no study.json" in refusal(arguments(), capsys)
+    assert "contains files (thesis.tex), but no study.json" in refusal(arguments(), capsys)
     assert [path.name for path in files.study().iterdir()] == ["thesis.tex"]
 
 

@@ -180,7 +180,7 @@ def test_an_array_with_a_damaged_header_is_one_line(tmp_path: Path, member: byte
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in contents.items():
             archive.writestr(name, member if name == "train_images.npy" else content)
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite") as caught:
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite") as caught:
         load_image_set(path)
     assert "\n" not in str(caught.value)
 
@@ -189,7 +189,7 @@ def test_an_array_file_under_the_name_of_a_data_set_is_one_line(tmp_path: Path) 
     path = tmp_path / "images.npz"
     with path.open("wb") as stream:
         np.save(stream, np.zeros((2, 3), np.uint8))
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite"):
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite"):
         load_image_set(path)
 
 

@@ -110,7 +110,7 @@ def test_a_file_that_lacks_something_is_refused(tmp_path: Path, field: str) -> N
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files if name != field}
     np.savez(path, **arrays)
-    with pytest.raises(DataError, match="no data set of perfsuite"):
+    with pytest.raises(DataError, match="not a data set of perfsuite"):
         load_image_set(path)
 
 

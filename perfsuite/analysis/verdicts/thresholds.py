@@ -146,6 +146,6 @@ def read_thresholds(default: float, path: Path | None) -> Thresholds:
     section = content.get(SECTION)
     if not isinstance(section, dict) or set(content) != {SECTION}:
         found = ", ".join(sorted(content)) or "nothing"
-        raise ResultFileError(f"{path}: holds {found[:80]}; one table [{SECTION}] of patterns and changes is needed")
+        raise ResultFileError(f"{path}: contains {found[:80]}; one table [{SECTION}] of patterns and changes is needed")
     patterns = tuple((pattern, parse_effect(f"{path}: {pattern}", value)) for pattern, value in section.items())
     return Thresholds(default=default, patterns=patterns)
