@@ -228,12 +228,12 @@ def test_the_kernels_that_changed_are_named_the_largest_change_first(tmp_path: P
         profile=profile(("conv", 0.09), ("norm", 0.02), ("cast", 0.004), ("same", 0.001), bound="launch-bound")
     )
     lines = changed_kernels(sides_of(tmp_path, old, new), 0)
-    assert "conv: 90.00 ms after 70.00 ms" in lines[1]
+    assert "conv: 70.00 ms -> 90.00 ms" in lines[1]
     assert "copy: at least, no longer among the ten most expensive" in lines[2]
     assert lines[2].strip().startswith("-8.9% of an iteration")
     assert "cast: at least, new among the ten most expensive" in lines[3]
     assert not any("norm" in line or "same" in line for line in lines)
-    assert lines[-1].strip() == "launch-bound, device-bound before"
+    assert lines[-1].strip() == "device-bound -> launch-bound"
     assert changed_kernels(sides_of(tmp_path, old, make_record()), 0) == []
 
 

@@ -234,7 +234,7 @@ def test_a_mistake_is_one_line_and_status_2(
     [
         ("[min-effect", "not TOML"),
         ("", "contains nothing; one table [min-effect]"),
-        ("[other]", "holds other; one table [min-effect]"),
+        ("[other]", "contains other; one table [min-effect]"),
         ('[min-effect]\n"*" = true', "*: 'True' is not a valid change"),
         ('[min-effect]\n"*" = "-1%"', "*: '-1%' is not a valid change"),
     ],
