@@ -109,7 +109,7 @@ def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *
             found = [] if process in named else _files(folder, process)
             if found:
                 raise CampaignError(
-                    f"{folder}: holds {found[0].name}, which no {STATE} names; name another folder, or move it away"
+                    f"{folder}: contains {found[0].name}, which no {STATE} names; name another folder, or move it away"
                 )
         text = json.dumps({"schema": SCHEMA, "identity": identity, "processes": sorted({*named, *processes})}, indent=1)
         write_atomically(folder / STATE, text)

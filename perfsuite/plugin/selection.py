@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _only_on_request(config: pytest.Config, names: tuple[str, ...]) -> str:
     where = shlex.join(map(str, config.args))
     what = "full trainings, which take hours and" if names == (ON_REQUEST,) else f"{', '.join(names)}, which"
-    return f"{where}: holds {what} run only when asked for: pytest {where} -m {shlex.quote(' or '.join(names))}"
+    return f"{where}: contains {what} run only on request: pytest {where} -m {shlex.quote(' or '.join(names))}"
 
 
 def left_out(config: pytest.Config) -> tuple[str, ...]:

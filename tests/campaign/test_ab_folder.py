@@ -63,7 +63,7 @@ def test_restart_deletes_what_the_state_names_and_nothing_else(tmp_path: Path) -
         (tmp_path / name).write_text("mine")
     claim(tmp_path, {**IDENTITY, "arguments": ["b"]}, NAMES, restart=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, *kept])
-    with pytest.raises(CampaignError, match=r"holds 003-candidate.json, which no campaign.json names"):
+    with pytest.raises(CampaignError, match=r"contains 003-candidate.json, which no campaign.json names"):
         claim(tmp_path, {**IDENTITY, "arguments": ["b"]}, (*NAMES, "003-candidate"), restart=False)
 
 

@@ -133,7 +133,7 @@ def choose_machine(machines: dict[str, int], wanted: str | None, where: str) -> 
     if wanted is None:
         if len(machines) == 1:
             return next(iter(machines))
-        raise InvalidChoiceError(f"{where}: holds runs of {_listed(machines)}; choose one with --machine")
+        raise InvalidChoiceError(f"{where}: contains runs of {_listed(machines)}; choose one with --machine")
     found = [name for name in machines if name == wanted] or [
         name for name in machines if wanted.casefold() in name.casefold()
     ]

@@ -149,7 +149,7 @@ def update_index(store: Path, index: Index, tell: Callable[[int, int], None]) ->
         if run.values:
             index.put(state, digest, run)
         else:
-            index.put_problem(state, f"{path}: holds nothing that has a history")
+            index.put_problem(state, f"{path}: contains nothing that has a history")
 
 
 def _files(store: Path) -> Iterator[FileState]:
