@@ -20,7 +20,7 @@ WORDS = {
     r"(?:become|became|becomes) (?:a number|numbers)": "was measured; failed, skipped or not run",
     r"in alternation|in turns(?! for)|alternation": "interleaved",
     r"in force": "active",
-    r"(?:held|hold|set) against": "compared with",
+    r"(?:held|holds?|holding|set) (?:it |them )?against": "compared with",
     r"held down by": "throttled by",
     r"other guests": "other virtual machines, steal time",
     r"provable": "detectable",
