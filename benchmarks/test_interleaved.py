@@ -27,7 +27,7 @@ def test_interleaved(measure_speedup: Measure, workload: Workload) -> None:
 
 @pytest.mark.switches
 def test_switches(measure_switch: Measure, workload: Workload) -> None:
-    """A whole training step with channels_last, AMP, torch.compile and CUDA graphs, compared with the eager FP32 step."""
+    """A whole training step with channels_last, AMP, torch.compile and CUDA graphs, against the eager FP32 step."""
     measure_switch(workload)
 
 
@@ -42,5 +42,5 @@ def test_overhead(measure_overhead: Measure, workload: Workload) -> None:
 def test_input_pipeline(
     measure_pipeline: Callable[[Workload, Comparison], PairedRecord | None], workload: Workload, against: Comparison
 ) -> None:
-    """A step of full training, fed from images on the device, compared with a single batch or the thesis's data loading."""
+    """A step of full training, fed from images on the device, against a single batch or the thesis's data loading."""
     measure_pipeline(workload, against)

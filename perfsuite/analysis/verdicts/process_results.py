@@ -187,7 +187,9 @@ def _check_unique(path: Path, cells: Sequence[Benchmark], keys: Sequence[Key]) -
     seen: set[Key] = set()
     for cell, key in zip(cells, keys, strict=True):
         if key in seen:
-            raise ResultFileError(f"{path}: contains {cell.fullname!r:.200} twice; one process measures a benchmark once")
+            raise ResultFileError(
+                f"{path}: contains {cell.fullname!r:.200} twice; one process measures a benchmark once"
+            )
         seen.add(key)
 
 
