@@ -1,7 +1,7 @@
 """Full CIFAR-10 training to the accuracy targets, unattended overnight: `pytest -m full_training`.
 
-A cell that was interrupted, however it was, goes on from its last epoch with the same command; a finished one is not
-trained again. The time is the active time of all processes that trained it.
+After any interruption, the same command resumes a cell from its last checkpoint; a finished cell is not trained again.
+The training time is the active time of all processes that trained it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Latency, throughput and peak memory of a network in eval mode: `pytest benchmarks -m inference`.
 
-No graph, precisions as in training. Batch 1 is there for its latency, a larger one for throughput
-(`--perf-batch-size` sets others). Latency is the time of one iteration that is waited for, many times.
+No autograd graph; the same precisions as in training. Batch 1 is measured for latency, a larger batch for throughput
+(`--perf-batch-size` sets others). Latency is the time of single iterations with a wait after each.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.inference
 def test_inference(measure: Callable[[Workload], Record | None], workload: Workload) -> None:
-    """Network in eval mode, in inference mode of torch; the batch is on the device, and the outputs stay there."""
+    """Network in eval mode, under torch's inference mode; the batch is on the device, and the outputs stay there."""
     measure(workload)

@@ -1,7 +1,7 @@
 """Two things interleaved (ABBA or BAAB) in one process: `-m interleaved`, `-m switches`, `-m overhead` and others.
 
-A round is a block of four turns; the readings of every turn are kept. A linear drift of the clock adds as much to one
-side as to the other, and cancels in the ratio.
+A round is a block of four turns; the readings of every turn are kept. A linear drift of the clock adds the same to
+both sides, and cancels in the ratio.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def test_interleaved(measure_speedup: Measure, workload: Workload) -> None:
 
 @pytest.mark.switches
 def test_switches(measure_switch: Measure, workload: Workload) -> None:
-    """A whole training step with channels_last, AMP, torch.compile, CUDA graphs, and the eager FP32 step."""
+    """A whole training step with channels_last, AMP, torch.compile and CUDA graphs, against the eager FP32 step."""
     measure_switch(workload)
 
 
 @pytest.mark.overhead
 def test_overhead(measure_overhead: Measure, workload: Workload) -> None:
-    """Harness overhead: a whole training step as the suite reports it, and a bare loop of the same step."""
+    """Harness overhead: a whole training step as the suite reports it, compared with a bare loop of the same step."""
     measure_overhead(workload)
 
 
@@ -42,5 +42,5 @@ def test_overhead(measure_overhead: Measure, workload: Workload) -> None:
 def test_input_pipeline(
     measure_pipeline: Callable[[Workload, Comparison], PairedRecord | None], workload: Workload, against: Comparison
 ) -> None:
-    """A step of full training, fed from images on the device, and the same on one batch, or fed the thesis's way."""
+    """A step of full training, fed from images on the device, against a single batch or the thesis's data loading."""
     measure_pipeline(workload, against)

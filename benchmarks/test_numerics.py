@@ -1,8 +1,8 @@
 """Why mixed precision works, shown by running it: `pytest benchmarks -m numerics`.
 
-Each test measures what a claim says, holds it against what it should be by another way, and fails where the two differ.
-`perfsuite collect --table numerics` lists all claims, `perfsuite chart numerics` draws what is behind them. Networks
-are given real images where a data set is stored (`--perf-data`), synthetic ones otherwise.
+Each test measures its claims, compares them with values computed in another way, and fails if the two differ.
+`perfsuite collect --table numerics` lists all claims, `perfsuite chart numerics` draws the measurements. Networks
+get real images if a data set is stored (`--perf-data`), otherwise synthetic ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def test_formats(study: RunStudy) -> None:
 
 
 def test_updates(study: RunStudy, model: str) -> None:
-    """Which updates of a real step FP16 and BF16 weights would swallow, by layer and by learning rate."""
+    """Which updates of a real step FP16 and BF16 weights would lose, by layer and by learning rate."""
     study("updates", model)
 
 
@@ -33,12 +33,12 @@ def test_weights(study: RunStudy, model: str) -> None:
 
 
 def test_gradients(study: RunStudy, model: str) -> None:
-    """How large gradients are, early and late in training, and what FP16 makes of them at each loss scale."""
+    """How large gradients are, early and late in training, and what FP16 loses of them at each loss scale."""
     study("gradients", model)
 
 
 def test_scaling(study: RunStudy, model: str) -> None:
-    """Dynamic loss scaling step by step: its scale, the skipped steps, and what they take."""
+    """Dynamic loss scaling step by step: its scale, the skipped steps, and their time."""
     study("scaling", model)
 
 
@@ -48,10 +48,10 @@ def test_scales(study: RunStudy, model: str) -> None:
 
 
 def test_accumulation(study: RunStudy) -> None:
-    """Sums, matrix products and convolutions in 16 bits against float64, by length."""
+    """Sums, matrix products and convolutions in 16 bits compared with float64, by length."""
     study("accumulation")
 
 
 def test_types(study: RunStudy, model: str) -> None:
-    """Which operations autocast puts in which type."""
+    """Which operations autocast runs in which type."""
     study("types", model)

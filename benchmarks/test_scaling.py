@@ -1,8 +1,8 @@
 """One training step on 1, 2, 4, ... devices: `pytest benchmarks -m scaling`.
 
-Ranks are fresh processes, one a device. A block is a palindrome of turns: rank 0 alone while the others wait; all ranks
-without exchange of gradients; all with it; and back again. So what is lost to sharing the machine and what the exchange
-takes are ratios that a linear drift cancels in. `--perf-world-sizes`, `--perf-global-batch-size` (strong scaling),
+Ranks are fresh processes, one per device. A block is a palindrome of turns: rank 0 alone while the others wait; all
+ranks without exchange of gradients; all with it; and back again. The cost of sharing the machine and the cost of the
+exchange are ratios in which a linear drift cancels. `--perf-world-sizes`, `--perf-global-batch-size` (strong scaling),
 `--perf-strategy ddp,fsdp2` and `--perf-gradient-compression none,bf16` choose what is measured.
 """
 

@@ -2,7 +2,7 @@
 
 Every test is a matrix of cells: models x batch sizes x memory formats x precisions, set by the options `--perf-...`.
 A cell is timed in rounds of several iterations by a clock that waits for the device before it is read; peak memory is
-measured in iterations of its own. What lies inside the timed window is said below; nothing else does.
+measured in separate iterations. Each docstring below lists everything inside the timed window.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.step(phase="forward")
 def test_forward(measure: Measure, workload: Workload) -> None:
-    """Network and cross-entropy in training mode, the graph for backward built and dropped."""
+    """Network and cross-entropy in training mode; the graph for backward is built and dropped."""
     measure(workload)
 
 
 @pytest.mark.step(phase="backward")
 def test_backward(measure: Measure, workload: Workload) -> None:
-    """From the scaled loss to the gradients, which are None before; on one graph that is kept and walked each time."""
+    """From the scaled loss to gradients that were None; the same graph is kept and traversed each time."""
     measure(workload)
 
 

@@ -38,7 +38,7 @@ def _require_ordinary(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "not an ordinary file, but a pipe, a device or a socket", str(path))
+        raise OSError(errno.EINVAL, "not a regular file, but a pipe, a device or a socket", str(path))
 
 
 Content = str | bytes | memoryview | Callable[[IO[bytes]], None]
@@ -48,7 +48,7 @@ Content = str | bytes | memoryview | Callable[[IO[bytes]], None]
 def write_atomically(path: Path, content: Content, *, keep: Path | None = None) -> None:
     """Replace a file by a new one in one step: a reader, or whoever comes after a crash, sees the old or the new.
 
-    A symbolic link stays one; what is no ordinary file (a terminal, /dev/null) is written to as it is.
+    A symbolic link stays one; what is not a regular file (a terminal, /dev/null) is written to as it is.
 
     Args:
         path: The file.

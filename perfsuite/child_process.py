@@ -22,8 +22,8 @@ PR_SET_PDEATHSIG = 1
 LOOK_S = 1.0
 """Between two looks for the parent, where the operating system sends no signal."""
 
-MAX_LAST_WORDS_BYTES = 4000
-"""Of the end of a log, in which the last words of a process are looked for."""
+MAX_LOG_END_BYTES = 4000
+"""Bytes at the end of a log, in which the last line is looked for."""
 
 running: set[subprocess.Popen[bytes]] = set()
 """Processes in groups of their own, which a Ctrl-C does not reach; see `kill_running`."""
@@ -113,8 +113,8 @@ def ended_in_words(status: int | None) -> str:
     name = f"signal {-status}"
     with contextlib.suppress(ValueError):
         name = signal.Signals(-status).name
-    hint = " (memory ran out, or somebody killed it)" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
+    hint = " (out of memory, or killed from outside)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
 
 
 def log_end(log: Path, num_bytes: int) -> str:
@@ -132,7 +132,7 @@ def last_words(log: Path) -> str:
 
     Warnings are left out: torch writes some whenever there are several ranks.
     """
-    lines = [line.strip() for line in log_end(log, MAX_LAST_WORDS_BYTES).splitlines()]
+    lines = [line.strip() for line in log_end(log, MAX_LOG_END_BYTES).splitlines()]
     telling = [line for line in lines if line and "warning" not in line.lower()]
     return telling[-1][:200] if telling else ""
 

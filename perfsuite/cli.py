@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from perfsuite.commands.parser import Parser
 
 COMMANDS = {
-    "collect": "result files -> a table",
-    "compare": "baseline against candidate: did anything regress?",
+    "collect": "show result files as tables",
+    "compare": "compare candidate with baseline results: did anything regress?",
     "memory": "predict the peak memory of a training step, without a GPU",
-    "ab": "two interpreters, checkouts or settings interleaved: did it get slower?",
-    "bisect": "which commit, or which version, made a benchmark slower?",
-    "noise": "the same code against itself: the smallest slowdown that this machine can detect",
-    "history": "results of months: what changed when, and is a new run off?",
-    "export": "results in the formats of other tools: github-action-benchmark, Bencher, MLflow, ...",
+    "ab": "run two interpreters, checkouts or settings interleaved, and compare them",
+    "bisect": "find the commit, or the version, that made a benchmark slower",
+    "noise": "run the same code against itself: the smallest slowdown that this machine can detect",
+    "history": "show results over time: what changed when, and did a new run regress?",
+    "export": "write results in the formats of other tools: github-action-benchmark, Bencher, MLflow, ...",
     "doctor": "check whether this machine is ready for benchmarking",
-    "limits": "theoretical minimum time of a training step and a full training, from a GPU's data sheet",
-    "fleet": "kinds of machines x environments x repetitions, on a Ray cluster or Slurm",
+    "limits": "predict time, memory and price of a training on any GPU, from its data sheet",
+    "fleet": "measure on many machines: a Ray cluster or Slurm",
     "tune": "search the hyperparameters of a full training: does AMP need others?",
-    "data": "images for full trainings: download, import, verify, show",
-    "report": "result files -> one HTML page",
-    "chart": "result files -> one figure",
+    "data": "manage the images of full trainings: download, import, verify, show",
+    "report": "write one HTML page from result files",
+    "chart": "draw one figure from result files",
 }
 """Every command has a module of its name in `perfsuite.commands`, with `add_options(command)` and `run(options)`."""
 
@@ -87,7 +87,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
 
     parser = Parser(
         prog="perfsuite",
-        description="Tables and verdicts from the results of the performance suite. Results are made by pytest: "
+        description="Tables and verdicts from the results of the performance suite. pytest writes the results: "
         "pytest benchmarks -m step",
     )
     parser.add_argument("--version", action="version", version=f"perfsuite {__version__}")

@@ -31,7 +31,7 @@ def check_folder(folder: Path, state: str, unusable: type[PerfsuiteError], *, op
         option: Which names another folder.
 
     Raises:
-        PerfsuiteError: Of the kind `unusable`: the folder is somebody's own, or cannot be read.
+        PerfsuiteError: Of the kind `unusable`: the folder belongs to the user, or cannot be read.
     """
     try:
         names = {path.name for path in folder.iterdir()}
@@ -40,13 +40,17 @@ def check_folder(folder: Path, state: str, unusable: type[PerfsuiteError], *, op
     except (OSError, ValueError) as error:
         raise unusable(f"{folder}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
     if LOCK in names and not is_lock(folder / LOCK):  # it would be emptied
-        raise unusable(f"{folder}: holds a file {LOCK} that perfsuite did not write; name another folder with {option}")
+        raise unusable(
+            f"{folder}: contains a file {LOCK} that perfsuite did not write; name another folder with {option}"
+        )
     if state in names:
         return
     # A run that was killed while it wrote its first state leaves a file that begins with a dot and the name of it.
     others = sorted(name for name in names if name != LOCK and not name.startswith(f".{state}"))
     if others:
-        raise unusable(f"{folder}: holds files ({others[0][:60]}), but no {state}; name another folder with {option}")
+        raise unusable(
+            f"{folder}: contains files ({others[0][:60]}), but no {state}; name another folder with {option}"
+        )
 
 
 def read_state(path: Path, schema: str, unusable: type[PerfsuiteError], *, max_bytes: int) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""For benchmarks in a repository of one's own: what the fixture `perf` gives, and what networks are made of.
+"""Public names for a user's own benchmarks and networks: the fixture `perf`, and what networks consist of.
 
 A test that asks for `perf` measures any callable as the suite measures its own: the same clock, warm-up, memory,
 telemetry, verified precision and record. `perfsuite collect`, `compare` and `report` read the results. The plugin is

@@ -43,9 +43,9 @@ def test_only_an_ordinary_file_is_opened(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     link.symlink_to(pipe)
     for path in (pipe, link, Path("/dev/zero")):
-        with pytest.raises(OSError, match="not an ordinary file, but a pipe, a device or a socket"):
+        with pytest.raises(OSError, match="not a regular file, but a pipe, a device or a socket"):
             open_ordinary(path)
-        with pytest.raises(ResultFileError, match="cannot be read: not an ordinary file"):
+        with pytest.raises(ResultFileError, match="cannot be read: not a regular file"):
             read_result_file(path)
     with pytest.raises(IsADirectoryError):
         open_ordinary(tmp_path)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     [
         (0, "ended with status 0"),
         (3, "ended with status 3"),
-        (-signal.SIGSEGV, "was ended by SIGSEGV"),
-        (-signal.SIGKILL, "was ended by SIGKILL (memory ran out, or somebody killed it)"),
-        (-1000, "was ended by signal 1000"),
+        (-signal.SIGSEGV, "was killed by SIGSEGV"),
+        (-signal.SIGKILL, "was killed by SIGKILL (out of memory, or killed from outside)"),
+        (-1000, "was killed by signal 1000"),
     ],
 )
 def test_a_signal_is_named_and_a_killed_process_has_a_likely_reason(status: int, words: str) -> None:

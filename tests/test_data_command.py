@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from documented_samples import sample_of, without_numbers
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 
 from perfsuite.cli import main
@@ -34,6 +35,16 @@ def test_a_mirror_is_imported_shown_and_verified(
     assert "100 training images, 10 of each class" in out
     assert "40 test images, 4 of each class" in out
     assert "imported from mirror.tar.gz; not recognised as the original CIFAR-10" in out
+
+
+def test_the_sample_of_the_page_is_what_an_import_prints(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirror = write_mirror(mirror_files(generated_parts()), tmp_path / "cifar10-jpeg.tar.xz")
+    assert main(["data", "import", str(mirror)]) == 0
+    out = capsys.readouterr().out.replace(str(cache.parents[1]), "/home/user/.cache")
+    sample = sample_of("$ perfsuite data import").partition("\n")[2]
+    assert without_numbers(out).splitlines() == without_numbers(sample).splitlines()
 
 
 def test_classes_of_different_sizes_are_said(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

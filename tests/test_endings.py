@@ -223,9 +223,9 @@ def test_a_csv_cell_is_no_formula_and_a_number_stays_one(
     [
         ("5", "'5' would be a change of 500%; write 5% or 0.05"),
         ("1", "'1' would be a change of 100%; write 1% or 0.01"),
-        ("1001%", "is no change"),
-        ("0", "is no change"),
-        ("nan", "is no change"),
+        ("1001%", "is not a valid change"),
+        ("0", "is not a valid change"),
+        ("nan", "is not a valid change"),
     ],
 )
 def test_a_bare_number_is_never_taken_for_a_percentage(

@@ -32,7 +32,7 @@ def test_a_folder_that_is_new_empty_or_a_run_s_own_can_be_used(tmp_path: Path) -
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "weights").mkdir()
-    message = r"holds files \(notes.txt\), but no state.json; name another folder with --run-dir$"
+    message = r"contains files \(notes.txt\), but no state.json; name another folder with --run-dir$"
     with pytest.raises(CampaignError, match=message):
         check(tmp_path)
 
@@ -42,13 +42,13 @@ def test_a_file_named_lock_of_somebody_else_is_not_emptied(has_state: bool, tmp_
     (tmp_path / "lock").write_text("mine")
     if has_state:
         (tmp_path / "state.json").write_text("{}")
-    with pytest.raises(CampaignError, match="holds a file lock that perfsuite did not write"):
+    with pytest.raises(CampaignError, match="contains a file lock that perfsuite did not write"):
         check(tmp_path)
 
 
 def test_a_pipe_named_lock_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "lock")
-    with pytest.raises(CampaignError, match="holds a file lock that perfsuite did not write"):
+    with pytest.raises(CampaignError, match="contains a file lock that perfsuite did not write"):
         check(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A data set of one's own, as class folders: shapes drawn at sizes that differ, and not as many of each.
+"""An example data set as class folders: shapes of different sizes, with a different number of images per class.
 
 python benchmarks/examples/shapes.py FOLDER writes FOLDER/{train,val}/<class>/NNN.png.
 """

@@ -198,7 +198,7 @@ def versions_of(side: Side, *, needed: Iterable[str]) -> dict[str, str]:
     except (IndexError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
-        raise CampaignError(f"{option}: is no Python interpreter")
+        raise CampaignError(f"{option}: is not a Python interpreter")
     for package in needed:
         if package not in found:
             raise CampaignError(f"{option}: has no {package}; install what measuring needs there (see the README)")

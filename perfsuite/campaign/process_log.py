@@ -34,4 +34,4 @@ def complaint_in(text: str) -> str:
     """Do the same with the text of a log."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     marked = [line for line in lines if re.match(r"E  |ERROR|.*Error:|.*error:|.*outcomes\.Exit:", line)]
-    return ((marked or lines or ["it said nothing"])[-1])[:200]
+    return ((marked or lines or ["it printed nothing"])[-1])[:200]

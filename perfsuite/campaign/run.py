@@ -47,13 +47,13 @@ def run_campaign(
         folder: Where files, logs and state are kept.
         identity: Of the plan, as it is now.
         restart: Whether to start over.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Returns:
         The files of the baseline, those of the candidate, and notes.
 
     Raises:
-        CampaignError: The folder holds another run, or a process failed.
+        CampaignError: The folder contains another run, or a process failed.
         FolderInUseError: Another run is in the folder.
         Interrupted: Ctrl-C or SIGTERM.
     """

@@ -67,7 +67,7 @@ def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *
     """Make the folder this run's, or check that it is.
 
     Raises:
-        CampaignError: It holds another run, or files that no run names.
+        CampaignError: It contains another run, or files that no run names.
     """
     try:
         before = _read_state(folder / STATE, processes)
@@ -77,14 +77,14 @@ def claim(folder: Path, identity: dict[str, object], processes: Sequence[str], *
         differing = None if before is None else difference(before.identity, identity)
         if differing is not None:
             raise CampaignError(
-                f"{folder}: holds another run: {differing}; --restart starts over, or name another folder"
+                f"{folder}: contains another run: {differing}; --restart starts over, or name another folder"
             )
         named = () if before is None else before.processes
         for process in processes:
             found = [] if process in named else _files(folder, process)
             if found:
                 raise CampaignError(
-                    f"{folder}: holds {found[0].name}, which no {STATE} names; name another folder, or move it away"
+                    f"{folder}: contains {found[0].name}, which no {STATE} names; name another folder, or move it away"
                 )
         text = json.dumps({"schema": SCHEMA, "identity": identity, "processes": sorted({*named, *processes})}, indent=1)
         write_atomically(folder / STATE, text)
@@ -96,7 +96,7 @@ def check_results(folder: Path, processes: Sequence[str]) -> None:
     """Check what is there already, before hours are spent on the rest.
 
     Raises:
-        CampaignError: A result file is damaged, or of a process that did not come to its end.
+        CampaignError: A result file is damaged, or of a process that did not finish.
     """
     for process in processes:
         path = folder / f"{process}.json"
@@ -108,7 +108,7 @@ def check_results(folder: Path, processes: Sequence[str]) -> None:
         except ResultFileError as error:
             raise CampaignError(f"{error}; {advice}") from None
         if not found.complete or not (found.benchmarks or has_only_failures(found, process)):
-            reason = "has no benchmarks" if found.complete else "its process did not come to its end"
+            reason = "has no benchmarks" if found.complete else "its process did not finish"
             raise CampaignError(f"{path}: {reason}; {advice}")
 
 
@@ -123,7 +123,7 @@ def has_only_failures(found: ResultFile, process: str) -> bool:
 
 
 def unfinished_in_words(found: ResultFile) -> str:
-    """Return which benchmark was measured when a process ended, as far as its file tells."""
+    """Return which benchmark was measured when a process ended, as far as its file says."""
     interrupted = [outcome.nodeid for outcome in found.outcomes if outcome.outcome == "interrupted"]
     if interrupted:
         return f" while {interrupted[0]} was measured"
@@ -150,7 +150,7 @@ def read_identity(folder: Path) -> dict[str, object]:
     """
     state = _read_state(folder / STATE, ())
     if state is None:
-        raise CampaignError(f"{folder}: holds no A/B run")
+        raise CampaignError(f"{folder}: contains no A/B run")
     return state.identity
 
 

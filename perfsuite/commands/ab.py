@@ -46,15 +46,19 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `ab`."""
     command.description = (
-        "Run the suite in fresh processes of two interpreters in the order A B B A, and judge as compare "
-        "does. The same command resumes after an interruption. Arguments after -- are pytest's; without them: "
-        "benchmarks -m step."
+        "Run the suite in fresh processes of two interpreters in the order A B B A, and give verdicts as "
+        "compare does. The same command resumes after an interruption. Arguments after -- are passed to pytest; "
+        "default: benchmarks -m step."
     )
     command.add_argument("--baseline", required=True, metavar="PYTHON", help="interpreter, or folder of an environment")
-    command.add_argument("--candidate", required=True, metavar="PYTHON", help="the other one; may be the same")
+    command.add_argument("--candidate", required=True, metavar="PYTHON", help="the same for the candidate")
     for name in ("baseline", "candidate"):
         command.add_argument(
-            f"--dir-{name}", type=Path, default=Path(), metavar="DIR", help="checkout to run in; default: this folder"
+            f"--dir-{name}",
+            type=Path,
+            default=Path(),
+            metavar="DIR",
+            help="checkout to run in; default: current folder",
         )
         command.add_argument(
             f"--env-{name}", action="append", default=[], metavar="K=V", help="environment variable; may be repeated"
@@ -88,10 +92,10 @@ def add_running(command: Parser) -> None:
         "--processes",
         default="5",
         metavar="N",
-        help="processes per side; default: 5; more than a run has are added to it",
+        help="processes per side; default: 5; a larger number extends a finished run",
     )
     command.add_argument(
-        "--run-dir", type=Path, metavar="DIR", help="files, logs and state; default: a folder of its own in results/"
+        "--run-dir", type=Path, metavar="DIR", help="folder for files, logs and state; default: a new one in results/"
     )
     command.add_argument("--restart", action="store_true", help="delete what this run has measured, and start over")
     command.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="default: benchmarks -m step")

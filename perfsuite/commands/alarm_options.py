@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 def add_alarms(action: argparse.ArgumentParser) -> None:
     """Add the options."""
     action.description = (
-        "Changes of level as events: all that happened at once on a machine is one, however many benchmarks it is. The "
-        "store remembers which events somebody was told (--told); all others are new. More nights may move an event by "
-        "some runs, and more benchmarks may join it: it stays the same."
+        "Show changes of level as events: all changes at the same time on one machine are one event, however many "
+        "benchmarks they affect. The store remembers which events were reported (--told); all others are new. Later "
+        "nights may move an event by some runs or add benchmarks to it; it stays the same event."
     )
     action.add_argument(
-        "--into", type=Path, metavar="DIR", help="write a file KEY.md for each new event: the text of an issue"
+        "--into", type=Path, metavar="DIR", help="write a file KEY.md with the text of an issue for each new event"
     )
     action.add_argument(
-        "--told", nargs="+", default=[], metavar="KEY", help="note that these events were told; all: every one of today"
+        "--told", nargs="+", default=[], metavar="KEY", help="mark these events as reported; all: every current event"
     )

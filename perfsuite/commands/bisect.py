@@ -45,8 +45,8 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `bisect`."""
     command.description = (
         "Find the commit between a good and a bad one that changed a benchmark, by git bisect with interleaved "
-        "processes as the test: each step takes as many as it needs. The checkout is not touched. The same command "
-        "resumes after an interruption. Arguments after -- are pytest's: what runs the benchmark."
+        "processes as the test; each step runs as many as it needs. The checkout is not modified. The same command "
+        "resumes after an interruption. Arguments after -- are passed to pytest and select the benchmark."
     )
     command.add_argument("--good", metavar="REV", help="a commit before the change")
     command.add_argument("--bad", metavar="REV", help="a commit after it")
@@ -54,39 +54,49 @@ def add_options(command: Parser) -> None:
         "--environments",
         nargs="+",
         metavar="PYTHON",
-        help="instead: environments in order, nightlies for instance",
+        help="instead of commits: environments in order, for example nightlies",
     )
     command.add_argument(
-        "--benchmark", required=True, metavar="NAME", help="its full name, or a pattern with * that matches one"
+        "--benchmark", required=True, metavar="NAME", help="full name, or a pattern with * that matches exactly one"
     )
     command.add_argument("--metric", choices=METRICS, default="time", help="default: time, the median of the rounds")
     command.add_argument(
-        "--repository", type=Path, default=Path(), metavar="DIR", help="the repository; default: this folder's"
+        "--repository",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="repository of the commits; default: the current folder",
     )
     command.add_argument("--python", metavar="PYTHON", help="interpreter, or folder of an environment")
-    command.add_argument("--setup", metavar="COMMAND", help="shell command run in each checkout first: a build")
-    command.add_argument("--env", action="append", default=[], metavar="K=V", help="environment variable")
+    command.add_argument(
+        "--setup", metavar="COMMAND", help="shell command to run first in each checkout, for example a build"
+    )
+    command.add_argument(
+        "--env", action="append", default=[], metavar="K=V", help="environment variable; may be repeated"
+    )
     command.add_argument("--first-parent", action="store_true", help="follow only the first parent of merges")
-    command.add_argument("--min-effect", default="2%", metavar="X", help="smallest change that matters; default: 2%%")
+    command.add_argument("--min-effect", default="2%", metavar="X", help="smallest change that counts; default: 2%%")
     command.add_argument(
         "--alpha",
         default=str(DEFAULT_ALPHA),
         metavar="P",
-        help="chance of a wrong commit, over all steps; default: 0.05",
+        help="probability of a wrong commit, over all steps; default: 0.05",
     )
     command.add_argument(
         "--max-processes",
         default=str(DEFAULT_PROCESSES),
         metavar="N",
-        help=f"of a revision in one step, then it cannot tell; default: {DEFAULT_PROCESSES}",
+        help=f"maximum processes per revision in a step; default: {DEFAULT_PROCESSES}",
     )
     command.add_argument(
-        "--run-dir", type=Path, metavar="DIR", help="files, logs and state; default: a folder of its own in results/"
+        "--run-dir", type=Path, metavar="DIR", help="folder for files, logs and state; default: a new one in results/"
     )
     command.add_argument("--restart", action="store_true", help="delete what this run has measured, and start over")
     command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
-    command.add_argument("arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="what runs the benchmark")
+    command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write to this file instead of the terminal")
+    command.add_argument(
+        "arguments", nargs="*", metavar="-- PYTEST ARGUMENTS", help="arguments that select the benchmark"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

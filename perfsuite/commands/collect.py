@@ -55,9 +55,9 @@ FOR_PEOPLE = (*SEVERAL_TABLES, "latex")
 def add_options(command: Parser) -> None:
     """Add the options of the command `collect`."""
     command.description = (
-        "Show result files as one table. Reads any pytest-benchmark JSON; several files are shown "
-        "together, distinguished by what differs between them; several versions of another project's suite have a "
-        "column each (--table steps: a row per benchmark and file). A table that was written as JSON is shown again."
+        "Show result files as tables. Reads any pytest-benchmark JSON. Several files are shown together, "
+        "labelled by what differs between them; several versions of another project's suite get one column each "
+        "(--table steps: one row per benchmark and file). A table saved as JSON can be shown again."
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE", type=Path, action=ResultFiles, help="pytest-benchmark JSON, or a folder"
@@ -66,36 +66,36 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--table",
         metavar="NAME",
-        help=f"{listed}; default: what the files hold".replace("%", "%%"),
+        help=f"{listed}; default: what the files contain".replace("%", "%%"),
     )
     command.add_argument(
         "--by-file",
         action="store_true",
-        help="a row per file instead of one for all runs of a cell or a pair, or all seeds of a training",
+        help="one row per file instead of one for all runs of a cell or a pair, or all seeds of a training",
     )
     command.add_argument(
         "--extra",
         action="append",
         default=[],
         metavar="KEY",
-        help="of benchmarks of other projects: a column of their extra_info; may be repeated",
+        help="for benchmarks of other projects: add a column of their extra_info; may be repeated",
     )
     command.add_argument(
         "--select",
         metavar="EXPR",
-        help="show the rows that match, as pytest's -k over names, workloads, GPUs: 'resnet50 and not (forward or b8)'",
+        help="show only rows that match (names, workloads, GPUs), as pytest's -k: 'resnet50 and not (forward or b8)'",
     )
     command.add_argument(
-        "--sort", choices=SORTS, help="by name, or by time, the longest first; default: as in the files"
+        "--sort", choices=SORTS, help="by name, or by time with the longest first; default: as in the files"
     )
     add_price(command)
     command.add_argument(
-        AGAINST, metavar="NAME", help="compare speeds with this GPU, by a part of its name; default: the first file's"
+        AGAINST, metavar="NAME", help="compare speeds with this GPU (part of its name); default: the first file's"
     )
     command.add_argument(
         MIN_EFFECT_OPTION,
         metavar="X",
-        help=f"with --table {NODES_TABLE}: what counts as a difference between machines; default: 2%%",
+        help=f"with --table {NODES_TABLE}: smallest difference between machines that counts; default: 2%%",
     )
     add_output(command)
 
@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
 def _table_of_nodes(options: argparse.Namespace) -> Table:
     """Return a table of machines: thousands of files are read for it, and only what it needs of each."""
     if options.by_file or options.extra:
-        raise InvalidChoiceError(f"--by-file, --extra: not with --table {options.table}, which is of machines")
+        raise InvalidChoiceError(f"--by-file, --extra: not with --table {options.table}, which is about machines")
     given = options.min_effect
     choices = {} if given is None else {"min_effect": parse_effect(MIN_EFFECT_OPTION, given)}
     return build_table(options.table, results_of_nodes(options.files), **choices)
@@ -145,10 +145,10 @@ def _check_table(options: argparse.Namespace) -> tuple[Price, ...]:
     prices = read_prices(options.price)
     for option, value in ((PRICE, prices), (AGAINST, options.against)):
         if value and options.table != GPUS_TABLE:
-            raise InvalidChoiceError(f"{option} is of one table alone: add --table {GPUS_TABLE}, or leave it out")
+            raise InvalidChoiceError(f"{option} applies to one table only: add --table {GPUS_TABLE}, or leave it out")
     if options.min_effect is not None and options.table != NODES_TABLE:
         raise InvalidChoiceError(
-            f"{MIN_EFFECT_OPTION} is of one table alone: add --table {NODES_TABLE}, or leave it out"
+            f"{MIN_EFFECT_OPTION} applies to one table only: add --table {NODES_TABLE}, or leave it out"
         )
     return prices
 
@@ -161,7 +161,7 @@ def _show_all(results: Results, options: argparse.Namespace, choice: TableChoice
         return _show(versions, options, choice)
     names = held_tables(results)
     if len(names) > 1 and not is_of_several:
-        say(f"these files hold more than {names[0]}: --table {', '.join(names[1:])}")
+        say(f"these files contain more than {names[0]}: --table {', '.join(names[1:])}")
         names = names[:1]
     if len(names) == 1:
         return _show_one(names[0], results, options, choice)
@@ -186,7 +186,7 @@ def _show_saved(path: Path, options: argparse.Namespace, choice: TableChoice) ->
     """Show a table that was written as JSON before."""
     if len(options.files) > 1 or options.table is not None or options.extra or options.by_file:
         raise ResultFileError(
-            f"{path}: a table in JSON, no result file; one is read back alone and without --table, --extra, --by-file"
+            f"{path}: a table in JSON, not a result file; read it alone and without --table, --extra, --by-file"
         )
     return _show([saved_table(read_saved_table(path), path.name)], options, choice)
 

@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `compare`."""
     command.description = (
-        "Say for every benchmark whether the candidate regressed, improved, stayed unchanged, or whether "
-        "the data cannot tell. Every file is one process; five or more a side, interleaved (A B B A), give sharp "
-        "verdicts. Reads any pytest-benchmark JSON. Exit status: 0, or 1 where --fail-on is met, or 2 for unusable "
+        "Decide for every benchmark whether the candidate regressed, improved or is unchanged, or whether "
+        "the data is inconclusive. Every file is one process; use five or more per side, interleaved (A B B A). "
+        "Reads any pytest-benchmark JSON. Exit status: 0, 1 if a condition of --fail-on is met, 2 for unusable "
         "input."
     )
     for side in ("baseline", "candidate"):
@@ -69,12 +69,12 @@ def add_options(command: Parser) -> None:
             metavar="FILE",
             type=Path,
             action=ResultFiles,
-            help="one per process, or a folder of them",
+            help="result files, one per process, or a folder of them",
         )
     command.add_argument(
         "--across",
         metavar="AXES",
-        help="gpu, torch, board or several (gpu,torch): set machines, versions or GPUs of one model side by side as "
+        help="gpu, torch, board or several (gpu,torch): show GPUs, versions or boards of one GPU model side by side as "
         "ratios, without verdicts",
     )
     add_judging(command)
@@ -87,7 +87,7 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--explain",
         metavar="NAME",
-        help="the numbers behind one verdict, by name, part of it or pattern (*): -o plot.svg draws them",
+        help="show the numbers behind one verdict: its name, part of it or a pattern (*); -o plot.svg draws them",
     )
     add_output(command)
 
@@ -95,12 +95,12 @@ def add_options(command: Parser) -> None:
 def add_choice(command: argparse.ArgumentParser) -> None:
     """Add the options that say which rows are shown; verdicts, counts and exit status are always those of all."""
     command.add_argument(
-        "--only", metavar="LIST", help=f"show these verdicts, separated by commas: {', '.join(WORST_FIRST)}"
+        "--only", metavar="LIST", help=f"show only these verdicts, comma-separated: {', '.join(WORST_FIRST)}"
     )
     command.add_argument(
         "--select",
         metavar="EXPR",
-        help="show what matches, as pytest's -k over names and workloads: 'resnet50 and not (forward or b8)'",
+        help="show only rows that match (names, workloads), as pytest's -k: 'resnet50 and not (forward or b8)'",
     )
     command.add_argument("--sort", choices=SORTS, help="order of the rows; default: the worst verdict first")
 

@@ -36,8 +36,8 @@ def add_options(command: Parser) -> None:
     for name, words in (
         ("download", "CIFAR-10 through torchvision, checked against its published MD5 sums"),
         ("import", IMPORT_WORDS),
-        ("verify", "compute the fingerprint again from every pixel"),
-        ("show", "what it is, and where"),
+        ("verify", "compute the fingerprint again from all pixels"),
+        ("show", "show what is stored, and where"),
     ):
         action = actions.add_parser(name, help=words, description=words)
         if name == "import":
@@ -45,15 +45,15 @@ def add_options(command: Parser) -> None:
             action.add_argument(
                 "--image-size",
                 metavar="N",
-                help="resize to NxN pixels: the shorter side to N, then the middle is cut out; default: as they are, "
-                "all of one size and square",
+                help="resize to NxN pixels: the shorter side to N, then a centre crop; default: no resizing, all "
+                "images must be square and of one size",
             )
         action.add_argument(
             "--data",
             metavar="FILE",
             type=Path,
-            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder, or there by "
-            "its name and pixels what is not of CIFAR-10's form",
+            help="the file; default: $PERFSUITE_DATA, else cifar10.npz in the user's cache folder; images of "
+            "another form than CIFAR-10 get a name of their own there",
         )
         action.set_defaults(action=name)
 
@@ -111,7 +111,7 @@ def _kind(found: images.ImageSet) -> str:
     if found.is_canonical:
         return "CIFAR-10 itself"
     if not found.is_of_cifar10:
-        return "other images than CIFAR-10's: the thesis's accuracies are no targets for them"
+        return "other images than CIFAR-10's: the thesis's accuracies are not their targets"
     if canonical_fingerprint() is None:
         return (
             "not recognised as the original CIFAR-10: accuracy targets are not checked (`perfsuite data download` "

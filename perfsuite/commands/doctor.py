@@ -60,11 +60,11 @@ def run(options: argparse.Namespace) -> int:
 def doctor_table(checks: list[MachineCheck]) -> Table:
     """Return the report as a table, in the order of the checks."""
     counts = {status: sum(check.status == status for check in checks) for status in ("unfit", "notable")}
-    title = "Fit to measure"
+    title = "Ready to measure"
     if counts["unfit"]:
-        title = f"Not fit to measure: {counts['unfit']} of {len(checks)} checks failed"
+        title = f"Not ready to measure: {counts['unfit']} of {len(checks)} checks failed"
     elif counts["notable"]:
-        title = f"Fit to measure, with {plural(counts['notable'], 'warning')}"
+        title = f"Ready to measure, with {plural(counts['notable'], 'warning')}"
     return Table(
         title=title,
         frame=[dataclasses.asdict(check) for check in checks],

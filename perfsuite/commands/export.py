@@ -26,7 +26,7 @@ def add_options(command: Parser) -> None:
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.description = _filled(
         "Write results for another tool: median times, throughput, peak memory, energy and accuracy, in base units. "
-        "Formats, and what becomes of several files:"
+        "Formats, and how several files are written:"
     )
     command.description += "".join(f"\n{_about(name, exporter)}" for name, exporter in EXPORTERS.items())
     command.add_argument("exporter", metavar="FORMAT", help=", ".join(EXPORTERS))
@@ -39,7 +39,7 @@ def add_options(command: Parser) -> None:
         "--output",
         metavar="PATH",
         type=Path,
-        help=f"a file, or a folder to write it in; default: standard output, or the folder {folders}",
+        help=f"output file, or folder for it; default: standard output, or the folder {folders}",
     )
 
 
@@ -88,7 +88,7 @@ def _read(paths: list[Path]) -> list[ExportedRun]:
         num_empty += not one.values
         found.setdefault(one.digest, one)
     if num_empty and num_empty < len(paths):
-        say(f"{plural(num_empty, 'file')} of {len(paths):,} hold nothing to export: pairs, studies, first answers")
+        say(f"{plural(num_empty, 'file')} of {len(paths):,} contain nothing to export: pairs, studies, quick results")
     if len(found) < len(paths):
         say(f"{plural(len(paths) - len(found), 'file')} of {len(paths):,} are copies of another, and count once")
     return list(found.values())

@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 ENGINES = {
     "ray": "the nodes of a Ray cluster",
     "slurm": "jobs of Slurm, through submitit",
-    "local": "two and more processes on this machine, through submitit: to try a plan",
+    "local": "processes on this machine, through submitit, to try a plan",
 }
 
 
 def add_options(command: Parser) -> None:
     """Add the options of the command `fleet`."""
     command.description = (
-        "Measure on many machines: kinds of machines x environments x repetitions, each repetition a fresh process of "
-        "pytest on a node that runs nothing else of the fleet meanwhile, environments interleaved on each node "
+        "Measure on many machines: kinds of machines x environments x repetitions, each repetition is a fresh pytest "
+        "process on a node that runs nothing else of the fleet at that time; environments are interleaved on each node "
         "(A B B A). The same command resumes after an interruption. Needs the extra: pip install 'perfsuite[fleet]'."
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, words in (
-        ("run", "run what is missing of a fleet"),
+        ("run", "run everything that a fleet has not measured yet"),
         ("train", "run full trainings as tasks: cells x seeds of [train], resumed from their checkpoints"),
-        ("status", "show how far a fleet is; needs neither Ray nor submitit"),
+        ("status", "show the progress of a fleet; needs neither Ray nor submitit"),
     ):
         action = actions.add_parser(name, help=words, description=words)
         action.set_defaults(action=name)
-        action.add_argument("plan", metavar="fleet.toml", type=Path, help="what is to be measured, and where")
+        action.add_argument("plan", metavar="fleet.toml", type=Path, help="what to measure, and where")
         action.add_argument(
             "--run-dir",
             metavar="DIR",
             type=Path,
-            help="result files, logs and state; default: results/fleet-NAME, of the name of fleet.toml",
+            help="folder for result files, logs and state; default: results/fleet-NAME, with the name of the TOML file",
         )
         if name != "status":
             _add_running(action)
@@ -60,13 +60,18 @@ def _add_running(action: argparse.ArgumentParser) -> None:
     add = action.add_argument
     engines = "; ".join(f"{name}: {words}" for name, words in ENGINES.items())
     add("--engine", default="ray", metavar="NAME", help=f"default: ray. {engines}")
-    add("--address", default="auto", metavar="ADDRESS", help="of Ray: auto (the default), HOST:PORT or ray://HOST:PORT")
+    add(
+        "--address",
+        default="auto",
+        metavar="ADDRESS",
+        help="Ray cluster: auto (the default), HOST:PORT or ray://HOST:PORT",
+    )
     add("--restart", action="store_true", help="delete what this fleet has measured, and start over")
     add(
         "--wait",
         default="10",
         metavar="MINUTES",
-        help="for nodes, while none is there that can do what is left; default: 10",
+        help="how long to wait while no node can do the remaining work; default: 10",
     )
 
 
@@ -142,7 +147,7 @@ def _status(folder: Path) -> str:
 
     state = read_state(folder)
     if state is None:
-        raise FleetError(f"{folder}: holds no fleet; name its folder, or its fleet.toml and --run-dir")
+        raise FleetError(f"{folder}: contains no fleet; name its folder, or its fleet.toml and --run-dir")
     results, notes = read_results(folder, state["id"])
     now = dt.datetime.now(tz=dt.UTC)
     rows = status_rows(state, [(slot, result.node) for slot, result in results.items()], now)

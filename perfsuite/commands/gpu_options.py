@@ -26,7 +26,7 @@ def add_price(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PRICE",
-        help="price of an hour, in any currency, by a part of the GPU's name: t4=0.35,a100=1.10",
+        help="price per hour, in any currency, by part of the GPU's name: t4=0.35,a100=1.10",
     )
 
 

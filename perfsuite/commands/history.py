@@ -25,48 +25,52 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `history`."""
     command.description = (
-        "Results of months. add keeps result files in a folder; show draws every benchmark over time and says where it "
-        "changed; check judges a new run against all before it on the same machine; page is all of it as a page; "
-        "alarms are its changes as events, for a nightly job. Any folder of pytest-benchmark JSON is a store, its own "
-        ".benchmarks folder too."
+        "Results over time. add stores result files in a folder; show lists every benchmark over time and where it "
+        "changed; check compares a new run with all earlier runs on the same machine; page writes all of it as an HTML "
+        "page; alarms reports changes as events, for a nightly job. Any folder of pytest-benchmark JSON can be used as "
+        "a store, including its own .benchmarks folder."
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
-    add = actions.add_parser("add", help="keep result files; one that is there already is not added twice")
+    add = actions.add_parser("add", help="store result files; a file that is already stored is not added again")
     _add_files(add)
-    show = actions.add_parser("show", help="series over time, with their changes of level")
-    show.add_argument("--all", action="store_true", help="series without a change as well")
-    show.add_argument("--last", default=str(NUM_LAST), metavar="N", help=f"the newest runs; default: {NUM_LAST:,}")
-    by = f"by torch, commit, driver, CUDA, ... instead of by time: the level under each version; default: {BY_TIME}"
-    show.add_argument("--by", default=BY_TIME, metavar="NAME", help=by)
-    check = actions.add_parser("check", help="judge new runs against the history of their machine")
-    _add_files(check)
-    check.add_argument(
-        "--add", action="store_true", help="keep the files in the store afterwards, whatever the verdict"
+    show = actions.add_parser("show", help="show series over time, with their changes of level")
+    show.add_argument("--all", action="store_true", help="show series without a change too")
+    show.add_argument(
+        "--last", default=str(NUM_LAST), metavar="N", help=f"use the newest N runs; default: {NUM_LAST:,}"
     )
+    by = f"torch, commit, driver, CUDA, ...: show the level with each version instead; default: {BY_TIME}"
+    show.add_argument("--by", default=BY_TIME, metavar="NAME", help=by)
+    check = actions.add_parser("check", help="compare new runs with the history of their machine")
+    _add_files(check)
+    check.add_argument("--add", action="store_true", help="add the files to the store afterwards, whatever the verdict")
     check.add_argument(
         "--fail-on",
         default=DEFAULT_FAIL_ON,
         metavar="LIST",
-        help="as for compare: what ends with status 1; default: regressed,missing,unjudged",
+        help="conditions for exit status 1, as for compare; default: regressed,missing,unjudged",
     )
-    page = actions.add_parser("page", help="every benchmark over time as one HTML page, what changed lately first")
+    page = actions.add_parser("page", help="write every benchmark over time as one HTML page, recent changes first")
     page.add_argument(
         "-o", "--output", type=Path, default=Path("history.html"), metavar="PATH", help="default: history.html"
     )
     page.add_argument(
-        "--last", default=str(NUM_PAGE_RUNS), metavar="N", help=f"the newest runs; default: {NUM_PAGE_RUNS}"
+        "--last", default=str(NUM_PAGE_RUNS), metavar="N", help=f"use the newest N runs; default: {NUM_PAGE_RUNS}"
     )
     page.add_argument(
-        "--days", default=str(NUM_DAYS), metavar="N", help=f"changes of the last days come first; default: {NUM_DAYS}"
+        "--days", default=str(NUM_DAYS), metavar="N", help=f"list changes of the last N days first; default: {NUM_DAYS}"
     )
-    alarms = actions.add_parser("alarms", help="changes as events, each of which is told once: for a nightly job")
+    alarms = actions.add_parser("alarms", help="show changes as events, each reported once, for a nightly job")
     add_alarms(alarms)
     for action in (add, show, check, page, alarms):
         action.add_argument(
-            "--store", type=Path, default=DEFAULT_STORE, metavar="DIR", help=f"default: {DEFAULT_STORE}"
+            "--store",
+            type=Path,
+            default=DEFAULT_STORE,
+            metavar="DIR",
+            help=f"folder of the history; default: {DEFAULT_STORE}",
         )
     for action in (show, check, page, alarms):
-        action.add_argument("--machine", metavar="NAME", help="of several machines: its name or a part of it")
+        action.add_argument("--machine", metavar="NAME", help="choose one of several machines: its name or part of it")
         add_thresholds(action)
     for action in (show, check, alarms):
         add_output(action)

@@ -41,13 +41,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-NOTHING = "the files hold nothing that has a history: times, peak memory, energy, accuracy"
+NOTHING = "the files contain nothing that has a history: times, peak memory, energy, accuracy"
 
 
 def _added_in_words(added: Added) -> str:
     if added.name is None:
-        return "left out: nothing in it has a history (interleaved pairs, studies and first answers have none)"
-    return f"{'added' if added.is_new else 'was there already'}, {plural(len(added.run.values), 'value')}: {added.name}"
+        return "left out: nothing in it has a history (interleaved pairs, studies and quick results have none)"
+    return f"{'added' if added.is_new else 'already stored'}, {plural(len(added.run.values), 'value')}: {added.name}"
 
 
 def _made(store: Path) -> Path:

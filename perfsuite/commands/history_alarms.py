@@ -1,4 +1,4 @@
-"""`perfsuite history alarms`: changes as events, each of which is told once."""
+"""`perfsuite history alarms`: changes as events, each reported once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = "all"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the events, write those that are new, or note that some were told; the exit status."""
+    """Show the events, write those that are new, or mark some as reported; the exit status."""
     require_ruptures()
     check_output(options, [])
     store = expanded("--store", options.store)
@@ -62,7 +62,7 @@ def _events(store: Path, options: argparse.Namespace) -> list[Event]:
 
 
 def _tell(store: Path, options: argparse.Namespace) -> int:
-    """Note that events were told. The store is held meanwhile, so that two processes at once lose nothing.
+    """Mark events as reported. The store is locked, so that two processes at once lose nothing.
 
     Raises:
         FolderInUseError: Another process does the same.
@@ -76,7 +76,7 @@ def _tell(store: Path, options: argparse.Namespace) -> int:
         before = read_told(store)
         write_told(store, [*before, *keys])
     num_new = len(set(keys) - set(before))
-    say(f"{store}: {plural(num_new, 'event')} noted as told, {len(set(keys)) - num_new} were before")
+    say(f"{store}: {plural(num_new, 'event')} marked as reported, {len(set(keys)) - num_new} were before")
     return 0
 
 
@@ -85,7 +85,7 @@ def _write_new(new: list[Event], folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ResultFileError(f"{folder}: cannot be made: {reason}") from None
+        raise ResultFileError(f"{folder}: cannot be created: {reason}") from None
     for event in new:
         write(event_issue(event), folder / f"{event.key}.md")
     say(f"{folder}: {plural(len(new), 'new event')}")

@@ -49,5 +49,5 @@ def _failures(check: Check, fail_on: tuple[str, ...]) -> list[str]:
     lines = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts) if verdict in failing]
     is_judged = any(verdict in JUDGED for verdict in verdicts)
     if not is_judged and {"unjudged", "inconclusive"} & set(fail_on):
-        lines.append("not one benchmark could be judged")
+        lines.append("no benchmark could be judged")
     return lines

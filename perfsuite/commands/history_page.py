@@ -72,6 +72,6 @@ def trends_in(
         update_index(store, index, tell_reading)
         machines = index.machines()
         if not machines:
-            raise ResultFileError(f"{option} {store}: holds no runs; `perfsuite history add FILE` adds some")
+            raise ResultFileError(f"{option} {store}: contains no runs; `perfsuite history add FILE` adds some")
         names = list(machines) if machine is None else [choose_machine(machines, machine, f"{option} {store}")]
         return read_trends(index, names, judging, num_last=num_last, num_days=num_days)

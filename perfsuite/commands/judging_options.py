@@ -24,34 +24,34 @@ def add_judging(command: argparse.ArgumentParser) -> None:
         "--fail-on",
         default=DEFAULT_FAIL_ON,
         metavar="LIST",
-        help="what ends with status 1, separated by commas: failed: the candidate recorded that a benchmark failed, "
-        "ran out of memory or was interrupted, in a larger share of its processes than the baseline; regressed: the "
-        "same, or slower; missing: the baseline has it, no candidate file does, skipped or not run included; "
-        "incomparable; unjudged: not one benchmark could be judged; inconclusive: anything but improved, "
-        "unchanged or new; or never. "
-        "Without never, candidate files that hold no results fail in any case. Default: regressed,missing,unjudged",
+        help="conditions for exit status 1, comma-separated. failed: the candidate recorded that a benchmark failed, "
+        "ran out of memory or was interrupted, in a larger share of its processes than the baseline; regressed: "
+        "failed, or slower; missing: in the baseline but in no candidate file, skipped or not run included; "
+        "incomparable; unjudged: no benchmark could be judged; inconclusive: anything but improved, "
+        "unchanged or new; never: none. "
+        "Except with never, candidate files without results always fail. Default: regressed,missing,unjudged",
     )
 
 
 def add_thresholds(command: argparse.ArgumentParser) -> None:
     """Add the options that say what counts as a change."""
     command.add_argument(
-        "--min-effect", default=DEFAULT_MIN_EFFECT, metavar="X", help="what counts as a change; default: 2%%"
+        "--min-effect", default=DEFAULT_MIN_EFFECT, metavar="X", help="smallest change that counts; default: 2%%"
     )
     command.add_argument(
-        "--alpha", default=DEFAULT_ALPHA, metavar="P", help="chance of any false verdict; default: 0.05"
+        "--alpha", default=DEFAULT_ALPHA, metavar="P", help="probability of any false verdict; default: 0.05"
     )
     command.add_argument(
         "--accuracy-margin",
         default=DEFAULT_MARGIN,
         metavar="POINTS",
-        help="the smallest loss of a full training's accuracy that counts, in points of a percent; default: 1",
+        help="smallest loss of a full training's accuracy that counts, in percentage points; default: 1",
     )
     command.add_argument(
         "--thresholds",
         metavar="FILE",
         type=Path,
-        help='TOML file of minimum effects by benchmark: a table [min-effect] with lines such as "*resnet50*" = "5%%"',
+        help='TOML file with minimum effects by benchmark: a table [min-effect] of lines such as "*resnet50*" = "5%%"',
     )
 
 

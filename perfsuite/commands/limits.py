@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `limits`."""
     command.description = (
-        "Predict a training step and a training on GPUs that need not be present: a bound from the data sheet, the "
-        "roofline of the operators that eager torch runs, and a prediction calibrated by published measurements, with "
-        "its interval; memory, energy and price. For a T4, the thesis's measured times are shown too."
+        "Predict a training step and a full training on any GPU, without having it: a bound from the data sheet, the "
+        "roofline of the operators that eager torch runs, a prediction with its interval that is calibrated with "
+        "published measurements, memory, energy and price. For a T4, the thesis's measured times are shown too."
     )
     command.add_argument(
         "--gpu",
         default="t4",
         metavar="NAME[,NAME...]",
-        help=f"default: t4; all, a name as torch or nvidia-smi gives it, or {', '.join(GPUS)}",
+        help=f"default: t4; all, a name as in torch or nvidia-smi, or {', '.join(GPUS)}",
     )
     add_cell_options(command)
     command.add_argument(
         "--memory-format", default="contiguous", metavar="NAME", help="contiguous (the default) or channels_last"
     )
-    command.add_argument("--images", metavar="N", help="of an epoch of a training; default: 45,000, as the thesis")
-    command.add_argument("--epochs", metavar="N", help="of a training; default: as the thesis, or 50")
+    command.add_argument("--images", metavar="N", help="images per epoch; default: 45,000, as in the thesis")
+    command.add_argument("--epochs", metavar="N", help="epochs of a training; default: as in the thesis, or 50")
     add_price(command)
     add_output(command)
 

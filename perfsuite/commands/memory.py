@@ -31,17 +31,15 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--gradients",
         choices=("freed", "kept"),
-        help="freed by zero_grad, today's default, or kept, as in the thesis; default: kept for the thesis's cells, "
+        help="freed by zero_grad (PyTorch's default), or kept, as in the thesis; default: kept for the thesis's cells, "
         "freed for cells that you name",
     )
     capacity = command.add_mutually_exclusive_group()
-    capacity.add_argument(
-        "--capacity", metavar="SIZE", help="the largest batch that fits, per cell: 15GiB for instance"
-    )
+    capacity.add_argument("--capacity", metavar="SIZE", help="show the largest batch that fits, for example into 15GiB")
     capacity.add_argument(
         "--gpu",
         metavar="NAME[,NAME...]",
-        help=f"the same for GPUs: all, a name as torch or nvidia-smi gives it, or {', '.join(GPUS)}",
+        help=f"the same for GPUs: all, a name as in torch or nvidia-smi, or {', '.join(GPUS)}",
     )
     add_output(command)
 
@@ -63,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         say_progress("")
     notes = plan.notes
     if any(row.get("largest_batch_size") == 0 for row in rows):
-        notes = ("a largest batch of 0: not even one image fits; what one takes is in the same row", *notes)
+        notes = ("a largest batch of 0: not even one image fits; the row shows the memory of one image", *notes)
     frame = pd.DataFrame(rows)
     title = f"{plan.title}{images_in_words(frame)}"
     return show(predicted_memory_table(frame, title=title, notes=notes), options)

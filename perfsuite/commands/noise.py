@@ -34,10 +34,12 @@ def add_options(command: Parser) -> None:
     """Add the options of the command `noise`."""
     command.description = (
         "Run the suite against itself, interleaved (A/A), and save the smallest detectable slowdown of "
-        "every benchmark for later tables, in the user's folder for state or where PERFSUITE_NOISE says."
+        "every benchmark for later tables, in the user's state folder or in the file PERFSUITE_NOISE."
     )
     command.add_argument("--python", default=sys.executable, metavar="PYTHON", help="interpreter; default: this one")
-    command.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="checkout; default: this folder")
+    command.add_argument(
+        "--dir", type=Path, default=Path(), metavar="DIR", help="checkout to run in; default: current folder"
+    )
     add_running(command)
     add_output(command)
 
@@ -46,12 +48,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     plan = make_plan(options, [(name, options.python, options.dir, []) for name in ("baseline", "candidate")])
     if plan.num_processes < MIN_PROCESSES:
-        raise CampaignError(f"--processes: {plan.num_processes} a side show no noise floor; {MIN_PROCESSES} at least")
+        raise CampaignError(
+            f"--processes: {plan.num_processes} a side are too few for a noise floor; use at least {MIN_PROCESSES}"
+        )
     if has_only_trainings(plan.arguments):
         raise CampaignError("-m full_training: full trainings have no noise floor; choose benchmarks: -m step")
     check_output(options, [])
     path = default_noise_path()
-    read_noise_floors(path)  # a damaged file is told before the hours, not after them
+    read_noise_floors(path)  # a damaged file is an error before the hours, not after them
     finished = run_plan(options, plan, "noise")
     if finished is None:
         return EXIT_INTERRUPTED

@@ -23,8 +23,8 @@ FORMAT_OF_ENDING = {
 
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add the options `--format` and `-o`."""
-    command.add_argument("--format", choices=FORMATS, help="default: by the ending of -o, else terminal")
-    command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write there instead of to the terminal")
+    command.add_argument("--format", choices=FORMATS, help="default: by the file extension of -o, else terminal")
+    command.add_argument("-o", "--output", metavar="PATH", type=Path, help="write to this file instead of the terminal")
 
 
 def choose_format(options: argparse.Namespace) -> None:
@@ -39,5 +39,7 @@ def choose_format(options: argparse.Namespace) -> None:
     ending = "" if options.output is None or is_figure else options.output.suffix.lower()
     if ending not in FORMAT_OF_ENDING:
         endings = ", ".join(name for name in FORMAT_OF_ENDING if name)
-        raise InvalidChoiceError(f"-o {options.output}: no format ends in {ending}; choose from {endings}, or --format")
+        raise InvalidChoiceError(
+            f"-o {options.output}: unknown file extension {ending}; choose from {endings}, or --format"
+        )
     options.format = FORMAT_OF_ENDING[ending]

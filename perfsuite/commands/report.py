@@ -38,8 +38,8 @@ MAX_WHOLE_FILES = 200
 def add_options(command: Parser) -> None:
     """Add the options of the command `report`."""
     command.description = (
-        "Make one self-contained HTML page of any result files: what was measured, AMP vs FP32, "
-        "whether anything regressed, warnings, and every figure and table that the results allow. It opens "
+        "Write one self-contained HTML page from any result files: what was measured, AMP vs FP32, "
+        "whether anything regressed, warnings, and every figure and table that the results allow. It works "
         "without a network."
     )
     add_files(command)
@@ -48,15 +48,17 @@ def add_options(command: Parser) -> None:
         "--history",
         metavar="DIR",
         type=Path,
-        help="a store of `perfsuite history add`, or any folder of pytest-benchmark JSON: a section with every "
-        "benchmark over time, and what changed when",
+        help="add a section with every benchmark over time, and what changed when, from a store of `perfsuite history "
+        "add` or any folder of pytest-benchmark JSON",
     )
     command.add_argument(
         "--days",
         metavar="N",
-        help=f"of --history: changes of the last days come first; default: {NUM_DAYS}",
+        help=f"with --history: list changes of the last N days first; default: {NUM_DAYS}",
     )
-    command.add_argument("-o", "--output", metavar="PATH", type=Path, required=True, help="the page: report.html")
+    command.add_argument(
+        "-o", "--output", metavar="PATH", type=Path, required=True, help="the page, for example report.html"
+    )
 
 
 def add_files(command: Parser) -> None:
@@ -76,8 +78,8 @@ def add_files(command: Parser) -> None:
     command.add_argument(
         "--against",
         metavar="NAME",
-        help="of files from several environments, compare with this one: its name (a GPU, a torch version) or a part "
-        "of it; default: that of the first file",
+        help="environment that the others are compared with: its name (a GPU, a torch version) or part of it; "
+        "default: that of the first file",
     )
     add_thresholds(command)
     command.add_argument(
@@ -111,10 +113,10 @@ def _machines_alone(options: argparse.Namespace) -> Results:
         PerfsuiteError: A file cannot be used, or an environment was named that other parts of the page have.
     """
     if options.against is not None:
-        raise InvalidChoiceError(f"--against: of more than {MAX_WHOLE_FILES:,} files only machines are compared")
+        raise InvalidChoiceError(f"--against: for more than {MAX_WHOLE_FILES:,} files only machines are compared")
     results = results_of_nodes(options.files)
     note = (
-        f"{len(options.files):,} files: only machines and versions are shown; of up to {MAX_WHOLE_FILES:,} files the "
+        f"{len(options.files):,} files: only machines and versions are shown; for up to {MAX_WHOLE_FILES:,} files the "
         "page has every benchmark"
     )
     return dataclasses.replace(results, notes=(note, *results.notes))

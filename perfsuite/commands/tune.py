@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 def add_options(command: Parser) -> None:
     """Add the options of the command `tune`."""
     command.description = (
-        "Search learning rate, momentum, weight decay and batch size of a full training. Trials are scored by their "
-        "validation images; test images are not read until what was chosen is trained again with other seeds. Each "
-        "setting is tried under every precision: does AMP need other hyperparameters? The same command resumes after "
-        "an interruption, and shows a finished study again. Needs the extra: pip install 'perfsuite[tune]'."
+        "Search learning rate, momentum, weight decay and batch size of a full training. Trials are scored on "
+        "validation images; test images are not read until the chosen settings are trained again with other seeds. "
+        "Each setting is tried with every precision: does AMP need other hyperparameters? The same command resumes "
+        "after an interruption, and shows a finished study again. Needs the extra: pip install 'perfsuite[tune]'."
     )
     add = command.add_argument
-    add("--study", type=Path, required=True, metavar="DIR", help="folder of the search: all its trials and trainings")
-    add("--show", action="store_true", help="only show what the search holds; needs neither torch nor Optuna")
-    add("--model", default="resnet18", metavar="NAME", help="default: resnet18; as one of --perf-models")
+    add("--study", type=Path, required=True, metavar="DIR", help="folder for all trials and trainings of the search")
+    add("--show", action="store_true", help="only show the results so far; needs neither torch nor Optuna")
+    add("--model", default="resnet18", metavar="NAME", help="network, as for --perf-models; default: resnet18")
     add("--precisions", default="fp32,amp", metavar="NAMES", help="comma-separated; default: fp32,amp")
     add(
         "--recipe",
         default="smoke",
         metavar="NAME|FILE",
-        help="what trials have in common: smoke (the default), thesis, or a .toml file",
+        help="recipe of all trials: smoke (the default), thesis, or a .toml file",
     )
-    add("--trials", default="20", metavar="N", help="settings to try; default: 20; more are added to a study")
+    add("--trials", default="20", metavar="N", help="settings to try; default: 20; a larger number extends a study")
     add("--sampler", default="tpe", metavar="NAME", help="tpe (the default), random or grid")
     add(
         "--pruner",
         default="median",
         metavar="NAME",
-        help="median (the default): ends what is worse than the median; or none",
+        help="median (the default): stop trials that are worse than the median; or none",
     )
     add(
         "--score",
@@ -63,14 +63,19 @@ def add_options(command: Parser) -> None:
     add("--momentum", metavar="LOW:HIGH", help="or values; default: 0.8:0.98")
     add("--weight-decay", metavar="LOW:HIGH", help="or values; default: 1e-6:1e-3")
     add("--batch-size", metavar="N[,N...]", help="default: the recipe's, twice and four times it")
-    add("--seed", default="0", metavar="N", help="of proposals, split, weights and order in the search; default: 0")
+    add(
+        "--seed",
+        default="0",
+        metavar="N",
+        help="seed of proposals, split, weights and data order in the search; default: 0",
+    )
     add(
         "--seeds",
         default="3",
         metavar="N",
-        help="seeds to train what was chosen with, and test it; default: 3; 0: none",
+        help="number of seeds to retrain and test the chosen settings; default: 3; 0: none",
     )
-    add("--workers", default="1", metavar="N", help="trainings at once, a process each; default: 1")
+    add("--workers", default="1", metavar="N", help="processes that train at the same time; default: 1")
     add("--data", type=Path, metavar="FILE", help="the images; default: $PERFSUITE_DATA, else CIFAR-10")
     add("--device", default="auto", metavar="NAME", help="auto (the default), cuda, cuda:N, cpu")
     add("--memory-format", default="contiguous", metavar="NAME", help="contiguous (the default) or channels_last")
@@ -79,7 +84,7 @@ def add_options(command: Parser) -> None:
         "--output",
         type=Path,
         metavar="FILE.toml",
-        help="the recipe that was chosen, for --perf-recipe; of several precisions a file each",
+        help="write the chosen recipe, for --perf-recipe; one file per precision",
     )
     add(
         "--chart",
@@ -87,7 +92,7 @@ def add_options(command: Parser) -> None:
         metavar="PATH",
         help="figure.svg, figure.png or figure.pdf: the score by each hyperparameter",
     )
-    add("--format", choices=FORMATS, default="terminal", help="of the table; default: terminal")
+    add("--format", choices=FORMATS, default="terminal", help="format of the table; default: terminal")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -101,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             study = read_study_file(folder / RECORD)
         except FileNotFoundError:
-            raise ResultFileError(f"--study {folder}: holds no study") from None
+            raise ResultFileError(f"--study {folder}: contains no study") from None
         _show(study, read_retraining_file(folder / RETRAINING), options)
         return 0
     from perfsuite.tune.plan import make_plan  # with torch and Optuna: not for --help

@@ -81,7 +81,7 @@ class Head:
         results: All that is finished.
         state: Of `fleet.json`.
         settings: How it runs.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be written over.
         notes: What else the user is to know at the end.
         since: Processes that run, by attempt.
         assignments: All of this head, by attempt.

@@ -60,4 +60,6 @@ def check_same_fleet(before: Mapping[str, Any], plan: FleetPlan, folder: Path, *
         if not is_training and kind.num_nodes not in {None, known}:
             differing = f"kinds.{kind.name}.nodes was {known} and is {kind.num_nodes}"
     if differing is not None:
-        raise FleetError(f"{folder}: holds another fleet: {differing}; --restart starts over, or name another folder")
+        raise FleetError(
+            f"{folder}: contains another fleet: {differing}; --restart starts over, or name another folder"
+        )

@@ -175,4 +175,4 @@ def _ask(python: str, folder: str | None, variables: dict[str, str]) -> dict[str
         found = json.loads(done.stdout.decode().splitlines()[-1])
     except (IndexError, ValueError, RecursionError):
         return {"error": f"{python}: does not run: {done.stderr.decode('utf-8', 'replace').strip()[-200:]}"}
-    return found if isinstance(found, dict) else {"error": f"{python}: is no Python interpreter"}
+    return found if isinstance(found, dict) else {"error": f"{python}: is not a Python interpreter"}

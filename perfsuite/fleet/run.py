@@ -50,10 +50,10 @@ def run_fleet(
         folder: Where all of it is kept.
         start_engine: Connects to the nodes.
         settings: How.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Raises:
-        FleetError: The folder holds another fleet, or no node is left that could go on.
+        FleetError: The folder contains another fleet, or no node is left that could go on.
         FolderInUseError: Another head works in the folder.
         Interrupted: Ctrl-C or SIGTERM.
     """

@@ -180,7 +180,7 @@ def keep_result(folder: Path, slot: Slot, node: str, data: bytes, own: Mapping[s
         try:
             file = read_result_file(part)
             if not file.complete:
-                raise ResultFileError(f"{stem}: its process did not come to its end")
+                raise ResultFileError(f"{stem}: its process did not finish")
             if not file.benchmarks:
                 raise ResultFileError(f"{stem}: no benchmark produced a result")
             part.replace(path)

@@ -149,7 +149,7 @@ def build_step(
     Args:
         workload: What.
         device: Where.
-        report_stage: Told what is being done, in a word or two.
+        report_stage: Called with the current stage, in a word or two.
         make: Builds it.
 
     Returns:
@@ -186,7 +186,7 @@ def build_training_step(
     """Build a training step as `build_step` does, and raise what that raises."""
     step = build_step(workload, device=device, report_stage=report_stage).step
     if not isinstance(step, TrainingStep):
-        raise MeasurementError(f"{workload.label} is no training step")
+        raise MeasurementError(f"{workload.label} is not a training step")
     return step
 
 

@@ -76,7 +76,7 @@ def choose_devices(names: tuple[str, ...]) -> torch.device:
     if len(models) > 1:
         listed = ", ".join(f"{device} is {model}" for model, device in models.items())
         raise DeviceUnavailableError(
-            f"--perf-devices: {listed}: which one trains a cell would be left to chance; name devices of one model"
+            f"--perf-devices: {listed}: which one trains a cell is not determined; name devices of one model"
         )
     return chosen[0]
 

@@ -155,7 +155,7 @@ class _Rank:
         if self.is_done or self.failure is not None or not self.has_ended:
             return None
         words = last_words(self.log)
-        said = f"; its last words: {words}" if words else ""
+        said = f"; its last output: {words}" if words else ""
         return _Failure(
             kind=MeasurementError.__name__,
             message=f"the process on {self.device} {ended_in_words(self.process.exitcode)}{said}",

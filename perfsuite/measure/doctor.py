@@ -109,7 +109,7 @@ def _gpu(gpu: GpuCondition) -> Iterator[MachineCheck]:
         yield MachineCheck(
             name="memory errors",
             status="unfit",
-            found=f"{gpu.num_ecc_errors} beyond correction since the driver was loaded",
+            found=f"{gpu.num_ecc_errors} uncorrectable since the driver was loaded",
             fix="nvidia-smi -q -d ECC; if they come again, the GPU is failing",
         )
 
@@ -120,7 +120,7 @@ def _others(gpu: GpuCondition) -> MachineCheck:
             name="others on the GPU",
             status="notable",
             found="not reported by NVML (containers and WSL hide processes)",
-            fix="look with nvidia-smi on the host",
+            fix="run nvidia-smi on the host",
         )
     if not gpu.num_other_processes:
         return MachineCheck(name="others on the GPU", status="fine", found="no other GPU processes")
@@ -129,7 +129,7 @@ def _others(gpu: GpuCondition) -> MachineCheck:
         name="others on the GPU",
         status="unfit",
         found=f"{plural(gpu.num_other_processes, 'other process')}{held}",
-        fix="nvidia-smi shows them; end them, or wait",
+        fix="nvidia-smi lists them; stop them, or wait",
     )
 
 
@@ -139,7 +139,7 @@ def _free_memory(free_bytes: int, total_bytes: int) -> MachineCheck:
         name="GPU memory",
         status="fine" if is_enough else "unfit",
         found=f"{free_bytes / GIB_BYTES:.1f} of {total_bytes / GIB_BYTES:.1f} GiB free",
-        fix=None if is_enough else "end what holds it (nvidia-smi), or measure a smaller --perf-batch-size",
+        fix=None if is_enough else "stop the process that uses it (nvidia-smi), or measure a smaller --perf-batch-size",
     )
 
 
@@ -159,7 +159,7 @@ def _persistence(*, is_on: bool) -> MachineCheck:
     return MachineCheck(
         name="persistence mode",
         status="notable",
-        found="off: the driver is unloaded between processes, the first seconds differ",
+        found="off: the driver is unloaded between processes, so the first seconds differ",
         fix="sudo nvidia-smi -pm 1",
     )
 
@@ -180,7 +180,7 @@ def _clocks(gpu: GpuCondition) -> Iterator[MachineCheck]:
             name="temperature",
             status="notable" if hot else "fine",
             found=f"{hottest:.0f} degrees Celsius{' before anything was measured' if hot else ''}",
-            fix="let it cool down, look at the fans" if hot else None,
+            fix="let it cool down, check the fans" if hot else None,
         )
     if gpu.application_clock_mhz is not None and gpu.max_sm_clock_mhz is not None:
         yield _application_clock(gpu, gpu.application_clock_mhz, gpu.max_sm_clock_mhz)
@@ -226,7 +226,7 @@ def _precisions(condition: Condition) -> Iterator[MachineCheck]:
         )
     proved = [name for name in condition.precisions if name not in broken]
     if proved:
-        yield MachineCheck(name="precision", status="fine", found=f"proved by probes: {', '.join(proved)}")
+        yield MachineCheck(name="precision", status="fine", found=f"verified by probes: {', '.join(proved)}")
 
 
 def _torchvision(condition: Condition) -> Iterator[MachineCheck]:
@@ -242,7 +242,9 @@ def _torchvision(condition: Condition) -> Iterator[MachineCheck]:
         yield MachineCheck(
             name="torchvision",
             status="fine",
-            found="imports" if loads else "imports; its compiled operators do not load, and none is needed here",
+            found="imports"
+            if loads
+            else "can be imported; its compiled operators do not load, but none is needed here",
         )
 
 
@@ -257,7 +259,7 @@ def _load(condition: Condition) -> Iterator[MachineCheck]:
             name="other work",
             status=status,
             found=f"other processes took {condition.busy_ratio:.0%} of the {condition.num_cpus} cores' time just now",
-            fix="end what else runs (top shows it), or wait" if busy else None,
+            fix="stop other processes (top lists them), or wait" if busy else None,
         )
     if condition.steal_ratio is not None:
         shared = condition.steal_ratio > STEAL_LIMIT_RATIO
@@ -265,7 +267,7 @@ def _load(condition: Condition) -> Iterator[MachineCheck]:
             name="steal time",
             status="notable" if shared else "fine",
             found=f"{condition.steal_ratio:.1%} of the cores' time went to other virtual machines just now",
-            fix="a machine of one's own; else many processes interleaved: perfsuite ab" if shared else None,
+            fix="use a dedicated machine, or many interleaved processes: perfsuite ab" if shared else None,
         )
 
 
@@ -276,7 +278,7 @@ def _processor(condition: Condition) -> Iterator[MachineCheck]:
             name="CPU quota",
             status="unfit" if condition.num_threads > condition.cpu_quota else "notable",
             found=f"{condition.cpu_quota:.1f} cores' worth of time for {condition.num_threads} threads on "
-            f"{condition.num_cpus} cores: threads are stopped when it is used up",
+            f"{condition.num_cpus} cores: threads are paused when it is used up",
             fix=f"OMP_NUM_THREADS={max(int(condition.cpu_quota), 1)}, or a larger quota",
         )
     if condition.governors is None:
@@ -288,7 +290,7 @@ def _processor(condition: Condition) -> Iterator[MachineCheck]:
         yield MachineCheck(
             name="CPU clock",
             status="fine" if stable else "notable",
-            found=f"steered by {', '.join(condition.governors)}",
+            found=f"governor: {', '.join(condition.governors)}",
             fix=None if stable else "sudo cpupower frequency-set -g performance",
         )
 
@@ -300,7 +302,7 @@ def _room(condition: Condition) -> Iterator[MachineCheck]:
             name="memory",
             status="fine" if enough else "unfit",
             found=f"{condition.free_memory_bytes / GIB_BYTES:.1f} GiB free",
-            fix=None if enough else f"{MIN_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: end what holds it",
+            fix=None if enough else f"{MIN_MEMORY_BYTES / GIB_BYTES:.0f} GiB are needed: stop other processes",
         )
     if condition.results_error is not None:
         yield MachineCheck(
@@ -315,7 +317,7 @@ def _room(condition: Condition) -> Iterator[MachineCheck]:
             name="disk",
             status="fine" if enough else "unfit",
             found=f"{condition.free_disk_bytes / GIB_BYTES:.1f} GiB free for {condition.results}",
-            fix=None if enough else "free disk space: a full disk ends an overnight training",
+            fix=None if enough else "free disk space: a full disk stops an overnight training",
         )
 
 
@@ -324,7 +326,7 @@ def _timer(condition: Condition) -> MachineCheck:
     return MachineCheck(
         name="timer",
         status="unfit" if coarse else "fine",
-        found=f"steps of {duration(condition.timer_step_s)}"
+        found=f"resolution {duration(condition.timer_step_s)}"
         if math.isfinite(condition.timer_step_s)
         else "stands still",
         fix="a virtual machine with a better clock source (cat /sys/devices/system/clocksource/*/current_clocksource)"

@@ -60,7 +60,7 @@ class GpuCondition:
         application_clock_mhz: The application clock that is set.
         default_application_clock_mhz: The one that the GPU starts with.
         throttle_reasons: What holds the clocks down now, without the power cap of a GPU at work.
-        num_ecc_errors: Memory errors beyond correction since the driver was loaded.
+        num_ecc_errors: Uncorrectable memory errors since the driver was loaded.
     """
 
     name: str

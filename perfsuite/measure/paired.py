@@ -225,7 +225,7 @@ def measure_until_decided(
         is_decided: Whether there are enough of them.
         looks_s: When that is asked, in seconds from now, rising.
         now: Reads seconds.
-        report_stage: Told what is being done, in a word or two.
+        report_stage: Called with the current stage, in a word or two.
     """
     begin = now()
     for look_s in looks_s:

@@ -100,7 +100,7 @@ def summarise(
     if "num_ecc_errors" in absent:
         absent["num_ecc_errors"] = f"no error correction, or {reason}"
     if "is_mig" in absent and reason == NOT_REPORTED:
-        absent["is_mig"] = "this GPU cannot be divided"
+        absent["is_mig"] = "this GPU cannot be partitioned"
     return dataclasses.replace(found, absent=absent)
 
 

@@ -30,7 +30,7 @@ class RunContext:
         clock: The timer that pytest-benchmark's fixture reads, and that times interleaved turns.
         process: Which process this is.
         effort: How much time the user gives.
-        report_stage: Told what is being done, in a word or two.
+        report_stage: Called with the current stage, in a word or two.
     """
 
     device: torch.device

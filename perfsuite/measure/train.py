@@ -88,9 +88,9 @@ def train(  # noqa: PLR0913 - what it tells, and whom
         device: Where.
         process: Which process this is.
         clock: Advanced by every second of training and evaluation, in this process and in those before.
-        report: Told what is being done, in a word or two.
-        warn: Told what did not go as it should, in one line.
-        epoch_ended: Told an epoch, its images per second and the seconds expected to be left.
+        report: Called with the current stage, in a word or two.
+        warn: Called with one line on what went wrong.
+        epoch_ended: Called with an epoch, its images per second and the seconds expected to be left.
         now: Reads seconds.
         ranks: The processes that share the training, as many as the job asks for.
 

@@ -163,12 +163,12 @@ def training_folder(job: Job, identity: str) -> Iterator[Path]:
 
 
 def read_finished(folder: Path, identity: str, warn: Callable[[str], None]) -> TrainingRecord | None:
-    """Return the result of a training that came to its end before, or None.
+    """Return the result of a training that finished before, or None.
 
     Args:
         folder: The training's own.
         identity: What determines the training; the result of another one is never returned.
-        warn: Told in one line why a result was passed over.
+        warn: Called with one line on why a result was skipped.
     """
     path = folder / FINISHED
     try:

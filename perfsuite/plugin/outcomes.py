@@ -89,7 +89,7 @@ def has_begun(config: pytest.Config) -> bool:
 
 
 def is_complete(config: pytest.Config) -> bool:
-    """Whether every cell came to its end, one way or another."""
+    """Whether every cell finished, one way or another."""
     return all(item.nodeid in config.stash[_FINISHED] for item in suite(config).cells)
 
 
@@ -165,7 +165,7 @@ def kind_in_words(kind: OutcomeKind) -> str:
 
 
 def _reason(report: pytest.TestReport) -> str:
-    """Return the last words of a report in one line."""
+    """Return the end of a report in one line."""
     if isinstance(report.longrepr, tuple):
         text = report.longrepr[2].removeprefix("Skipped: ")
     else:

@@ -74,7 +74,7 @@ def _workload(
     device = suite(request.config).device
     first = next(tensors_in(batch), None)
     if batch is not None and first is None:
-        raise InvalidChoiceError(f"perf: a batch of type {type(batch).__name__} holds no tensor; leave it out")
+        raise InvalidChoiceError(f"perf: a batch of type {type(batch).__name__} contains no tensor; leave it out")
     return Workload(
         model=name or request.node.name.removeprefix("test_"),
         precision=resolve_precision(precision, device.type),

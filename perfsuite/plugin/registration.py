@@ -27,14 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-devices",
         default=None,
         metavar="N,N[,...]",
-        help="full trainings alone: train side by side on these devices, one cell on each: 0,1,2,3 or cuda:0,cuda:1 "
+        help="full trainings only: train side by side on these devices, one cell on each: 0,1,2,3 or cuda:0,cuda:1 "
         "(as torch numbers GPUs, all of one model), cpu,cpu to share a CPU; default: one by one on --perf-device",
     )
     group.addoption(
         "--perf-world-size",
         default="1",
         metavar="N",
-        help="full trainings alone: each one on N devices, which share every batch of the recipe (DDP): cuda:0 to "
+        help="full trainings only: train each one on N devices, which share every batch of the recipe (DDP): cuda:0 to "
         "cuda:N-1, or those of --perf-devices in groups of N; default: 1",
     )
     group.addoption(
@@ -135,7 +135,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-quick",
         action="store_true",
         default=False,
-        help="a first answer in a quarter of the time: of the step benchmarks whole training steps only, few rounds, "
+        help="quick results in a quarter of the time: of the step benchmarks only whole training steps, few rounds, "
         "no profiles; results are marked as quick",
     )
     group.addoption(
@@ -156,33 +156,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--perf-world-sizes",
         default=None,
         metavar="N[,N...]",
-        help="of -m scaling: numbers of devices, one rank each; default: 1, 2, 4, ... and all GPUs, 1 and 2 on a CPU",
+        help="for -m scaling: numbers of devices, one rank each; default: 1, 2, 4, ... and all GPUs, 1 and 2 on a CPU",
     )
     group.addoption(
         "--perf-global-batch-size",
         default=None,
         metavar="N",
-        help="of -m scaling: images in a batch of all ranks together (strong scaling); default: each rank has "
+        help="for -m scaling: images in a batch of all ranks together (strong scaling); default: each rank has "
         "--perf-batch-size (weak scaling)",
     )
     group.addoption(
         "--perf-strategy",
         default=STRATEGIES[0],
         metavar="NAMES",
-        help=f"of -m scaling: comma-separated of {', '.join(STRATEGIES)}; default: {STRATEGIES[0]}",
+        help=f"for -m scaling: comma-separated of {', '.join(STRATEGIES)}; default: {STRATEGIES[0]}",
     )
     group.addoption(
         "--perf-gradient-compression",
         default=COMPRESSIONS[0],
         metavar="NAMES",
-        help="of -m scaling: what gradients are compressed to for their exchange, comma-separated of "
+        help="for -m scaling: type that gradients are compressed to for the exchange, comma-separated of "
         f"{', '.join(COMPRESSIONS)}; default: {COMPRESSIONS[0]}",
     )
     group.addoption(
         "--perf-rank-timeout",
         default=str(RANK_TIMEOUT_S),
         metavar="SECONDS",
-        help=f"of -m scaling: how long no rank may make progress before its cell is ended; default: {RANK_TIMEOUT_S}",
+        help=f"for -m scaling: stop a cell after this time without progress of any rank; default: {RANK_TIMEOUT_S}",
     )
     group.addoption(
         "--perf-cudnn-benchmark",

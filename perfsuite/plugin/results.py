@@ -85,13 +85,13 @@ def _create(named: NamedFile) -> Path:
         if path.is_file():
             problem = "exists, and results are never overwritten; name another file, or remove it"
         else:
-            problem = "a folder; name a file" if path.is_dir() else "no ordinary file; name a file"
+            problem = "a folder; name a file" if path.is_dir() else "not a regular file; name a file"
         raise pytest.UsageError(f"--benchmark-json {path}: {problem}") from None
     return path
 
 
 def _holds_unfinished_trainings(path: Path) -> bool:
-    """Whether a file is that of a run that did not come to its end and finished nothing but full trainings, if any."""
+    """Whether a file is that of a run that did not finish and finished nothing but full trainings, if any."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         ours, benchmarks = content[KEY], content["benchmarks"]

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "overhead: harness overhead: a training step as reported compared with a bare loop of the same step",
         "input_pipeline: a step of full training against the step benchmark, and against the thesis's way of loading",
         "numerics: why mixed precision works: number formats, lost updates, loss scaling, accumulation, measured",
-        "scaling: a training step on 1, 2, 4, ... devices: what sharing the machine and exchanging gradients take",
+        "scaling: a training step on 1, 2, 4, ... devices: cost of sharing the machine and of exchanging gradients",
         "full_training: a full training to the accuracy target; runs only when asked for by name",
         "long: takes hours",
     ):
@@ -69,7 +69,7 @@ def is_training(item: pytest.Item) -> bool:
 def _only_on_request(config: pytest.Config, names: tuple[str, ...]) -> str:
     where = shlex.join(map(str, config.args))
     what = "full trainings, which take hours and" if names == (ON_REQUEST,) else f"{', '.join(names)}, which"
-    return f"{where}: holds {what} run only when asked for: pytest {where} -m {shlex.quote(' or '.join(names))}"
+    return f"{where}: contains {what} run only on request: pytest {where} -m {shlex.quote(' or '.join(names))}"
 
 
 def left_out(config: pytest.Config) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     lines = [_environment_in_words(where), *_batch_size_in_words(state)]
     if any(cell.get_closest_marker("overhead") for cell in state.cells):
         time_s = state.options.overhead_time_s
-        lines.append(f"harness overhead: a check that cannot tell goes on for {time_s} s (--perf-overhead-time)")
+        lines.append(f"harness overhead: a check that cannot tell continues for {time_s} s (--perf-overhead-time)")
     lines += _devices_in_words(state)
     lines += _time_in_words(config, state)
     if where.device_type == "cpu":
@@ -99,9 +99,9 @@ def _time_in_words(config: pytest.Config, state: Suite) -> list[str]:
     workloads = expected.workloads
     kind = "inference" if all(workload.phase == INFERENCE for workload in workloads) else "step"
     what = plural(len(workloads), f"{kind} benchmark")
-    quick = ": --perf-quick, a first answer" if state.options.quick else ""
+    quick = ": --perf-quick, less precise" if state.options.quick else ""
     if expected.plan is None:
-        return [f"{what}; how long they take is shown after the first one{quick}"]
+        return [f"{what}; the remaining time is shown after the first one{quick}"]
     text = f"{what}: about {duration_in_words(expected.plan.seconds)}"
     profiles_s = expected.plan.items.get("profiles", 0.0)
     if profiles_s:

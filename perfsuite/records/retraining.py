@@ -42,5 +42,5 @@ def read_retraining(content: object) -> Retraining:
     records = [read_record(value, f"trainings[{index}]") for index, value in enumerate(found)]
     trainings = tuple(record for record in records if isinstance(record, TrainingRecord))
     if len(trainings) != len(records):
-        raise RecordError("it holds records that are no full trainings")
+        raise RecordError("it has records that are not full trainings")
     return Retraining(trainings=trainings)

@@ -240,7 +240,7 @@ def final_error(study: Study, trial: StudyTrial, precision: str) -> float | None
 def chosen_trial(study: Study, precision: str) -> StudyTrial | None:
     """Return the trial with the smallest error under a precision; of equal ones that of the smaller loss, or the first.
 
-    None where none came to its end.
+    None where none finished.
     """
 
     def rank(trial: StudyTrial) -> tuple[float, float, int]:

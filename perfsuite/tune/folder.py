@@ -41,7 +41,7 @@ def claim(folder: Path, study: Study) -> Study:
         raise DataError(f"{error}; name another folder with --study") from None
     differing = difference(_identity(before), _identity(study))
     if differing is not None:
-        raise DataError(f"{folder}: holds another study: {differing}; name another folder with --study")
+        raise DataError(f"{folder}: contains another study: {differing}; name another folder with --study")
     return before
 
 

@@ -94,7 +94,7 @@ def write_chosen(study: Study, precision: str, path: Path) -> bool:
     """
     trial, recipe = chosen_trial(study, precision), chosen_recipe(study, precision)
     if trial is None or recipe is None:
-        raise DataError(f"-o {path}: no recipe for {precision}: no trial came to its end")
+        raise DataError(f"-o {path}: no recipe for {precision}: no trial finished")
     error = f"{study.score if study.score == 'loss' else 'error'} {final_error(study, trial, precision):.4f}"
     comments = [
         f"Chosen for {precision} of {study.model}: trial {trial.number} of {len(study.trials)}, with the smallest",

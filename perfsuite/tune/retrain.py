@@ -134,7 +134,7 @@ def retrain_all(
         plan: Seeds, device and images.
         folder: Of the search.
         workers: Where they run.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
     """
     tasks = retraining_tasks(study, plan, folder)
     found: dict[int, TrainingRecord] = {}

@@ -28,7 +28,7 @@ def run_study(plan: StudyPlan, folder: Path, say: Callable[[str, bool], None]) -
     Args:
         plan: What.
         folder: Where all of it is kept.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Returns:
         The search with its trials, and what was retrained; None with no seeds for it, or with nothing chosen.

@@ -66,7 +66,7 @@ class StudySearch:
         Args:
             plan: What is searched.
             folder: Where it is kept.
-            say: Told a line, and whether it is final or may be written over.
+            say: Called with a line, and whether it is final or may be overwritten.
 
         Raises:
             DataError: The folder holds another study, or a damaged one.

@@ -1,4 +1,4 @@
-"""Which hyperparameters are searched, between which values, and what Optuna is told of them."""
+"""Which hyperparameters are searched, between which values, and how Optuna gets them."""
 
 from __future__ import annotations
 

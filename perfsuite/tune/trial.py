@@ -60,7 +60,7 @@ def run_trial(task: TrialTask, report: Callable[[str], None] = lambda _text: Non
 
     Args:
         task: What to do.
-        report: Told what is being done, in a few words.
+        report: Called with the current stage, in a few words.
 
     Raises:
         DataError: The images are others than when the search began.

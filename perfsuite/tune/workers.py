@@ -65,7 +65,7 @@ class InProcesses:
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
             raise MeasurementError(
-                "a worker could not be started, or was ended: memory has run out, or somebody ended it; the same "
+                "a worker could not be started, or was killed: out of memory, or killed from outside; the same "
                 "command resumes, perhaps with fewer --workers"
             )
         return [future for future in running if future in done]
@@ -77,7 +77,7 @@ def workers_started(num: int, report: Callable[[str], None]) -> Iterator[Workers
 
     Args:
         num: How many.
-        report: Told what is being done where that is done in this process.
+        report: Called with the current stage if the work is done in this process.
     """
     if num == 1:
         yield InProcess(report)

@@ -61,7 +61,7 @@ def load_checkpoint(
         folder: Where they lie.
         device: Where its tensors go.
         check: Raises a RecordError for a state that this training cannot be resumed from.
-        warn: Told in one line why a checkpoint was passed over.
+        warn: Called with one line on why a checkpoint was skipped.
     """
     for name in (NAME, BEFORE):
         path = folder / name
@@ -71,9 +71,9 @@ def load_checkpoint(
         except FileNotFoundError:
             continue
         except OSError as error:
-            warn(f"{path}: cannot be read ({error.strerror or error}); passed over")
+            warn(f"{path}: cannot be read ({error.strerror or error}); skipped")
         except RecordError as error:
-            warn(f"{path}: {error}; going on from the one before it, or from the beginning")
+            warn(f"{path}: {error}; resuming from the previous one, or from the start")
         else:
             return state
     return None

@@ -76,7 +76,7 @@ def decode_images(
     Args:
         files: What each is called, for errors, and its content.
         target: What size they have, or are given.
-        report: Told how many are done, now and then.
+        report: Called now and then with how many are done.
 
     Returns:
         [N, 3, H, W] uint8, RGB.
@@ -200,4 +200,4 @@ def _opened(name: str, content: bytes) -> Image.Image:
 def _no_image(name: str, error: Exception) -> ValueError:
     text = str(error)[:80] or type(error).__name__
     reason = "it begins as neither" if "BytesIO" in text else text  # an address in memory tells nobody anything
-    return ValueError(f"{name}: no PNG or JPEG image ({reason})")
+    return ValueError(f"{name}: not a PNG or JPEG image ({reason})")

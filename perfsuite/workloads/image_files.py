@@ -178,9 +178,9 @@ def check_data_path(path: Path) -> None:
             "takes class folders"
         )
     elif path.suffix == ".npz":
-        with errors_named(path, "no data set of perfsuite"), open_ordinary(path) as stream:
+        with errors_named(path, "not a data set of perfsuite"), open_ordinary(path) as stream:
             if not zipfile.is_zipfile(stream):
-                raise DataError(f"{path}: no data set of perfsuite, or damaged")
+                raise DataError(f"{path}: not a data set of perfsuite, or damaged")
     elif not is_archive(path):
         raise DataError(f"{path}: {NO_ARCHIVE}")
 
@@ -244,7 +244,7 @@ def _check_name(path: Path, name: str) -> None:
         raise DataError(f"{path}: a name of {len(name):,} characters; at most {MAX_NAME:,} are allowed")
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", name):
-        raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing of it was read")
+        raise DataError(f"{path}: {name[:100]!r} leads out of the archive; nothing was read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def import_images(
         path: A folder, .zip, .tar, .tar.gz or .tar.xz.
         image_size: H and W in pixels to which images are resized (see `decode_images`); None to take them as they are,
             all of one size.
-        report: Told how many images are done.
+        report: Called with how many images are done.
 
     Raises:
         DataError: It is none, or an image in it is damaged.

@@ -44,7 +44,7 @@ def default_path() -> Path:
 
 
 def own_path(source: Path, images: ImageSet) -> Path:
-    """Return where a data set is kept that is none of CIFAR-10's form: by name and pixels beside the default one."""
+    """Return where a data set is kept that is none of CIFAR-10's form: by name and pixels next to the default one."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", source.resolve().name.partition(".")[0]) or "images"
     return cache_folder() / f"{name}-{images.fingerprint[:8]}.npz"
 
@@ -130,7 +130,7 @@ def _image_set(arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], path: Path)
             source=one_line(str(meta["source"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: no data set of perfsuite: {first_line(error)[:120]}") from None
+        raise DataError(f"{path}: not a data set of perfsuite: {first_line(error)[:120]}") from None
 
 
 def _class_names(value: Any) -> tuple[str, ...]:

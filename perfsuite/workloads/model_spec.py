@@ -39,7 +39,7 @@ class Batch:
     Attributes:
         inputs: A tensor, which is the network's only argument; a tuple of its arguments; or a dictionary of its
             keyword arguments.
-        targets: What the loss is given beside the outputs.
+        targets: What the loss is given in addition to the outputs.
     """
 
     inputs: Tensors

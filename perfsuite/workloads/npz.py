@@ -33,7 +33,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, n
     missing = (
         "no such file; `perfsuite data download` fetches CIFAR-10, `perfsuite data import PATH` takes class folders"
     )
-    with errors_named(path, "no data set of perfsuite, or damaged", missing=missing), open_ordinary(path) as stream:
+    with errors_named(path, "not a data set of perfsuite, or damaged", missing=missing), open_ordinary(path) as stream:
         if not zipfile.is_zipfile(stream):
             raise ValueError("no zip archive, which an .npz file is")
         with open_zip(stream, budget) as archive:

@@ -74,7 +74,7 @@ def _compare(saved: Any, own: Any, where: str) -> None:
     """
     if isinstance(own, torch.Tensor):
         if not _is_like(saved, own):
-            raise RecordError(f"{where} is no tensor of shape {tuple(own.shape)} and type {own.dtype}")
+            raise RecordError(f"{where} is not a tensor of shape {tuple(own.shape)} and type {own.dtype}")
     elif isinstance(own, dict):
         if not isinstance(saved, dict) or saved.keys() != own.keys():
             raise RecordError(f"{where} has other entries")

@@ -137,7 +137,7 @@ def test_another_run_s_folder_is_refused_and_restart_begins_anew(
     other = command(checkout, run_dir, "--env-candidate", "X=1", "--fail-on", "never", processes=1)
     assert main(other) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert 'holds another run: candidate.variables.X was not given and is "1"; --restart starts over' in error
+    assert 'contains another run: candidate.variables.X was not given and is "1"; --restart starts over' in error
     assert main([*other[:1], "--restart", *other[1:]]) == 0
 
 
@@ -165,7 +165,7 @@ def test_benchmarks_that_fail_are_noted_and_the_others_count(
     [
         ({"--baseline": "/no/such/python"}, "--baseline /no/such/python: no such interpreter"),
         ({"--baseline": "/"}, "--baseline /: a folder without an interpreter"),
-        ({"--candidate": "/bin/echo"}, "--candidate /bin/echo: is no Python interpreter"),
+        ({"--candidate": "/bin/echo"}, "--candidate /bin/echo: is not a Python interpreter"),
         ({"--candidate": "/bin/false"}, "--candidate /bin/false: does not run"),
         ({"--dir-candidate": "/no/such/folder"}, "--dir-candidate /no/such/folder: no such folder"),
         ({"--env-candidate": "novalue"}, "--env-candidate novalue: write NAME=VALUE"),
@@ -238,7 +238,7 @@ def test_a_noise_floor_of_too_few_processes_is_refused_at_once(
     checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["noise", "--dir", str(checkout), "--processes", "2", "--run-dir", str(tmp_path / "run")]) == 2
-    assert "2 a side show no noise floor; 3 at least" in capsys.readouterr().err
+    assert "2 a side are too few for a noise floor; use at least 3" in capsys.readouterr().err
 
 
 def test_noise_is_taken_kept_and_shown(

@@ -48,7 +48,7 @@ def test_nothing_is_written_to_a_folder_that_no_state_makes_a_run_s(
     before = tree(run)
     assert main(command(tmp_path, *restart, tests="")) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "holds files (001-baseline), but no campaign.json; name another folder with --run-dir" in error
+    assert "contains files (001-baseline), but no campaign.json; name another folder with --run-dir" in error
     assert tree(run) == before
 
 
@@ -64,7 +64,7 @@ def test_restart_deletes_what_the_state_names_and_nothing_else(tmp_path: Path) -
         (tmp_path / name).write_text("mine")
     claim(tmp_path, {**IDENTITY, "arguments": ["b"]}, NAMES, restart=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, *kept])
-    with pytest.raises(CampaignError, match=r"holds 003-candidate.json, which no campaign.json names"):
+    with pytest.raises(CampaignError, match=r"contains 003-candidate.json, which no campaign.json names"):
         claim(tmp_path, {**IDENTITY, "arguments": ["b"]}, (*NAMES, "003-candidate"), restart=False)
 
 
@@ -108,7 +108,7 @@ def test_the_output_is_never_a_file_of_the_run(tmp_path: Path, capsys: pytest.Ca
     [
         ("garbage", "not JSON"),
         ('{"benchmarks": []}', "has no benchmarks"),
-        ({"complete": False}, "its process did not come to its end"),
+        ({"complete": False}, "its process did not finish"),
     ],
 )
 def test_a_damaged_result_is_found_before_anything_runs(content: object, complaint: str, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_dies(benchmark): os.kill(os.getpid(), signal.SIGSEGV)
 def test_a_process_that_is_killed_is_named_with_its_signal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(tmp_path, tests=DIES)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "the baseline was ended by SIGSEGV" in error
+    assert "the baseline was killed by SIGSEGV" in error
 
 
 INCOMPLETE = """
@@ -170,7 +170,7 @@ def test_an_interpreter_that_prints_anything_is_one_line(
     assert main(["ab", "--baseline", str(python), "--candidate", sys.executable]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "is no Python interpreter" in error or "does not run" in error
+    assert "is not a Python interpreter" in error or "does not run" in error
 
 
 @pytest.mark.parametrize("path", ["x" * 5000, "a/" * 3000, "~nouser", "\0", "/dev/null/x"])

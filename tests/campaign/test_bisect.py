@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from documented_samples import sample_of
 from toy_repository import git, make_repository
 
 from perfsuite.analysis.statistics.sequential import Change
@@ -93,7 +95,7 @@ def test_a_slow_commit_is_found_after_a_kill_and_the_checkout_is_not_touched(
     assert text.replace("\n", "").isprintable()
     # Another question is not answered from this folder, and nothing in it is lost.
     assert main(command(repository, run_dir, good="HEAD~3")) == 2
-    assert "holds another bisection: good was" in capsys.readouterr().err
+    assert "contains another bisection: good was" in capsys.readouterr().err
     assert len(results(run_dir)) == found["num_processes"]
 
 
@@ -154,8 +156,8 @@ def test_a_machine_without_git_is_one_line(
 @pytest.mark.parametrize(
     ("name", "refusal"),
     [
-        ("notes.txt", "holds files (notes.txt), but no bisect.json"),
-        ("lock", "holds a file lock that perfsuite did not write"),
+        ("notes.txt", "contains files (notes.txt), but no bisect.json"),
+        ("lock", "contains a file lock that perfsuite did not write"),
     ],
 )
 def test_somebody_s_own_folder_is_refused(
@@ -311,6 +313,32 @@ def test_every_ending_says_what_is_known_and_what_to_run_next(
     content = json.loads(report_json(finished(outcome)))
     assert (content["ending"], content["next"]) == (outcome.ending, following)
     assert (content["found"] is not None) == (outcome.ending == "found")
+
+
+def test_the_sample_of_the_page_is_the_end_of_a_search() -> None:
+    """The sample leaves out the steps; whether a question is of commits is all that its words depend on."""
+    found, parent, good, bad = (
+        Revision(name=key, key=key, subject="Copy the batch twice", date="2023-11-16T10:00:00+00:00")
+        for key in ("f33dad3db4", "48ddcdb23c", "48b7f442bc", "4f999eb82e")
+    )
+    change = Change(log_ratio=math.log(1.297), low=math.log(1.295), high=math.log(1.299), num=6)
+    total = Change(log_ratio=math.log(1.298), low=math.log(1.297), high=math.log(1.299), num=16)
+    steps = tuple(Step(revision=found, verdict="bad", reason=None, position=1.0, num_blocks=2) for _ in range(6))
+    outcome = SearchOutcome(ending="found", total=total, left=(found,), parent=parent, change=change, steps=steps)
+    search = finished(outcome)
+    text = report_text(
+        dataclasses.replace(
+            search,
+            question=dataclasses.replace(search.question, is_of_commits=True),
+            good=good,
+            bad=bad,
+            num_suspects=60,
+            num_processes=56,
+            duration_s=60.0,
+        )
+    )
+    lines = [line for line in sample_of("f33dad3db4  Copy the batch").splitlines() if line != "..."]
+    assert [line for line in text.splitlines() if line in lines] == lines
 
 
 def test_memory_is_more_or_less() -> None:

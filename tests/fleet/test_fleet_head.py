@@ -274,11 +274,11 @@ def test_another_plan_in_the_folder_is_refused_before_anything_is_connected_to(t
     run(tmp_path)
     other = make_plan(arguments=("benchmarks", "-m", "inference"))
     engine = FakeEngine()
-    with pytest.raises(FleetError, match=r'holds another fleet: arguments was \["benchmarks"\] and is .*--restart'):
+    with pytest.raises(FleetError, match=r'contains another fleet: arguments was \["benchmarks"\] and is .*--restart'):
         run(tmp_path, engine, other)
     assert not engine.is_closed
     kinds = tuple(dataclasses.replace(kind, num_nodes=3) for kind in make_plan().kinds)
-    with pytest.raises(FleetError, match=r"holds another fleet: kinds.L4.nodes was 1 and is 3"):
+    with pytest.raises(FleetError, match=r"contains another fleet: kinds.L4.nodes was 1 and is 3"):
         run(tmp_path, engine, make_plan(kinds=kinds))
     before = names(tmp_path)
     (tmp_path / "mine.json").write_bytes(result_bytes())
@@ -336,7 +336,7 @@ def test_a_second_head_in_the_folder_is_refused_in_one_line(tmp_path: Path) -> N
 def test_a_folder_that_is_no_fleet_s_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     for restart in (False, True):
-        with pytest.raises(FleetError, match=r"holds files \(notes.txt\), but no fleet.json"):
+        with pytest.raises(FleetError, match=r"contains files \(notes.txt\), but no fleet.json"):
             run(tmp_path, restart=restart)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

@@ -133,7 +133,7 @@ def test_a_plan_without_kinds_or_environments_is_refused(tmp_path: Path, table: 
         (["run", "missing.toml"], "missing.toml: cannot be read: no such file"),
         (["run", "missing.toml", "--wait", "x"], "--wait: 'x' is not a time"),
         (["run", "missing.toml", "--engine", "k8s"], "unknown engine 'k8s'; choose from local, ray, slurm"),
-        (["status", "missing.toml"], "results/fleet-missing: holds no fleet"),
+        (["status", "missing.toml"], "results/fleet-missing: contains no fleet"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line_and_status_2(

@@ -78,14 +78,14 @@ def test_a_process_that_is_killed_fails_its_task_alone_and_its_device_takes_the_
     found = ends(run(ONE, killed="tell:begun die", next="fine"))
     assert isinstance(found["killed"].error, MeasurementError)
     assert error_of(found["killed"]) == (
-        "the process on cpu:0 was ended by SIGKILL (memory ran out, or somebody killed it)"
+        "the process on cpu:0 was killed by SIGKILL (out of memory, or killed from outside)"
     )
     assert found["next"].result == "fine"
 
 
 def test_the_last_words_of_a_process_that_aborts_are_quoted() -> None:
     words = error_of(ends(run(ONE, aborted="tell:begun abort"))["aborted"])
-    assert words == "the process on cpu:0 was ended by SIGABRT; its last words: terminate called"
+    assert words == "the process on cpu:0 was killed by SIGABRT; its last output: terminate called"
 
 
 def test_a_place_that_is_retired_leaves_tasks_that_are_never_begun() -> None:
@@ -144,7 +144,7 @@ def test_the_result_of_several_ranks_is_that_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("tell:begun die", "the process on cpu:1 was ended by SIGKILL (memory ran out, or somebody killed it)"),
+        ("tell:begun die", "the process on cpu:1 was killed by SIGKILL (out of memory, or killed from outside)"),
         ("tell:begun memory", "rank 1 (cpu:1): out of memory: it does not fit"),
     ],
 )

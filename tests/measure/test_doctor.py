@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from cuda_stand_in import small_gpu
+from documented_samples import sample_of
 from nvml_driver import Driver, loaded
 from replayed_nvml import ReplayedNvml, replayed_device
 
+from perfsuite.analysis.tables.terminal import render_terminal
 from perfsuite.cli import main
+from perfsuite.commands.doctor import doctor_table
 from perfsuite.formatting import GIB_BYTES
 from perfsuite.measure.doctor import diagnose
 from perfsuite.measure.machine_state import (
@@ -77,6 +80,22 @@ def test_a_sound_machine_is_fine_in_every_line() -> None:
     assert {check.status for check in checks} == {"fine"}
     assert all(check.fix is None for check in checks)
     assert len(checks) >= 12
+
+
+def test_the_sample_of_the_page_is_what_a_machine_without_a_gpu_shows() -> None:
+    condition = dataclasses.replace(
+        SOUND,
+        device_type="cpu",
+        gpu=None,
+        no_gpu_reason="NVML does not start: NVML Shared Library Not Found",
+        torchvision_operators=False,
+        busy_ratio=0.0,
+        timer_step_s=9e-8,
+        precisions={"fp32": None, "amp-fp16": None, "amp-bf16": None},
+    )
+    text = render_terminal(doctor_table(diagnose(condition)), width=118, color=False)
+    shown = sample_of("$ perfsuite doctor").partition("\n")[2].rstrip().removesuffix("...")
+    assert text.startswith(shown), text
 
 
 @pytest.mark.parametrize(
@@ -263,4 +282,4 @@ def test_a_device_that_is_not_there_is_unfit(capsys: pytest.CaptureFixture[str],
     assert (condition.device_type, condition.results_error, condition.precisions) == ("cpu", None, {})
     if not torch.cuda.is_available():
         assert main(["doctor", "--device", "cuda", "--results", str(tmp_path)]) == 1
-        assert "Not fit to measure" in capsys.readouterr().out
+        assert "Not ready to measure" in capsys.readouterr().out

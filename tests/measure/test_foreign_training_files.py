@@ -161,7 +161,7 @@ def test_pipes_in_a_training_folder_are_never_waited_for(cut: Path, tmp_path: Pa
     warnings: list[str] = []
     record, _ = run(make_job(tmp_path), warn=warnings.append)
     assert len(warnings) == 3
-    assert all("not an ordinary file" in text for text in warnings)
+    assert all("not a regular file" in text for text in warnings)
     assert record.metrics["lost_time_s"] is None
 
 
@@ -233,7 +233,7 @@ def test_a_state_of_another_epoch_or_form_is_never_resumed(
     warnings: list[str] = []
     assert first_epoch(make_job(tmp_path / "cut"), warnings.append) == 1
     assert len(warnings) == 1
-    assert "going on from the one before it, or from the beginning" in warnings[0]
+    assert "resuming from the previous one, or from the start" in warnings[0]
 
 
 def test_a_state_that_was_written_again_as_it_is_is_resumed(cut: Path, tmp_path: Path) -> None:

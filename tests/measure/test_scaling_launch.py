@@ -111,7 +111,7 @@ def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("network", "kind", "words"),
     [
-        ("dies", MeasurementError, "rank 1 of 2 was ended by SIGKILL"),
+        ("dies", MeasurementError, "rank 1 of 2 was killed by SIGKILL"),
         ("hangs", MeasurementError, "rank 1 of 2 hung while warming up: no progress for 20 s (--perf-rank-timeout)"),
         ("runs_out", OutOfMemoryError, "does not fit: rank 1 of 2: CUDA out of memory. Tried to allocate 2.00 GiB."),
     ],
@@ -177,7 +177,7 @@ def test_an_error_of_a_rank_s_own_comes_before_those_of_ranks_that_lost_it() -> 
 def test_a_rank_that_died_comes_before_those_that_lost_it() -> None:
     lost = rank_error(0, message="Connection closed by peer", is_waiting=True)
     agent = AgentReport(exit_codes={"0": 1, "1": -11}, message="")
-    assert str(problem(found=[lost], agent=agent)).endswith("rank 1 of 2 was ended by SIGSEGV")
+    assert str(problem(found=[lost], agent=agent)).endswith("rank 1 of 2 was killed by SIGSEGV")
     assert str(problem(found=[lost])).endswith("rank 0 of 2 lost the others: Connection closed by peer")
 
 

@@ -58,7 +58,7 @@ def test_a_training_of_which_ranks_are_killed_ends_bit_for_bit_as_one_left_alone
 ) -> None:
     for rank, step in ((0, 3), (2, 5)):
         killed, _ = train_on(3, KilledTask(folder=tmp_path, killed_rank=rank, after_step=step))
-        expected = f"the process on cpu:{rank} was ended by SIGKILL (memory ran out, or somebody killed it)"
+        expected = f"the process on cpu:{rank} was killed by SIGKILL (out of memory, or killed from outside)"
         assert str(killed.error) == expected
         (folder,) = kept_in(tmp_path).unfinished
         assert (folder / "checkpoint.pt").is_file()

@@ -96,7 +96,7 @@ def test_a_network_that_fails_on_the_cpu_is_not_tried_on_the_gpu(
 ) -> None:
     monkeypatch.setattr(sample_cost, "look_at_step", lambda *_, **__: None)
     head = head_of(THEIRS, "-k", "train_step")
-    assert "1 step benchmark; how long they take is shown after the first one" in head
+    assert "1 step benchmark; the remaining time is shown after the first one" in head
     assert TRIED not in trials.log
 
 

@@ -138,7 +138,7 @@ def test_the_plugin_may_be_named_on_the_command_line_and_what_goes_wrong_is_one_
         "raises: the callable raised IndexError: list index out of range",
         "test_twice: perf was called before in this test; one test measures once",
         "perf: int is not callable; give it what is to be timed",
-        "perf: a batch of type str holds no tensor; leave it out",
+        "perf: a batch of type str contains no tensor; leave it out",
         "unknown precision 'fp8'; choose from amp, amp-bf16, amp-fp16, bf16, bf16-sr, fp32, tf32",
     ]
     assert "Traceback" not in output.read_text()

@@ -97,7 +97,7 @@ def test_a_check_that_cannot_tell_fails_as_such_and_says_how_much_longer_it_need
     (outcome,) = run.content["perfsuite"]["outcomes"]
     assert outcome["reason"].startswith("harness overhead of resnet18 fp32 train_step b2: ")
     assert "; too few blocks for an interval: --perf-overhead-time 60" in outcome["reason"]
-    assert "a check that cannot tell goes on for 0 s (--perf-overhead-time)" in run.text
+    assert "a check that cannot tell continues for 0 s (--perf-overhead-time)" in run.text
     for shown in (f"overhead resnet18-fp32-b2  cannot tell: {outcome['reason']}", "cannot tell: harness overhead"):
         assert shown in run.text
     assert "cannot tell: cannot tell" not in run.text

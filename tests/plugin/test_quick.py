@@ -31,8 +31,8 @@ def test_a_quick_run_measures_whole_steps_and_marks_its_results(run_suite: Calla
     assert record.profile is None
     assert record.absent["step_flops"] == "left out by --perf-quick"
     assert run.text.count("measured with --perf-quick") >= 1
-    assert re.search(r"1 step benchmark: about \d+ s: --perf-quick, a first answer", run.text)
-    assert "--perf-quick, a first answer" in run.text
+    assert re.search(r"1 step benchmark: about \d+ s: --perf-quick, less precise", run.text)
+    assert "--perf-quick, less precise" in run.text
 
 
 def head_of(run: Run) -> str:
@@ -63,7 +63,7 @@ def test_the_head_on_a_cpu_claims_no_time_that_it_cannot_compute(
     monkeypatch.setattr(timed_pass, "_sample_s", lambda *_: 0.01 if reason == "compiled" else None)
     monkeypatch.setattr(harness, "measure", None)  # the head is all that is asked for
     run = run_suite(*SMALL, *options, "-k", "forward", quick=False)
-    assert "1 step benchmark; how long they take is shown after the first one" in head_of(run)
+    assert "1 step benchmark; the remaining time is shown after the first one" in head_of(run)
     assert "step benchmark: about" not in head_of(run)
 
 

@@ -155,7 +155,7 @@ def test_a_disk_that_fills_up_loses_nothing(
 def test_a_path_that_is_no_ordinary_file_is_refused(run_suite: Callable[..., Run]) -> None:
     run = run_suite(*ONE_CELL, "--benchmark-json=/dev/null")
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "ERROR: --benchmark-json /dev/null: no ordinary file; name a file" in run.text
+    assert "ERROR: --benchmark-json /dev/null: not a regular file; name a file" in run.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -109,7 +109,7 @@ def test_a_record_holds_what_all_ranks_measured(run_scaling: Callable[..., Run],
     assert record.predicted_peak_bytes is not None
     assert "everywhere" in record.findings
     assert "rank 1: only 1" in record.findings
-    assert any(finding.startswith("a rank is no device of its own here") for finding in record.findings)
+    assert any(finding.startswith("a rank has no device of its own here") for finding in record.findings)
     assert record.settings["threads_per_rank"] == jobs[0].num_threads
 
 
@@ -150,7 +150,7 @@ def test_strategies_and_compressions_are_cells_of_their_own(
 @pytest.mark.parametrize(
     ("error", "outcome", "words"),
     [
-        (MeasurementError("rank 1 of 2 was ended by SIGKILL"), "failed", "rank 1 of 2 was ended by SIGKILL"),
+        (MeasurementError("rank 1 of 2 was killed by SIGKILL"), "failed", "rank 1 of 2 was killed by SIGKILL"),
         (OutOfMemoryError("out of memory: rank 1 of 2"), "out_of_memory", "rank 1 of 2"),
         (NotSupportedError("rank 0 of 2: no BF16"), "skipped", "rank 0 of 2: no BF16"),
     ],

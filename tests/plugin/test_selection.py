@@ -120,7 +120,7 @@ def test_where_there_are_full_trainings_alone_the_command_that_trains_is_told(
     (suite_folder.path / "benchmarks" / "test_full_training.py").write_text(TRAINING.partition("def test_quick")[0])
     result = suite_folder.runpytest_inprocess("-q", argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    expected = f"ERROR: {argument}: holds full trainings, which take hours and run only when asked for: "
+    expected = f"ERROR: {argument}: contains full trainings, which take hours and run only on request: "
     assert f"{expected}pytest {argument} -m full_training" in result.stderr.str() + result.stdout.str()
 
 

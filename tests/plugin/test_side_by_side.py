@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from documented_samples import sample_of, without_numbers
 from forked import Forked, pool_forked, run_pytest
 from generated_images import generated_parts, generated_set, mirror_files, write_mirror
 from pool_tasks import wait_for
@@ -98,7 +99,7 @@ def test_a_cell_whose_process_is_killed_fails_in_one_line_and_the_others_go_on(r
     assert run.result.ret == pytest.ExitCode.TESTS_FAILED
     assert run.outcomes == [(NAMES[1], "failed")]
     (outcome,) = run.content["perfsuite"]["outcomes"]
-    assert outcome["reason"] == "the process on cpu:1 was ended by SIGKILL (memory ran out, or somebody killed it)"
+    assert outcome["reason"] == "the process on cpu:1 was killed by SIGKILL (out of memory, or killed from outside)"
     assert weights(run) == ["fp32 0", "amp-bf16 0", "amp-bf16 1"]
     assert "Traceback" not in run.text
 
@@ -244,6 +245,11 @@ def test_real_trainings_side_by_side_have_the_weights_of_those_one_after_the_oth
         records = [read_record(entry["extra_info"]["perfsuite"]) for entry in run.content["benchmarks"]]
         found[folder] = [record for record in records if isinstance(record, TrainingRecord)]
         run.files[0].unlink()
+    first, *lines = sample_of("side by side on cpu:0, cpu:1").splitlines()
+    assert first in run.text
+    for line in map(without_numbers, lines):
+        words = re.sub(r"^.*?(?=cpu:#)|  .*$", "", line.partition("  ")[2])
+        assert words in without_numbers(run.text), words
     for alone, side in zip(found["alone"], found["side"], strict=True):
         assert side.weights_sha256 == alone.weights_sha256
         assert (side.workload, side.recipe, side.seed) == (alone.workload, alone.recipe, alone.seed)
@@ -333,10 +339,7 @@ def test_gpus_of_two_models_or_that_are_not_there_are_refused(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Model {device.index}")
     run = run_suite(*ON_GPUS, quick=False)
     assert run.result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        "--perf-devices: cuda:0 is Model 0, cuda:1 is Model 1: which one trains a cell would be left to chance"
-        in run.text
-    )
+    assert "--perf-devices: cuda:0 is Model 0, cuda:1 is Model 1: which one trains a cell is not determined" in run.text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a signal at the death of a parent")

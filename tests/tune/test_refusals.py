@@ -123,7 +123,7 @@ def test_a_study_of_other_images_is_refused_and_kept(
 
     other = files.folder / "other.npz"
     save_image_set(generated_set(seed=1), other)
-    assert "holds another study: data_sha256 was " in refusal(arguments(data=other), capsys)
+    assert "contains another study: data_sha256 was " in refusal(arguments(data=other), capsys)
     assert (files.study() / "study.json").read_bytes() == begun
 
 
@@ -132,7 +132,7 @@ def test_another_recipe_is_refused_by_its_field(
 ) -> None:
     assert begun
     files.recipe.write_text(files.recipe.read_text().replace("epochs = 3", "epochs = 4"))
-    assert "holds another study: recipe.epochs was 3 and is 4" in refusal(arguments(), capsys)
+    assert "contains another study: recipe.epochs was 3 and is 4" in refusal(arguments(), capsys)
 
 
 def journal_of(files: Files) -> Path:
@@ -214,7 +214,7 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(
     files.study().mkdir()
     (files.study() / "thesis.tex").write_text("mine")
     said = refusal(arguments(), capsys)
-    assert "holds files (thesis.tex), but no study.json; name another folder with --study" in said
+    assert "contains files (thesis.tex), but no study.json; name another folder with --study" in said
     assert [path.name for path in files.study().iterdir()] == ["thesis.tex"]
 
 
@@ -258,7 +258,7 @@ def test_a_recipe_of_another_study_is_not_replaced(
 
 def test_show_of_no_study_is_one_line(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     said = refusal(["tune", "--study", str(files.folder), "--show"], capsys)
-    assert said == f"--study {files.folder}: holds no study"
+    assert said == f"--study {files.folder}: contains no study"
 
 
 def test_without_optuna_one_line_says_how_to_install_it(

@@ -85,7 +85,7 @@ def test_what_reads_test_images_is_the_retraining_alone(
         for name in source.namelist():
             target.writestr(name, b"no array" if name.startswith("test_") else source.read(name))
     assert main(arguments(data=damaged, seeds=1)) == 2
-    assert "damaged.npz: no data set of perfsuite" in capsys.readouterr().err
+    assert "damaged.npz: not a data set of perfsuite" in capsys.readouterr().err
     assert len(study_in((files.study() / "study.json").read_bytes()).trials) == 4
 
 

@@ -180,7 +180,7 @@ def test_an_array_with_a_damaged_header_is_one_line(tmp_path: Path, member: byte
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in contents.items():
             archive.writestr(name, member if name == "train_images.npy" else content)
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite") as caught:
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite") as caught:
         load_image_set(path)
     assert "\n" not in str(caught.value)
 
@@ -189,7 +189,7 @@ def test_an_array_file_under_the_name_of_a_data_set_is_one_line(tmp_path: Path) 
     path = tmp_path / "images.npz"
     with path.open("wb") as stream:
         np.save(stream, np.zeros((2, 3), np.uint8))
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite"):
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite"):
         load_image_set(path)
 
 
@@ -363,11 +363,11 @@ def test_pipes_and_sockets_are_refused_and_never_waited_for(tmp_path: Path) -> N
     pipe = tmp_path / "pipe.npz"
     os.mkfifo(pipe)
     for read in (import_images, load_image_set, check_data_path):
-        with pytest.raises(DataError, match="not an ordinary file, but a pipe, a device or a socket"):
+        with pytest.raises(DataError, match="not a regular file, but a pipe, a device or a socket"):
             read(pipe)
     folder = write_mirror(mirror_files(generated_parts()), tmp_path / "mirror")
     os.mkfifo(folder / "train" / "cat" / "pipe.png")
-    with pytest.raises(DataError, match=r"train/cat/pipe\.png: cannot be read: not an ordinary file"):
+    with pytest.raises(DataError, match=r"train/cat/pipe\.png: cannot be read: not a regular file"):
         import_images(folder)
 
 

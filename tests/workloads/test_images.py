@@ -87,7 +87,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, cut: int) -> None
     path = tmp_path / "images.npz"
     save_image_set(generated_set(), path)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite, or damaged"):
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite, or damaged"):
         load_image_set(path)
 
 
@@ -110,7 +110,7 @@ def test_a_file_that_lacks_something_is_refused(tmp_path: Path, field: str) -> N
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files if name != field}
     np.savez(path, **arrays)
-    with pytest.raises(DataError, match="no data set of perfsuite"):
+    with pytest.raises(DataError, match="not a data set of perfsuite"):
         load_image_set(path)
 
 
@@ -145,7 +145,7 @@ def member(name: str, *, kind: bytes = tarfile.REGTYPE, size: int = 0, target: s
         (member("train/cat/1.png", kind=tarfile.SYMTYPE, target="/etc/passwd"), "is a link or a device"),
         (member("train/cat/1.png", kind=tarfile.LNKTYPE, target="x"), "is a link or a device"),
         (member("train/cat/1.png", kind=tarfile.FIFOTYPE), "is a link or a device"),
-        (member("train/cat/1.png", size=300 * 1024), "no PNG or JPEG"),
+        (member("train/cat/1.png", size=300 * 1024), "not a PNG or JPEG"),
         (member("readme.txt", size=10), "no images in it"),
         (member("cat/1.png", size=10), "no images in it"),
     ],
@@ -188,7 +188,7 @@ def test_a_link_in_a_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"no image", "no PNG or JPEG"), (b"", "no PNG or JPEG"), (b"GIF89a", "no PNG or JPEG")],
+    [(b"no image", "not a PNG or JPEG"), (b"", "not a PNG or JPEG"), (b"GIF89a", "not a PNG or JPEG")],
 )
 def test_a_damaged_image_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
     files = mirror_files(generated_parts())

@@ -282,7 +282,7 @@ def test_classes_of_a_damaged_file_are_one_line(tmp_path: Path, classes: Any) ->
         contents = {name: arrays[name] for name in arrays.files}
     meta = {**json.loads(contents["meta"].tobytes()), "classes": classes}
     np.savez(path, **{**contents, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
-    with pytest.raises(DataError, match=r"images\.npz: no data set of perfsuite: its classes"):
+    with pytest.raises(DataError, match=r"images\.npz: not a data set of perfsuite: its classes"):
         load_image_set(path)
 
 

@@ -153,4 +153,4 @@ def require(found: object, what: str) -> None:
         ResultFileError: There is not.
     """
     if not found:
-        raise ResultFileError(f"the files hold no {what}; nothing was written")
+        raise ResultFileError(f"the files contain no {what}; nothing was written")

@@ -76,7 +76,7 @@ EXPORTERS: dict[str, Exporter] = {
     "mlflow": Exporter(
         module="mlflow_store",
         about="MLflow, in its file store",
-        several="a run each; a file that is there already is not added twice",
+        several="one run per file; a file that is already stored is not added again",
         default="mlruns",
         is_folder=True,
         package=("mlflow", "mlflow-skinny"),
@@ -84,7 +84,7 @@ EXPORTERS: dict[str, Exporter] = {
     "otava": Exporter(
         module="otava",
         about="Apache Otava, CSV and the otava.yaml that reads it",
-        several="a row each, in the order of time",
+        several="one row per file, in order of time",
         default="otava",
         is_folder=True,
     ),

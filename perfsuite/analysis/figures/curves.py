@@ -244,7 +244,7 @@ def _draw_key(axes: Axes, key: Sequence[Line]) -> None:
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, Line]]) -> None:
-    """Write the name of each line beside its end, so far from each other that all can be read."""
+    """Write the name of each line next to its end, so far from each other that all can be read."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 

@@ -51,7 +51,7 @@ class FigureData:
 
     @property
     def speedups(self) -> pd.DataFrame:
-        """What every precision gives against FP32; see `speedup_frame`."""
+        """Speed-ups of every precision over FP32; see `speedup_frame`."""
         return speedup_frame(self.results)
 
     @cached_property

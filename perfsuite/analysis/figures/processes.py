@@ -135,7 +135,7 @@ CURVES = {
 
 
 def _shortened(text: str, longest: int = 80) -> str:
-    """Leave the end, which tells names of tests apart."""
+    """Keep the end, which distinguishes names of tests."""
     return text if len(text) <= longest else f"...{text[-longest:]}"
 
 

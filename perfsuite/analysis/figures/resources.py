@@ -246,5 +246,5 @@ def _energy_finding(cells: list[Cell]) -> str:
             name = " ".join(part for part in (cell.label, cell.workload["precision"], cell.place) if part)
             ratios.append(f"{name} {ratio:.2f}x")
     if not ratios:
-        return "Energy of an image as the device's own counter tells it."
+        return "Energy per image, from the device's own counter."
     return f"Energy of an image against FP32: {_first_words(ratios)} (no interval: one reading a process)."

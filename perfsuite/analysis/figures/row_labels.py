@@ -15,7 +15,7 @@ FIRST_LINE = 49
 """Letters of a label and its number together, in the width of a panel."""
 
 MAX_VALUE = 36
-"""Letters of a number in words; what is longer is shortened, so that its label has room beside it."""
+"""Letters of a number in words; what is longer is shortened, so that its label has room next to it."""
 
 MAX_LINES = 3
 """A label that needs more is shortened in its middle."""

@@ -46,7 +46,7 @@ NO_GAIN = "speed-up over FP32 (1 = no gain), x"
 
 
 def speedup_chart(figure_data: FigureData) -> Drawing | None:
-    """Draw what AMP gives against FP32 per network and environment, a panel per phase."""
+    """Draw the speed-up of AMP over FP32 per network and environment, a panel per phase."""
     frame = figure_data.speedups
     if frame.empty:
         return None

@@ -74,7 +74,7 @@ def _finding(study: Study) -> str:
         trial = chosen_trial(study, precision)
         if trial is not None:
             parts.append(f"{precision}: {trial.setting.label}")
-    return f"Chosen for {'; '.join(parts)}." if parts else "No trial came to its end."
+    return f"Chosen for {'; '.join(parts)}." if parts else "No trial finished."
 
 
 def _legend(study: Study) -> tuple[Swatch, ...]:
@@ -102,7 +102,7 @@ class Point:
     Attributes:
         trial: Which.
         error: After its last epoch; None where it diverged.
-        is_whole: Whether it came to its end.
+        is_whole: Whether it finished.
         is_chosen: Whether it was chosen for the precision.
     """
 

@@ -145,14 +145,14 @@ def _notes(comparison: Comparison, shown: Sequence[BenchmarkVerdict], effect: fl
     if effect is not None:
         notes.append(f"grey: within {100 * effect:.3g}%, which does not count as a change")
     if any(benchmark.time.by_tail for benchmark in shown):
-        notes.append("slowest rounds: drawn is their mean, for it is they that regressed, not typical rounds")
+        notes.append("slowest rounds: their mean is drawn, because they regressed, not the typical rounds")
     if comparison.typical is not None and comparison.typical.judged.any() and not comparison.typical.interleaved:
         notes.append("not interleaved: the sides ran one after the other, which cannot separate code from drift")
     return tuple(notes)
 
 
 def _labels(benchmarks: Sequence[BenchmarkVerdict]) -> list[str]:
-    """Name benchmarks by what tells them apart: the workload where it is known, else the end of their name."""
+    """Name benchmarks by what distinguishes them: the workload where it is known, else the end of their name."""
     workloads = [dataclasses.asdict(one.workload) for one in benchmarks if one.workload is not None]
     words = workload_words(pd.DataFrame(workloads), but=()) if workloads else None
     labels = []

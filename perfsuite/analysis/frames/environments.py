@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.load.result_file import ResultFile
 
 AXES = {"gpu": ("device", "cpu"), "torch": ("torch",), "board": ("board",)}
-"""What tells environments apart along an axis, by the columns of a collected file."""
+"""What distinguishes environments along an axis, by the columns of a collected file."""
 
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "gpu": ("driver", "cpu", "power_limit_watts", "board"),
@@ -118,7 +118,7 @@ def compare_environments(
     frame = results.benchmarks.assign(row=range(len(results.benchmarks)))
     known = [training for training in results.trainings if _is_known(training)]
     if frame.empty and not known:
-        raise InvalidChoiceError("--across: these files hold no benchmarks and no trainings of a known environment")
+        raise InvalidChoiceError("--across: these files contain no benchmarks and no trainings of a known environment")
     places = _environments(results)
     with_cpu = _has_one_gpu_in_several_machines(places)
 
@@ -169,7 +169,7 @@ def _only_environment(labels: Iterable[str]) -> str:
     if len(own) > 1:
         raise InvalidChoiceError(f"--baseline: these files are of {len(own)} environments ({', '.join(own)})")
     if not own:
-        raise InvalidChoiceError("--baseline: these files hold nothing of a known environment")
+        raise InvalidChoiceError("--baseline: these files contain nothing from a known environment")
     return own[0]
 
 

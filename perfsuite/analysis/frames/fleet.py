@@ -78,7 +78,7 @@ def without_copied_runs(runs: Sequence[NodeRun]) -> tuple[tuple[NodeRun, ...], t
         if original is None:
             kept.append(run)
         else:
-            notes.append(f"{run.file}: left out, it holds the same run as {runs[original].file}")
+            notes.append(f"{run.file}: left out, it contains the same run as {runs[original].file}")
     full = [run for run in kept if not run.is_quick]
     if full:
         notes += [f"{run.file}: measured with --perf-quick, left out" for run in kept if run.is_quick]

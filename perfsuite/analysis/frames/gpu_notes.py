@@ -111,7 +111,7 @@ def _batch_notes(decision: GpuDecision) -> list[str]:
     if any(one.basis == "predicted" for one in found):
         notes.append(
             f"largest batch: {PREDICTED} predicted for the fastest precision, from the largest measured peak and the "
-            "GPU's memory; at least so many fit, unless memory is fragmented"
+            "GPU's memory; at least this many fit, unless memory is fragmented"
         )
     if any(one.basis == "measured" and one.too_large is None for one in found):
         notes.append("largest batch: ≥ the largest that was tried")
@@ -147,7 +147,7 @@ def _cost_notes(decision: GpuDecision) -> list[str]:
         notes.append(f"cost: hours x price per hour as given ({', '.join(prices)})")
     else:
         example = decision.environments[0].short_device
-        notes.append(f"for the cost of a training: --price '{example}=PRICE', with the price of an hour")
+        notes.append(f"for the cost of a training: --price '{example}=PRICE', with the price per hour")
     return notes
 
 

@@ -156,12 +156,12 @@ def enumerate_words(parts: Sequence[str]) -> str:
 
 
 def varying(frame: pd.DataFrame, columns: tuple[str, ...], always: tuple[str, ...]) -> list[str]:
-    """Return the columns that tell rows apart, and those that are always shown."""
+    """Return the columns that distinguish rows, and those that are always shown."""
     return [column for column in columns if column in always or _varies(frame, column)]
 
 
 def _varies(frame: pd.DataFrame, column: str) -> bool:
-    """Whether rows differ in a column; the digest of a network tells only those of one name apart."""
+    """Whether rows differ in a column; the digest of a network only distinguishes those of one name."""
     if column == "model_digest":
         return bool(frame.groupby("model", dropna=False)[column].nunique(dropna=False).gt(1).any())
     return bool(frame[column].nunique(dropna=False) > 1)

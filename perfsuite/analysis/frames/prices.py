@@ -45,11 +45,11 @@ def read_prices(values: Iterable[str]) -> tuple[Price, ...]:
 def _price(text: str) -> Price:
     name, sign, number = (part.strip() for part in text.rpartition("="))
     if not sign or not name:
-        raise InvalidChoiceError(f"{OPTION}: {text[:40]!r} is no NAME=PRICE; write t4=0.35 for instance")
+        raise InvalidChoiceError(f"{OPTION}: {text[:40]!r} is not NAME=PRICE; write t4=0.35 for instance")
     per_hour = float(number) if _NUMBER.match(number) else 0.0
     if not 0 < per_hour <= MAX_PRICE:
         raise InvalidChoiceError(
-            f"{OPTION} {name[:40]}: {number[:20]!r} is no price per hour; a number above 0 is allowed, such as 0.35"
+            f"{OPTION} {name[:40]}: {number[:20]!r} is not a price per hour; a number above 0 is allowed, such as 0.35"
         )
     return Price(name=name, per_hour=per_hour)
 

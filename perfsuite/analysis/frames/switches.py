@@ -80,7 +80,7 @@ def _subject_key(group: PairGroup) -> tuple[Any, ...]:
 
 
 def _eager_row(groups: list[PairGroup]) -> dict[str, Any]:
-    """Return the eager step, as it ran beside everything that it was compared with."""
+    """Return the eager step, as it ran with everything that it was compared with."""
     records = [pair.record for group in groups for pair in group.pairs]
     workload = records[0].baseline
     times_s: list[float] = []

@@ -1,4 +1,4 @@
-"""Which changes of level are one event, and which events somebody was told already.
+"""Which changes of level are one event, and which events were reported already.
 
 A change that many benchmarks share is one event, not an alarm for each of them. More nights may move the estimated
 first run of a change, and more benchmarks may join it: it stays the event that it was.
@@ -53,7 +53,7 @@ _KEY = re.compile(rf"{PREFIX}-([0-9]{{8}}T[0-9]{{6}})-([0-9a-f]{{8}})")
 _MOMENT = "%Y%m%dT%H%M%S"
 
 TOLD = "told.txt"
-"""The file of a store that has the keys of the events that were told, one a line."""
+"""The file of a store that has the keys of the events that were reported, one per line."""
 
 MAX_TOLD_BYTES = 10_000_000
 """Of that file: a key has less than 50, an event a night of a thousand years."""
@@ -99,7 +99,7 @@ class Event:
         history: Of the machine.
         first: Position of the first run after it, for most of its changes, in the runs of the history.
         changes: What got worse first, by size.
-        is_told: Whether somebody was told already.
+        is_told: Whether it was reported already.
     """
 
     key: str
@@ -115,7 +115,7 @@ def events_of(history: History, found: Sequence[SeriesChanges], told: Iterable[s
     Args:
         history: It.
         found: Where its series changed.
-        told: Keys of the events that somebody was told.
+        told: Keys of the events that were reported.
     """
     correlations = _correlations(found)
     changes = [change for one in found for change in _changes(one, correlations[one.series.metric])]
@@ -255,7 +255,7 @@ def check_key(key: str) -> None:
         _read_key(key)
     except ValueError:
         raise InvalidChoiceError(
-            f"--told: {key[:80]!r} is no key of an event, such as {PREFIX}-20260131T020000-0123abcd"
+            f"--told: {key[:80]!r} is not the key of an event, such as {PREFIX}-20260131T020000-0123abcd"
         ) from None
 
 
@@ -281,7 +281,7 @@ def _told_positions(history: History, told: Iterable[str]) -> list[int]:
 
 
 def read_told(store: Path) -> tuple[str, ...]:
-    """Return the keys of the events that were told.
+    """Return the keys of the events that were reported.
 
     Raises:
         ResultFileError: The file cannot be read, or holds something else; nothing would be known of it then, and
@@ -302,14 +302,14 @@ def read_told(store: Path) -> tuple[str, ...]:
             _read_key(key)
         except ValueError:
             raise ResultFileError(
-                f"{path}: entry {number} is {key[:60]!r}, no key of an event; delete it, or the file, and give "
-                "the keys that were told again with --told"
+                f"{path}: entry {number} is {key[:60]!r}, not the key of an event; delete it, or the file, and give "
+                "the keys of reported events again with --told"
             ) from None
     return tuple(dict.fromkeys(keys))
 
 
 def write_told(store: Path, keys: Iterable[str]) -> None:
-    """Write the keys of the events that were told, in one step.
+    """Write the keys of the events that were reported, atomically.
 
     Raises:
         ResultFileError: It cannot be written.

@@ -60,7 +60,7 @@ def levels_by(history: History, place: str, judging: Judging) -> tuple[tuple[Ser
 
     Args:
         history: Of a machine.
-        place: What tells versions apart: one of `PLACES`.
+        place: What distinguishes versions: one of `PLACES`.
         judging: What counts as a change.
     """
     correlations = correlations_of(history.series)

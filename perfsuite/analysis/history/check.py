@@ -184,7 +184,7 @@ def _checked(
         was_there = len(old_runs) > 0 and int(old_runs[-1]) in series.runs
         return _without_new(series, old_values) if was_there else None
     if not len(old_values):
-        return _plain(series, "new", "no run before has it", new_values)
+        return _plain(series, "new", "no earlier run has it", new_values)
     effect = min_effect_log(series, judging)
     logs = np.concatenate([np.log(old_values), np.log(new_values)])
     places = np.array(series.runs)
@@ -286,11 +286,11 @@ def _without_shift(
     is_inside = abs(difference) <= max(margin, effect)
     if is_inside:
         verdict: Verdict = "unchanged"
-        reason = f"within what runs of this level scatter ({_percent(margin)})"
+        reason = f"within the scatter of runs at this level ({_percent(margin)})"
     else:
         verdict = "inconclusive"
         reason = (
-            f"outside of what runs of this level scatter ({_percent(margin)}), in {plural(num_new, 'run')}; "
+            f"outside the scatter of runs at this level ({_percent(margin)}), in {plural(num_new, 'run')}; "
             f"a new level takes {MIN_RUNS}"
         )
     return CheckedSeries(
@@ -317,7 +317,7 @@ def _without_new(series: Series, old_values: Floats) -> CheckedSeries:
         benchmark=series.benchmark,
         metric=series.metric,
         verdict="missing",
-        reason="the last run before has it, the new one does not",
+        reason="the previous run has it, the new one does not",
         level=float(np.median(old_values[-MIN_REFERENCE:])),
         value=None,
         ratio=None,

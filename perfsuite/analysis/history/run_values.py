@@ -66,7 +66,7 @@ class RunValues:
         started_s: When it was measured, in seconds since 1970; NaN where the file does not say.
         machine: GPU or CPU, host and board: runs of one machine are one series.
         place: Values of `PLACES`, as far as the file has them.
-        is_complete: Whether the run came to its end.
+        is_complete: Whether the run finished.
         values: One a benchmark and metric.
     """
 

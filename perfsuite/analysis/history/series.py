@@ -129,11 +129,11 @@ def choose_machine(machines: dict[str, int], wanted: str | None, where: str) -> 
         InvalidChoiceError: No machine, or several, have that name.
     """
     if not machines:
-        raise ResultFileError(f"{where}: holds no runs; `perfsuite history add FILE` adds some")
+        raise ResultFileError(f"{where}: contains no runs; `perfsuite history add FILE` adds some")
     if wanted is None:
         if len(machines) == 1:
             return next(iter(machines))
-        raise InvalidChoiceError(f"{where}: holds runs of {_listed(machines)}; choose one with --machine")
+        raise InvalidChoiceError(f"{where}: contains runs of {_listed(machines)}; choose one with --machine")
     if wanted in machines:
         return wanted
     found = [name for name in machines if wanted.casefold() in name.casefold()]

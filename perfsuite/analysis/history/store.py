@@ -31,7 +31,7 @@ DIGEST_DIGITS = 16
 """Of a file's name: no two of any number of results have the same."""
 
 NO_RESULTS = ("campaign.json", "noise.json", "finished.json", "study.json", "fleet.json")
-"""Files of perfsuite's own that lie beside results and are none."""
+"""Files of perfsuite's own that are stored next to results and are none."""
 
 ENDINGS = (".json", f".json{COMPRESSED}")
 
@@ -128,7 +128,7 @@ def update_index(store: Path, index: Index, tell: Callable[[int, int], None]) ->
     Args:
         store: The folder.
         index: Its index.
-        tell: Told how many of how many files are read.
+        tell: Called with how many of how many files are read.
 
     Raises:
         ResultFileError: The folder cannot be read.
@@ -149,7 +149,7 @@ def update_index(store: Path, index: Index, tell: Callable[[int, int], None]) ->
         if run.values:
             index.put(state, digest, run)
         else:
-            index.put_problem(state, f"{path}: holds nothing that has a history")
+            index.put_problem(state, f"{path}: contains nothing that has a history")
 
 
 def _files(store: Path) -> Iterator[FileState]:

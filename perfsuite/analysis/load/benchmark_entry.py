@@ -202,13 +202,13 @@ def _times(value: object, where: str, *, least: float) -> np.ndarray[Any, np.dty
     if not isinstance(value, list):
         raise RecordError(f"{where} is not a list")
     if not set(map(type, value)) <= {float, int}:
-        raise RecordError(f"{where} holds something that is not a number")
+        raise RecordError(f"{where} has an entry that is not a number")
     try:
         times = np.asarray(value, dtype=np.float64)
     except OverflowError:
-        raise RecordError(f"{where} holds a number that is no time in seconds") from None
+        raise RecordError(f"{where} has a number that is not a time in seconds") from None
     if not ((times >= least) & (times <= MAX_TIME_S)).all():
-        raise RecordError(f"{where} holds a number that is no time in seconds")
+        raise RecordError(f"{where} has a number that is not a time in seconds")
     return times
 
 

@@ -62,7 +62,7 @@ def _decompressed(path: Path, stream: BinaryIO) -> bytes:
     with gzip.GzipFile(fileobj=stream) as decompressed:
         content = decompressed.read(MAX_UNCOMPRESSED_BYTES + 1)
     if len(content) > MAX_UNCOMPRESSED_BYTES:
-        raise ResultFileError(f"{path}: holds more than {MAX_UNCOMPRESSED_BYTES:,} bytes, which no result file has")
+        raise ResultFileError(f"{path}: contains more than {MAX_UNCOMPRESSED_BYTES:,} bytes, which no result file has")
     return content
 
 

@@ -57,7 +57,7 @@ def _without_copies(files: Sequence[ResultFile]) -> tuple[list[ResultFile], list
         if original is None:
             kept.append(file)
         else:
-            notes.append(f"{file.path}: left out, it holds the same run as {files[original].path}")
+            notes.append(f"{file.path}: left out, it contains the same run as {files[original].path}")
     return kept, notes
 
 
@@ -75,7 +75,7 @@ def _without_quick(files: list[ResultFile]) -> tuple[list[ResultFile], list[str]
         return files, []
     if not any(_is_full(benchmark) for file in files for benchmark in file.benchmarks):
         names = ", ".join(file.path.name for file in quick)
-        return files, [f"{names}: measured with --perf-quick, a first answer: repeat without it for comparisons"]
+        return files, [f"{names}: measured with --perf-quick: repeat without it for comparisons"]
     kept = []
     for file in files:
         full = tuple(benchmark for benchmark in file.benchmarks if not _is_quick(benchmark))

@@ -77,7 +77,7 @@ def machine_key(machine: dict[str, str]) -> str:
 
 
 def versions_of(file: ResultFile) -> dict[str, str]:
-    """Return versions of torch, torchvision, CUDA, cuDNN and the driver, as far as the file tells."""
+    """Return versions of torch, torchvision, CUDA, cuDNN and the driver, as far as the file says."""
     ours, machine = file.environment, file.machine
     if ours is not None:
         known = {"torch": ours.torch, "torchvision": ours.torchvision, "CUDA": ours.cuda, "cuDNN": ours.cudnn}

@@ -35,7 +35,7 @@ class ResultFile:
         environment: The recorded environment, or None in a file that perfsuite did not write.
         benchmarks: What was measured.
         outcomes: What failed, was skipped or not run.
-        complete: Whether the run came to its end before the file was written.
+        complete: Whether the run finished before the file was written.
         fleet: Which node of a fleet wrote it, or None.
     """
 
@@ -67,9 +67,11 @@ def read_result_file(path: Path, *, brief: bool = False) -> ResultFile:
     """
     content = read_json_file(path)
     if isinstance(content, list):
-        raise ResultFileError(f"{path}: a list, such as a table in JSON, no result file; `perfsuite collect` shows one")
+        raise ResultFileError(
+            f"{path}: a list, such as a table in JSON, not a result file; `perfsuite collect` shows one"
+        )
     if isinstance(content, dict) and str(content.get("schema", "")).startswith(f"{KEY}-"):
-        raise ResultFileError(f"{path}: JSON of `perfsuite compare` ({content['schema']!r:.40}), no result file")
+        raise ResultFileError(f"{path}: JSON of `perfsuite compare` ({content['schema']!r:.40}), not a result file")
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise ResultFileError(f"{path}: JSON, but not of pytest-benchmark (no list 'benchmarks')")
     try:

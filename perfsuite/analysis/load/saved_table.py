@@ -36,7 +36,7 @@ def read_saved_table(path: Path) -> list[dict[str, Any]]:
         for number, row in enumerate(rows):
             _check_row(row, rows[0], f"row {number}")
     except RecordError as error:
-        raise ResultFileError(f"{path}: no table that perfsuite wrote: {error}") from None
+        raise ResultFileError(f"{path}: not a table written by perfsuite: {error}") from None
     return [{key: row[key] for key in rows[0]} for row in rows]
 
 

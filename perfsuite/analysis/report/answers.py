@@ -20,7 +20,7 @@ MAX_NARROW = 38
 
 
 MAX_NARROW_COLUMNS = 4
-"""Columns that fit beside another answer."""
+"""Columns that fit next to another answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,14 +21,14 @@ METHOD = (
     ),
     (
         "[low, high] is a 95% interval over processes, or, marked A/A, from one process and the noise floor of its "
-        "machine. (low to high) is no interval but the spread within one run, over its rounds or its interleaved "
-        "blocks. A ratio without either says so."
+        "machine. (low to high) is not a confidence interval but the spread within one run, over its rounds or its "
+        "interleaved blocks. A ratio without either says so."
     ),
     (
-        "Verdicts treat a process as one sample; the chance of any false alarm among all benchmarks is limited. Peak "
-        "memory is deterministic: growth beyond the allocator's rounding is a regression."
+        "Verdicts treat a process as one sample; the probability of any false alarm among all benchmarks is limited. "
+        "Peak memory is deterministic: growth beyond the allocator's rounding is a regression."
     ),
-    "Absent is not zero: what could not be measured is a dash in tables and no bar in figures.",
+    "Values that could not be measured are a dash in tables and have no bar in figures; they are never shown as zero.",
 )
 
 HEADINGS = {"power_limit_watts": "power limit W", "num_threads": "threads", "cuda": "CUDA", "cudnn": "cuDNN"}

@@ -1,4 +1,4 @@
-"""What AMP gives against FP32, in words: speed and memory of the whole training step."""
+"""AMP vs FP32 in words: speed and memory of the whole training step."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def warnings_of(figure_data: FigureData) -> list[str]:
     speedups = figure_data.speedups
     if not speedups.empty and (speedups["speedup_ratio_basis"] == "one run").any():
         more = MORE_STEPS_AND_PAIRS if (speedups["speedup_source"] == INTERLEAVED).any() else MORE_STEPS
-        found.append(f"speed-ups are of one run: their spread says nothing of other runs; {more}")
+        found.append(f"speed-ups are of one run: their spread does not cover other runs; {more}")
     found += consistency_findings(results)
     found += failed_checks_in_words(results)
     found += absent_in_words(results)

@@ -35,7 +35,7 @@ MAX_TABLE = 50_000
 OF_THE_INTERPRETER = ("torch", "torchvision", "CUDA", "cuDNN")
 """Of the places of a run, what an environment of Python brings."""
 
-CODE_IS_LIKELY = "what is recorded of the machine did not change: the code or its versions are the likely cause"
+CODE_IS_LIKELY = "no recorded property of the machine changed: the code or its versions are the likely cause"
 
 
 def event_title(event: Event) -> str:
@@ -157,10 +157,10 @@ def events_table(events: Sequence[Event]) -> Table:
         note for history in {id(event.history): event.history for event in events}.values() for note in history.notes
     ]
     return Table(
-        title=f"{plural(len(events), 'event')}, {num_new} of them not told yet" if events else "no event",
+        title=f"{plural(len(events), 'event')}, {num_new} of them not reported yet" if events else "no event",
         frame=rows,
         columns=(
-            text_column("told"),
+            text_column("told", "reported"),
             Column(heading="event", show=lambda row: str(row["event"]), foldable=True),
             text_column("key"),
         ),

@@ -47,7 +47,7 @@ def across_json(found: Across) -> str:
 
 
 def across_rows(found: Across) -> Table:
-    """Return one table of all entries for CSV, a row each; `kind` tells what it is, absent values are None.
+    """Return one table of all entries for CSV, a row each; `kind` says what it is, absent values are None.
 
     `baseline` is what the row is compared with: an environment, or in rows of a kind that ends in `amp` a precision.
     """

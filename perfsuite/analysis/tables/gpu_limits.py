@@ -23,11 +23,9 @@ CELL = ["model", "precision", "batch_size", "image_size"]
 
 PREDICTION = (
     "predicted: the roofline, calibrated by 70 published throughputs of ResNets at 224 pixels on NVIDIA's GPUs; in "
-    "brackets, where 4 of 5 of them lay with their own source left out"
+    "brackets, the range of 4 of 5 of them with their own source left out"
 )
-NOT_NVIDIA = (
-    "none of the published throughputs is of AMD's GPUs: predicted as if they were NVIDIA's of the same figures"
-)
+NOT_NVIDIA = "none of the published throughputs is of an AMD GPU: predicted like NVIDIA GPUs with the same figures"
 SMALL_IMAGES = "images of other sizes than 224 pixels: the prediction extrapolates from those"
 
 OTHER_NETWORKS = "networks other than ResNets: the prediction extrapolates from those"

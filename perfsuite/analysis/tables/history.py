@@ -23,7 +23,7 @@ SCHEMA = "perfsuite-history-1"
 
 SPARKS = "▁▂▃▄▅▆▇█"
 NUM_SPARKS = 24
-"""Runs in a sparkline, the newest; more do not fit beside the rest."""
+"""Runs in a sparkline, the newest; more do not fit next to the rest."""
 
 METRIC_NAMES = {
     TIME: "time",
@@ -72,7 +72,7 @@ def history_table(history: History, changes: Sequence[SeriesChanges], *, with_un
         notes=tuple(notes),
         legend=(
             "since: day of the first run at the new level; level: median before -> after",
-            "last runs: between their lowest and highest value, the newest at the right",
+            "last runs: between their lowest and highest value, the newest on the right",
             "a change takes 3 runs, and is significant among all series of the machine",
         ),
     )

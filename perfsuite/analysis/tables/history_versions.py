@@ -24,7 +24,7 @@ def version_table(
 
     Args:
         history: It.
-        place: What tells versions apart.
+        place: What distinguishes versions.
         levels: As `levels_by` returns them.
         with_unchanged: Whether series in which no version is unlike the one before are rows as well.
     """

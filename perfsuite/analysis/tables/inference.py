@@ -46,7 +46,7 @@ def inference_table(results: Results) -> Table:
     )
     legend = (
         "throughput: batch size over the median time of an iteration, in rounds without a wait between iterations",
-        f"p50, p95, p99: of {span(counts)} single iterations, each waited for; -: too few iterations for it",
+        f"p50, p95, p99: of {span(counts)} single iterations with a wait after each; -: too few iterations for it",
         *pooled_legend(frame),
     )
     return Table(

@@ -78,10 +78,10 @@ def fleet_table(verdict: FleetVerdict, *, notes: Sequence[str] = ()) -> Table:
         frame=rows,
         columns=columns,
         legend=(
-            "time: of the node over that of those of the others that agree best, all cells; [95%]: of its processes",
-            f"cells: in how many it deviates by {100 * verdict.min_effect:.3g}% and more that way; n: processes",
-            "same: its interval lies within that; open: neither that nor odd; cells differ: single cells are odd alone",
-            f"chance of any false alarm where all nodes of each kind are equal: {verdict.alpha:g}",
+            "time: of the node relative to the other nodes that agree best, over all cells; [95%]: over its processes",
+            f"cells: how many deviate by {100 * verdict.min_effect:.3g}% or more in that direction; n: processes",
+            "same: the interval lies within that; open: neither same nor odd; cells differ: only single cells are odd",
+            f"chance of any false alarm if all nodes of each kind are equal: {verdict.alpha:g}",
         ),
         notes=(*fleet_notes(verdict), *notes),
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TITLE = "Why mixed precision works"
 
-NOTHING = "nothing of it was measured: pytest benchmarks -m numerics does that"
+NOTHING = "no claim was measured: pytest benchmarks -m numerics does that"
 
 
 def numerics_table(results: Results) -> Table:

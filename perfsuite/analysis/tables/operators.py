@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOFLINE = "roofline: arithmetic / the faster of two probes, or bytes / the copy probe if that is longer, call by call"
 LOST = (
-    "lost: what that is beyond the arithmetic, in percent of the roofline of the iteration: a fused kernel, a smaller "
+    "lost: the part beyond the arithmetic, in percent of the roofline of the iteration: a fused kernel, a smaller "
     "type or a larger cache can save it"
 )
 

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 _ALWAYS_SHOWN = ("model", "precision")
 _OVER_BLOCKS = (
-    "[low, high]: 95% interval over blocks ({}) of one process: a linear drift cancels; what differs from process to "
-    "process is not in it"
+    "[low, high]: 95% interval over blocks ({}) of one process: a linear drift cancels; differences between "
+    "processes are not included"
 )
 _ORDER = "blocks of {}; a drift that is linear within a block cancels"
 _BLOCKS_OR_ROUNDS = "blocks, or of the rounds of separate cells"
-_SEPARATE = "separate cells: the quotient of two cells of the same runs; a drift between the cells is in it"
+_SEPARATE = "separate cells: the ratio of two cells of the same runs, including any drift between the cells"
 
 
 def _block_order(results: Results, table: str, a: str, b: str) -> str:

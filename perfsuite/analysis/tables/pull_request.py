@@ -88,5 +88,5 @@ def _shortened(text: str, most: int) -> str:
         kept.append(line)
     left_out = len(lines) - len(kept)
     return "\n".join(
-        [*kept, "", f"{left_out} more lines are left out: a comment holds no more; --format csv has all", ""]
+        [*kept, "", f"{left_out} more lines are left out: the length of a comment is limited; --format csv has all", ""]
     )

@@ -43,7 +43,7 @@ TABLES: dict[str, TableKind] = {
     "gpus": TableKind(
         module="gpus", of="steps and trainings", about="which GPU: speed, largest batch, hours, energy, cost"
     ),
-    "memory": TableKind(module="memory", of="steps", about="what each peak is made of"),
+    "memory": TableKind(module="memory", of="steps", about="what each peak consists of"),
     "roofline": TableKind(module="roofline", of="steps", about="% of hardware peak and of the eager roofline"),
     "operators": TableKind(module="operators", of="steps", about="which operators lose most to memory"),
     "telemetry": TableKind(module="telemetry", of="steps", about="clocks, power, energy"),
@@ -59,9 +59,7 @@ TABLES: dict[str, TableKind] = {
     ),
     "nodes": TableKind(module="nodes", of="machines", about="machines of one kind: the odd ones first, and why"),
     "kinds": TableKind(module="nodes", of="machines", about="kinds of machines by versions"),
-    "types": TableKind(
-        module="autocast_types", of="numerics", about="which operators autocast lets compute in which type"
-    ),
+    "types": TableKind(module="autocast_types", of="numerics", about="in which type operators compute under autocast"),
 }
 """In the order in which a reader needs them."""
 

@@ -149,11 +149,13 @@ def _legend(frame: pd.DataFrame, has: dict[str, bool]) -> list[str]:
     ]
     if has["communication_ratio"]:
         lines.append(
-            "communication: share of a step that the exchange adds, waiting for the slowest rank included; without "
-            "exchange: the efficiency when all ranks step at once, each for itself"
+            "communication: share of a step that the exchange adds, including the wait for the slowest rank; without "
+            "exchange: the efficiency when all ranks step at once without communication"
         )
     if has["launch_efficiency_ratio"]:
-        lines.append("vs 1 rank: the efficiency from two launches of these runs instead; a drift between them is in it")
+        lines.append(
+            "vs 1 rank: the efficiency from two launches of these runs instead, including any drift between them"
+        )
     if has_any(frame, "bus_bytes_per_second"):
         lines.append("bus: bytes / time x 2 (N - 1) / N of a bare all-reduce of as many bytes as the gradients have")
     if has["amp_speedup_ratio"]:

@@ -1,4 +1,4 @@
-"""What tables share: which columns tell rows apart, what all rows have in common, and the notes below."""
+"""What tables share: which columns distinguish rows, what all rows have in common, and the notes below."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def speedup_table(results: Results) -> Table:
-    """Return what every precision gives against FP32, by network and phase."""
+    """Return the speed-up of every precision over FP32, by network and phase."""
     frame = speedup_frame(results)
     if frame.empty:
         table = steps_table(results)

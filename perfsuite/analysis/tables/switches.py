@@ -108,7 +108,7 @@ def _fastest_in_words(row: dict[str, Any], speedup: Ratio, others: Sequence[str]
     if is_known(row["start_s"]):
         text += f", {significant(row['start_s'], 3)} s to start"
     if others:
-        text += f"; not to be told from it by these brackets: {', '.join(others)}"
+        text += f"; not distinguishable from it by these brackets: {', '.join(others)}"
     return text
 
 

@@ -85,7 +85,7 @@ def _choices(study: Study) -> list[str]:
     lines = []
     for precision in study.precisions:
         trial = chosen_trial(study, precision)
-        words = "no trial came to its end" if trial is None else f"trial {trial.number}, {trial.setting.label}"
+        words = "no trial finished" if trial is None else f"trial {trial.number}, {trial.setting.label}"
         lines.append(f"chosen for {precision}: {words}")
     return lines
 

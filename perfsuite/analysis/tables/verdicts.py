@@ -230,7 +230,7 @@ def groups_table(groups: Sequence[GroupMean]) -> Table:
 
 
 def comparison_rows(comparison: Comparison, choice: RowChoice = ALL_ROWS) -> Table:
-    """Return one table of the rows, `kind` tells which is a full training; absent values are None.
+    """Return one table of the rows, `kind` says which is a full training; absent values are None.
 
     Args:
         comparison: What was decided.

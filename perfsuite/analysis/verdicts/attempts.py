@@ -25,7 +25,7 @@ class Attempts:
         side: `baseline` or `candidate`.
         num_measured: Processes (of a full training: trainings) that gave a result.
         outcomes: Of those that recorded why they gave none.
-        num_cut_short: Processes that ended early and recorded nothing of it.
+        num_cut_short: Processes that ended early and recorded no outcome for it.
         unit: What is counted.
     """
 

@@ -72,7 +72,7 @@ def _clock(old: Sequence[Telemetry], new: Sequence[Telemetry], ratio: float) -> 
         return None
     is_lower, is_slower = after < before, ratio > 1
     way = "lower" if is_lower else "higher"
-    text = f"the candidate's SM clock was {abs(change):.0%} {way} ({after:,.0f} MHz after {before:,.0f})"
+    text = f"the candidate's SM clock was {abs(change):.0%} {way} ({before:,.0f} -> {after:,.0f} MHz)"
     if is_lower != is_slower:
         return text
     # What is bound by arithmetic takes as many cycles as before; all else depends less on the clock.
@@ -130,11 +130,11 @@ def changed_kernels(sides: Sides, row: int) -> list[str]:
         return []
     old_pass_s = statistics.median(profile.kernels_s for profile in old)
     new_pass_s = statistics.median(profile.kernels_s for profile in new)
-    lines = [f"  all kernels {duration(new_pass_s)} after {duration(old_pass_s)}"]
+    lines = [f"  all kernels {duration(old_pass_s)} -> {duration(new_pass_s)}"]
     lines += _changed_in_words(_seconds(old), _seconds(new), old_pass_s)
     old_bounds, new_bounds = _bounds_in_words(old), _bounds_in_words(new)
     if old_bounds != new_bounds:
-        lines.append(f"  {new_bounds}, {old_bounds} before")
+        lines.append(f"  {old_bounds} -> {new_bounds}")
     return lines
 
 
@@ -173,7 +173,7 @@ def _seconds_in_words(name: str, before: dict[str, float], after: dict[str, floa
         return f"at least, new among the ten most expensive, {duration(after[name])}"
     if name not in after:
         return f"at least, no longer among the ten most expensive, {duration(before[name])} before"
-    return f"{duration(after[name])} after {duration(before[name])}"
+    return f"{duration(before[name])} -> {duration(after[name])}"
 
 
 def _bounds_in_words(profiles: Sequence[Profile]) -> str:

@@ -121,7 +121,7 @@ class Comparison:
         if "never" in fail_on:
             return []
         if not self.sides.has_results(candidate=True):
-            return ["the candidate files hold no results"]
+            return ["the candidate files contain no results"]
         counts = self.count()
         failing = failing_verdicts(fail_on)
         lines = [f"{num} {verdict}" for verdict, num in counts.items() if verdict in failing]

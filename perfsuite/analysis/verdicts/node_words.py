@@ -91,7 +91,7 @@ def _notes_of_kind(kind: KindVerdict) -> list[str]:
         scatter += "; one process a node, so how much its processes differ is not known"
     else:
         scatter += f", processes of a node by {100 * kind.within_sd:.2f}%"
-    notes = [f"{scatter}; slow by {100 * (kind.detectable or 0):.1f}% and more is called"]
+    notes = [f"{scatter}; slowdowns of {100 * (kind.detectable or 0):.1f}% or more are reported"]
     unknown = [node.node for node in kind.odd if not node.evidence]
     if unknown:
         notes.append(f"nothing that was recorded distinguishes {enumerate_words(unknown[:MAX_NAMED])}")

@@ -27,7 +27,7 @@ def noise_floor(comparison: Comparison) -> NoiseFloor:
     """
     machines = sorted({machine_key(process.machine) for process in comparison.sides.processes})
     if not comparison.benchmarks:
-        raise ResultFileError("these files hold no benchmarks; full trainings have no noise floor: run -m step")
+        raise ResultFileError("these files contain no benchmarks; full trainings have no noise floor: run -m step")
     if len(machines) != 1:
         raise ResultFileError(f"a noise floor is that of one machine; these files are of {len(machines)}")
     known = {

@@ -56,7 +56,7 @@ class Tally:
         fullname: pytest's name of it.
         num_measured: Processes that gave a result.
         outcomes: What the others recorded.
-        num_cut_short: Processes that ended early and recorded nothing of it.
+        num_cut_short: Processes that ended early and recorded no outcome for it.
     """
 
     fullname: str
@@ -181,7 +181,7 @@ def attempts_of_cell(
             outcome
             for outcome in outcomes[side]
             if any(_is_of_training(outcome, training) for training in members)
-            # A training that was interrupted and resumed came to its end in a later process.
+            # A training that was interrupted and resumed finished in a later process.
             and (outcome.outcome in {"failed", "out_of_memory"} or short_name(outcome.nodeid) not in finished)
         )
     return tally.attempts(unit="training")

@@ -45,8 +45,8 @@ class ProcessResult:
     Attributes:
         path: Its file.
         started: When it started, in seconds since 1970; NaN if unknown.
-        machine: Host, CPU and GPU, as far as the file tells.
-        versions: torch, torchvision, CUDA, cuDNN and driver, as far as the file tells.
+        machine: Host, CPU and GPU, as far as the file says.
+        versions: torch, torchvision, CUDA, cuDNN and driver, as far as the file says.
         keys: Identity of each benchmark.
         fullnames: pytest's name of each.
         workloads: Our workload of each, or None.
@@ -63,7 +63,7 @@ class ProcessResult:
         outcomes: What gave no result, and why; of a pair, also that it missed its limit; a step on several devices
             whose gradients are not what they should be is no result.
         trainings: Full trainings in the file.
-        complete: Whether the run came to its end.
+        complete: Whether the run finished.
         commit: Of the code that was measured, in a few digits; None if unknown.
         records: Our records, by the identity of their benchmarks.
     """
@@ -203,7 +203,9 @@ def _check_unique(path: Path, cells: Sequence[Benchmark], keys: Sequence[Key]) -
     seen: set[Key] = set()
     for cell, key in zip(cells, keys, strict=True):
         if key in seen:
-            raise ResultFileError(f"{path}: holds {cell.fullname!r:.200} twice; one process measures a benchmark once")
+            raise ResultFileError(
+                f"{path}: contains {cell.fullname!r:.200} twice; one process measures a benchmark once"
+            )
         seen.add(key)
 
 

@@ -27,7 +27,7 @@ def about_file(process: ProcessResult) -> list[str]:
     unknown = [one.fullname for one in process.trainings if is_environment_unknown(one.record)]
     notes = unknown_environments_in_words(str(process.path), unknown)
     if not process.keys and not process.num_pairs and not process.trainings and not process.studies:
-        notes.append(f"{process.path}: holds no results")
+        notes.append(f"{process.path}: contains no results")
     if not process.complete:
         notes.append(f"{process.path}: the run was cut short; these are the benchmarks that were finished")
     return notes
@@ -49,7 +49,7 @@ def not_compared(processes: Sequence[ProcessResult]) -> list[str]:
     notes = []
     num_quick = sum(record.quick for process in processes for record in process.records.values())
     if num_quick:
-        notes.append(f"measured with --perf-quick, and compared with their like only: {num_quick} results")
+        notes.append(f"measured with --perf-quick, and compared only with other quick results: {num_quick} results")
     num_pairs = sum(process.num_pairs for process in processes)
     if num_pairs:
         notes.append(

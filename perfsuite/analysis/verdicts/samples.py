@@ -207,7 +207,7 @@ def _without_copies(processes: Sequence[ProcessResult], notes: list[str]) -> lis
     for process in sorted(processes, key=lambda process: (-process.num_results, str(process.path))):
         if process.has_results and process.fingerprint in kept:
             other = kept[process.fingerprint].path
-            notes.append(f"{process.path}: left out, it holds the same run as {other}: a copy is no second process")
+            notes.append(f"{process.path}: left out, it contains the same run as {other}: a copy is no second process")
         else:
             kept[process.fingerprint if process.has_results else str(process.path)] = process
     # Whatever order the files were given in, the columns stand in the order in which the processes ran.

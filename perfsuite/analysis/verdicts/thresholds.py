@@ -58,7 +58,9 @@ def parse_effect(option: str, text: object) -> float:
     is_percent = isinstance(text, str) and text.rstrip().endswith("%")
     number = _number(text.rstrip().removesuffix("%") if isinstance(text, str) else text)
     if not 0 < number <= MAX_PERCENT:
-        raise InvalidChoiceError(f"{option}: {shown_value(text)} is no change; write 3% or 0.03 for instance, above 0")
+        raise InvalidChoiceError(
+            f"{option}: {shown_value(text)} is not a valid change; write 3% or 0.03 for instance, above 0"
+        )
     if is_percent:
         return number / 100
     if number >= 1:
@@ -88,7 +90,7 @@ def parse_alpha(text: str) -> float:
     except ValueError:
         alpha = -1.0
     if not 1e-6 <= alpha <= 0.5:  # noqa: PLR2004 - beyond a half every coin is a proof
-        raise InvalidChoiceError(f"--alpha: {text[:40]!r} is no error probability; choose from 0.000001 to 0.5")
+        raise InvalidChoiceError(f"--alpha: {text[:40]!r} is not a probability; choose from 0.000001 to 0.5")
     return alpha
 
 
@@ -104,7 +106,7 @@ def parse_margin(text: str) -> float:
         points = -1.0
     if not 0.01 <= points <= 50:  # noqa: PLR2004 - one of 10,000 images; half of all
         raise InvalidChoiceError(
-            f"--accuracy-margin: {text[:40]!r} is no loss of accuracy in points; choose from 0.01 to 50"
+            f"--accuracy-margin: {text[:40]!r} is not a loss of accuracy in points; choose from 0.01 to 50"
         )
     return points / 100
 
@@ -137,6 +139,6 @@ def read_thresholds(default: float, path: Path | None) -> Thresholds:
     section = content.get(SECTION)
     if not isinstance(section, dict) or set(content) != {SECTION}:
         found = ", ".join(sorted(content)) or "nothing"
-        raise ResultFileError(f"{path}: holds {found[:80]}; one table [{SECTION}] of patterns and changes is needed")
+        raise ResultFileError(f"{path}: contains {found[:80]}; one table [{SECTION}] of patterns and changes is needed")
     patterns = tuple((pattern, parse_effect(f"{path}: {pattern}", value)) for pattern, value in section.items())
     return Thresholds(default=default, patterns=patterns)

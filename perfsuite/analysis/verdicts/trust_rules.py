@@ -7,7 +7,7 @@ The grade is the worst that one of these rules allows; without any it is high. A
 | there are no results; nothing could be judged; the machines are not the same | low |
 | a comparison has fewer than 3 processes a side; a result is of one process, its machine without a noise floor | low |
 | a comparison has 3 or 4 processes a side; a result is of 2 processes, or of one with a noise floor | medium |
-| first answers (`--perf-quick`); the recipe smoke | low |
+| quick results (`--perf-quick`); the recipe smoke | low |
 | the sides ran one after the other | medium |
 | a part could not be judged or is missing; more than half | medium; low |
 | the median of the smallest detectable slowdowns is above 5%; above 20% | medium; low |
@@ -68,8 +68,8 @@ def _when_all_is_well(evidence: Evidence) -> str:
     if not evidence.is_comparison:
         return "keep these files as a baseline: perfsuite compare --baseline THESE --candidate NEW"
     if evidence.changed is None:
-        return "nothing: the verdicts hold"
-    return f'look into the first one: perfsuite compare ... --explain "{evidence.changed}"'
+        return "none: the verdicts can be trusted"
+    return f'inspect the first one: perfsuite compare ... --explain "{evidence.changed}"'
 
 
 def _more_processes(evidence: Evidence, num: int) -> str:
@@ -163,7 +163,7 @@ def _quick(evidence: Evidence) -> Reason | None:
         return None
     return Reason(
         grade="low",
-        text="first answers (--perf-quick): fewer rounds and a shorter warm-up",
+        text="quick results (--perf-quick): fewer rounds and a shorter warm-up",
         action=f"measure without --perf-quick: {evidence.command} --benchmark-json=run1.json",
     )
 
@@ -191,14 +191,14 @@ def _load(evidence: Evidence) -> Reason | None:
     also = [name for name, count in counts.items() if count and name != what]
     text = f"{what} in {num:,} of {plural(evidence.num_results, 'result')}" + "".join(f", {name}" for name in also)
     return Reason(
-        grade=_by_share(num, evidence.num_results), text=text, action="see what runs besides: perfsuite doctor"
+        grade=_by_share(num, evidence.num_results), text=text, action="see what else is running: perfsuite doctor"
     )
 
 
 def _noise(evidence: Evidence) -> Reason | None:
     num, share = evidence.num_noisy, evidence.num_noisy / max(evidence.num_results, 1)
     if evidence.is_host_noisy:
-        return Reason(grade="medium", text="noisy host: low quantiles stand for the rounds", action=_DOCTOR)
+        return Reason(grade="medium", text="noisy host: low quantiles are used instead of medians", action=_DOCTOR)
     if share <= SOME_RATIO:
         return None
     text = f"the rounds of {num:,} of {plural(evidence.num_results, 'result')} are noisy"

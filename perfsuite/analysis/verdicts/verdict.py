@@ -27,7 +27,7 @@ JUDGED: frozenset[Verdict] = frozenset({"regressed", "improved", "unchanged"})
 PASSING: frozenset[Verdict] = frozenset({"improved", "unchanged", "new"})
 
 FAIL_ON = ("regressed", "failed", "missing", "unjudged", "incomparable", "inconclusive", "never")
-"""What `--fail-on` may list: verdicts; `regressed`: `failed` as well; `unjudged`: not one benchmark could be judged;
+"""What `--fail-on` may list: verdicts; `regressed`: `failed` as well; `unjudged`: no benchmark could be judged;
 `inconclusive`: anything but improved, unchanged or new."""
 
 

@@ -102,7 +102,7 @@ def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> 
         restart: Whether to delete what was measured.
 
     Raises:
-        CampaignError: It holds another bisection, or its state is damaged.
+        CampaignError: It contains another bisection, or its state is damaged.
     """
     before = _read_state(folder)
     if before is not None and restart:
@@ -113,7 +113,7 @@ def open_folder(folder: Path, identity: dict[str, object], *, restart: bool) -> 
     differing = difference(before.identity, identity)
     if differing is not None:
         raise CampaignError(
-            f"{folder}: holds another bisection: {differing}; --restart starts over, or name another folder"
+            f"{folder}: contains another bisection: {differing}; --restart starts over, or name another folder"
         )
     before.save()
     return before

@@ -44,7 +44,7 @@ class Processes:
         benchmark: Name or pattern.
         metric: `time` or `memory`.
         lock: Of the folder.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
         num_run: How many processes were run, and not read.
         stage: Of the last block.
     """
@@ -169,7 +169,7 @@ class Processes:
         return part
 
     def _check(self, part: Path, log: Path, status: int) -> None:
-        """Check that pytest came to its end: its other tests may have failed."""
+        """Check that pytest finished: its other tests may have failed."""
         try:
             found = read_result_file(part)
         except ResultFileError as error:

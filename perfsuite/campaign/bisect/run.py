@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A bisection that came to its end.
+    """A bisection that finished.
 
     Attributes:
         question: What was asked.
@@ -61,10 +61,10 @@ def run_bisection(
         terms: When it decides.
         folder: Where files, logs and state are kept.
         restart: Whether to start over.
-        say: Told a line, and whether it is final or may be written over.
+        say: Called with a line, and whether it is final or may be overwritten.
 
     Raises:
-        CampaignError: The folder holds another run, good or bad cannot be measured, or git failed.
+        CampaignError: The folder contains another run, good or bad cannot be measured, or git failed.
         FolderInUseError: Another run is in the folder.
         Interrupted: Ctrl-C or SIGTERM.
     """

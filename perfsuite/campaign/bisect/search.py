@@ -161,7 +161,7 @@ class Search:
         measure: Runs a block and returns the logarithm of each role's value; raises `NotMeasurableError` for a revision
             on trial, and whatever ends the search for one that must be measurable.
         terms: When it decides.
-        tell: Told a line on how far it is.
+        tell: Called with a line on the progress.
     """
 
     def __init__(

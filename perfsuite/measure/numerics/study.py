@@ -28,7 +28,7 @@ class StudyContext:
         images: What the network is given; None where there is no network.
         recipe: Learning rate, momentum and weight decay of the steps that are looked at.
         seeds: Of the trainings of an ablation.
-        report_stage: Told what is being done, in a word or two.
+        report_stage: Called with the current stage, in a word or two.
     """
 
     device: torch.device

@@ -53,7 +53,7 @@ CPU_WORLD_SIZES = (1, 2)
 """Where the user asks for none, on a CPU."""
 
 SHARED_CORES = (
-    "a rank is no device of its own here: it computes on a fixed share of the cores, the same in every world size"
+    "a rank has no device of its own here: it computes on a fixed share of the cores, the same in every world size"
 )
 
 

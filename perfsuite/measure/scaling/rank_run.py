@@ -64,7 +64,7 @@ def _built(
         make=lambda workload, where: make_rank_step(workload, where, group.rank),
     )
     if not isinstance(built.step, TrainingStep):
-        raise MeasurementError(f"{job.workload.label} is no training step")
+        raise MeasurementError(f"{job.workload.label} is not a training step")
     return spread(built.step, job, group.rank, progress.tick), built.step.findings
 
 

@@ -84,11 +84,11 @@ def test_a_copy_counts_once_and_files_without_values_are_counted(
         len(record["metric"]["benchmark_values"]) == 1 for record in json.loads((tmp_path / "out.txt").read_text())
     )
     error = capsys.readouterr().err
-    assert "1 file of 3 hold nothing to export" in error
+    assert "1 file of 3 contain nothing to export" in error
     assert "1 file of 3 are copies of another" in error
     assert main(["export", "pytorch", str(tmp_path / "empty.json")]) == 2
     assert capsys.readouterr().err == (
-        "perfsuite: error: the files hold no values that have a history; nothing was written\n"
+        "perfsuite: error: the files contain no values that have a history; nothing was written\n"
     )
 
 

@@ -206,8 +206,8 @@ def test_a_baseline_of_unknown_environments_alone_is_refused_in_one_line(
     assert main(["compare", *sides, "--across", "gpu"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
-    assert "--baseline: these files hold nothing of a known environment" in captured.err
-    with pytest.raises(InvalidChoiceError, match="hold no benchmarks and no trainings of a known environment"):
+    assert "--baseline: these files contain nothing from a known environment" in captured.err
+    with pytest.raises(InvalidChoiceError, match="contain no benchmarks and no trainings of a known environment"):
         across([baseline], [baseline], ["gpu"])
 
 

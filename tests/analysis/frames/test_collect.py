@@ -75,7 +75,7 @@ def test_a_copied_file_is_not_another_run(write_result: Callable[..., Path]) -> 
     paths = [write_result(content, name) for name in ("one.json", "copy.json")]
     results = collect(paths)
     assert len(results.benchmarks) == 1
-    assert results.notes == (f"{paths[1]}: left out, it holds the same run as {paths[0]}",)
+    assert results.notes == (f"{paths[1]}: left out, it contains the same run as {paths[0]}",)
 
 
 def test_of_copies_the_fullest_is_kept(write_result: Callable[..., Path]) -> None:
@@ -84,7 +84,7 @@ def test_of_copies_the_fullest_is_kept(write_result: Callable[..., Path]) -> Non
     early, late = (write_result(make_content(entries[:n]), f"{n}.json") for n in (1, 2))
     results = collect([early, late])
     assert results.benchmarks["file"].tolist() == ["2.json", "2.json"]
-    assert results.notes == (f"{early}: left out, it holds the same run as {late}",)
+    assert results.notes == (f"{early}: left out, it contains the same run as {late}",)
 
 
 def test_a_run_that_was_cut_short_is_noted(write_result: Callable[..., Path]) -> None:

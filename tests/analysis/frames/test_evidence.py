@@ -191,9 +191,9 @@ def started(record: Record, minute: int) -> Record:
 @pytest.mark.parametrize(
     ("new", "ratio", "words"),
     [
-        (telemetry(1395.0), 1.13, "12% lower (1,395 MHz after 1,590): that is the clock, not the code"),
-        (telemetry(1395.0), 1.40, "12% lower (1,395 MHz after 1,590): the clock explains a part of it"),
-        (telemetry(1395.0), 0.90, "12% lower (1,395 MHz after 1,590)"),
+        (telemetry(1395.0), 1.13, "12% lower (1,590 -> 1,395 MHz): that is the clock, not the code"),
+        (telemetry(1395.0), 1.40, "12% lower (1,590 -> 1,395 MHz): the clock explains a part of it"),
+        (telemetry(1395.0), 0.90, "12% lower (1,590 -> 1,395 MHz)"),
         (telemetry(throttle_ratio={"thermal (software)": 0.5}), 1.1, "throttled by thermal (software) in 50%"),
         (telemetry(num_other_processes=1), 1.1, "another process was on the GPU of the candidate"),
         (
@@ -228,12 +228,12 @@ def test_the_kernels_that_changed_are_named_the_largest_change_first(tmp_path: P
         profile=profile(("conv", 0.09), ("norm", 0.02), ("cast", 0.004), ("same", 0.001), bound="launch-bound")
     )
     lines = changed_kernels(sides_of(tmp_path, old, new), 0)
-    assert "conv: 90.00 ms after 70.00 ms" in lines[1]
+    assert "conv: 70.00 ms -> 90.00 ms" in lines[1]
     assert "copy: at least, no longer among the ten most expensive" in lines[2]
     assert lines[2].strip().startswith("-8.9% of an iteration")
     assert "cast: at least, new among the ten most expensive" in lines[3]
     assert not any("norm" in line or "same" in line for line in lines)
-    assert lines[-1].strip() == "launch-bound, device-bound before"
+    assert lines[-1].strip() == "device-bound -> launch-bound"
     assert changed_kernels(sides_of(tmp_path, old, make_record()), 0) == []
 
 
@@ -252,9 +252,7 @@ def test_a_slowdown_with_a_lower_clock_is_said_to_be_that(tmp_path: Path, capsys
     assert main(["compare", "--baseline", *paths["old"], "--candidate", *paths["new"], "--format", "json"]) == 1
     (verdict,) = json.loads(capsys.readouterr().out)["benchmarks"]
     assert verdict["verdict"] == "regressed"
-    assert (
-        "SM clock was 11% lower (1,410 MHz after 1,590): that is the clock, not the code" in verdict["time"]["reason"]
-    )
+    assert "SM clock was 11% lower (1,590 -> 1,410 MHz): that is the clock, not the code" in verdict["time"]["reason"]
 
 
 def test_the_bound_is_called_that_of_direct_convolution_and_no_minimum(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def test_quick_results_alone_are_shown_and_say_what_they_are(write_result: Calla
     results = collect([write(write_result, "first", quick=True)])
     assert results.benchmarks["quick"].tolist() == [True]
     table = build_table("steps", results)
-    assert any("measured with --perf-quick, a first answer" in note for note in table.notes)
+    assert any("measured with --perf-quick: repeat without it" in note for note in table.notes)
 
 
 def test_quick_results_are_left_out_beside_full_ones_with_a_note(write_result: Callable[..., Path]) -> None:
@@ -61,7 +61,7 @@ def test_quick_results_alone_are_compared_with_their_like(write_result: Callable
     comparison = compare(join_sides([one], [other]))
     (found,) = comparison.benchmarks
     assert found.time.ratio == 1.0
-    assert "measured with --perf-quick, and compared with their like only: 2 results" in comparison.notes
+    assert "measured with --perf-quick, and compared only with other quick results: 2 results" in comparison.notes
 
 
 def test_the_table_of_speed_ups_says_at_whose_clock_turns_ran(write_result: Callable[..., Path]) -> None:

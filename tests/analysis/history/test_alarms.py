@@ -163,7 +163,7 @@ def test_the_nightly_job_opens_one_issue_and_loses_none_where_it_fails(
     assert alarms("--store", store, "--told", file.stem) == 0
     assert alarms("--store", store, "--told", file.stem) == 0
     noted = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
-    assert noted == ["1 event noted as told, 0 were before", "0 events noted as told, 1 were before"]
+    assert noted == ["1 event marked as reported, 0 were before", "0 events marked as reported, 1 were before"]
     assert alarms("--store", store, "--into", tmp_path / "tomorrow") == 0
     assert list((tmp_path / "tomorrow").iterdir()) == []
     capsys.readouterr()
@@ -171,7 +171,7 @@ def test_the_nightly_job_opens_one_issue_and_loses_none_where_it_fails(
     (event,) = json.loads(capsys.readouterr().out)["events"]
     assert (event["key"], event["is_told"], len(event["changes"])) == (file.stem, True, 2)
     assert alarms("--store", store) == 0
-    assert "1 event, 0 of them not told yet" in capsys.readouterr().out
+    assert "1 event, 0 of them not reported yet" in capsys.readouterr().out
 
 
 def test_all_that_an_older_store_has_is_noted_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_what_was_told_is_kept_in_one_step_and_a_damaged_file_is_named(
     write_told(tmp_path, [*keys, keys[0]])
     assert set(read_told(tmp_path)) == set(keys)
     (tmp_path / TOLD).write_text(f"{keys[0]}\nhalf a li")
-    with pytest.raises(ResultFileError, match=r"entry 2 is 'half', no key of an event"):
+    with pytest.raises(ResultFileError, match=r"entry 2 is 'half', not the key of an event"):
         read_told(tmp_path)
     (tmp_path / TOLD).write_text(f"{keys[0]}\n{keys[1][:25]}")
     assert alarms("--store", tmp_path, "--told", "nonsense") == 2

@@ -117,7 +117,7 @@ def test_what_is_missing_new_or_without_enough_history_is_said(tmp_path: Path) -
         write_night(young, night, {"a": 0.1})
     status, found = check(young, write_night(tmp_path / "new", 20, {"a": 0.1}))
     assert found["benchmarks"][0]["reason"] == "4 runs before it; 8 are needed"
-    assert status == 1  # not one benchmark could be judged
+    assert status == 1  # no benchmark could be judged
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_file_that_is_there_is_not_added_twice_wherever_it_lies(
     path = write_night(tmp_path / "new", 0, {"a": 0.1})
     copy = shutil.copy(path, tmp_path / "copy.json")
     assert add(store, path, Path(copy), path) == 0
-    assert capsys.readouterr().err.count("was there already") == 2
+    assert capsys.readouterr().err.count("already stored") == 2
     assert len(history_of(store).runs) == 1
     kept = next(store.glob("*/*.json.gz"))
     assert add(store, kept) == 0  # the compressed file is the same run too
@@ -144,7 +144,7 @@ def test_a_store_that_is_not_there_or_is_empty_is_one_line(
     assert "no such folder; `perfsuite history add FILE" in capsys.readouterr().err
     store.mkdir()
     assert main(["history", "show", "--store", str(store)]) == 2
-    assert "holds no runs" in capsys.readouterr().err
+    assert "contains no runs" in capsys.readouterr().err
     (tmp_path / "file").write_text("x")
     assert add(tmp_path / "file", write_night(tmp_path / "new", 0, {"a": 0.1})) == 2
     assert "cannot be made" in capsys.readouterr().err
@@ -226,5 +226,5 @@ def test_a_compressed_file_that_holds_more_than_any_result_is_refused(
     monkeypatch.setattr("perfsuite.analysis.load.json_file.MAX_UNCOMPRESSED_BYTES", 1000)
     path = tmp_path / "bomb.json.gz"
     path.write_bytes(gzip.compress(b" " * 1001))
-    with pytest.raises(ResultFileError, match=r"holds more than 1,000 bytes"):
+    with pytest.raises(ResultFileError, match=r"contains more than 1,000 bytes"):
         read_result_file(path)

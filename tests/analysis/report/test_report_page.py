@@ -110,7 +110,7 @@ def test_the_first_screen_says_what_was_measured_and_what_amp_gives_with_interva
         assert re.fullmatch(r"1\.\d\dx \(1\.\d\d to 1\.\d\d\)", row[1])
         assert re.fullmatch(r"[\d,]+ -> [\d,]+", row[2])
         assert row[3] == "-36%"
-    assert "speed-ups are of one run: their spread says nothing of other runs" in text
+    assert "speed-ups are of one run: their spread does not cover other runs" in text
     assert "1.9x [" not in text
 
 

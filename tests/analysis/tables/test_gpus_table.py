@@ -116,7 +116,7 @@ def test_the_baseline_is_chosen_by_a_part_of_a_name(files: list[str], capsys: py
             ["--price", "100=1"],
             "--price: '100' is part of several names: A100, V100; write more of the one that is meant",
         ),
-        (["--price", "t4=x"], "--price t4: 'x' is no price per hour; a number above 0 is allowed, such as 0.35"),
+        (["--price", "t4=x"], "--price t4: 'x' is not a price per hour; a number above 0 is allowed, such as 0.35"),
         (["--price", "t4=1", "--price", "Tesla T4=2"], "--price: T4 has two prices, 1 and 2"),
         (["--against", "l4"], "--against: unknown environment 'l4'; in these files: T4, A100, V100"),
     ],
@@ -134,7 +134,7 @@ def test_options_of_this_table_are_refused_without_it(
 ) -> None:
     assert main(["collect", *files, *table, *option]) == 2
     line = capsys.readouterr().err
-    assert line == f"perfsuite: error: {option[0]} is of one table alone: add --table gpus, or leave it out\n"
+    assert line == f"perfsuite: error: {option[0]} applies to one table only: add --table gpus, or leave it out\n"
 
 
 def test_a_price_for_files_of_other_projects_is_refused(
@@ -178,7 +178,7 @@ def test_warnings_are_in_the_row_that_they_concern(
 
 
 def test_without_a_price_the_option_is_named(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "for the cost of a training: --price 'T4=PRICE', with the price of an hour" in gpus(*files, capsys=capsys)
+    assert "for the cost of a training: --price 'T4=PRICE', with the price per hour" in gpus(*files, capsys=capsys)
     assert "for the cost" not in gpus(*files, "--price", "t4=1", capsys=capsys)
 
 

@@ -31,7 +31,7 @@ def test_latency_and_throughput_are_those_of_the_file(write_result: Callable[...
     assert first["latency_p99_s"] == pytest.approx(np.percentile(LATENCIES, 99))
     assert (first["images_per_second"], second["images_per_second"]) == (pytest.approx(250), pytest.approx(16000))
     text = render_terminal(build_table("inference", results), width=80, color=False)
-    assert "p50, p95, p99: of 1,000 single iterations, each waited for" in text
+    assert "p50, p95, p99: of 1,000 single iterations with a wait after each" in text
 
 
 def test_too_few_iterations_leave_a_percentile_out(write_result: Callable[..., Path]) -> None:

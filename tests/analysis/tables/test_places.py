@@ -284,7 +284,7 @@ def test_a_copy_of_a_foreign_file_is_no_second_run(tmp_path: Path) -> None:
     paths = [write_foreign(tmp_path / f"{name}.json") for name in ("one", "copy")]
     results = collect(paths)
     assert len(results.benchmarks) == 1
-    assert results.notes == (f"{paths[1]}: left out, it holds the same run as {paths[0]}",)
+    assert results.notes == (f"{paths[1]}: left out, it contains the same run as {paths[0]}",)
 
 
 def test_a_working_tree_with_changes_is_another_state_of_the_commit(tmp_path: Path) -> None:

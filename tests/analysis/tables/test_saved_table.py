@@ -67,10 +67,10 @@ def test_a_table_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     steps = str(RESULTS / "steps.json")
     assert main(["collect", steps, "-o", table]) == 0
     assert main(["collect", table, steps]) == 2
-    assert "one is read back alone and without --table" in capsys.readouterr().err
+    assert "read it alone and without --table" in capsys.readouterr().err
     assert main(["collect", table, "--table", "steps"]) == 2
     assert main(["report", table, "-o", str(tmp_path / "report.html")]) == 2
-    assert "a list, such as a table in JSON, no result file" in capsys.readouterr().err
+    assert "a list, such as a table in JSON, not a result file" in capsys.readouterr().err
 
 
 def test_every_number_that_differs_is_shown_and_headings_are_printable(

@@ -106,7 +106,7 @@ def test_what_cannot_be_told_from_the_fastest_is_named(write_result: Callable[..
         ]
         shaken.append(entry)
     (note, *_) = build_table("switches", collect([write_result(make_content(shaken))])).notes
-    assert "not to be told from it by these brackets: " in note
+    assert "not distinguishable from it by these brackets: " in note
 
 
 def test_where_nothing_is_faster_it_says_so(write_result: Callable[..., Path]) -> None:

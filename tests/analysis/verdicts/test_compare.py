@@ -232,7 +232,7 @@ def test_files_without_raw_rounds_are_judged_by_their_medians(tmp_path: Path) ->
 def test_two_rounds_of_one_name_in_a_file_are_refused(tmp_path: Path) -> None:
     old, new = write_sides(tmp_path, changes=UNCHANGED, num=1)
     changed(old[0], lambda content: content["benchmarks"].append(content["benchmarks"][3]))
-    with pytest.raises(ResultFileError, match=r"holds 'tests/test_it.py::test_step\[3\]' twice"):
+    with pytest.raises(ResultFileError, match=r"contains 'tests/test_it.py::test_step\[3\]' twice"):
         compared(old, new)
 
 

@@ -201,13 +201,13 @@ def test_a_name_is_never_read_as_mathematics_or_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--min-effect", "0"], "--min-effect: '0' is no change; write 3% or 0.03"),
-        (["--min-effect", "nan"], "--min-effect: 'nan' is no change"),
+        (["--min-effect", "0"], "--min-effect: '0' is not a valid change; write 3% or 0.03"),
+        (["--min-effect", "nan"], "--min-effect: 'nan' is not a valid change"),
         (["--fail-on", "slow"], "unknown --fail-on 'slow'; choose from failed, incomparable, inconclusive, missing"),
         (["--fail-on", "never,missing"], "--fail-on: 'never,missing' lists never among others"),
         (["--fail-on", ""], "--fail-on: '' has an empty name in it"),
-        (["--alpha", "2"], "--alpha: '2' is no error probability"),
-        (["--alpha", "x"], "--alpha: 'x' is no error probability"),
+        (["--alpha", "2"], "--alpha: '2' is not a probability"),
+        (["--alpha", "x"], "--alpha: 'x' is not a probability"),
         (["--thresholds", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (
             ["--explain", "test_stop[12]"],
@@ -233,10 +233,10 @@ def test_a_mistake_is_one_line_and_status_2(
     ("content", "complaint"),
     [
         ("[min-effect", "not TOML"),
-        ("", "holds nothing; one table [min-effect]"),
-        ("[other]", "holds other; one table [min-effect]"),
-        ('[min-effect]\n"*" = true', "*: 'True' is no change"),
-        ('[min-effect]\n"*" = "-1%"', "*: '-1%' is no change"),
+        ("", "contains nothing; one table [min-effect]"),
+        ("[other]", "contains other; one table [min-effect]"),
+        ('[min-effect]\n"*" = true', "*: 'True' is not a valid change"),
+        ('[min-effect]\n"*" = "-1%"', "*: '-1%' is not a valid change"),
     ],
 )
 def test_bad_thresholds_are_one_line(

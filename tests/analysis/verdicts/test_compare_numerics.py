@@ -28,7 +28,7 @@ def test_files_of_studies_alone_are_not_compared_and_say_so_in_a_line(
     assert main(["compare", "--baseline", str(paths[0]), "--candidate", str(paths[1])]) == 1
     output = capsys.readouterr()
     assert NOT_COMPARED in output.out
-    assert "holds no results" not in output.out
+    assert "contains no results" not in output.out
     assert "held in the baseline" not in output.out
     assert "nothing could be judged: no benchmarks" in output.err
 

@@ -248,8 +248,8 @@ def test_a_candidate_without_any_result_fails_whatever_is_listed(
     empty.write_text(json.dumps(make_content([])))
     assert main(arguments(complete, [empty], "--fail-on", fail_on)) == 1
     captured = capsys.readouterr()
-    assert captured.err.endswith(f"failed (--fail-on {fail_on}): the candidate files hold no results\n")
-    assert f"{empty}: holds no results" in captured.out
+    assert captured.err.endswith(f"failed (--fail-on {fail_on}): the candidate files contain no results\n")
+    assert f"{empty}: contains no results" in captured.out
     assert main(arguments(complete, [empty], "--fail-on", "never")) == 0
 
 

@@ -577,7 +577,7 @@ def test_full_trainings_have_no_noise_floor(mixed: tuple[list[Path], list[Path]]
         ]
         for name in "xy"
     ]
-    with pytest.raises(ResultFileError, match="hold no benchmarks; full trainings have no noise floor"):
+    with pytest.raises(ResultFileError, match="contain no benchmarks; full trainings have no noise floor"):
         noise_floor(judged(*alone))
     both = judged(*mixed)
     floor = noise_floor(both)

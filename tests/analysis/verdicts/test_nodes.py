@@ -233,7 +233,7 @@ def test_copies_and_first_answers_are_left_out_with_a_note(tmp_path: Path) -> No
     results = results_of_nodes([*paths, copy])
     assert [run.file for run in results.node_runs] == [str(paths[0]), str(paths[2]), str(paths[3])]
     assert results.notes == (
-        f"{copy}: left out, it holds the same run as {paths[0]}",
+        f"{copy}: left out, it contains the same run as {paths[0]}",
         f"{paths[1]}: measured with --perf-quick, left out",
     )
 
@@ -256,7 +256,7 @@ def test_the_command_takes_the_minimum_effect_and_only_for_machines(
     assert main(["collect", "--table", "nodes", "--min-effect", "6%", *paths]) == 0
     assert "no odd node among 5 T4 nodes" in capsys.readouterr().out.lower().replace("t4", "T4")
     assert main(["collect", "--min-effect", "6%", *paths]) == 2
-    assert "--min-effect is of one table alone: add --table nodes" in capsys.readouterr().err
+    assert "--min-effect applies to one table only: add --table nodes" in capsys.readouterr().err
 
 
 def test_the_page_says_first_which_machine_is_odd(tmp_path: Path) -> None:

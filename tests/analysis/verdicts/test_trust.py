@@ -118,7 +118,7 @@ def test_the_action_is_the_command_that_extends_or_explains_the_comparison() -> 
     assert grade(undecided).action == "perfsuite ab --baseline PYTHON --candidate PYTHON --processes 8"
     slower = dataclasses.replace(COMPARED, changed="resnet50 train_step")
     assert grade(slower).action.endswith('--explain "resnet50 train_step"')
-    assert grade(COMPARED).action == "nothing: the verdicts hold"
+    assert grade(COMPARED).action == "none: the verdicts can be trusted"
 
 
 def compared(old: Sequence[Path], new: Sequence[Path]) -> Comparison:
@@ -141,7 +141,7 @@ def test_five_interleaved_processes_of_one_quiet_machine_are_trusted(sides: tupl
     assert trust_of_comparison(comparison).grade == "high"
     line = trust_line(comparison)
     assert line.startswith("trust: high: smallest detectable slowdown ")
-    assert line.endswith('next: look into the first one: perfsuite compare ... --explain "test_step[9]"')
+    assert line.endswith('next: inspect the first one: perfsuite compare ... --explain "test_step[9]"')
     assert "\n" not in line
 
 
