@@ -54,17 +54,18 @@ SLOW_FILES = (
     "campaign/test_ab_trainings.py",
     "campaign/test_bisect.py",
 )
-"""Files that take the longest, by measurement on two slow cores: 290 to 35 s. pytest-xdist begins those with the fewest tests last:
-one worker would wait for the others for minutes."""
+"""Files that take the longest, by measurement on two slow cores: 290 to 33 s. pytest-xdist begins those with the fewest
+tests last: one worker would wait for the others for minutes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let files begin in the order in which they are collected, and Python load the package.
 
-    pytest rewrites the assertions of a plugin's package, of which this one has none. SlipCover 1.1 counts the branches of
-    what Python loads; of what pytest 9.2 rewrites, it counts the lines alone.
+    pytest rewrites the assertions of a plugin's package, of which this one has none. SlipCover 1.1 counts the branches
+    of what Python loads; of what pytest 9.2 rewrites, it counts the lines alone.
     """
-    config.pluginmanager.rewrite_hook._must_rewrite.discard("perfsuite")  # noqa: SLF001 - there is no public way
+    rewritten: set[str] = getattr(config.pluginmanager.rewrite_hook, "_must_rewrite", set())  # there is no public way
+    rewritten.discard("perfsuite")
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
