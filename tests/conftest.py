@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # In workers of pytest-xdist pytest-benchmark times nothing. The tests start runs of the suite that are no workers.
-XDIST_WORKER = os.environ.pop("PYTEST_XDIST_WORKER", None)
+os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 # Compiled modules are kept, as Python does unless it is told otherwise: the tests start hundreds of processes and runs,
 # and each would compile the same modules again.
@@ -59,22 +60,19 @@ tests last: one worker would wait for the others for minutes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let files begin in the order in which they are collected, and Python load the package.
+    """Let files begin in the order in which they are collected, and name pytest-cov's mark where that is missing.
 
-    pytest rewrites the assertions of a plugin's package, of which this one has none. SlipCover 1.1 counts the branches
-    of what Python loads; of what pytest 9.2 rewrites, it counts the lines alone.
+    The mark stands at tests that do the same hundreds of times, which take twice as long while coverage is measured.
+    What they run, other tests run too: without them the same lines and branches are covered.
     """
-    rewritten: set[str] = getattr(config.pluginmanager.rewrite_hook, "_must_rewrite", set())  # there is no public way
-    rewritten.discard("perfsuite")
+    config.addinivalue_line("markers", "no_cover: coverage is not measured during this test")
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish() -> None:
-    """Let SlipCover see again that this is a worker, whose coverage it then writes for the process that started it."""
-    if XDIST_WORKER is not None:
-        os.environ["PYTEST_XDIST_WORKER"] = XDIST_WORKER
+MAX_TRACED = 2
+"""Of how many parameter sets of a test coverage is measured: the others run the same code with other values, and
+tracing adds two thirds to the processor time of a test."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,6 +80,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     order = {root / name: number for number, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
+    num_seen: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        num_seen[name] += 1
+        if num_seen[name] > MAX_TRACED:
+            item.add_marker("no_cover")
 
 
 def pytest_collection_finish() -> None:

@@ -24,6 +24,7 @@ MIB = 1024**2
 GIB = 1024**3
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("result", thesis.RESULTS, ids=lambda result: f"{result.model}-{result.precision}")
 def test_the_study_s_peaks_are_predicted_within_one_and_a_half_percent(result: thesis.ThesisResult) -> None:
     workload = make_workload(model=result.model, precision=result.precision, gradients="kept")
@@ -51,6 +52,7 @@ def test_freed_gradients_take_less_at_the_peak_than_kept_ones() -> None:
     assert freed < kept
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "amp-fp16"])
 @pytest.mark.parametrize("model", ["resnet18", "resnet34", "resnet50"])
 def test_on_a_cpu_prediction_and_measurement_agree_within_three_percent(model: str, precision: str) -> None:
@@ -180,6 +182,7 @@ def test_the_search_ends_where_nothing_fits_and_where_everything_does() -> None:
     assert largest_batch_size(lambda size: steps[min(size // 50, 2)], 500) == 99
 
 
+@pytest.mark.no_cover
 def test_the_largest_batch_of_a_real_network_is_the_largest() -> None:
     workload = make_workload(precision="amp-fp16")
 

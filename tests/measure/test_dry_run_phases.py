@@ -59,6 +59,7 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_module, "build_model_of", build_there)
 
 
+@pytest.mark.no_cover
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("gradients", ["freed", "kept"])
 def test_an_evaluation_on_the_device_peaks_where_the_dry_run_says_and_not_above_the_training_step(

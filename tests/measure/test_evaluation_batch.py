@@ -14,6 +14,7 @@ from perfsuite.workloads.precision import autocast
 from perfsuite.workloads.step import TrainingStep
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("precision", ["fp32", "amp-fp16"])
 @pytest.mark.parametrize("model", ["resnet18", "resnet34", "resnet50"])
 def test_evaluation_on_a_gpu_is_predicted_to_peak_just_below_a_training_step(model: str, precision: str) -> None:

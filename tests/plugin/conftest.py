@@ -63,7 +63,7 @@ def suite_folder(
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     make_small(monkeypatch)
     pytester.makeconftest((REPOSITORY / "conftest.py").read_text())
-    pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config -p no:slipcover\ntestpaths = benchmarks\n")
+    pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config\ntestpaths = benchmarks\n")
     folder = pytester.mkdir("benchmarks")
     (folder / "test_step.py").write_text((REPOSITORY / "benchmarks" / "test_step.py").read_text())
     return pytester

@@ -81,6 +81,7 @@ def test_every_kind_is_written_in_every_format(
     assert target.read_bytes().startswith(HEADERS[suffix])
 
 
+@pytest.mark.no_cover  # the figures are drawn once more
 @pytest.mark.parametrize("suffix", HEADERS)
 def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[str]], tmp_path: Path) -> None:
     targets = [tmp_path / f"{name}.{suffix}" for name in ("one", "other")]
@@ -89,6 +90,7 @@ def test_the_same_files_give_the_same_figure(suffix: str, files: dict[str, list[
     assert targets[0].read_bytes() == targets[1].read_bytes()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", sorted(set(FIGURES) - {"epochs", "confusion", "differences", "numerics"}))
 def test_every_axis_of_rows_has_its_unit_and_its_n(kind: str, files: dict[str, list[str]]) -> None:
     paths, _, baseline = " ".join(files[kind]).partition(" --baseline ")

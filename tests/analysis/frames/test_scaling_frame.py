@@ -113,6 +113,7 @@ def test_a_drift_of_half_changes_no_efficiency(rows: Callable[..., Any]) -> None
         assert drifting[name] == pytest.approx(still[name], abs=1e-9)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("title", SCENES)
 def test_intervals_contain_the_truth_of_a_machine_that_drifts_and_is_disturbed(title: str) -> None:
     found = coverage(SCENES[title], 80)

@@ -62,7 +62,7 @@ def test_csv_of_ten_thousand_benchmarks_takes_about_as_long_as_pytest_benchmark_
 def processor_s(command: Sequence[str], folder: Path) -> float:
     """Return the seconds of processor time of a process: what else the machine does adds little to them."""
     # Whoever measures coverage would measure it in our process only, and make it slower.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLIPCOVER")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever sets it has only the checkout compiled every time
     environment.pop("PYTHONUNBUFFERED", None)  # makes the one that prints a table slower
     environment["PYTHONPATH"] = str(REPOSITORY)

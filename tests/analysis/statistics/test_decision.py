@@ -50,6 +50,7 @@ def share(part: int, whole: int) -> float:
 
 
 # What is asked of each scenario, as in the README of tests/yardstick, with room for the error of 60 pairs.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("scenario", "most_false", "least_coverage", "least_found"),
     [
@@ -78,6 +79,7 @@ def test_dense_changes_and_real_kinds_of_noise_give_right_verdicts_and_intervals
     assert found.missed <= 0.01 * max(found.num_large, 1)
 
 
+@pytest.mark.no_cover
 def test_four_benchmarks_one_side_after_the_other_are_never_judged() -> None:
     found = scored("four_cells_in_sequence")
     assert (found.fwer, found.any_false) == (0, 0)
@@ -86,6 +88,7 @@ def test_four_benchmarks_one_side_after_the_other_are_never_judged() -> None:
         assert not verdicts.unchanged.any()
 
 
+@pytest.mark.no_cover
 def test_a_slow_minority_of_the_rounds_is_found_and_never_called_unchanged() -> None:
     found = scored("minority_of_rounds")
     assert share(found.found, found.num_changes) >= 0.6
@@ -99,6 +102,7 @@ def test_a_slow_minority_of_the_rounds_is_found_and_never_called_unchanged() -> 
     assert missed <= 0.02 * cells
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("scenario", ["half_faster_by_bins", "busy_host", "picked_kernels", "many_in_sequence"])
 def test_verdict_and_interval_never_contradict_each_other(scenario: str) -> None:
     for number in range(30):
@@ -120,6 +124,7 @@ def _typical(pair: Any, verdicts: Verdicts) -> Any:
     return verdicts.regressed & (verdicts.low > 1) | (verdicts.regressed & (change < 0))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("sd", "shared"), [(0.002, 0.3), (0.01, 0.3), (0.01, 0.9), (0.03, 0.3)])
 def test_the_chance_of_any_false_verdict_in_a_matrix_is_at_most_alpha_in_both_directions(
     sd: float, shared: float
@@ -132,6 +137,7 @@ def test_the_chance_of_any_false_verdict_in_a_matrix_is_at_most_alpha_in_both_di
     assert false / 300 <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 300)
 
 
+@pytest.mark.no_cover
 def test_five_percent_is_found_where_processes_scatter_by_one() -> None:
     generator = np.random.default_rng(2)
     found, detectable = 0, []
@@ -145,6 +151,7 @@ def test_five_percent_is_found_where_processes_scatter_by_one() -> None:
     assert 0.02 < np.median(detectable) < 0.04
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("num", "sd", "shared"), [(4, 0.008, 0.2), (36, 0.01, 0.3), (36, 0.02, 0.3), (36, 0.01, 0.9)])
 def test_the_detectable_slowdown_is_found_95_times_of_100(num: int, sd: float, shared: float) -> None:
     """Planted into the data that it was read from, and into new data of the same kind."""
@@ -162,6 +169,7 @@ def test_the_detectable_slowdown_is_found_95_times_of_100(num: int, sd: float, s
     assert 0.90 <= new / 300 <= 0.98
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
 def test_as_many_processes_as_asked_for_settle_a_verdict(shared: float) -> None:
     """Benchmarks that did not change and came out inconclusive, measured again with the number that was asked for."""
@@ -194,6 +202,7 @@ def test_as_many_processes_as_asked_for_settle_a_verdict(shared: float) -> None:
     assert 0.90 <= settled / tried <= 0.99
 
 
+@pytest.mark.no_cover
 def test_as_many_processes_as_asked_for_confirm_a_change_that_is_as_large_as_measured() -> None:
     generator = np.random.default_rng(15)
     confirmed = tried = 0
@@ -217,6 +226,7 @@ def test_as_many_processes_as_asked_for_confirm_a_change_that_is_as_large_as_mea
     assert confirmed / tried >= 0.9
 
 
+@pytest.mark.no_cover
 def test_a_change_of_exactly_the_minimum_effect_is_hardly_ever_called_unchanged() -> None:
     generator = np.random.default_rng(5)
     unchanged = 0
@@ -248,6 +258,7 @@ def test_a_common_slowdown_of_interleaved_runs_is_the_codes_and_needs_one_test()
     assert found.regressed.mean() > 0.9
 
 
+@pytest.mark.no_cover
 def test_half_of_the_benchmarks_within_their_errors_of_a_common_shift_is_no_common_shift() -> None:
     generator = np.random.default_rng(16)
     together, false = 0, 0
@@ -270,6 +281,7 @@ def test_a_large_minimum_effect_does_not_make_half_changed_benchmarks_agree() ->
     assert not found.moved_together
 
 
+@pytest.mark.no_cover
 def test_sides_of_unequal_numbers_that_scatter_differently_are_not_pooled() -> None:
     generator = np.random.default_rng(18)
     is_candidate = np.array([False, True, False, False] * 3 + [False])
@@ -296,6 +308,7 @@ def test_a_benchmark_that_only_late_and_early_processes_have_is_not_judged_as_in
     assert not (found.regressed | found.improved | found.unchanged)[0]
 
 
+@pytest.mark.no_cover
 def test_one_benchmark_is_compared_with_others_that_agree() -> None:
     generator = np.random.default_rng(8)
     own, regressed = 0, 0

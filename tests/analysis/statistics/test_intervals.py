@@ -34,6 +34,7 @@ def test_few_rounds_give_a_ratio_without_a_spread() -> None:
     assert (estimate.ratio, estimate.low, estimate.high, estimate.basis) == (2.0, None, None, None)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 def test_the_spread_of_one_run_covers_what_differs_between_its_rounds(correlation: float) -> None:
     """Also where neighbouring rounds are alike."""
@@ -79,6 +80,7 @@ def test_processes_that_all_read_the_same_time_give_no_interval() -> None:
     assert estimate == Ratio(ratio=2.0, low=None, high=None, level=None, num_processes=2, basis=None)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("num_processes", [2, 3, 5])
 def test_a_coarse_clock_never_makes_an_interval_too_narrow(num_processes: int, paired: bool) -> None:
@@ -114,6 +116,7 @@ def test_the_resolution_of_a_fine_clock_widens_no_interval() -> None:
     assert (fine.low, fine.high) == pytest.approx((np.exp(expected.low), np.exp(expected.high)))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("scatter", [0.002, 0.005, 0.01, 0.02])
 def test_one_run_with_the_noise_floor_covers_the_truth_and_without_it_does_not(scatter: float) -> None:
     """Two cells of one run, each off by its process; the noise floor is estimated from 5 + 5 other processes."""
@@ -190,6 +193,7 @@ def test_one_process_is_too_few_for_an_interval_over_processes() -> None:
         ratio_over_processes(np.array([2.0]), np.array([1.0, 1.0]), paired=False)
 
 
+@pytest.mark.no_cover
 def test_the_spread_of_interleaved_blocks_covers_the_truth_inside_one_run_despite_outliers() -> None:
     generator = np.random.default_rng(7)
     covered = 0

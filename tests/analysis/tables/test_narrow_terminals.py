@@ -130,6 +130,7 @@ def hostile(folder: Path) -> Iterable[Path]:
     yield hostile_file(folder / "hostile.json")
 
 
+@pytest.mark.no_cover  # any table is, below
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize(
     "write", [committed, of_environments, of_pairs, of_several_devices, of_trainings, foreign, hostile]

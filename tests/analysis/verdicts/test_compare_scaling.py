@@ -82,6 +82,7 @@ def test_a_peak_that_grows_on_one_rank_is_a_regression(tmp_path: Path) -> None:
     assert one.verdict == "regressed"
 
 
+@pytest.mark.no_cover
 def test_the_same_code_on_both_sides_gives_false_verdicts_no_more_often_than_alpha(tmp_path: Path) -> None:
     """60 A/A comparisons of six cells: three with any false verdict are expected, and eight are too many (p = 0.01)."""
     num_false = 0
