@@ -291,6 +291,20 @@ def test_no_width_makes_a_page_scroll_sideways_or_a_letter_too_small(
     context.close()
 
 
+@pytest.mark.parametrize("width", [PHONE, 1280, 1366])
+def test_the_answers_of_the_committed_results_keep_within_their_cards(width: int, browser: Any, tmp_path: Path) -> None:
+    """Steps, pairs and two smoke trainings: narrow cards side by side."""
+    files = sorted(map(str, (Path(__file__).parents[3] / "benchmarks" / "results" / "cpu-amd-epyc").glob("*.json")))
+    target = tmp_path / "report.html"
+    assert main(["report", *files, "-o", str(target)]) == 0
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    page = Visit(context.new_page()).open(target)
+    wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert page.locator(".answer").count() >= 3
+    assert page.locator(".answer").evaluate_all(wide) == []
+    context.close()
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_answers_are_seen_without_scrolling_on_a_laptop(
     name: str, visit: Visit, pages: Callable[[str], Path]
