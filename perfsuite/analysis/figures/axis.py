@@ -108,3 +108,20 @@ def ratio_limits(values: Sequence[float], least: float) -> tuple[tuple[float, fl
         return spread_limits(values, 1.0, least), "number"
     room = (high / low) ** 0.06
     return (low / room, high * room), "log ratio"
+
+
+def ratio_axis(
+    quantity: str, values: Sequence[float], least: float, *, n: str, band: tuple[float, float] | None = None
+) -> Axis:
+    """Return an axis of ratios with a line at 1; its label says where it is logarithmic.
+
+    Args:
+        quantity: What is divided by what, and its unit.
+        values: Ratios and the ends of their intervals, all positive.
+        least: How far the limits lie from 1 at least.
+        n: How many processes, in words.
+        band: Between where a difference does not count.
+    """
+    limits, scale = ratio_limits(values, least)
+    logarithmic = ", logarithmic" if scale == "log ratio" else ""
+    return Axis(label=f"{quantity}{logarithmic}; {n}", limits=limits, reference=1.0, band=band, scale=scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.analysis.figures.axis import Axis, ratio_limits
+from perfsuite.analysis.figures.axis import ratio_axis
 from perfsuite.analysis.figures.legend import precision_swatches
 from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import (
@@ -24,6 +24,7 @@ from perfsuite.analysis.frames.rows import is_known, rows_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from perfsuite.analysis.figures.axis import Axis
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Panel, Swatch
     from perfsuite.analysis.frames.results import Results
@@ -74,14 +75,8 @@ def across_chart(figure_data: FigureData) -> Drawing | None:
 
 
 def _axis(rows: Sequence[Row], ratios: Sequence[Ratio]) -> Axis:
-    limits, scale = ratio_limits(drawn_values(rows), 0.1)
-    logarithmic = ", logarithmic" if scale == "log ratio" else ""
-    return Axis(
-        label=f"speed / the baseline's (above 1: faster), x{logarithmic}; {processes_of(ratios)}",
-        limits=limits,
-        reference=1.0,
-        scale=scale,
-    )
+    quantity = "speed / the baseline's (above 1: faster), x"
+    return ratio_axis(quantity, drawn_values(rows), 0.1, n=processes_of(ratios))
 
 
 def _precisions(workloads: Mapping[str, Workload], rows: Sequence[Row]) -> list[Swatch]:

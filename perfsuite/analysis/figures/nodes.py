@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.analysis.figures.axis import Axis, ratio_limits
+from perfsuite.analysis.figures.axis import ratio_axis
 from perfsuite.analysis.figures.panels import Drawing, Swatch
 from perfsuite.analysis.figures.ratio_marks import drawn_values
 from perfsuite.analysis.figures.row_marks import Point, Shape
@@ -58,19 +58,14 @@ def nodes_chart(figure_data: FigureData) -> Drawing | None:
         return None
     rows_of = {kind.kind: _rows(kind) for kind in judged}
     every = [row for rows in rows_of.values() for row in rows]
-    limits, scale = ratio_limits(drawn_values(every), 1.5 * verdict.min_effect)
+    values = drawn_values(every)
     band = (1 / (1 + verdict.min_effect), 1 + verdict.min_effect)
     panels: list[Panel] = []
     forest: list[Panel] = []
     for kind in judged:
         num_processes = counted(span([node.num_processes for node in kind.nodes]), "process")
-        axis = Axis(
-            label=f"time / time on the others, x; n = {plural(len(kind.nodes), 'node')}, {num_processes} each",
-            limits=limits,
-            reference=1.0,
-            band=band,
-            scale=scale,
-        )
+        n = f"n = {plural(len(kind.nodes), 'node')}, {num_processes} each"
+        axis = ratio_axis("time / time on the others, x", values, 1.5 * verdict.min_effect, n=n, band=band)
         title = f"{kind_name(verdict, kind.kind)}"
         panels += rows_panels(title, "Time over that of the others", rows_of[kind.kind], axis)
         forest += rows_panels(title, "Time over that of the others", rows_of[kind.kind], axis, in_columns=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from perfsuite.analysis.figures.axis import Axis, ratio_limits
+from perfsuite.analysis.figures.axis import ratio_axis
 from perfsuite.analysis.figures.legend import sample_swatches, verdict_swatches
 from perfsuite.analysis.figures.panels import Drawing
 from perfsuite.analysis.figures.ratio_marks import drawn_values
@@ -24,6 +24,7 @@ from perfsuite.analysis.verdicts.verdict_words import SYMBOLS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfsuite.analysis.figures.axis import Axis
     from perfsuite.analysis.figures.figure_data import FigureData
     from perfsuite.analysis.figures.panels import Panel, Swatch
     from perfsuite.analysis.verdicts.compare import BenchmarkVerdict, Comparison
@@ -111,15 +112,9 @@ def _processes_words(comparison: Comparison) -> str:
 
 
 def _axis(rows: Sequence[Row], processes: str, effect: float | None) -> Axis:
-    limits, scale = ratio_limits(drawn_values(rows), 0.05)
-    logarithmic = ", logarithmic" if scale == "log ratio" else ""
-    return Axis(
-        label=f"candidate / baseline, x (below 1: faster){logarithmic}; {processes}",
-        limits=limits,
-        reference=1.0,
-        band=None if effect is None else (1 / (1 + effect), 1 + effect),
-        scale=scale,
-    )
+    band = None if effect is None else (1 / (1 + effect), 1 + effect)
+    quantity = "candidate / baseline, x (below 1: faster)"
+    return ratio_axis(quantity, drawn_values(rows), 0.05, n=processes, band=band)
 
 
 def _panels(rows: Sequence[Row], axis: Axis) -> list[Panel]:
