@@ -70,6 +70,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End what pytest-cov began in a worker of pytest-xdist before it knew that it is one.
+
+    Its tracing would lie beneath that of the worker, and go on wherever the worker's pauses: in tests marked `no_cover`.
+    """
+    plugin: Any = session.config.pluginmanager.getplugin("_cov")
+    is_worker = hasattr(session.config, "workerinput")
+    if is_worker and plugin is not None and plugin.cov_controller is not None:
+        plugin.cov_controller.cov.stop()
+
+
 MAX_TRACED = 2
 """Of how many parameter sets of a test coverage is measured: the others run the same code with other values, and
 tracing adds two thirds to the processor time of a test."""
