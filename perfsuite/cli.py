@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -42,6 +43,7 @@ def run() -> NoReturn:
         status = main()
     except KeyboardInterrupt:  # before anything was begun
         status = 130
+    gc.freeze()  # otherwise the interpreter looks for garbage in all that was imported before it ends
     raise SystemExit(status)
 
 

@@ -82,7 +82,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         plugin.cov_controller.cov.stop()
 
 
-MAX_TRACED = 2
+MAX_TRACED = 1
 """Of how many parameter sets of a test coverage is measured: the others run the same code with other values, and
 tracing adds two thirds to the processor time of a test."""
 

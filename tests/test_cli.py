@@ -90,6 +90,7 @@ def test_a_list_of_batch_sizes_is_a_row_each_and_a_column(command: str, capsys: 
     assert "--batch-size: 'x' is not a batch size" in capsys.readouterr().err
 
 
+@pytest.mark.no_cover
 def test_other_images_and_classes_have_no_figure_of_the_thesis(capsys: pytest.CaptureFixture[str]) -> None:
     cell = ["--model", "resnet18", "--precision", "fp32", "--batch-size", "128", "--format", "json"]
     for command, keys in (
@@ -105,6 +106,7 @@ def test_other_images_and_classes_have_no_figure_of_the_thesis(capsys: pytest.Ca
         assert "--image-size: '9' is not an image size in pixels" in capsys.readouterr().err
 
 
+@pytest.mark.no_cover
 def test_larger_images_take_what_convolutions_of_that_size_take(capsys: pytest.CaptureFixture[str]) -> None:
     """1.81e9 multiply-accumulates an image forward, by torchvision's documentation; three times as many in a step."""
     cell = ["limits", "--model", "resnet18", "--precision", "fp32", "--image-size", "224"]

@@ -56,6 +56,7 @@ def python_files() -> list[Path]:
     )
 
 
+@pytest.mark.no_cover
 def test_torch_s_global_modes_are_set_only_where_a_finally_puts_them_back() -> None:
     found = [
         f"{path.relative_to(REPOSITORY)}:{line}"

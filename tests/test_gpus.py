@@ -44,6 +44,7 @@ def test_a_t4_has_what_torch_sees_and_not_what_nvidia_smi_shows() -> None:
         assert part in text
 
 
+@pytest.mark.no_cover
 def test_every_gpu_with_a_data_sheet_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--gpu", "l4", "--model", "resnet18", "--precision", "fp32", "--format", "json"]
     assert main(["memory", *arguments]) == 0

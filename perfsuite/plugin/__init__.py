@@ -4,6 +4,12 @@ Loaded by the root conftest.py. Rests on public hooks, the public fixture and, i
 attributes of pytest-benchmark's session object.
 """
 
+import atexit
+import gc
+
+# At its end the interpreter would look for garbage in all that torch has imported, which takes a third of a second.
+atexit.register(gc.freeze)
+
 pytest_plugins = (
     "perfsuite.plugin.registration",
     "perfsuite.plugin.options",

@@ -38,6 +38,7 @@ def test_kernels_of_bf16_weights_are_taken_for_those_of_amp(memory_format: str) 
         assert kinds == {"fp32" if gpu.architecture == "pascal" else half}
 
 
+@pytest.mark.no_cover
 def test_the_constants_are_those_that_the_published_rows_give(fitted: list[Row]) -> None:
     constants = fit(fitted)
     assert constants.overhead == pytest.approx(prediction.OVERHEAD, rel=0.01)

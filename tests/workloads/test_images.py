@@ -315,6 +315,7 @@ def test_a_damaged_canonical_fingerprint_is_one_line_with_the_fix(
         make_image_set(generated_parts())
 
 
+@pytest.mark.no_cover
 @pytest.mark.skipif(not SHARED.exists(), reason="the real images are not here")
 def test_the_real_images_are_all_there() -> None:
     found = import_images(SHARED)

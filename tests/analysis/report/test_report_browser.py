@@ -264,45 +264,48 @@ BEYOND = """all => all.flatMap(svg => { const box = svg.getBoundingClientRect();
 
 PHONE = 390
 
+WIDE = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+"""Texts that are wider than what holds them."""
 
-@pytest.mark.parametrize("width", [PHONE, 1280, 1920])
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_width_makes_a_page_scroll_sideways_or_a_letter_too_small(
-    name: str, width: int, browser: Any, pages: Callable[[str], Path]
+    name: str, visit: Visit, pages: Callable[[str], Path]
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
-    page = Visit(context.new_page()).open(pages(name))
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
-    assert page.locator(".answer").evaluate_all(wide) == []
-    sizes = page.evaluate(SIZES)
-    text, *larger = sorted(sizes["html"])
-    assert text >= 14
-    assert len(larger) == 1, "headings have one size, all other text has one"
-    if width > PHONE:
-        assert sizes["svg"] == pytest.approx([text] * len(sizes["svg"]), rel=0.01), "figures have that of the page"
-    assert min(sizes["svg"]) >= 9
-    assert page.locator(".panel svg").evaluate_all(BEYOND) == []
-    if folder := os.environ.get("PERFSUITE_SCREENSHOTS"):
-        for scheme, is_whole in itertools.product(("light", "dark"), (False, True)):
-            page.emulate_media(color_scheme=scheme)
-            target = Path(folder) / f"{name}-{width}-{scheme}{'-whole' if is_whole else ''}.png"
-            page.screenshot(path=target, full_page=is_whole)
-    context.close()
+    page = visit.open(pages(name))
+    for width in (PHONE, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert page.locator(".answer").evaluate_all(WIDE) == [], width
+        sizes = page.evaluate(SIZES)
+        text, *larger = sorted(sizes["html"])
+        assert text >= 14, width
+        assert len(larger) == 1, f"{width}: headings have one size, all other text has one"
+        if width > PHONE:
+            assert sizes["svg"] == pytest.approx([text] * len(sizes["svg"]), rel=0.01), "figures have that of the page"
+        assert min(sizes["svg"]) >= 9, width
+        assert page.locator(".panel svg").evaluate_all(BEYOND) == [], width
+        if folder := os.environ.get("PERFSUITE_SCREENSHOTS"):
+            _take_screenshots(page, Path(folder) / f"{name}-{width}")
 
 
-@pytest.mark.parametrize("width", [PHONE, 1280, 1366])
-def test_the_answers_of_the_committed_results_keep_within_their_cards(width: int, browser: Any, tmp_path: Path) -> None:
+def _take_screenshots(page: Any, beginning: Path) -> None:
+    for scheme, is_whole in itertools.product(("light", "dark"), (False, True)):
+        page.emulate_media(color_scheme=scheme)
+        target = beginning.with_name(f"{beginning.name}-{scheme}{'-whole' if is_whole else ''}.png")
+        page.screenshot(path=target, full_page=is_whole)
+
+
+def test_the_answers_of_the_committed_results_keep_within_their_cards(visit: Visit, tmp_path: Path) -> None:
     """Steps, pairs and two smoke trainings: narrow cards side by side."""
     files = sorted(map(str, (Path(__file__).parents[3] / "benchmarks" / "results" / "cpu-amd-epyc").glob("*.json")))
     target = tmp_path / "report.html"
     assert main(["report", *files, "-o", str(target)]) == 0
-    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
-    page = Visit(context.new_page()).open(target)
-    wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
-    assert page.locator(".answer").count() >= 3
-    assert page.locator(".answer").evaluate_all(wide) == []
-    context.close()
+    page = visit.open(target)
+    for width in (PHONE, 1280, 1366):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.locator(".answer").count() >= 3
+        assert page.locator(".answer").evaluate_all(WIDE) == [], width
 
 
 @pytest.mark.parametrize("name", PAGES)
