@@ -55,6 +55,19 @@ def asks_the_host() -> nn.Module:
     return _Gate()
 
 
+class _Similarity(_Head):
+    """Compares each image of a batch with every other one: what it keeps grows with the square of the batch."""
+
+    def forward(self, images: torch.Tensor) -> Any:
+        flat = images.flatten(start_dim=1)
+        similarity = torch.softmax(flat @ flat.T, dim=1)
+        return super().forward(images) + similarity.sum()
+
+
+def compares_all_images() -> nn.Module:
+    return _Similarity()
+
+
 class _NoTensor(_Head):
     def forward(self, images: torch.Tensor) -> Any:
         del images

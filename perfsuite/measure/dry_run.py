@@ -87,10 +87,12 @@ class DryRun:
     Attributes:
         memory: Its peak up to the end of each phase.
         operators: Those of each phase; the update of the weights is one of its own, `optimizer`.
+        alive_bytes: What is alive after each operation, in order.
     """
 
     memory: dict[str, MemoryPrediction]
     operators: dict[str, tuple[Operator, ...]]
+    alive_bytes: tuple[int, ...]
 
 
 def step_dry_run(workload: Workload) -> DryRun:
@@ -139,7 +141,12 @@ def _fake_tensors_and_tracker() -> tuple[Any, Any]:
     class PeakOfAllModules(MemTracker):  # type: ignore[no-untyped-call]
         """Leaves out the peak of each single module: nobody reads it, and it took nearly half of a dry run."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self.alive_bytes: list[int] = []
+
         def _update_peak_stats(self, *arguments: Any) -> None:
+            self.alive_bytes.append(sum(account["Total"] for account in self._curr_mem_snap.values()))
             modules = self.memory_tracking
             self.memory_tracking = type(modules)()
             try:
@@ -181,7 +188,7 @@ def _run_step(workload: Workload) -> DryRun:
                 step.scaler.update()
             operators["optimizer"] = recorder.operators("optimizer")
             memory["train_step"] = _peak_so_far(tracker, copies)
-    return DryRun(memory=memory, operators=operators)
+    return DryRun(memory=memory, operators=operators, alive_bytes=tuple(tracker.alive_bytes))
 
 
 def _warm_up(step: TrainingStep) -> None:
@@ -213,7 +220,11 @@ def _run_inference(workload: Workload) -> DryRun:
         with tracker, copies, _library_scratch(workload), OperatorRecorder() as recorder:
             built.infer()
             memory = _peak_so_far(tracker, copies)
-    return DryRun(memory={INFERENCE: memory}, operators={INFERENCE: recorder.operators()})
+    return DryRun(
+        memory={INFERENCE: memory},
+        operators={INFERENCE: recorder.operators()},
+        alive_bytes=tuple(tracker.alive_bytes),
+    )
 
 
 @contextlib.contextmanager

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError
 from perfsuite.gpus import choose_gpus
 from perfsuite.measure.flops import count_work
-from perfsuite.measure.largest_batch import MAX_BATCH_SIZE
+from perfsuite.measure.largest_batch import largest_batch_size
 from perfsuite.measure.operators import count_operators
+from perfsuite.measure.peak_by_batch import peak_by_batch
 from perfsuite.offline.cells import step_cells
-from perfsuite.offline.memory import peak_bytes
 from perfsuite.offline.prediction import predict_step
 from perfsuite.parsing import parse_whole_number
 from perfsuite.precisions import POLICIES
@@ -24,7 +21,7 @@ from perfsuite.roofline import memory_bound_s, roofline_s
 from perfsuite.workloads.models import MEMORY_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from perfsuite.analysis.frames.prices import Price
     from perfsuite.gpu_sheet import Gpu
@@ -139,13 +136,13 @@ class _Counted:
         workload: It.
         operators: Of its step.
         work: Of its step.
-        peaks_bytes: Predicted peaks by batch size, in order.
+        peak_bytes: Gives its predicted peak at a batch size.
     """
 
     workload: Workload
     operators: tuple[Operator, ...]
     work: Work
-    peaks_bytes: dict[int, int]
+    peak_bytes: Callable[[int], int]
 
 
 def limit_cells(plan: LimitsPlan) -> Iterator[dict[str, Any]]:
@@ -161,34 +158,19 @@ def limit_cells(plan: LimitsPlan) -> Iterator[dict[str, Any]]:
         NotSupportedError: A dry run cannot follow the network.
     """
     for workload in plan.workloads:
-        counted = _count(workload, plan.gpus)
+        counted = _count(workload)
         for gpu in plan.gpus:
             if gpu.peak_for(workload.precision) is not None:
                 yield _row(counted, gpu, plan)
 
 
-def _count(workload: Workload, gpus: Sequence[Gpu]) -> _Counted:
-    capacities = [gpu.memory.available_bytes for gpu in gpus]
+def _count(workload: Workload) -> _Counted:
     return _Counted(
         workload=workload,
         operators=count_operators(workload),
         work=count_work(workload),
-        peaks_bytes=_peaks_around(workload, min(capacities), max(capacities)),
+        peak_bytes=peak_by_batch(workload),
     )
-
-
-def _peaks_around(workload: Workload, least_bytes: int, most_bytes: int) -> dict[int, int]:
-    """Return peaks of batch sizes that double, from one that fits the smallest capacity to one too large for all."""
-    size = workload.batch_size
-    peaks = {size: peak_bytes(workload, size)}
-    while peaks[size] > least_bytes and size > 1:
-        size //= 2
-        peaks[size] = peak_bytes(workload, size)
-    size = workload.batch_size
-    while peaks[size] <= most_bytes and size < MAX_BATCH_SIZE:
-        size *= 2
-        peaks[size] = peak_bytes(workload, size)
-    return dict(sorted(peaks.items()))
 
 
 def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
@@ -223,7 +205,7 @@ def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
         "predicted_images_per_second": batch_size / predicted.seconds,
         "predicted_low": batch_size / predicted.high_s,
         "predicted_high": batch_size / predicted.low_s,
-        "largest_batch_size": _largest_batch(counted.peaks_bytes, gpu.memory.available_bytes),
+        "largest_batch_size": largest_batch_size(counted.peak_bytes, gpu.memory.available_bytes) or 0,
         "num_epochs": plan.epochs_of(workload),
         "num_images": plan.num_images,
         "bound_training_s": num_steps * bound_s,
@@ -235,18 +217,6 @@ def _row(counted: _Counted, gpu: Gpu, plan: LimitsPlan) -> dict[str, Any]:
         "training_price": None if price is None else price * training_s / SECONDS_PER_HOUR,
         **_thesis(workload, gpu, plan, training_s),
     }
-
-
-def _largest_batch(peaks_bytes: dict[int, int], capacity_bytes: int) -> int:
-    """Return how many samples fit; 0 where not even the smallest batch does.
-
-    The peak is the largest of several moments that each grow in proportion to the batch, so it bends upwards: a line
-    between two batch sizes lies above it, and a batch that fits by the line fits.
-    """
-    sizes, peaks = list(peaks_bytes), list(peaks_bytes.values())
-    if capacity_bytes < peaks[0]:
-        return 0
-    return math.floor(np.interp(capacity_bytes, peaks, sizes))
 
 
 def _thesis(workload: Workload, gpu: Gpu, plan: LimitsPlan, training_s: float) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from perfsuite.gpu_sheet import WORKSPACE_BYTES
 from perfsuite.gpus import choose_gpus
 from perfsuite.measure.dry_run import predict_memory
 from perfsuite.measure.largest_batch import largest_batch_size
+from perfsuite.measure.peak_by_batch import peak_by_batch
 from perfsuite.offline.cells import CellChoice, step_cells
 from perfsuite.parsing import parse_capacity
 
@@ -73,7 +73,7 @@ def predict_cells(plan: MemoryPlan) -> Iterator[dict[str, Any]]:
         workload: Workload = cell
         largest: dict[str, Any] = {}
         if plan.capacities:
-            found = largest_batch_size(functools.partial(peak_bytes, cell), plan.capacities[gpu])
+            found = largest_batch_size(peak_by_batch(cell), plan.capacities[gpu])
             workload = dataclasses.replace(cell, batch_size=found or 1)
             largest = {"largest_batch_size": found or 0}
         if gpu is not None:
@@ -92,11 +92,6 @@ def predict_cells(plan: MemoryPlan) -> Iterator[dict[str, Any]]:
             "thesis_peak_bytes": theirs,
             "thesis_difference_ratio": None if theirs is None else prediction.peak_bytes / theirs - 1,
         }
-
-
-def peak_bytes(workload: Workload, batch_size: int) -> int:
-    """Return the predicted peak memory of a workload at another batch size."""
-    return predict_memory(dataclasses.replace(workload, batch_size=batch_size)).peak_bytes
 
 
 def _thesis_peak(workload: Workload) -> int | None:
