@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """End what pytest-cov began in a worker of pytest-xdist before it knew that it is one.
 
-    Its tracing would lie beneath that of the worker, and go on where that pauses: in tests marked `no_cover`.
+    Its tracing would lie beneath that of the worker, and continue where that pauses: in tests marked `no_cover`.
     """
     plugin: Any = session.config.pluginmanager.getplugin("_cov")
     is_worker = hasattr(session.config, "workerinput")

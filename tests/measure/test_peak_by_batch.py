@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import make_workload
 
-from perfsuite.measure import peak_by_batch as module
-from perfsuite.measure.dry_run import predict_memory
+from perfsuite.measure.dry_run import predict_memory, step_dry_run
 from perfsuite.measure.peak_by_batch import peak_by_batch
 from perfsuite.workloads.model_sources import load_model
 
@@ -42,13 +41,12 @@ def test_it_is_that_of_a_dry_run_of_each_size(model: str, precision: str, gradie
 @pytest.mark.usefixtures("tiny_networks")
 def test_three_dry_runs_are_enough_for_all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    step_dry_run = module.step_dry_run
 
     def noted(workload: Workload) -> Any:
         sizes.append(workload.batch_size)
         return step_dry_run(workload)
 
-    monkeypatch.setattr(module, "step_dry_run", noted)
+    monkeypatch.setattr("perfsuite.measure.peak_by_batch.step_dry_run", noted)
     peak_bytes = peak_by_batch(make_workload(batch_size=8))
     assert peak_bytes(100) < peak_bytes(1000)
     assert sizes == [8, 16, 32]
