@@ -9,7 +9,7 @@ from builders import make_workload
 
 from perfsuite import thesis
 from perfsuite.errors import InvalidChoiceError, MeasurementError, NotSupportedError
-from perfsuite.measure import dry_run
+from perfsuite.measure import dry_run, memory_account
 from perfsuite.measure.dry_run import EvaluationDryRun, predict_memory
 from perfsuite.measure.largest_batch import MAX_BATCH_SIZE, largest_batch_size
 from perfsuite.measure.memory import measure_peak_memory
@@ -153,12 +153,12 @@ def test_a_compiled_network_cannot_be_predicted() -> None:
 
 def test_an_account_that_does_not_add_up_is_refused() -> None:
     parts = {"PARAM": 1, "GRAD": 1, "OPT": 1, "ACT": 1, "TEMP": 1, "BUFFER": 1, "OTH": 1, "TOTAL": 7}
-    assert dry_run._prediction(parts).other_bytes == 2
+    assert memory_account._prediction(parts).other_bytes == 2
     with pytest.raises(MeasurementError, match="does not add up"):
-        dry_run._prediction({**parts, "NEW": 5})
+        memory_account._prediction({**parts, "NEW": 5})
     del parts["ACT"]
     with pytest.raises(MeasurementError, match="no account of 'ACT'"):
-        dry_run._prediction(parts)
+        memory_account._prediction(parts)
 
 
 @pytest.mark.parametrize("capacity", [99, 100, 1_000, 1_003, 54_321, 1_000_000])

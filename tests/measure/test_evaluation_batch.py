@@ -62,7 +62,7 @@ def test_where_no_dry_run_is_possible_as_many_images_are_evaluated_as_are_traine
     def no_tracker() -> None:
         raise NotSupportedError("torch 1.6 has no memory tracker")
 
-    monkeypatch.setattr(dry_run, "_fake_tensors_and_tracker", no_tracker)
+    monkeypatch.setattr(dry_run, "fake_tensors_and_tracker", no_tracker)
     assert evaluation_batch_size(make_workload(batch_size=101)) == 101
 
 

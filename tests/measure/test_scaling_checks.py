@@ -12,7 +12,7 @@ from forked_ranks import ranks_forked
 from test_scaling_launch import job_of, make_job
 
 from perfsuite.errors import ClaimError, MeasurementError, NotSupportedError
-from perfsuite.measure.dry_run import MemoryPrediction
+from perfsuite.measure.memory_account import MemoryPrediction
 from perfsuite.measure.scaling import checks, launch
 from perfsuite.measure.scaling.checks import SAME_AS_ONE, require_all, tolerance_of
 from perfsuite.measure.scaling.launch import run_ranks

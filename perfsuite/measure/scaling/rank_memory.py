@@ -11,7 +11,7 @@ from perfsuite.measure.memory import measure_peak_memory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfsuite.measure.dry_run import MemoryPrediction
+    from perfsuite.measure.memory_account import MemoryPrediction
     from perfsuite.measure.scaling.job import ScalingJob
     from perfsuite.measure.scaling.strategies import SpreadStep
 
