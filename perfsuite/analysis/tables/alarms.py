@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.history.alarms import Event, SeriesChange
     from perfsuite.analysis.history.index import IndexedRun
 
-SCHEMA = "perfsuite-history-alarms-1"
+SCHEMA = "perfsuite-history-alarms-2"
 
 MAX_TITLE = 200
 """Characters; GitHub takes 256."""
@@ -191,8 +191,8 @@ def _event_json(event: Event) -> dict[str, Any]:
                 "metric": one.series.metric,
                 "run": event.history.runs[one.first].name,
                 "ratio": one.change.ratio,
-                "ci_low": one.change.low,
-                "ci_high": one.change.high,
+                "ratio_low": one.change.low,
+                "ratio_high": one.change.high,
                 "is_worse": one.change.is_worse,
                 "level_before": one.level_before,
                 "level": one.level,

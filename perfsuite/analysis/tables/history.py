@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perfsuite.analysis.history.index import IndexedRun
     from perfsuite.analysis.history.series import Change, History, SeriesChanges
 
-SCHEMA = "perfsuite-history-1"
+SCHEMA = "perfsuite-history-2"
 
 SPARKS = "▁▂▃▄▅▆▇█"
 NUM_SPARKS = 24
@@ -199,8 +199,8 @@ def _series_json(history: History, one: SeriesChanges) -> dict[str, Any]:
                 "run": runs[change.index].name,
                 "index": change.index,
                 "ratio": change.ratio,
-                "ci_low": change.low,
-                "ci_high": change.high,
+                "ratio_low": change.low,
+                "ratio_high": change.high,
                 "is_worse": change.is_worse,
                 "differences": list(change.differences),
             }

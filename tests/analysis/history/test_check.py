@@ -195,7 +195,7 @@ def test_show_lists_changes_with_what_else_changed_and_its_json_has_every_run(
     (change,) = changed["changes"]
     assert change["index"] == 30
     assert change["run"] == changed["runs"][30]["run"] == "night0030.json"
-    assert change["ci_low"] < 1.10 < change["ci_high"]
+    assert change["ratio_low"] < 1.10 < change["ratio_high"]
     assert {len(one["runs"]) for one in found["series"]} == {60}
 
 
