@@ -76,6 +76,24 @@ def sample_of(first_words: str) -> str:
     return found
 
 
+def commands_in(path: Path) -> list[str]:
+    """Return every command of perfsuite in the blocks of a page and in its tables, without comments."""
+    text = path.read_text(encoding="utf-8")
+    lines = [
+        line
+        for kind, block in BLOCK.findall(text)
+        for line in block.replace("\\\n", " ").splitlines()
+        if kind in {"sh", "yaml"} or line.startswith("$ ")
+    ]
+    lines += re.findall(r"`(perfsuite [a-z]+ [^`]*)`", text)
+    return [
+        command.partition("perfsuite ")[2]
+        for line in lines
+        for command in line.split("  #")[0].removeprefix("$ ").removeprefix("        run: ").split("&&")
+        if re.match(r"\s*(\w+=\S+ )*perfsuite ", command) and "..." not in command
+    ]
+
+
 def without_numbers(text: str) -> str:
     """Return the words of a text: numbers and fingerprints are a sign each, spaces between columns one."""
     words = re.sub(r"\b[0-9a-f]{8,64}\b", "#", text)

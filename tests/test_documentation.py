@@ -20,6 +20,7 @@ from documented_samples import (
     REPOSITORY,
     SIMULATED,
     Sample,
+    commands_in,
     name_of,
     sample_of,
     simulated_output,
@@ -50,24 +51,6 @@ TESTED_ELSEWHERE = {
     "$ perfsuite doctor": "measure/test_doctor.py",
 }
 """First words of samples that neither a command and files nor a simulation can give, and what tests them."""
-
-
-def commands_in(path: Path) -> list[str]:
-    """Return every command of perfsuite in the blocks of a page and in its tables, without comments."""
-    text = path.read_text(encoding="utf-8")
-    lines = [
-        line
-        for kind, block in BLOCK.findall(text)
-        for line in block.replace("\\\n", " ").splitlines()
-        if kind in {"sh", "yaml"} or line.startswith("$ ")
-    ]
-    lines += re.findall(r"`(perfsuite [a-z]+ [^`]*)`", text)
-    return [
-        command.partition("perfsuite ")[2]
-        for line in lines
-        for command in line.split("  #")[0].removeprefix("$ ").removeprefix("        run: ").split("&&")
-        if re.match(r"\s*(\w+=\S+ )*perfsuite ", command) and "..." not in command
-    ]
 
 
 def code_spans(path: Path) -> list[str]:

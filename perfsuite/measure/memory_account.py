@@ -143,9 +143,9 @@ class AutocastCopies(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten._to_copy.default and id(args[0].untyped_storage()) in self._parameters:  # noqa: SLF001 - the operator's name
             self._copies.append(weakref.ref(result.untyped_storage()))
-        peak = peak_parts(self._tracker)["TOTAL"]
-        if peak > self._peak:
-            self._peak = peak
+        alive_bytes = self._tracker.alive_bytes[-1]
+        if alive_bytes > self._peak:
+            self._peak = alive_bytes
             alive = [storage for copy in self._copies if (storage := copy()) is not None]
             self.bytes_at_peak = sum(storage.nbytes() for storage in alive)
         return result

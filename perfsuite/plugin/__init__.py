@@ -16,6 +16,7 @@ pytest_plugins = (
     "perfsuite.plugin.selection",
     "perfsuite.plugin.distribution",
     "perfsuite.plugin.matrix",
+    "perfsuite.plugin.collected_cells",
     "perfsuite.plugin.cells",
     "perfsuite.plugin.own_tests",
     "perfsuite.plugin.trainings",

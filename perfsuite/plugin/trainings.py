@@ -12,7 +12,7 @@ import pytest
 from perfsuite.errors import DataError, DeviceLostError, FolderInUseError, MeasurementError, PerfsuiteError
 from perfsuite.formatting import MIB_BYTES
 from perfsuite.measure.training_task import TrainingLine, epoch_line
-from perfsuite.plugin.matrix import ACTIVE_CLOCK
+from perfsuite.plugin.collected_cells import ACTIVE_CLOCK
 from perfsuite.plugin.outcomes import BENCHMARK, KEPT, WORKLOAD, fail_in_one_line
 from perfsuite.plugin.progress import report_epoch, report_stage
 from perfsuite.plugin.results import environment
